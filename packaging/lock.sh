@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Resolves the pins of the checkout's environments anew from pyproject.toml (make lock):
+# requirements.txt for all supported versions of Python, requirements-oldest.txt for the oldest
+# versions that pyproject.toml admits.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+"${PYTHON:-python3}" -m venv "$scratch/venv"
+"$scratch/venv/bin/python" -m pip install --quiet uv
+
+# What a CUDA build of torch needs is left out: torch itself pins it where it is such a build.
+resolve() {
+    local output=$1 header=$2
+    shift 2
+    "$scratch/venv/bin/uv" pip compile --quiet --upgrade --no-header --annotation-style line \
+        --no-emit-index-url --no-emit-find-links --python "$scratch/venv/bin/python" \
+        --no-python-downloads --extra ros --extra training --extra test "$@" pyproject.toml |
+        { echo "# $header"; echo "# Made by packaging/lock.sh."; grep -vE '^(cuda|nvidia)-|^triton=='; } \
+            >"$scratch/requirements"
+    cp "$scratch/requirements" "packaging/$output"
+}
+
+resolve requirements.txt "The checkout's environment (make setup)." \
+    --universal --python-version 3.10
+# One version of torch serves both: older ones have no build for machines without a GPU.
+resolve requirements-oldest.txt "The oldest supported versions (make test-oldest)." \
+    --resolution lowest-direct --python-version 3.11

@@ -1,0 +1,183 @@
+#!/usr/bin/env bash
+# Makes the checkout's environment, or does nothing where it is up to date.
+#
+#   packaging/setup_environment.sh ENVIRONMENT REQUIREMENTS
+#
+#   ENVIRONMENT   the directory, e.g. .venv
+#   REQUIREMENTS  the pins, e.g. packaging/requirements.txt
+#   PYTHON        (environment variable) the interpreter; without it the first that works of 3.11
+#                 (which has the smallest build of torch), 3.12 and 3.10
+#
+# A stage is redone when what it read has changed, and an environment whose set-up was interrupted
+# is made anew. All that the tools say is in ENVIRONMENT/setup.log, and is shown when one fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+environment=$1
+requirements=$2
+pip_version=26.3
+log=$environment/setup.log
+python=$environment/bin/python
+
+# libraries that the wheels of Open3D expect of the system, and Debian's packages of them
+system_libraries=(
+    libusb-1.0.so.0=libusb-1.0-0
+    libGL.so.1=libgl1
+    libEGL.so.1=libegl1
+    libX11.so.6=libx11-6
+    libudev.so.1=libudev1
+    libidn2.so.0=libidn2-0
+    libgomp.so.1=libgomp1
+)
+
+say() { printf 'sdfpose set-up: %s\n' "$*" >&2; }
+
+fail() {
+    printf '\nsdfpose set-up failed: %s\n' "$*" >&2
+    exit 1
+}
+
+# Runs a command with its output in the log; shows the log's end if it fails.
+logged() {
+    printf '\n$ %s\n' "$*" >>"$log"
+    if ! "$@" >>"$log" 2>&1 </dev/null; then
+        tail -n 40 "$log" >&2
+        fail "'$*' (all of its output is in $log)"
+    fi
+}
+
+digest() { # of files and directories, their names included
+    find "$@" -type f -not -name '*.pyc' -not -path '*/build/*' -not -path '*.egg-info/*' -print0 |
+        sort -z | xargs -0 sha256sum | sha256sum
+}
+
+version() { "$1" -c 'import sys; print(sys.version)' 2>/dev/null; }
+
+up_to_date() { # whether the environment is of this checkout and of the Python that is wished for
+    [ -x "$python" ] && [ "$(cat "$environment/checkout" 2>/dev/null)" = "$PWD" ] &&
+        { [ -z "${PYTHON:-}" ] || [ "$(version "$PYTHON")" = "$(version "$python")" ]; }
+}
+
+usable() { # a Python 3.10 to 3.12 that runs, can make environments and compile extensions
+    "$1" - >/dev/null 2>&1 <<'PYTHON'
+import ensurepip, pathlib, sys, sysconfig, venv
+assert (3, 10) <= sys.version_info[:2] <= (3, 12)
+assert pathlib.Path(sysconfig.get_path("include"), "Python.h").is_file()
+PYTHON
+}
+
+find_python() {
+    local candidate
+    if [ -n "${PYTHON:-}" ]; then
+        usable "$PYTHON" || fail "PYTHON=$PYTHON is not what is needed: $python_needed"
+        echo "$PYTHON"
+        return
+    fi
+    for candidate in python3.11 python3.12 python3.10 python3; do
+        # Several may have the name, and not all need work (pyenv's shims for one).
+        while read -r candidate; do
+            if usable "$candidate"; then
+                echo "$candidate"
+                return
+            fi
+        done < <(type -aP "$candidate")
+    done
+    fail "no usable Python found: $python_needed"
+}
+python_needed="Python 3.10, 3.11 or 3.12 with venv and its C headers (on Debian and Ubuntu: \
+apt-get install python3 python3-venv python3-dev); name another interpreter with PYTHON=..."
+
+check_tools() {
+    local tool missing=()
+    for tool in gcc g++ cmake make; do
+        command -v "$tool" >/dev/null || missing+=("$tool")
+    done
+    [ ${#missing[@]} -eq 0 ] || fail "${missing[*]} not found: the ROS 2 messages are compiled \
+(on Debian and Ubuntu: apt-get install build-essential cmake)"
+}
+
+missing_libraries() { # the packages of those that cannot be loaded
+    "$1" - "${system_libraries[@]}" <<'PYTHON'
+import ctypes, sys
+for entry in sys.argv[1:]:
+    library, package = entry.split("=")
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        print(package)
+PYTHON
+}
+
+install_libraries() {
+    local missing apt=(apt-get)
+    missing=$(missing_libraries "$1" | tr '\n' ' ')
+    [ -n "$missing" ] || return 0
+    local advice="Open3D needs libraries of the system: have an administrator run \
+'apt-get install $missing' (or your system's equivalent), then run this again"
+    command -v apt-get >/dev/null || fail "$advice"
+    if [ "$(id -u)" -ne 0 ]; then
+        sudo -n true 2>/dev/null || fail "$advice"
+        apt=(sudo -n apt-get)
+    fi
+    say "installing system libraries: $missing"
+    logged "${apt[@]}" update
+    # shellcheck disable=SC2086 # a list of packages
+    logged env DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends $missing
+    missing=$(missing_libraries "$1" | tr '\n' ' ')
+    [ -z "$missing" ] || fail "$advice"
+}
+
+install_requirements() {
+    local base
+    check_tools
+    if [ ! -e "$environment/requirements.stamp" ]; then
+        base=$(find_python)
+        say "making $environment with $("$base" --version) ($base)"
+        rm -rf "$environment"
+        mkdir -p "$environment"
+        echo "$PWD" >"$environment/checkout"
+        logged "$base" -m venv "$environment"
+    fi
+    rm -f "$environment"/*.stamp
+    install_libraries "$python"
+    say "installing the pinned packages (minutes, the first time)"
+    logged "$python" -m pip install --progress-bar off "pip==$pip_version"
+    logged "$python" -m pip install --progress-bar off -r "$requirements"
+}
+
+install_wheel() { # of a directory, with the versions that are there
+    SDFPOSE_INTERFACES=required logged "$python" -m pip install --no-build-isolation --no-deps "$@"
+}
+
+install_tf2_msgs() {
+    say "building tf2_msgs (15 s)"
+    install_wheel ./packaging/tf2_msgs
+}
+
+install_project() {
+    say "building the messages and installing sdfpose (20 s)"
+    install_wheel --editable .
+    logged "$python" -c "
+import cv2, manifold3d, open3d, torch
+import rclpy
+from sdfpose.msg import SdfObjectArray
+from tf2_msgs.msg import TFMessage
+"
+}
+
+stage() { # NAME DIGEST COMMAND: runs the command unless it was run at this digest
+    local stamp=$environment/$1.stamp
+    [ "$(cat "$stamp" 2>/dev/null)" != "$2" ] || return 0
+    "$3"
+    echo "$2" >"$stamp"
+    changed=yes
+}
+
+builders=(packaging/rosidl_build.py packaging/wheel_route.cmake)
+changed=
+up_to_date || rm -f "$environment"/*.stamp
+stage requirements "$(digest "$requirements" "$0")" install_requirements
+stage tf2_msgs "$(digest packaging/tf2_msgs "${builders[@]}")" install_tf2_msgs
+stage project "$(digest CMakeLists.txt msg package.xml pyproject.toml setup.py "${builders[@]}")" \
+    install_project
+[ -z "$changed" ] || say "$environment is ready"

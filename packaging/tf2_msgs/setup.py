@@ -1,0 +1,22 @@
+"""tf2_msgs/TFMessage alone, for machines where ROS 2 comes from wheels: they lack tf2_msgs."""
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from rosidl_build import interfaces  # noqa: E402
+
+os.environ.setdefault("SDFPOSE_INTERFACES", "required")
+
+setup(
+    name="sdfpose-tf2-msgs",
+    version="0.1.0",
+    description="tf2_msgs/TFMessage for machines where ROS 2 comes from wheels",
+    packages=[],
+    **interfaces(HERE, "tf2_msgs"),
+)

@@ -1,0 +1,142 @@
+"""The table of categories: symmetry, size prior and names, read from YAML."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+
+from sdfpose_core.errors import CategoryError, ConfigurationError
+
+__all__ = ["Categories", "Category", "Symmetry", "default_categories"]
+
+Symmetry = Literal["none", "y", "y_without_handle"]
+
+_DEFAULT_FILE = Path(__file__).with_name("categories.yaml")
+
+
+@dataclass(frozen=True)
+class Category:
+    """One known kind of object.
+
+    Attributes:
+        name: e.g. ``mug``; also the stem of its weights' file names.
+        nocs_id: class id of the NOCS benchmark, 0 where it has none.
+        symmetry: about the object frame's y axis, see ``categories.yaml``.
+        diagonal_m: median of the bounding box's diagonal, metres.
+        diagonal_log_sd: standard deviation of the diagonal's natural logarithm.
+        labels: names under which detectors report the category.
+        colour: RGB (0 to 255) of boxes and labels.
+    """
+
+    name: str
+    nocs_id: int
+    symmetry: Symmetry
+    diagonal_m: float
+    diagonal_log_sd: float
+    labels: tuple[str, ...]
+    colour: tuple[int, int, int]
+
+
+class Categories(Mapping[str, Category]):
+    """Categories by name, in the order of the file."""
+
+    def __init__(self, table: Mapping[str, Category]) -> None:
+        self._table = dict(table)
+
+    @classmethod
+    def from_file(cls, path: Path | str) -> Categories:
+        """Read a table in the format of the shipped ``categories.yaml``.
+
+        Raises:
+            ConfigurationError: the file is not such a table; the message names file and key.
+        """
+        path = Path(path)
+        try:
+            content = yaml.safe_load(path.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from error
+        if not isinstance(content, dict) or not content:
+            raise ConfigurationError(f"{path}: expected a mapping of category names to settings")
+        return cls({str(name): _parse(path, str(name), value) for name, value in content.items()})
+
+    def __getitem__(self, name: str) -> Category:
+        try:
+            return self._table[name]
+        except KeyError:
+            near = difflib.get_close_matches(name, self._table, n=1)
+            hint = f" (did you mean '{near[0]}'?)" if near else ""
+            raise CategoryError(
+                f"unknown category '{name}'{hint}: expected one of {', '.join(self._table)}"
+            ) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._table
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def by_label(self, label: str) -> Category | None:
+        """The category that a detector's label stands for, None where there is none."""
+        wanted = label.strip().lower()
+        for category in self._table.values():
+            if wanted == category.name or wanted in category.labels:
+                return category
+        return None
+
+
+@functools.cache
+def default_categories() -> Categories:
+    """The six categories that the package ships weights for."""
+    return Categories.from_file(_DEFAULT_FILE)
+
+
+def _parse(path: Path, name: str, value: Any) -> Category:
+    expected = [f.name for f in fields(Category) if f.name != "name"]
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{path}: {name}: expected the keys {', '.join(expected)}")
+    wrong = sorted(set(value) ^ set(expected))
+    if wrong:
+        state = "unknown" if wrong[0] in value else "missing"
+        raise ConfigurationError(
+            f"{path}: {name}: {state} key '{wrong[0]}': expected the keys {', '.join(expected)}"
+        )
+
+    def fail(key: str, wanted: str) -> ConfigurationError:
+        return ConfigurationError(f"{path}: {name}.{key} is {value[key]!r}: expected {wanted}")
+
+    if not isinstance(value["nocs_id"], int) or value["nocs_id"] < 0:
+        raise fail("nocs_id", "an integer, 0 for none")
+    if value["symmetry"] not in get_args(Symmetry):
+        raise fail("symmetry", " | ".join(get_args(Symmetry)))
+    for key in ("diagonal_m", "diagonal_log_sd"):
+        number = value[key]
+        if not isinstance(number, (int, float)) or not math.isfinite(number) or number <= 0:
+            raise fail(key, "a positive number")
+    labels, colour = value["labels"], value["colour"]
+    if not isinstance(labels, list) or not all(isinstance(x, str) for x in labels):
+        raise fail("labels", "a list of names")
+    if (
+        not isinstance(colour, list)
+        or len(colour) != 3
+        or not all(isinstance(x, int) and 0 <= x <= 255 for x in colour)
+    ):
+        raise fail("colour", "three integers from 0 to 255")
+    return Category(
+        name=name,
+        nocs_id=value["nocs_id"],
+        symmetry=value["symmetry"],
+        diagonal_m=float(value["diagonal_m"]),
+        diagonal_log_sd=float(value["diagonal_log_sd"]),
+        labels=tuple(x.lower() for x in labels),
+        colour=(colour[0], colour[1], colour[2]),
+    )

@@ -1,0 +1,37 @@
+"""Training checkpoints: written whole or not at all, read without running code from the file."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sdfpose_core.errors import WeightsError
+from sdfpose_core.files import replacing
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values; an interrupted write never replaces a good file."""
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint with torch's restricted unpickler: tensors and plain values only.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or holds anything else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise WeightsError(
+            f"{path}: not a readable checkpoint ({error}); delete it to train from the start"
+        ) from error
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path}: holds a {type(state).__name__}: expected a checkpoint")
+    return state

@@ -1,0 +1,265 @@
+"""`sdfpose estimate`: pose, size and shape of the objects in recorded frames."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame
+from sdfpose_core.drawing import draw_overlay
+from sdfpose_core.errors import FrameError, SdfposeError
+from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.evaluation import PoseErrors, compare
+from sdfpose_core.files import write_atomically
+from sdfpose_core.frame import InstanceLabel, ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.meshes import write_ply
+
+__all__ = ["add_parser", "run"]
+
+_PIPE_WIDTH = 180
+"""Columns of the table where no terminal says how many there are."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One estimate of one frame, with what is known about it."""
+
+    instance: str
+    estimate: ObjectEstimate
+    errors: PoseErrors | None
+    time_ms: float
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command's arguments."""
+    defaults = EstimatorConfig()
+    parser = subparsers.add_parser(
+        "estimate",
+        help="estimate pose, size and shape of the objects in frame folders",
+        description=(
+            "Estimate pose, size and shape of every labelled object in RGB-D frames, each a "
+            "folder with color.png, depth.png, mask.png and meta.json. Prints a table, with "
+            "errors where meta.json has ground truth, and writes OUT/NAME/overlay.png and one "
+            "OUT/NAME/CATEGORY_ID.ply per object. Frames that cannot be used are reported and "
+            "left out; the exit status is 0 if anything was estimated, else 1."
+        ),
+    )
+    parser.add_argument(
+        "frames",
+        nargs="+",
+        type=Path,
+        metavar="FRAME_DIR",
+        help="a frame folder, or a folder of frame folders",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/estimate"),
+        metavar="DIR",
+        help="where overlays and meshes go (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the estimates as JSON")
+    parser.add_argument(
+        "--device",
+        default=defaults.device,
+        help="auto, cpu or cuda[:N] (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--encoder",
+        choices=_choices("encoder"),
+        default=defaults.encoder,
+        help="where hypotheses come from (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--refine",
+        choices=_choices("refine"),
+        default=defaults.refine,
+        help="how hypotheses are improved (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="DIR", help="weights to use in place of the shipped ones"
+    )
+    parser.add_argument(
+        "--category", help="take every mask for an object of this category, whatever meta.json says"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Estimate all frames; 0 if anything was estimated, else 1.
+
+    Raises:
+        SdfposeError: an argument is wrong, or the weights cannot be used.
+    """
+    categories = default_categories()
+    if args.category is not None:
+        _ = categories[args.category]
+    config = EstimatorConfig(
+        encoder=args.encoder, refine=args.refine, device=args.device, weights_dir=args.weights
+    )
+    estimator = PoseEstimator(config, categories)
+    table = _table()
+    results: dict[str, list[dict[str, Any]]] = {}
+    for frame in _frames(args.frames):
+        image = frame.frame if args.category is None else _relabel(frame.frame, args.category)
+        rows, skipped = _estimate(estimator, frame, image)
+        for skip in skipped:
+            _report(f"{frame.name}: {skip.reason}; left out")
+        for row in rows:
+            _add_row(table, frame.name, row)
+        _write(args.out / frame.name, image, [row.estimate for row in rows], categories)
+        results[frame.name] = [_as_json(row) for row in rows]
+    count = sum(map(len, results.values()))
+    if count:
+        console = Console()
+        console = console if console.is_terminal else Console(width=_PIPE_WIDTH)
+        console.print(table)
+        print(f"{count} object(s) in {len(results)} frame(s); pictures and meshes in {args.out}")
+    else:
+        _report("nothing was estimated")
+    if args.json is not None:
+        _write_json(args.json, {"frames": results})
+    return 0 if count else 1
+
+
+def _choices(field: str) -> tuple[str, ...]:
+    """What a `Literal` field of the estimator's configuration may be."""
+    return tuple(get_args(get_type_hints(EstimatorConfig)[field]))
+
+
+def _frames(paths: Sequence[Path]) -> Iterator[FolderFrame]:
+    """All frames that can be read; the others are reported."""
+    names: dict[str, Path] = {}
+    for folder in (folder for path in paths for folder in frame_folders(path)):
+        try:
+            frame = read_frame(folder)
+        except FrameError as error:
+            _report(f"{error}; frame left out")
+            continue
+        if frame.name in names:
+            _report(
+                f"{folder}: {names[frame.name]} is called {frame.name}, too: expected a name of "
+                "its own for each frame; frame left out"
+            )
+            continue
+        names[frame.name] = folder
+        for problem in frame.problems:
+            _report(problem)
+        yield frame
+
+
+def _relabel(frame: RgbdFrame, category: str) -> RgbdFrame:
+    """The same frame with every mask id labelled as an object of one category."""
+    ids = [i for i in np.unique(frame.mask).tolist() if i != 0]
+    return dataclasses.replace(frame, labels={i: InstanceLabel(category) for i in ids})
+
+
+def _estimate(
+    estimator: PoseEstimator, frame: FolderFrame, image: RgbdFrame
+) -> tuple[list[_Row], list[SkippedInstance]]:
+    """The frame's estimates; the time of the frame is shared among them."""
+    start = time.perf_counter()
+    result = estimator.run(image)
+    elapsed_ms = 1000.0 * (time.perf_counter() - start)
+    truth = {x.mask_id: x for x in frame.ground_truth}
+    rows = [
+        _Row(
+            instance=frame.instances.get(x.mask_id, f"{x.category}_{x.mask_id}"),
+            estimate=x,
+            errors=compare(x, truth[x.mask_id]) if x.mask_id in truth else None,
+            time_ms=elapsed_ms / len(result.estimates),
+        )
+        for x in result.estimates
+    ]
+    return rows, result.skipped
+
+
+def _write(
+    folder: Path, frame: RgbdFrame, estimates: Sequence[ObjectEstimate], categories: Categories
+) -> None:
+    """The overlay, and a mesh of each estimate that has one."""
+    overlay = draw_overlay(frame, estimates, categories)
+    content = cv2.imencode(".png", overlay[..., ::-1])[1].tobytes()
+    _write_file(folder / "overlay.png", content)
+    for x in estimates:
+        if len(x.faces):
+            path = folder / f"{x.category}_{x.mask_id}.ply"
+            write_ply(path, x.vertices, x.faces, x.normals)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    _write_file(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise SdfposeError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _as_json(row: _Row) -> dict[str, Any]:
+    x = row.estimate
+    entry: dict[str, Any] = {
+        "mask_id": int(x.mask_id),
+        "category": x.category,
+        "instance": row.instance,
+        "R": x.rotation.tolist(),
+        "t": x.translation.tolist(),
+        "scale": float(x.scale),
+        "dimensions_m": x.dimensions_m.tolist(),
+        "confidence": float(x.confidence),
+        "time_ms": row.time_ms,
+    }
+    return entry if row.errors is None else entry | dataclasses.asdict(row.errors)
+
+
+def _table() -> Table:
+    table = Table(title="sdfpose estimate", title_justify="left")
+    for name in ("frame", "id", "category", "instance"):
+        table.add_column(name, overflow="fold", justify="right" if name == "id" else "left")
+    for name in (
+        "position\n(m)",
+        "size\n(cm)",
+        "conf.",
+        "rot. err.\n(deg)",
+        "trans. err.\n(cm)",
+        "3D IoU",
+        "time\n(ms)",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _add_row(table: Table, frame: str, row: _Row) -> None:
+    x, errors = row.estimate, row.errors
+    table.add_row(
+        Text(frame),
+        str(x.mask_id),
+        Text(x.category),
+        Text(row.instance),
+        " ".join(f"{v:.3f}" for v in x.translation),
+        " x ".join(f"{100.0 * v:.1f}" for v in x.dimensions_m),
+        f"{x.confidence:.2f}",
+        "" if errors is None else f"{errors.rot_err_deg:.1f}",
+        "" if errors is None else f"{errors.trans_err_cm:.2f}",
+        "" if errors is None else f"{errors.iou3d_oriented:.2f}",
+        f"{row.time_ms:.0f}",
+    )
+
+
+def _report(sentence: str) -> None:
+    print(f"sdfpose: {sentence}", file=sys.stderr)

@@ -1,0 +1,166 @@
+"""Confidence: the probability that a pose is right, from what the refinement left unexplained.
+
+A logistic regression on a handful of features, fitted on simulated validation data
+(``training/calibrate_confidence.py``). Right means within 10 degrees and 5 cm.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from sdfpose_core.errors import WeightsError
+from sdfpose_core.files import write_atomically
+from sdfpose_core.refine.residuals import Priors
+from sdfpose_core.refine.solver import Solution
+from sdfpose_core.weights import SHIPPED
+
+__all__ = ["FEATURES", "ConfidenceModel", "confidence_features"]
+
+FEATURES = (
+    "inlier_ratio",
+    "residual_rms",
+    "free_space_violation",
+    "code_distance",
+    "size_deviation",
+    "rival_gap",
+    "log_points",
+    "rotation_sd",
+)
+"""Names of the features, in the order of the coefficients."""
+
+_INLIER_SD = 2.5
+_VIOLATION_SD = 1.0
+_LARGEST_GAP = 100.0
+_RIDGE = 1.0
+"""Weight of the squared coefficients against the sum of the log likelihoods."""
+
+
+def confidence_features(
+    solution: Solution, priors: Priors, rival_gap: float, points: int
+) -> dict[str, float]:
+    """What the refinement of one instance found.
+
+    Args:
+        solution: a batch of one.
+        priors: of its category.
+        rival_gap: cost by which the best hypothesis elsewhere is worse.
+        points: number of the instance's depth pixels.
+
+    Returns:
+        ``inlier_ratio``: share of the observed points within 2.5 sd of the surface;
+        ``residual_rms``: root mean square of the inliers' residuals, sd;
+        ``free_space_violation``: share of the free rays that pass through the object;
+        ``code_distance``: Mahalanobis distance of the code over the square root of its length;
+        ``size_deviation``: of the log size from the category's median, sd;
+        ``rival_gap``: log of 1 + the cost gap, at most log 101;
+        ``log_points``: natural logarithm of `points`;
+        ``rotation_sd``: radians, the smallest of the rotation's principal standard deviations
+        but one, which leaves out yaw about a symmetry axis.
+    """
+    residual = solution.surface_residual[0]
+    inlier = residual.abs() < _INLIER_SD
+    code = solution.state.codes[0] - priors.code_mean
+    distance = float(code @ priors.code_precision @ code) / len(code)
+    log_scale = float(solution.state.similarity.scale[0].log())
+    rotation_covariance = np.linalg.inv(solution.hessian[0].double().cpu().numpy())[:3, :3]
+    principal = np.sqrt(np.clip(np.linalg.eigvalsh(rotation_covariance), 0.0, None))
+    return {
+        "inlier_ratio": float(inlier.float().mean()),
+        "residual_rms": float(residual[inlier].square().mean().sqrt()) if inlier.any() else 10.0,
+        "free_space_violation": float((solution.violation[0] > _VIOLATION_SD).float().mean()),
+        "code_distance": math.sqrt(max(distance, 0.0)),
+        "size_deviation": abs(log_scale - priors.log_scale_mean) / priors.log_scale_sd,
+        "rival_gap": math.log1p(min(max(rival_gap, 0.0), _LARGEST_GAP)),
+        "log_points": math.log(points),
+        "rotation_sd": float(principal[1]),
+    }
+
+
+class ConfidenceModel:
+    """Logistic regression of success on `FEATURES`.
+
+    Args:
+        mean, spread: (F,) that features are standardised by.
+        coefficients: (F,) of the standardised features.
+        bias: of the logit.
+    """
+
+    def __init__(
+        self,
+        mean: NDArray[np.float64],
+        spread: NDArray[np.float64],
+        coefficients: NDArray[np.float64],
+        bias: float,
+    ) -> None:
+        self._mean, self._spread = mean, spread
+        self._coefficients, self._bias = coefficients, bias
+
+    def probability(self, features: Mapping[str, float]) -> float:
+        """Probability that the pose is right, 0 to 1."""
+        x = np.array([features[name] for name in FEATURES])
+        logit = self._bias + float(self._coefficients @ ((x - self._mean) / self._spread))
+        return 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
+
+    @classmethod
+    def fit(
+        cls, features: Sequence[Mapping[str, float]], success: Sequence[bool]
+    ) -> ConfidenceModel:
+        """Maximum likelihood with a small ridge."""
+        x = np.array([[f[name] for name in FEATURES] for f in features])
+        y = np.array(success, dtype=np.float64)
+        mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
+        x = (x - mean) / spread
+
+        def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            logit = x @ w[:-1] + w[-1]
+            error = 1.0 / (1.0 + np.exp(-logit)) - y
+            value = np.logaddexp(0.0, logit).sum() - y @ logit + _RIDGE * (w[:-1] @ w[:-1])
+            gradient = np.append(x.T @ error + 2.0 * _RIDGE * w[:-1], error.sum())
+            return float(value), gradient
+
+        best = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B").x
+        return cls(mean, spread, best[:-1], float(best[-1]))
+
+    def save(self, path: Path | str) -> None:
+        """Write the coefficients as JSON."""
+        rows = zip(FEATURES, self._mean, self._spread, self._coefficients, strict=True)
+        content = {
+            "bias": round(self._bias, 6),
+            "features": {
+                name: {
+                    "mean": round(float(m), 6),
+                    "spread": round(float(s), 6),
+                    "coefficient": round(float(c), 6),
+                }
+                for name, m, s, c in rows
+            },
+        }
+        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path | str = SHIPPED / "confidence.json") -> ConfidenceModel:
+        """Read what `save` wrote.
+
+        Raises:
+            WeightsError: the file is missing, damaged or has other features.
+        """
+        try:
+            content = json.loads(Path(path).read_text())
+            rows = [content["features"][name] for name in FEATURES]
+            columns = [
+                np.array([float(row[key]) for row in rows])
+                for key in ("mean", "spread", "coefficient")
+            ]
+            return cls(columns[0], columns[1], columns[2], float(content["bias"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise WeightsError(
+                f"{path}: holds no confidence model ({error!r}): restore it from the package or "
+                "fit it anew (training/calibrate_confidence.py)"
+            ) from error

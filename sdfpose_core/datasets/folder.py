@@ -1,0 +1,351 @@
+"""Frame folders: one RGB-D frame per folder, as three PNG files and a `meta.json`.
+
+``color.png`` 8-bit RGB, ``depth.png`` 16-bit millimetres registered to colour (0 = missing),
+``mask.png`` instance id per pixel (0 = background), ``meta.json`` with ``K`` (3x3) and
+``objects``: each has ``mask_id`` and ``category``, optionally ``instance``,
+``symmetric_about_y`` and, where ``gt`` is not null, the true ``R``, ``t`` and ``extents_m``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.errors import FrameError
+from sdfpose_core.files import temporary_sibling
+from sdfpose_core.frame import GroundTruth, InstanceLabel, RgbdFrame
+
+__all__ = ["FolderFrame", "frame_folders", "read_frame", "write_frame"]
+
+_COLOUR, _DEPTH, _MASK, _META = "color.png", "depth.png", "mask.png", "meta.json"
+_FILES = (_COLOUR, _DEPTH, _MASK, _META)
+
+_MILLIMETRES = 1000.0
+"""Depth units of the files per metre."""
+
+_LARGEST_ID = 65535
+
+_ROTATION_TOLERANCE = 1e-3
+"""Largest entry of R R^T - 1 that still counts as a rotation matrix."""
+
+
+@dataclass(frozen=True)
+class FolderFrame:
+    """One frame of a folder.
+
+    Attributes:
+        name: the folder's name.
+        frame: the images, with a label for every listed object that the mask shows.
+        ground_truth: true poses, of the objects that have one.
+        instances: name of the individual object by mask id.
+        problems: what was left out, a sentence each, naming the file.
+    """
+
+    name: str
+    frame: RgbdFrame
+    ground_truth: list[GroundTruth]
+    instances: dict[int, str]
+    problems: list[str]
+
+
+def frame_folders(folder: Path | str) -> list[Path]:
+    """The frame folders that a path stands for: itself, or its subfolders in order of name.
+
+    A folder with any of the four files is itself a frame, be it complete or not.
+    """
+    folder = Path(folder)
+    if not folder.is_dir() or _has_frame_file(folder):
+        return [folder]
+    inner = sorted(p for p in folder.iterdir() if p.is_dir() and _has_frame_file(p))
+    return inner or [folder]
+
+
+def read_frame(folder: Path | str) -> FolderFrame:
+    """Read one frame folder.
+
+    Raises:
+        FrameError: a file is missing, unreadable or does not fit the others; the message names
+            it, what came and what was expected.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FrameError(f"{folder}: no such folder: expected one with {', '.join(_FILES)}")
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        raise FrameError(
+            f"{folder}: lacks {', '.join(missing)}: expected the files {', '.join(_FILES)}"
+        )
+    colour = _read_image(folder / _COLOUR, "8-bit RGB", (np.uint8,), channels=3)
+    depth = _read_image(folder / _DEPTH, "16-bit, one channel", (np.uint16,))
+    mask = _read_image(folder / _MASK, "8- or 16-bit, one channel", (np.uint8, np.uint16))
+    for name, image in ((_DEPTH, depth), (_MASK, mask)):
+        if image.shape != colour.shape[:2]:
+            raise FrameError(
+                f"{folder / name}: is {_size(image)}: expected {_size(colour)}, the size of "
+                f"{_COLOUR}"
+            )
+    meta = _read_meta(folder / _META)
+    camera = _camera(folder / _META, meta, colour.shape[1], colour.shape[0])
+    objects = _Objects(folder / _META, mask)
+    objects.read(meta["objects"])
+    frame = RgbdFrame(
+        colour=np.ascontiguousarray(colour[..., ::-1]),
+        depth=depth.astype(np.float32) / np.float32(_MILLIMETRES),
+        mask=mask.astype(np.uint16),
+        camera=camera,
+        labels=objects.labels,
+    )
+    return FolderFrame(
+        name=_name(folder),
+        frame=frame,
+        ground_truth=objects.ground_truth,
+        instances=objects.instances,
+        problems=objects.problems,
+    )
+
+
+def write_frame(
+    folder: Path | str,
+    frame: RgbdFrame,
+    ground_truth: Sequence[GroundTruth] = (),
+    *,
+    source: str = "simulated",
+) -> None:
+    """Write one frame folder; it appears complete or not at all.
+
+    Args:
+        folder: must not exist; missing parents are made.
+        frame: depth is rounded to millimetres; scores of labels are not kept.
+        ground_truth: true poses of some or all of the mask's ids.
+        source: how the poses were had.
+
+    Raises:
+        FrameError: the folder exists already or cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise FrameError(f"{folder}: exists already: remove it or choose another name")
+    images: dict[str, NDArray[Any]] = {
+        _COLOUR: frame.colour[..., ::-1],
+        _DEPTH: np.rint(frame.depth * _MILLIMETRES).astype(np.uint16),
+        _MASK: frame.mask.astype(np.uint16),
+    }
+    temporary = temporary_sibling(folder)
+    try:
+        temporary.mkdir(parents=True)
+        for name, image in images.items():
+            (temporary / name).write_bytes(cv2.imencode(".png", image)[1].tobytes())
+        meta = _meta(folder.name, frame, ground_truth, source)
+        (temporary / _META).write_text(json.dumps(meta, indent=1) + "\n")
+        temporary.rename(folder)
+    except OSError as error:
+        raise FrameError(f"{folder}: the frame cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _has_frame_file(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _FILES)
+
+
+def _name(folder: Path) -> str:
+    return folder.name if folder.name not in ("", "..") else folder.resolve().name
+
+
+def _size(image: NDArray[Any]) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"
+
+
+def _read_image(
+    path: Path, wanted: str, types: tuple[type[np.unsignedinteger[Any]], ...], channels: int = 1
+) -> NDArray[Any]:
+    """An image file as (H, W), or (H, W, 3) in the order BGR."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FrameError(f"{path}: cannot be read: {error.strerror}") from error
+    image = None
+    if content:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise FrameError(
+            f"{path}: cannot be decoded ({len(content)} bytes, damaged or no image): expected a "
+            f"PNG file, {wanted}"
+        )
+    came = 1 if image.ndim == 2 else image.shape[2]
+    if image.dtype not in types or came != channels:
+        raise FrameError(
+            f"{path}: is {image.dtype.itemsize * 8}-bit with {came} channel(s): expected {wanted}"
+        )
+    return image
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise FrameError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(meta, dict):
+        raise FrameError(f"{path}: holds a {type(meta).__name__}: expected an object with K")
+    if not isinstance(meta.get("objects"), list):
+        state = "has no key 'objects'" if "objects" not in meta else "'objects' is no list"
+        raise FrameError(f"{path}: {state}: expected a list of objects with mask_id and category")
+    return meta
+
+
+def _camera(path: Path, meta: Mapping[str, Any], width: int, height: int) -> PinholeCamera:
+    matrix = _numbers(meta.get("K"), (3, 3))
+    if matrix is None:
+        state = f"K is {meta['K']!r}" if "K" in meta else "has no key 'K'"
+        raise FrameError(f"{path}: {state}: expected the intrinsic matrix, 3x3 finite numbers")
+    try:
+        return PinholeCamera.from_matrix(matrix, width, height)
+    except FrameError as error:
+        raise FrameError(f"{path}: {error}") from error
+
+
+def _numbers(value: Any, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
+    """Finite numbers of that shape, None where the value is something else."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of unequal length
+        return None
+    if array.shape != shape or array.dtype.kind not in "iuf":
+        return None
+    return array.astype(np.float64) if np.all(np.isfinite(array)) else None
+
+
+def _is_rotation(matrix: NDArray[np.float64]) -> bool:
+    error = np.abs(matrix @ matrix.T - np.eye(3)).max()
+    return bool(error <= _ROTATION_TOLERANCE and np.linalg.det(matrix) > 0.0)
+
+
+class _Objects:
+    """The `objects` of a `meta.json`, sorted into what is usable and what is not."""
+
+    def __init__(self, path: Path, mask: NDArray[np.integer]) -> None:
+        self._path = path
+        self._shown = set(np.unique(mask).tolist())
+        self.labels: dict[int, InstanceLabel] = {}
+        self.ground_truth: list[GroundTruth] = []
+        self.instances: dict[int, str] = {}
+        self.problems: list[str] = []
+
+    def read(self, entries: Sequence[Any]) -> None:
+        for number, entry in enumerate(entries):
+            if isinstance(entry, dict):
+                self._read_entry(number, entry)
+            else:
+                self._leave_out(f"objects[{number}] is {entry!r}: expected a JSON object")
+
+    def _read_entry(self, number: int, entry: Mapping[str, Any]) -> None:
+        mask_id, category = entry.get("mask_id"), entry.get("category")
+        if (
+            isinstance(mask_id, bool)
+            or not isinstance(mask_id, int)
+            or not 1 <= mask_id <= _LARGEST_ID
+        ):
+            self._leave_out(
+                f"objects[{number}].mask_id is {mask_id!r}: expected an integer from 1 to "
+                f"{_LARGEST_ID}"
+            )
+        elif not isinstance(category, str) or not category:
+            self._leave_out(f"objects[{number}].category is {category!r}: expected a name")
+        elif mask_id in self.labels:
+            self._leave_out(
+                f"objects[{number}] has mask_id {mask_id}, which an earlier object has: expected "
+                "one object per id"
+            )
+        elif mask_id not in self._shown:
+            self._leave_out(
+                f"object {mask_id} ({category}) has no pixel in {_MASK}: expected pixels of "
+                f"value {mask_id}"
+            )
+        else:
+            self.labels[mask_id] = InstanceLabel(category)
+            self.instances[mask_id] = str(entry.get("instance") or f"{category}_{mask_id}")
+            if entry.get("gt") is not None:
+                self._read_ground_truth(mask_id, category, entry)
+
+    def _read_ground_truth(self, mask_id: int, category: str, entry: Mapping[str, Any]) -> None:
+        wanted = {
+            "R": ((3, 3), "a rotation matrix, 3x3 finite numbers"),
+            "t": ((3,), "three finite numbers, metres"),
+            "extents_m": ((3,), "three finite positive numbers, metres"),
+        }
+        arrays = {}
+        for key, (shape, expected) in wanted.items():
+            array = _numbers(entry.get(key), shape)
+            if (
+                array is None
+                or (key == "R" and not _is_rotation(array))
+                or (key == "extents_m" and array.min() <= 0)
+            ):
+                self._no_ground_truth(mask_id, key, entry.get(key), expected)
+                return
+            arrays[key] = array
+        symmetric = entry.get("symmetric_about_y", False)
+        if not isinstance(symmetric, bool):
+            self._no_ground_truth(mask_id, "symmetric_about_y", symmetric, "true or false")
+            return
+        self.ground_truth.append(
+            GroundTruth(
+                mask_id=mask_id,
+                category=category,
+                instance=self.instances[mask_id],
+                rotation=arrays["R"],
+                translation=arrays["t"],
+                dimensions_m=arrays["extents_m"],
+                symmetric_about_y=symmetric,
+            )
+        )
+
+    def _no_ground_truth(self, mask_id: int, key: str, came: Any, wanted: str) -> None:
+        self.problems.append(
+            f"{self._path}: object {mask_id}: {key} is {came!r}: expected {wanted}; the object is "
+            "kept without ground truth"
+        )
+
+    def _leave_out(self, sentence: str) -> None:
+        self.problems.append(f"{self._path}: {sentence}; left out")
+
+
+def _meta(
+    name: str, frame: RgbdFrame, ground_truth: Sequence[GroundTruth], source: str
+) -> dict[str, Any]:
+    truth = {x.mask_id: x for x in ground_truth}
+    categories = {x.mask_id: x.category for x in ground_truth}
+    categories.update({i: label.category for i, label in frame.labels.items()})
+    objects: list[dict[str, Any]] = []
+    for mask_id, category in sorted(categories.items()):
+        entry: dict[str, Any] = {"mask_id": int(mask_id), "category": category, "gt": None}
+        if mask_id in truth:
+            true = truth[mask_id]
+            entry.update(
+                instance=true.instance,
+                symmetric_about_y=bool(true.symmetric_about_y),
+                gt=source,
+                R=np.asarray(true.rotation).tolist(),
+                t=np.asarray(true.translation).tolist(),
+                extents_m=np.asarray(true.dimensions_m).tolist(),
+            )
+        objects.append(entry)
+    return {
+        "name": name,
+        "K": frame.camera.matrix.tolist(),
+        "width": frame.camera.width,
+        "height": frame.camera.height,
+        "depth_unit": "mm (uint16, 0 = missing)",
+        "mask": "id = object.mask_id, 0 = background",
+        "pose": "x_cam = R x_obj + t, metres; object frame: centre of the box, y up, front +x",
+        "objects": objects,
+    }

@@ -1,0 +1,40 @@
+"""The one place where a device's name becomes a `torch.device`."""
+
+from __future__ import annotations
+
+import torch
+
+from sdfpose_core.errors import DeviceError
+
+__all__ = ["resolve_device"]
+
+
+def resolve_device(name: str | torch.device = "auto") -> torch.device:
+    """Turn ``auto | cpu | cuda | cuda:N`` into a device that exists.
+
+    Args:
+        name: ``auto`` takes the first GPU where there is one, else the CPU.
+
+    Raises:
+        DeviceError: the name is unknown, or the GPU that it names is not there.
+    """
+    if isinstance(name, torch.device):
+        return name
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(
+            f"device '{name}' is unknown: expected 'auto', 'cpu', 'cuda' or 'cuda:N'"
+        ) from error
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device '{name}' is not supported: expected 'auto', 'cpu' or 'cuda[:N]'")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise DeviceError(
+                f"device '{name}' was asked for, but torch {torch.__version__} sees {count} "
+                "CUDA device(s): use 'cpu' or 'auto', or install a CUDA build of torch"
+            )
+    return device

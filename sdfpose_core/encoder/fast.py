@@ -1,0 +1,184 @@
+"""Encoder `fast`: the points of an instance -> pose hypotheses, size and latent code.
+
+Points are turned so that the viewing ray through their centre is the z axis, and divided by the
+category's median diagonal: what the network sees then hardly depends on where in the image the
+object is. Patches of neighbouring points become tokens of a small transformer (after Yu et al.,
+"Point-BERT", CVPR 2022), whose summary gives K hypotheses of the rotation as two axes (after Chen
+et al., "FS-Net", CVPR 2021), each with a confidence, and the translation, size and code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sdfpose_core.errors import ShapeError, WeightsError
+from sdfpose_core.similarity import Similarity, orthonormal_frame
+from sdfpose_core.weights import read_weights, write_weights
+
+__all__ = ["Encoding", "FastEncoder", "FastEncoderConfig", "view_frame"]
+
+
+@dataclass(frozen=True)
+class FastEncoderConfig:
+    """Architecture of a `FastEncoder`.
+
+    Attributes:
+        code_length: length D of the decoder's latent code.
+        points: number N of points that the network takes.
+        patches: number of patches.
+        patch_points: points per patch.
+        width: length of a token.
+        layers: transformer layers.
+        heads: attention heads.
+        hypotheses: number K of pose hypotheses.
+    """
+
+    code_length: int = 32
+    points: int = 512
+    patches: int = 48
+    patch_points: int = 24
+    width: int = 160
+    layers: int = 4
+    heads: int = 4
+    hypotheses: int = 4
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the network says of B instances.
+
+    Attributes:
+        similarity: (B, K) hypotheses, decoder frame to camera frame, metres.
+        logits: (B, K) of which hypothesis is nearest the truth.
+        codes: (B, D) latent codes.
+    """
+
+    similarity: Similarity
+    logits: Tensor
+    codes: Tensor
+
+
+class FastEncoder(nn.Module):
+    """Network of one category.
+
+    Attributes:
+        unit: (), metres: the length that points are divided by, the category's median diagonal.
+    """
+
+    unit: Tensor
+
+    def __init__(self, config: FastEncoderConfig, unit_m: float) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("unit", torch.tensor(float(unit_m)))
+        width = config.width
+        self.patch = nn.Sequential(nn.Linear(6, 64), nn.SiLU(), nn.Linear(64, width))
+        self.patch_mix = nn.Sequential(
+            nn.SiLU(), nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, width)
+        )
+        self.position = nn.Sequential(nn.Linear(3, 64), nn.SiLU(), nn.Linear(64, width))
+        layer = nn.TransformerEncoderLayer(
+            width,
+            config.heads,
+            dim_feedforward=2 * width,
+            dropout=0.0,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.transformer = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(width)
+        self.trunk = nn.Sequential(nn.Linear(2 * width, 256), nn.SiLU())
+        # Per hypothesis: y axis (3), x axis (3), translation (3), log scale (1), logit (1).
+        self.pose_head = nn.Linear(256, config.hypotheses * 11)
+        self.code_head = nn.Linear(256, config.code_length)
+
+    def forward(self, points: Tensor) -> Encoding:
+        """Hypotheses for B instances.
+
+        Args:
+            points: (B, N, 3), metres, camera frame; N as in the configuration.
+
+        Raises:
+            ShapeError: the points have another shape.
+        """
+        if points.ndim != 3 or points.shape[1:] != (self.config.points, 3):
+            raise ShapeError(
+                f"points has shape {tuple(points.shape)}: expected (B, {self.config.points}, 3)"
+            )
+        centre = points.median(dim=1).values
+        frame = view_frame(centre)
+        local = (points - centre.unsqueeze(1)) @ frame / self.unit
+        # Background that leaks into the mask would dwarf the object: squash what is far off.
+        distance = local.norm(dim=-1, keepdim=True)
+        local = local * (distance.clamp(max=1.5) / distance.clamp(min=1e-6))
+
+        pose, codes = self._network(local)
+        y_axis, x_axis, offset, log_scale, logit = pose.split([3, 3, 3, 1, 1], dim=-1)
+        rotation = frame.unsqueeze(1) @ orthonormal_frame(
+            y_axis + y_axis.new_tensor([0.0, 1e-3, 0.0]),
+            x_axis + x_axis.new_tensor([1e-3, 0.0, 0.0]),
+        )
+        translation = centre.unsqueeze(1) + self.unit * (offset @ frame.transpose(-1, -2))
+        scale = self.unit * log_scale.squeeze(-1).clamp(-2.0, 2.0).exp()
+        return Encoding(Similarity(rotation, translation, scale), logit.squeeze(-1), codes)
+
+    def _network(self, local: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw pose outputs (B, K, 11) and codes (B, D) of points (B, N, 3) in the view frame."""
+        config = self.config
+        batch = local.shape[0]
+        # The points come in random order, so the first ones are a random choice of centres.
+        centres = local[:, : config.patches]
+        nearest = (
+            torch.cdist(centres, local).topk(config.patch_points, dim=-1, largest=False).indices
+        )
+        members = local.gather(1, nearest.flatten(1).unsqueeze(-1).expand(-1, -1, 3)).view(
+            batch, config.patches, config.patch_points, 3
+        )
+        relative = members - centres.unsqueeze(2)
+        features = self.patch(torch.cat([4.0 * relative, members], dim=-1))
+        pooled = torch.cat([features.amax(dim=2), features.mean(dim=2)], dim=-1)
+        tokens = self.patch_mix(pooled) + self.position(centres)
+        tokens = self.norm(self.transformer(tokens))
+        summary = self.trunk(torch.cat([tokens.amax(dim=1), tokens.mean(dim=1)], dim=-1))
+        pose: Tensor = self.pose_head(summary)
+        codes: Tensor = self.code_head(summary)
+        return pose.view(batch, config.hypotheses, 11), codes
+
+    def save(self, path: Path | str, category: str) -> None:
+        """Write weights and architecture to a safetensors file, in half precision."""
+        settings = {**asdict(self.config), "unit_m": float(self.unit)}
+        write_weights(path, "encoder", category, settings, self.state_dict(), dtype=torch.float16)
+
+    @classmethod
+    def load(cls, path: Path | str, device: torch.device | None = None) -> FastEncoder:
+        """Encoder, in evaluation mode, from a file that `save` wrote.
+
+        Raises:
+            WeightsError: the file is missing, damaged or of another architecture.
+        """
+        settings, tensors = read_weights(path, "encoder")
+        try:
+            unit_m = settings.pop("unit_m")
+            encoder = cls(FastEncoderConfig(**settings), unit_m)
+            encoder.load_state_dict({**tensors, "unit": torch.tensor(float(unit_m))})
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise WeightsError(
+                f"{path}: the tensors do not fit the encoder's architecture {settings}: {error}; "
+                "train the category anew with this version (make weights)"
+            ) from error
+        encoder.requires_grad_(False)
+        return encoder.eval().to(device or torch.device("cpu"))
+
+
+def view_frame(centre: Tensor) -> Tensor:
+    """Rotations (B, 3, 3) whose z column is the viewing ray to points (B, 3), x column level."""
+    z = nn.functional.normalize(centre, dim=-1)
+    down = torch.zeros_like(z)
+    down[..., 1] = 1.0
+    x = nn.functional.normalize(torch.linalg.cross(down, z), dim=-1)
+    return torch.stack([x, torch.linalg.cross(z, x), z], dim=-1)

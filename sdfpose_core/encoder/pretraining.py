@@ -1,0 +1,355 @@
+"""Supervised training of the `fast` encoder on simulated views of procedural shapes."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
+from sdfpose_core.encoder.fast import Encoding, FastEncoder, FastEncoderConfig
+from sdfpose_core.files import replacing
+from sdfpose_core.similarity import Similarity, so3_exp
+from sdfpose_core.simulation.instances import TrainingInstance
+
+__all__ = [
+    "EncoderTraining",
+    "EncoderTrainingConfig",
+    "Views",
+    "pose_losses",
+    "validate_encoder",
+]
+
+_STORED_POINTS = 1024
+
+
+@dataclass(frozen=True)
+class Views:
+    """Simulated instances as arrays.
+
+    Attributes:
+        points: (V, 1024, 3) float32, metres, camera frame, in random order.
+        rotation: (V, 3, 3) float32, object to camera frame.
+        translation: (V, 3) float32, metres.
+        scale: (V,) float32, metres, diagonal of the box.
+        model: (V,) int64, seed of the procedural model.
+        symmetric: (V,) bool, whether yaw has no meaning in the view.
+    """
+
+    points: NDArray[np.float32]
+    rotation: NDArray[np.float32]
+    translation: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    model: NDArray[np.int64]
+    symmetric: NDArray[np.bool_]
+
+    @classmethod
+    def collect(cls, instances: Iterable[TrainingInstance]) -> Views:
+        """Arrays of instances; points of small ones are repeated."""
+        items = list(instances)
+        return cls(
+            np.stack([np.resize(x.points, (_STORED_POINTS, 3)) for x in items]),
+            np.stack([x.rotation for x in items]),
+            np.stack([x.translation for x in items]),
+            np.array([x.scale for x in items], dtype=np.float32),
+            np.array([x.model_seed for x in items], dtype=np.int64),
+            np.array([x.symmetric_about_y for x in items]),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Views]) -> Views:
+        """All views of several collections."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*(np.concatenate(column) for column in columns))
+
+    def save(self, path: Path) -> None:
+        """Write an ``.npz``, whole or not at all."""
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **vars(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Views:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(**arrays)
+
+    def __len__(self) -> int:
+        return len(self.scale)
+
+
+@dataclass(frozen=True)
+class EncoderTrainingConfig:
+    """How an encoder is trained.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: views per step.
+        learning_rate: at its peak, after a warm-up; decays to zero along a cosine.
+        weight_decay: of AdamW.
+        spread_weight: share of the mean over all hypotheses in the loss, besides the best one's.
+        confidence_weight: of the cross entropy of which hypothesis is best.
+        scale_weight: of the error of the log size.
+        code_weight: of the squared error of the code, in the prior's standard deviations.
+        roll_sd_deg: augmentation: turn about the optical axis.
+        size_range: augmentation: everything grows or shrinks by up to this factor.
+        jitter: augmentation: noise of points, largest standard deviation over the unit length.
+        crop_probability: augmentation: how often a half-space of points is cut away.
+        average_decay: of the moving average of the weights that is kept in the end.
+        checkpoint_every: steps between checkpoints.
+        seed: of initialisation, order and augmentation.
+        encoder: the architecture.
+    """
+
+    steps: int = 2000
+    batch: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    spread_weight: float = 0.05
+    confidence_weight: float = 0.1
+    scale_weight: float = 1.0
+    code_weight: float = 0.1
+    roll_sd_deg: float = 8.0
+    size_range: float = 1.15
+    jitter: float = 0.006
+    crop_probability: float = 0.3
+    average_decay: float = 0.995
+    checkpoint_every: int = 250
+    seed: int = 0
+    encoder: FastEncoderConfig = field(default_factory=FastEncoderConfig)
+
+
+class EncoderTraining:
+    """An encoder in training; can be interrupted and resumed to the same numbers.
+
+    Args:
+        views: what to train on.
+        codes: (S, D) latent codes of the procedural models, by seed.
+        code_covariance: (D, D) of the decoder's prior.
+        unit_m: the category's median diagonal, metres.
+        config: how to train.
+        device: where.
+    """
+
+    def __init__(
+        self,
+        views: Views,
+        codes: Tensor,
+        code_covariance: Tensor,
+        unit_m: float,
+        config: EncoderTrainingConfig,
+        device: torch.device,
+    ) -> None:
+        self.config = config
+        self.device = device
+        self._views = views
+        self._codes = codes.to(device)
+        self._code_sd = code_covariance.diagonal().sqrt().to(device)
+        self._rng = torch.Generator().manual_seed(config.seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            self.encoder = FastEncoder(config.encoder, unit_m).to(device)
+        self.average = copy.deepcopy(self.encoder).requires_grad_(False)
+        self._optimiser = torch.optim.AdamW(
+            self.encoder.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.step = 0
+
+    def run(
+        self,
+        checkpoint: Path | None = None,
+        progress: Callable[[int, dict[str, float]], None] | None = None,
+    ) -> FastEncoder:
+        """Train to the last step and return the averaged encoder.
+
+        Args:
+            checkpoint: file to resume from where it exists, and to write to.
+            progress: told the losses of every 50th step.
+
+        Raises:
+            WeightsError: the checkpoint is damaged.
+        """
+        if checkpoint is not None and checkpoint.exists():
+            self._load(checkpoint)
+        while self.step < self.config.steps:
+            losses = self._train_step()
+            self.step += 1
+            if progress is not None and self.step % 50 == 0:
+                progress(self.step, {k: float(v) for k, v in losses.items()})
+            if checkpoint is not None and self.step % self.config.checkpoint_every == 0:
+                self._save(checkpoint)
+        return self.average.eval()
+
+    def _train_step(self) -> dict[str, Tensor]:
+        config = self.config
+        warm_up = min(1.0, (self.step + 1) / 200)
+        decay = 0.5 * (1.0 + math.cos(math.pi * self.step / config.steps))
+        for group in self._optimiser.param_groups:
+            group["lr"] = config.learning_rate * warm_up * decay
+        points, truth, codes, symmetric = self._batch()
+        encoding = self.encoder(points)
+        losses = pose_losses(encoding, truth, symmetric, float(self.encoder.unit))
+        best = losses["hypotheses"].min(dim=1)
+        total = best.values.mean() + config.spread_weight * losses["hypotheses"].mean()
+        confidence = torch.nn.functional.cross_entropy(encoding.logits, best.indices)
+        code = ((encoding.codes - codes) / self._code_sd).square().mean()
+        total = (
+            total
+            + config.confidence_weight * confidence
+            + config.scale_weight * losses["scale"].mean()
+            + config.code_weight * code
+        )
+        self._optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)
+        self._optimiser.step()
+        with torch.no_grad():
+            # The average forgets its random beginning quickly.
+            keep = min(config.average_decay, (self.step + 1) / (self.step + 10))
+            for mean, value in zip(
+                self.average.parameters(), self.encoder.parameters(), strict=True
+            ):
+                mean.lerp_(value, 1.0 - keep)
+        return {
+            "pose": best.values.mean().detach(),
+            "scale": losses["scale"].mean().detach(),
+            "code": code.detach(),
+            "confidence": confidence.detach(),
+        }
+
+    def _batch(self) -> tuple[Tensor, Similarity, Tensor, Tensor]:
+        """Points (B, N, 3), true similarities, codes (B, D) and symmetry flags (B,)."""
+        config, rng = self.config, self._rng
+        pick = torch.randint(len(self._views), (config.batch,), generator=rng)
+        index = pick.numpy()
+        order = torch.rand(config.batch, _STORED_POINTS, generator=rng).argsort(dim=1)
+        stored = torch.from_numpy(self._views.points[index])
+        points = stored.gather(1, order[:, : config.encoder.points, None].expand(-1, -1, 3))
+        rotation = torch.from_numpy(self._views.rotation[index])
+        translation = torch.from_numpy(self._views.translation[index])
+        scale = torch.from_numpy(self._views.scale[index])
+
+        points = self._cut(points)
+        roll = torch.zeros(config.batch, 3)
+        roll[:, 2] = math.radians(config.roll_sd_deg) * torch.randn(config.batch, generator=rng)
+        turn = so3_exp(roll)
+        growth = math.log(config.size_range) * (2.0 * torch.rand(config.batch, generator=rng) - 1.0)
+        factor = growth.exp()
+        points = (points @ turn.transpose(1, 2)) * factor[:, None, None]
+        noise = (
+            config.jitter * float(self.encoder.unit) * torch.rand(config.batch, 1, 1, generator=rng)
+        )
+        points = points + noise * torch.randn(points.shape, generator=rng)
+        truth = Similarity(
+            turn @ rotation,
+            (turn @ translation.unsqueeze(-1)).squeeze(-1) * factor[:, None],
+            scale * factor,
+        )
+        model = torch.from_numpy(self._views.model[index]).to(self.device)
+        return (
+            points.to(self.device),
+            truth.to(self.device),
+            self._codes[model],
+            torch.from_numpy(self._views.symmetric[index]).to(self.device),
+        )
+
+    def _cut(self, points: Tensor) -> Tensor:
+        """Hide up to 40 % of some views' points beyond a random plane, as an occluder does."""
+        batch, count, _ = points.shape
+        rng = self._rng
+        normal = torch.nn.functional.normalize(torch.randn(batch, 3, generator=rng), dim=1)
+        height = (points @ normal.unsqueeze(-1)).squeeze(-1)
+        share = 0.4 * torch.rand(batch, generator=rng)
+        share = share * (torch.rand(batch, generator=rng) < self.config.crop_probability)
+        rank = height.argsort(dim=1, descending=True).argsort(dim=1)
+        hidden = rank < (share * count)[:, None]
+        # Hidden points are replaced by visible ones, each of which then counts more than once.
+        substitute = (~hidden).float().multinomial(count, replacement=True, generator=rng)
+        replaced = points.gather(1, substitute.unsqueeze(-1).expand(-1, -1, 3))
+        return torch.where(hidden.unsqueeze(-1), replaced, points)
+
+    def _save(self, path: Path) -> None:
+        save_checkpoint(
+            path,
+            {
+                "step": self.step,
+                "encoder": self.encoder.state_dict(),
+                "average": self.average.state_dict(),
+                "optimiser": self._optimiser.state_dict(),
+                "rng": self._rng.get_state(),
+            },
+        )
+
+    def _load(self, path: Path) -> None:
+        state = load_checkpoint(path)
+        self.encoder.load_state_dict(state["encoder"])
+        self.average.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._rng.set_state(state["rng"])
+        self.step = state["step"]
+
+
+def pose_losses(
+    encoding: Encoding, truth: Similarity, symmetric: Tensor, unit_m: float
+) -> dict[str, Tensor]:
+    """Errors of the hypotheses.
+
+    Args:
+        encoding: of B views.
+        truth: (B,) true similarities.
+        symmetric: (B,) bool; where it holds the x axis is ignored.
+        unit_m: metres that translations are divided by.
+
+    Returns:
+        ``hypotheses`` (B, K): lengths of the axes' errors plus that of the translation;
+        ``scale`` (B,): absolute error of the log size.
+    """
+    difference = encoding.similarity.rotation - truth.rotation.unsqueeze(1)
+    y_error = difference[..., :, 1].norm(dim=-1)
+    x_error = difference[..., :, 0].norm(dim=-1) * (~symmetric).float().unsqueeze(1)
+    t_error = (encoding.similarity.translation - truth.translation.unsqueeze(1)).norm(
+        dim=-1
+    ) / unit_m
+    log_error = (encoding.similarity.scale[:, 0].log() - truth.scale.log()).abs()
+    return {"hypotheses": y_error + x_error + 2.0 * t_error, "scale": log_error}
+
+
+@torch.no_grad()
+def validate_encoder(encoder: FastEncoder, views: Views, seed: int = 0) -> dict[str, float]:
+    """Errors of the favourite hypothesis, without refinement, on views of unseen models.
+
+    Returns:
+        Medians: ``rot_deg`` of the whole rotation, or of the y axis where yaw has no meaning,
+        ``trans_cm`` of the box's centre, ``scale_percent`` of the diagonal; ``best_rot_deg`` as
+        ``rot_deg``, of the best hypothesis.
+    """
+    count = encoder.config.points
+    points = torch.from_numpy(views.points)
+    order = torch.rand(points.shape[:2], generator=torch.Generator().manual_seed(seed)).argsort(1)
+    chosen = points.gather(1, order[:, :count, None].expand(-1, -1, 3))
+    device = encoder.unit.device
+    encoding = encoder(chosen.to(device))
+    truth = torch.from_numpy(views.rotation).to(device)
+    rotation = encoding.similarity.rotation
+    cosine_y = (rotation[..., :, 1] * truth[:, None, :, 1]).sum(-1)
+    cosine = ((rotation * truth[:, None]).sum((-1, -2)) - 1.0) / 2.0
+    symmetric = torch.from_numpy(views.symmetric).to(device)[:, None]
+    angle = torch.where(symmetric, cosine_y, cosine).clamp(-1.0, 1.0).arccos().rad2deg()
+    favourite = encoding.logits.argmax(dim=1, keepdim=True)
+    chosen_t = encoding.similarity.translation.gather(
+        1, favourite.unsqueeze(-1).expand(-1, -1, 3)
+    ).squeeze(1)
+    t_error = (chosen_t - torch.from_numpy(views.translation).to(device)).norm(dim=-1)
+    ratio = encoding.similarity.scale[:, 0] / torch.from_numpy(views.scale).to(device)
+    return {
+        "rot_deg": float(angle.gather(1, favourite).median()),
+        "best_rot_deg": float(angle.min(dim=1).values.median()),
+        "trans_cm": 100.0 * float(t_error.median()),
+        "scale_percent": 100.0 * float((ratio - 1.0).abs().median()),
+    }

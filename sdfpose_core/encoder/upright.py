@@ -1,0 +1,51 @@
+"""Start poses without a network: an object that stands upright before a level camera."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sdfpose_core.similarity import Similarity, so3_exp
+
+__all__ = ["upright_hypotheses"]
+
+_ELEVATIONS_DEG = (10.0, 35.0, 60.0)
+"""How far the camera looks down on the object."""
+
+_YAWS = 16
+
+_SHARE_BEHIND = 0.2
+"""Of the diagonal: how far an object's centre lies behind the median of its visible points."""
+
+
+def upright_hypotheses(points: Tensor, diagonal_m: float) -> Similarity:
+    """48 poses: three elevations of the camera, 16 directions that the object faces.
+
+    Args:
+        points: (N, 3), metres, camera frame, of one instance.
+        diagonal_m: the category's median diagonal, metres.
+
+    Returns:
+        (48,) decoder frame to camera frame.
+    """
+    options: dict[str, Any] = {"dtype": points.dtype, "device": points.device}
+    elevation = torch.deg2rad(torch.tensor(_ELEVATIONS_DEG, **options))
+    yaw = torch.arange(_YAWS, **options) * (2.0 * math.pi / _YAWS)
+    zero = torch.zeros_like(yaw)
+    turn = so3_exp(torch.stack([zero, yaw, zero], dim=-1))
+    # A level camera sees the object's up as -y; looking down by e tips it towards the camera.
+    tilt = so3_exp(
+        torch.stack(
+            [math.pi + elevation, torch.zeros_like(elevation), torch.zeros_like(elevation)], dim=-1
+        )
+    )
+    rotation = (tilt[:, None] @ turn[None]).flatten(0, 1)
+    centre = points.median(dim=0).values
+    centre = centre + _SHARE_BEHIND * diagonal_m * centre / centre.norm()
+    count = len(rotation)
+    return Similarity(
+        rotation, centre.expand(count, 3), torch.full((count,), diagonal_m, **options)
+    )

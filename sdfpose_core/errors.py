@@ -1,0 +1,46 @@
+"""Exceptions of the library: each says what was wrong, what was expected and what to do."""
+
+from __future__ import annotations
+
+__all__ = [
+    "CategoryError",
+    "ConfigurationError",
+    "DeviceError",
+    "FrameError",
+    "MeshError",
+    "SdfposeError",
+    "ShapeError",
+    "WeightsError",
+]
+
+
+class SdfposeError(Exception):
+    """Base class of everything that sdfpose raises on purpose."""
+
+
+class ConfigurationError(SdfposeError):
+    """A configuration file or a parameter has a missing, unknown or ill-typed key."""
+
+
+class CategoryError(SdfposeError):
+    """A category name that is not in the table of categories."""
+
+
+class FrameError(SdfposeError):
+    """An RGB-D frame (or one of its files) that cannot be used."""
+
+
+class MeshError(SdfposeError):
+    """A mesh from which no solid shape can be made."""
+
+
+class WeightsError(SdfposeError):
+    """A weights file that is missing, damaged or made for another architecture."""
+
+
+class ShapeError(SdfposeError, ValueError):
+    """A tensor argument of another shape than documented."""
+
+
+class DeviceError(SdfposeError):
+    """A compute device that was asked for and is not there."""

@@ -1,0 +1,543 @@
+"""The estimator: from a frame to the pose, size and shape of its objects.
+
+segment -> encode (or upright search) -> refine -> decode the surface -> report its box
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sdfpose_core.categories import Categories, Category, default_categories
+from sdfpose_core.confidence import ConfidenceModel, confidence_features
+from sdfpose_core.device import resolve_device
+from sdfpose_core.encoder.fast import FastEncoder
+from sdfpose_core.encoder.upright import upright_hypotheses
+from sdfpose_core.errors import MeshError, WeightsError
+from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
+from sdfpose_core.refine.kernel import GemanMcClureKernel
+from sdfpose_core.refine.residuals import Evidence, Priors, ShapePose
+from sdfpose_core.refine.solver import RefineConfig, Solution, refine
+from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
+from sdfpose_core.segmentation import segment
+from sdfpose_core.shapes.body import BodyProfile
+from sdfpose_core.similarity import Similarity
+from sdfpose_core.weights import weights_file
+
+__all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator", "WarmStart"]
+
+
+@dataclass(frozen=True)
+class EstimatorConfig:
+    """How the estimator works.
+
+    Attributes:
+        encoder: ``fast`` is the trained network; ``none`` searches from upright start poses,
+            which needs a decoder only.
+        refine: ``sdf`` on the signed distance field, ``icp`` as in the paper, or ``none``.
+        device: ``auto | cpu | cuda[:N]``.
+        weights_dir: folder of the weights, None for the shipped ones.
+        surface_points: observed points of an instance that take part.
+        beyond_points: rays past its silhouette that take part.
+        min_points: instances with fewer depth pixels are skipped.
+        mesh_resolution: cells along each axis of the reconstructed surface's grid.
+        seed: of the choice of points; the same input gives the same output.
+        solver: weights of the refinement's terms.
+    """
+
+    encoder: Literal["fast", "none"] = "fast"
+    refine: Literal["sdf", "icp", "none"] = "sdf"
+    device: str = "auto"
+    weights_dir: Path | str | None = None
+    surface_points: int = 400
+    beyond_points: int = 128
+    min_points: int = 50
+    mesh_resolution: int = 64
+    seed: int = 0
+    solver: RefineConfig = field(default_factory=RefineConfig)
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """An earlier estimate of an instance, from which the refinement starts.
+
+    Attributes:
+        estimate: where the object is expected.
+        freeze_shape: whether its size and code are known by now and stay.
+    """
+
+    estimate: ObjectEstimate
+    freeze_shape: bool = False
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What became of a frame.
+
+    Attributes:
+        estimates: one for each instance, in the order of their mask ids.
+        skipped: the mask ids without an estimate, and why.
+        stage_ms: wall time by stage: ``segment``, ``encode``, ``refine``, ``mesh``, ``total``.
+    """
+
+    estimates: list[ObjectEstimate]
+    skipped: list[SkippedInstance]
+    stage_ms: dict[str, float]
+
+
+class PoseEstimator:
+    """Estimates all objects of a frame.
+
+    Example:
+        >>> estimator = PoseEstimator()                           # doctest: +SKIP
+        >>> for x in estimator(frame):                            # doctest: +SKIP
+        ...     print(x.category, x.translation, x.dimensions_m)
+
+    Args:
+        config: how to work.
+        categories: the known ones.
+
+    Raises:
+        DeviceError: the configuration names a device that is not there.
+    """
+
+    def __init__(
+        self, config: EstimatorConfig | None = None, categories: Categories | None = None
+    ) -> None:
+        self.config = config or EstimatorConfig()
+        self.categories = categories or default_categories()
+        self.device = resolve_device(self.config.device)
+        self._confidence = ConfidenceModel.load()
+        self._models: dict[str, _CategoryModel] = {}
+
+    def __call__(self, frame: RgbdFrame) -> list[ObjectEstimate]:
+        """The objects of a frame."""
+        return self.run(frame).estimates
+
+    def run(
+        self, frame: RgbdFrame, warm_starts: Mapping[int, WarmStart] | None = None
+    ) -> FrameResult:
+        """The objects of a frame, what was skipped, and the time it took.
+
+        Args:
+            frame: colour is not looked at.
+            warm_starts: by mask id; an instance without one is detected from nothing.
+        """
+        start = time.perf_counter()
+        instances, skipped = segment(frame, self.categories, min_points=self.config.min_points)
+        segment_ms = 1e3 * (time.perf_counter() - start)
+        result = self.estimate(instances, warm_starts)
+        stages = {"segment": segment_ms, **result.stage_ms}
+        stages["total"] = 1e3 * (time.perf_counter() - start)
+        return FrameResult(result.estimates, skipped + result.skipped, stages)
+
+    def load(self, category: str) -> None:
+        """Read a category's weights now, not at its first instance.
+
+        Raises:
+            CategoryError: the category is unknown.
+            WeightsError: a file is missing or damaged.
+        """
+        self._model(category)
+
+    def estimate(
+        self, instances: Sequence[Instance], warm_starts: Mapping[int, WarmStart] | None = None
+    ) -> FrameResult:
+        """As `run`, for instances that were segmented before."""
+        clock = _StageClock(("encode", "refine", "mesh"))
+        estimates: list[ObjectEstimate] = []
+        skipped: list[SkippedInstance] = []
+        for category in dict.fromkeys(x.category for x in instances):
+            group = [x for x in instances if x.category == category]
+            try:
+                model = self._model(category)
+            except WeightsError as error:
+                skipped += [SkippedInstance(x.mask_id, category, str(error)) for x in group]
+                continue
+            for instance, candidate in zip(
+                group, self._solve(model, group, warm_starts or {}, clock), strict=True
+            ):
+                try:
+                    with clock("mesh"):
+                        estimates.append(self._report(model, instance, candidate))
+                except MeshError as error:
+                    skipped.append(SkippedInstance(instance.mask_id, category, str(error)))
+        estimates.sort(key=lambda x: x.mask_id)
+        return FrameResult(estimates, skipped, clock.stage_ms)
+
+    def _model(self, category: str) -> _CategoryModel:
+        if category not in self._models:
+            self._models[category] = _CategoryModel.load(
+                self.categories[category], self.config, self.device
+            )
+        return self._models[category]
+
+    def _solve(
+        self,
+        model: _CategoryModel,
+        group: Sequence[Instance],
+        warm_starts: Mapping[int, WarmStart],
+        clock: _StageClock,
+    ) -> list[_Candidate]:
+        """The best hypothesis of each instance of one category."""
+        cold = [x for x in group if x.mask_id not in warm_starts]
+        solved: dict[int, _Candidate] = {}
+        if cold:
+            evidence = self._evidence(cold, model.category)
+            with clock("encode"):
+                start, per_instance = self._hypotheses(model, cold)
+            with clock("refine"):
+                solution, gaps = self._search(model, start, evidence, per_instance)
+            for i, instance in enumerate(cold):
+                solved[instance.mask_id] = _Candidate(solution[i : i + 1], float(gaps[i]))
+        for frozen in (False, True):
+            warm = [
+                x
+                for x in group
+                if x.mask_id in warm_starts and warm_starts[x.mask_id].freeze_shape == frozen
+            ]
+            if not warm:
+                continue
+            with clock("refine"):
+                earlier = [warm_starts[x.mask_id].estimate for x in warm]
+                solution = refine(
+                    model.decoder,
+                    _warm_state(earlier, self.device),
+                    self._evidence(warm, model.category),
+                    model.priors,
+                    self.config.solver,
+                    _WARM_ITERATIONS if self.config.refine == "sdf" else 0,
+                    pose_only=frozen,
+                )
+            for i, instance in enumerate(warm):
+                solved[instance.mask_id] = _Candidate(solution[i : i + 1], _NO_RIVAL, earlier[i])
+        return [solved[x.mask_id] for x in group]
+
+    def _hypotheses(
+        self, model: _CategoryModel, group: Sequence[Instance]
+    ) -> tuple[ShapePose, int]:
+        """Start states, flattened over instances, and how many each instance has."""
+        if model.encoder is None:
+            states = [
+                upright_hypotheses(
+                    torch.from_numpy(x.points).to(self.device), model.category.diagonal_m
+                )
+                for x in group
+            ]
+            similarity = Similarity(
+                torch.cat([x.rotation for x in states]),
+                torch.cat([x.translation for x in states]),
+                torch.cat([x.scale for x in states]),
+            )
+            codes = model.decoder.code_mean.expand(len(similarity.scale), -1)
+            return ShapePose(similarity, codes), len(similarity.scale) // len(group)
+        count = model.encoder.config.points
+        points = np.stack([_resample(x.points, count, self._rng(x)) for x in group])
+        with torch.no_grad():
+            encoding = model.encoder(torch.from_numpy(points).to(self.device))
+        order = encoding.logits.argsort(dim=1, descending=True)
+        per_instance = order.shape[1]
+        flat = (
+            order + per_instance * torch.arange(len(group), device=self.device)[:, None]
+        ).ravel()
+        similarity = Similarity(
+            encoding.similarity.rotation.flatten(0, 1)[flat],
+            encoding.similarity.translation.flatten(0, 1)[flat],
+            encoding.similarity.scale.flatten(0, 1)[flat],
+        )
+        codes = encoding.codes.repeat_interleave(per_instance, dim=0)
+        return ShapePose(similarity, codes), per_instance
+
+    def _search(
+        self, model: _CategoryModel, start: ShapePose, evidence: Evidence, per_instance: int
+    ) -> tuple[Solution, Tensor]:
+        """Refine all hypotheses, drop the worst in between, and keep each instance's best.
+
+        Returns:
+            One solution per instance, and by how much the cost of the best hypothesis that ended
+            elsewhere exceeds its own.
+        """
+        count = len(evidence.surface)
+        owner = torch.arange(count, device=self.device).repeat_interleave(per_instance)
+        if self.config.refine != "sdf":
+            # The encoder puts its favourite first.
+            first = torch.arange(count, device=self.device) * per_instance
+            solution = refine(
+                model.decoder, start[first], evidence, model.priors, self.config.solver, 0
+            )
+            return solution, torch.full((count,), _NO_RIVAL, device=self.device)
+        searching = model.encoder is None
+        keep = min(per_instance, _SEARCH_KEEP if searching else _ENCODER_KEEP)
+        rough = refine(
+            model.decoder,
+            start,
+            evidence.thinned(_ROUGH_SURFACE, _ROUGH_BEYOND)[owner],
+            model.priors,
+            replace(
+                self.config.solver,
+                looked_through=_ROUGH_BEYOND,
+                kernel=GemanMcClureKernel(_ROUGH_KERNEL_SD),
+            ),
+            _SEARCH_ITERATIONS if searching else _ROUGH_ITERATIONS,
+        )
+        best = rough.cost.view(count, per_instance).topk(keep, dim=1, largest=False).indices
+        flat = (best + per_instance * torch.arange(count, device=self.device)[:, None]).ravel()
+        owner = owner[flat]
+        fine = refine(
+            model.decoder,
+            rough.state[flat],
+            evidence[owner],
+            model.priors,
+            self.config.solver,
+            _FINE_ITERATIONS,
+        )
+        winner = fine.cost.view(count, keep).argmin(dim=1)
+        index = winner + keep * torch.arange(count, device=self.device)
+        gaps = _rival_gaps(fine, index, count, keep, model.category)
+        return fine[index], gaps
+
+    def _evidence(self, group: Sequence[Instance], category: Category) -> Evidence:
+        surface, beyond, weight = [], [], []
+        for instance in group:
+            rng = self._rng(instance)
+            surface.append(_resample(instance.points, self.config.surface_points, rng))
+            if len(instance.beyond):
+                beyond.append(_resample(instance.beyond, self.config.beyond_points, rng))
+            else:
+                beyond.append(np.tile(instance.points[:1], (self.config.beyond_points, 1)))
+            weight.append(np.full(self.config.beyond_points, float(len(instance.beyond) > 0)))
+        points = torch.from_numpy(np.stack(surface)).to(self.device)
+        depth_sd = _DEPTH_SD_M + _DEPTH_SD_PER_M * points[..., 2].square()
+        model_sd = _MODEL_SD_SHARE * category.diagonal_m
+        return Evidence(
+            points,
+            (depth_sd.square() + model_sd**2).sqrt(),
+            torch.from_numpy(np.stack(beyond)).to(self.device),
+            torch.from_numpy(np.stack(weight).astype(np.float32)).to(self.device),
+        )
+
+    def _rng(self, instance: Instance) -> np.random.Generator:
+        return np.random.default_rng([self.config.seed, instance.mask_id])
+
+    def _report(
+        self, model: _CategoryModel, instance: Instance, candidate: _Candidate
+    ) -> ObjectEstimate:
+        """The estimate: the box of the decoded surface and everything about it."""
+        solution, earlier = candidate.solution, candidate.earlier
+        state = solution.state
+        code = state.codes[0]
+        scale = float(state.similarity.scale[0])
+        rotation = state.similarity.rotation[0].double().cpu().numpy()
+        origin = state.similarity.translation[0].double().cpu().numpy()
+        mesh, mesh_code = self._mesh(model, code, earlier)
+        if self.config.refine == "icp" and earlier is None:
+            rotation, origin = refine_icp(
+                mesh.vertices * scale,
+                instance.points,
+                rotation,
+                origin,
+                icp_threshold_m(instance.category),
+            )
+        centre, sides = mesh.centre, mesh.sides
+        translation = origin + scale * rotation @ centre
+        vertices = ((mesh.vertices - centre) * scale).astype(np.float32)
+        points_obj = (instance.points - translation) @ rotation
+        symmetric = model.category.symmetry == "y" or (
+            model.category.symmetry == "y_without_handle"
+            and not BodyProfile.of(vertices, mesh.faces).handle_visible(points_obj)
+        )
+        features = confidence_features(
+            solution, model.priors, candidate.rival_gap, len(instance.points)
+        )
+        return ObjectEstimate(
+            mask_id=instance.mask_id,
+            category=instance.category,
+            rotation=rotation,
+            translation=translation,
+            scale=float(scale * np.linalg.norm(sides)),
+            dimensions_m=scale * sides,
+            confidence=self._confidence.probability(features),
+            covariance=_pose_covariance(solution, rotation, scale, centre),
+            symmetric_about_y=symmetric,
+            code=code.cpu().numpy(),
+            decoder_translation=origin,
+            decoder_scale=scale,
+            vertices=vertices,
+            faces=mesh.faces,
+            normals=mesh.normals,
+            mesh_code=mesh_code,
+            diagnostics=features,
+        )
+
+    def _mesh(
+        self, model: _CategoryModel, code: Tensor, earlier: ObjectEstimate | None
+    ) -> tuple[DecodedMesh, NDArray[np.float32]]:
+        """The decoded surface, or that of the earlier estimate where the code hardly moved."""
+        if earlier is not None and len(earlier.vertices):
+            moved = code - torch.from_numpy(earlier.mesh_code).to(code)
+            if float(moved @ model.priors.code_precision @ moved) <= _MESH_TOLERANCE_SD**2:
+                offset = (
+                    earlier.rotation.T @ (earlier.translation - earlier.decoder_translation)
+                ) / earlier.decoder_scale
+                vertices = earlier.vertices / earlier.decoder_scale + offset
+                return (
+                    DecodedMesh(vertices.astype(np.float32), earlier.faces, earlier.normals),
+                    earlier.mesh_code,
+                )
+        mesh = decode_mesh(model.decoder, code, self.config.mesh_resolution)
+        return mesh, code.cpu().numpy()
+
+
+_ROUGH_SURFACE, _ROUGH_BEYOND = 128, 48
+"""Points and rays of the first stage, which only has to tell good hypotheses from bad ones."""
+
+_ROUGH_KERNEL_SD = 8.0
+"""Width of the rough stage's kernel: start poses are off by more than the noise."""
+
+_ROUGH_ITERATIONS, _FINE_ITERATIONS, _WARM_ITERATIONS = 6, 10, 4
+_SEARCH_ITERATIONS = 8
+_ENCODER_KEEP, _SEARCH_KEEP = 2, 6
+
+_DEPTH_SD_M, _DEPTH_SD_PER_M = 0.001, 0.0015
+"""Noise of a structured-light or stereo camera at depth z: 1 mm + 1.5 mm (z / m)^2."""
+
+_MODEL_SD_SHARE = 0.006
+"""Of the category's median diagonal: what decoded shapes fall short of real ones by."""
+
+_NO_RIVAL = 1e3
+"""Cost gap that stands for 'no other hypothesis'."""
+
+_SAME_ROTATION_RAD = math.radians(20.0)
+_MESH_TOLERANCE_SD = 0.1
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """The chosen hypothesis of one instance: batch of one, its lead, and its warm start."""
+
+    solution: Solution
+    rival_gap: float
+    earlier: ObjectEstimate | None = None
+
+
+@dataclass(frozen=True)
+class _CategoryModel:
+    """A category's networks and priors on the device."""
+
+    category: Category
+    decoder: SdfDecoder
+    encoder: FastEncoder | None
+    priors: Priors
+
+    @classmethod
+    def load(
+        cls, category: Category, config: EstimatorConfig, device: torch.device
+    ) -> _CategoryModel:
+        decoder = SdfDecoder.load(
+            weights_file(category.name, "decoder", config.weights_dir), device
+        )
+        encoder = None
+        if config.encoder == "fast":
+            path = weights_file(category.name, "encoder", config.weights_dir)
+            encoder = FastEncoder.load(path, device)
+            if encoder.config.code_length != decoder.config.code_length:
+                raise WeightsError(
+                    f"{path}: predicts codes of length {encoder.config.code_length}, but the "
+                    f"decoder's have {decoder.config.code_length}: train both together"
+                )
+        priors = Priors(
+            decoder.code_mean,
+            torch.linalg.inv(decoder.code_covariance),
+            math.log(category.diagonal_m),
+            category.diagonal_log_sd,
+        )
+        return cls(category, decoder, encoder, priors)
+
+
+class _StageClock:
+    """Adds up wall time by stage."""
+
+    def __init__(self, stages: Sequence[str]) -> None:
+        self.stage_ms = dict.fromkeys(stages, 0.0)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stage_ms[stage] += 1e3 * (time.perf_counter() - start)
+
+
+def _resample(
+    points: NDArray[np.float32], count: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """`count` points in random order; each once before any comes twice."""
+    rounds = -(-count // len(points))
+    order = np.concatenate([rng.permutation(len(points)) for _ in range(rounds)])
+    return points[order[:count]]
+
+
+def _warm_state(earlier: Sequence[ObjectEstimate], device: torch.device) -> ShapePose:
+    def stack(arrays: Sequence[NDArray[np.floating] | float]) -> Tensor:
+        return torch.from_numpy(np.stack([np.float32(x) for x in arrays])).to(device)
+
+    return ShapePose(
+        Similarity(
+            stack([x.rotation for x in earlier]),
+            stack([x.decoder_translation for x in earlier]),
+            stack([x.decoder_scale for x in earlier]),
+        ),
+        stack([x.code for x in earlier]),
+    )
+
+
+def _rival_gaps(
+    solution: Solution, winner: Tensor, count: int, keep: int, category: Category
+) -> Tensor:
+    """(count,) cost gap to the best hypothesis with another rotation."""
+    rotations = solution.state.similarity.rotation
+    best = rotations[winner].unsqueeze(1)
+    others = rotations.view(count, keep, 3, 3)
+    if category.symmetry == "y":
+        cosine = (best[..., :, 1] * others[..., :, 1]).sum(-1)
+    else:
+        cosine = ((best * others).sum((-1, -2)) - 1.0) / 2.0
+    elsewhere = cosine < math.cos(_SAME_ROTATION_RAD)
+    gap = solution.cost.view(count, keep) - solution.cost[winner].unsqueeze(1)
+    gap = torch.where(elsewhere, gap, torch.full_like(gap, _NO_RIVAL))
+    return gap.min(dim=1).values
+
+
+def _pose_covariance(
+    solution: Solution,
+    rotation: NDArray[np.float64],
+    scale: float,
+    centre: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """(6, 6) of the box's centre and the rotation about the camera's axes.
+
+    The solver's state is (w, dt, dl, dz) with w in the object frame: the centre t + s R c moves
+    by dt + s R (w x c) + s R c dl, the rotation by R w.
+    """
+    full = torch.linalg.inv(solution.hessian[0].double())[:7, :7].cpu().numpy()
+    x, y, z = centre
+    hat = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    to_box = np.zeros((6, 7))
+    to_box[:3, :3] = -scale * rotation @ hat
+    to_box[:3, 3:6] = np.eye(3)
+    to_box[:3, 6] = scale * rotation @ centre
+    to_box[3:, :3] = rotation
+    return np.asarray(to_box @ full @ to_box.T)

@@ -1,0 +1,12 @@
+"""Refinement of pose, size and shape against the signed distance field itself.
+
+The state x = (R, t, log s, z) of every hypothesis is moved by damped Gauss-Newton steps on
+
+    sum_i rho(f(q_i; z) s / sigma_i)        observed points lie on the surface
+  + sum_j rho(max(0, m - f(q_j; z)) s / sigma_j)  what the camera looked through is empty
+  + (z - mu)^T Sigma^-1 (z - mu)            the code stays probable
+  + ((log s - log s_0) / sigma_s)^2         so does the size
+
+with q = R^T (p - t) / s. `residuals` states the terms and their Jacobians, `kernel` the robust
+loss rho, `damping` when a step is taken, `solver` the iteration; `icp` is the paper's alternative.
+"""

@@ -1,0 +1,227 @@
+"""The residuals of the refinement and their closed-form Jacobians.
+
+Columns of a Jacobian: rotation vector in the object frame (3), translation (3, metres, camera
+frame), log scale (1), latent code (D); the order of `ShapePose.retract`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.similarity import Similarity
+
+__all__ = ["Evidence", "Priors", "ShapePose", "free_space_residuals", "surface_residuals"]
+
+_BALL_RADIUS = 0.52
+"""Object units: rays are searched inside this ball, which holds every shape."""
+
+_COARSE_SAMPLES = 8
+_FINE_SAMPLES = 6
+
+
+@dataclass(frozen=True)
+class ShapePose:
+    """The state of B hypotheses.
+
+    Attributes:
+        similarity: (B,) decoder frame to camera frame.
+        codes: (B, D) latent codes.
+    """
+
+    similarity: Similarity
+    codes: Tensor
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, index: Tensor | slice) -> ShapePose:
+        return ShapePose(self.similarity[index], self.codes[index])
+
+    def retract(self, delta: Tensor) -> ShapePose:
+        """Move along tangent vectors (B, 7 + D)."""
+        return ShapePose(self.similarity.retract(delta[:, :7]), self.codes + delta[:, 7:])
+
+    def where(self, condition: Tensor, other: ShapePose) -> ShapePose:
+        """This state where `condition` (B,) holds, the other one elsewhere."""
+        a, b = self.similarity, other.similarity
+        return ShapePose(
+            Similarity(
+                torch.where(condition[:, None, None], a.rotation, b.rotation),
+                torch.where(condition[:, None], a.translation, b.translation),
+                torch.where(condition, a.scale, b.scale),
+            ),
+            torch.where(condition[:, None], self.codes, other.codes),
+        )
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the camera measured of the object of each hypothesis.
+
+    Attributes:
+        surface: (B, N, 3), metres, camera frame: points on the object.
+        surface_sigma: (B, N), metres: standard deviation of their distance from the surface.
+        beyond: (B, M, 3), metres, camera frame: points behind the object; the rays from the
+            camera to them miss it.
+        beyond_weight: (B, M): 0 for padding, else 1.
+    """
+
+    surface: Tensor
+    surface_sigma: Tensor
+    beyond: Tensor
+    beyond_weight: Tensor
+
+    def __getitem__(self, index: Tensor | slice) -> Evidence:
+        return Evidence(
+            self.surface[index],
+            self.surface_sigma[index],
+            self.beyond[index],
+            self.beyond_weight[index],
+        )
+
+    def thinned(self, surface: int, beyond: int) -> Evidence:
+        """The first so many points of each kind (they are stored in random order)."""
+        return Evidence(
+            self.surface[:, :surface],
+            self.surface_sigma[:, :surface],
+            self.beyond[:, :beyond],
+            self.beyond_weight[:, :beyond],
+        )
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Gaussian priors of code and log size.
+
+    Attributes:
+        code_mean: (D,).
+        code_precision: (D, D), inverse covariance of the training shapes' codes.
+        log_scale_mean: natural logarithm of the category's median diagonal in metres.
+        log_scale_sd: its standard deviation.
+    """
+
+    code_mean: Tensor
+    code_precision: Tensor
+    log_scale_mean: float
+    log_scale_sd: float
+
+    def cost(self, state: ShapePose) -> Tensor:
+        """Squared Mahalanobis distances (B,) of code and log size."""
+        d = state.codes - self.code_mean
+        e = (state.similarity.scale.log() - self.log_scale_mean) / self.log_scale_sd
+        return (d @ self.code_precision * d).sum(-1) + e.square()
+
+    def add_to(self, state: ShapePose, hessian: Tensor, gradient: Tensor) -> None:
+        """Add the priors' share to Hessians (B, P, P) and gradients (B, P), in place."""
+        hessian[:, 7:, 7:] += self.code_precision
+        gradient[:, 7:] += (state.codes - self.code_mean) @ self.code_precision
+        weight = 1.0 / self.log_scale_sd**2
+        hessian[:, 6, 6] += weight
+        gradient[:, 6] += (state.similarity.scale.log() - self.log_scale_mean) * weight
+
+
+def surface_residuals(
+    decoder: SdfDecoder, state: ShapePose, evidence: Evidence
+) -> tuple[Tensor, Tensor]:
+    """Distances of observed points from the decoded surface, in standard deviations.
+
+    Returns:
+        Residuals (B, N) and Jacobians (B, N, 7 + D).
+    """
+    q = state.similarity.inverse_transform(evidence.surface)
+    return _distance_rows(decoder, state, q, 1.0 / evidence.surface_sigma)
+
+
+def free_space_residuals(
+    decoder: SdfDecoder,
+    state: ShapePose,
+    evidence: Evidence,
+    *,
+    looked_through: int,
+    margin: float,
+    sigma: float,
+) -> tuple[Tensor, Tensor]:
+    """How deep rays that must miss the object pass through it, in standard deviations.
+
+    Two kinds of rays: those to points beyond the object, over their whole length, and those to
+    the first `looked_through` observed points, up to just before the point. The residual of a ray
+    is taken where f is least on it.
+
+    Args:
+        decoder: the category's decoder.
+        state: B hypotheses.
+        evidence: what was measured.
+        looked_through: number of observed points whose rays are used.
+        margin: object units; f must not fall below it.
+        sigma: object units; one standard deviation of a violation.
+
+    Returns:
+        Residuals (B, M + looked_through), zero where the ray is free, and Jacobians.
+    """
+    similarity = state.similarity
+    ends = torch.cat([evidence.beyond, evidence.surface[:, :looked_through]], dim=1)
+    count_beyond = evidence.beyond.shape[1]
+    with torch.no_grad():
+        origin = -(similarity.translation.unsqueeze(-2) @ similarity.rotation).squeeze(
+            -2
+        ) / similarity.scale.unsqueeze(-1)
+        end = similarity.inverse_transform(ends)
+        ray = end - origin.unsqueeze(1)
+        length = ray.norm(dim=-1)
+        ray = ray / length.unsqueeze(-1)
+        # Before an observed point, f rises at worst slowly (grazing rays): stop well short of it.
+        stop = length.clone()
+        stop[:, count_beyond:] -= 0.08
+        closest = -(origin.unsqueeze(1) * ray).sum(-1)
+        half_chord_sq = _BALL_RADIUS**2 - (origin.square().sum(-1, keepdim=True) - closest.square())
+        near = closest - half_chord_sq.clamp(min=0.0).sqrt()
+        far = torch.minimum(closest + half_chord_sq.clamp(min=0.0).sqrt(), stop)
+        usable = (half_chord_sq > 0.0) & (far > near)
+        usable[:, :count_beyond] &= evidence.beyond_weight > 0
+
+        def least(low: Tensor, high: Tensor, count: int) -> Tensor:
+            steps = (torch.arange(count, device=low.device, dtype=low.dtype) + 0.5) / count
+            at = low.unsqueeze(-1) + (high - low).unsqueeze(-1) * steps
+            points = origin[:, None, None] + at.unsqueeze(-1) * ray.unsqueeze(2)
+            value = decoder(points.flatten(1, 2), state.codes).view_as(at)
+            return at.gather(-1, value.argmin(-1, keepdim=True)).squeeze(-1)
+
+        coarse = least(near, far, _COARSE_SAMPLES)
+        reach = (far - near) / _COARSE_SAMPLES
+        fine = least(
+            torch.maximum(coarse - reach, near), torch.minimum(coarse + reach, far), _FINE_SAMPLES
+        )
+        # The point is fixed on its ray in the camera frame; only the object moves past it.
+        q = origin.unsqueeze(1) + fine.unsqueeze(-1) * ray
+    distance, jacobian = _distance_rows(
+        decoder, state, q, 1.0 / (sigma * similarity.scale).unsqueeze(-1).expand(q.shape[:2])
+    )
+    violation = margin / sigma - distance
+    # The margin is in object units, so it grows with the size: d(m s / (sigma s)) / d log s = 0,
+    # whereas the rows of `jacobian` hold d(f s); the share of s itself is taken out again.
+    jacobian[..., 6] -= distance
+    active = usable & (violation > 0.0)
+    residual = torch.where(active, violation, torch.zeros_like(violation))
+    return residual, torch.where(active.unsqueeze(-1), -jacobian, torch.zeros_like(jacobian))
+
+
+def _distance_rows(
+    decoder: SdfDecoder, state: ShapePose, q: Tensor, inverse_sigma: Tensor
+) -> tuple[Tensor, Tensor]:
+    """f(q; z) s / sigma (B, N) and its Jacobian (B, N, 7 + D).
+
+    With R' = R exp(w), t' = t + dt, s' = s exp(l): q moves by q x w - R^T dt / s - l q.
+    """
+    f, d_q, d_z = decoder.value_and_jacobian(q, state.codes)
+    similarity = state.similarity
+    scale = similarity.scale[:, None]
+    factor = (scale * inverse_sigma).unsqueeze(-1)
+    d_rotation = torch.linalg.cross(d_q, q) * factor
+    d_translation = -(d_q @ similarity.rotation.transpose(-1, -2)) * inverse_sigma.unsqueeze(-1)
+    d_scale = (f - (d_q * q).sum(-1)).unsqueeze(-1) * factor
+    jacobian = torch.cat([d_rotation, d_translation, d_scale, d_z * factor], dim=-1)
+    return f * scale * inverse_sigma, jacobian

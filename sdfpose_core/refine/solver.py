@@ -1,0 +1,171 @@
+"""The iteration: batched Levenberg-Marquardt on similarity and code of many hypotheses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from sdfpose_core.refine.damping import MarquardtDamping
+from sdfpose_core.refine.kernel import GemanMcClureKernel
+from sdfpose_core.refine.residuals import (
+    Evidence,
+    Priors,
+    ShapePose,
+    free_space_residuals,
+    surface_residuals,
+)
+from sdfpose_core.sdf.decoder import SdfDecoder
+
+__all__ = ["RefineConfig", "Solution", "refine"]
+
+
+_ROTATION_PRECISION = 3.0 / 3.14159**2
+"""1 / rad^2: a rotation vector of which nothing is known. Keeps yaw about a symmetry axis, on
+which the measurements say nothing, solvable."""
+
+_POSE_PARAMETERS = 6
+"""Rotation and translation come first in the state."""
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """Weights of the terms.
+
+    Attributes:
+        surface_weight: how many independent measurements all surface points together stand for
+            (neighbouring pixels err together).
+        free_space_weight: the same of all rays through free space.
+        looked_through: number of observed points whose rays are tested for free space.
+        margin: object units that a free ray keeps from the surface.
+        free_space_sigma: object units; one standard deviation of a violation.
+        kernel: robust loss of both.
+        damping: strategy of the steps.
+    """
+
+    surface_weight: float = 60.0
+    free_space_weight: float = 60.0
+    looked_through: int = 64
+    margin: float = 0.005
+    free_space_sigma: float = 0.01
+    kernel: GemanMcClureKernel = field(default_factory=GemanMcClureKernel)
+    damping: MarquardtDamping = field(default_factory=MarquardtDamping)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Refined hypotheses.
+
+    Attributes:
+        state: B refined hypotheses.
+        cost: (B,) the minimised sum, see the package's docstring.
+        hessian: (B, P, P) Gauss-Newton Hessian of half the cost, P = 7 + D.
+        surface_residual: (B, N) distances of observed points, standard deviations.
+        violation: (B, M) violations of free space, standard deviations.
+    """
+
+    state: ShapePose
+    cost: Tensor
+    hessian: Tensor
+    surface_residual: Tensor
+    violation: Tensor
+
+    def __getitem__(self, index: Tensor | slice) -> Solution:
+        return Solution(
+            self.state[index],
+            self.cost[index],
+            self.hessian[index],
+            self.surface_residual[index],
+            self.violation[index],
+        )
+
+
+@torch.no_grad()
+def refine(
+    decoder: SdfDecoder,
+    state: ShapePose,
+    evidence: Evidence,
+    priors: Priors,
+    config: RefineConfig,
+    iterations: int,
+    *,
+    pose_only: bool = False,
+) -> Solution:
+    """Minimise the cost of each hypothesis from where it stands.
+
+    Args:
+        decoder: the category's decoder.
+        state: B hypotheses.
+        evidence: what was measured of each.
+        priors: of code and size.
+        config: weights of the terms.
+        iterations: steps tried; each costs one evaluation of values and Jacobians.
+        pose_only: whether size and code stay as they are.
+    """
+    cost, hessian, gradient, surface, violation = _linearise(
+        decoder, state, evidence, priors, config
+    )
+    damping = config.damping.start(cost)
+    free = _POSE_PARAMETERS if pose_only else gradient.shape[1]
+    for _ in range(iterations):
+        step = torch.zeros_like(gradient)
+        step[:, :free] = _solve(
+            config.damping.apply(hessian[:, :free, :free], damping), gradient[:, :free]
+        )
+        trial = state.retract(-step)
+        new_cost, new_hessian, new_gradient, new_surface, new_violation = _linearise(
+            decoder, trial, evidence, priors, config
+        )
+        accepted = new_cost < cost
+        state = trial.where(accepted, state)
+        cost = torch.where(accepted, new_cost, cost)
+        hessian = torch.where(accepted[:, None, None], new_hessian, hessian)
+        gradient = torch.where(accepted[:, None], new_gradient, gradient)
+        surface = torch.where(accepted[:, None], new_surface, surface)
+        violation = torch.where(accepted[:, None], new_violation, violation)
+        damping = config.damping.update(damping, accepted)
+    return Solution(state, cost, hessian, surface, violation)
+
+
+def _linearise(
+    decoder: SdfDecoder,
+    state: ShapePose,
+    evidence: Evidence,
+    priors: Priors,
+    config: RefineConfig,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Cost (B,), Hessian (B, P, P), gradient (B, P) and the residuals of both kinds."""
+    surface, surface_jacobian = surface_residuals(decoder, state, evidence)
+    violation, violation_jacobian = free_space_residuals(
+        decoder,
+        state,
+        evidence,
+        looked_through=config.looked_through,
+        margin=config.margin,
+        sigma=config.free_space_sigma,
+    )
+    residual = torch.cat([surface, violation], dim=1)
+    jacobian = torch.cat([surface_jacobian, violation_jacobian], dim=1)
+    share = torch.cat(
+        [
+            surface.new_full(surface.shape, config.surface_weight / surface.shape[1]),
+            violation.new_full(violation.shape, config.free_space_weight / violation.shape[1]),
+        ],
+        dim=1,
+    )
+    squared = residual.square()
+    cost = (share * config.kernel.loss(squared)).sum(1) + priors.cost(state)
+    weighted = jacobian.transpose(1, 2) * (share * config.kernel.weight(squared)).unsqueeze(1)
+    hessian = weighted @ jacobian
+    gradient = (weighted @ residual.unsqueeze(-1)).squeeze(-1)
+    priors.add_to(state, hessian, gradient)
+    hessian[:, :3, :3] += _ROTATION_PRECISION * torch.eye(3, device=hessian.device)
+    return cost, hessian, gradient, surface, violation
+
+
+def _solve(hessian: Tensor, gradient: Tensor) -> Tensor:
+    """Steps (B, P); zero where a Hessian is not positive definite, so that damping rises."""
+    factor, info = torch.linalg.cholesky_ex(hessian)
+    step = torch.cholesky_solve(gradient.unsqueeze(-1), factor).squeeze(-1)
+    return torch.where((info == 0).unsqueeze(-1), step, torch.zeros_like(step)).nan_to_num(0.0)

@@ -1,0 +1,231 @@
+"""DeepSDF decoder: a signed distance as a function of a point and of a shape's latent code.
+
+After Park et al., "DeepSDF" (CVPR 2019), with three changes that make a narrow network enough:
+the code enters every layer as a bias (it is the same for all points of an object, so that costs
+nothing per point), the distance from the y axis is given as a fourth coordinate (most household
+objects are nearly surfaces of revolution), and the activation is smooth, so that normals are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from sdfpose_core.errors import ShapeError, WeightsError
+from sdfpose_core.weights import read_weights, write_weights
+
+__all__ = ["DecoderConfig", "SdfDecoder"]
+
+_AXIS_SOFTENING = 1e-3
+"""Object units; keeps the derivative of the distance from the y axis finite on that axis."""
+
+_INPUT_GAIN = 5.0
+"""Brings coordinates of at most 0.5 to where the first layer's activations bend."""
+
+_CHUNK_POINTS = 4096
+"""Points evaluated at once on a CPU: activations of that many stay in the second-level cache."""
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Architecture of an `SdfDecoder`.
+
+    Attributes:
+        code_length: length D of the latent code.
+        width: units per hidden layer.
+        hidden_layers: number of hidden layers.
+    """
+
+    code_length: int = 32
+    width: int = 128
+    hidden_layers: int = 6
+
+
+class SdfDecoder(nn.Module):
+    """Signed distance f(q; z), normalised object units, negative inside.
+
+    Attributes:
+        code_mean: (D,) mean of the training shapes' codes.
+        code_covariance: (D, D) their covariance: with the mean, the prior of later optimisation.
+    """
+
+    code_mean: Tensor
+    code_covariance: Tensor
+
+    def __init__(self, config: DecoderConfig = DecoderConfig()) -> None:
+        super().__init__()
+        self.config = config
+        sizes = [4] + [config.width] * config.hidden_layers
+        point_layers = [nn.Linear(n_in, n_out) for n_in, n_out in pairwise(sizes)]
+        code_layers = [nn.Linear(config.code_length, n_out, bias=False) for n_out in sizes[1:]]
+        self.point_layers = nn.ModuleList(point_layers)
+        self.code_layers = nn.ModuleList(code_layers)
+        self.output = nn.Linear(config.width, 1)
+        for layer in point_layers:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+        for layer in code_layers:
+            nn.init.normal_(layer.weight, std=config.code_length**-0.5)
+        self.register_buffer("code_mean", torch.zeros(config.code_length))
+        self.register_buffer("code_covariance", torch.eye(config.code_length))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.output.weight.device
+
+    def forward(self, points: Tensor, codes: Tensor) -> Tensor:
+        """Signed distances.
+
+        Args:
+            points: (B, N, 3), normalised object units.
+            codes: (B, D) latent codes.
+
+        Returns:
+            (B, N), normalised object units, negative inside.
+
+        Raises:
+            ShapeError: the shapes of the arguments do not fit.
+        """
+        self._check(points, codes)
+        return _in_pieces(self._values, points, codes)[0]
+
+    def value_and_gradient(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """As `value_and_jacobian`, without the derivative by the code: f and df/dpoints."""
+        self._check(points, codes)
+        value, d_point = _in_pieces(self._values_and_gradients, points, codes)
+        return value, d_point
+
+    def value_and_jacobian(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Signed distances and their derivatives, by one backward pass written out.
+
+        Built of differentiable operations, so that losses on the derivatives can be trained.
+
+        Args:
+            points: (B, N, 3), normalised object units.
+            codes: (B, D) latent codes.
+
+        Returns:
+            f (B, N), df/dpoints (B, N, 3) and df/dcodes (B, N, D).
+
+        Raises:
+            ShapeError: the shapes of the arguments do not fit.
+        """
+        self._check(points, codes)
+        value, d_point, d_code = _in_pieces(self._values_and_jacobians, points, codes)
+        return value, d_point, d_code
+
+    def _values(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
+        h = _coordinates(points)
+        for layer, code_layer in zip(self.point_layers, self.code_layers, strict=True):
+            h = nn.functional.silu(layer(h) + code_layer(codes).unsqueeze(1))
+        return (self.output(h).squeeze(-1),)
+
+    def _values_and_gradients(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
+        value, slopes = self._value_and_slopes(points, codes)
+        gradient = slopes[-1] * self.output.weight[0]
+        for i in range(len(slopes) - 1, 0, -1):
+            gradient = (gradient @ _weight(self.point_layers, i)) * slopes[i - 1]
+        return value, self._point_derivative(points, gradient)
+
+    def _values_and_jacobians(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
+        value, slopes = self._value_and_slopes(points, codes)
+        gradient = slopes[-1] * self.output.weight[0]
+        d_code = gradient @ _weight(self.code_layers, -1)
+        for i in range(len(slopes) - 1, 0, -1):
+            gradient = (gradient @ _weight(self.point_layers, i)) * slopes[i - 1]
+            d_code = d_code + gradient @ _weight(self.code_layers, i - 1)
+        return value, self._point_derivative(points, gradient), d_code
+
+    def _value_and_slopes(self, points: Tensor, codes: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Values f (B, N) and, per layer, the activation's derivative (B, N, width)."""
+        h = _coordinates(points)
+        slopes = []
+        for layer, code_layer in zip(self.point_layers, self.code_layers, strict=True):
+            a = layer(h) + code_layer(codes).unsqueeze(1)
+            s = torch.sigmoid(a)
+            h = a * s
+            slopes.append(s + h * (1.0 - s))
+        return self.output(h).squeeze(-1), slopes
+
+    def _point_derivative(self, points: Tensor, gradient: Tensor) -> Tensor:
+        """df/dpoints (B, N, 3) from the derivative by the first layer's activations."""
+        d = _INPUT_GAIN * (gradient @ _weight(self.point_layers, 0))
+        # r = sqrt(x^2 + z^2 + e^2): dr/dx = x / r, dr/dz = z / r.
+        d_axis = d[..., 3:] / _axis_distance(points)
+        return torch.cat(
+            [
+                d[..., 0:1] + d_axis * points[..., 0:1],
+                d[..., 1:2],
+                d[..., 2:3] + d_axis * points[..., 2:3],
+            ],
+            dim=-1,
+        )
+
+    def save(self, path: Path | str, category: str) -> None:
+        """Write weights, architecture and code statistics to a safetensors file."""
+        write_weights(path, "decoder", category, asdict(self.config), self.state_dict())
+
+    @classmethod
+    def load(cls, path: Path | str, device: torch.device | None = None) -> SdfDecoder:
+        """Decoder, in evaluation mode, from a file that `save` wrote.
+
+        Raises:
+            WeightsError: the file is missing, damaged or of another architecture.
+        """
+        settings, tensors = read_weights(path, "decoder")
+        try:
+            decoder = cls(DecoderConfig(**settings))
+            decoder.load_state_dict(tensors)
+        except (TypeError, RuntimeError) as error:
+            raise WeightsError(
+                f"{path}: the tensors do not fit the decoder's architecture {settings}: {error}; "
+                "train the category anew with this version (make weights)"
+            ) from error
+        decoder.requires_grad_(False)
+        return decoder.eval().to(device or torch.device("cpu"))
+
+    def _check(self, points: Tensor, codes: Tensor) -> None:
+        if points.ndim != 3 or points.shape[-1] != 3:
+            raise ShapeError(f"points has shape {tuple(points.shape)}: expected (B, N, 3)")
+        expected = (points.shape[0], self.config.code_length)
+        if codes.shape != expected:
+            raise ShapeError(f"codes has shape {tuple(codes.shape)}: expected {expected}")
+
+
+def _weight(layers: nn.ModuleList, index: int) -> Tensor:
+    return cast(Tensor, layers[index].weight)
+
+
+def _axis_distance(points: Tensor) -> Tensor:
+    """Softened distance (..., 1) of points (..., 3) from the y axis, object units."""
+    return (points[..., 0:1] ** 2 + points[..., 2:3] ** 2 + _AXIS_SOFTENING**2).sqrt()
+
+
+def _coordinates(points: Tensor) -> Tensor:
+    """(..., 4): x, y, z and the softened distance from the y axis, all times `_INPUT_GAIN`."""
+    return _INPUT_GAIN * torch.cat([points, _axis_distance(points)], dim=-1)
+
+
+def _in_pieces(
+    function: Callable[[Tensor, Tensor], tuple[Tensor, ...]], points: Tensor, codes: Tensor
+) -> tuple[Tensor, ...]:
+    """Apply a function of (B, N, 3) points and (B, D) codes in pieces that fit the cache.
+
+    While gradients are recorded, and on a GPU, everything is done at once.
+    """
+    batch, count = points.shape[:2]
+    if points.device.type != "cpu" or torch.is_grad_enabled() or batch * count <= _CHUNK_POINTS:
+        return function(points, codes)
+    if batch == 1:
+        pieces = [function(part, codes) for part in points.split(_CHUNK_POINTS, dim=1)]
+        return tuple(torch.cat(parts, dim=1) for parts in zip(*pieces, strict=True))
+    size = max(1, _CHUNK_POINTS // count)
+    pieces = [function(p, z) for p, z in zip(points.split(size), codes.split(size), strict=True)]
+    return tuple(torch.cat(parts) for parts in zip(*pieces, strict=True))

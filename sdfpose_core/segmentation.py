@@ -1,0 +1,209 @@
+"""From a frame to its instances: the measured points of each mask id, and the space around it."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from sdfpose_core.categories import Categories, Category
+from sdfpose_core.errors import FrameError
+from sdfpose_core.frame import Instance, RgbdFrame, SkippedInstance
+
+__all__ = ["largest_diagonal_m", "segment"]
+
+_LARGEST_ID = 65535
+"""Mask ids are 16-bit (mono8 and 16UC1 images)."""
+
+_SIZE_SDS = 2.0
+"""Objects larger than their category's median by more standard deviations are not looked for."""
+
+_GAP_SHARE = 0.25
+"""Surfaces apart in depth by this share of the largest diagonal do not belong together..."""
+
+_CLUSTER_SHARE = 0.5
+"""...unless the smaller has this share of the larger's points: an occluder may cut an object."""
+
+_RING_GAP_PX = 2.0
+"""Masks are wrong by a pixel or two: nothing so near the mask counts as outside."""
+
+_RING_SHARE = 0.25
+"""Width of the ring as a share of the square root of the number of points."""
+
+_RING_WIDTH_PX = (4.0, 40.0)
+"""Limits of the ring's width."""
+
+_FAR_PERCENTILE = 90.0
+"""Depth of the object's far side: the last tenth of a mask's depth may well be background..."""
+
+_FAR_SHARE = 0.5
+"""...and no more than this share of the category's median diagonal behind the median depth."""
+
+_BEHIND_M = 0.01
+"""Depth behind the far side by this much is behind the object (noise is a few millimetres)."""
+
+
+def segment(
+    frame: RgbdFrame,
+    categories: Categories,
+    *,
+    min_points: int = 50,
+    max_instances: int = 64,
+) -> tuple[list[Instance], list[SkippedInstance]]:
+    """Split a frame into one `Instance` per labelled mask id.
+
+    Gross outliers (background seen through a leaking mask, an occluder's rim) are dropped: points
+    that no object of the category could reach from the median point, and small groups of points
+    that a wide gap in depth separates from the rest. Everything subtler is left to the robust
+    kernels of the refinement.
+
+    Args:
+        frame: colour is not looked at.
+        categories: the known ones; a label is matched by `Categories.by_label`.
+        min_points: an id with fewer valid depth pixels is skipped.
+        max_instances: the ids with fewest pixels beyond this number are skipped.
+
+    Returns:
+        Instances in the order of their ids, and what was left out and why.
+
+    Raises:
+        FrameError: the mask holds an id that is negative or does not fit 16 bits.
+    """
+    boxes = _bounding_boxes(frame.mask)
+    instances: list[Instance] = []
+    skipped: list[SkippedInstance] = []
+    for mask_id, box in boxes.items():
+        label = frame.labels.get(mask_id)
+        if label is None:
+            reason = (
+                f"mask id {mask_id} has no label: give it one of the categories "
+                f"{', '.join(categories)}"
+            )
+            skipped.append(SkippedInstance(mask_id, "", reason))
+            continue
+        category = categories.by_label(label.category)
+        if category is None:
+            reason = (
+                f"mask id {mask_id} is labelled '{label.category}', which is no known category: "
+                f"expected one of {', '.join(categories)}, or a name among their labels"
+            )
+            skipped.append(SkippedInstance(mask_id, label.category, reason))
+            continue
+        instance = _measure(frame, mask_id, box, category, label.score)
+        if len(instance.points) < min_points:
+            reason = (
+                f"mask id {mask_id} ({category.name}) has {len(instance.points)} usable depth "
+                f"pixels of {instance.mask_pixels}: expected at least {min_points} (too far, "
+                "occluded, or without depth)"
+            )
+            skipped.append(SkippedInstance(mask_id, category.name, reason))
+            continue
+        instances.append(instance)
+    return _largest(instances, skipped, max_instances)
+
+
+def largest_diagonal_m(category: Category) -> float:
+    """Diagonal, metres, that hardly any object of the category exceeds."""
+    return category.diagonal_m * math.exp(_SIZE_SDS * category.diagonal_log_sd)
+
+
+def _bounding_boxes(mask: NDArray[np.integer]) -> dict[int, tuple[slice, slice]]:
+    """Rows and columns that each id of the mask spans, in the order of the ids."""
+    lowest, highest = int(mask.min()), int(mask.max())
+    if lowest < 0 or highest > _LARGEST_ID:
+        raise FrameError(
+            f"mask holds the id {lowest if lowest < 0 else highest}: expected instance ids from 0 "
+            f"(background) to {_LARGEST_ID}"
+        )
+    found = ndimage.find_objects(mask, max_label=highest) if highest else []
+    return {index: box for index, box in enumerate(found, start=1) if box is not None}
+
+
+def _measure(
+    frame: RgbdFrame, mask_id: int, box: tuple[slice, slice], category: Category, score: float
+) -> Instance:
+    """The instance of one id, with however many points it has."""
+    inside = frame.mask[box] == mask_id
+    mask_pixels = int(np.count_nonzero(inside))
+    v, u = np.nonzero(inside & (frame.depth[box] > 0.0))
+    pixels = np.stack([u + box[1].start, v + box[0].start], axis=-1).astype(np.int32)
+    points = frame.camera.back_project(pixels, frame.depth[pixels[:, 1], pixels[:, 0]])
+    keep = _plausible(points, largest_diagonal_m(category))
+    points, pixels = points[keep], pixels[keep]
+    return Instance(
+        mask_id=mask_id,
+        category=category.name,
+        score=score,
+        points=points,
+        pixels=pixels,
+        beyond=_beyond(frame, mask_id, box, points, category.diagonal_m),
+        mask_pixels=mask_pixels,
+    )
+
+
+def _plausible(points: NDArray[np.float32], diagonal_m: float) -> NDArray[np.bool_]:
+    """Which points (N, 3) can belong to one object of that diagonal."""
+    if len(points) == 0:
+        return np.zeros(0, dtype=np.bool_)
+    z = points[:, 2]
+    gap = _GAP_SHARE * diagonal_m
+    order = np.argsort(z)
+    cluster = np.zeros(len(z), dtype=np.int64)
+    cluster[order[1:]] = np.cumsum(np.diff(z[order]) > gap)
+    sizes = np.bincount(cluster)
+    keep: NDArray[np.bool_] = (sizes >= _CLUSTER_SHARE * sizes.max())[cluster]
+    centre = np.median(points[keep], axis=0)
+    return keep & (((points - centre) ** 2).sum(axis=1) <= diagonal_m**2)
+
+
+def _beyond(
+    frame: RgbdFrame,
+    mask_id: int,
+    box: tuple[slice, slice],
+    points: NDArray[np.float32],
+    diagonal_m: float,
+) -> NDArray[np.float32]:
+    """Points (M, 3), metres, camera frame, around the mask and in its holes, behind the object."""
+    if len(points) == 0:
+        return np.zeros((0, 3), dtype=np.float32)
+    width = float(np.clip(_RING_SHARE * math.sqrt(len(points)), *_RING_WIDTH_PX))
+    reach = math.ceil(_RING_GAP_PX + width)
+    rows = slice(max(box[0].start - reach, 0), box[0].stop + reach)
+    columns = slice(max(box[1].start - reach, 0), box[1].stop + reach)
+    ids, depth = frame.mask[rows, columns], frame.depth[rows, columns]
+    inside = ids == mask_id
+    distance = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    near = (distance <= _RING_GAP_PX + width) | ndimage.binary_fill_holes(inside)
+    median_m, far_m = np.percentile(points[:, 2], (50.0, _FAR_PERCENTILE))
+    behind_m = min(far_m, median_m + _FAR_SHARE * diagonal_m) + _BEHIND_M
+    # Another instance behind the far side is as good a proof as background: the ray passed by.
+    v, u = np.nonzero((distance > _RING_GAP_PX) & near & (depth > behind_m))
+    pixels = np.stack([u + columns.start, v + rows.start], axis=-1)
+    return frame.camera.back_project(pixels, depth[v, u])
+
+
+def _largest(
+    instances: list[Instance], skipped: list[SkippedInstance], count: int
+) -> tuple[list[Instance], list[SkippedInstance]]:
+    """The `count` instances with most pixels; the others join the skipped ones."""
+    if len(instances) <= count:
+        return instances, skipped
+    by_size = sorted(instances, key=lambda x: x.mask_pixels, reverse=True)
+    kept = {x.mask_id for x in by_size[:count]}
+    reason = (
+        "mask id {} ({}) is left out: {} instances came, expected at most {} (it is not among the "
+        "largest)"
+    )
+    skipped += [
+        SkippedInstance(
+            x.mask_id,
+            x.category,
+            reason.format(x.mask_id, x.category, len(instances), count),
+        )
+        for x in instances
+        if x.mask_id not in kept
+    ]
+    return [x for x in instances if x.mask_id in kept], skipped

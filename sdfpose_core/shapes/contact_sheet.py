@@ -1,0 +1,114 @@
+"""Contact sheets: shaded pictures of many models in one image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import open3d as o3d
+from numpy.typing import NDArray
+
+from sdfpose_core.shapes.model import CadModel
+
+__all__ = ["contact_sheet", "render_model"]
+
+_VIEW_YAW_DEG = 55.0
+_VIEW_PITCH_DEG = 25.0
+_BACKGROUND = 255
+_AMBIENT, _DIFFUSE = 60.0, 190.0
+_GAP_PX = 4
+_MARGIN = 1.04
+"""Side of the picture in diagonals of the model's box."""
+
+
+def render_model(
+    model: CadModel,
+    size: int = 200,
+    yaw_deg: float = _VIEW_YAW_DEG,
+    pitch_deg: float = _VIEW_PITCH_DEG,
+    colour: tuple[int, int, int] = (225, 225, 225),
+) -> NDArray[np.uint8]:
+    """Parallel view of one model, shaded by a light beside the camera.
+
+    Args:
+        model: closed or not.
+        size: side of the picture, pixels.
+        yaw_deg: direction of the camera about y, from +x toward +z.
+        pitch_deg: elevation of the camera above the horizontal plane.
+        colour: RGB of a surface that faces the light.
+
+    Returns:
+        (size, size, 3) uint8, RGB, white around the model.
+    """
+    yaw, pitch = np.deg2rad(yaw_deg), np.deg2rad(pitch_deg)
+    back = np.array([np.cos(pitch) * np.cos(yaw), np.sin(pitch), np.cos(pitch) * np.sin(yaw)])
+    right = np.cross([0.0, 1.0, 0.0], back)
+    right /= np.linalg.norm(right)
+    up = np.cross(back, right)
+    at = _MARGIN * ((np.arange(size) + 0.5) / size - 0.5)
+    u, v = np.meshgrid(at, -at)
+    origin = back + u[..., None] * right + v[..., None] * up
+    rays = np.concatenate([origin, np.broadcast_to(-back, origin.shape)], axis=-1)
+
+    scene = o3d.t.geometry.RaycastingScene()
+    scene.add_triangles(
+        o3d.core.Tensor.from_numpy(model.normalised_vertices.astype(np.float32)),
+        o3d.core.Tensor.from_numpy(np.ascontiguousarray(model.faces, dtype=np.uint32)),
+    )
+    answer = scene.cast_rays(o3d.core.Tensor.from_numpy(rays.astype(np.float32)))
+    normal = answer["primitive_normals"].numpy()
+    # open surfaces are seen from both sides
+    normal = normal * np.where(normal @ back < 0.0, -1.0, 1.0)[..., None]
+    light = back + 0.7 * up - 0.5 * right
+    shade = _AMBIENT + _DIFFUSE * np.clip(normal @ (light / np.linalg.norm(light)), 0.0, 1.0)
+    tinted = shade[..., None] * np.asarray(colour, dtype=np.float64) / 255.0
+    hit = np.isfinite(answer["t_hit"].numpy())[..., None]
+    return np.where(hit, tinted, _BACKGROUND).astype(np.uint8)
+
+
+def contact_sheet(
+    models: Sequence[CadModel],
+    columns: int = 8,
+    size: int = 200,
+    captions: Sequence[str] | None = None,
+    colour: tuple[int, int, int] = (225, 225, 225),
+) -> NDArray[np.uint8]:
+    """Pictures of models in rows, each under its caption.
+
+    Args:
+        models: at least one.
+        columns: models per row.
+        size: side of one picture, pixels.
+        captions: one per model; its name and sides in millimetres where left out.
+        colour: RGB of the models.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        ValueError: there are no models, or the captions are not as many.
+    """
+    if not models:
+        raise ValueError("no models: expected at least one to draw")
+    if captions is None:
+        captions = [_caption(model) for model in models]
+    if len(captions) != len(models):
+        raise ValueError(f"{len(captions)} captions: expected one for each of {len(models)} models")
+    columns = min(columns, len(models))
+    rows = -(-len(models) // columns)
+    pitch = size + _GAP_PX
+    sheet = np.full((rows * pitch, columns * pitch, 3), _BACKGROUND, dtype=np.uint8)
+    for i, (model, caption) in enumerate(zip(models, captions, strict=True)):
+        y, x = (i // columns) * pitch, (i % columns) * pitch
+        sheet[y : y + size, x : x + size] = render_model(model, size, colour=colour)
+        cv2.putText(
+            sheet, caption, (x + 3, y + 11), cv2.FONT_HERSHEY_SIMPLEX, 0.34, (70, 70, 70), 1,
+            cv2.LINE_AA,
+        )  # fmt: skip
+    return sheet
+
+
+def _caption(model: CadModel) -> str:
+    sides = " x ".join(f"{1000.0 * side:.0f}" for side in model.dimensions_m)
+    return f"{model.name}  {sides} mm"

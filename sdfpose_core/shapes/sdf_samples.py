@@ -1,0 +1,216 @@
+"""Samples of a solid's signed distance, and their cache on disk."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import open3d as o3d
+from numpy.typing import NDArray
+
+from sdfpose_core.errors import MeshError, SdfposeError, ShapeError
+from sdfpose_core.files import write_atomically
+from sdfpose_core.shapes.model import CadModel
+
+__all__ = [
+    "SampleCacheError",
+    "SdfSamples",
+    "SignedDistance",
+    "sample_sdf",
+    "sample_surface",
+]
+
+NEAR_SD = (0.003, 0.02)
+"""Widths (standard deviation, normalised units) of the two layers of near-surface samples."""
+
+BALL_RADIUS = 0.55
+"""Uniform samples fill this ball, normalised units; a shape lies inside the ball of 0.5."""
+
+_SIGN_RAYS = 3
+"""The inside is decided by the majority of this many rays."""
+
+_TOUCHING = 1e-4
+"""Of the points' extent: nearer to the surface, the direction from it is rounding noise."""
+
+
+class SampleCacheError(SdfposeError):
+    """A cache of samples that cannot be written or read."""
+
+
+@dataclass(frozen=True)
+class SdfSamples:
+    """Points and their signed distance to one shape.
+
+    Attributes:
+        points: (N, 3) float32, normalised object units (metres over the box's diagonal).
+        sdf: (N,) float32, normalised units, negative inside.
+        gradient: (N, 3) float32, the signed distance's gradient: unit vectors away from the
+            nearest point of the surface.
+    """
+
+    points: NDArray[np.float32]
+    sdf: NDArray[np.float32]
+    gradient: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        n = len(self.points)
+        shapes = self.points.shape, self.sdf.shape, self.gradient.shape
+        if shapes != ((n, 3), (n,), (n, 3)):
+            raise ShapeError(
+                f"points, sdf and gradient have shapes {shapes}: expected (N, 3), (N,), (N, 3)"
+            )
+
+    def save(self, path: Path | str) -> None:
+        """Write a compressed ``.npz``: the whole file appears at once, or nothing does.
+
+        Raises:
+            SampleCacheError: the file cannot be written, e.g. because the disk is full.
+        """
+        content = io.BytesIO()
+        np.savez_compressed(content, points=self.points, sdf=self.sdf, gradient=self.gradient)
+        try:
+            write_atomically(path, content.getvalue())
+        except OSError as error:
+            raise SampleCacheError(
+                f"{path}: cannot be written ({error.strerror or error}): expected room and write "
+                "permission there; free space or choose another cache folder"
+            ) from error
+
+    @classmethod
+    def load(cls, path: Path | str) -> SdfSamples:
+        """Read what `save` wrote.
+
+        Raises:
+            SampleCacheError: the file is missing, damaged or holds something else.
+        """
+        path = Path(path)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return cls(
+                    np.asarray(arrays["points"], dtype=np.float32),
+                    np.asarray(arrays["sdf"], dtype=np.float32),
+                    np.asarray(arrays["gradient"], dtype=np.float32),
+                )
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise SampleCacheError(
+                f"{path}: holds no SDF samples ({error}): expected a file written by "
+                "SdfSamples.save; delete it to have it made again"
+            ) from error
+
+
+class SignedDistance:
+    """Exact signed distance to a closed triangle mesh.
+
+    Args:
+        vertices: (V, 3), any unit.
+        faces: (F, 3), a closed surface. Their orientation does not matter.
+    """
+
+    def __init__(self, vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> None:
+        self._scene = o3d.t.geometry.RaycastingScene()
+        self._scene.add_triangles(
+            o3d.core.Tensor.from_numpy(np.ascontiguousarray(vertices, dtype=np.float32)),
+            o3d.core.Tensor.from_numpy(np.ascontiguousarray(faces, dtype=np.uint32)),
+        )
+
+    def __call__(self, points: NDArray[np.floating], threads: int = 0) -> NDArray[np.float32]:
+        """Signed distance (N,) float32, negative inside, of points (N, 3) in the mesh's unit.
+
+        Args:
+            points: (N, 3), in the unit of the vertices.
+            threads: of the computation; 0 for all cores.
+        """
+        query = o3d.core.Tensor.from_numpy(np.ascontiguousarray(points, dtype=np.float32))
+        distance = self._scene.compute_signed_distance(query, nthreads=threads, nsamples=_SIGN_RAYS)
+        return np.asarray(distance.numpy(), dtype=np.float32)
+
+    def with_gradient(
+        self, points: NDArray[np.floating], threads: int = 0
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Signed distance (N,) and its gradient (N, 3), unit vectors; arguments as above.
+
+        On the surface itself the gradient is the normal of the nearest triangle, which points
+        outward where the mesh is oriented.
+        """
+        query = np.ascontiguousarray(points, dtype=np.float32)
+        tensor = o3d.core.Tensor.from_numpy(query)
+        nearest = self._scene.compute_closest_points(tensor, nthreads=threads)
+        inside = self._scene.compute_occupancy(tensor, nthreads=threads, nsamples=_SIGN_RAYS)
+        sign = 1.0 - 2.0 * inside.numpy()[:, None]
+        away = (query - nearest["points"].numpy()) * sign
+        length = np.linalg.norm(away, axis=1, keepdims=True)
+        touching = length < _TOUCHING * float(np.abs(query).max(initial=1e-12))
+        gradient = np.where(
+            touching, nearest["primitive_normals"].numpy(), away / np.where(touching, 1.0, length)
+        )
+        distance = (sign * length)[:, 0]
+        return distance.astype(np.float32), gradient.astype(np.float32)
+
+
+def sample_surface(
+    vertices: NDArray[np.floating],
+    faces: NDArray[np.integer],
+    rng: np.random.Generator,
+    count: int,
+) -> NDArray[np.float64]:
+    """Points (count, 3) drawn evenly from the area of a mesh, in the unit of its vertices.
+
+    Raises:
+        MeshError: the mesh has no area.
+    """
+    corners = np.asarray(vertices, dtype=np.float64)[faces]
+    area = 0.5 * np.linalg.norm(
+        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
+    )
+    total = np.cumsum(area)
+    if len(total) == 0 or not total[-1] > 0.0:
+        raise MeshError(f"mesh of {len(faces)} faces has no area: expected a surface to sample")
+    pick = np.minimum(np.searchsorted(total, rng.uniform(0.0, total[-1], count)), len(faces) - 1)
+    u, v = rng.uniform(size=(2, count, 1))
+    beyond = u + v > 1.0
+    u, v = np.where(beyond, 1.0 - u, u), np.where(beyond, 1.0 - v, v)
+    a, b, c = (corners[pick, k] for k in range(3))
+    return np.asarray(a + u * (b - a) + v * (c - a))
+
+
+def sample_sdf(
+    model: CadModel,
+    rng: np.random.Generator,
+    n_surface: int = 16_000,
+    n_uniform: int = 4_000,
+    threads: int = 0,
+) -> SdfSamples:
+    """Sample the signed distance of a solid for the training of a decoder.
+
+    Half of the near-surface samples lie within the narrow layer that decides where the surface
+    is and keeps thin walls apart, half within the wide one (`NEAR_SD`). The uniform samples
+    fill the ball of `BALL_RADIUS`.
+
+    Args:
+        model: a closed solid.
+        rng: source of the points.
+        n_surface: number of near-surface samples.
+        n_uniform: number of uniform samples.
+        threads: of the computation; 0 for all cores.
+
+    Returns:
+        `n_surface + n_uniform` samples in random order.
+
+    Raises:
+        MeshError: the model has no faces or no area.
+    """
+    if len(model.faces) == 0:
+        raise MeshError(f"{model.name}: has no faces: expected a closed surface")
+    vertices = model.normalised_vertices
+    near = sample_surface(vertices, model.faces, rng, n_surface)
+    width = np.where(np.arange(n_surface) % 2 == 0, *NEAR_SD)[:, None]
+    near += width * rng.normal(size=near.shape)
+    direction = rng.normal(size=(n_uniform, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    ball = BALL_RADIUS * direction * rng.uniform(size=(n_uniform, 1)) ** (1.0 / 3.0)
+    points = rng.permutation(np.concatenate([near, ball])).astype(np.float32)
+    sdf, gradient = SignedDistance(vertices, model.faces).with_gradient(points, threads=threads)
+    return SdfSamples(points, sdf, gradient)

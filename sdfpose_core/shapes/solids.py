@@ -1,0 +1,201 @@
+"""Solids in the object frame (metres, y up) as `manifold3d.Manifold`: lathe, slab, bar.
+
+Every function returns one closed, outward oriented solid, ready for union and difference.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from manifold3d import Error, Manifold, Mesh64
+from numpy.typing import NDArray
+
+from sdfpose_core.errors import MeshError
+from sdfpose_core.shapes.profiles import Meridian, thin_out
+
+__all__ = [
+    "SEGMENTS",
+    "bar",
+    "from_mesh",
+    "lathe",
+    "lathe_along_x",
+    "slab",
+    "triangles",
+]
+
+SEGMENTS = 64
+"""Segments of a full turn."""
+
+_TOLERANCE_M = 4e-5
+"""Meridians lose the points that lie this close to their neighbours' chord."""
+
+
+def from_mesh(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> Manifold:
+    """Solid bounded by a mesh: vertices (V, 3), faces (F, 3) counter-clockwise from outside.
+
+    Raises:
+        MeshError: the mesh is not closed, its faces do not agree on the outside, or they all
+            face inward.
+    """
+    solid = Manifold(
+        Mesh64(
+            np.ascontiguousarray(vertices, dtype=np.float64),
+            np.ascontiguousarray(faces, dtype=np.uint64),
+        )
+    )
+    if solid.status() != Error.NoError:
+        raise MeshError(
+            f"mesh of {len(faces)} faces bounds no solid ({solid.status().name}): expected a "
+            "closed surface with consistently oriented faces"
+        )
+    if solid.volume() <= 0.0:
+        raise MeshError(
+            f"mesh of {len(faces)} faces is inside out (volume {solid.volume():.3g} m^3): expected "
+            "faces that are counter-clockwise seen from outside"
+        )
+    return solid
+
+
+def triangles(solid: Manifold) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Vertices (V, 3), metres, and faces (F, 3) of a solid."""
+    mesh = solid.to_mesh64()
+    return (
+        np.array(mesh.vert_properties[:, :3], dtype=np.float64),
+        np.array(mesh.tri_verts, dtype=np.int32),
+    )
+
+
+def lathe(
+    meridian: Meridian,
+    exponent: NDArray[np.float64] | float = 2.0,
+    depth: NDArray[np.float64] | float = 1.0,
+    segments: int = SEGMENTS,
+) -> Manifold:
+    """Turn a meridian about the y axis, with superelliptic sections.
+
+    The section at a meridian point of radius r is |x / r|^e + |z / (r d)|^e = 1.
+
+    Args:
+        meridian: (N, 2) radius and height, metres, counter-clockwise; first and last point on
+            the axis.
+        exponent: (N,) e of the sections: 2 an ellipse, greater: a rounded rectangle.
+        depth: (N,) d, half-width along z over half-width along x.
+        segments: of a full turn.
+    """
+    points = np.column_stack(
+        [
+            meridian,
+            np.broadcast_to(exponent, (len(meridian),)),
+            np.broadcast_to(depth, (len(meridian),)),
+        ]
+    )
+    # deviations of the section count like deviations of the radius
+    size = max(float(meridian[:, 0].max()), 1e-6)
+    points = thin_out(points * [1.0, 1.0, 0.1 * size, size], _TOLERANCE_M)
+    points = points / [1.0, 1.0, 0.1 * size, size]
+    rings = points[1:-1].copy()
+    rings[:, 0] = np.maximum(rings[:, 0], 1e-5)
+    theta = np.arange(segments) * (2.0 * np.pi / segments)
+    cosine, sine = np.cos(theta), np.sin(theta)
+    e = rings[:, 2:3]
+    norm = (np.abs(cosine) ** e + np.abs(sine) ** e) ** (-1.0 / e)
+    x = rings[:, 0:1] * norm * cosine
+    z = -rings[:, 0:1] * rings[:, 3:4] * norm * sine
+    y = np.broadcast_to(rings[:, 1:2], x.shape)
+    vertices = np.concatenate(
+        [
+            np.stack([x, y, z], axis=-1).reshape(-1, 3),
+            [[0.0, points[0, 1], 0.0], [0.0, points[-1, 1], 0.0]],
+        ]
+    )
+    return from_mesh(vertices, _tube_faces(len(rings), segments))
+
+
+def lathe_along_x(meridian: Meridian, segments: int = SEGMENTS) -> Manifold:
+    """Turn a meridian (r, x) about the x axis: the meridian's second coordinate becomes x."""
+    return lathe(meridian, segments=segments).rotate((0.0, 0.0, -90.0))
+
+
+def slab(
+    size: tuple[float, float, float],
+    corner_radius: float,
+    edge_radius: float,
+    steps: int = 6,
+) -> Manifold:
+    """Convex slab, centred, lying flat: rounded rectangle in x and z, rounded edges, height y.
+
+    Args:
+        size: sides along x, y, z, metres.
+        corner_radius: of the outline seen from above, metres.
+        edge_radius: between the outline and the flat top and bottom, metres.
+        steps: segments per quarter of an arc.
+    """
+    a, h, b = (0.5 * s for s in size)
+    edge = min(edge_radius, 0.999 * h, 0.999 * min(a, b))
+    corner = min(max(corner_radius, edge, 1e-6), min(a, b))
+    phi = np.linspace(0.0, np.pi / 2.0, max(2, steps // 2 + 1)) if edge > 1e-6 else np.zeros(1)
+    theta = np.linspace(0.0, np.pi / 2.0, steps + 1)
+    inset = (edge * (1.0 - np.cos(phi)))[:, None]
+    level = np.broadcast_to((h - edge * (1.0 - np.sin(phi)))[:, None], (len(phi), len(theta)))
+    if edge <= 1e-6:
+        level = np.full_like(level, h)
+    px = (a - corner) + np.maximum(corner - inset, 0.0) * np.cos(theta)
+    pz = (b - corner) + np.maximum(corner - inset, 0.0) * np.sin(theta)
+    octant = np.stack([px, level, pz], axis=-1).reshape(-1, 3)
+    signs = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
+    return Manifold.hull_points((octant[None] * signs[:, None]).reshape(-1, 3))
+
+
+def bar(
+    path: NDArray[np.float64],
+    thickness: NDArray[np.float64] | float,
+    width: NDArray[np.float64] | float,
+    exponent: float = 2.0,
+    segments: int = 20,
+) -> Manifold:
+    """Bar with superelliptic section along a path in the plane z = 0.
+
+    Where the path bends more tightly than the bar is thick, the bar is the union of the hulls of
+    neighbouring sections, so that it never folds over itself.
+
+    Args:
+        path: (N, 2) x and y of the centre line, metres.
+        thickness: (N,) full thickness in the path's plane, metres.
+        width: (N,) full width along z, metres.
+        exponent: of the superelliptic section.
+        segments: of a section.
+    """
+    n = len(path)
+    tangent = np.gradient(path, axis=0)
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
+    theta = np.arange(segments) * (2.0 * np.pi / segments)
+    cosine, sine = np.cos(theta), np.sin(theta)
+    norm = (np.abs(cosine) ** exponent + np.abs(sine) ** exponent) ** (-1.0 / exponent)
+    u = 0.5 * np.broadcast_to(thickness, (n,))[:, None] * (norm * cosine)
+    w = 0.5 * np.broadcast_to(width, (n,))[:, None] * (norm * sine)
+    xy = path[:, None, :] + u[..., None] * normal[:, None, :]
+    sections = np.concatenate([xy, w[..., None]], axis=-1)
+    advance = np.sum((xy[1:] - xy[:-1]) * (tangent[1:] + tangent[:-1])[:, None, :], axis=-1)
+    if float(advance.min()) > 0.0:
+        ends = np.column_stack([path[[0, -1]], np.zeros(2)])
+        return from_mesh(np.concatenate([sections.reshape(-1, 3), ends]), _tube_faces(n, segments))
+    pieces = [Manifold.hull_points(np.concatenate(sections[i : i + 2])) for i in range(n - 1)]
+    return sum(pieces[1:], pieces[0])
+
+
+def _tube_faces(rings: int, segments: int) -> NDArray[np.int64]:
+    """Faces of `rings` closed rings, then one start and one end pole."""
+    start, end = rings * segments, rings * segments + 1
+    j = np.arange(segments)
+    k = (j + 1) % segments
+    base = (np.arange(rings - 1) * segments)[:, None]
+    a, b, c, d = base + j, base + k, base + segments + k, base + segments + j
+    last = (rings - 1) * segments
+    return np.concatenate(
+        [
+            np.stack([a, b, c], axis=-1).reshape(-1, 3),
+            np.stack([a, c, d], axis=-1).reshape(-1, 3),
+            np.stack([np.full_like(j, start), k, j], axis=-1),
+            np.stack([np.full_like(j, end), last + j, last + k], axis=-1),
+        ]
+    )

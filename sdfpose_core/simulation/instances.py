@@ -1,0 +1,259 @@
+"""Endless training data for a pose encoder: simulated instances with their true poses."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.frame import GroundTruth, Instance, InstanceLabel, RgbdFrame
+from sdfpose_core.segmentation import segment
+from sdfpose_core.shapes.body import HANDLE_PIXELS
+from sdfpose_core.shapes.families import sample_model
+from sdfpose_core.shapes.model import CadModel
+from sdfpose_core.simulation.ground_truth import ground_truth
+from sdfpose_core.simulation.rendering import render
+from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
+from sdfpose_core.simulation.scenes import SceneStyle, random_scene, random_view
+from sdfpose_core.simulation.sensor import REFERENCE_FOCAL_PX, MaskNoise, SensorNoise
+
+__all__ = ["ModelPool", "TrainingInstance", "training_instances"]
+
+_SURROUNDINGS = 1.3
+"""An object's surroundings reach to so many of its radii..."""
+
+_BORDER_PX = 16
+"""...and so many pixels."""
+
+_RAY_STRIDE = 2
+"""Every second pixel along u and v tells how much of an object is visible."""
+
+
+@dataclass(frozen=True)
+class TrainingInstance:
+    """One simulated measurement of one object.
+
+    Attributes:
+        category: name of its category.
+        model_seed: of `sample_model`.
+        points: (N, 3) float32, metres, camera frame; noisy, at most `max_points`, in no order.
+        beyond: (M, 3) float32, metres, camera frame: see `Instance.beyond`; at most `max_points`.
+        rotation: R (3, 3) float32, object to camera frame.
+        translation: t (3,) float32, metres, camera frame: centre of the bounding box.
+        scale: diagonal of the bounding box, metres.
+        symmetric_about_y: whether yaw has no meaning in this view.
+        visibility: visible share of the pixels that the object would have without occluders and
+            image borders.
+    """
+
+    category: str
+    model_seed: int
+    points: NDArray[np.float32]
+    beyond: NDArray[np.float32]
+    rotation: NDArray[np.float32]
+    translation: NDArray[np.float32]
+    scale: float
+    symmetric_about_y: bool
+    visibility: float
+
+
+class ModelPool:
+    """Procedural models, made once and drawn again and again.
+
+    Args:
+        seeds: of `sample_model`, by category.
+    """
+
+    def __init__(self, seeds: Mapping[str, Sequence[int]]) -> None:
+        self._seeds: dict[str, dict[str, int]] = {}
+        self.models: dict[str, list[CadModel]] = {}
+        for category, wanted in seeds.items():
+            models = [sample_model(category, int(seed)) for seed in wanted]
+            self.models[category] = models
+            self._seeds[category] = {
+                model.name: int(seed) for model, seed in zip(models, wanted, strict=True)
+            }
+
+    @classmethod
+    def for_category(
+        cls, category: str, seeds: Sequence[int], *, distractors: int = 24
+    ) -> ModelPool:
+        """A pool with these seeds of one category, and some models of every other one."""
+        others = [x for x in default_categories() if x != category]
+        first = int(min(seeds))
+        return cls({category: seeds, **dict.fromkeys(others, range(first, first + distractors))})
+
+    def seed_of(self, category: str, name: str) -> int:
+        """The seed from which the model of that name was made."""
+        return self._seeds[category][name]
+
+
+def training_instances(
+    category: str,
+    seed: int,
+    count: int | None = None,
+    *,
+    pool: ModelPool | None = None,
+    model_seeds: Sequence[int] = range(256),
+    style: SceneStyle | None = None,
+    noise: SensorNoise | None = None,
+    mask_noise: MaskNoise | None = None,
+    views_per_scene: int = 8,
+    pixels: int = 70_000,
+    max_points: int = 1024,
+    min_points: int = 64,
+    min_visibility: float = 0.15,
+) -> Iterator[TrainingInstance]:
+    """Instances of one category in random scenes, views and noise.
+
+    The stream depends on the arguments alone. Processes that work in parallel take different
+    seeds.
+
+    Args:
+        category: of the instances; scenes also hold objects of the others.
+        seed: of the stream.
+        count: how many to yield; None never ends.
+        pool: models to draw from; by default one with `model_seeds`.
+        model_seeds: of the category's models, where no pool is given.
+        style: of the scenes.
+        noise: of depth; `SensorNoise.random` for each view by default.
+        mask_noise: of masks; one of the three presets for each view by default.
+        views_per_scene: views of a scene before the next one is built.
+        pixels: most pixels of an image. Images are cropped to the category's objects, then, where
+            that is not enough, reduced in resolution.
+        max_points: a random subset of the points is kept.
+        min_points: views with fewer points of an object are left out.
+        min_visibility: views in which less of an object is visible are left out.
+    """
+    pool = pool or ModelPool.for_category(category, model_seeds)
+    categories = default_categories()
+    stream = zlib.crc32(category.encode())
+    made = 0
+    scene_number = 0
+    while count is None or made < count:
+        rng = np.random.default_rng([stream, seed, scene_number])
+        scene_number += 1
+        scene = random_scene(rng, pool.models, style, focus=category)
+        for _ in range(views_per_scene):
+            for instance, truth, visibility in _view(
+                rng, scene, category, categories, noise, mask_noise, pixels, min_points
+            ):
+                if visibility < min_visibility:
+                    continue
+                yield TrainingInstance(
+                    category=category,
+                    model_seed=pool.seed_of(category, truth.instance),
+                    points=_subset(rng, instance.points, max_points),
+                    beyond=_subset(rng, instance.beyond, max_points),
+                    rotation=truth.rotation.astype(np.float32),
+                    translation=truth.translation.astype(np.float32),
+                    scale=truth.scale,
+                    symmetric_about_y=truth.symmetric_about_y,
+                    visibility=visibility,
+                )
+                made += 1
+                if made == count:
+                    return
+
+
+def _view(
+    rng: np.random.Generator,
+    scene: Scene,
+    category: str,
+    categories: Categories,
+    noise: SensorNoise | None,
+    mask_noise: MaskNoise | None,
+    pixels: int,
+    min_points: int,
+) -> Iterator[tuple[Instance, GroundTruth, float]]:
+    """The category's instances in one random view, with ground truth and visibility."""
+    wanted = [x for x in scene.instances if x.category == category]
+    target = wanted[int(rng.integers(len(wanted)))]
+    whole, pose = random_view(rng, scene, target=target)
+    camera = _close_up(whole, pose, wanted, pixels)
+    rendering = render(scene, camera, pose, colour=False)
+    # At a lower resolution fewer pixels say as much about the handle.
+    share = min((camera.fx / REFERENCE_FOCAL_PX) ** 2, 1.0)
+    truths = {
+        x.mask_id: x
+        for x in ground_truth(
+            scene,
+            rendering,
+            camera,
+            pose,
+            categories=categories,
+            min_pixels=min_points,
+            handle_pixels=round(share * HANDLE_PIXELS),
+        )
+        if x.category == category
+    }
+    presets = (MaskNoise.none(), MaskNoise.mild(), MaskNoise.realistic(), MaskNoise.realistic())
+    detector = mask_noise or presets[int(rng.integers(len(presets)))]
+    sensor = noise or SensorNoise.random(rng)
+    frame = RgbdFrame(
+        colour=rendering.colour,
+        depth=sensor.apply(rendering, camera, rng),
+        mask=detector.apply(rendering.mask, camera, rng),
+        camera=camera,
+        labels={x: InstanceLabel(category) for x in truths},
+    )
+    instances, _ = segment(frame, categories, min_points=min_points)
+    for instance in instances:
+        visible = int(np.count_nonzero(rendering.mask == instance.mask_id))
+        alone = _pixels_alone(scene, instance.mask_id, camera, pose)
+        yield instance, truths[instance.mask_id], min(visible / max(alone, 1), 1.0)
+
+
+def _close_up(
+    camera: PinholeCamera, pose: CameraPose, items: Sequence[SceneObject], pixels: int
+) -> PinholeCamera:
+    """The part of an image that shows the objects and their surroundings."""
+    size = np.array([camera.width, camera.height])
+    low, high = size.astype(np.float64), np.zeros(2)
+    for item in items:
+        centre = pose.to_camera(item.translation)
+        radius = 0.5 * float(np.linalg.norm(item.dimensions_m))
+        if centre[2] < 2.0 * radius:
+            continue
+        middle = camera.project(centre)
+        reach = _SURROUNDINGS * camera.fx * radius / centre[2] + _BORDER_PX
+        if np.all(middle > -reach) and np.all(middle < size + reach):
+            low, high = np.minimum(low, middle - reach), np.maximum(high, middle + reach)
+    left, top = np.clip(low, 0, size - 1).astype(int)
+    right, bottom = np.clip(high, 1, size).astype(int)
+    if right - left < _BORDER_PX or bottom - top < _BORDER_PX:
+        left, top, right, bottom = 0, 0, camera.width, camera.height
+    part = camera.crop(int(left), int(top), int(right - left), int(bottom - top))
+    reduction = min(float(np.sqrt(pixels / (part.width * part.height))), 1.0)
+    if reduction == 1.0:
+        return part
+    return part.resize(round(part.width * reduction), round(part.height * reduction))
+
+
+def _pixels_alone(scene: Scene, mask_id: int, camera: PinholeCamera, pose: CameraPose) -> int:
+    """Pixels that an object would have on an endless image without any other object."""
+    item = next(x for x in scene.instances if x.mask_id == mask_id)
+    corners = pose.to_camera(item.vertices)
+    if corners[:, 2].min() <= 0.01:
+        return camera.width * camera.height
+    pixels = camera.project(corners)
+    low, high = np.floor(pixels.min(axis=0)), np.ceil(pixels.max(axis=0))
+    u, v = np.meshgrid(
+        np.arange(low[0], high[0] + 1, _RAY_STRIDE), np.arange(low[1], high[1] + 1, _RAY_STRIDE)
+    )
+    rays = camera.rays(np.stack([u, v], axis=-1)) @ pose.rotation.T
+    return int(np.count_nonzero(scene.hits_alone(mask_id, pose.translation, rays))) * (
+        _RAY_STRIDE**2
+    )
+
+
+def _subset(
+    rng: np.random.Generator, points: NDArray[np.float32], count: int
+) -> NDArray[np.float32]:
+    """At most `count` of the points, in random order."""
+    return points[rng.permutation(len(points))[:count]]

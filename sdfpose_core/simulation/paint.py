@@ -1,0 +1,119 @@
+"""Colours of surfaces: procedural patterns in the object frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Paint", "Pattern"]
+
+Pattern = Literal["plain", "label", "dipped", "speckled", "wood", "tiles", "laptop"]
+
+Rgb = tuple[int, int, int]
+
+_MOTTLE = np.array([17.0, 23.0, 29.0], dtype=np.float32)
+_MOTTLE_SHARE = 0.025
+"""Wave vector (per diagonal) and relative brightness of the slight unevenness of all colours."""
+
+_PLANK_M = 0.16
+_KEY_M = 0.019
+
+
+@dataclass(frozen=True)
+class Paint:
+    """Colour of a surface as a function of the point on it.
+
+    Attributes:
+        base: RGB, 0 to 255.
+        pattern: ``plain``; ``label``: a band of the accent round the middle; ``dipped``: the lower
+            part in the accent; ``speckled``: small spots; ``wood``: planks along x; ``tiles``: a
+            grid in the plane y = 0; ``laptop``: screen and keys in the accent.
+        accent: RGB of the pattern's second colour.
+        gloss: strength of the highlight, 0 to 1.
+    """
+
+    base: Rgb
+    pattern: Pattern = "plain"
+    accent: Rgb = (255, 255, 255)
+    gloss: float = 0.25
+
+    def albedo(
+        self,
+        points: NDArray[np.floating],
+        normals: NDArray[np.floating],
+        dimensions_m: NDArray[np.floating],
+    ) -> NDArray[np.float32]:
+        """RGB (N, 3), 0 to 1, of surface points.
+
+        Args:
+            points: (N, 3), metres, object frame.
+            normals: (N, 3), unit, outward, object frame.
+            dimensions_m: (3,) sides of the object's box.
+        """
+        p = np.asarray(points, dtype=np.float32)
+        sides = np.asarray(dimensions_m, dtype=np.float32)
+        base = np.asarray(self.base, dtype=np.float32) / np.float32(255.0)
+        accent = np.asarray(self.accent, dtype=np.float32) / np.float32(255.0)
+        mottle = np.sin(p @ (_MOTTLE / np.float32(np.linalg.norm(sides))))
+        share = self._accent_share(p, normals, sides)
+        colour = base + share[:, None] * (accent - base)
+        return np.asarray(colour * (1.0 + _MOTTLE_SHARE * mottle[:, None]), dtype=np.float32)
+
+    def _accent_share(
+        self, p: NDArray[np.float32], normals: NDArray[np.floating], sides: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """How much of the accent (N,) there is at each point, 0 to 1."""
+        x, y, z = p.T
+        height = y / sides[1]
+        if self.pattern == "label":
+            return _step(height + 0.24) * _step(0.16 - height)
+        if self.pattern == "dipped":
+            return _step(-0.12 + 0.03 * np.sin(np.arctan2(z, x) * 3.0) - height)
+        if self.pattern == "speckled":
+            spots = np.sin(310.0 * x) * np.sin(290.0 * y + 1.0) * np.sin(330.0 * z + 2.0)
+            return _step(spots - 0.55)
+        if self.pattern == "wood":
+            return _wood(x, z)
+        if self.pattern == "tiles":
+            gap = np.minimum(np.abs(np.mod(x, 0.3) - 0.15), np.abs(np.mod(z, 0.3) - 0.15))
+            return _step(0.004 - gap, 0.002)
+        if self.pattern == "laptop":
+            return _laptop(p, normals, sides)
+        return np.zeros_like(x)
+
+
+def _step(x: NDArray[np.floating], width: float = 0.01) -> NDArray[np.float32]:
+    """0 below zero, 1 above `width`, smooth between."""
+    return np.clip(np.asarray(x, dtype=np.float32) / width, 0.0, 1.0)
+
+
+def _wood(x: NDArray[np.float32], z: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Grain and joints of planks that run along x."""
+    plank = np.floor(z / _PLANK_M)
+    tone = np.sin(plank * 12.9898) * 43758.5453
+    tone -= np.floor(tone)
+    warp = 0.012 * np.sin(5.0 * x + 20.0 * tone)
+    grain = 0.5 + 0.5 * np.sin((z + warp) * 170.0 + 3.0 * np.sin(2.5 * x + 30.0 * tone))
+    joint = _step(0.0015 - np.abs(z - _PLANK_M * np.round(z / _PLANK_M)), 0.0008)
+    return np.asarray(np.clip(0.4 * tone + 0.22 * grain + 0.5 * joint, 0.0, 1.0), np.float32)
+
+
+def _laptop(
+    p: NDArray[np.float32], normals: NDArray[np.floating], sides: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The screen on the lid's inside, and keys between screen and palm rest."""
+    x, y, z = p.T
+    above = y + 0.5 * sides[1]
+    lid = (normals[:, 0] > 0.15) & (normals[:, 1] < 0.9) & (above > 0.1 * sides[2])
+    screen = lid * _step(0.45 - np.abs(z / sides[2])) * _step(0.46 - y / sides[1])
+    deck = (normals[:, 1] > 0.9) & (above < 0.15 * sides[2])
+    front = 0.5 * sides[0] - x
+    keyboard = (front > 0.3 * sides[2]) & (front < 0.6 * sides[2])
+    gap = np.minimum(
+        np.abs(np.mod(front, _KEY_M) - 0.5 * _KEY_M), np.abs(np.mod(z, _KEY_M) - 0.5 * _KEY_M)
+    )
+    keys = deck * keyboard * _step(0.43 - np.abs(z / sides[2])) * _step(gap - 0.001, 0.001)
+    return np.asarray(np.maximum(screen, keys), dtype=np.float32)

@@ -1,0 +1,446 @@
+"""What a depth camera and a detector make of an ideal view: noise of depth and of masks.
+
+The depth model follows the descriptions of structured light and active stereo in Khoshelham and
+Elberink (Sensors 2012; error grows with depth squared), Nguyen et al. (3DIMPVT 2012; grazing
+angles), Handa et al. (ICRA 2014; shifted look-ups and disparity steps) and Bauer et al. (Gaussian
+process noise, missing patches). Lengths "at 1 m" grow with the square of depth; pixels are those
+of a camera of `REFERENCE_FOCAL_PX`, so that a view of half the resolution gets noise of the same
+metric size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.simulation.rendering import Rendering
+
+__all__ = ["REFERENCE_FOCAL_PX", "MaskNoise", "SensorNoise"]
+
+REFERENCE_FOCAL_PX = 600.0
+"""Focal length of a usual 640x480 depth camera."""
+
+_EDGE_SHARE = 0.03
+"""A jump in depth is an edge from this share of the depth on."""
+
+_EDGE_FLOOR_M = 0.012
+"""...and from this length on."""
+
+_FOLD_PX = 0.5
+"""A pixel is hidden from the second camera where another one overtakes it by this much."""
+
+_BIAS_PX = (90.0, 26.0)
+"""Wavelengths of the smooth bias."""
+
+_FAR_M = 1e3
+"""Stands for the depth of a missing pixel in comparisons."""
+
+
+@dataclass(frozen=True)
+class SensorNoise:
+    """Parameters of a depth camera; ``apply`` measures a rendering with it.
+
+    Attributes:
+        axial_m: standard deviation at 1 m of the noise of neighbouring pixels.
+        axial_px: width over which that noise is correlated (a stereo matcher's window), pixels.
+        bias_m: standard deviation at 1 m of the smooth error.
+        step_m: step at 1 m of the quantised disparity.
+        millimetres: whether depth is stored in whole millimetres.
+        lateral_px: standard deviation of the place that a pixel measures: ragged edges.
+        baseline_m: distance of the second camera or of the projector; the pixels hidden from it
+            have no depth. Negative for one on the other side, 0 for none.
+        edge_dropout: probability that a pixel at a depth edge is missing.
+        flying: probability that a pixel at a depth edge lies between the two surfaces.
+        grazing_cos: surfaces whose normal has a smaller cosine to the ray lose depth, the more the
+            smaller; 0 for none.
+        patches: share of the image in missing patches.
+        shiny: probability that an object mirrors a lamp: holes where it does.
+        shiny_cos: a mirror hole spans normals with at least this cosine to the half vector.
+        dull: probability that an object is too dark, or too clear, and loses a part of its depth.
+        range_m: nearest and farthest depth.
+    """
+
+    axial_m: float = 0.0
+    axial_px: float = 1.0
+    bias_m: float = 0.0
+    step_m: float = 0.0
+    millimetres: bool = False
+    lateral_px: float = 0.0
+    baseline_m: float = 0.0
+    edge_dropout: float = 0.0
+    flying: float = 0.0
+    grazing_cos: float = 0.0
+    patches: float = 0.0
+    shiny: float = 0.0
+    shiny_cos: float = 0.97
+    dull: float = 0.0
+    range_m: tuple[float, float] = (0.0, 20.0)
+
+    @classmethod
+    def none(cls) -> SensorNoise:
+        """An ideal sensor."""
+        return cls()
+
+    @classmethod
+    def mild(cls) -> SensorNoise:
+        """A recent active stereo camera at its best."""
+        return cls(
+            axial_m=0.0008, axial_px=2.0, bias_m=0.001, step_m=0.0006, millimetres=True,
+            lateral_px=0.4, baseline_m=0.03, edge_dropout=0.3, flying=0.04, grazing_cos=0.15,
+            patches=0.001, shiny=0.05, shiny_cos=0.985, dull=0.0, range_m=(0.2, 6.0),
+        )  # fmt: skip
+
+    @classmethod
+    def realistic(cls) -> SensorNoise:
+        """A usual RealSense-like active stereo camera."""
+        return cls(
+            axial_m=0.0014, axial_px=3.0, bias_m=0.002, step_m=0.0012, millimetres=True,
+            lateral_px=0.8, baseline_m=0.05, edge_dropout=0.5, flying=0.08, grazing_cos=0.22,
+            patches=0.004, shiny=0.25, shiny_cos=0.975, dull=0.08, range_m=(0.2, 4.0),
+        )  # fmt: skip
+
+    @classmethod
+    def strong(cls) -> SensorNoise:
+        """An old structured-light camera, or bad light."""
+        return cls(
+            axial_m=0.0025, axial_px=3.0, bias_m=0.004, step_m=0.0028, millimetres=True,
+            lateral_px=1.4, baseline_m=0.075, edge_dropout=0.65, flying=0.15, grazing_cos=0.32,
+            patches=0.015, shiny=0.4, shiny_cos=0.96, dull=0.2, range_m=(0.3, 4.0),
+        )  # fmt: skip
+
+    @classmethod
+    def random(cls, rng: np.random.Generator) -> SensorNoise:
+        """A camera for training: from nearly ideal to a little worse than `strong`."""
+        level = float(rng.beta(1.6, 1.6))
+
+        def upto(strong: float) -> float:
+            return float(strong * level * rng.uniform(0.3, 1.7))
+
+        return cls(
+            axial_m=upto(0.0024),
+            axial_px=float(rng.uniform(1.0, 4.0)),
+            bias_m=upto(0.0035),
+            step_m=upto(0.0025),
+            millimetres=bool(rng.random() < 0.9),
+            lateral_px=upto(1.3),
+            baseline_m=float(rng.choice([-1.0, 1.0, 1.0]) * rng.uniform(0.0, 0.08)),
+            edge_dropout=float(rng.uniform(0.0, 0.75)),
+            flying=upto(0.15),
+            grazing_cos=upto(0.3),
+            patches=upto(0.012),
+            shiny=upto(0.35),
+            shiny_cos=float(rng.uniform(0.95, 0.99)),
+            dull=upto(0.2),
+            range_m=(0.2, 6.0),
+        )
+
+    def apply(
+        self, rendering: Rendering, camera: PinholeCamera, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Measured depth (H, W), metres, 0 = missing.
+
+        Args:
+            rendering: clean depth, normals and mask (objects mirror or swallow light as a whole).
+            camera: that of the rendering.
+            rng: source of every draw; the same state gives the same depth.
+        """
+        scale = camera.fx / REFERENCE_FOCAL_PX
+        clean = rendering.depth
+        depth = self._displaced(clean, scale, rng)
+        missing = (depth < self.range_m[0]) | (depth > self.range_m[1]) | (depth == 0.0)
+        if self.edge_dropout > 0.0 or self.flying > 0.0:
+            depth, lost = self._edges(depth, rng)
+            missing |= lost
+        if self.baseline_m != 0.0:
+            missing |= _hidden(clean, camera.fx * self.baseline_m)
+        missing |= self._unmeasurable(rendering, camera, scale, rng)
+        depth = self._disturbed(depth, scale, rng)
+        depth[missing] = 0.0
+        return depth
+
+    def _displaced(
+        self, depth: NDArray[np.float32], scale: float, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Depth looked up beside each pixel: straight edges become ragged."""
+        if self.lateral_px <= 0.0:
+            return depth.copy()
+        height, width = depth.shape
+        amplitude = self.lateral_px * scale
+        grid_u = np.arange(width, dtype=np.float32)[None, :]
+        grid_v = np.arange(height, dtype=np.float32)[:, None]
+        u = amplitude * _field(depth.shape, 2.5 * scale, rng) + grid_u
+        v = amplitude * _field(depth.shape, 2.5 * scale, rng) + grid_v
+        return np.asarray(
+            cv2.remap(depth, u, v, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE),
+            dtype=np.float32,
+        )
+
+    def _edges(
+        self, depth: NDArray[np.float32], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Depth with flying pixels at its edges, and the pixels that are missing there."""
+        kernel = np.ones((3, 3), dtype=np.uint8)
+        far_filled = np.where(depth > 0.0, depth, np.float32(_FAR_M))
+        near = cv2.erode(far_filled, kernel)
+        far = cv2.dilate(depth, kernel)
+        jump = far - near
+        edge = (jump > _EDGE_FLOOR_M) & (jump > _EDGE_SHARE * near)
+        at = np.flatnonzero(edge | (cv2.dilate(far_filled, kernel) >= _FAR_M))
+        lost = np.zeros(depth.shape, dtype=np.bool_)
+        draw = rng.random((2, len(at)), dtype=np.float32)
+        lost.flat[at] = draw[0] < self.edge_dropout
+        fly = at[(draw[1] < self.flying) & edge.flat[at]]
+        share = rng.random(len(fly), dtype=np.float32)
+        depth.flat[fly] = near.flat[fly] + share * jump.flat[fly]
+        return depth, lost
+
+    def _unmeasurable(
+        self,
+        rendering: Rendering,
+        camera: PinholeCamera,
+        scale: float,
+        rng: np.random.Generator,
+    ) -> NDArray[np.bool_]:
+        """Where the surface itself gives no depth: grazing, mirroring, dark; and patches."""
+        shape = rendering.depth.shape
+        lost = np.zeros(shape, dtype=np.bool_)
+        ids = 1 + np.flatnonzero(np.bincount(rendering.mask.ravel())[1:])
+        shiny = ids[rng.random(len(ids)) < self.shiny]
+        dull = ids[rng.random(len(ids)) < self.dull]
+        if self.grazing_cos > 0.0:
+            lost |= self._grazing(rendering, camera, rng)
+        for mask_id in shiny:
+            at = np.flatnonzero(rendering.mask == mask_id)
+            lost.flat[at] = self._mirrors(rendering, camera, at, rng)
+        if len(dull):
+            coarse = _field(shape, 12.0 * scale, rng)
+            fine = _field(shape, 2.0 * scale, rng)
+            dim = np.isin(rendering.mask, dull)
+            lost |= dim & (coarse + 0.7 * fine > rng.uniform(0.2, 1.6))
+        if self.patches > 0.0:
+            coarse = _field(shape, 14.0 * scale, rng) + 0.35 * _field(shape, 3.0 * scale, rng)
+            lost |= coarse > _quantile(coarse, 1.0 - self.patches)
+        return lost
+
+    def _grazing(
+        self, rendering: Rendering, camera: PinholeCamera, rng: np.random.Generator
+    ) -> NDArray[np.bool_]:
+        """Pixels whose surface is turned away too far to send light back."""
+        n = rendering.normals
+        x = (np.arange(camera.width, dtype=np.float32) - camera.cx) / np.float32(camera.fx)
+        y = (np.arange(camera.height, dtype=np.float32) - camera.cy) / np.float32(camera.fy)
+        x, y = x.astype(np.float32)[None, :], y.astype(np.float32)[:, None]
+        cosine = -(n[..., 0] * x + n[..., 1] * y + n[..., 2]) / np.sqrt(x * x + y * y + 1.0)
+        at = np.flatnonzero((cosine < self.grazing_cos) & (rendering.depth > 0.0))
+        lost = np.zeros(cosine.shape, dtype=np.bool_)
+        lost.flat[at] = cosine.flat[at] < self.grazing_cos * rng.random(len(at), dtype=np.float32)
+        return lost
+
+    def _mirrors(
+        self,
+        rendering: Rendering,
+        camera: PinholeCamera,
+        at: NDArray[np.intp],
+        rng: np.random.Generator,
+    ) -> NDArray[np.bool_]:
+        """Which of the pixels, given by their flat index, mirror a lamp into the camera."""
+        v, u = np.divmod(at, camera.width)
+        to_camera = -camera.rays(np.stack([u, v], axis=1))
+        to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
+        lamp = rng.normal((0.0, -0.8, -0.8), 1.0)
+        half = to_camera + (lamp / np.linalg.norm(lamp)).astype(np.float32)
+        half /= np.linalg.norm(half, axis=1, keepdims=True)
+        normals = rendering.normals.reshape(-1, 3)[at]
+        return np.einsum("ij,ij->i", normals, half) > self.shiny_cos
+
+    def _disturbed(
+        self, depth: NDArray[np.float32], scale: float, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Depth with axial noise, bias and quantisation."""
+        square = depth * depth
+        error = np.zeros_like(depth)
+        if self.axial_m > 0.0:
+            error += self.axial_m * _field(depth.shape, self.axial_px * scale, rng)
+        if self.bias_m > 0.0:
+            weight = np.float32(self.bias_m / np.sqrt(len(_BIAS_PX)))
+            for wavelength in _BIAS_PX:
+                error += weight * _field(depth.shape, wavelength * scale, rng)
+        depth = depth + square * error
+        if self.step_m > 0.0:
+            # Disparity is proportional to 1 / z: one step of it is step_m at 1 m.
+            with np.errstate(divide="ignore"):
+                steps = np.round(1.0 / (np.float32(self.step_m) * depth))
+                depth = 1.0 / (np.float32(self.step_m) * np.maximum(steps, 1.0))
+        if self.millimetres:
+            depth = np.round(depth * 1000.0) / np.float32(1000.0)
+        return depth
+
+
+@dataclass(frozen=True)
+class MaskNoise:
+    """Errors of a detector's masks; ``apply`` draws a mask with them.
+
+    Attributes:
+        shrink_px, grow_px: a mask's outline moves by up to so much inward or outward, pixels.
+        wobble: standard deviation of the outline's smooth error as a share of the mask's size
+            (the square root of its area).
+        shift_px: standard deviation of a mask's shift along u and v.
+        leak: largest share of a mask's area that may be added on one side.
+        leak_probability: how often a mask leaks at all.
+        hole_probability: how often a mask has holes.
+    """
+
+    shrink_px: float = 0.0
+    grow_px: float = 0.0
+    wobble: float = 0.0
+    shift_px: float = 0.0
+    leak: float = 0.0
+    leak_probability: float = 0.0
+    hole_probability: float = 0.0
+
+    @classmethod
+    def none(cls) -> MaskNoise:
+        """Exact masks."""
+        return cls()
+
+    @classmethod
+    def mild(cls) -> MaskNoise:
+        """Careful annotation."""
+        return cls(
+            shrink_px=1.0, grow_px=1.0, wobble=0.008, shift_px=0.4, leak=0.05, leak_probability=0.2
+        )
+
+    @classmethod
+    def realistic(cls) -> MaskNoise:
+        """A detector such as Mask R-CNN: some masks have 10 to 20 % of background."""
+        return cls(
+            shrink_px=2.5, grow_px=2.5, wobble=0.02, shift_px=1.0, leak=0.18, leak_probability=0.4,
+            hole_probability=0.1,
+        )  # fmt: skip
+
+    def apply(
+        self, mask: NDArray[np.uint16], camera: PinholeCamera, rng: np.random.Generator
+    ) -> NDArray[np.uint16]:
+        """Mask (H, W) as a detector would give it.
+
+        Args:
+            mask: exact ids.
+            camera: that of the mask.
+            rng: source of every draw.
+        """
+        if self == MaskNoise():
+            return mask.copy()
+        scale = camera.fx / REFERENCE_FOCAL_PX
+        noisy = np.zeros_like(mask)
+        boxes = ndimage.find_objects(mask)
+        for index in rng.permutation(len(boxes)):
+            box = boxes[index]
+            if box is None:
+                continue
+            rows, columns, inside = self._redrawn(mask, int(index) + 1, box, scale, rng)
+            target = noisy[rows, columns]
+            target[inside & (target == 0)] = index + 1
+        return noisy
+
+    def _redrawn(
+        self,
+        mask: NDArray[np.uint16],
+        mask_id: int,
+        box: tuple[slice, slice],
+        scale: float,
+        rng: np.random.Generator,
+    ) -> tuple[slice, slice, NDArray[np.bool_]]:
+        """One mask by its disturbed signed distance: where it lies, and its pixels."""
+        area = int(np.count_nonzero(mask[box] == mask_id))
+        size = float(np.sqrt(area))
+        leak = rng.uniform(0.0, self.leak) if rng.random() < self.leak_probability else 0.0
+        # One side is half of the outline, and the leak fades toward its ends.
+        half_outline = 0.5 * float(cv2.countNonZero(_outline(mask[box] == mask_id)))
+        leak_px = leak * area / max(0.6 * half_outline, 1.0)
+        reach = int(np.ceil((self.grow_px + 3.0 * self.shift_px) * scale + leak_px)) + 2
+        reach += int(np.ceil(3.0 * self.wobble * size))
+        rows = slice(max(box[0].start - reach, 0), min(box[0].stop + reach, mask.shape[0]))
+        columns = slice(max(box[1].start - reach, 0), min(box[1].stop + reach, mask.shape[1]))
+        inside = (mask[rows, columns] == mask_id).astype(np.uint8)
+        shift = rng.normal(0.0, self.shift_px * scale, size=2)
+        motion = np.array([[1.0, 0.0, round(shift[0])], [0.0, 1.0, round(shift[1])]])
+        inside = cv2.warpAffine(inside, motion, inside.shape[::-1], flags=cv2.INTER_NEAREST)
+
+        distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3) - cv2.distanceTransform(
+            1 - inside, cv2.DIST_L2, 3
+        )
+        distance += 0.5 - inside  # 0 on the outline, between two pixels
+        distance += rng.uniform(-self.shrink_px, self.grow_px) * scale
+        if self.wobble > 0.0:
+            wavelength = max(0.2 * size, 2.0)
+            distance += self.wobble * size * _field(inside.shape, wavelength, rng)
+        if leak_px > 0.0:
+            distance += leak_px * _one_side(inside.shape, rng)
+        if rng.random() < self.hole_probability:
+            holes = _field(inside.shape, max(0.15 * size, 2.0), rng)
+            distance[holes > 2.0] = -1.0
+        return rows, columns, distance > 0.0
+
+
+def _outline(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The outermost pixels of a mask."""
+    padded = np.pad(inside, 1).astype(np.uint8)
+    return np.asarray(padded - cv2.erode(padded, np.ones((3, 3), dtype=np.uint8)))
+
+
+def _one_side(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Weights (H, W): 1 toward a random side of the image, 0 on the other half."""
+    angle = rng.uniform(0.0, 2.0 * np.pi)
+    u = np.linspace(-1.0, 1.0, shape[1], dtype=np.float32)[None, :]
+    v = np.linspace(-1.0, 1.0, shape[0], dtype=np.float32)[:, None]
+    along = np.float32(np.cos(angle)) * u + np.float32(np.sin(angle)) * v
+    return np.clip(along / 0.6, 0.0, 1.0)
+
+
+def _hidden(depth: NDArray[np.float32], focal_baseline: float) -> NDArray[np.bool_]:
+    """Pixels that a second camera beside the first does not see.
+
+    Along a row, a point at u appears at u - f b / z in the second image. A point is hidden where
+    one nearer to the second camera's side appears before it there.
+    """
+    if focal_baseline < 0.0:
+        return _hidden(depth[:, ::-1], -focal_baseline)[:, ::-1]
+    with np.errstate(divide="ignore"):
+        disparity = np.where(depth > 0.0, np.float32(focal_baseline) / depth, np.float32(0.0))
+    u = np.arange(depth.shape[1], dtype=np.float32) - disparity
+    first = np.minimum.accumulate(u[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray(u > first + _FOLD_PX)
+
+
+def _field(
+    shape: tuple[int, ...], wavelength_px: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Smooth noise (H, W) of unit variance, correlated over `wavelength_px`."""
+    height, width = shape
+    step = max(wavelength_px, 1.0)
+    if step == 1.0:
+        return rng.standard_normal((height, width), dtype=np.float32)
+    rows, columns = int(height / step) + 3, int(width / step) + 3
+    coarse = rng.standard_normal((rows, columns), dtype=np.float32)
+    # A random phase: the lattice must not lie at the same pixels in every image.
+    phase = rng.uniform(0.5, 1.5, size=2)
+    motion = np.array([[1.0 / step, 0.0, phase[0]], [0.0, 1.0 / step, phase[1]]])
+    field = cv2.warpAffine(
+        coarse,
+        motion,
+        (width, height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT,
+    )
+    # Linear interpolation at random phases keeps (2/3)^2 of the variance on average.
+    return np.asarray(field * np.float32(1.5), dtype=np.float32)
+
+
+def _quantile(field: NDArray[np.float32], share: float) -> float:
+    """Quantile of a smooth field, from every fourth pixel."""
+    return float(np.quantile(field[::4, ::4], share))

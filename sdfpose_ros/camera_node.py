@@ -1,0 +1,130 @@
+"""The camera node: publishes RGB-D frames, masks and ground truth, simulated or from folders."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sdfpose.msg import InstanceLabels, SdfObjectArray
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from sdfpose_core.frame import GroundTruth, RgbdFrame
+from sdfpose_ros.conversions import (
+    camera_info_message,
+    image_message,
+    labels_message,
+    millimetres,
+)
+from sdfpose_ros.object_messages import ground_truth_message
+from sdfpose_ros.parameters import CameraNodeParameters, declare
+from sdfpose_ros.process import run_node
+from sdfpose_ros.sources import folder_frames, simulated_frames
+
+__all__ = ["CameraNode", "FrameSource", "main", "make_source"]
+
+FrameSource = Iterator[tuple[RgbdFrame, Sequence[GroundTruth]]]
+
+_QOS = QoSProfile(depth=5)
+"""Reliable: it serves subscribers of both kinds."""
+
+_SMALL_MASK = 255
+"""Masks with larger ids do not fit mono8."""
+
+
+def make_source(parameters: CameraNodeParameters, warn: Callable[[str], object]) -> FrameSource:
+    """The frames that the parameters ask for.
+
+    Args:
+        parameters: say which.
+        warn: told of frames that cannot be read.
+
+    Raises:
+        SdfposeError: there are none.
+    """
+    if parameters.folders:
+        return folder_frames(parameters.folders, loop=parameters.loop, warn=warn)
+    return simulated_frames(
+        seed=parameters.seed,
+        width=parameters.width,
+        rate_hz=parameters.rate_hz,
+        turn_s=parameters.turn_s,
+        loop=parameters.loop,
+    )
+
+
+class CameraNode(Node):
+    """An RGB-D camera with a perfect detector: ``~/colour``, ``~/depth``, ``~/mask``,
+    ``~/camera_info``, ``~/labels`` and, for those who evaluate, ``~/ground_truth``.
+
+    Args:
+        source: makes the source of frames; the node ends the process after the last one.
+        name: the node's name.
+        options: further arguments of `rclpy.node.Node`.
+    """
+
+    def __init__(
+        self,
+        source: Callable[
+            [CameraNodeParameters, Callable[[str], object]], FrameSource
+        ] = make_source,
+        *,
+        name: str = "camera",
+        **options: Any,
+    ) -> None:
+        super().__init__(name, **options)
+        self._settings = declare(self, CameraNodeParameters)
+        self._frames = source(self._settings, self.get_logger().warning)
+        self._colour = self.create_publisher(Image, "~/colour", _QOS)
+        self._depth = self.create_publisher(Image, "~/depth", _QOS)
+        self._mask = self.create_publisher(Image, "~/mask", _QOS)
+        self._info = self.create_publisher(CameraInfo, "~/camera_info", _QOS)
+        self._labels = self.create_publisher(InstanceLabels, "~/labels", _QOS)
+        self._truth = self.create_publisher(SdfObjectArray, "~/ground_truth", _QOS)
+        self.create_timer(
+            1.0 / self._settings.rate_hz,
+            self._publish_next,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
+
+    def _publish_next(self) -> None:
+        item = next(self._frames, None)
+        if item is None:
+            self.get_logger().info("the last frame was published")
+            raise SystemExit(0)
+        # The camera's exposure is where stamps come from; everything else copies them.
+        stamp = self.get_clock().now().to_msg()
+        self.publish(*item, Header(stamp=stamp, frame_id=self._settings.frame_id))
+
+    def publish(
+        self, frame: RgbdFrame, ground_truth: Sequence[GroundTruth], header: Header
+    ) -> None:
+        """Publish one frame with everything that belongs to it."""
+        self._info.publish(camera_info_message(frame.camera, header))
+        self._labels.publish(labels_message(frame.labels, header))
+        truth = [ground_truth_message(item, header) for item in ground_truth]
+        self._truth.publish(SdfObjectArray(header=header, objects=truth))
+        self._colour.publish(image_message(frame.colour, "rgb8", header))
+        if self._settings.depth_encoding == "16UC1":
+            self._depth.publish(image_message(millimetres(frame.depth), "16UC1", header))
+        else:
+            self._depth.publish(image_message(frame.depth, "32FC1", header))
+        if frame.mask.max(initial=0) > _SMALL_MASK:
+            self._mask.publish(image_message(frame.mask.astype(np.uint16), "16UC1", header))
+        else:
+            self._mask.publish(image_message(frame.mask.astype(np.uint8), "mono8", header))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the camera node."""
+    return run_node(CameraNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

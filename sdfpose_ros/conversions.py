@@ -1,0 +1,377 @@
+"""From messages to a frame: images, camera info and labels as pure functions.
+
+Everything that can be wrong with a message raises a `MessageError` that names its topic.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from rclpy.time import Time
+from sdfpose.msg import InstanceLabel as InstanceLabelMessage
+from sdfpose.msg import InstanceLabels
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.errors import FrameError
+from sdfpose_core.frame import MAX_DEPTH_M, InstanceLabel, RgbdFrame
+from sdfpose_ros.errors import (
+    CameraInfoError,
+    DepthUnitError,
+    EncodingError,
+    ImageLayoutError,
+    ImageSizeError,
+    LabelsError,
+)
+from sdfpose_ros.stand_ins import cv_bridge
+
+__all__ = [
+    "InputTopics",
+    "LabelRules",
+    "camera_from_info",
+    "camera_info_message",
+    "check_depth_unit",
+    "check_rectified",
+    "decode_colour",
+    "decode_depth",
+    "decode_mask",
+    "image_message",
+    "labels_from_message",
+    "labels_message",
+    "millimetres",
+    "rgbd_frame",
+    "stamp_ns",
+]
+
+_COLOUR_CHANNELS: Mapping[str, tuple[int, ...]] = {
+    "rgb8": (0, 1, 2),
+    "bgr8": (2, 1, 0),
+    "rgba8": (0, 1, 2),
+    "bgra8": (2, 1, 0),
+    "mono8": (0, 0, 0),
+    "8UC1": (0, 0, 0),
+}
+"""Which channels of the message are red, green and blue."""
+
+_PIXEL_TYPES: Mapping[str, tuple[str, int]] = {
+    "rgb8": ("u1", 3),
+    "bgr8": ("u1", 3),
+    "rgba8": ("u1", 4),
+    "bgra8": ("u1", 4),
+    "mono8": ("u1", 1),
+    "8UC1": ("u1", 1),
+    "mono16": ("u2", 1),
+    "16UC1": ("u2", 1),
+    "32FC1": ("f4", 1),
+}
+"""Type and number of a pixel's channels."""
+
+_MILLIMETRE = np.float32(0.001)
+
+_ABSURD_SHARE = 0.5
+"""A depth image of which a larger share lies beyond `MAX_DEPTH_M` is in the wrong unit."""
+
+
+@dataclass(frozen=True)
+class InputTopics:
+    """Resolved names of the topics that make up a frame."""
+
+    colour: str
+    depth: str
+    mask: str
+    camera_info: str
+    labels: str
+
+
+@dataclass(frozen=True)
+class LabelRules:
+    """Which category a mask id has where no labels message says it.
+
+    Attributes:
+        by_id: category of single mask ids.
+        default: category of all others; None leaves them without a label.
+    """
+
+    by_id: Mapping[int, str]
+    default: str | None = None
+
+    def labels(self, mask: NDArray[np.uint16]) -> dict[int, InstanceLabel]:
+        """Labels of the ids in a mask (H, W); an id without a category gets none."""
+        ids = np.flatnonzero(np.bincount(mask.reshape(-1)))
+        names = {int(i): self.by_id.get(int(i), self.default) for i in ids if i != 0}
+        return {i: InstanceLabel(name) for i, name in names.items() if name is not None}
+
+
+def stamp_ns(header: Header) -> int:
+    """A header's stamp in nanoseconds."""
+    return int(Time.from_msg(header.stamp).nanoseconds)
+
+
+def decode_colour(message: Image, topic: str) -> NDArray[np.uint8]:
+    """Colour image (H, W, 3) uint8, RGB.
+
+    Common encodings are read in place; all others (Bayer, YUV, 16 bits) go through cv_bridge.
+
+    Raises:
+        EncodingError: the encoding holds no colour.
+        ImageLayoutError: sizes, step and data do not agree.
+    """
+    channels = _COLOUR_CHANNELS.get(message.encoding)
+    if channels is not None:
+        pixels = _pixels(message, topic)
+        if message.encoding == "rgb8":
+            return np.ascontiguousarray(pixels)
+        return np.ascontiguousarray(pixels[..., channels])
+    try:
+        return np.asarray(cv_bridge.CvBridge().imgmsg_to_cv2(message, "rgb8"), dtype=np.uint8)
+    except (TypeError, ValueError, cv_bridge.CvBridgeError) as error:
+        raise EncodingError(
+            topic,
+            f"colour image with encoding '{message.encoding}' ({error})",
+            "rgb8, bgr8, rgba8, bgra8, mono8, or another colour encoding that can become rgb8",
+        ) from error
+
+
+def decode_depth(message: Image, topic: str) -> NDArray[np.float32]:
+    """Depth image (H, W) float32, metres; what is missing stays 0, NaN or Inf (REP-118).
+
+    Raises:
+        EncodingError: the encoding is neither 16UC1 (or mono16) nor 32FC1.
+        ImageLayoutError: sizes, step and data do not agree.
+    """
+    if message.encoding in ("16UC1", "mono16"):
+        return _pixels(message, topic)[..., 0] * _MILLIMETRE
+    if message.encoding == "32FC1":
+        return np.ascontiguousarray(_pixels(message, topic)[..., 0], dtype=np.float32)
+    raise EncodingError(
+        topic,
+        f"depth image with encoding '{message.encoding}'",
+        "16UC1 (millimetres) or 32FC1 (metres)",
+    )
+
+
+def decode_mask(message: Image, topic: str) -> NDArray[np.uint16]:
+    """Mask (H, W) uint16: instance id per pixel, 0 = background.
+
+    Raises:
+        EncodingError: the encoding is not one channel of 8 or 16 bits.
+        ImageLayoutError: sizes, step and data do not agree.
+    """
+    if message.encoding not in ("mono8", "8UC1", "16UC1", "mono16"):
+        raise EncodingError(
+            topic,
+            f"mask with encoding '{message.encoding}'",
+            "instance ids as mono8, 8UC1, mono16 or 16UC1",
+        )
+    return np.ascontiguousarray(_pixels(message, topic)[..., 0], dtype=np.uint16)
+
+
+def camera_from_info(message: CameraInfo, topic: str) -> PinholeCamera:
+    """Intrinsics of the image that comes with a camera info: from P, or from K where P is zero.
+
+    Region of interest and binning are applied (P and K speak of the full resolution).
+
+    Raises:
+        CameraInfoError: the intrinsics are zero, not finite, or the size is.
+    """
+    p = np.asarray(message.p, dtype=np.float64).reshape(3, 4)[:, :3]
+    name, matrix = ("P", p) if np.any(p) else ("K", np.asarray(message.k).reshape(3, 3))
+    try:
+        camera = PinholeCamera.from_matrix(matrix, message.width, message.height)
+        roi = message.roi
+        if roi.width and roi.height:
+            camera = camera.crop(roi.x_offset, roi.y_offset, roi.width, roi.height)
+        bins = max(message.binning_x, 1), max(message.binning_y, 1)
+        if bins != (1, 1):
+            camera = camera.resize(camera.width // bins[0], camera.height // bins[1])
+    except FrameError as error:
+        raise CameraInfoError(
+            topic,
+            f"camera info with unusable {name} {_row_major(matrix)} ({error})",
+            "the intrinsics of a calibrated camera in P or K",
+        ) from error
+    return camera
+
+
+def check_rectified(message: CameraInfo, topics: InputTopics) -> None:
+    """Refuse distortion on a topic that does not say that it is rectified.
+
+    Raises:
+        CameraInfoError: there are distortion coefficients, and 'rect' is not in the colour topic's
+            name. The frame can be used; its poses are off by the distortion.
+    """
+    if any(message.d) and "rect" not in topics.colour:
+        raise CameraInfoError(
+            topics.camera_info,
+            f"distortion coefficients {[round(float(x), 4) for x in message.d]}, while the colour "
+            f"topic {topics.colour} does not look rectified",
+            "rectified images (image_proc's image_rect topics); the frame is used as if it were",
+        )
+
+
+def check_depth_unit(message: Image, topic: str) -> None:
+    """Refuse depth that no camera can have measured.
+
+    Raises:
+        DepthUnitError: most of it lies beyond `MAX_DEPTH_M`, and counts as missing.
+        EncodingError, ImageLayoutError: it cannot be decoded.
+    """
+    depth = decode_depth(message, topic)
+    with np.errstate(invalid="ignore"):
+        measured = depth[(depth > 0) & (depth < np.inf)]
+    if measured.size and np.mean(measured > MAX_DEPTH_M) > _ABSURD_SHARE:
+        raise DepthUnitError(
+            topic,
+            f"depth with a median of {float(np.median(measured)):.0f} m",
+            f"at most {MAX_DEPTH_M:.0f} m (32FC1 holds metres, 16UC1 millimetres)",
+        )
+
+
+def labels_from_message(message: InstanceLabels, topic: str) -> dict[int, InstanceLabel]:
+    """Category and score by mask id.
+
+    Raises:
+        LabelsError: an id has two categories, or the background has one.
+    """
+    labels: dict[int, InstanceLabel] = {}
+    for item in message.instances:
+        if item.id == 0:
+            raise LabelsError(
+                topic, f"label '{item.category}' for id 0", "ids above 0: 0 is the background"
+            )
+        if item.id in labels and labels[item.id].category != item.category:
+            raise LabelsError(
+                topic,
+                f"id {item.id} is '{labels[item.id].category}' and '{item.category}'",
+                "one category for each id",
+            )
+        score = float(np.clip(np.nan_to_num(item.score), 0.0, 1.0))
+        labels[item.id] = InstanceLabel(item.category, score)
+    return labels
+
+
+def rgbd_frame(
+    colour: Image,
+    depth: Image,
+    mask: Image,
+    camera: PinholeCamera,
+    labels: InstanceLabels | LabelRules,
+    topics: InputTopics,
+) -> RgbdFrame:
+    """One frame, with stamp and frame id of the colour image.
+
+    Raises:
+        MessageError: something is wrong with one of the messages.
+    """
+    _check_size(depth, topics.depth, colour, topics.colour)
+    _check_size(mask, topics.mask, colour, topics.colour)
+    if (camera.width, camera.height) != (colour.width, colour.height):
+        raise CameraInfoError(
+            topics.camera_info,
+            f"camera info for {camera.width}x{camera.height} pixels",
+            f"{colour.width}x{colour.height}, the size of {topics.colour}",
+        )
+    ids = decode_mask(mask, topics.mask)
+    return RgbdFrame(
+        colour=decode_colour(colour, topics.colour),
+        depth=decode_depth(depth, topics.depth),
+        mask=ids,
+        camera=camera,
+        labels=labels.labels(ids)
+        if isinstance(labels, LabelRules)
+        else labels_from_message(labels, topics.labels),
+        stamp_ns=stamp_ns(colour.header),
+        frame_id=colour.header.frame_id,
+    )
+
+
+def image_message(pixels: NDArray[np.generic], encoding: str, header: Header) -> Image:
+    """Image message of an array (H, W) or (H, W, channels) that suits the encoding."""
+    pixels = np.ascontiguousarray(pixels)
+    # Setting the data from anything but array.array checks every byte in Python.
+    data = array.array("B")
+    data.frombytes(pixels.data.cast("B"))
+    return Image(
+        header=header,
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        encoding=encoding,
+        is_bigendian=0,
+        step=pixels.strides[0],
+        data=data,
+    )
+
+
+def millimetres(depth: NDArray[np.floating]) -> NDArray[np.uint16]:
+    """Depth (H, W), metres, 0 = missing, as 16UC1 wants it."""
+    return np.clip(np.rint(depth / _MILLIMETRE), 0, np.iinfo(np.uint16).max).astype(np.uint16)
+
+
+def camera_info_message(camera: PinholeCamera, header: Header) -> CameraInfo:
+    """Camera info of a rectified camera."""
+    k = camera.matrix
+    projection = np.hstack([k, np.zeros((3, 1))])
+    return CameraInfo(
+        header=header,
+        width=camera.width,
+        height=camera.height,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=k.reshape(-1).tolist(),
+        r=np.eye(3).reshape(-1).tolist(),
+        p=projection.reshape(-1).tolist(),
+    )
+
+
+def labels_message(labels: Mapping[int, InstanceLabel], header: Header) -> InstanceLabels:
+    """Labels message of category and score by mask id."""
+    instances = [
+        InstanceLabelMessage(id=mask_id, category=label.category, score=float(label.score))
+        for mask_id, label in labels.items()
+    ]
+    return InstanceLabels(header=header, instances=instances)
+
+
+def _pixels(message: Image, topic: str) -> NDArray[np.generic]:
+    """Channels (H, W, C) of an image in one of the encodings of `_PIXEL_TYPES`, without a copy."""
+    kind, channels = _PIXEL_TYPES[message.encoding]
+    dtype: DTypeLike = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
+    itemsize = np.dtype(kind).itemsize
+    row = message.width * channels * itemsize
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    if not row or not message.height or message.step < row:
+        raise ImageLayoutError(
+            topic,
+            f"{message.encoding} image of {message.width}x{message.height} pixels with step "
+            f"{message.step}",
+            f"a positive size and a step of at least {row} bytes",
+        )
+    if len(data) < message.height * message.step:
+        raise ImageLayoutError(
+            topic,
+            f"{message.encoding} image of {message.width}x{message.height} pixels with "
+            f"{len(data)} bytes of data",
+            f"height x step = {message.height * message.step} bytes",
+        )
+    rows = data[: message.height * message.step].reshape(message.height, message.step)[:, :row]
+    if row != message.step:
+        rows = np.ascontiguousarray(rows)
+    return rows.view(dtype).reshape(message.height, message.width, channels)
+
+
+def _check_size(image: Image, topic: str, colour: Image, colour_topic: str) -> None:
+    if (image.width, image.height) != (colour.width, colour.height):
+        raise ImageSizeError(
+            topic,
+            f"image of {image.width}x{image.height} pixels",
+            f"{colour.width}x{colour.height}, the size of {colour_topic} (register it to colour)",
+        )
+
+
+def _row_major(matrix: NDArray[np.floating]) -> list[float]:
+    return [float(x) for x in np.asarray(matrix).reshape(-1)]

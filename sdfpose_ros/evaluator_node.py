@@ -1,0 +1,256 @@
+"""The evaluator node: compares objects with ground truth, shows a table, keeps what it saw."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rich.box
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+)
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from sdfpose.msg import InstanceLabels, SdfObject, SdfObjectArray
+from sensor_msgs.msg import CameraInfo, Image
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
+
+from sdfpose_core.meshes import write_ply
+from sdfpose_ros.conversions import decode_colour, stamp_ns
+from sdfpose_ros.live_evaluation import EvaluatedFrame, EvaluatedObject, LiveEvaluation
+from sdfpose_ros.parameters import EvaluatorNodeParameters, declare
+from sdfpose_ros.process import run_node
+from sdfpose_ros.recorder import McapRecorder, RecordedTopic
+
+__all__ = ["EvaluatorNode", "evaluation_table", "main"]
+
+_REFRESH_S = 0.5
+_PRINT_EVERY_S = 10.0
+"""Where output is no terminal, the table is printed so often in place of being redrawn."""
+
+_TABLE_WIDTH = 110
+_OVERLAYS_KEPT = 20
+_SENSOR_QOS = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
+_RESULT_QOS = QoSProfile(depth=50)
+_LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_EVERYTHING_QOS = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST)
+
+
+class EvaluatorNode(Node):
+    """Shows how good the poses of a running graph are.
+
+    Its inputs ``~/objects``, ``~/meshes``, ``~/overlay`` and ``~/ground_truth`` are remapped to
+    the topics of the pose node and of the camera.
+
+    Args:
+        name: the node's name.
+        console: where the table is shown; standard output where left out.
+        options: further arguments of `rclpy.node.Node`.
+    """
+
+    def __init__(
+        self, *, name: str = "evaluator", console: Console | None = None, **options: Any
+    ) -> None:
+        super().__init__(name, **options)
+        self._settings = declare(self, EvaluatorNodeParameters)
+        self._output = Path(self._settings.output_dir) if self._settings.output_dir else None
+        self._evaluation = LiveEvaluation(self._settings.matching_window)
+        self._true_categories: set[str] = set()
+        self._meshes: dict[int, SdfObject] = {}
+        self._overlays: OrderedDict[int, Image] = OrderedDict()
+        self._console = console or _default_console()
+        self._live = Live(console=self._console, auto_refresh=False)
+        self._started_s = time.monotonic()
+        self._first_result_s: float | None = None
+        self._printed_s = self._started_s
+        self.create_subscription(SdfObjectArray, "~/ground_truth", self._take_truth, _RESULT_QOS)
+        self.create_subscription(SdfObjectArray, "~/objects", self._take_objects, _RESULT_QOS)
+        self.create_subscription(SdfObjectArray, "~/meshes", self._take_meshes, _LATCHED_QOS)
+        self._recorder: McapRecorder | None = None
+        if self._output is not None:
+            self._output.mkdir(parents=True, exist_ok=True)
+            self.create_subscription(Image, "~/overlay", self._take_overlay, _RESULT_QOS)
+            if self._settings.record:
+                self._recorder = McapRecorder(
+                    self, self._output / "demo.mcap", self._recorded_topics()
+                )
+        self._live.start()
+        self.create_timer(_REFRESH_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def destroy_node(self) -> None:
+        """Leave the terminal and the recording in order."""
+        self._live.stop()
+        if self._recorder is not None:
+            self._recorder.close()
+        super().destroy_node()
+
+    def missing_categories(self) -> list[str]:
+        """Categories that should have been estimated, with errors, and were not."""
+        wanted = set(self._settings.categories) or self._true_categories
+        best = self._evaluation.best
+        return sorted(wanted - (best.evaluated_categories if best else set()))
+
+    def _recorded_topics(self) -> dict[str, RecordedTopic]:
+        inputs: dict[str, type] = {
+            "colour": Image,
+            "depth": Image,
+            "mask": Image,
+            "camera_info": CameraInfo,
+            "labels": InstanceLabels,
+        }
+        topics = {f"~/{name}": RecordedTopic(kind, _SENSOR_QOS) for name, kind in inputs.items()}
+        topics["~/ground_truth"] = RecordedTopic(SdfObjectArray, _RESULT_QOS)
+        topics["~/objects"] = RecordedTopic(SdfObjectArray, _RESULT_QOS)
+        topics["~/meshes"] = RecordedTopic(SdfObjectArray, _LATCHED_QOS)
+        topics["~/markers"] = RecordedTopic(MarkerArray, _RESULT_QOS)
+        topics["~/overlay"] = RecordedTopic(Image, _RESULT_QOS)
+        topics["/tf"] = RecordedTopic(TFMessage, _EVERYTHING_QOS)
+        return {self.resolve_topic_name(name): topic for name, topic in topics.items()}
+
+    def _take_truth(self, message: SdfObjectArray) -> None:
+        self._true_categories |= {x.category for x in message.objects}
+        self._evaluation.add_truth(message)
+
+    def _take_objects(self, message: SdfObjectArray) -> None:
+        if message.objects and self._first_result_s is None:
+            self._first_result_s = time.monotonic()
+        self._evaluation.add_result(message, self.get_clock().now().nanoseconds * 1e-9)
+
+        self._take_meshes(message)
+
+    def _take_meshes(self, message: SdfObjectArray) -> None:
+        self._meshes.update({x.id: x for x in message.objects if len(x.mesh_vertices)})
+
+    def _take_overlay(self, message: Image) -> None:
+        self._overlays[stamp_ns(message.header)] = message
+        while len(self._overlays) > _OVERLAYS_KEPT:
+            self._overlays.popitem(last=False)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        frame = self._evaluation.latest
+        if frame is not None:
+            table = self._table(frame)
+            if self._console.is_terminal:
+                self._live.update(table, refresh=True)
+            elif now - self._printed_s >= _PRINT_EVERY_S:
+                self._printed_s = now
+                self._console.print(table)
+        if self._settings.duration_s and self._is_over(now):
+            self._finish()
+
+    def _is_over(self, now: float) -> bool:
+        if self._first_result_s is None:
+            return now - self._started_s >= self._settings.startup_s
+        return now - self._first_result_s >= self._settings.duration_s
+
+    def _table(self, frame: EvaluatedFrame) -> Table:
+        return evaluation_table(frame, self._evaluation.rate_hz, self._evaluation.latency_s)
+
+    def _finish(self) -> None:
+        """Write the outputs, say what is missing, and end the process."""
+        self._live.stop()
+        best = self._evaluation.best
+        if best is not None:
+            self._console.print(self._table(best))
+            if self._output is not None:
+                self._write(self._output, best)
+        missing = self.missing_categories()
+        if missing or best is None:
+            silent = "no results came: " if best is None else ""
+            self._console.print(
+                f"[red]{silent}no evaluated estimate of: {', '.join(missing) or 'anything'}[/red]"
+            )
+        raise SystemExit(1 if missing or best is None else 0)
+
+    def _write(self, folder: Path, frame: EvaluatedFrame) -> None:
+        objects = [x.as_json() for x in frame.objects]
+        (folder / "objects.json").write_text(json.dumps(objects, indent=1) + "\n")
+        overlay = self._overlays.get(frame.stamp_ns)
+        if overlay is None and self._overlays:
+            overlay = next(reversed(self._overlays.values()))
+        if overlay is not None:
+            pixels = decode_colour(overlay, "overlay")
+            cv2.imwrite(str(folder / "overlay.png"), pixels[..., ::-1])
+        for item in frame.objects:
+            self._write_mesh(folder, item)
+        if self._recorder is not None:
+            self._recorder.close()
+
+    def _write_mesh(self, folder: Path, item: EvaluatedObject) -> None:
+        mesh = self._meshes.get(item.id)
+        if mesh is None:
+            self.get_logger().warning(
+                f"{self.resolve_topic_name('~/meshes')}: no mesh of {item.category} {item.id}: "
+                "expected one for each object; no .ply is written for it"
+            )
+            return
+        colours = np.asarray(mesh.mesh_colours, dtype=np.uint8).reshape(-1, 3)
+        write_ply(
+            folder / f"{item.category}_{item.id}.ply",
+            np.asarray(mesh.mesh_vertices, dtype=np.float32).reshape(-1, 3),
+            np.asarray(mesh.mesh_triangles, dtype=np.int64).reshape(-1, 3),
+            np.asarray(mesh.mesh_normals, dtype=np.float32).reshape(-1, 3),
+            colours if len(colours) else None,
+        )
+
+
+def _default_console() -> Console:
+    """The terminal; a pipe or file, whose width is unknown, gets lines that hold the table."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_TABLE_WIDTH)
+
+
+def evaluation_table(frame: EvaluatedFrame, rate_hz: float, latency_s: float) -> Table:
+    """The table of one frame's objects."""
+    latency = "-" if np.isnan(latency_s) else f"{1000 * latency_s:.0f} ms"
+    table = Table(
+        title=f"{len(frame.objects)} objects, {rate_hz:.1f} results/s, latency {latency}",
+        caption="camera frame (x right, y down, z forward); errors by the NOCS rules",
+        box=rich.box.SIMPLE_HEAD,
+    )
+    table.add_column("id", justify="right")
+    table.add_column("category", no_wrap=True)
+    for column in ("position (m)", "up axis", "size (cm)", "confidence", "error", "IoU"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for item in sorted(frame.objects, key=lambda x: (x.category, x.id)):
+        errors = ("-", "-")
+        if item.rot_err_deg is not None:
+            errors = (
+                f"{item.rot_err_deg:.1f}\u00b0 {item.trans_err_cm:.2f} cm",
+                f"{item.iou3d_oriented:.2f}",
+            )
+        table.add_row(
+            str(item.id),
+            item.category,
+            " ".join(f"{value:+.2f}" for value in item.translation),
+            " ".join(f"{value:+.2f}" for value in item.rotation[:, 1]),
+            " x ".join(f"{100 * side:.1f}" for side in item.dimensions_m),
+            f"{item.confidence:.2f}",
+            *errors,
+        )
+    return table
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the evaluator node."""
+    return run_node(EvaluatorNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""The player node: publishes the messages of a rosbag2 on their topics, unchanged."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from builtin_interfaces.msg import Time as TimeMessage
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.interfaces import Connection
+from rosgraph_msgs.msg import Clock as ClockMessage
+
+from sdfpose_core.errors import SdfposeError
+from sdfpose_ros.parameters import PlayerNodeParameters, declare
+from sdfpose_ros.process import run_node
+
+__all__ = ["BagError", "PlayerNode", "main"]
+
+_PERIOD_S = 0.002
+"""How often it is looked whether the next message is due."""
+
+_DEPTH = 50
+_SECOND_NS = 1_000_000_000
+
+
+class BagError(SdfposeError):
+    """A bag that cannot be played."""
+
+
+class PlayerNode(Node):
+    """Plays a bag at its own speed or a multiple of it.
+
+    Stamps stay as they are: with ``clock``, ``/clock`` tells the bag's time, and the other nodes
+    are to be started with ``use_sim_time``. When the bag starts again, time jumps back.
+
+    Args:
+        name: the node's name.
+        options: further arguments of `rclpy.node.Node`.
+
+    Raises:
+        BagError: the bag cannot be read, or nothing in it can be published.
+    """
+
+    def __init__(self, *, name: str = "player", **options: Any) -> None:
+        super().__init__(name, **options)
+        self._settings = declare(self, PlayerNodeParameters)
+        self._reader = _open(Path(self._settings.bag))
+        self._publishers_by_topic = self._advertise()
+        self._clock_publisher: Publisher[Any] | None = None
+        if self._settings.clock:
+            self._clock_publisher = self.create_publisher(ClockMessage, "/clock", 10)
+        self._start()
+        self.create_timer(_PERIOD_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def destroy_node(self) -> None:
+        """Close the bag, then the node."""
+        self._reader.close()
+        super().destroy_node()
+
+    def _advertise(self) -> dict[str, Publisher[Any]]:
+        publishers: dict[str, Publisher[Any]] = {}
+        for connection in self._reader.connections:
+            try:
+                message = _message_class(connection.msgtype)
+            except (AttributeError, ImportError) as error:
+                self.get_logger().warning(
+                    f"{self._settings.bag}: {connection.topic} is not played: its type "
+                    f"{connection.msgtype} is not installed ({error})"
+                )
+                continue
+            if connection.topic not in publishers:
+                publishers[connection.topic] = self.create_publisher(
+                    message, connection.topic, _qos(connection)
+                )
+        if not publishers:
+            raise BagError(
+                f"{self._settings.bag}: nothing can be played: expected topics with messages of "
+                "installed types"
+            )
+        return publishers
+
+    def _start(self) -> None:
+        connections = [c for c in self._reader.connections if c.topic in self._publishers_by_topic]
+        self._messages: Iterator[tuple[Connection, int, bytes]] = self._reader.messages(connections)
+        self._next = next(self._messages, None)
+        self._bag_start_ns = self._next[1] if self._next else 0
+        self._wall_start_s = time.monotonic()
+
+    def _tick(self) -> None:
+        elapsed_s = (time.monotonic() - self._wall_start_s) * self._settings.rate
+        now_ns = self._bag_start_ns + round(elapsed_s * _SECOND_NS)
+        while self._next is not None and self._next[1] <= now_ns:
+            connection, stamp_ns, data = self._next
+            self._tell_time(stamp_ns)
+            self._publishers_by_topic[connection.topic].publish(bytes(data))
+            self._next = next(self._messages, None)
+        if self._next is not None:
+            self._tell_time(now_ns)
+        elif self._settings.loop:
+            self._start()
+        else:
+            self.get_logger().info(f"{self._settings.bag}: the last message was published")
+            raise SystemExit(0)
+
+    def _tell_time(self, now_ns: int) -> None:
+        if self._clock_publisher is not None:
+            now = TimeMessage(sec=now_ns // _SECOND_NS, nanosec=now_ns % _SECOND_NS)
+            self._clock_publisher.publish(ClockMessage(clock=now))
+
+
+def _message_class(name: str) -> type:
+    """Class of a message type, e.g. ``sensor_msgs/msg/Image``."""
+    package, _, kind = name.partition("/msg/")
+    return getattr(importlib.import_module(f"{package}.msg"), kind)
+
+
+def _open(path: Path) -> AnyReader:
+    if not path.exists():
+        raise BagError(f"{path}: no such bag: expected a rosbag2's folder, .mcap or .db3 file")
+    reader = AnyReader([path])
+    try:
+        reader.open()
+    except (AnyReaderError, OSError, ValueError) as error:
+        raise BagError(
+            f"{path}: cannot be read: {error}: expected a complete rosbag2 (ros2 bag reindex "
+            "repairs one that was not closed)"
+        ) from error
+    if reader.message_count == 0:
+        reader.close()
+        raise BagError(f"{path}: holds no messages")
+    return reader
+
+
+def _qos(connection: Connection) -> QoSProfile:
+    """Reliable, and latched where the recorded publisher was."""
+    offered = getattr(connection.ext, "offered_qos_profiles", [])
+    latched = any(profile.durability.name == "TRANSIENT_LOCAL" for profile in offered)
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+    return QoSProfile(depth=_DEPTH, durability=durability)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the player node."""
+    return run_node(PlayerNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

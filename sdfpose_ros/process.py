@@ -1,0 +1,45 @@
+"""Running a node as a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
+from rclpy.node import Node
+
+from sdfpose_core.errors import SdfposeError
+
+__all__ = ["run_node"]
+
+
+def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+    """Make a node and run it until it is interrupted or ends itself by `SystemExit`.
+
+    Args:
+        make_node: called when ROS is initialised; an `SdfposeError` of it is shown to the user.
+        args: command line with ``--ros-args``; None for the process's own.
+
+    Returns:
+        The exit status: 0 after an interrupt, 1 where the node cannot be made.
+    """
+    rclpy.init(args=None if args is None else list(args))
+    node: Node | None = None
+    try:
+        node = make_node()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except SdfposeError as error:
+        get_logger("sdfpose").fatal(str(error))
+        return 1
+    except SystemExit as end:
+        return int(end.code or 0)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,152 @@
+"""Recording of topics into an MCAP file that RViz, Foxglove and Rerun open."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from sdfpose_core.errors import SdfposeError
+
+__all__ = ["McapRecorder", "RecordedTopic", "RecorderError", "typestore_with"]
+
+_FOREVER = QosTime(9_223_372_036, 854_775_807)
+"""How ROS 2 writes an infinite duration."""
+
+_PACKAGE = "sdfpose"
+_MESSAGES = ("InstanceLabel", "InstanceLabels", "SdfObject", "SdfObjectArray")
+
+
+class RecorderError(SdfposeError):
+    """A recording that cannot be written."""
+
+
+@dataclass(frozen=True)
+class RecordedTopic:
+    """Type and quality of service of a topic to record."""
+
+    message: type
+    qos: QoSProfile
+
+
+def typestore_with(package: str = _PACKAGE, names: tuple[str, ...] = _MESSAGES) -> Typestore:
+    """Definitions of the common messages and of a package's own, as their ``.msg`` files say.
+
+    Raises:
+        RecorderError: the package was installed without its message definitions.
+    """
+    store = get_typestore(Stores.LATEST)
+    folder = _definitions(package)
+    types = {}
+    for name in names:
+        text = (folder / f"{name}.msg").read_text()
+        types.update(get_types_from_msg(text, f"{package}/msg/{name}"))
+    store.register(types)
+    return store
+
+
+class McapRecorder:
+    """Writes the messages of some topics as they come, without decoding them.
+
+    Args:
+        node: subscribes.
+        path: of the file; one that is there is replaced when the recording is closed.
+        topics: what to record, by name.
+
+    Raises:
+        RecorderError: the folder cannot be written.
+    """
+
+    def __init__(self, node: Node, path: Path, topics: Mapping[str, RecordedTopic]) -> None:
+        self._node = node
+        self._path = path
+        # rosbags writes a folder; the file in it is complete by itself.
+        self._folder = path.with_suffix(".recording")
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._writer = Writer(
+            self._folder, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP
+        )
+        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        try:
+            self._writer.open()
+        except OSError as error:
+            raise RecorderError(f"{path}: cannot be written: {error}") from error
+        self._open = True
+        self.counts = dict.fromkeys(topics, 0)
+        store = typestore_with()
+        self._subscriptions = [self._record(name, topic, store) for name, topic in topics.items()]
+
+    def close(self) -> Path:
+        """Finish the file; gives its path."""
+        if self._open:
+            self._open = False
+            for subscription in self._subscriptions:
+                self._node.destroy_subscription(subscription)
+            self._writer.close()
+            (self._folder / f"{self._folder.name}.mcap").replace(self._path)
+            shutil.rmtree(self._folder)
+        return self._path
+
+    def _record(self, name: str, topic: RecordedTopic, store: Typestore) -> Any:
+        package, kind = topic.message.__module__.split(".")[0], topic.message.__name__
+        connection = self._writer.add_connection(
+            name,
+            f"{package}/msg/{kind}",
+            typestore=store,
+            offered_qos_profiles=[_offered_qos(topic.qos)],
+        )
+
+        def write(data: bytes, connection: Connection = connection) -> None:
+            if self._open:
+                now = self._node.get_clock().now().nanoseconds
+                self._writer.write(connection, now, data)
+                self.counts[name] += 1
+
+        return self._node.create_subscription(topic.message, name, write, topic.qos, raw=True)
+
+
+def _offered_qos(qos: QoSProfile) -> Qos:
+    """What a player should offer, so that latched topics are latched again."""
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=qos.depth,
+        reliability=QosReliability[qos.reliability.name],
+        durability=QosDurability[qos.durability.name],
+        deadline=_FOREVER,
+        lifespan=_FOREVER,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=_FOREVER,
+        avoid_ros_namespace_conventions=False,
+    )
+
+
+def _definitions(package: str) -> Path:
+    """Folder of a package's ``.msg`` files; the prefix is some levels above its Python package."""
+    module = importlib.import_module(package)
+    assert module.__file__ is not None
+    for prefix in Path(module.__file__).resolve().parents:
+        folder = prefix / "share" / package / "msg"
+        if folder.is_dir():
+            return folder
+    raise RecorderError(
+        f"the message definitions of {package} are missing: expected them in share/{package}/msg "
+        f"of the prefix of {module.__file__} (install the package anew)"
+    )

@@ -1,0 +1,79 @@
+"""Where the camera node's frames come from: a simulated camera, or frame folders."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sdfpose_core.datasets.folder import FolderFrame, frame_folders, read_frame
+from sdfpose_core.errors import FrameError
+from sdfpose_core.frame import GroundTruth, RgbdFrame
+from sdfpose_core.simulation import simulated_frame
+from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit, table_scene
+
+__all__ = ["folder_frames", "simulated_frames"]
+
+
+def folder_frames(
+    folders: Sequence[str], *, loop: bool, warn: Callable[[str], object]
+) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
+    """Frames of frame folders, in the order given.
+
+    Args:
+        folders: frame folders, or folders of them.
+        loop: start again after the last.
+        warn: told what cannot be read; the rest is played.
+
+    Raises:
+        FrameError: no frame can be read.
+    """
+    frames: list[FolderFrame] = []
+    for folder in folders:
+        for path in frame_folders(Path(folder)):
+            try:
+                frames.append(read_frame(path))
+            except FrameError as error:
+                warn(str(error))
+                continue
+            for problem in frames[-1].problems:
+                warn(problem)
+    if not frames:
+        raise FrameError(f"{', '.join(folders)}: no frame can be read: expected frame folders")
+    return _repeat(frames, loop)
+
+
+def _repeat(
+    frames: Sequence[FolderFrame], loop: bool
+) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
+    while True:
+        for item in frames:
+            yield item.frame, item.ground_truth
+        if not loop:
+            return
+
+
+def simulated_frames(
+    *, seed: int, width: int, rate_hz: float, turn_s: float, loop: bool
+) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
+    """A camera that goes round a table with one unseen instance of every category.
+
+    Frame k is always the same, however late it is asked for.
+
+    Args:
+        seed: of the scene and of the sensor's noise.
+        width: of the images, pixels; the height is 3/4 of it.
+        rate_hz: frames per second.
+        turn_s: time of one turn round the table, seconds.
+        loop: go on after the first turn.
+    """
+    scene = table_scene(seed)
+    camera = TABLE_CAMERA.resize(width, width * 3 // 4)
+    rng = np.random.default_rng(seed)
+    for index in itertools.count():
+        time_s = index / rate_hz
+        if time_s >= turn_s and not loop:
+            return
+        yield simulated_frame(scene, camera, orbit(time_s, period_s=turn_s), rng)

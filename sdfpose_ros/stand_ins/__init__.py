@@ -1,0 +1,24 @@
+"""The one seam where ROS packages are used that only a ROS 2 installation has.
+
+`message_filters` and `cv_bridge` are the real packages where they are installed, and stand-ins with
+the same interface where ROS 2 comes from Python wheels. `tf2_ros` is None where it is missing.
+"""
+
+from __future__ import annotations
+
+try:
+    import message_filters
+except ImportError:
+    from sdfpose_ros.stand_ins import message_filters
+
+try:
+    import cv_bridge
+except ImportError:
+    from sdfpose_ros.stand_ins import cv_bridge
+
+try:
+    import tf2_ros
+except ImportError:
+    tf2_ros = None
+
+__all__ = ["cv_bridge", "message_filters", "tf2_ros"]

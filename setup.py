@@ -1,0 +1,17 @@
+"""What pyproject.toml cannot say: the version is package.xml's, and CMake builds the messages."""
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from setuptools import setup
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "packaging"))
+
+from rosidl_build import interfaces  # noqa: E402
+
+setup(
+    version=ET.parse(ROOT / "package.xml").findtext("version"),
+    **interfaces(ROOT, "sdfpose", cmake_arguments=["-DSDFPOSE_INTERFACES_ONLY=ON"]),
+)

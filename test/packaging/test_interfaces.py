@@ -1,0 +1,97 @@
+"""The generated messages, and their build as part of a wheel."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Of the package that ROS 2 installations have (Jazzy and later).
+TF_MESSAGE_HASH = "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087"
+
+
+@pytest.fixture
+def rosidl_build() -> ModuleType:
+    pytest.importorskip("setuptools")
+    spec = importlib.util.spec_from_file_location(
+        "rosidl_build", ROOT / "packaging" / "rosidl_build.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_states_of_an_object_are_those_of_the_tracker() -> None:
+    message = pytest.importorskip("sdfpose.msg").SdfObject
+    tracker = pytest.importorskip("sdfpose_core.tracker")
+    states = [state.name for state in tracker.TrackState]
+    assert {getattr(message, name) for name in states} == {1, 2, 3}
+    assert message.UNKNOWN == 0
+
+
+def test_a_mesh_goes_through_the_message_unchanged() -> None:
+    np = pytest.importorskip("numpy")
+    message = pytest.importorskip("sdfpose.msg").SdfObject()
+    serialization = pytest.importorskip("rclpy.serialization")
+    message.mesh_vertices = np.arange(9, dtype=np.float32).tolist()
+    message.mesh_triangles = [0, 1, 2]
+    message.mesh_colours = [0, 128, 255]
+    message.id = 2**32 - 1
+    message.pose.covariance[35] = 1.5
+    read = serialization.deserialize_message(
+        serialization.serialize_message(message), type(message)
+    )
+    assert read == message
+
+
+def test_tf_message_is_that_of_ros_installations() -> None:
+    pytest.importorskip("tf2_msgs.msg")
+    description = Path(sys.prefix, "share/tf2_msgs/msg/TFMessage.json")
+    if not description.exists():
+        pytest.skip("tf2_msgs is a ROS 2 installation's own here")
+    hashes = json.loads(description.read_text())["type_hashes"]
+    assert {"type_name": "tf2_msgs/msg/TFMessage", "hash_string": TF_MESSAGE_HASH} in hashes
+
+
+def test_messages_are_left_out_with_a_notice_where_there_are_no_generators(
+    rosidl_build: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("SDFPOSE_INTERFACES", "auto")
+    assert rosidl_build.interfaces(ROOT, "sdfpose") == {}
+    assert "NOTICE: the messages of 'sdfpose' cannot be built" in capsys.readouterr().err
+
+
+def test_required_messages_without_generators_are_an_error(
+    rosidl_build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("SDFPOSE_INTERFACES", "required")
+    with pytest.raises(rosidl_build.InterfaceError, match="has no ROS 2 generators"):
+        rosidl_build.interfaces(ROOT, "sdfpose")
+
+
+def test_an_unknown_wish_is_an_error(
+    rosidl_build: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SDFPOSE_INTERFACES", "yes")
+    with pytest.raises(rosidl_build.InterfaceError, match="expected auto, required or off"):
+        rosidl_build.interfaces(ROOT, "sdfpose")
+
+
+def test_messages_can_be_left_out(
+    rosidl_build: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SDFPOSE_INTERFACES", "off")
+    assert rosidl_build.interfaces(ROOT, "sdfpose") == {}

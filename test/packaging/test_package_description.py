@@ -1,0 +1,172 @@
+"""What setuptools, CMake, rosdep and the code say of the package has to agree."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PACKAGE_XML = ET.parse(ROOT / "package.xml").getroot()
+CMAKE = (ROOT / "CMakeLists.txt").read_text()
+
+# Modules whose distribution has another name.
+DISTRIBUTIONS = {
+    "cv2": "opencv-python-headless",
+    "open3d": "open3d-cpu",
+    "skimage": "scikit-image",
+    "yaml": "pyyaml",
+}
+
+
+def imports(package: str) -> Iterator[tuple[str, Path]]:
+    """Top-level names of the modules that a package's files import, standard library left out."""
+    for file in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            else:
+                continue
+            for name in names:
+                top = name.partition(".")[0]
+                if top not in sys.stdlib_module_names | {"_typeshed"}:
+                    yield top, file.relative_to(ROOT)
+
+
+def distribution(module: str) -> str:
+    """Name of the distribution that brings a module."""
+    return canonicalize_name(DISTRIBUTIONS.get(module, module))
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {canonicalize_name(Requirement(entry).name) for entry in requirements}
+
+
+def test_the_version_is_that_of_package_xml() -> None:
+    said = subprocess.run(
+        [sys.executable, "setup.py", "--version"],
+        cwd=ROOT,
+        env={**os.environ, "SDFPOSE_INTERFACES": "off"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()[-1]
+    assert said == PACKAGE_XML.findtext("version")
+
+
+@pytest.mark.parametrize("kind", ["msg", "srv"])
+def test_cmake_generates_every_interface(kind: str) -> None:
+    there = {f"{kind}/{file.name}" for file in (ROOT / kind).glob(f"*.{kind}")}
+    assert set(re.findall(rf'"({kind}/\w+\.{kind})"', CMAKE)) == there
+
+
+def test_packages_of_the_messages_are_declared() -> None:
+    used = {
+        match
+        for file in (ROOT / "msg").glob("*.msg")
+        for match in re.findall(r"^(\w+)/\w+", file.read_text(), flags=re.MULTILINE)
+    }
+    dependencies = re.search(r"DEPENDENCIES ([\w ]+)", CMAKE)
+    assert dependencies is not None
+    assert set(dependencies[1].split()) == used
+    assert used <= {element.text for element in PACKAGE_XML.iter("depend")}
+
+
+def test_cmake_installs_directories_that_are_there() -> None:
+    match = re.search(r"install\(DIRECTORY ([\w ]+) DESTINATION share", CMAKE)
+    assert match is not None
+    for directory in match[1].split():
+        assert any((ROOT / directory).iterdir()), f"nothing to install in {directory}/"
+
+
+def test_core_imports_only_declared_distributions_and_no_ros() -> None:
+    declared = names(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["pytorch3d"])
+    undeclared = {
+        (module, str(file))
+        for module, file in imports("sdfpose_core")
+        if module != "sdfpose_core" and distribution(module) not in declared
+    }
+    assert not undeclared
+
+
+def test_ros_package_imports_only_what_package_xml_declares() -> None:
+    pip = names(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["ros"])
+    kinds = ("depend", "exec_depend")
+    declared = {element.text for kind in kinds for element in PACKAGE_XML.iter(kind)}
+    undeclared = {
+        (module, str(file))
+        for module, file in imports("sdfpose_ros")
+        if module not in declared | {"sdfpose", "sdfpose_core", "sdfpose_ros"}
+        and distribution(module) not in pip
+    }
+    assert not undeclared
+
+
+def test_both_routes_have_the_same_commands() -> None:
+    scripts, commands = {}, {}
+    for file in (ROOT / "packaging/ros_installation").glob("*.cfg"):
+        config = configparser.ConfigParser()
+        config.read(file)
+        for group, entries in config["options.entry_points"].items():
+            pairs = dict(re.split(r"\s*=\s*", line) for line in entries.split("\n") if line)
+            (commands if group == "sdfpose.commands" else scripts).update(pairs)
+    assert commands == PROJECT["entry-points"]["sdfpose.commands"]
+    assert PROJECT["scripts"].items() <= scripts.items()
+    nodes = {file.stem for file in ROOT.glob("sdfpose_ros/*_node.py")}
+    executables = dict(scripts.items() - PROJECT["scripts"].items())
+    assert executables == {node: f"sdfpose_ros.{node}:main" for node in nodes}
+
+
+@pytest.mark.parametrize("module", sorted(PROJECT["entry-points"]["sdfpose.commands"].values()))
+def test_commands_are_modules_with_the_two_functions(module: str) -> None:
+    pytest.importorskip("rclpy")
+    command = importlib.import_module(module)
+    assert callable(command.add_parser)
+    assert callable(command.run)
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-oldest.txt"])
+def test_every_requirement_is_pinned_within_its_range(file: str) -> None:
+    pins: dict[str, list[Requirement]] = {}
+    for line in (ROOT / "packaging" / file).read_text().splitlines():
+        if entry := line.partition("#")[0].strip():
+            pin = Requirement(entry)
+            pins.setdefault(canonicalize_name(pin.name), []).append(pin)
+    wanted = [
+        Requirement(entry)
+        for entries in (
+            PROJECT["dependencies"],
+            *(PROJECT["optional-dependencies"][extra] for extra in ("ros", "training", "test")),
+        )
+        for entry in entries
+    ]
+    for requirement in wanted:
+        if requirement.marker and not requirement.marker.evaluate():
+            continue
+        found = pins.get(canonicalize_name(requirement.name))
+        assert found, f"{requirement.name} is not pinned: run `make lock`"
+        for pin in found:
+            (specifier,) = pin.specifier
+            assert specifier.operator == "=="
+            assert requirement.specifier.contains(specifier.version), (
+                f"{pin} is not within {requirement}: run `make lock`"
+            )

@@ -1,0 +1,216 @@
+import json
+from types import SimpleNamespace
+from typing import ClassVar
+
+import cv2
+import numpy as np
+import pytest
+import trimesh
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.cli import estimate as command
+from sdfpose_core.cli.main import main
+from sdfpose_core.datasets import write_frame
+from sdfpose_core.frame import GroundTruth, InstanceLabel, ObjectEstimate, RgbdFrame
+from sdfpose_core.segmentation import segment
+
+UPRIGHT = np.diag([1.0, -1.0, -1.0])
+
+
+class BoxEstimator:
+    """Stands in for the estimator: an upright box round the measured points."""
+
+    made_with: ClassVar[list] = []
+
+    def __init__(self, config, categories):
+        self.made_with.append(config)
+        self._categories = categories
+
+    def run(self, frame):
+        instances, skipped = segment(frame, self._categories)
+        return SimpleNamespace(estimates=[self._box(x) for x in instances], skipped=skipped)
+
+    def _box(self, instance):
+        low, high = instance.points.min(axis=0), instance.points.max(axis=0)
+        dimensions = (high - low + 0.01).astype(np.float64)
+        centre = (0.5 * (low + high)).astype(np.float64)
+        mesh = trimesh.creation.box(dimensions)
+        return ObjectEstimate(
+            mask_id=instance.mask_id,
+            category=instance.category,
+            rotation=UPRIGHT,
+            translation=centre,
+            scale=float(np.linalg.norm(dimensions)),
+            dimensions_m=dimensions,
+            confidence=0.5,
+            covariance=np.eye(6),
+            symmetric_about_y=False,
+            code=np.zeros(4, np.float32),
+            decoder_translation=centre,
+            decoder_scale=1.0,
+            vertices=np.asarray(mesh.vertices, np.float32),
+            faces=np.asarray(mesh.faces, np.int32),
+            normals=np.asarray(mesh.vertex_normals, np.float32),
+        )
+
+
+@pytest.fixture(autouse=True)
+def estimator(monkeypatch):
+    monkeypatch.setattr(command, "PoseEstimator", BoxEstimator)
+    monkeypatch.setattr(BoxEstimator, "made_with", [])
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """Two frames with a mug, with ground truth, and a thing of no known category."""
+    mask = np.zeros((120, 160), np.uint16)
+    mask[40:80, 60:100] = 1
+    mask[90:110, 10:30] = 2
+    frame = RgbdFrame(
+        colour=np.full((120, 160, 3), 90, np.uint8),
+        depth=np.where(mask > 0, 0.8, 1.5).astype(np.float32),
+        mask=mask,
+        camera=PinholeCamera(160, 120, 300.0, 300.0, 79.5, 59.5),
+        labels={1: InstanceLabel("mug"), 2: InstanceLabel("teapot")},
+    )
+    side = 39 / 300 * 0.8 + 0.01
+    truth = GroundTruth(
+        mask_id=1,
+        category="mug",
+        instance="mug_anna",
+        rotation=UPRIGHT,
+        translation=np.array([0.0, 0.0, 0.85]),
+        dimensions_m=np.array([side, side, 0.01]),
+        symmetric_about_y=False,
+    )
+    write_frame(tmp_path / "frames" / "one", frame, [truth])
+    write_frame(tmp_path / "frames" / "two", frame)
+    return tmp_path / "frames"
+
+
+def run(tmp_path, *arguments):
+    return main(["estimate", "--out", str(tmp_path / "out"), *map(str, arguments)])
+
+
+def test_table_pictures_meshes_and_json(tmp_path, frames, capsys):
+    path = tmp_path / "results" / "out.json"
+    assert run(tmp_path, frames / "one", frames / "two", "--json", path) == 0
+
+    content = json.loads(path.read_text())
+    assert list(content) == ["frames"]
+    assert list(content["frames"]) == ["one", "two"]
+    (entry,) = content["frames"]["one"]
+    assert list(entry) == [
+        "mask_id",
+        "category",
+        "instance",
+        "R",
+        "t",
+        "scale",
+        "dimensions_m",
+        "confidence",
+        "time_ms",
+        "rot_err_deg",
+        "trans_err_cm",
+        "iou3d_oriented",
+    ]
+    assert (entry["mask_id"], entry["category"], entry["instance"]) == (1, "mug", "mug_anna")
+    assert np.shape(entry["R"]) == (3, 3)
+    assert np.shape(entry["t"]) == np.shape(entry["dimensions_m"]) == (3,)
+    assert entry["rot_err_deg"] == pytest.approx(0.0, abs=1e-6)
+    assert entry["trans_err_cm"] == pytest.approx(5.0, abs=1e-3)
+    assert entry["iou3d_oriented"] == 0.0
+    assert entry["time_ms"] > 0.0
+    (entry,) = content["frames"]["two"]
+    assert entry["instance"] == "mug_1"
+    assert not {"rot_err_deg", "trans_err_cm", "iou3d_oriented"} & set(entry)
+
+    overlay = cv2.imread(str(tmp_path / "out" / "one" / "overlay.png"))
+    assert overlay.shape == (120, 160, 3)
+    assert np.any(overlay != 90)
+    mesh = trimesh.load(tmp_path / "out" / "two" / "mug_1.ply")
+    np.testing.assert_allclose(mesh.extents, entry["dimensions_m"], atol=1e-6)
+
+    captured = capsys.readouterr()
+    assert "mug_anna" in captured.out
+    assert "5.00" in captured.out
+    assert "2 object(s) in 2 frame(s)" in captured.out
+    assert captured.err.count("mask id 2 is labelled 'teapot', which is no known category") == 2
+
+
+def test_a_folder_of_frames(tmp_path, frames, capsys):
+    assert run(tmp_path, frames) == 0
+    assert "2 object(s) in 2 frame(s)" in capsys.readouterr().out
+
+
+def test_bad_frames_are_reported_and_left_out(tmp_path, frames, capsys):
+    (frames / "two" / "depth.png").unlink()
+    meta = json.loads((frames / "one" / "meta.json").read_text())
+    meta["objects"].append({"mask_id": 9, "category": "can"})
+    (frames / "one" / "meta.json").write_text(json.dumps(meta))
+    path = tmp_path / "out.json"
+    assert run(tmp_path, frames / "one", frames / "two", frames / "three", "--json", path) == 0
+    assert list(json.loads(path.read_text())["frames"]) == ["one"]
+    errors = capsys.readouterr().err
+    assert f"sdfpose: {frames / 'two'}: lacks depth.png: expected the files" in errors
+    assert f"sdfpose: {frames / 'three'}: no such folder: expected one with" in errors
+    assert "object 9 (can) has no pixel in mask.png" in errors
+    assert errors.count("frame left out") == 2
+
+
+def test_nothing_estimated_is_a_failure(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    path = tmp_path / "out.json"
+    assert run(tmp_path, tmp_path / "empty", "--json", path) == 1
+    assert json.loads(path.read_text()) == {"frames": {}}
+    captured = capsys.readouterr()
+    assert "lacks color.png, depth.png, mask.png, meta.json" in captured.err
+    assert captured.err.endswith("sdfpose: nothing was estimated\n")
+    assert captured.out == ""
+
+
+def test_a_category_for_every_mask(tmp_path, frames, capsys):
+    path = tmp_path / "out.json"
+    assert run(tmp_path, frames / "one", "--category", "can", "--json", path) == 0
+    entries = json.loads(path.read_text())["frames"]["one"]
+    assert [(x["mask_id"], x["category"]) for x in entries] == [(1, "can"), (2, "can")]
+    assert capsys.readouterr().err == ""
+
+
+def test_an_unknown_category(tmp_path, frames, capsys):
+    assert run(tmp_path, frames, "--category", "mugg") == 2
+    assert capsys.readouterr().err == (
+        "sdfpose: error: unknown category 'mugg' (did you mean 'mug'?): expected one of bottle, "
+        "bowl, camera, can, laptop, mug\n"
+    )
+
+
+def test_two_frames_of_one_name(tmp_path, frames, capsys):
+    (frames / "one").rename(tmp_path / "two")
+    assert run(tmp_path, frames / "two", tmp_path / "two") == 0
+    captured = capsys.readouterr()
+    assert (
+        f"sdfpose: {tmp_path / 'two'}: {frames / 'two'} is called two, too: expected a name of its "
+        "own for each frame; frame left out\n"
+    ) in captured.err
+    assert "1 object(s) in 1 frame(s)" in captured.out
+
+
+def test_options_reach_the_estimator(tmp_path, frames):
+    options = ["--encoder", "none", "--refine", "icp", "--device", "cpu", "--weights", tmp_path]
+    run(tmp_path, frames / "one", *options)
+    (config,) = BoxEstimator.made_with
+    assert (config.encoder, config.refine, config.device) == ("none", "icp", "cpu")
+    assert config.weights_dir == tmp_path
+
+
+def test_names_are_no_markup(tmp_path, frames, capsys):
+    (frames / "one").rename(frames / "[red]one")
+    assert run(tmp_path, frames / "[red]one") == 0
+    assert "[red]one" in capsys.readouterr().out
+
+
+def test_an_output_that_cannot_be_written(tmp_path, frames, capsys):
+    (tmp_path / "out").write_text("in the way")
+    assert run(tmp_path, frames / "one") == 2
+    assert "overlay.png: cannot be written: " in capsys.readouterr().err

@@ -1,0 +1,233 @@
+"""Reading meshes: formats, mending, refusals that name the file, collections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from sdfpose_core.errors import MeshError
+from sdfpose_core.shapes import imports
+from sdfpose_core.shapes.families import sample_model
+from sdfpose_core.shapes.imports import (
+    MESH_SUFFIXES,
+    import_model,
+    load_collection,
+    load_model,
+    load_surface,
+)
+from sdfpose_core.shapes.model import CadModel
+
+MUG = sample_model("mug", 5)
+
+
+def _write(path: Path, vertices: np.ndarray, faces: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    trimesh.Trimesh(vertices, faces, process=False).export(path)
+    return path
+
+
+def _box(side: float = 1.0, x: float = 0.0) -> trimesh.Trimesh:
+    box = trimesh.creation.box((side, side, side))
+    box.apply_translation((x, 0.0, 0.0))
+    return box
+
+
+def _volume(model: CadModel) -> float:
+    mesh = trimesh.Trimesh(model.vertices, model.faces, process=False)
+    assert mesh.is_watertight
+    assert mesh.is_winding_consistent
+    return float(mesh.volume)
+
+
+MUG_VOLUME = _volume(MUG)
+
+
+@pytest.mark.parametrize("suffix", MESH_SUFFIXES)
+def test_every_format_is_read(tmp_path: Path, suffix: str) -> None:
+    path = _write(tmp_path / f"mine{suffix}", MUG.vertices + 3.0, MUG.faces)
+    imported = import_model(path, "mug")
+    assert imported.notes == ()
+    assert imported.model.name == "mine"
+    assert imported.model.category == "mug"
+    np.testing.assert_allclose(imported.model.dimensions_m, MUG.dimensions_m, atol=1e-6)
+    np.testing.assert_allclose(
+        imported.model.vertices.min(axis=0), -0.5 * MUG.dimensions_m, atol=1e-6
+    )
+    assert _volume(imported.model) == pytest.approx(MUG_VOLUME, rel=1e-4)
+
+
+def test_units_and_yaw(tmp_path: Path) -> None:
+    path = _write(tmp_path / "mug.ply", 1000.0 * MUG.vertices, MUG.faces)
+    model = load_model(path, "mug", unit_m=0.001, yaw_deg=90.0)
+    x, y, z = MUG.dimensions_m
+    np.testing.assert_allclose(model.dimensions_m, [z, y, x], atol=1e-6)
+    # about +y, +x turns toward -z: the handle now stands out there
+    handle = MUG.vertices[np.argmax(MUG.vertices[:, 0])]
+    turned = model.vertices[np.argmin(model.vertices[:, 2])]
+    assert turned[2] == pytest.approx(-handle[0], abs=1e-6)
+
+
+def test_inside_out_is_flipped_with_a_note(tmp_path: Path) -> None:
+    imported = import_model(_write(tmp_path / "m.obj", MUG.vertices, MUG.faces[:, ::-1]), "mug")
+    assert imported.notes == ("the mesh was inside out and was flipped",)
+    assert _volume(imported.model) == pytest.approx(MUG_VOLUME, rel=1e-4)
+
+
+def test_disagreeing_faces_are_turned(tmp_path: Path) -> None:
+    faces = MUG.faces.copy()
+    faces[::7] = faces[::7, ::-1]
+    imported = import_model(_write(tmp_path / "m.ply", MUG.vertices, faces), "mug")
+    assert imported.notes == ("faces that disagreed on the outside were turned",)
+    assert _volume(imported.model) == pytest.approx(MUG_VOLUME, rel=1e-4)
+
+
+def test_overlapping_parts_are_united(tmp_path: Path) -> None:
+    both = _box() + _box(x=0.5)
+    imported = import_model(_write(tmp_path / "m.ply", both.vertices, both.faces), "mug")
+    assert imported.notes == ("2 closed parts were united",)
+    assert _volume(imported.model) == pytest.approx(1.5, rel=1e-6)
+
+
+def test_inner_surfaces_are_dropped(tmp_path: Path) -> None:
+    hollow = _box(0.5)
+    hollow.invert()
+    both = _box() + hollow
+    imported = import_model(_write(tmp_path / "m.ply", both.vertices, both.faces), "bottle")
+    assert "inner surfaces were dropped" in imported.notes[0]
+    assert _volume(imported.model) == pytest.approx(1.0, rel=1e-6)
+
+
+def test_two_solids_are_refused(tmp_path: Path) -> None:
+    both = _box() + _box(x=3.0)
+    path = _write(tmp_path / "pair.stl", both.vertices, both.faces)
+    with pytest.raises(MeshError, match=r"pair\.stl: holds 2 separate solids: expected one"):
+        load_model(path, "mug")
+
+
+def test_crumbs_are_dropped(tmp_path: Path) -> None:
+    both = _box() + _box(0.02, x=0.6)
+    imported = import_model(_write(tmp_path / "m.ply", both.vertices, both.faces), "mug")
+    assert "1 crumbs were dropped" in imported.notes
+    assert _volume(imported.model) == pytest.approx(1.0, rel=1e-6)
+
+
+def test_small_holes_are_patched(tmp_path: Path) -> None:
+    faces = np.delete(MUG.faces, [10, 400, 401, 2000], axis=0)
+    imported = import_model(_write(tmp_path / "m.ply", MUG.vertices, faces), "mug")
+    assert "small holes were patched" in imported.notes[0]
+    assert _volume(imported.model) == pytest.approx(MUG_VOLUME, rel=1e-3)
+
+
+def test_open_mesh_is_refused_repaired_or_read_as_surface(tmp_path: Path) -> None:
+    kept = MUG.vertices[MUG.faces].mean(axis=1)[:, 0] > MUG.vertices[:, 0].min() + 0.01
+    path = _write(tmp_path / "open.ply", MUG.vertices, MUG.faces[kept])
+    with pytest.raises(MeshError, match=r"open\.ply: is not watertight \(\d+ edges border one"):
+        load_model(path, "mug")
+    assert len(load_surface(path, "mug").faces) == kept.sum()
+    imported = import_model(path, "mug", repair=True)
+    assert "closed shell" in imported.notes[0]
+    assert 0.0 < _volume(imported.model) < 3.0 * MUG_VOLUME
+    # the shell lies 0.4 % of the diagonal outside
+    excess = (imported.model.dimensions_m - MUG.dimensions_m)[1:]
+    np.testing.assert_allclose(excess, 2 * 0.0041 * MUG.diagonal_m, rtol=0.15)
+
+
+def test_single_sheet_becomes_a_wall(tmp_path: Path) -> None:
+    """A cylinder without lid and thickness stays open at the top when it is repaired."""
+    tube = trimesh.creation.cylinder(radius=0.04, height=0.1, sections=48)
+    sheet = tube.faces[tube.face_normals[:, 2] < 0.9]
+    path = _write(tmp_path / "sheet.ply", tube.vertices[:, [1, 2, 0]], sheet)
+    model = load_model(path, "mug", repair=True)
+    assert 0.0 < _volume(model) < 0.2 * np.pi * 0.04**2 * 0.1
+
+
+def _raw(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+TETRAHEDRON = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
+
+
+@pytest.mark.parametrize("load", [load_model, load_surface])
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("points.obj", "v 0 0 0\nv 1 0 0\nv 0 1 1\n", "has no faces"),
+        ("nothing.obj", "", "has no faces"),
+        ("flat.obj", "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 1 1 0\nf 1 2 3\nf 2 4 3\n", "is flat"),
+        ("nan.obj", TETRAHEDRON.replace("v 1 0 0", "v nan 0 0"), "1 of 4 vertices are NaN"),
+        ("index.obj", TETRAHEDRON.replace("f 2 3 4", "f 2 3 9"), "damaged"),
+        ("bad.ply", "garbage", "cannot be read as ply"),
+        ("bad.glb", "garbage", "cannot be read as glb"),
+        ("mesh.dae", TETRAHEDRON, "type '.dae' is not read: expected .glb, .obj"),
+    ],
+)
+def test_bad_files_are_refused_by_name(
+    tmp_path: Path, load: object, name: str, text: str, message: str
+) -> None:
+    path = _raw(tmp_path / name, text)
+    with pytest.raises(MeshError) as caught:
+        load(path, "mug")  # type: ignore[operator]
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+
+
+def test_missing_file() -> None:
+    with pytest.raises(MeshError, match=r"nowhere\.obj: no such file"):
+        load_model("nowhere.obj", "mug")
+
+
+def test_too_many_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _write(tmp_path / "huge.ply", MUG.vertices, MUG.faces)
+    monkeypatch.setattr(imports, "MAX_FACES", 1000)
+    with pytest.raises(MeshError, match=r"huge\.ply: [\d,]+ faces is more .* 1,000 .*decimate"):
+        load_model(path, "mug")
+
+
+def test_unreferenced_vertices_do_not_count(tmp_path: Path) -> None:
+    text = TETRAHEDRON.replace("f 1 3 2", "v 50 50 50\nv nan 0 0\nf 1 3 2")
+    model = load_model(_raw(tmp_path / "t.obj", text), "mug")
+    np.testing.assert_allclose(model.dimensions_m, 1.0, atol=1e-9)
+
+
+def test_collection_in_the_layout_of_shapenet(tmp_path: Path) -> None:
+    box = _box()
+    for name in ("a1", "b2", "c3"):
+        _write(tmp_path / name / "models" / "model_normalized.obj", box.vertices, box.faces)
+    _write(tmp_path / "d4" / "model.obj", box.vertices, box.faces[:, ::-1])
+    _write(tmp_path / "e5.ply", (_box() + _box(x=4.0)).vertices, (_box() + _box(x=4.0)).faces)
+    (tmp_path / "readme.txt").write_text("not a mesh")
+    found = load_collection(tmp_path, "can", exclude=["b2", "zz"])
+    assert [model.name for model in found.models] == ["a1", "c3", "d4"]
+    assert {model.category for model in found.models} == {"can"}
+    assert found.excluded == ("b2",)
+    assert found.unknown_exclusions == ("zz",)
+    assert list(found.refused) == [tmp_path / "e5.ply"]
+    report = found.report()
+    assert report.startswith("3 models used, 1 refused, 1 excluded")
+    assert "mended d4: the mesh was inside out" in report
+    assert "e5.ply: holds 2 separate solids" in report
+    assert "no model is called 'zz'" in report
+
+
+def test_second_file_of_a_model_is_reported(tmp_path: Path) -> None:
+    box = _box()
+    for suffix in (".obj", ".ply"):
+        _write(tmp_path / f"cup{suffix}", box.vertices, box.faces)
+    found = load_collection(tmp_path, "mug")
+    assert len(found.models) == 1
+    assert "cup.obj beside it is used" in found.refused[tmp_path / "cup.ply"]
+
+
+def test_useless_folders(tmp_path: Path) -> None:
+    with pytest.raises(MeshError, match="is no folder"):
+        load_collection(tmp_path / "none", "mug")
+    with pytest.raises(MeshError, match="holds no mesh"):
+        load_collection(tmp_path, "mug")
+    _raw(tmp_path / "p.obj", "v 0 0 0\n")
+    with pytest.raises(MeshError, match=r"none of its 1 meshes.*p\.obj: has no faces"):
+        load_collection(tmp_path, "mug")

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.simulation import (
+    CameraPose,
+    MaskNoise,
+    Rendering,
+    Scene,
+    SceneObject,
+    SensorNoise,
+    primitives,
+    render,
+)
+
+CAMERA = PinholeCamera(320, 240, 600.0, 600.0, 159.5, 119.5)
+PRESETS = {
+    "mild": SensorNoise.mild(),
+    "realistic": SensorNoise.realistic(),
+    "strong": SensorNoise.strong(),
+}
+
+
+def wall(distance, camera=CAMERA):
+    """A wall that faces the camera."""
+    shape = (camera.height, camera.width)
+    normals = np.zeros((*shape, 3), dtype=np.float32)
+    normals[..., 2] = -1.0
+    return Rendering(
+        colour=np.zeros((*shape, 3), dtype=np.uint8),
+        depth=np.full(shape, distance, dtype=np.float32),
+        mask=np.ones(shape, dtype=np.uint16),
+        normals=normals,
+    )
+
+
+@pytest.fixture(scope="module")
+def two_boxes():
+    """A near box before a wall, seen straight on."""
+    near = SceneObject(1, "can", primitives.box(0.1, 0.1, 0.02), np.eye(3), np.array([0, 0, -0.61]))
+    back = SceneObject(0, "", primitives.box(4.0, 4.0, 0.02), np.eye(3), np.array([0, 0, -1.01]))
+    pose = CameraPose(np.diag([1.0, -1.0, -1.0]), np.zeros(3))
+    return render(Scene([near, back]), CAMERA, pose, colour=False)
+
+
+def test_no_noise_is_the_truth(two_boxes):
+    depth = SensorNoise.none().apply(two_boxes, CAMERA, np.random.default_rng(0))
+    assert np.array_equal(depth, two_boxes.depth)
+    assert depth is not two_boxes.depth
+    mask = MaskNoise.none().apply(two_boxes.mask, CAMERA, np.random.default_rng(0))
+    assert np.array_equal(mask, two_boxes.mask)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_noise_repeats_for_equal_generators(two_boxes, preset):
+    noise = PRESETS[preset]
+    one = noise.apply(two_boxes, CAMERA, np.random.default_rng(4))
+    two = noise.apply(two_boxes, CAMERA, np.random.default_rng(4))
+    other = noise.apply(two_boxes, CAMERA, np.random.default_rng(5))
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+    assert one.dtype == np.float32
+    assert one.min() >= 0.0
+
+
+@pytest.mark.parametrize("wavelength", [1.0, 3.0])
+def test_axial_noise_has_its_standard_deviation_and_grows_with_depth_squared(wavelength):
+    noise = SensorNoise(axial_m=0.002, axial_px=wavelength)
+    for distance in (0.5, 1.0, 2.0):
+        depth = noise.apply(wall(distance), CAMERA, np.random.default_rng(0))
+        assert depth.std() == pytest.approx(0.002 * distance**2, rel=0.1)
+        assert depth.mean() == pytest.approx(distance, abs=2e-4 * distance**2)
+
+
+def test_bias_is_smooth():
+    depth = SensorNoise(bias_m=0.003).apply(wall(1.0), CAMERA, np.random.default_rng(1))
+    assert 0.001 < depth.std() < 0.006
+    assert np.abs(np.diff(depth, axis=1)).max() < 0.001
+
+
+def test_disparity_steps_grow_with_depth_squared():
+    ramp = wall(1.0)
+    ramp.depth.flat[:] = np.linspace(0.5, 2.0, ramp.depth.size, dtype=np.float32)
+    depth = SensorNoise(step_m=0.01).apply(ramp, CAMERA, np.random.default_rng(0))
+    levels = np.unique(depth)
+    near, far = levels[levels < 0.6], levels[levels > 1.8]
+    assert np.diff(near).mean() == pytest.approx(0.01 * near.mean() ** 2, rel=0.1)
+    assert np.diff(far).mean() == pytest.approx(0.01 * far.mean() ** 2, rel=0.1)
+    assert np.abs(depth - ramp.depth).max() < 0.6 * 0.01 * 2.0**2
+
+
+def test_millimetres():
+    noise = SensorNoise(axial_m=0.001, millimetres=True)
+    depth = noise.apply(wall(0.7), CAMERA, np.random.default_rng(0)).astype(np.float64)
+    np.testing.assert_allclose(depth * 1000.0, np.round(depth * 1000.0), atol=1e-3)
+
+
+def test_edges_lose_depth_and_nothing_else_does(two_boxes):
+    noise = SensorNoise(edge_dropout=0.5)
+    depth = noise.apply(two_boxes, CAMERA, np.random.default_rng(0))
+    v, u = np.nonzero(depth == 0.0)
+    rows, columns = np.nonzero(two_boxes.mask)
+    outline = np.minimum.reduce(
+        [
+            np.abs(u - columns.min()), np.abs(u - columns.max()),
+            np.abs(v - rows.min()), np.abs(v - rows.max()),
+        ]
+    )  # fmt: skip
+    assert len(v) > 100
+    assert outline.max() <= 1
+
+
+def test_flying_pixels_lie_between_the_surfaces(two_boxes):
+    depth = SensorNoise(flying=0.5).apply(two_boxes, CAMERA, np.random.default_rng(0))
+    between = (depth > 0.605) & (depth < 0.995)
+    assert 50 < between.sum() < 2000
+    changed = depth != two_boxes.depth
+    assert depth[changed].min() >= 0.59
+    assert depth[changed].max() <= 1.01
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_second_camera_leaves_a_shadow_of_the_right_width_on_one_side(two_boxes, side):
+    noise = SensorNoise(baseline_m=side * 0.05)
+    depth = noise.apply(two_boxes, CAMERA, np.random.default_rng(0))
+    row = depth[CAMERA.height // 2]
+    lost = np.flatnonzero(row == 0.0)
+    expected = 600.0 * 0.05 * (1.0 / 0.6 - 1.0 / 1.0)
+    assert len(lost) == pytest.approx(expected, abs=2)
+    columns = np.nonzero(two_boxes.mask)[1]
+    if side > 0:
+        assert lost.max() == columns.min() - 1
+    else:
+        assert lost.min() == columns.max() + 1
+
+
+def test_grazing_surfaces_lose_depth():
+    noise = SensorNoise(grazing_cos=0.3)
+    facing, grazing = wall(1.0), wall(1.0)
+    angle = np.deg2rad(84.0)
+    grazing.normals[:] = np.array([0.0, np.sin(angle), -np.cos(angle)], dtype=np.float32)
+    flat = CAMERA.crop(150, 110, 20, 20)
+    assert (noise.apply(facing, CAMERA, np.random.default_rng(0)) > 0).all()
+    part = Rendering(*(x[110:130, 150:170] for x in vars(grazing).values()))
+    lost = noise.apply(part, flat, np.random.default_rng(0)) == 0
+    assert 0.45 < lost.mean() < 0.85
+
+
+def test_patches_cover_their_share():
+    noise = SensorNoise(patches=0.05)
+    lost = noise.apply(wall(1.0), CAMERA, np.random.default_rng(0)) == 0
+    assert lost.mean() == pytest.approx(0.05, abs=0.01)
+    # patches, not salt: most missing pixels have a missing neighbour
+    assert (lost[:, 1:] & lost[:, :-1]).sum() > 0.7 * lost.sum()
+
+
+def test_mirrors_make_holes_in_objects_only(two_boxes):
+    ball = SceneObject(1, "can", primitives.sphere(0.1, 64), np.eye(3), np.array([0, 0, -0.6]))
+    pose = CameraPose(np.diag([1.0, -1.0, -1.0]), np.zeros(3))
+    view = render(Scene([ball]), CAMERA, pose, colour=False)
+    noise = SensorNoise(shiny=1.0, shiny_cos=0.97)
+    lost = [
+        (noise.apply(view, CAMERA, np.random.default_rng(i)) == 0)[view.mask == 1].mean()
+        for i in range(8)
+    ]
+    assert 0.0 < np.mean(lost) < 0.2
+
+
+def test_depth_out_of_range_is_missing():
+    noise = SensorNoise(range_m=(0.3, 2.0))
+    for distance, valid in ((0.2, False), (1.0, True), (2.5, False)):
+        depth = noise.apply(wall(distance), CAMERA, np.random.default_rng(0))
+        assert (depth > 0).all() == valid
+        assert (depth > 0).any() == valid
+
+
+def test_half_the_resolution_gets_noise_of_the_same_metric_size():
+    noise = SensorNoise(axial_m=0.002, axial_px=4.0)
+    half = CAMERA.resize(160, 120)
+    whole = noise.apply(wall(1.0), CAMERA, np.random.default_rng(0))
+    small = noise.apply(wall(1.0, half), half, np.random.default_rng(0))
+    assert small.std() == pytest.approx(whole.std(), rel=0.2)
+
+
+def test_random_cameras_differ_and_stay_sane(two_boxes):
+    rng = np.random.default_rng(0)
+    sensors = [SensorNoise.random(rng) for _ in range(20)]
+    assert len(set(sensors)) == 20
+    valid = [(x.apply(two_boxes, CAMERA, rng) > 0).mean() for x in sensors]
+    assert min(valid) > 0.4
+    assert max(valid) > 0.97
+
+
+def disc(radius=40):
+    v, u = np.mgrid[:240, :320]
+    return np.where((u - 160) ** 2 + (v - 120) ** 2 < radius**2, 5, 0).astype(np.uint16)
+
+
+@pytest.mark.parametrize("change", [-3.0, 3.0])
+def test_masks_shrink_and_grow(change):
+    noise = MaskNoise(shrink_px=-change, grow_px=change)  # the same bound twice: no draw
+    mask = noise.apply(disc(), CAMERA, np.random.default_rng(0))
+    radius = np.sqrt((mask == 5).sum() / np.pi)
+    assert radius == pytest.approx(40.0 + change, abs=0.7)
+    assert set(np.unique(mask)) == {0, 5}
+
+
+def test_a_leak_adds_no_more_than_its_share_and_on_one_side():
+    noise = MaskNoise(leak=0.2, leak_probability=1.0)
+    exact = disc()
+    shares = []
+    for i in range(30):
+        mask = noise.apply(exact, CAMERA, np.random.default_rng(i))
+        added = (mask > 0) & (exact == 0)
+        assert not ((mask == 0) & (exact > 0)).any()
+        shares.append(added.sum() / (exact > 0).sum())
+        if shares[-1] > 0.05:
+            v, u = np.nonzero(added)
+            assert np.hypot(u.mean() - 160, v.mean() - 120) > 15.0
+    assert max(shares) < 0.3
+    assert 0.05 < np.mean(shares) < 0.15
+
+
+def test_detector_masks_keep_ids_and_overlap_the_truth():
+    exact = disc(30)
+    exact[:60, :90] = 2
+    for i in range(10):
+        mask = MaskNoise.realistic().apply(exact, CAMERA, np.random.default_rng(i))
+        assert set(np.unique(mask)) == {0, 2, 5}
+        for label in (2, 5):
+            union = ((mask == label) | (exact == label)).sum()
+            assert ((mask == label) & (exact == label)).sum() > 0.65 * union
+
+
+def test_an_empty_mask_stays_empty():
+    empty = np.zeros((240, 320), dtype=np.uint16)
+    assert not MaskNoise.realistic().apply(empty, CAMERA, np.random.default_rng(0)).any()
+
+
+def test_presets_are_ordered():
+    levels = [SensorNoise.none(), *PRESETS.values()]
+    for name in ("axial_m", "bias_m", "lateral_px", "edge_dropout", "flying", "patches", "shiny"):
+        values = [getattr(x, name) for x in levels]
+        assert values == sorted(values)
+    assert replace(SensorNoise.mild(), axial_m=0.0) != SensorNoise.mild()

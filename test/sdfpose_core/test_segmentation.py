@@ -1,0 +1,202 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.categories import default_categories
+from sdfpose_core.errors import FrameError
+from sdfpose_core.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.segmentation import largest_diagonal_m, segment
+
+CATEGORIES = default_categories()
+
+
+def make_frame(mask, depth=None, labels=None):
+    height, width = mask.shape
+    return RgbdFrame(
+        colour=np.zeros((height, width, 3), np.uint8),
+        depth=np.full(mask.shape, 0.8, np.float32) if depth is None else depth,
+        mask=mask.astype(np.uint16),
+        camera=PinholeCamera(width, height, 600.0, 590.0, width / 2, height / 2),
+        labels=labels or {},
+    )
+
+
+@pytest.fixture
+def mug():
+    """A square of 40x40 pixels at 0.8 m before a wall at 1.5 m."""
+    mask = np.zeros((120, 160), np.uint16)
+    mask[40:80, 60:100] = 3
+    depth = np.where(mask == 3, 0.8, 1.5).astype(np.float32)
+    return make_frame(mask, depth, {3: InstanceLabel("mug", 0.7)})
+
+
+def only(frame, **options):
+    instances, skipped = segment(frame, CATEGORIES, **options)
+    assert skipped == []
+    assert len(instances) == 1
+    return instances[0]
+
+
+def reason(frame, **options):
+    instances, skipped = segment(frame, CATEGORIES, **options)
+    assert instances == []
+    assert len(skipped) == 1
+    return skipped[0].reason
+
+
+def test_an_instance_holds_every_measured_pixel_of_its_mask(mug):
+    depth = mug.depth.copy()
+    depth[50, 70:75] = (0.0, np.nan, np.inf, -1.0, 100.0)
+    instance = only(dataclasses.replace(mug, depth=depth))
+    assert (instance.mask_id, instance.category, instance.score) == (3, "mug", 0.7)
+    assert instance.mask_pixels == 1600
+    assert instance.points.shape == (1595, 3)
+    assert instance.points.dtype == np.float32
+    assert instance.pixels.dtype == np.int32
+    np.testing.assert_allclose(mug.camera.project(instance.points), instance.pixels, atol=1e-3)
+    np.testing.assert_allclose(instance.points[:, 2], 0.8, rtol=1e-6)
+
+
+def test_labels_of_detectors_are_understood(mug):
+    frame = dataclasses.replace(mug, labels={3: InstanceLabel("Cup")})
+    assert only(frame).category == "mug"
+
+
+def test_an_empty_mask_gives_nothing():
+    assert segment(make_frame(np.zeros((20, 30))), CATEGORIES) == ([], [])
+
+
+def test_background_that_leaks_into_the_mask_is_dropped(mug):
+    depth = mug.depth.copy()
+    depth[40:44, 60:100] = 1.5
+    instance = only(dataclasses.replace(mug, depth=depth))
+    assert len(instance.points) == 1440
+    assert instance.points[:, 2].max() < 0.9
+    assert instance.mask_pixels == 1600
+
+
+def test_an_object_cut_in_two_by_an_occluder_keeps_both_halves(mug):
+    depth = mug.depth.copy()
+    depth[40:80, 60:78] = 0.71  # the gap is wider than the one that parts a leak
+    assert 0.25 * largest_diagonal_m(CATEGORIES["mug"]) < 0.09
+    assert len(only(dataclasses.replace(mug, depth=depth)).points) == 1600
+
+
+def test_a_slanted_surface_is_not_torn(mug):
+    depth = mug.depth.copy()
+    depth[40:80, 60:100] = np.linspace(0.72, 0.88, 40, dtype=np.float32)
+    assert len(only(dataclasses.replace(mug, depth=depth)).points) == 1600
+
+
+def test_points_out_of_reach_of_the_category_are_dropped():
+    mask = np.zeros((120, 400), np.uint16)
+    mask[50:70, 20:380] = 1  # 0.48 m wide at 0.8 m
+    frame = make_frame(mask, labels={1: InstanceLabel("can")})
+    points = only(frame).points
+    reach = largest_diagonal_m(CATEGORIES["can"])
+    assert np.linalg.norm(points - np.median(points, axis=0), axis=1).max() <= reach + 1e-3
+    assert len(points) > 0
+
+
+def test_beyond_lies_around_the_mask_and_behind_the_object(mug):
+    beyond = only(mug).beyond
+    pixels = np.rint(mug.camera.project(beyond)).astype(int)
+    np.testing.assert_allclose(beyond[:, 2], 1.5, rtol=1e-6)
+    steps = np.maximum(np.abs(pixels - (79.5, 59.5)) - 19.5, 0.0)
+    outside = np.hypot(*steps.T)
+    assert outside.min() > 2.0  # not the pixels beside the mask
+    assert outside.max() <= 12.5  # a quarter of the object's 40 pixels, and the gap
+    assert len(beyond) > 1000
+
+
+def test_beyond_reaches_into_holes(mug):
+    mask = mug.mask.copy()
+    mask[50:70, 70:90] = 0
+    depth = np.where(mask == 3, 0.8, 1.5).astype(np.float32)
+    beyond = only(dataclasses.replace(mug, mask=mask, depth=depth)).beyond
+    pixels = np.rint(mug.camera.project(beyond)).astype(int)
+    inside = np.all((pixels >= (72, 52)) & (pixels < (88, 68)), axis=1)
+    assert inside.sum() == 16 * 16
+
+
+@pytest.mark.parametrize("ring", [0.5, 0.8, 0.805, 0.0])
+def test_what_is_not_clearly_behind_proves_nothing(mug, ring):
+    """An occluder, the table that the object stands on, missing depth."""
+    depth = np.where(mug.mask == 3, 0.8, ring).astype(np.float32)
+    beyond = only(dataclasses.replace(mug, depth=depth)).beyond
+    assert beyond.shape == (0, 3)
+    assert beyond.dtype == np.float32
+
+
+def test_a_mask_at_the_images_edge(mug):
+    mask = np.zeros_like(mug.mask)
+    mask[:20, 140:] = 3
+    depth = np.where(mask == 3, 0.8, 1.5).astype(np.float32)
+    instance = only(dataclasses.replace(mug, mask=mask, depth=depth))
+    assert len(instance.points) == 400
+    assert np.all(mug.camera.contains(mug.camera.project(instance.beyond)))
+
+
+def test_an_id_without_a_label_is_skipped(mug):
+    text = reason(dataclasses.replace(mug, labels={}))
+    assert text == (
+        "mask id 3 has no label: give it one of the categories "
+        "bottle, bowl, camera, can, laptop, mug"
+    )
+
+
+def test_an_unknown_category_is_skipped(mug):
+    text = reason(dataclasses.replace(mug, labels={3: InstanceLabel("teapot")}))
+    assert text == (
+        "mask id 3 is labelled 'teapot', which is no known category: expected one of bottle, "
+        "bowl, camera, can, laptop, mug, or a name among their labels"
+    )
+
+
+def test_five_pixels_are_skipped(mug):
+    mask = np.zeros_like(mug.mask)
+    mask[50, 50:55] = 3
+    text = reason(dataclasses.replace(mug, mask=mask))
+    assert text == (
+        "mask id 3 (mug) has 5 usable depth pixels of 5: expected at least 50 (too far, "
+        "occluded, or without depth)"
+    )
+
+
+def test_an_object_without_depth_is_skipped(mug):
+    text = reason(dataclasses.replace(mug, depth=np.zeros_like(mug.depth)))
+    assert "mask id 3 (mug) has 0 usable depth pixels of 1600" in text
+
+
+def test_the_others_of_a_frame_are_still_measured(mug):
+    mask = mug.mask.copy()
+    mask[10:14, 10:14] = 7
+    mask[100:110, 10:30] = 65535
+    instances, skipped = segment(dataclasses.replace(mug, mask=mask), CATEGORIES)
+    assert [x.mask_id for x in instances] == [3]
+    assert [x.mask_id for x in skipped] == [7, 65535]
+
+
+def test_of_200_ids_the_largest_are_kept():
+    mask = np.kron(np.arange(200).reshape(10, 20) + 1, np.ones((48, 32)))
+    mask[:10, :32] = 0  # id 1 is the smallest
+    labels = {i: InstanceLabel("can") for i in range(1, 201)}
+    frame = make_frame(mask, labels=labels)
+    instances, skipped = segment(frame, CATEGORIES, max_instances=64)
+    assert len(instances) == 64
+    assert len(skipped) == 136
+    assert [x.mask_id for x in instances] == sorted(x.mask_id for x in instances)
+    assert skipped[0].reason == (
+        "mask id 1 (can) is left out: 200 instances came, expected at most 64 (it is not among "
+        "the largest)"
+    )
+
+
+@pytest.mark.parametrize("wrong", [-1, 70000])
+def test_ids_outside_16_bits_are_refused(mug, wrong):
+    mask = mug.mask.astype(np.int64)
+    mask[0, 0] = wrong
+    with pytest.raises(FrameError, match=f"holds the id {wrong}: expected instance ids from 0"):
+        segment(dataclasses.replace(mug, mask=mask), CATEGORIES)

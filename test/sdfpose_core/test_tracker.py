@@ -1,0 +1,743 @@
+import itertools
+import types
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.categories import default_categories
+from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.estimator import FrameResult
+from sdfpose_core.frame import InstanceLabel, ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.tracker import (
+    Tracker,
+    TrackerConfig,
+    TrackState,
+    associate,
+    moved,
+    with_yaw_of,
+)
+
+CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
+PERIOD_NS = 33_000_000
+TENTATIVE, TRACKED, LOST = TrackState.TENTATIVE, TrackState.TRACKED, TrackState.LOST
+VERTICES = np.array([[0.0, 0.0, 0.0], [0.1, 0.0, 0.0], [0.0, 0.1, 0.0]], np.float32)
+
+
+def make_frame(objects, index, period_ns=PERIOD_NS, frame_id="camera"):
+    """A square patch per object: {mask id: (category, place of its middle, metres)}."""
+    depth = np.zeros((CAMERA.height, CAMERA.width), np.float32)
+    mask = np.zeros(depth.shape, np.uint16)
+    for mask_id, (_, place) in objects.items():
+        u, v = CAMERA.project(np.array([place], np.float32))[0].round().astype(int)
+        mask[max(v - 4, 0) : v + 5, max(u - 4, 0) : u + 5] = mask_id
+        depth[mask == mask_id] = place[2]
+    return RgbdFrame(
+        colour=np.zeros((*depth.shape, 3), np.uint8),
+        depth=depth,
+        mask=mask,
+        camera=CAMERA,
+        labels={mask_id: InstanceLabel(category) for mask_id, (category, _) in objects.items()},
+        stamp_ns=index * period_ns,
+        frame_id=frame_id,
+    )
+
+
+def make_estimate(mask_id=1, category="can", place=(0.0, 0.0, 1.0), **changes):
+    code = np.array(changes.pop("code", (0.3, -0.2)), np.float32)
+    fields = {
+        "mask_id": mask_id,
+        "category": category,
+        "rotation": np.eye(3),
+        "translation": np.array(place, np.float64),
+        "scale": 0.15,
+        "dimensions_m": np.array([0.07, 0.12, 0.07]),
+        "confidence": 0.9,
+        "covariance": 1e-6 * np.eye(6),
+        "symmetric_about_y": category in ("bottle", "bowl", "can"),
+        "code": code,
+        "decoder_translation": np.array(place, np.float64) + np.array([0.0, 0.002, 0.0]),
+        "decoder_scale": 0.16,
+        "vertices": VERTICES,
+        "faces": np.array([[0, 1, 2]], np.int32),
+        "normals": np.zeros((3, 3), np.float32),
+        "mesh_code": code,
+        "diagnostics": {"inlier_ratio": 0.9},
+    }
+    return ObjectEstimate(**(fields | changes))
+
+
+class FakeEstimator:
+    """Finds each object at the middle of its points; `script` changes what it reports.
+
+    The script is called with an instance and its warm start, None in a detection, and returns
+    changes to the estimate's fields, or None where there is none.
+    """
+
+    def __init__(self, script=lambda instance, warm: {}):
+        self.categories = default_categories()
+        self.config = types.SimpleNamespace(min_points=20)
+        self.script = script
+        self.calls = []
+
+    @property
+    def warm_starts(self):
+        """Of the last call."""
+        return self.calls[-1]
+
+    def estimate(self, instances, warm_starts=None):
+        warm_starts = dict(warm_starts or {})
+        self.calls.append(warm_starts)
+        estimates, skipped = [], []
+        for instance in instances:
+            warm = warm_starts.get(instance.mask_id)
+            changes = self.script(instance, warm)
+            if changes is None:
+                skipped.append(SkippedInstance(instance.mask_id, instance.category, "no surface"))
+                continue
+            kept = {"rotation": warm.estimate.rotation} if warm else {}
+            place = np.median(instance.points, axis=0)
+            estimates.append(
+                make_estimate(instance.mask_id, instance.category, place, **(kept | changes))
+            )
+        return FrameResult(estimates, skipped, {"encode": 1.0, "refine": 2.0, "mesh": 0.5})
+
+
+def run(tracker, frames, start=0, **options):
+    """The results of frames given by their objects."""
+    return [
+        tracker.step(make_frame(objects, index, **options))
+        for index, objects in enumerate(frames, start=start)
+    ]
+
+
+def ids_by_mask(result):
+    return {x.estimate.mask_id: x.id for x in result.tracks if x.state != LOST}
+
+
+def only(result):
+    assert len(result.tracks) == 1
+    return result.tracks[0]
+
+
+CAN = {5: ("can", (0.0, 0.0, 1.0))}
+
+
+# --- life of an object ---
+
+
+def test_an_object_becomes_tracked_after_confident_images_and_keeps_its_id():
+    tracks = [only(x) for x in run(Tracker(FakeEstimator()), [CAN] * 5)]
+    assert [x.state for x in tracks] == [TENTATIVE, TENTATIVE, TRACKED, TRACKED, TRACKED]
+    assert [x.id for x in tracks] == [1] * 5
+    assert [x.age for x in tracks] == [1, 2, 3, 4, 5]
+    assert [x.stamp_ns for x in tracks] == [i * PERIOD_NS for i in range(5)]
+
+
+def test_an_object_without_confidence_stays_tentative():
+    tracker = Tracker(FakeEstimator(lambda instance, warm: {"confidence": 0.45}))
+    assert all(only(x).state == TENTATIVE for x in run(tracker, [CAN] * 20))
+
+
+def test_a_missing_object_is_lost_then_removed():
+    config = TrackerConfig(remove_after_s=0.4, coast_s=0.1)
+    results = run(Tracker(FakeEstimator(), config), [CAN] * 4 + [{}] * 14)
+    states = [x.tracks[0].state if x.tracks else None for x in results]
+    # Seen last in image 3; 0.4 s are 12.1 periods.
+    assert states == [TENTATIVE] * 2 + [TRACKED] * 2 + [LOST] * 12 + [None] * 2
+    assert [x.removed for x in results] == [[]] * 16 + [[1], []]
+    assert {x.tracks[0].stamp_ns for x in results[3:16]} == {3 * PERIOD_NS}
+
+
+def test_an_object_that_was_never_confirmed_is_given_up_sooner():
+    config = TrackerConfig(remove_after_s=2.0, coast_s=0.1)
+    results = run(Tracker(FakeEstimator(), config), [CAN] * 2 + [{}] * 4)
+    assert [len(x.tracks) for x in results] == [1, 1, 1, 1, 1, 0]
+
+
+def test_images_without_time_give_up_objects_by_their_number():
+    config = TrackerConfig(remove_after_frames=5)
+    results = run(Tracker(FakeEstimator(), config), [CAN] * 4 + [{}] * 6, period_ns=0)
+    assert [len(x.tracks) for x in results] == [1] * 9 + [0]
+
+
+def test_slow_images_do_not_part_an_object_from_its_id():
+    estimator = FakeEstimator()
+    results = run(Tracker(estimator), [CAN] * 5, period_ns=3_000_000_000)
+    assert [only(x).id for x in results] == [1] * 5
+    assert only(results[-1]).state == TRACKED
+
+
+def test_a_frame_without_instances_is_no_error():
+    result = Tracker(FakeEstimator()).step(make_frame({}, 0))
+    assert (result.tracks, result.removed, result.skipped) == ([], [], [])
+    assert result.stage_ms["total"] >= result.stage_ms["segment"] >= 0.0
+
+
+def test_what_the_estimator_skips_is_lost_and_told():
+    refuse = False
+    tracker = Tracker(FakeEstimator(lambda instance, warm: None if refuse else {}))
+    run(tracker, [CAN] * 3)
+    refuse = True
+    result = tracker.step(make_frame(CAN | {9: ("spoon", (0.2, 0.0, 1.0))}, 3))
+    assert only(result).state == LOST
+    assert {x.mask_id: x.category for x in result.skipped} == {5: "can", 9: "spoon"}
+
+
+def test_a_failing_estimator_leaves_no_trace():
+    fail = False
+
+    def script(instance, warm):
+        if fail:
+            raise RuntimeError("out of memory")
+        return {}
+
+    tracker = Tracker(FakeEstimator(script))
+    run(tracker, [CAN] * 3)
+    fail = True
+    with pytest.raises(RuntimeError):
+        tracker.step(make_frame(CAN | {6: ("mug", (0.2, 0.0, 1.0))}, 3))
+    fail = False
+    track = only(tracker.step(make_frame(CAN, 4)))
+    assert (track.id, track.state, track.age) == (1, TRACKED, 4)
+
+
+def test_stage_times_of_all_estimates_add_up():
+    estimator = FakeEstimator(lambda instance, warm: {"confidence": 0.1})
+    result = run(Tracker(estimator), [CAN] * 4)[-1]
+    assert len(estimator.calls) == 6  # in the last image: warm, detected, detected and refined
+    assert result.stage_ms["refine"] == 6.0
+    assert set(result.stage_ms) == {"segment", "encode", "refine", "mesh", "total"}
+
+
+# --- time ---
+
+
+def test_time_that_jumps_back_starts_over_with_new_ids():
+    tracker = Tracker(FakeEstimator())
+    run(tracker, [CAN] * 5, start=100)
+    result = tracker.step(make_frame(CAN, 3))
+    assert result.removed == [1]
+    assert (only(result).id, only(result).state, only(result).age) == (2, TENTATIVE, 1)
+
+
+def test_another_camera_starts_over():
+    tracker = Tracker(FakeEstimator())
+    run(tracker, [CAN] * 5)
+    result = run(tracker, [CAN], start=5, frame_id="other")[0]
+    assert (only(result).id, result.removed) == (2, [1])
+
+
+def test_reset_forgets_objects_but_not_which_ids_were_used():
+    tracker = Tracker(FakeEstimator())
+    run(tracker, [CAN] * 5, start=100)
+    tracker.reset()
+    result = tracker.step(make_frame(CAN, 0))
+    assert (only(result).id, result.removed) == (2, [])
+
+
+def test_the_same_stamp_twice_is_no_motion():
+    tracker = Tracker(FakeEstimator())
+    run(tracker, [CAN] * 3)
+    again = only(tracker.step(make_frame({5: ("can", (0.02, 0.0, 1.0))}, 2)))
+    later = only(tracker.step(make_frame({}, 10)))
+    assert (again.id, later.state) == (1, LOST)
+    np.testing.assert_allclose(later.estimate.translation, again.estimate.translation)
+
+
+# --- association ---
+
+TWO_CANS = ("can", (-0.04, 0.0, 0.8)), ("can", (0.04, 0.0, 0.8))
+
+
+def test_mask_ids_that_swap_between_two_objects_do_not_swap_theirs():
+    left, right = TWO_CANS
+    frames = [{1: left, 2: right}, {2: left, 1: right}] * 5
+    results = run(Tracker(FakeEstimator()), frames)
+    for i, result in enumerate(results):
+        assert ids_by_mask(result) == ({1: 1, 2: 2} if i % 2 == 0 else {2: 1, 1: 2})
+
+
+def test_two_cans_that_pass_each_other_keep_their_ids():
+    """Side by side, then the farther one slides behind the nearer, while mask ids change."""
+    tracker = Tracker(FakeEstimator())
+    for i in range(40):
+        near = ("can", (-0.12 + 0.006 * i, 0.0, 0.6))
+        far = ("can", (0.12 - 0.006 * i, 0.0, 0.75))
+        masks = (1, 2) if i % 3 else (2, 1)
+        result = tracker.step(make_frame({masks[1]: far, masks[0]: near}, i))
+        seen = {x.id: x.estimate.translation[2] for x in result.tracks if x.state != LOST}
+        if i == 0:
+            names = {round(z, 2): track_id for track_id, z in seen.items()}
+        for track_id, depth in seen.items():
+            assert names[round(depth, 2)] == track_id
+    assert len(result.tracks) == 2
+
+
+def test_one_of_two_neighbours_vanishes_and_the_other_keeps_its_id():
+    left, right = TWO_CANS
+    tracker = Tracker(FakeEstimator())
+    run(tracker, [{1: left, 2: right}] * 4)
+    result = tracker.step(make_frame({1: right}, 4))  # under the other's mask id
+    assert {x.id: x.state for x in result.tracks} == {1: LOST, 2: TRACKED}
+
+
+def test_an_object_of_another_category_is_another_object():
+    tracker = Tracker(FakeEstimator())
+    run(tracker, [CAN] * 4)
+    result = tracker.step(make_frame({5: ("mug", CAN[5][1])}, 4))
+    assert [(x.id, x.estimate.category, x.state) for x in result.tracks] == [
+        (1, "can", LOST),
+        (2, "mug", TENTATIVE),
+    ]
+
+
+def test_labels_of_detectors_name_the_same_category():
+    results = run(Tracker(FakeEstimator()), [{1: ("mug", CAN[5][1])}, {1: ("cup", CAN[5][1])}])
+    assert only(results[1]).id == 1
+
+
+def test_an_object_that_is_too_far_off_is_another_one():
+    tracker = Tracker(FakeEstimator())
+    run(tracker, [CAN] * 4)
+    result = tracker.step(make_frame({5: ("can", (0.2, 0.0, 1.0))}, 4))
+    assert {x.id: x.state for x in result.tracks} == {1: LOST, 2: TENTATIVE}
+
+
+def test_an_object_that_returns_after_a_gap_gets_its_id_back():
+    tracker = Tracker(FakeEstimator())
+    frames = [CAN] * 5 + [{}] * 30 + [{8: ("can", (0.15, 0.02, 1.0))}] * 2
+    results = run(tracker, frames)
+    assert [x.tracks[0].id for x in results] == [1] * len(frames)
+    assert [x.state for r in results[-2:] for x in r.tracks] == [TRACKED] * 2
+
+
+def test_one_that_was_just_seen_goes_before_one_that_has_been_away():
+    """The place of the absent one widens, but it never takes a neighbour's instance."""
+    left, right = TWO_CANS
+    tracker = Tracker(FakeEstimator())
+    run(tracker, [{1: left, 2: right}] * 4)
+    for i in range(4, 50):
+        slid = ("can", (0.04 - 0.002 * (i - 4), 0.0, 0.8))
+        result = tracker.step(make_frame({2: slid}, i))
+        assert {x.id: x.state for x in result.tracks} == {1: LOST, 2: TRACKED}
+
+
+def test_a_moving_camera_is_predicted():
+    """Objects move by more than half the gate from image to image."""
+    step_m = 0.06
+    frames = [
+        {1: ("can", (-0.3 + step_m * i, 0, 0.9)), 2: ("can", (-0.18 + step_m * i, 0, 0.9))}
+        for i in range(7)
+    ]
+    results = run(Tracker(FakeEstimator()), frames)
+    assert all(ids_by_mask(x) == {1: 1, 2: 2} for x in results)
+
+
+def test_thirty_objects_at_once():
+    names = ("bottle", "can", "mug")
+    places = [
+        ((-0.4 + 0.16 * (i % 6), -0.32 + 0.15 * (i // 6), 1.0), names[i % 3]) for i in range(30)
+    ]
+    tracker = Tracker(FakeEstimator())
+    rng = np.random.default_rng(0)
+    identity = {}
+    for index in range(6):
+        masks = 1 + rng.permutation(30)
+        objects = {int(m): (name, place) for m, (place, name) in zip(masks, places, strict=True)}
+        result = tracker.step(make_frame(objects, index))
+        assert len(result.tracks) == 30
+        by_mask = ids_by_mask(result)
+        ids = {i: by_mask[int(m)] for i, m in enumerate(masks)}
+        identity = identity or ids
+        assert ids == identity
+
+
+points = st.lists(st.tuples(*[st.floats(-0.5, 0.5)] * 3), min_size=0, max_size=4)
+
+
+@st.composite
+def scenes(draw):
+    predicted = np.array(draw(points), np.float64).reshape(-1, 3)
+    observed = np.array(draw(points), np.float64).reshape(-1, 3)
+    gates = np.array([draw(st.floats(0.05, 1.0)) for _ in predicted])
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    shape = (len(predicted), len(observed))
+    return predicted, gates, observed, rng.random(shape) < 0.7, rng.random(shape) < 0.2
+
+
+@settings(max_examples=100, deadline=None)
+@given(scenes())
+def test_no_assignment_is_likelier_than_the_one_chosen(scene):
+    predicted, gates, observed, compatible, preferred = scene
+    pairs = associate(predicted, gates, observed, compatible=compatible, preferred=preferred)
+
+    def cost(t, i):
+        return np.sum((predicted[t] - observed[i]) ** 2) / gates[t] ** 2
+
+    assert len({t for t, _ in pairs}) == len({i for _, i in pairs}) == len(pairs)
+    assert all(compatible[t, i] and cost(t, i) < 1.0 for t, i in pairs)
+    chosen = sum(cost(t, i) - 1.0 for t, i in pairs)
+    for count in range(min(len(predicted), len(observed)) + 1):
+        for ts in itertools.combinations(range(len(predicted)), count):
+            for js in itertools.permutations(range(len(observed)), count):
+                if all(compatible[t, i] for t, i in zip(ts, js, strict=True)):
+                    other = sum(cost(t, i) - 1.0 for t, i in zip(ts, js, strict=True))
+                    assert chosen <= other + 0.04 + 1e-9  # four preferences of 0.01
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 8))
+def test_objects_that_move_less_than_half_their_distance_are_never_mixed_up(seed, count):
+    """Whatever the order of the instances, and whatever their mask ids say."""
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1]), axis=-1).reshape(-1, 3) * 0.3
+    predicted = grid[rng.permutation(8)[:count]]
+    step = rng.normal(size=(count, 3))
+    step *= 0.14 * rng.random((count, 1)) / np.linalg.norm(step, axis=1, keepdims=True)
+    order = rng.permutation(count)
+    pairs = associate(
+        predicted,
+        np.full(count, 0.15),
+        (predicted + step)[order],
+        compatible=np.ones((count, count), bool),
+        preferred=rng.random((count, count)) < 0.0,
+    )
+    assert [order[i] for _, i in pairs] == list(range(count))
+
+
+def test_the_mask_id_decides_where_distances_do_not():
+    predicted = np.array([[-0.01, 0.0, 1.0], [0.01, 0.0, 1.0]])
+    observed = np.array([[0.0, 0.01, 1.0], [0.0, -0.01, 1.0]])
+    for preferred in (np.eye(2, dtype=bool), ~np.eye(2, dtype=bool)):
+        pairs = associate(
+            predicted,
+            np.full(2, 0.1),
+            observed,
+            compatible=np.ones((2, 2), bool),
+            preferred=preferred,
+        )
+        assert all(preferred[t, i] for t, i in pairs)
+
+
+# --- prediction ---
+
+
+def turning(index, speed=0.3, turn=1.0):
+    """Pose at an image's time of an object that moves along x and turns about the depth axis."""
+    t = index * PERIOD_NS * 1e-9
+    return np.array([-0.2 + speed * t, 0.0, 1.0]), Rotation.from_rotvec(
+        [0, 0, turn * t]
+    ).as_matrix()
+
+
+def test_motion_is_carried_through_a_gap_and_dies_away():
+    index = 0
+    estimator = FakeEstimator(
+        lambda instance, warm: dict(
+            zip(("translation", "rotation"), turning(index), strict=True), symmetric_about_y=False
+        )
+    )
+    tracker = Tracker(estimator)
+    for index in range(12):
+        place, _ = turning(index)
+        last = only(tracker.step(make_frame({1: ("mug", place)}, index)))
+    lost = [only(tracker.step(make_frame({}, i))) for i in range(12, 70)]
+    place, rotation = turning(13)
+    np.testing.assert_allclose(lost[1].estimate.translation, place, atol=0.002)
+    np.testing.assert_allclose(lost[1].estimate.rotation, rotation, atol=0.01)
+    # v (1 - exp(-t / coast_s)) coast_s: after long, the way of half a second.
+    way = [x.estimate.translation[0] - last.estimate.translation[0] for x in lost]
+    assert np.all(np.diff(way) > 0.0)
+    assert 0.14 < way[-1] < 0.15
+    confidence = [x.estimate.confidence for x in lost]
+    assert confidence[0] < 0.9
+    assert np.all(np.diff(confidence) < 0.0)
+    variances = np.array([np.diag(x.estimate.covariance) for x in lost])
+    assert np.all(np.diff(variances, axis=0) > 0.0)
+
+
+def test_warm_starts_are_predictions_until_the_gap_is_too_long():
+    estimator = FakeEstimator()
+    tracker = Tracker(estimator)
+    places = [(-0.2 + 0.01 * i, 0.0, 1.0) for i in range(40)]
+    for i in range(10):
+        tracker.step(make_frame({i + 1: ("can", places[i])}, i))
+    assert estimator.warm_starts.keys() == {10}
+    np.testing.assert_allclose(estimator.warm_starts[10].estimate.translation, places[9], atol=5e-3)
+    tracker.step(make_frame({}, 10))
+    tracker.step(make_frame({3: ("can", places[11])}, 11))
+    assert estimator.warm_starts.keys() == {3}
+    for i in range(12, 30):
+        tracker.step(make_frame({}, i))
+    estimator.calls.clear()
+    result = tracker.step(make_frame({4: ("can", places[20])}, 30))
+    assert only(result).id == 1
+    assert estimator.calls[0] == {}
+
+
+def test_yaw_that_has_no_meaning_is_not_predicted():
+    index = 0
+    yaws = np.random.default_rng(0).uniform(-np.pi, np.pi, 20)
+    estimator = FakeEstimator(
+        lambda instance, warm: {"rotation": Rotation.from_euler("y", yaws[index]).as_matrix()}
+    )
+    tracker = Tracker(estimator)
+    last = only(tracker.step(make_frame(CAN, index)))
+    for index in range(1, 20):
+        track = only(tracker.step(make_frame(CAN, index)))
+        start = estimator.warm_starts[5].estimate
+        np.testing.assert_allclose(start.rotation, last.estimate.rotation, atol=1e-9)
+        last = track
+
+
+# --- size, shape and mesh ---
+
+
+def test_size_and_shape_are_frozen_once_they_are_steady():
+    index = 0
+    estimator = FakeEstimator(lambda instance, warm: {"scale": 0.15 + 0.01 * max(5 - index, 0)})
+    tracker = Tracker(estimator)
+    frozen = []
+    for index in range(20):
+        tracker.step(make_frame(CAN, index))
+        frozen.append(any(x.freeze_shape for x in estimator.warm_starts.values()))
+    # Steady from image 6 on, eight times up to image 13: frozen in the next.
+    assert frozen == [i >= 14 for i in range(20)]
+
+
+def test_a_code_that_wanders_is_not_frozen():
+    estimator = FakeEstimator(
+        lambda instance, warm: {"code": (0.3, 0.1 * (len(estimator.calls) % 2))}
+    )
+    tracker = Tracker(estimator)
+    run(tracker, [CAN] * 20)
+    assert not estimator.warm_starts[5].freeze_shape
+
+
+def test_nothing_is_frozen_without_confidence():
+    estimator = FakeEstimator(lambda instance, warm: {"confidence": 0.4})
+    run(Tracker(estimator), [CAN] * 20)
+    assert not estimator.warm_starts[5].freeze_shape
+
+
+def test_a_frozen_shape_stays_so_while_the_object_is_hard_to_see():
+    confidence = 0.9
+    estimator = FakeEstimator(lambda instance, warm: {"confidence": confidence})
+    tracker = Tracker(estimator)
+    run(tracker, [CAN] * 12)
+    confidence = 0.4
+    run(tracker, [CAN] * 5, start=12)
+    assert estimator.warm_starts[5].freeze_shape
+
+
+def test_the_revision_counts_meshes_that_differ():
+    changes = [
+        {},
+        {},
+        {"scale": 0.15005},  # 0.03 %
+        {"scale": 0.1501},
+        {"scale": 0.15016},  # 0.11 % since the mesh was made
+        {"scale": 0.15016, "mesh_code": np.array([0.5, 0.5], np.float32)},
+        {"scale": 0.15016, "mesh_code": np.array([0.5, 0.5], np.float32)},
+    ]
+    index = 0
+    tracker = Tracker(FakeEstimator(lambda instance, warm: changes[index]))
+    revisions = []
+    for index in range(len(changes)):
+        revisions.append(only(tracker.step(make_frame(CAN, index))).mesh_revision)
+    assert revisions == [1, 1, 1, 1, 2, 3, 3]
+
+
+def test_without_a_mesh_there_is_no_revision():
+    empty = np.zeros((0, 3), np.float32)
+    tracker = Tracker(FakeEstimator(lambda instance, warm: {"vertices": empty}))
+    assert [only(x).mesh_revision for x in run(tracker, [CAN] * 3)] == [0, 0, 0]
+
+
+# --- doubt ---
+
+
+def cold_calls(estimator):
+    return sum(1 for x in estimator.calls if not x)
+
+
+def test_a_pose_in_doubt_is_detected_again_and_replaced_by_a_better_one():
+    """It jumps to the better one, keeps its id, and size and shape are free again."""
+    better = Rotation.from_euler("z", 90, degrees=True).as_matrix()
+    wrong = False
+
+    def script(instance, warm):
+        is_new = warm is None or np.allclose(warm.estimate.rotation, better)
+        if wrong and is_new:
+            return {"rotation": better, "confidence": 0.8, "symmetric_about_y": False}
+        return {"confidence": 0.1 if wrong else 0.9, "symmetric_about_y": False}
+
+    estimator = FakeEstimator(script)
+    tracker = Tracker(estimator)
+    run(tracker, [CAN] * 12)
+    assert estimator.warm_starts[5].freeze_shape
+    wrong = True
+    tracks = [only(x) for x in run(tracker, [CAN] * 5, start=12)]
+    assert [x.estimate.confidence for x in tracks] == [0.1, 0.1, 0.8, 0.8, 0.8]
+    np.testing.assert_allclose(tracks[-1].estimate.rotation, better, atol=1e-6)
+    assert {x.id for x in tracks} == {1}
+    assert not estimator.warm_starts[5].freeze_shape
+
+
+def test_a_detection_that_is_no_better_changes_nothing_and_is_tried_ever_less_often():
+    flipped = np.diag([-1.0, 1.0, -1.0])
+
+    def script(instance, warm):
+        changes = {"confidence": 0.1, "symmetric_about_y": False}
+        return changes if warm else changes | {"rotation": flipped, "confidence": 0.14}
+
+    estimator = FakeEstimator(script)
+    results = run(Tracker(estimator), [{1: ("laptop", (0.0, 0.0, 1.0))}] * 100)
+    # The first image's own; then after 3, 6, 12, 24 and 48 images in doubt.
+    assert cold_calls(estimator) == 6
+    assert all(np.allclose(only(x).estimate.rotation, flipped) for x in results)
+    assert len({x.tracks[0].id for x in results}) == 1
+
+
+def test_a_short_doubt_costs_nothing():
+    index = 0
+    estimator = FakeEstimator(lambda instance, warm: {"confidence": 0.1 if index % 3 else 0.9})
+    tracker = Tracker(estimator)
+    for index in range(30):
+        tracker.step(make_frame(CAN, index))
+    assert cold_calls(estimator) == 1
+
+
+def test_residuals_that_explode_are_a_reason_at_once():
+    inliers = 0.9
+    estimator = FakeEstimator(
+        lambda instance, warm: {
+            "confidence": 0.5 if warm else 0.9,
+            "diagnostics": {"inlier_ratio": inliers if warm else 0.9},
+        }
+    )
+    tracker = Tracker(estimator)
+    run(tracker, [CAN] * 5)
+    assert cold_calls(estimator) == 1
+    inliers = 0.3
+    assert only(tracker.step(make_frame(CAN, 5))).estimate.confidence == 0.9
+    assert cold_calls(estimator) == 2
+
+
+def test_a_round_object_keeps_its_yaw_through_a_new_detection():
+    """A detection's yaw is arbitrary; it is refined again from the one that is known."""
+    yaw = Rotation.from_euler("y", 40, degrees=True).as_matrix()
+    arbitrary = Rotation.from_euler("XY", [10, 170], degrees=True).as_matrix()
+    lost = False
+
+    def script(instance, warm):
+        if warm is None:
+            return {"rotation": arbitrary if lost else yaw}
+        return {"confidence": 0.1} if lost and np.allclose(warm.estimate.rotation, yaw) else {}
+
+    tracker = Tracker(FakeEstimator(script))
+    run(tracker, [CAN] * 4)
+    lost = True
+    track = [only(x) for x in run(tracker, [CAN] * 3, start=4)][-1]
+    expected = Rotation.from_euler("XY", [10, 40], degrees=True).as_matrix()
+    assert track.estimate.confidence == 0.9
+    np.testing.assert_allclose(track.estimate.rotation[:, 1], expected[:, 1], atol=1e-9)
+    turned_by = Rotation.from_matrix(yaw.T @ track.estimate.rotation).magnitude()
+    assert np.degrees(turned_by) == pytest.approx(10.0)
+
+
+def test_a_bottle_that_is_not_round_keeps_the_yaw_that_explains_it():
+    arbitrary = Rotation.from_euler("y", 90, degrees=True).as_matrix()
+    lost = False
+
+    def script(instance, warm):
+        if warm is None:
+            return {"rotation": arbitrary} if lost else {}
+        fits = not lost or np.allclose(warm.estimate.rotation, arbitrary)
+        return {} if fits else {"confidence": 0.1}
+
+    tracker = Tracker(FakeEstimator(script))
+    bottle = {5: ("bottle", (0.0, 0.0, 1.0))}
+    run(tracker, [bottle] * 4)
+    lost = True
+    track = [only(x) for x in run(tracker, [bottle] * 4, start=4)][-1]
+    assert track.estimate.confidence == 0.9
+    np.testing.assert_allclose(track.estimate.rotation, arbitrary, atol=1e-9)
+
+
+# --- moving an estimate ---
+
+rotvecs = st.tuples(*[st.floats(-3.0, 3.0)] * 3).map(np.array)
+shifts = st.tuples(*[st.floats(-2.0, 2.0)] * 3).map(np.array)
+
+
+@settings(max_examples=50, deadline=None)
+@given(rotvecs, rotvecs, shifts)
+def test_a_moved_estimate_moves_as_a_rigid_body(first, turn, shift):
+    rng = np.random.default_rng(0)
+    factor = rng.normal(size=(6, 6))
+    before = make_estimate(
+        rotation=Rotation.from_rotvec(first).as_matrix(), covariance=factor @ factor.T
+    )
+    R = Rotation.from_rotvec(turn).as_matrix()
+    after = moved(before, R, shift)
+    mesh = before.vertices @ before.rotation.T + before.translation
+    np.testing.assert_allclose(
+        after.vertices @ after.rotation.T + after.translation, mesh @ R.T + shift, atol=1e-9
+    )
+    # The decoder's origin stays where it is in the object frame.
+    for x in (before, after):
+        offset = x.rotation.T @ (x.decoder_translation - x.translation)
+        np.testing.assert_allclose(
+            offset, before.rotation.T @ np.array([0.0, 0.002, 0.0]), atol=1e-9
+        )
+    direction = rng.normal(size=6)
+    moved_direction = np.concatenate([R @ direction[:3], R @ direction[3:]])
+    np.testing.assert_allclose(
+        moved_direction @ after.covariance @ moved_direction,
+        direction @ before.covariance @ direction,
+        rtol=1e-9,
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(rotvecs, rotvecs)
+def test_the_nearest_yaw_is_the_nearest_and_keeps_the_axis(first, second):
+    estimate = make_estimate(rotation=Rotation.from_rotvec(first).as_matrix())
+    reference = make_estimate(rotation=Rotation.from_rotvec(second).as_matrix())
+    turned = with_yaw_of(estimate, reference)
+    np.testing.assert_allclose(turned.rotation[:, 1], estimate.rotation[:, 1], atol=1e-9)
+    np.testing.assert_allclose(turned.translation, estimate.translation, atol=1e-12)
+    yaws = Rotation.from_euler("y", np.linspace(0.0, 2.0 * np.pi, 72)[:, None]).as_matrix()
+    traces = np.trace(reference.rotation.T @ estimate.rotation @ yaws, axis1=1, axis2=2)
+    assert np.trace(reference.rotation.T @ turned.rotation) >= traces.max() - 1e-9
+
+
+def test_an_object_with_a_front_keeps_its_own_yaw():
+    estimate = make_estimate(category="mug", rotation=np.diag([-1.0, 1.0, -1.0]))
+    assert with_yaw_of(estimate, make_estimate(category="mug")) is estimate
+
+
+# --- configuration ---
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"accept_confidence": 1.5}, "accept_confidence is 1.5: expected 0 to 1"),
+        ({"confirm_frames": 0}, "confirm_frames is 0: expected more than 0"),
+        ({"coast_s": float("nan")}, "coast_s is nan: expected more than 0"),
+        (
+            {"drop_confidence": 0.6},
+            "drop_confidence is 0.6: expected at most accept_confidence, 0.5",
+        ),
+        ({"coast_s": 3.0}, "coast_s is 3.0: expected at most remove_after_s, 2.0"),
+    ],
+)
+def test_values_out_of_range_are_named(changes, message):
+    with pytest.raises(ConfigurationError, match=message):
+        TrackerConfig(**changes)
