@@ -4,6 +4,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 CATEGORIES := bottle bowl camera can laptop mug
+WEIGHTS := sdfpose_core/weights
 
 # The environment brings its own ROS 2: a sourced installation must not shine through, nor the
 # library path that the ROS 2 wheels of another environment set for their children.
@@ -32,11 +33,14 @@ lint: setup ## style and types
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
 
-weights: setup ## train the shipped weights anew, from scratch (hours)
+weights: setup ## train the shipped weights anew, from scratch (hours); resumes in build/training
 	@for category in $(CATEGORIES); do \
-		$(BIN)/python training/train_decoder.py $$category --out sdfpose_core/weights \
-			--work build/training $(ARGS) || exit 1; \
+		$(BIN)/python training/train_decoder.py $$category --out $(WEIGHTS) \
+			--work build/training && \
+		$(BIN)/python training/pretrain.py $$category --weights $(WEIGHTS) \
+			--work build/training || exit 1; \
 	done
+	@$(BIN)/python training/calibrate_confidence.py --weights $(WEIGHTS)
 
 test-oldest: ## the tests with the oldest supported versions, in .venv-oldest
 	@bash packaging/setup_environment.sh $(OLDEST) packaging/requirements-oldest.txt

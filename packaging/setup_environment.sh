@@ -19,6 +19,9 @@ pip_version=26.3
 log=$environment/setup.log
 python=$environment/bin/python
 
+python_needed="Python 3.10, 3.11 or 3.12 with venv and its C headers (on Debian and Ubuntu: \
+apt-get install python3 python3-venv python3-dev); name another interpreter with PYTHON=..."
+
 # libraries that the wheels of Open3D expect of the system, and Debian's packages of them
 system_libraries=(
     libusb-1.0.so.0=libusb-1.0-0
@@ -69,7 +72,6 @@ PYTHON
 find_python() {
     local candidate
     if [ -n "${PYTHON:-}" ]; then
-        usable "$PYTHON" || fail "PYTHON=$PYTHON is not what is needed: $python_needed"
         echo "$PYTHON"
         return
     fi
@@ -84,8 +86,6 @@ find_python() {
     done
     fail "no usable Python found: $python_needed"
 }
-python_needed="Python 3.10, 3.11 or 3.12 with venv and its C headers (on Debian and Ubuntu: \
-apt-get install python3 python3-venv python3-dev); name another interpreter with PYTHON=..."
 
 check_tools() {
     local tool missing=()
@@ -175,9 +175,11 @@ stage() { # NAME DIGEST COMMAND: runs the command unless it was run at this dige
 
 builders=(packaging/rosidl_build.py packaging/wheel_route.cmake)
 changed=
+[ -z "${PYTHON:-}" ] || usable "$PYTHON" ||
+    fail "PYTHON=$PYTHON is not what is needed: $python_needed"
 up_to_date || rm -f "$environment"/*.stamp
 stage requirements "$(digest "$requirements" "$0")" install_requirements
 stage tf2_msgs "$(digest packaging/tf2_msgs "${builders[@]}")" install_tf2_msgs
 stage project "$(digest CMakeLists.txt msg package.xml pyproject.toml setup.py "${builders[@]}")" \
     install_project
-[ -z "$changed" ] || say "$environment is ready"
+[ -z "$changed" ] || say "$environment is ready ($SECONDS s)"

@@ -60,7 +60,7 @@ class Categories(Mapping[str, Category]):
         path = Path(path)
         try:
             content = yaml.safe_load(path.read_text())
-        except (OSError, yaml.YAMLError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from error
         if not isinstance(content, dict) or not content:
             raise ConfigurationError(f"{path}: expected a mapping of category names to settings")
@@ -114,13 +114,13 @@ def _parse(path: Path, name: str, value: Any) -> Category:
     def fail(key: str, wanted: str) -> ConfigurationError:
         return ConfigurationError(f"{path}: {name}.{key} is {value[key]!r}: expected {wanted}")
 
-    if not isinstance(value["nocs_id"], int) or value["nocs_id"] < 0:
+    if type(value["nocs_id"]) is not int or value["nocs_id"] < 0:
         raise fail("nocs_id", "an integer, 0 for none")
     if value["symmetry"] not in get_args(Symmetry):
         raise fail("symmetry", " | ".join(get_args(Symmetry)))
     for key in ("diagonal_m", "diagonal_log_sd"):
         number = value[key]
-        if not isinstance(number, (int, float)) or not math.isfinite(number) or number <= 0:
+        if type(number) not in (int, float) or not math.isfinite(number) or number <= 0:
             raise fail(key, "a positive number")
     labels, colour = value["labels"], value["colour"]
     if not isinstance(labels, list) or not all(isinstance(x, str) for x in labels):

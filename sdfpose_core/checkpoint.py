@@ -28,7 +28,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: refused, it is damaged or holds more than tensors and plain values; delete "
+            "it to train from the start"
+        ) from error
+    except Exception as error:  # damaged bytes make the unpickler raise nearly anything
         raise WeightsError(
             f"{path}: not a readable checkpoint ({error}); delete it to train from the start"
         ) from error

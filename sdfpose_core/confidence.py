@@ -38,6 +38,7 @@ FEATURES = (
 _INLIER_SD = 2.5
 _VIOLATION_SD = 1.0
 _LARGEST_GAP = 100.0
+_MOST_POINTS = 1024
 _RIDGE = 1.0
 """Weight of the squared coefficients against the sum of the log likelihoods."""
 
@@ -60,7 +61,7 @@ def confidence_features(
         ``code_distance``: Mahalanobis distance of the code over the square root of its length;
         ``size_deviation``: of the log size from the category's median, sd;
         ``rival_gap``: log of 1 + the cost gap, at most log 101;
-        ``log_points``: natural logarithm of `points`;
+        ``log_points``: natural logarithm of `points`, of at most 1024;
         ``rotation_sd``: radians, the smallest of the rotation's principal standard deviations
         but one, which leaves out yaw about a symmetry axis.
     """
@@ -78,7 +79,7 @@ def confidence_features(
         "code_distance": math.sqrt(max(distance, 0.0)),
         "size_deviation": abs(log_scale - priors.log_scale_mean) / priors.log_scale_sd,
         "rival_gap": math.log1p(min(max(rival_gap, 0.0), _LARGEST_GAP)),
-        "log_points": math.log(points),
+        "log_points": math.log(min(points, _MOST_POINTS)),
         "rotation_sd": float(principal[1]),
     }
 

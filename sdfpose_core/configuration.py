@@ -27,7 +27,7 @@ def read_configuration(path: Path | str, kind: type[T]) -> T:
     """
     try:
         content = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from error
     return build(kind, content if content is not None else {}, str(path))
 

@@ -420,7 +420,7 @@ _NO_RIVAL = 1e3
 """Cost gap that stands for 'no other hypothesis'."""
 
 _SAME_ROTATION_RAD = math.radians(20.0)
-_MESH_TOLERANCE_SD = 0.1
+_MESH_TOLERANCE_SD = 0.5
 
 
 @dataclass(frozen=True)
@@ -540,4 +540,5 @@ def _pose_covariance(
     to_box[:3, 3:6] = np.eye(3)
     to_box[:3, 6] = scale * rotation @ centre
     to_box[3:, :3] = rotation
-    return np.asarray(to_box @ full @ to_box.T)
+    covariance = np.asarray(to_box @ full @ to_box.T)
+    return 0.5 * (covariance + covariance.T)  # the float32 Hessian is not quite symmetric

@@ -109,6 +109,7 @@ class Similarity:
 
     @property
     def batch_shape(self) -> torch.Size:
+        """Shape of the batch, () for a single transform."""
         return self.scale.shape
 
     def transform(self, points: Tensor) -> Tensor:
@@ -154,10 +155,8 @@ class Similarity:
     def __getitem__(self, index: object) -> Similarity:
         return Similarity(self.rotation[index], self.translation[index], self.scale[index])  # type: ignore[index]
 
-    def to(self, *args: torch.device | torch.dtype) -> Similarity:
+    def to(self, target: torch.device | torch.dtype) -> Similarity:
         """Same transforms on another device or in another precision."""
         return Similarity(
-            self.rotation.to(*args),  # type: ignore[arg-type]
-            self.translation.to(*args),  # type: ignore[arg-type]
-            self.scale.to(*args),  # type: ignore[arg-type]
+            self.rotation.to(target), self.translation.to(target), self.scale.to(target)
         )

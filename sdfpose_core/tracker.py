@@ -109,14 +109,14 @@ class TrackerConfig:
         drop_frames: ...and after so many images in a row it is detected from nothing as well.
         inlier_collapse: so is a pose at once if its inlier ratio falls below this share of its
             usual value.
-        redetect_gain: the pose detected from nothing is taken if its confidence is higher by
-            more than this.
+        redetect_odds: the pose detected from nothing is taken if the odds of its confidence are
+            more than so many times as high.
         converge_frames: confident images in a row whose sizes and codes, where they are steady,
             are averaged and kept from then on.
         gate_share: share of its diagonal by which an object may be off its predicted place,
-            which is uncertain itself the more, the longer it has not been seen.
-        speed_sd_m_s: standard deviation of the objects' velocities in the camera frame.
-        turn_sd_rad_s: the same of their angular velocities.
+            which is the less certain, the longer it has not been seen.
+        speed_sd_m_s: standard deviation of velocities in the camera frame.
+        turn_sd_rad_s: the same of angular velocities.
         coast_s: how long a prediction is good. Motion fades with this time constant, and a track
             unseen for longer is detected from nothing when it is back, or given up if it never
             was confirmed.
@@ -132,17 +132,17 @@ class TrackerConfig:
     drop_confidence: float = 0.3
     drop_frames: int = 3
     inlier_collapse: float = 0.5
-    redetect_gain: float = 0.05
+    redetect_odds: float = 3.0
     converge_frames: int = 8
     gate_share: float = 0.5
     speed_sd_m_s: float = 0.25
     turn_sd_rad_s: float = 1.0
-    coast_s: float = 0.5
-    remove_after_s: float = 2.0
-    remove_after_frames: int = 60
+    coast_s: float = 1.0
+    remove_after_s: float = 3.0
+    remove_after_frames: int = 90
 
     def __post_init__(self) -> None:
-        shares = ("accept_confidence", "drop_confidence", "inlier_collapse", "redetect_gain")
+        shares = ("accept_confidence", "drop_confidence", "inlier_collapse")
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)
             if name in shares and not 0.0 <= value <= 1.0:
@@ -216,7 +216,7 @@ class Tracker:
             if mask_id in owners
         }
         objects = [
-            x.memory.seen(seen[x.memory.id], now, self._config)
+            x.memory.seen(seen[x.memory.id], x, now, self._config)
             if x.memory.id in seen
             else x.memory.missed()
             for x in known
@@ -282,9 +282,17 @@ class Tracker:
         """The estimate of each instance, by mask id, and what was skipped and how long it took.
 
         An instance starts from its owner's prediction. It is detected from nothing if it has no
-        owner, if that has been away for long, and where the warm start leaves doubt.
+        owner, if that has been away for long, where the warm start leaves doubt, and always by an
+        estimator that does not refine on the SDF: it has no use for a start.
         """
         instance_of = {x.mask_id: x for x in instances}
+        if self._estimator.config.refine != "sdf":
+            result = self._estimator.estimate(instances)
+            unknown = _Doubt.none(self._config)
+            return {
+                x.mask_id: _Sighting(x, instance_of[x.mask_id], unknown, anew=False)
+                for x in result.estimates
+            }, result
         warm_starts = {
             mask_id: WarmStart(x.memory.shape.apply(x.estimate), x.memory.shape.frozen)
             for mask_id, x in owners.items()
@@ -298,42 +306,31 @@ class Tracker:
             if mask_id in estimates
         }
         doubtful = [mask_id for mask_id, doubt in doubts.items() if doubt.due(self._config)]
-        detected = {
-            mask_id: x
-            for mask_id, x in estimates.items()
-            if mask_id in owners and mask_id not in warm_starts
-        }
+        returned = [i for i in estimates if i in owners and i not in warm_starts]
+        detected = {i: estimates[i] for i in returned}
         if doubtful:
             cold = self._estimator.estimate([instance_of[i] for i in doubtful])
             detected |= {x.mask_id: x for x in cold.estimates}
             result = _added(result, cold)
         if detected:
-            polished = self._estimator.estimate(
-                [instance_of[i] for i in detected],
-                {i: WarmStart(with_yaw_of(x, owners[i].estimate)) for i, x in detected.items()},
-            )
-            result = _added(result, polished)
-            in_line = {x.mask_id: x for x in polished.estimates}
-            detected = {i: self._better(x, in_line.get(i)) for i, x in detected.items()}
+            # Confidences are comparable between estimates that ended in the same way.
+            starts = {i: WarmStart(_in_line(x, owners[i])) for i, x in detected.items()}
+            settled = self._estimator.estimate([instance_of[i] for i in starts], starts)
+            detected |= {x.mask_id: x for x in settled.estimates}
+            result = _added(result, settled)
 
         sightings = {}
         for mask_id, estimate in estimates.items():
-            best = estimate
+            best, doubt = estimate, doubts.get(mask_id, _Doubt.none(self._config))
+            anew = mask_id not in warm_starts
             if mask_id in detected:
-                rival = estimate if mask_id in warm_starts else None
-                best = self._better(detected[mask_id], rival)
-            anew = mask_id not in warm_starts or best is not estimate
-            doubt = doubts.get(mask_id, _Doubt.none(self._config))
+                ratio = _odds(detected[mask_id]) / _odds(estimate)
+                anew = anew or ratio > self._config.redetect_odds
+                best = detected[mask_id] if anew else estimate
             if mask_id in doubtful:
                 doubt = _Doubt.none(self._config) if anew else doubt.postponed()
             sightings[mask_id] = _Sighting(best, instance_of[mask_id], doubt, anew)
         return sightings, result
-
-    def _better(self, new: ObjectEstimate, old: ObjectEstimate | None) -> ObjectEstimate:
-        """The old one, unless the new one explains clearly more."""
-        if old is None or new.confidence > old.confidence + self._config.redetect_gain:
-            return new
-        return old
 
 
 def associate(
@@ -382,7 +379,8 @@ def moved(
     turn = np.kron(np.eye(2), rotation)
     return replace(
         estimate,
-        rotation=rotation @ estimate.rotation,
+        # Rounding errors of many frames would add up.
+        rotation=Rotation.from_matrix(rotation @ estimate.rotation).as_matrix(),
         translation=rotation @ estimate.translation + translation,
         decoder_translation=rotation @ estimate.decoder_translation + translation,
         covariance=turn @ estimate.covariance @ turn.T,
@@ -390,26 +388,26 @@ def moved(
 
 
 def with_yaw_of(estimate: ObjectEstimate, reference: ObjectEstimate) -> ObjectEstimate:
-    """The estimate, turned about its own y axis to the orientation nearest the reference's.
-
-    Only where yaw has no meaning; any other estimate is returned as it is. The shape behind it
-    is turned as well, and need not be quite round: what comes out is a start for a refinement.
-    """
-    if not estimate.symmetric_about_y:
-        return estimate
+    """The estimate, turned about its own y axis to the orientation nearest the reference's."""
     turned = _nearest_yaw(estimate.rotation, reference.rotation)
-    turn = turned @ estimate.rotation.T
+    turn = turned @ np.linalg.inv(estimate.rotation)
     return moved(estimate, turn, estimate.translation - turn @ estimate.translation)
 
 
 _PREFERENCE = 0.01
 """What the same mask id is worth: a tenth of the gate."""
 
-_NO_MEASUREMENT = 1e4
-"""Variance, in units of what is known, of something that an image says nothing of."""
+_OPEN_YAW_SD = math.radians(20.0)
+"""An image leaves the yaw open where its standard deviation is larger. It is some 5 degrees where
+a handle is in view, and 40 to 100 where it is not."""
 
 _GATE_SDS = 2.0
-"""Standard deviations of its predicted place that widen an object's gate."""
+"""Standard deviations of its predicted place by which an object's gate widens."""
+
+_WIDEST_GATE = 2.0
+"""Diagonals: what turns up farther away is taken for another object."""
+
+_LEAST_VARIANCE = 1e-12
 
 _LEVEL_BLEND = 0.1
 """Share of the newest inlier ratio in its usual value."""
@@ -438,16 +436,22 @@ class _Sighting:
 class _Doubt:
     """The hysteresis of a pose.
 
+    An image speaks against it if the confidence is too low, or if it shows a front after one that
+    left the yaw open: when the handle of a mug comes into view, the refinement may be caught where
+    the handle is not.
+
     Attributes:
-        frames: images in a row with too low a confidence.
+        frames: images in a row that speak against the pose.
         patience: how many of them are borne; doubles whenever a detection found nothing better,
             so that an object that is hard to see does not cost one in every image.
+        yaw_open: whether an image since the last detection left the yaw open.
         inlier_level: the usual inlier ratio, 0 before the first.
         collapsed: whether the last one was far below.
     """
 
     frames: int
     patience: int
+    yaw_open: bool = False
     inlier_level: float = 0.0
     collapsed: bool = False
 
@@ -456,15 +460,17 @@ class _Doubt:
         return cls(0, config.drop_frames)
 
     def after(self, estimate: ObjectEstimate, config: TrackerConfig) -> _Doubt:
+        symmetric = estimate.symmetric_about_y
+        against = estimate.confidence < config.drop_confidence or (self.yaw_open and not symmetric)
         inliers = estimate.diagnostics.get("inlier_ratio", self.inlier_level)
         collapsed = inliers < config.inlier_collapse * self.inlier_level
         level = self.inlier_level or inliers
         if not collapsed:
             level += _LEVEL_BLEND * (inliers - level)
-        confident = estimate.confidence >= config.accept_confidence
         return _Doubt(
-            frames=self.frames + 1 if estimate.confidence < config.drop_confidence else 0,
-            patience=config.drop_frames if confident else self.patience,
+            frames=self.frames + 1 if against else 0,
+            patience=self.patience if against else max(self.patience - 1, config.drop_frames),
+            yaw_open=self.yaw_open or symmetric or _yaw_open(estimate),
             inlier_level=level,
             collapsed=collapsed,
         )
@@ -476,7 +482,9 @@ class _Doubt:
         )
 
     def postponed(self) -> _Doubt:
-        return replace(self, frames=0, patience=min(2 * self.patience, _LONGEST_PATIENCE))
+        """After a detection that found nothing better."""
+        patience = min(2 * self.patience, _LONGEST_PATIENCE)
+        return replace(self, frames=0, patience=patience, yaw_open=False)
 
 
 @dataclass(frozen=True)
@@ -498,10 +506,13 @@ class _Motion:
 
     @classmethod
     def start(cls, estimate: ObjectEstimate, config: TrackerConfig) -> _Motion:
-        """Of an object of which one image is known."""
-        covariance = np.zeros((12, 12))
-        covariance[:6, :6] = estimate.covariance
-        covariance[6:, 6:] = np.diag(_velocity_variance(config))
+        """Of an object of which one image is known.
+
+        Where that leaves the yaw open, the yaw it happened to find is as good as any, and kept.
+        """
+        covariance = np.diag(np.concatenate([np.zeros(6), _velocity_variance(config)]))
+        covariance[:3, :3] = _bounded(estimate.covariance[:3, :3])
+        covariance[3:6, 3:6] = _bounded(estimate.covariance[3:, 3:], _OPEN_YAW_SD**2)
         return cls(np.zeros(6), covariance)
 
     def predict(
@@ -532,12 +543,8 @@ class _Motion:
         """
         turn = Rotation.from_matrix(seen.rotation @ predicted.rotation.T).as_rotvec()
         innovation = np.concatenate([seen.translation - predicted.translation, turn])
-        measured = seen.covariance
-        if seen.symmetric_about_y:
-            axis = np.concatenate([np.zeros(3), seen.rotation[:, 1]])
-            unknown = _NO_MEASUREMENT * max(float(axis @ self.covariance[:6, :6] @ axis), 1.0)
-            measured = measured + unknown * np.outer(axis, axis)
-        gain = np.linalg.solve(self.covariance[:6, :6] + measured, self.covariance[:6]).T
+        spread = self.covariance[:6, :6] + _bounded(seen.covariance)
+        gain = np.linalg.solve(spread, self.covariance[:6]).T
         change = gain @ innovation
         covariance = self.covariance - gain @ self.covariance[:6]
         pose = _displaced(predicted, change[:6])
@@ -658,13 +665,14 @@ class _Object:
     def category(self) -> str:
         return self.estimate.category
 
-    def seen(self, sighting: _Sighting, stamp_ns: int, config: TrackerConfig) -> _Object:
+    def seen(
+        self, sighting: _Sighting, predicted: _Predicted, stamp_ns: int, config: TrackerConfig
+    ) -> _Object:
         """After an image that shows it."""
         estimate = sighting.estimate
         if sighting.anew or stamp_ns == self.stamp_ns:
             motion = _Motion.start(estimate, config)
         else:
-            predicted = self.predict(stamp_ns, config)
             estimate, motion = predicted.motion.correct(predicted.estimate, estimate)
         revision, mesh_scale = self.mesh_revision, self.mesh_scale
         if self._mesh_changed(estimate):
@@ -716,7 +724,10 @@ class _Object:
             estimate=estimate,
             motion=motion,
             recent=seconds <= config.coast_s,
-            gate_m=config.gate_share * estimate.scale + _GATE_SDS * place_sd_m,
+            gate_m=min(
+                config.gate_share * estimate.scale + _GATE_SDS * place_sd_m,
+                _WIDEST_GATE * estimate.scale,
+            ),
         )
 
     def track(self, now_ns: int, config: TrackerConfig) -> Track:
@@ -754,6 +765,26 @@ class _Predicted:
     gate_m: float
 
 
+def _in_line(estimate: ObjectEstimate, predicted: _Predicted) -> ObjectEstimate:
+    """The estimate with the predicted yaw where its own is arbitrary.
+
+    That of a bottle which is not round is known although it does not count, and stays.
+    """
+    if estimate.symmetric_about_y and _yaw_open(estimate):
+        return with_yaw_of(estimate, predicted.estimate)
+    return estimate
+
+
+def _yaw_open(estimate: ObjectEstimate) -> bool:
+    y_axis = estimate.rotation[:, 1]
+    return float(y_axis @ estimate.covariance[3:, 3:] @ y_axis) > _OPEN_YAW_SD**2
+
+
+def _odds(estimate: ObjectEstimate) -> float:
+    confidence = min(max(estimate.confidence, 1e-12), 1.0 - 1e-12)
+    return confidence / (1.0 - confidence)
+
+
 def _middle(instance: Instance) -> NDArray[np.float64]:
     """(3,), metres, camera frame: median of the visible points, a robust centre."""
     return np.median(instance.points, axis=0).astype(np.float64)
@@ -769,6 +800,14 @@ def _displaced(estimate: ObjectEstimate, change: NDArray[np.float64]) -> ObjectE
     rotation = Rotation.from_rotvec(change[3:]).as_matrix()
     centre = estimate.translation
     return moved(estimate, rotation, centre + change[:3] - rotation @ centre)
+
+
+def _bounded(covariance: NDArray[np.float64], most: float = math.inf) -> NDArray[np.float64]:
+    """The covariance with its principal variances above 0, where rounding may leave them, and at
+    most as large as given.
+    """
+    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
+    return np.asarray(vectors * np.clip(values, _LEAST_VARIANCE, most) @ vectors.T)
 
 
 def _nearest_yaw(

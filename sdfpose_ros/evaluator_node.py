@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ _REFRESH_S = 0.5
 _PRINT_EVERY_S = 10.0
 """Where output is no terminal, the table is printed so often in place of being redrawn."""
 
-_TABLE_WIDTH = 110
+_TABLE_WIDTH = 100
 _OVERLAYS_KEPT = 20
 _SENSOR_QOS = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
 _RESULT_QOS = QoSProfile(depth=50)
@@ -72,7 +71,7 @@ class EvaluatorNode(Node):
         self._evaluation = LiveEvaluation(self._settings.matching_window)
         self._true_categories: set[str] = set()
         self._meshes: dict[int, SdfObject] = {}
-        self._overlays: OrderedDict[int, Image] = OrderedDict()
+        self._overlays: dict[int, Image] = {}
         self._console = console or _default_console()
         self._live = Live(console=self._console, auto_refresh=False)
         self._started_s = time.monotonic()
@@ -138,8 +137,10 @@ class EvaluatorNode(Node):
 
     def _take_overlay(self, message: Image) -> None:
         self._overlays[stamp_ns(message.header)] = message
-        while len(self._overlays) > _OVERLAYS_KEPT:
-            self._overlays.popitem(last=False)
+        best = self._evaluation.best
+        outdated = [stamp for stamp in self._overlays if best is None or stamp != best.stamp_ns]
+        for stamp in outdated[:-_OVERLAYS_KEPT]:
+            del self._overlays[stamp]
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -182,9 +183,12 @@ class EvaluatorNode(Node):
         objects = [x.as_json() for x in frame.objects]
         (folder / "objects.json").write_text(json.dumps(objects, indent=1) + "\n")
         overlay = self._overlays.get(frame.stamp_ns)
-        if overlay is None and self._overlays:
-            overlay = next(reversed(self._overlays.values()))
-        if overlay is not None:
+        if overlay is None:
+            self.get_logger().warning(
+                f"{self.resolve_topic_name('~/overlay')}: no image of the frame in objects.json: "
+                "expected one for each result; no overlay.png is written"
+            )
+        else:
             pixels = decode_colour(overlay, "overlay")
             cv2.imwrite(str(folder / "overlay.png"), pixels[..., ::-1])
         for item in frame.objects:
@@ -211,7 +215,7 @@ class EvaluatorNode(Node):
 
 
 def _default_console() -> Console:
-    """The terminal; a pipe or file, whose width is unknown, gets lines that hold the table."""
+    """The terminal; in a pipe or file, whose width is unknown, the table has room."""
     console = Console()
     return console if console.is_terminal else Console(width=_TABLE_WIDTH)
 
@@ -223,26 +227,25 @@ def evaluation_table(frame: EvaluatedFrame, rate_hz: float, latency_s: float) ->
         title=f"{len(frame.objects)} objects, {rate_hz:.1f} results/s, latency {latency}",
         caption="camera frame (x right, y down, z forward); errors by the NOCS rules",
         box=rich.box.SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
     )
-    table.add_column("id", justify="right")
+    table.add_column("id", justify="right", no_wrap=True)
     table.add_column("category", no_wrap=True)
-    for column in ("position (m)", "up axis", "size (cm)", "confidence", "error", "IoU"):
+    for column in ("position (m)", "up axis", "size (cm)", "conf.", "error"):
         table.add_column(column, justify="right", no_wrap=True)
     for item in sorted(frame.objects, key=lambda x: (x.category, x.id)):
-        errors = ("-", "-")
+        error = "-"
         if item.rot_err_deg is not None:
-            errors = (
-                f"{item.rot_err_deg:.1f}\u00b0 {item.trans_err_cm:.2f} cm",
-                f"{item.iou3d_oriented:.2f}",
-            )
+            error = f"{item.rot_err_deg:.1f}\u00b0 {item.trans_err_cm:.1f} cm"
         table.add_row(
             str(item.id),
             item.category,
-            " ".join(f"{value:+.2f}" for value in item.translation),
-            " ".join(f"{value:+.2f}" for value in item.rotation[:, 1]),
-            " x ".join(f"{100 * side:.1f}" for side in item.dimensions_m),
+            " ".join(f"{value:.2f}" for value in item.translation),
+            " ".join(f"{value:.1f}" for value in item.rotation[:, 1]),
+            "x".join(f"{100 * side:.1f}" for side in item.dimensions_m),
             f"{item.confidence:.2f}",
-            *errors,
+            error,
         )
     return table
 

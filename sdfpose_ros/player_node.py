@@ -68,7 +68,16 @@ class PlayerNode(Node):
 
     def _advertise(self) -> dict[str, Publisher[Any]]:
         publishers: dict[str, Publisher[Any]] = {}
+        wanted = self._settings.topics
+        missing = set(wanted) - {x.topic for x in self._reader.connections}
+        if missing:
+            raise BagError(
+                f"{self._settings.bag}: has no topic {', '.join(sorted(missing))}: expected some "
+                f"of {', '.join(sorted({x.topic for x in self._reader.connections}))}"
+            )
         for connection in self._reader.connections:
+            if wanted and connection.topic not in wanted:
+                continue
             try:
                 message = _message_class(connection.msgtype)
             except (AttributeError, ImportError) as error:

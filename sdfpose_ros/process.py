@@ -38,6 +38,11 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
         return int(end.code or 0)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
+    except RuntimeError:
+        # An interrupt in the middle of a callback leaves it without a context to publish in.
+        if rclpy.ok():
+            raise
+        return 0
     finally:
         if node is not None:
             node.destroy_node()

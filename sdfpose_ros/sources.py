@@ -11,8 +11,6 @@ import numpy as np
 from sdfpose_core.datasets.folder import FolderFrame, frame_folders, read_frame
 from sdfpose_core.errors import FrameError
 from sdfpose_core.frame import GroundTruth, RgbdFrame
-from sdfpose_core.simulation import simulated_frame
-from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit, table_scene
 
 __all__ = ["folder_frames", "simulated_frames"]
 
@@ -69,6 +67,10 @@ def simulated_frames(
         turn_s: time of one turn round the table, seconds.
         loop: go on after the first turn.
     """
+    # Imported here: Open3D takes seconds, and the playing of folders does without.
+    from sdfpose_core.simulation import simulated_frame
+    from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit, table_scene
+
     scene = table_scene(seed)
     camera = TABLE_CAMERA.resize(width, width * 3 // 4)
     rng = np.random.default_rng(seed)

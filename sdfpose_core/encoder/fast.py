@@ -39,10 +39,10 @@ class FastEncoderConfig:
 
     code_length: int = 32
     points: int = 512
-    patches: int = 48
-    patch_points: int = 24
-    width: int = 160
-    layers: int = 4
+    patches: int = 40
+    patch_points: int = 16
+    width: int = 128
+    layers: int = 3
     heads: int = 4
     hypotheses: int = 4
 

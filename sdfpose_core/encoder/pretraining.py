@@ -107,8 +107,8 @@ class EncoderTrainingConfig:
         encoder: the architecture.
     """
 
-    steps: int = 2000
-    batch: int = 64
+    steps: int = 1600
+    batch: int = 48
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
     spread_weight: float = 0.05

@@ -1,6 +1,7 @@
 """Errors of poses and boxes against ground truth."""
 
 from sdfpose_core.evaluation.boxes import OrientedBox, oriented_iou, symmetric_iou
+from sdfpose_core.evaluation.calibration import expected_calibration_error, ranking_auroc
 from sdfpose_core.evaluation.comparison import PoseErrors, compare
 from sdfpose_core.evaluation.pose_errors import rotation_error_deg, translation_error_m
 
@@ -8,7 +9,9 @@ __all__ = [
     "OrientedBox",
     "PoseErrors",
     "compare",
+    "expected_calibration_error",
     "oriented_iou",
+    "ranking_auroc",
     "rotation_error_deg",
     "symmetric_iou",
     "translation_error_m",

@@ -44,8 +44,8 @@ class RefineConfig:
         damping: strategy of the steps.
     """
 
-    surface_weight: float = 60.0
-    free_space_weight: float = 60.0
+    surface_weight: float = 30.0
+    free_space_weight: float = 30.0
     looked_through: int = 64
     margin: float = 0.005
     free_space_sigma: float = 0.01

@@ -61,7 +61,7 @@ def decode_mesh(decoder: SdfDecoder, code: Tensor, resolution: int = 96) -> Deco
     Args:
         decoder: the category's decoder.
         code: (D,) latent code.
-        resolution: cells along each axis; a multiple of 16, at least 32.
+        resolution: cells along each axis; a power of two times 8 to 16, at least 32.
 
     Raises:
         ShapeError: the resolution is not such a number.
@@ -92,7 +92,7 @@ def signed_distance_grid(
     Args:
         decoder: the category's decoder.
         code: (D,) latent code.
-        resolution: cells along each axis; a multiple of 16, at least 32.
+        resolution: cells along each axis; a power of two times 8 to 16, at least 32.
 
     Returns:
         Distances (R + 1, R + 1, R + 1), object units, indexed [x, y, z]: the decoder's values at
@@ -100,7 +100,7 @@ def signed_distance_grid(
         which cells are active, by their highest corner: so marching_cubes reads its mask.
 
     Raises:
-        ShapeError: the resolution is not a multiple of 16 of at least 32.
+        ShapeError: the resolution is not such a number.
     """
     levels, rest = [], resolution
     while rest > _COARSE_CELLS and rest % 2 == 0:
@@ -131,8 +131,8 @@ def signed_distance_grid(
     index = torch.stack([flat // (n * n), flat // n % n, flat % n], dim=-1)
     points = index * (2.0 * GRID_HALF_SIDE / size) - GRID_HALF_SIDE
     value = decoder(points.unsqueeze(0), code.unsqueeze(0))[0]
-    grid = torch.ones((n, n, n), device=device)
-    grid[:size, :size, :size] = sign
+    lowest = torch.arange(n, device=device).clamp(max=size - 1)  # corners past the last cell
+    grid = sign[lowest][:, lowest][:, :, lowest]
     grid[index[:, 0], index[:, 1], index[:, 2]] = value
     active = torch.zeros((n, n, n), dtype=torch.bool, device=device)
     active[cells[:, 0] + 1, cells[:, 1] + 1, cells[:, 2] + 1] = True

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.files import replacing
+from sdfpose_core.files import write_atomically
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
 from sdfpose_core.sdf.fitting import fit_codes
 from sdfpose_core.shapes.sdf_samples import SdfSamples
@@ -183,12 +183,18 @@ class DecoderTraining:
 
     def _load(self, path: Path) -> None:
         state = load_checkpoint(path)
-        self.decoder.load_state_dict(state["decoder"])
-        with torch.no_grad():
-            self.codes.copy_(state["codes"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self._generator.set_state(state["generator"])
-        self.step = state["step"]
+        try:
+            self.decoder.load_state_dict(state["decoder"])
+            with torch.no_grad():
+                self.codes.copy_(state["codes"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            self._generator.set_state(state["generator"])
+            self.step = state["step"]
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise WeightsError(
+                f"{path}: the checkpoint is of another run ({error}); delete it to train from the "
+                "start"
+            ) from error
 
 
 def validate_decoder(decoder: SdfDecoder, samples: Sequence[SdfSamples]) -> dict[str, float]:
@@ -217,8 +223,7 @@ def validate_decoder(decoder: SdfDecoder, samples: Sequence[SdfSamples]) -> dict
 
 def save_codes(path: Path, codes: Tensor) -> None:
     """Write the training shapes' codes (S, D), in the order of their seeds."""
-    with replacing(path) as temporary:
-        save_file({"codes": codes.detach().cpu().contiguous()}, temporary)
+    write_atomically(path, save({"codes": codes.detach().cpu().contiguous()}))
 
 
 def load_codes(path: Path) -> Tensor:

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.files import replacing
+from sdfpose_core.files import write_atomically
 
 __all__ = ["SHIPPED", "read_weights", "weights_file", "write_weights"]
 
@@ -62,8 +62,8 @@ def write_weights(
         name: (t.to(dtype) if t.is_floating_point() else t).detach().cpu().contiguous()
         for name, t in tensors.items()
     }
-    with replacing(path) as temporary:
-        save_file(stored, temporary, metadata=header)
+    # safetensors' own writer gives files that their owner alone can read.
+    write_atomically(path, save(stored, metadata=header))
 
 
 def read_weights(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -28,6 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="frames per second (default: 2); for a bag, its speed (default: 1)",
     )
     parser.add_argument("--loop", action="store_true", help="start again after the end")
+    parser.add_argument("--topics", nargs="+", default=[], help="of a bag: play only these")
     parser.add_argument("--clock", action="store_true", help="publish a bag's time on /clock")
     add_ros_arguments(parser)
 
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
             "-p", f"clock:={str(args.clock).lower()}",
             "-p", loop,
         ]  # fmt: skip
+        if args.topics:
+            parameters += ["-p", f"topics:={json.dumps(args.topics)}"]
     else:
         from sdfpose_ros.camera_node import main
 

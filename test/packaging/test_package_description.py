@@ -91,6 +91,13 @@ def test_packages_of_the_messages_are_declared() -> None:
     assert used <= {element.text for element in PACKAGE_XML.iter("depend")}
 
 
+@pytest.mark.parametrize("package", ["sdfpose_core", "sdfpose_ros"])
+def test_directories_with_modules_are_packages(package: str) -> None:
+    folders = {file.parent for file in (ROOT / package).rglob("*.py")}
+    missing = [str(x.relative_to(ROOT)) for x in folders if not (x / "__init__.py").is_file()]
+    assert not missing
+
+
 def test_cmake_installs_directories_that_are_there() -> None:
     match = re.search(r"install\(DIRECTORY ([\w ]+) DESTINATION share", CMAKE)
     assert match is not None

@@ -48,6 +48,11 @@ def make_frame(objects, index, period_ns=PERIOD_NS, frame_id="camera"):
 
 def make_estimate(mask_id=1, category="can", place=(0.0, 0.0, 1.0), **changes):
     code = np.array(changes.pop("code", (0.3, -0.2)), np.float32)
+    symmetric = changes.get("symmetric_about_y", category in ("bottle", "bowl", "can"))
+    covariance = 1e-6 * np.eye(6)
+    if symmetric:  # the refinement knows next to nothing of the yaw
+        y_axis = changes.get("rotation", np.eye(3))[:, 1]
+        covariance[3:, 3:] += 3.0 * np.outer(y_axis, y_axis)
     fields = {
         "mask_id": mask_id,
         "category": category,
@@ -56,8 +61,8 @@ def make_estimate(mask_id=1, category="can", place=(0.0, 0.0, 1.0), **changes):
         "scale": 0.15,
         "dimensions_m": np.array([0.07, 0.12, 0.07]),
         "confidence": 0.9,
-        "covariance": 1e-6 * np.eye(6),
-        "symmetric_about_y": category in ("bottle", "bowl", "can"),
+        "covariance": covariance,
+        "symmetric_about_y": symmetric,
         "code": code,
         "decoder_translation": np.array(place, np.float64) + np.array([0.0, 0.002, 0.0]),
         "decoder_scale": 0.16,
@@ -77,9 +82,9 @@ class FakeEstimator:
     changes to the estimate's fields, or None where there is none.
     """
 
-    def __init__(self, script=lambda instance, warm: {}):
+    def __init__(self, script=lambda instance, warm: {}, refine="sdf"):
         self.categories = default_categories()
-        self.config = types.SimpleNamespace(min_points=20)
+        self.config = types.SimpleNamespace(min_points=20, refine=refine)
         self.script = script
         self.calls = []
 
@@ -449,10 +454,10 @@ def test_motion_is_carried_through_a_gap_and_dies_away():
     place, rotation = turning(13)
     np.testing.assert_allclose(lost[1].estimate.translation, place, atol=0.002)
     np.testing.assert_allclose(lost[1].estimate.rotation, rotation, atol=0.01)
-    # v (1 - exp(-t / coast_s)) coast_s: after long, the way of half a second.
+    # v coast_s (1 - exp(-t / coast_s)): after long, the way of a second.
     way = [x.estimate.translation[0] - last.estimate.translation[0] for x in lost]
     assert np.all(np.diff(way) > 0.0)
-    assert 0.14 < way[-1] < 0.15
+    assert way[-1] == pytest.approx(0.3 * (1.0 - np.exp(-58 * 0.033)), rel=0.05)
     confidence = [x.estimate.confidence for x in lost]
     assert confidence[0] < 0.9
     assert np.all(np.diff(confidence) < 0.0)
@@ -463,35 +468,92 @@ def test_motion_is_carried_through_a_gap_and_dies_away():
 def test_warm_starts_are_predictions_until_the_gap_is_too_long():
     estimator = FakeEstimator()
     tracker = Tracker(estimator)
-    places = [(-0.2 + 0.01 * i, 0.0, 1.0) for i in range(40)]
+    places = [(-0.2 + 0.02 * i, 0.0, 1.0) for i in range(21)]
     for i in range(10):
         tracker.step(make_frame({i + 1: ("can", places[i])}, i))
     assert estimator.warm_starts.keys() == {10}
-    np.testing.assert_allclose(estimator.warm_starts[10].estimate.translation, places[9], atol=5e-3)
+    # Pixels are 7 mm wide; without a prediction it would be 20 mm behind.
+    np.testing.assert_allclose(estimator.warm_starts[10].estimate.translation, places[9], atol=8e-3)
     tracker.step(make_frame({}, 10))
     tracker.step(make_frame({3: ("can", places[11])}, 11))
     assert estimator.warm_starts.keys() == {3}
-    for i in range(12, 30):
+    for i in range(12, 50):
         tracker.step(make_frame({}, i))
     estimator.calls.clear()
-    result = tracker.step(make_frame({4: ("can", places[20])}, 30))
+    result = tracker.step(make_frame({4: ("can", places[20])}, 50))
     assert only(result).id == 1
     assert estimator.calls[0] == {}
 
 
-def test_yaw_that_has_no_meaning_is_not_predicted():
+def yaw_deg(rotation):
+    return np.degrees(np.arctan2(rotation[0, 2], rotation[0, 0]))
+
+
+def test_a_round_object_does_not_spin():
+    """Although every image finds another yaw."""
     index = 0
-    yaws = np.random.default_rng(0).uniform(-np.pi, np.pi, 20)
+    yaws = np.random.default_rng(0).uniform(-np.pi, np.pi, 100)
     estimator = FakeEstimator(
         lambda instance, warm: {"rotation": Rotation.from_euler("y", yaws[index]).as_matrix()}
     )
     tracker = Tracker(estimator)
-    last = only(tracker.step(make_frame(CAN, index)))
-    for index in range(1, 20):
-        track = only(tracker.step(make_frame(CAN, index)))
-        start = estimator.warm_starts[5].estimate
-        np.testing.assert_allclose(start.rotation, last.estimate.rotation, atol=1e-9)
-        last = track
+    reported = []
+    for index in range(100):
+        reported.append(yaw_deg(only(tracker.step(make_frame(CAN, index))).estimate.rotation))
+    assert np.ptp(np.degrees(yaws)) > 350.0
+    assert np.abs(np.diff(np.unwrap(reported, period=360.0))).max() < 15.0
+
+
+def test_a_hidden_handle_goes_on_turning_with_its_mug():
+    """What an image leaves open comes from the motion before."""
+    rate, hidden_from = np.radians(40.0), 20
+    y_axis = np.array([0.0, 1.0, 0.0])
+    open_yaw = np.diag([1e-6] * 6)
+    open_yaw[3:, 3:] += np.radians(90.0) ** 2 * np.outer(y_axis, y_axis)
+
+    def script(instance, warm):
+        if index < hidden_from:
+            yaw = rate * index * PERIOD_NS * 1e-9
+            return {"rotation": Rotation.from_euler("y", yaw).as_matrix()}
+        return {"symmetric_about_y": True, "covariance": open_yaw}  # stays where it started
+
+    tracker = Tracker(FakeEstimator(script))
+    errors = []
+    for index in range(40):
+        track = only(tracker.step(make_frame({1: ("mug", (0.0, 0.0, 1.0))}, index)))
+        truth = np.degrees(rate * index * PERIOD_NS * 1e-9)
+        errors.append(abs(yaw_deg(track.estimate.rotation) - truth))
+    assert max(errors[5:hidden_from]) < 1.0
+    assert errors[hidden_from + 10] < 3.0
+    assert errors[-1] < 10.0  # it has turned by 26 degrees
+
+
+def test_single_precision_may_leave_a_negative_variance():
+    covariance = np.diag([1e-6] * 5 + [-1e-7])
+    tracker = Tracker(FakeEstimator(lambda instance, warm: {"covariance": covariance}))
+    track = only(run(tracker, [{1: ("mug", (0.0, 0.0, 1.0))}] * 5)[-1])
+    np.testing.assert_allclose(track.estimate.rotation, np.eye(3), atol=1e-6)
+
+
+def test_rotations_stay_rotations():
+    estimate = make_estimate(rotation=Rotation.from_rotvec([0.1, 0.2, 0.3]).as_matrix() * 1.0001)
+    turn = Rotation.from_rotvec([1e-3, 2e-3, 0.0]).as_matrix().astype(np.float32).astype(float)
+    for _ in range(1000):
+        estimate = moved(estimate, turn, np.zeros(3))
+    np.testing.assert_allclose(estimate.rotation.T @ estimate.rotation, np.eye(3), atol=1e-12)
+
+
+@pytest.mark.parametrize("refine", ["icp", "none"])
+def test_without_sdf_refinement_every_image_is_detected(refine):
+    """There a warm start would only be handed back."""
+    estimator = FakeEstimator(refine=refine)
+    places = [(-0.2 + 0.02 * i, 0.0, 1.0) for i in range(20)]
+    results = run(Tracker(estimator), [{1: ("can", x)} for x in places])
+    assert not any(estimator.calls)
+    assert {only(x).id for x in results} == {1}
+    last = only(results[-1])
+    assert last.state == TRACKED
+    np.testing.assert_allclose(last.estimate.translation, places[-1], atol=8e-3)
 
 
 # --- size, shape and mesh ---
@@ -499,19 +561,51 @@ def test_yaw_that_has_no_meaning_is_not_predicted():
 
 def test_size_and_shape_are_frozen_once_they_are_steady():
     index = 0
-    estimator = FakeEstimator(lambda instance, warm: {"scale": 0.15 + 0.01 * max(5 - index, 0)})
+    estimator = FakeEstimator(
+        lambda instance, warm: {"decoder_scale": 0.16 * (1.0 + 0.05 * max(5 - index, 0))}
+    )
     tracker = Tracker(estimator)
     frozen = []
     for index in range(20):
         tracker.step(make_frame(CAN, index))
         frozen.append(any(x.freeze_shape for x in estimator.warm_starts.values()))
-    # Steady from image 6 on, eight times up to image 13: frozen in the next.
-    assert frozen == [i >= 14 for i in range(20)]
+    # Eight images with a standard deviation of at most 3 %: the last of them is image 11.
+    assert frozen == [i >= 12 for i in range(20)]
+
+
+def test_what_is_frozen_is_the_mean_of_what_was_seen():
+    """The box grows with the mean size and keeps its centre; mesh and decoder go with it."""
+    noise = np.random.default_rng(0).normal(size=(8, 3))
+    index = 0
+    estimator = FakeEstimator(
+        lambda instance, warm: {
+            "decoder_scale": 0.16 * np.exp(0.01 * noise[index, 0]),
+            "code": np.array([0.3, -0.2]) + 0.02 * noise[index, 1:],
+        }
+    )
+    tracker = Tracker(estimator)
+    for index in range(8):
+        last = only(tracker.step(make_frame(CAN, index))).estimate
+    tracker.step(make_frame(CAN, 8))
+    start = estimator.warm_starts[5].estimate
+    assert estimator.warm_starts[5].freeze_shape
+    np.testing.assert_allclose(start.code, [0.3, -0.2] + 0.02 * noise[:, 1:].mean(0), rtol=1e-5)
+    assert start.decoder_scale == pytest.approx(0.16 * np.exp(0.01 * noise[:, 0].mean()))
+    factor = start.decoder_scale / last.decoder_scale
+    assert start.scale == pytest.approx(factor * last.scale)
+    np.testing.assert_allclose(start.dimensions_m, factor * last.dimensions_m)
+    np.testing.assert_allclose(start.vertices, factor * last.vertices, rtol=1e-6)
+    np.testing.assert_allclose(start.translation, last.translation, atol=1e-9)
+    np.testing.assert_allclose(
+        start.decoder_translation - start.translation,
+        factor * (last.decoder_translation - last.translation),
+        atol=1e-9,
+    )
 
 
 def test_a_code_that_wanders_is_not_frozen():
     estimator = FakeEstimator(
-        lambda instance, warm: {"code": (0.3, 0.1 * (len(estimator.calls) % 2))}
+        lambda instance, warm: {"code": (0.3, 0.3 * (-1) ** len(estimator.calls))}
     )
     tracker = Tracker(estimator)
     run(tracker, [CAN] * 20)
@@ -613,19 +707,47 @@ def test_a_short_doubt_costs_nothing():
 
 
 def test_residuals_that_explode_are_a_reason_at_once():
-    inliers = 0.9
-    estimator = FakeEstimator(
-        lambda instance, warm: {
-            "confidence": 0.5 if warm else 0.9,
-            "diagnostics": {"inlier_ratio": inliers if warm else 0.9},
-        }
-    )
+    better = Rotation.from_euler("z", 90, degrees=True).as_matrix()
+    wrong = False
+
+    def script(instance, warm):
+        if not wrong:
+            return {}
+        if warm is None or np.allclose(warm.estimate.rotation[:, 1], better[:, 1]):
+            return {"rotation": better}
+        return {"confidence": 0.5, "diagnostics": {"inlier_ratio": 0.3}}
+
+    estimator = FakeEstimator(script)
     tracker = Tracker(estimator)
     run(tracker, [CAN] * 5)
     assert cold_calls(estimator) == 1
-    inliers = 0.3
+    wrong = True
     assert only(tracker.step(make_frame(CAN, 5))).estimate.confidence == 0.9
     assert cold_calls(estimator) == 2
+
+
+def test_a_handle_that_comes_into_view_is_looked_for():
+    """The refinement is caught where the handle is not, and rather content with it."""
+    truth = Rotation.from_euler("y", 120, degrees=True).as_matrix()
+    hidden = True
+
+    def script(instance, warm):
+        if hidden:
+            return {"symmetric_about_y": True}
+        if warm is None or np.allclose(warm.estimate.rotation, truth):
+            return {"rotation": truth, "confidence": 0.95}
+        return {"confidence": 0.8}
+
+    estimator = FakeEstimator(script)
+    tracker = Tracker(estimator)
+    mug = {1: ("mug", (0.0, 0.0, 1.0))}
+    run(tracker, [mug] * 10)
+    assert cold_calls(estimator) == 1
+    hidden = False
+    tracks = [only(x) for x in run(tracker, [mug] * 10, start=10)]
+    assert [x.estimate.confidence for x in tracks] == [0.8] * 2 + [0.95] * 8
+    assert cold_calls(estimator) == 2
+    np.testing.assert_allclose(tracks[-1].estimate.rotation, truth, atol=1e-6)
 
 
 def test_a_round_object_keeps_its_yaw_through_a_new_detection():
@@ -654,11 +776,13 @@ def test_a_bottle_that_is_not_round_keeps_the_yaw_that_explains_it():
     arbitrary = Rotation.from_euler("y", 90, degrees=True).as_matrix()
     lost = False
 
+    known = {"covariance": 1e-6 * np.eye(6)}
+
     def script(instance, warm):
         if warm is None:
-            return {"rotation": arbitrary} if lost else {}
+            return known | ({"rotation": arbitrary} if lost else {})
         fits = not lost or np.allclose(warm.estimate.rotation, arbitrary)
-        return {} if fits else {"confidence": 0.1}
+        return known | ({} if fits else {"confidence": 0.1})
 
     tracker = Tracker(FakeEstimator(script))
     bottle = {5: ("bottle", (0.0, 0.0, 1.0))}
@@ -717,11 +841,6 @@ def test_the_nearest_yaw_is_the_nearest_and_keeps_the_axis(first, second):
     assert np.trace(reference.rotation.T @ turned.rotation) >= traces.max() - 1e-9
 
 
-def test_an_object_with_a_front_keeps_its_own_yaw():
-    estimate = make_estimate(category="mug", rotation=np.diag([-1.0, 1.0, -1.0]))
-    assert with_yaw_of(estimate, make_estimate(category="mug")) is estimate
-
-
 # --- configuration ---
 
 
@@ -735,7 +854,7 @@ def test_an_object_with_a_front_keeps_its_own_yaw():
             {"drop_confidence": 0.6},
             "drop_confidence is 0.6: expected at most accept_confidence, 0.5",
         ),
-        ({"coast_s": 3.0}, "coast_s is 3.0: expected at most remove_after_s, 2.0"),
+        ({"coast_s": 4.0}, "coast_s is 4.0: expected at most remove_after_s, 3.0"),
     ],
 )
 def test_values_out_of_range_are_named(changes, message):

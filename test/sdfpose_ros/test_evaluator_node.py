@@ -17,7 +17,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sdfpose_ros.conversions import image_message
-from sdfpose_ros.evaluator_node import EvaluatorNode
+from sdfpose_ros.evaluator_node import EvaluatorNode, evaluation_table
+from sdfpose_ros.live_evaluation import EvaluatedFrame, EvaluatedObject
 from sdfpose_ros.object_messages import ground_truth_message, object_message
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -125,7 +126,7 @@ def test_it_leaves_json_overlay_meshes_and_a_recording(fakes, make_scene):
     assert (truth, objects, overlay) == (2, 2, 2)
     assert meshes >= 1  # latched: the last one replaces those before
     table = scene.text.getvalue()
-    for part in ("mug", "can", "0.0°", "0.00 cm", "results/s", "latency"):
+    for part in ("mug", "can", "0.0°", "0.0 cm", "results/s", "latency"):
         assert part in table
 
 
@@ -149,3 +150,16 @@ def test_without_any_result_it_ends_after_the_startup_time(make_scene):
     scene = make_scene(record=False)
     assert scene.spin_to_the_end() == 1
     assert "no results came" in scene.text.getvalue()
+
+
+def test_the_table_fits_a_usual_terminal(fakes):
+    estimate = fakes.make_estimate()
+    item = EvaluatedObject(
+        123, "bottle", estimate.rotation, -estimate.translation, 0.2, np.full(3, 0.4567), 1.0,
+        123.4, 3.4, 0.5,
+    )  # fmt: skip
+    text = io.StringIO()
+    table = evaluation_table(EvaluatedFrame(0, (item,), True), 12.3, 0.123)
+    Console(file=text, width=80).print(table)
+    assert "\u2026" not in text.getvalue()
+    assert "123.4\u00b0 3.4 cm" in text.getvalue()

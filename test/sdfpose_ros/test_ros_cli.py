@@ -44,6 +44,8 @@ def test_play_tells_bags_from_frame_folders(call, tmp_path):
     assert call(play, "camera_node", folder, folder, "--loop") == (
         f'-p folders:=["{folder}", "{folder}"] -p rate_hz:=2.0 -p loop:=true'
     )
+    with_topics = call(play, "player_node", "demo.mcap", "--topics", "/a", "/b")
+    assert with_topics.endswith('-p topics:=["/a", "/b"]')
     expected = '-p bag:="demo.mcap" -p rate:=0.5 -p clock:=true -p loop:=false'
     assert call(play, "player_node", "demo.mcap", "--rate", "0.5", "--clock") == expected
     (tmp_path / "metadata.yaml").touch()

@@ -1,0 +1,192 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sdfpose_core.refine.residuals import (
+    Evidence,
+    ShapePose,
+    free_space_residuals,
+    surface_residuals,
+)
+from sdfpose_core.similarity import Similarity
+
+FREE = {"looked_through": 20, "margin": 0.005, "sigma": 0.01}
+
+
+def displaced(view, dtype):
+    """States near the truth that violate both kinds of evidence."""
+    size = 7 + view.truth.codes.shape[1]
+    delta = 0.1 * torch.randn(2, size, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    delta[:, 3:6] *= 0.2
+    delta[:, 6] = 0.1
+    return view.truth.retract(delta.to(view.truth.codes.device))
+
+
+def jacobian_by_autograd(function, state):
+    """Jacobians (B, N, P) of residuals (B, N) by the tangent of each state."""
+    batch, codes = state.codes.shape
+    zero = torch.zeros(batch, 7 + codes, dtype=state.codes.dtype)
+    full = torch.autograd.functional.jacobian(lambda d: function(state.retract(d)), zero)
+    return torch.stack([full[i, :, i] for i in range(batch)])
+
+
+class Watched:
+    """A decoder that remembers where its Jacobian was asked for."""
+
+    def __init__(self, decoder):
+        self._decoder = decoder
+
+    def __call__(self, points, codes):
+        return self._decoder(points, codes)
+
+    def value_and_jacobian(self, points, codes):
+        self.points = points
+        return self._decoder.value_and_jacobian(points, codes)
+
+
+def test_the_truth_explains_the_measurements(view):
+    residual, _ = surface_residuals(view.decoder, view.truth, view.evidence)
+    assert residual.shape == (2, 120)
+    assert residual.abs().max() < 0.05
+    violation, _ = free_space_residuals(view.decoder, view.truth, view.evidence, **FREE)
+    assert violation.shape == (2, 80)
+    assert violation[:, :60].max() == 0.0
+
+
+def test_surface_residuals_are_distances_in_standard_deviations(view):
+    """Moved towards the camera, a face that looks at it is nearer by just as much."""
+    similarity = view.truth.similarity
+    ray = view.evidence.surface / view.evidence.surface.norm(dim=-1, keepdim=True)
+    nearer = replace(view.evidence, surface=view.evidence.surface - 0.002 * ray)
+    residual, _ = surface_residuals(view.decoder, view.truth, nearer)
+    q = similarity.inverse_transform(view.evidence.surface)
+    _, gradient = view.decoder.value_and_gradient(q, view.truth.codes)
+    facing = -(gradient @ similarity.rotation.transpose(-1, -2) * ray).sum(-1)
+    torch.testing.assert_close(residual, facing, atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("kind", ["pose", "scale", "code"])
+def test_the_jacobian_of_surface_residuals(view, kind):
+    view = view.double()
+    state = displaced(view, torch.float64)
+    _, jacobian = surface_residuals(view.decoder, state, view.evidence)
+    expected = jacobian_by_autograd(
+        lambda s: surface_residuals(view.decoder, s, view.evidence)[0], state
+    )
+    columns = {"pose": slice(0, 6), "scale": slice(6, 7), "code": slice(7, None)}[kind]
+    assert expected[..., columns].abs().max() > 1.0
+    torch.testing.assert_close(jacobian[..., columns], expected[..., columns], atol=1e-8, rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["pose", "scale", "code"])
+def test_the_jacobian_of_free_space_residuals(view, kind):
+    """By the envelope theorem the point stays fixed on its ray, in the camera frame."""
+    view = view.double()
+    state = displaced(view, torch.float64)
+    watched = Watched(view.decoder)
+    residual, jacobian = free_space_residuals(watched, state, view.evidence, **FREE)
+    points = state.similarity.transform(watched.points)
+
+    def violation(moved):
+        q = moved.similarity.inverse_transform(points)
+        return (FREE["margin"] - view.decoder(q, moved.codes)) / FREE["sigma"]
+
+    active = residual > 0.0
+    assert active[:, :60].sum() >= 5
+    assert active[:, 60:].sum() >= 5
+    torch.testing.assert_close(residual[active], violation(state)[active])
+    expected = jacobian_by_autograd(violation, state)
+    columns = {"pose": slice(0, 6), "scale": slice(6, 7), "code": slice(7, None)}[kind]
+    torch.testing.assert_close(
+        jacobian[..., columns][active], expected[..., columns][active], atol=1e-8, rtol=1e-8
+    )
+    assert not jacobian[~active].any()
+
+
+def test_the_points_of_free_space_lie_on_their_rays(view):
+    watched = Watched(view.decoder)
+    state = displaced(view, torch.float32)
+    free_space_residuals(watched, state, view.evidence, **FREE)
+    points = state.similarity.transform(watched.points)
+    ends = torch.cat([view.evidence.beyond, view.evidence.surface[:, :20]], dim=1)
+    share = points.norm(dim=-1) / ends.norm(dim=-1)
+    torch.testing.assert_close(points, share.unsqueeze(-1) * ends, atol=1e-5, rtol=0)
+    assert (share[:, 60:] < 1.0).all()
+
+
+def test_a_ray_through_the_object_violates_free_space(view):
+    """The ray through the centre, to a point far behind, passes through the whole object."""
+    centre = view.truth.similarity.translation.unsqueeze(1)
+    device = centre.device
+
+    def violation(end, weight=1.0, surface=None):
+        evidence = Evidence(
+            view.evidence.surface if surface is None else surface,
+            view.evidence.surface_sigma,
+            end,
+            torch.full((2, 1), weight, device=device),
+        )
+        return free_space_residuals(view.decoder, view.truth, evidence, **FREE)[0]
+
+    assert (violation(3.0 * centre)[:, 0] > 5.0).all()
+    # Padding counts nothing, and what lies in front of the object is no obstacle.
+    assert not violation(3.0 * centre, weight=0.0)[:, 0].any()
+    assert not violation(0.3 * centre)[:, 0].any()
+    # Points seen behind the object say the same as rays beyond it.
+    behind = (2.0 * centre).expand(2, 120, 3)
+    assert (violation(3.0 * centre, surface=behind)[:, 1:] > 5.0).all()
+
+
+def test_rays_that_pass_the_ball_by_are_free(view):
+    away = view.evidence.beyond * torch.tensor([1.0, 1.0, 0.01], device=view.evidence.beyond.device)
+    evidence = replace(view.evidence, beyond=away)
+    residual, jacobian = free_space_residuals(view.decoder, view.truth, evidence, **FREE)
+    assert torch.isfinite(jacobian).all()
+    assert not residual[:, :60][away[..., :2].norm(dim=-1) > 1.0].any()
+
+
+def test_priors_pull_towards_the_mean(view):
+    view = view.double()
+    state = displaced(view, torch.float64)
+    size = 7 + state.codes.shape[1]
+    hessian = torch.zeros(2, size, size, dtype=torch.float64)
+    gradient = torch.zeros(2, size, dtype=torch.float64)
+    view.priors.add_to(state, hessian, gradient)
+
+    def half_cost(delta):
+        return 0.5 * view.priors.cost(state.retract(delta))
+
+    zero = torch.zeros(2, size, dtype=torch.float64)
+    expected = torch.autograd.functional.jacobian(half_cost, zero)
+    torch.testing.assert_close(gradient, torch.stack([expected[i, i] for i in range(2)]))
+    second = torch.autograd.functional.hessian(lambda d: half_cost(d).sum(), zero)
+    torch.testing.assert_close(hessian, torch.stack([second[i, :, i] for i in range(2)]))
+
+
+def test_states_and_evidence_are_indexed_together(view):
+    state, evidence = view.truth, view.evidence
+    assert len(state) == 2
+    assert len(state[1:]) == 1
+    torch.testing.assert_close(evidence[1:].surface, evidence.surface[1:])
+    thinned = evidence.thinned(10, 5)
+    assert thinned.surface.shape == (2, 10, 3)
+    assert thinned.surface_sigma.shape == (2, 10)
+    assert thinned.beyond.shape == (2, 5, 3)
+    assert thinned.beyond_weight.shape == (2, 5)
+
+
+def test_where_takes_each_hypothesis_whole(view):
+    a = view.truth
+    identity = Similarity(
+        torch.eye(3, device=a.codes.device).expand(2, 3, 3),
+        torch.zeros_like(a.similarity.translation),
+        torch.ones_like(a.similarity.scale),
+    )
+    b = ShapePose(identity, torch.zeros_like(a.codes))
+    mixed = a.where(torch.tensor([True, False], device=a.codes.device), b)
+    assert torch.equal(mixed.codes[0], a.codes[0])
+    assert torch.equal(mixed.codes[1], b.codes[1])
+    assert torch.equal(mixed.similarity.rotation[0], a.similarity.rotation[0])
+    assert torch.equal(mixed.similarity.rotation[1], b.similarity.rotation[1])
+    assert mixed.similarity.scale.tolist() == [a.similarity.scale[0].item(), 1.0]

@@ -1,0 +1,191 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sdfpose_core.estimator import _pose_covariance
+from sdfpose_core.refine.kernel import GemanMcClureKernel
+from sdfpose_core.refine.residuals import ShapePose
+from sdfpose_core.refine.solver import RefineConfig, refine
+from sdfpose_core.similarity import so3_exp, so3_log
+
+# A kernel wide enough to be drawn from a start that is off by many standard deviations.
+CONFIG = RefineConfig(
+    surface_weight=200.0,
+    free_space_weight=100.0,
+    looked_through=32,
+    kernel=GemanMcClureKernel(30.0),
+)
+
+
+def moved(view, seed, angle_deg=10.0, shift_m=0.02, log_scale=0.1):
+    """The truth turned, moved and scaled by so much in random directions, with the mean code."""
+    generator = torch.Generator().manual_seed(seed)
+    unit = torch.nn.functional.normalize(torch.randn(2, 2, 3, generator=generator), dim=-1)
+    change = torch.full((2, 1), log_scale)
+    delta = torch.cat([math.radians(angle_deg) * unit[0], shift_m * unit[1], change], dim=-1)
+    codes = view.decoder.code_mean.expand(2, -1)
+    return ShapePose(view.truth.similarity.retract(delta.to(codes.device)), codes)
+
+
+def run(view, state, iterations, **options):
+    return refine(view.decoder, state, view.evidence, view.priors, CONFIG, iterations, **options)
+
+
+def rotation_error_deg(view, solution):
+    a, b = solution.state.similarity.rotation, view.truth.similarity.rotation
+    error = torch.rad2deg(so3_log(a.transpose(-1, -2) @ b).norm(dim=-1))
+    # The second object is a cylinder: its yaw is arbitrary.
+    axis = (a[1, :, 1] @ b[1, :, 1]).clamp(-1.0, 1.0).acos().rad2deg()
+    return [error[0].item(), axis.item()]
+
+
+def test_a_perturbed_pose_of_a_known_shape_is_recovered(view):
+    start = moved(view, 0)
+    known = ShapePose(start.similarity, view.truth.codes)
+    solution = run(view, known, 25)
+    assert max(rotation_error_deg(view, solution)) < 1.5
+    truth, found = view.truth.similarity, solution.state.similarity
+    assert (found.translation - truth.translation).norm(dim=-1).max() < 0.003
+    assert ((found.scale / truth.scale).log().abs() < 0.03).all()
+    assert (solution.surface_residual.abs().mean(-1) < 0.3).all()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_pose_size_and_shape_are_recovered_together(view, seed):
+    solution = run(view, moved(view, seed), 40)
+    assert max(rotation_error_deg(view, solution)) < 6.0
+    shift = solution.state.similarity.translation - view.truth.similarity.translation
+    assert shift.norm(dim=-1).max() < 0.015
+    assert (solution.surface_residual.abs().mean(-1) < 0.7).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_cost_never_rises(view, seed):
+    start = moved(view, seed, angle_deg=60.0, shift_m=0.08, log_scale=0.4)
+    costs = [run(view, start, 0).cost]
+    for iterations in range(1, 12):
+        costs.append(run(view, start, iterations).cost)
+        assert (costs[-1] <= costs[-2]).all()
+    assert (costs[-1] < costs[0]).all()
+
+
+def test_the_solution_is_a_minimum(view):
+    solution = run(view, moved(view, 3), 60)
+    generator = torch.Generator().manual_seed(5)
+    size = solution.hessian.shape[-1]
+    spread = torch.linalg.inv(solution.hessian).diagonal(dim1=1, dim2=2).sqrt()
+    for _ in range(20):
+        delta = torch.randn(2, size, generator=generator).to(spread.device) * 0.3 * spread
+        nearby = run(view, solution.state.retract(delta), 0)
+        assert (nearby.cost > solution.cost - 0.02).all()
+
+
+def test_without_iterations_the_state_is_only_judged(view):
+    start = moved(view, 0)
+    solution = run(view, start, 0)
+    assert torch.equal(solution.state.similarity.rotation, start.similarity.rotation)
+    assert torch.equal(solution.state.codes, start.codes)
+    assert solution.hessian.shape == (2, 15, 15)
+    assert solution.surface_residual.shape == (2, 120)
+    assert solution.violation.shape == (2, 60 + 32)
+
+
+def test_pose_only_leaves_size_and_code(view):
+    start = ShapePose(moved(view, 0, log_scale=0.0).similarity, view.truth.codes)
+    solution = run(view, start, 20, pose_only=True)
+    assert torch.equal(solution.state.similarity.scale, start.similarity.scale)
+    assert torch.equal(solution.state.codes, start.codes)
+    assert max(rotation_error_deg(view, solution)) < 1.5
+    assert (solution.cost < run(view, start, 0).cost).all()
+
+
+def test_rotations_stay_rotations(view):
+    rotation = run(view, moved(view, 1), 40).state.similarity.rotation
+    eye = torch.eye(3, device=rotation.device).expand(2, 3, 3)
+    torch.testing.assert_close(rotation @ rotation.transpose(-1, -2), eye, atol=1e-5, rtol=0)
+
+
+def test_hypotheses_do_not_disturb_one_another(view):
+    start = moved(view, 2)
+    together = run(view, start, 5)
+    alone = refine(view.decoder, start[:1], view.evidence[:1], view.priors, CONFIG, 5)
+    torch.testing.assert_close(together[:1].cost, alone.cost, atol=1e-2, rtol=1e-3)
+    torch.testing.assert_close(
+        together.state.similarity.translation[:1],
+        alone.state.similarity.translation,
+        atol=1e-4,
+        rtol=0,
+    )
+
+
+def test_the_minimum_is_the_same_wherever_the_camera_frame_is_turned(view):
+    """The whole scene turned about the camera's centre: the poses turn along."""
+    turn = so3_exp(torch.tensor([0.2, -0.5, 0.9])).to(view.truth.codes.device)
+    start = moved(view, 4)
+    evidence = view.evidence
+    turned_evidence = type(evidence)(
+        evidence.surface @ turn.T,
+        evidence.surface_sigma,
+        evidence.beyond @ turn.T,
+        evidence.beyond_weight,
+    )
+    turned_start = ShapePose(
+        type(start.similarity)(
+            turn @ start.similarity.rotation,
+            start.similarity.translation @ turn.T,
+            start.similarity.scale,
+        ),
+        start.codes,
+    )
+    a = run(view, start, 0)
+    b = refine(view.decoder, turned_start, turned_evidence, view.priors, CONFIG, 0)
+    torch.testing.assert_close(a.cost, b.cost, atol=1e-2, rtol=1e-3)
+
+
+def test_the_hessian_is_positive_definite(view):
+    for iterations in (0, 20):
+        solution = run(view, moved(view, 0), iterations)
+        assert torch.equal(solution.hessian.isfinite().all(), torch.tensor(True))
+        assert (torch.linalg.eigvalsh(solution.hessian.double()) > 0.0).all()
+
+
+def test_the_pose_covariance_is_that_of_the_box_in_the_camera_frame(view):
+    solution = run(view, moved(view, 0), 20)[:1]
+    similarity = solution.state.similarity
+    rotation = similarity.rotation[0].double().cpu().numpy()
+    centre = np.array([0.05, -0.02, 0.03])
+    scale = float(similarity.scale[0])
+    covariance = _pose_covariance(solution, rotation, scale, centre)
+    np.testing.assert_array_equal(covariance, covariance.T)
+    assert (np.linalg.eigvalsh(covariance) > 0.0).all()
+
+    # The same by a numeric derivative of the box's centre and the rotation by the state.
+    wide = similarity.to(torch.float64)
+
+    def box(delta):
+        moved = wide.retract(delta)
+        centre_camera = moved.transform(torch.from_numpy(centre)[None, None])[0, 0]
+        turn = so3_log(moved.rotation @ wide.rotation.transpose(-1, -2))[0]
+        return torch.cat([centre_camera, turn])
+
+    zero = torch.zeros(1, 7, dtype=torch.float64, device=wide.scale.device)
+    jacobian = torch.autograd.functional.jacobian(box, zero)[:, 0].cpu().numpy()
+    state = np.linalg.inv(solution.hessian[0].double().cpu().numpy())[:7, :7]
+    np.testing.assert_allclose(covariance, jacobian @ state @ jacobian.T, rtol=1e-3, atol=1e-9)
+
+
+def test_yaw_of_a_cylinder_is_uncertain_and_its_axis_is_not(view):
+    solution = run(view, ShapePose(view.truth.similarity, view.truth.codes), 5)
+    covariance = torch.linalg.inv(solution.hessian[1].double())[:3, :3]
+    spread = covariance.diagonal().sqrt()
+    assert spread[1] > 5.0 * spread[0]
+    assert spread[1] > 5.0 * spread[2]
+
+
+def test_no_tensor_is_made_without_a_device(view, explicit_devices):
+    start = moved(view, 0)
+    with explicit_devices():
+        run(view, start, 2)
+        run(view, start, 2, pose_only=True)

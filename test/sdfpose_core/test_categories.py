@@ -1,0 +1,136 @@
+import math
+
+import pytest
+import yaml
+
+from sdfpose_core.categories import Categories, Category, default_categories
+from sdfpose_core.errors import CategoryError, ConfigurationError
+
+ENTRY = {
+    "nocs_id": 0,
+    "symmetry": "y",
+    "diagonal_m": 0.2,
+    "diagonal_log_sd": 0.3,
+    "labels": ["Vase"],
+    "colour": [1, 2, 3],
+}
+
+
+def write(tmp_path, content):
+    path = tmp_path / "categories.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return path
+
+
+def test_the_shipped_table():
+    categories = default_categories()
+    assert list(categories) == ["bottle", "bowl", "camera", "can", "laptop", "mug"]
+    assert [c.nocs_id for c in categories.values()] == [1, 2, 3, 4, 5, 6]
+    symmetric = {name for name, c in categories.items() if c.symmetry == "y"}
+    assert symmetric == {"bottle", "bowl", "can"}
+    assert categories["mug"].symmetry == "y_without_handle"
+    assert len({c.colour for c in categories.values()}) == 6
+    for category in categories.values():
+        assert 0.05 < category.diagonal_m < 1.0
+        assert 0.05 < category.diagonal_log_sd < 0.7
+
+
+def test_labels_are_found_whatever_their_case():
+    categories = default_categories()
+    found = categories.by_label(" Cup ")
+    assert found is categories["mug"]
+    assert categories.by_label("MUG") is categories["mug"]
+    assert categories.by_label("teapot") is None
+
+
+def test_a_table_of_ones_own(tmp_path):
+    categories = Categories.from_file(write(tmp_path, {"vase": ENTRY}))
+    assert categories["vase"] == Category("vase", 0, "y", 0.2, 0.3, ("vase",), (1, 2, 3))
+    assert len(categories) == 1
+    assert "vase" in categories
+    assert "mug" not in categories
+    assert Categories.from_file(str(tmp_path / "categories.yaml"))["vase"].diagonal_m == 0.2
+
+
+def test_an_unknown_category_names_the_known_ones():
+    categories = default_categories()
+    with pytest.raises(
+        CategoryError,
+        match=r"unknown category 'mugg' \(did you mean 'mug'\?\): expected one of bottle, bowl, ",
+    ):
+        categories["mugg"]
+    with pytest.raises(CategoryError, match="unknown category 'xyzzy': expected one of"):
+        categories["xyzzy"]
+    # `get` of a mapping looks for a KeyError, which this is not: a typo is never swallowed.
+    with pytest.raises(CategoryError):
+        categories.get("xyzzy")
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(
+        ConfigurationError, match=r"missing\.yaml: cannot be read as YAML: .*No such"
+    ):
+        Categories.from_file(tmp_path / "missing.yaml")
+    with pytest.raises(ConfigurationError, match=r"categories\.yaml: cannot be read as YAML"):
+        Categories.from_file(write(tmp_path, "mug: {nocs_id: 6"))
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    path = tmp_path / "categories.yaml"
+    path.write_bytes(b"\x89PNG\xff\xfe\x00")
+    with pytest.raises(ConfigurationError, match=r"categories\.yaml: cannot be read as YAML"):
+        Categories.from_file(path)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "- mug", "mug"])
+def test_a_file_without_a_table(tmp_path, content):
+    with pytest.raises(
+        ConfigurationError, match="expected a mapping of category names to settings"
+    ):
+        Categories.from_file(write(tmp_path, content))
+
+
+def test_an_entry_without_settings(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"yaml: vase: expected the keys nocs_id, symm"):
+        Categories.from_file(write(tmp_path, {"vase": None}))
+
+
+@pytest.mark.parametrize("key", ENTRY)
+def test_a_missing_key(tmp_path, key):
+    entry = {k: v for k, v in ENTRY.items() if k != key}
+    with pytest.raises(ConfigurationError, match=f"yaml: vase: missing key '{key}': expected the"):
+        Categories.from_file(write(tmp_path, {"vase": entry}))
+
+
+def test_an_unknown_key(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"yaml: vase: unknown key 'diagonal': expected"):
+        Categories.from_file(write(tmp_path, {"vase": {**ENTRY, "diagonal": 0.2}}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("nocs_id", -1, "an integer, 0 for none"),
+        ("nocs_id", "one", "an integer, 0 for none"),
+        ("nocs_id", True, "an integer, 0 for none"),
+        ("diagonal_m", True, "a positive number"),
+        ("symmetry", "z", "none | y | y_without_handle"),
+        ("symmetry", ["y"], "none | y | y_without_handle"),
+        ("diagonal_m", 0, "a positive number"),
+        ("diagonal_m", "0.2 m", "a positive number"),
+        ("diagonal_m", math.nan, "a positive number"),
+        ("diagonal_m", math.inf, "a positive number"),
+        ("diagonal_log_sd", -0.1, "a positive number"),
+        ("labels", "vase", "a list of names"),
+        ("labels", [1], "a list of names"),
+        ("colour", [1, 2], "three integers from 0 to 255"),
+        ("colour", [1, 2, 256], "three integers from 0 to 255"),
+        ("colour", [1, 2, 0.5], "three integers from 0 to 255"),
+        ("colour", "red", "three integers from 0 to 255"),
+    ],
+)
+def test_an_ill_typed_value(tmp_path, key, value, expected):
+    with pytest.raises(ConfigurationError) as caught:
+        Categories.from_file(write(tmp_path, {"vase": {**ENTRY, key: value}}))
+    message = str(caught.value)
+    assert message.endswith(f"categories.yaml: vase.{key} is {value!r}: expected {expected}")

@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from sdfpose_core.device import resolve_device
+from sdfpose_core.errors import DeviceError
+
+
+def test_auto_takes_a_gpu_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolve_device() == torch.device("cuda")
+
+
+def test_a_device_object_passes_through():
+    assert resolve_device(torch.device("cpu")) == torch.device("cpu")
+    assert resolve_device("cpu") == torch.device("cpu")
+
+
+def test_a_gpu_that_is_there_is_found(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(DeviceError, match=r"'cuda:2' was asked for, but torch .* sees 2 CUDA"):
+        resolve_device("cuda:2")
+
+
+def test_a_gpu_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(
+        DeviceError, match=r"'cuda' .* sees 0 CUDA device\(s\): use 'cpu' or 'auto'"
+    ):
+        resolve_device("cuda")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cpu,cuda"])
+def test_an_unknown_device(name):
+    with pytest.raises(DeviceError, match=f"device '{name}' is unknown: expected 'auto', 'cpu'"):
+        resolve_device(name)
+
+
+def test_a_device_that_nothing_here_was_tried_on():
+    with pytest.raises(DeviceError, match="device 'meta' is not supported: expected 'auto'"):
+        resolve_device("meta")

@@ -1,0 +1,162 @@
+"""The estimator with the shipped weights, on a simulated frame of unseen objects."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sdfpose_core.errors import CategoryError, DeviceError
+from sdfpose_core.estimator import EstimatorConfig, FrameResult, PoseEstimator, WarmStart
+from sdfpose_core.evaluation import compare
+from sdfpose_core.frame import GroundTruth, InstanceLabel, ObjectEstimate, RgbdFrame
+from sdfpose_core.simulation import orbit, simulated_frame, table_scene
+from sdfpose_core.simulation.tabletop import TABLE_CAMERA
+from sdfpose_core.weights import SHIPPED
+
+SCENE_SEED = 3
+
+
+@pytest.fixture(scope="module")
+def table() -> tuple[RgbdFrame, dict[int, GroundTruth]]:
+    frame, truths = simulated_frame(
+        table_scene(SCENE_SEED), TABLE_CAMERA, orbit(0.0), np.random.default_rng(0), colour=False
+    )
+    return frame, {x.mask_id: x for x in truths}
+
+
+@pytest.fixture(scope="module")
+def estimator() -> PoseEstimator:
+    return PoseEstimator()
+
+
+@pytest.fixture(scope="module")
+def result(
+    estimator: PoseEstimator, table: tuple[RgbdFrame, dict[int, GroundTruth]]
+) -> FrameResult:
+    return estimator.run(table[0])
+
+
+def test_every_category_is_estimated_and_most_are_right(
+    result: FrameResult, table: tuple[RgbdFrame, dict[int, GroundTruth]]
+) -> None:
+    truths = table[1]
+    assert {x.mask_id for x in result.estimates} == set(truths)
+    assert not result.skipped
+    errors = [compare(x, truths[x.mask_id]) for x in result.estimates]
+    right = [x.rot_err_deg <= 10.0 and x.trans_err_cm <= 5.0 for x in errors]
+    assert sum(right) >= len(right) - 1
+
+
+def test_an_estimate_is_consistent_in_itself(result: FrameResult) -> None:
+    for x in result.estimates:
+        np.testing.assert_allclose(x.rotation @ x.rotation.T, np.eye(3), atol=1e-5)
+        assert np.linalg.det(x.rotation) > 0.0
+        assert x.scale == pytest.approx(float(np.linalg.norm(x.dimensions_m)))
+        low, high = x.vertices.min(axis=0), x.vertices.max(axis=0)
+        np.testing.assert_allclose(high - low, x.dimensions_m, rtol=1e-4)
+        np.testing.assert_allclose(high + low, 0.0, atol=1e-5)
+        assert 0.0 <= x.confidence <= 1.0
+        assert np.linalg.eigvalsh(x.covariance).min() > 0.0
+
+
+def test_yaw_of_a_symmetric_object_is_uncertain(result: FrameResult) -> None:
+    can = next(x for x in result.estimates if x.category == "can")
+    up = can.rotation[:, 1]
+    across = can.rotation[:, 0]
+    rotation = can.covariance[3:, 3:]
+    assert up @ rotation @ up > 10.0 * (across @ rotation @ across)
+
+
+def test_the_same_frame_gives_the_same_result(
+    estimator: PoseEstimator,
+    result: FrameResult,
+    table: tuple[RgbdFrame, dict[int, GroundTruth]],
+) -> None:
+    again = estimator(table[0])
+    for x, y in zip(result.estimates, again, strict=True):
+        np.testing.assert_array_equal(x.rotation, y.rotation)
+        np.testing.assert_array_equal(x.translation, y.translation)
+        np.testing.assert_array_equal(x.vertices, y.vertices)
+
+
+def moved(estimate: ObjectEstimate, by_m: float) -> ObjectEstimate:
+    shift = np.array([by_m, 0.0, 0.0])
+    return replace(
+        estimate,
+        translation=estimate.translation + shift,
+        decoder_translation=estimate.decoder_translation + shift,
+    )
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_a_warm_start_returns_to_the_object(
+    estimator: PoseEstimator,
+    result: FrameResult,
+    table: tuple[RgbdFrame, dict[int, GroundTruth]],
+    freeze: bool,
+) -> None:
+    starts = {x.mask_id: WarmStart(moved(x, 0.01), freeze) for x in result.estimates}
+    warm = estimator.run(table[0], starts)
+    for x, y in zip(result.estimates, warm.estimates, strict=True):
+        assert np.linalg.norm(x.translation - y.translation) < 0.008
+        if freeze:
+            np.testing.assert_array_equal(x.code, y.code)
+            assert x.decoder_scale == pytest.approx(y.decoder_scale, rel=1e-6)
+
+
+def test_damaged_weights_leave_out_their_category_alone(
+    tmp_path: Path, table: tuple[RgbdFrame, dict[int, GroundTruth]]
+) -> None:
+    for file in SHIPPED.glob("*.safetensors"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "mug.decoder.safetensors").write_bytes(b"rubbish")
+    result = PoseEstimator(EstimatorConfig(weights_dir=tmp_path)).run(table[0])
+    assert [x.category for x in result.skipped] == ["mug"]
+    assert "mug.decoder.safetensors: damaged" in result.skipped[0].reason
+    assert len(result.estimates) == len(table[1]) - 1
+
+
+def test_a_frame_without_instances(
+    estimator: PoseEstimator, table: tuple[RgbdFrame, dict[int, GroundTruth]]
+) -> None:
+    empty = replace(table[0], mask=np.zeros_like(table[0].mask))
+    assert estimator(empty) == []
+
+
+def test_a_mask_id_without_label_is_skipped_and_the_others_are_not(
+    estimator: PoseEstimator, table: tuple[RgbdFrame, dict[int, GroundTruth]]
+) -> None:
+    frame = table[0]
+    two = dict(list(frame.labels.items())[:2])
+    result = estimator.run(replace(frame, labels=two))
+    assert {x.mask_id for x in result.estimates} == set(two)
+    assert all("has no label" in x.reason for x in result.skipped)
+    assert len(result.skipped) == len(frame.labels) - 2
+
+
+def test_unknown_names_are_refused(estimator: PoseEstimator) -> None:
+    with pytest.raises(CategoryError, match="did you mean 'mug'"):
+        estimator.load("mgu")
+    with pytest.raises(DeviceError, match="tpu"):
+        PoseEstimator(EstimatorConfig(device="tpu"))
+
+
+def test_labels_of_detectors_are_understood(
+    estimator: PoseEstimator, table: tuple[RgbdFrame, dict[int, GroundTruth]]
+) -> None:
+    frame, truths = table
+    mug = next(i for i, x in truths.items() if x.category == "mug")
+    result = estimator.run(replace(frame, labels={mug: InstanceLabel("cup", 0.7)}))
+    assert [x.category for x in result.estimates] == ["mug"]
+
+
+@pytest.mark.parametrize("refine", ["none", "icp"])
+def test_other_refinements_run(
+    table: tuple[RgbdFrame, dict[int, GroundTruth]], refine: str
+) -> None:
+    config = EstimatorConfig(refine=refine)  # type: ignore[arg-type]
+    assert len(PoseEstimator(config)(table[0])) == len(table[1])
