@@ -21,19 +21,19 @@ from torch import Tensor
 from sdfpose_core.categories import Categories, Category, default_categories
 from sdfpose_core.confidence import ConfidenceModel, confidence_features
 from sdfpose_core.device import resolve_device
-from sdfpose_core.encoder.fast import FastEncoder
+from sdfpose_core.encoder.fast import Encoding, FastEncoder
 from sdfpose_core.encoder.upright import upright_hypotheses
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
 from sdfpose_core.refine.kernel import GemanMcClureKernel
 from sdfpose_core.refine.residuals import Evidence, Priors, ShapePose
-from sdfpose_core.refine.solver import RefineConfig, Solution, refine
+from sdfpose_core.refine.solver import POSE_PARAMETERS, RefineConfig, Solution, refine
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
 from sdfpose_core.segmentation import segment
 from sdfpose_core.shapes.body import BodyProfile
-from sdfpose_core.similarity import Similarity
+from sdfpose_core.similarity import Similarity, so3_exp
 from sdfpose_core.weights import weights_file
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator", "WarmStart"]
@@ -52,6 +52,8 @@ class EstimatorConfig:
         surface_points: observed points of an instance that take part.
         beyond_points: rays past its silhouette that take part.
         min_points: instances with fewer depth pixels are skipped.
+        turns: copies of each of the network's poses, turned about y, that the search starts from
+            as well, for categories that have a front.
         mesh_resolution: cells along each axis of the reconstructed surface's grid.
         seed: of the choice of points; the same input gives the same output.
         solver: weights of the refinement's terms.
@@ -64,6 +66,7 @@ class EstimatorConfig:
     surface_points: int = 400
     beyond_points: int = 128
     min_points: int = 50
+    turns: int = 3
     mesh_resolution: int = 64
     seed: int = 0
     solver: RefineConfig = field(default_factory=RefineConfig)
@@ -222,7 +225,8 @@ class PoseEstimator:
                     pose_only=frozen,
                 )
             for i, instance in enumerate(warm):
-                solved[instance.mask_id] = _Candidate(solution[i : i + 1], _NO_RIVAL, earlier[i])
+                gap = math.expm1(earlier[i].diagnostics["rival_gap"])
+                solved[instance.mask_id] = _Candidate(solution[i : i + 1], gap, earlier[i], frozen)
         return [solved[x.mask_id] for x in group]
 
     def _hypotheses(
@@ -247,18 +251,15 @@ class PoseEstimator:
         points = np.stack([_resample(x.points, count, self._rng(x)) for x in group])
         with torch.no_grad():
             encoding = model.encoder(torch.from_numpy(points).to(self.device))
-        order = encoding.logits.argsort(dim=1, descending=True)
-        per_instance = order.shape[1]
-        flat = (
-            order + per_instance * torch.arange(len(group), device=self.device)[:, None]
-        ).ravel()
-        similarity = Similarity(
-            encoding.similarity.rotation.flatten(0, 1)[flat],
-            encoding.similarity.translation.flatten(0, 1)[flat],
-            encoding.similarity.scale.flatten(0, 1)[flat],
+        similarity = _with_turns(encoding, self.config.turns if model.has_front else 0)
+        per_instance = similarity.scale.shape[1]
+        flat = Similarity(
+            similarity.rotation.flatten(0, 1),
+            similarity.translation.flatten(0, 1),
+            similarity.scale.flatten(0, 1),
         )
         codes = encoding.codes.repeat_interleave(per_instance, dim=0)
-        return ShapePose(similarity, codes), per_instance
+        return ShapePose(flat, codes), per_instance
 
     def _search(
         self, model: _CategoryModel, start: ShapePose, evidence: Evidence, per_instance: int
@@ -278,31 +279,33 @@ class PoseEstimator:
                 model.decoder, start[first], evidence, model.priors, self.config.solver, 0
             )
             return solution, torch.full((count,), _NO_RIVAL, device=self.device)
-        searching = model.encoder is None
-        keep = min(per_instance, _SEARCH_KEEP if searching else _ENCODER_KEEP)
-        rough = refine(
-            model.decoder,
-            start,
-            evidence.thinned(_ROUGH_SURFACE, _ROUGH_BEYOND)[owner],
-            model.priors,
-            replace(
-                self.config.solver,
-                looked_through=_ROUGH_BEYOND,
-                kernel=GemanMcClureKernel(_ROUGH_KERNEL_SD),
-            ),
-            _SEARCH_ITERATIONS if searching else _ROUGH_ITERATIONS,
-        )
-        best = rough.cost.view(count, per_instance).topk(keep, dim=1, largest=False).indices
-        flat = (best + per_instance * torch.arange(count, device=self.device)[:, None]).ravel()
-        owner = owner[flat]
+        state, alive = start, per_instance
+        for stage in _SCHEDULE:
+            solution = refine(
+                model.decoder,
+                state,
+                evidence.thinned(stage.surface, stage.rays)[owner],
+                model.priors,
+                replace(
+                    self.config.solver,
+                    looked_through=min(stage.rays, self.config.solver.looked_through),
+                    kernel=GemanMcClureKernel(stage.kernel_sd),
+                ),
+                stage.iterations,
+            )
+            keep = min(stage.keep, alive)
+            best = solution.cost.view(count, alive).topk(keep, dim=1, largest=False).indices
+            flat = (best + alive * torch.arange(count, device=self.device)[:, None]).ravel()
+            state, owner, alive = solution.state[flat], owner[flat], keep
         fine = refine(
             model.decoder,
-            rough.state[flat],
+            state,
             evidence[owner],
             model.priors,
             self.config.solver,
             _FINE_ITERATIONS,
         )
+        keep = alive
         winner = fine.cost.view(count, keep).argmin(dim=1)
         index = winner + keep * torch.arange(count, device=self.device)
         gaps = _rival_gaps(fine, index, count, keep, model.category)
@@ -369,7 +372,7 @@ class PoseEstimator:
             scale=float(scale * np.linalg.norm(sides)),
             dimensions_m=scale * sides,
             confidence=self._confidence.probability(features),
-            covariance=_pose_covariance(solution, rotation, scale, centre),
+            covariance=_pose_covariance(solution, rotation, scale, centre, candidate.pose_only),
             symmetric_about_y=symmetric,
             code=code.cpu().numpy(),
             decoder_translation=origin,
@@ -400,15 +403,30 @@ class PoseEstimator:
         return mesh, code.cpu().numpy()
 
 
-_ROUGH_SURFACE, _ROUGH_BEYOND = 128, 48
-"""Points and rays of the first stage, which only has to tell good hypotheses from bad ones."""
+@dataclass(frozen=True)
+class _Stage:
+    """One round of the search; each has fewer hypotheses and looks more closely.
 
-_ROUGH_KERNEL_SD = 8.0
-"""Width of the rough stage's kernel: start poses are off by more than the noise."""
+    Attributes:
+        surface, rays: numbers of observed points and of rays of each kind.
+        kernel_sd: width of the robust kernel; start poses are off by more than the noise.
+        iterations: of the solver.
+        keep: hypotheses of each instance that the next round gets.
+    """
 
-_ROUGH_ITERATIONS, _FINE_ITERATIONS, _WARM_ITERATIONS = 6, 10, 4
-_SEARCH_ITERATIONS = 8
-_ENCODER_KEEP, _SEARCH_KEEP = 2, 6
+    surface: int
+    rays: int
+    kernel_sd: float
+    iterations: int
+    keep: int
+
+
+_SCHEDULE = (
+    _Stage(surface=64, rays=20, kernel_sd=8.0, iterations=5, keep=8),
+    _Stage(surface=128, rays=48, kernel_sd=5.0, iterations=5, keep=3),
+)
+
+_FINE_ITERATIONS, _WARM_ITERATIONS = 10, 4
 
 _DEPTH_SD_M, _DEPTH_SD_PER_M = 0.001, 0.0015
 """Noise of a structured-light or stereo camera at depth z: 1 mm + 1.5 mm (z / m)^2."""
@@ -425,11 +443,19 @@ _MESH_TOLERANCE_SD = 0.5
 
 @dataclass(frozen=True)
 class _Candidate:
-    """The chosen hypothesis of one instance: batch of one, its lead, and its warm start."""
+    """The chosen hypothesis of one instance.
+
+    Attributes:
+        solution: a batch of one.
+        rival_gap: cost by which the best hypothesis elsewhere was worse, at the detection.
+        earlier: the estimate that it started from, if any.
+        pose_only: whether size and code were held.
+    """
 
     solution: Solution
     rival_gap: float
     earlier: ObjectEstimate | None = None
+    pose_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -440,6 +466,11 @@ class _CategoryModel:
     decoder: SdfDecoder
     encoder: FastEncoder | None
     priors: Priors
+
+    @property
+    def has_front(self) -> bool:
+        """Whether yaw about y means something, at least in some views."""
+        return self.category.symmetry != "y"
 
     @classmethod
     def load(
@@ -479,6 +510,25 @@ class _StageClock:
             yield
         finally:
             self.stage_ms[stage] += 1e3 * (time.perf_counter() - start)
+
+
+def _with_turns(encoding: Encoding, turns: int) -> Similarity:
+    """Hypotheses (B, K (1 + turns)): the network's, its favourite first, then each turned.
+
+    The front of a box-like camera or a mug's handle is a few points of hundreds. Where the
+    network takes it to be on the wrong side, the copies (about y, evenly spread) start the
+    refinement near the right one.
+    """
+    order = encoding.logits.argsort(dim=1, descending=True)
+    rows = torch.arange(len(order), device=order.device)[:, None]
+    vector = torch.zeros(1 + turns, 1, 3, device=order.device)
+    vector[:, 0, 1] = torch.arange(1 + turns, device=order.device) * (2.0 * math.pi / (1 + turns))
+    turned = encoding.similarity.rotation[rows, order].unsqueeze(1) @ so3_exp(vector)
+    return Similarity(
+        turned.flatten(1, 2),
+        encoding.similarity.translation[rows, order].repeat(1, 1 + turns, 1),
+        encoding.similarity.scale[rows, order].repeat(1, 1 + turns),
+    )
 
 
 def _resample(
@@ -526,13 +576,17 @@ def _pose_covariance(
     rotation: NDArray[np.float64],
     scale: float,
     centre: NDArray[np.float64],
+    pose_only: bool,
 ) -> NDArray[np.float64]:
     """(6, 6) of the box's centre and the rotation about the camera's axes.
 
     The solver's state is (w, dt, dl, dz) with w in the object frame: the centre t + s R c moves
     by dt + s R (w x c) + s R c dl, the rotation by R w.
     """
-    full = torch.linalg.inv(solution.hessian[0].double())[:7, :7].cpu().numpy()
+    free = POSE_PARAMETERS if pose_only else solution.hessian.shape[-1]
+    inverse = np.linalg.inv(solution.hessian[0, :free, :free].double().cpu().numpy())
+    full = np.zeros((7, 7))
+    full[: min(free, 7), : min(free, 7)] = inverse[:7, :7]
     x, y, z = centre
     hat = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     to_box = np.zeros((6, 7))

@@ -18,6 +18,7 @@ LEVELS = (
     {"encoder", "refine"},
     {"confidence", "evaluation"},
     {"drawing", "estimator"},
+    {"tracking"},
     {"tracker"},
     {"cli"},
 )

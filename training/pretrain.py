@@ -59,6 +59,7 @@ def simulated_views(category: str, count: int, models: range, cache: Path) -> Vi
 
 
 def main() -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("category")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG)

@@ -59,6 +59,7 @@ def sample_shapes(category: str, seeds: range, settings: Settings) -> list[SdfSa
 
 
 def main() -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("category")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG)

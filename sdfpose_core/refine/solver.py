@@ -18,14 +18,14 @@ from sdfpose_core.refine.residuals import (
 )
 from sdfpose_core.sdf.decoder import SdfDecoder
 
-__all__ = ["RefineConfig", "Solution", "refine"]
+__all__ = ["POSE_PARAMETERS", "RefineConfig", "Solution", "refine"]
 
 
 _ROTATION_PRECISION = 3.0 / 3.14159**2
 """1 / rad^2: a rotation vector of which nothing is known. Keeps yaw about a symmetry axis, on
 which the measurements say nothing, solvable."""
 
-_POSE_PARAMETERS = 6
+POSE_PARAMETERS = 6
 """Rotation and translation come first in the state."""
 
 
@@ -107,7 +107,7 @@ def refine(
         decoder, state, evidence, priors, config
     )
     damping = config.damping.start(cost)
-    free = _POSE_PARAMETERS if pose_only else gradient.shape[1]
+    free = POSE_PARAMETERS if pose_only else gradient.shape[1]
     for _ in range(iterations):
         step = torch.zeros_like(gradient)
         step[:, :free] = _solve(

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import types
 
@@ -12,14 +13,9 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimator import FrameResult
 from sdfpose_core.frame import InstanceLabel, ObjectEstimate, RgbdFrame, SkippedInstance
-from sdfpose_core.tracker import (
-    Tracker,
-    TrackerConfig,
-    TrackState,
-    associate,
-    moved,
-    with_yaw_of,
-)
+from sdfpose_core.tracker import Tracker, TrackerConfig, TrackState
+from sdfpose_core.tracking.association import associate
+from sdfpose_core.tracking.motion import PoseFilter, moved, with_yaw_of
 
 CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
 PERIOD_NS = 33_000_000
@@ -791,6 +787,31 @@ def test_a_bottle_that_is_not_round_keeps_the_yaw_that_explains_it():
     track = [only(x) for x in run(tracker, [bottle] * 4, start=4)][-1]
     assert track.estimate.confidence == 0.9
     np.testing.assert_allclose(track.estimate.rotation, arbitrary, atol=1e-9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.001, 2.0), st.floats(0.001, 2.0))
+def test_two_predictions_are_one(first_s, second_s):
+    config = TrackerConfig()
+    estimate = make_estimate(category="mug")
+    motion = dataclasses.replace(
+        PoseFilter.start(estimate, config), velocity=np.array([0.1, -0.2, 0.3, 0.0, 0.5, 0.0])
+    )
+    whole, after_whole = motion.predict(estimate, first_s + second_s, config)
+    halfway, motion = motion.predict(estimate, first_s, config)
+    both, after_both = motion.predict(halfway, second_s, config)
+    np.testing.assert_allclose(both.translation, whole.translation, atol=1e-12)
+    np.testing.assert_allclose(both.rotation, whole.rotation, atol=1e-12)
+    np.testing.assert_allclose(after_both.velocity, after_whole.velocity, atol=1e-12)
+    np.testing.assert_allclose(after_both.covariance, after_whole.covariance, atol=1e-12)
+
+
+def test_velocities_do_not_grow_beyond_their_standard_deviation():
+    config = TrackerConfig(speed_sd_m_s=0.3, turn_sd_rad_s=2.0)
+    estimate = make_estimate(category="mug")
+    _, motion = PoseFilter.start(estimate, config).predict(estimate, 20.0, config)
+    sd = np.sqrt(np.diag(motion.covariance)[6:])
+    np.testing.assert_allclose(sd, [0.3] * 3 + [2.0] * 3, rtol=1e-6)
 
 
 # --- moving an estimate ---

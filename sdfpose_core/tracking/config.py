@@ -1,0 +1,71 @@
+"""When the tracker believes what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from sdfpose_core.errors import ConfigurationError
+
+__all__ = ["TrackerConfig"]
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """When the tracker believes what.
+
+    Attributes:
+        accept_confidence: an image with less does not count toward `confirm_frames`.
+        confirm_frames: confident images until a track is relied on.
+        drop_confidence: a pose with less is in doubt...
+        drop_frames: ...and after so many images in a row it is detected from nothing as well.
+        inlier_collapse: so is a pose at once if its inlier ratio falls below this share of its
+            usual value.
+        redetect_odds: the pose detected from nothing is taken if the odds of its confidence are
+            more than so many times as high.
+        converge_frames: confident images in a row whose sizes and codes, where they are steady,
+            are averaged and kept from then on.
+        gate_share: share of its diagonal by which an object may be off its predicted place,
+            which is the less certain, the longer it has not been seen.
+        speed_sd_m_s: standard deviation of velocities in the camera frame.
+        turn_sd_rad_s: the same of angular velocities.
+        coast_s: how long a prediction is good. Motion fades with this time constant, and a track
+            unseen for longer is detected from nothing when it is back, or given up if it never
+            was confirmed.
+        remove_after_s: a confirmed track unseen for longer is given up...
+        remove_after_frames: ...and any that is missing in more images than this.
+
+    Raises:
+        ConfigurationError: a value is out of its range.
+    """
+
+    accept_confidence: float = 0.5
+    confirm_frames: int = 3
+    drop_confidence: float = 0.3
+    drop_frames: int = 3
+    inlier_collapse: float = 0.5
+    redetect_odds: float = 3.0
+    converge_frames: int = 8
+    gate_share: float = 0.5
+    speed_sd_m_s: float = 0.25
+    turn_sd_rad_s: float = 1.0
+    coast_s: float = 1.0
+    remove_after_s: float = 3.0
+    remove_after_frames: int = 90
+
+    def __post_init__(self) -> None:
+        shares = ("accept_confidence", "drop_confidence", "inlier_collapse")
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            if name in shares and not 0.0 <= value <= 1.0:
+                raise ConfigurationError(f"tracker: {name} is {value}: expected 0 to 1")
+            if name not in shares and not value > 0.0:
+                raise ConfigurationError(f"tracker: {name} is {value}: expected more than 0")
+        for low, high in (
+            ("drop_confidence", "accept_confidence"),
+            ("coast_s", "remove_after_s"),
+        ):
+            if getattr(self, low) > getattr(self, high):
+                raise ConfigurationError(
+                    f"tracker: {low} is {getattr(self, low)}: expected at most {high}, "
+                    f"{getattr(self, high)}"
+                )

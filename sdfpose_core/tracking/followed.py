@@ -1,0 +1,251 @@
+"""An object that is followed: what is remembered of it, and where it should be."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.frame import Instance, ObjectEstimate
+from sdfpose_core.tracking.config import TrackerConfig
+from sdfpose_core.tracking.doubt import Doubt
+from sdfpose_core.tracking.motion import PoseFilter, with_yaw_of, yaw_open
+from sdfpose_core.tracking.shape import ShapeMemory
+
+__all__ = ["FollowedObject", "Predicted", "Sighting", "Track", "TrackState", "in_line", "middle"]
+
+
+_GATE_SDS = 2.0
+"""Standard deviations of its predicted place by which an object's gate widens."""
+
+
+_WIDEST_GATE = 2.0
+"""Diagonals: what turns up farther away is taken for another object."""
+
+
+_NEW_MESH_SCALE = 1e-3
+"""Relative change of the size that makes another mesh."""
+
+
+class TrackState(IntEnum):
+    """What the tracker thinks of an object; the numbers are those of ``SdfObject.msg``."""
+
+    TENTATIVE = 1
+    """Seen, but not often enough with confidence to be relied on."""
+
+    TRACKED = 2
+    """Seen in this image."""
+
+    LOST = 3
+    """Not seen in this image: its estimate is a prediction."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One object as it is followed.
+
+    Attributes:
+        id: from 1; no other object gets it for as long as the tracker lives.
+        state: what the tracker thinks of it.
+        estimate: at the time of this image. For a `LOST` one it is predicted: the covariance
+            grows and the confidence fades with the time since it was seen.
+        mesh_revision: counts the object's meshes from 1; 0 = it has none yet.
+        stamp_ns: of the last image in which it was seen, nanoseconds.
+        age: images since it was detected; 1 in the first.
+    """
+
+    id: int
+    state: TrackState
+    estimate: ObjectEstimate
+    mesh_revision: int
+    stamp_ns: int
+    age: int
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What one image says of an object; `anew`: without help from earlier images."""
+
+    estimate: ObjectEstimate
+    instance: Instance
+    doubt: Doubt
+    anew: bool
+
+
+@dataclass(frozen=True)
+class FollowedObject:
+    """What is remembered of an object.
+
+    Attributes:
+        id: the track's.
+        estimate: when it was last seen.
+        stamp_ns: of that image.
+        offset: (3,) from the middle of its visible points to its centre, metres, camera frame.
+        motion: how it moved.
+        shape: its size and code.
+        doubt: about its pose.
+        confirmations: images in which it was seen with confidence.
+        missing_frames: images since it was last seen.
+        age: images since it was detected.
+        mesh_revision: number of its mesh, 0 for none.
+        mesh_scale: its size when that mesh was made.
+    """
+
+    id: int
+    estimate: ObjectEstimate
+    stamp_ns: int
+    offset: NDArray[np.float64]
+    motion: PoseFilter
+    shape: ShapeMemory
+    doubt: Doubt
+    confirmations: int
+    missing_frames: int
+    age: int
+    mesh_revision: int
+    mesh_scale: float
+
+    @classmethod
+    def detected(
+        cls, new_id: int, sighting: Sighting, stamp_ns: int, config: TrackerConfig
+    ) -> FollowedObject:
+        """After the first image that shows it."""
+        estimate = sighting.estimate
+        return cls(
+            id=new_id,
+            estimate=estimate,
+            stamp_ns=stamp_ns,
+            offset=estimate.translation - middle(sighting.instance),
+            motion=PoseFilter.start(estimate, config),
+            shape=ShapeMemory().after(estimate, config),
+            doubt=sighting.doubt,
+            confirmations=int(estimate.confidence >= config.accept_confidence),
+            missing_frames=0,
+            age=1,
+            mesh_revision=int(len(estimate.vertices) > 0),
+            mesh_scale=estimate.scale,
+        )
+
+    @property
+    def category(self) -> str:
+        """Name of its category."""
+        return self.estimate.category
+
+    def seen(
+        self, sighting: Sighting, predicted: Predicted, stamp_ns: int, config: TrackerConfig
+    ) -> FollowedObject:
+        """After an image that shows it."""
+        estimate = sighting.estimate
+        if sighting.anew or stamp_ns == self.stamp_ns:
+            motion = PoseFilter.start(estimate, config)
+        else:
+            estimate, motion = predicted.motion.correct(predicted.estimate, estimate)
+        revision, mesh_scale = self.mesh_revision, self.mesh_scale
+        if self._mesh_changed(estimate):
+            revision, mesh_scale = revision + 1, estimate.scale
+        return replace(
+            self,
+            estimate=estimate,
+            stamp_ns=stamp_ns,
+            offset=estimate.translation - middle(sighting.instance),
+            motion=motion,
+            shape=(ShapeMemory() if sighting.anew else self.shape).after(estimate, config),
+            doubt=sighting.doubt,
+            confirmations=self.confirmations + (estimate.confidence >= config.accept_confidence),
+            missing_frames=0,
+            age=self.age + 1,
+            mesh_revision=revision,
+            mesh_scale=mesh_scale,
+        )
+
+    def missed(self) -> FollowedObject:
+        """After an image that does not show it."""
+        return replace(self, missing_frames=self.missing_frames + 1, age=self.age + 1)
+
+    def confirmed(self, config: TrackerConfig) -> bool:
+        """Whether it was seen with confidence often enough to be relied on."""
+        return self.confirmations >= config.confirm_frames
+
+    def state(self, config: TrackerConfig) -> TrackState:
+        """What the last image makes of it."""
+        if self.missing_frames:
+            return TrackState.LOST
+        return TrackState.TRACKED if self.confirmed(config) else TrackState.TENTATIVE
+
+    def given_up(self, now_ns: int, config: TrackerConfig) -> bool:
+        """Whether it has been away for too long. What the last image showed is never."""
+        limit_s = config.remove_after_s if self.confirmed(config) else config.coast_s
+        return self.missing_frames > 0 and (
+            self.unseen_s(now_ns) > limit_s or self.missing_frames >= config.remove_after_frames
+        )
+
+    def unseen_s(self, now_ns: int) -> float:
+        """Seconds since it was last seen."""
+        return 1e-9 * (now_ns - self.stamp_ns)
+
+    def predict(self, now_ns: int, config: TrackerConfig) -> Predicted:
+        """Where it should be by now."""
+        seconds = self.unseen_s(now_ns)
+        estimate, motion = self.motion.predict(self.estimate, seconds, config)
+        place_sd_m = math.sqrt(float(np.linalg.eigvalsh(motion.covariance[:3, :3])[-1]))
+        return Predicted(
+            memory=self,
+            estimate=estimate,
+            motion=motion,
+            recent=seconds <= config.coast_s,
+            gate_m=min(
+                config.gate_share * estimate.scale + _GATE_SDS * place_sd_m,
+                _WIDEST_GATE * estimate.scale,
+            ),
+        )
+
+    def track(self, now_ns: int, config: TrackerConfig) -> Track:
+        """What is reported."""
+        estimate, state = self.estimate, self.state(config)
+        if state == TrackState.LOST:
+            predicted = self.predict(now_ns, config)
+            fading = max(1.0 - self.unseen_s(now_ns) / config.remove_after_s, 0.0)
+            estimate = replace(
+                predicted.estimate,
+                # Errors that an object's images share do not average out in the filter.
+                covariance=estimate.covariance + predicted.motion.covariance[:6, :6],
+                confidence=fading * estimate.confidence,
+            )
+        return Track(self.id, state, estimate, self.mesh_revision, self.stamp_ns, self.age)
+
+    def _mesh_changed(self, estimate: ObjectEstimate) -> bool:
+        if not len(estimate.vertices):
+            return False
+        return (
+            self.mesh_revision == 0
+            or not np.array_equal(estimate.mesh_code, self.estimate.mesh_code)
+            or abs(estimate.scale / self.mesh_scale - 1.0) > _NEW_MESH_SCALE
+        )
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Where an object should be in this image; `recent`: the prediction is a warm start."""
+
+    memory: FollowedObject
+    estimate: ObjectEstimate
+    motion: PoseFilter
+    recent: bool
+    gate_m: float
+
+
+def in_line(estimate: ObjectEstimate, predicted: Predicted) -> ObjectEstimate:
+    """The estimate with the predicted yaw where its own is arbitrary.
+
+    That of a bottle which is not round is known although it does not count, and stays.
+    """
+    if estimate.symmetric_about_y and yaw_open(estimate):
+        return with_yaw_of(estimate, predicted.estimate)
+    return estimate
+
+
+def middle(instance: Instance) -> NDArray[np.float64]:
+    """(3,), metres, camera frame: median of the visible points, a robust centre."""
+    return np.median(instance.points, axis=0).astype(np.float64)

@@ -1,0 +1,167 @@
+"""How objects move: a Kalman filter of the pose."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.frame import ObjectEstimate
+from sdfpose_core.tracking.config import TrackerConfig
+
+__all__ = ["PoseFilter", "moved", "with_yaw_of", "yaw_open"]
+
+
+_OPEN_YAW_SD = math.radians(20.0)
+"""An image leaves the yaw open where its standard deviation is larger. It is some 5 degrees where
+a handle is in view, and 40 to 100 where it is not."""
+
+
+_LEAST_VARIANCE = 1e-12
+"""Square metres or radians: far below any measurement's."""
+
+
+@dataclass(frozen=True)
+class PoseFilter:
+    """A Kalman filter of the pose: velocities change at random and fade with a time constant.
+
+    The state is the pose's error and the velocity, each (x, y, z, rotation vector) about the
+    camera frame's axes; the velocity is an Ornstein-Uhlenbeck process (Uhlenbeck and Ornstein,
+    1930). What an image leaves open, such as the yaw of a mug whose handle is hidden, is filled in
+    from the images before.
+
+    Attributes:
+        velocity: (6,), metres and radians per second.
+        covariance: (12, 12) of pose and velocity.
+    """
+
+    velocity: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+    @classmethod
+    def start(cls, estimate: ObjectEstimate, config: TrackerConfig) -> PoseFilter:
+        """Of an object of which one image is known.
+
+        Where that leaves the yaw open, the yaw it happened to find is as good as any, and kept.
+        """
+        covariance = np.diag(np.concatenate([np.zeros(6), _velocity_variance(config)]))
+        covariance[:3, :3] = _bounded(estimate.covariance[:3, :3])
+        covariance[3:6, 3:6] = _bounded(estimate.covariance[3:, 3:], _OPEN_YAW_SD**2)
+        return cls(np.zeros(6), covariance)
+
+    def predict(
+        self, estimate: ObjectEstimate, seconds: float, config: TrackerConfig
+    ) -> tuple[ObjectEstimate, PoseFilter]:
+        """Pose and motion after a while."""
+        tau, fade = config.coast_s, math.exp(-seconds / config.coast_s)
+        span = tau * (1.0 - fade)
+        step = np.kron(np.array([[1.0, span], [0.0, fade]]), np.eye(6))
+        noise = np.array(
+            [
+                [tau * (2.0 * seconds - tau * (3.0 - 4.0 * fade + fade**2)), span * (1.0 - fade)],
+                [span * (1.0 - fade), 1.0 - fade**2],
+            ]
+        )
+        covariance = step @ self.covariance @ step.T
+        covariance += np.kron(noise, np.diag(_velocity_variance(config)))
+        shift = span * self.velocity
+        return _displaced(estimate, shift), PoseFilter(fade * self.velocity, covariance)
+
+    def correct(
+        self, predicted: ObjectEstimate, seen: ObjectEstimate
+    ) -> tuple[ObjectEstimate, PoseFilter]:
+        """Pose and motion once the image of the predicted time has been looked at.
+
+        The pose moves along what the image leaves open; shape, mesh and the covariance of the
+        image are those of `seen`.
+        """
+        turn, _ = cv2.Rodrigues(seen.rotation @ predicted.rotation.T)
+        innovation = np.concatenate([seen.translation - predicted.translation, turn.ravel()])
+        spread = self.covariance[:6, :6] + _bounded(seen.covariance)
+        gain = np.linalg.solve(spread, self.covariance[:6]).T
+        change = gain @ innovation
+        covariance = self.covariance - gain @ self.covariance[:6]
+        pose = _displaced(predicted, change[:6])
+        turn_back = pose.rotation @ seen.rotation.T
+        fused = moved(seen, turn_back, pose.translation - turn_back @ seen.translation)
+        return (
+            replace(fused, covariance=seen.covariance),
+            PoseFilter(self.velocity + change[6:], 0.5 * (covariance + covariance.T)),
+        )
+
+
+def moved(
+    estimate: ObjectEstimate, rotation: NDArray[np.float64], translation: NDArray[np.float64]
+) -> ObjectEstimate:
+    """The estimate of the object after a rigid motion x -> R x + t of the camera frame.
+
+    The mesh is in the object frame and stays.
+
+    Args:
+        estimate: of the object before.
+        rotation: R (3, 3).
+        translation: t (3,), metres.
+    """
+    turn = np.kron(np.eye(2), rotation)
+    return replace(
+        estimate,
+        rotation=_orthonormal(rotation @ estimate.rotation),
+        translation=rotation @ estimate.translation + translation,
+        decoder_translation=rotation @ estimate.decoder_translation + translation,
+        covariance=turn @ estimate.covariance @ turn.T,
+    )
+
+
+def with_yaw_of(estimate: ObjectEstimate, reference: ObjectEstimate) -> ObjectEstimate:
+    """The estimate, turned about its own y axis to the orientation nearest the reference's."""
+    turned = _nearest_yaw(estimate.rotation, reference.rotation)
+    turn = turned @ np.linalg.inv(estimate.rotation)
+    return moved(estimate, turn, estimate.translation - turn @ estimate.translation)
+
+
+def yaw_open(estimate: ObjectEstimate) -> bool:
+    """Whether the image of the estimate says next to nothing of the yaw about its y axis."""
+    y_axis = estimate.rotation[:, 1]
+    return float(y_axis @ estimate.covariance[3:, 3:] @ y_axis) > _OPEN_YAW_SD**2
+
+
+def _velocity_variance(config: TrackerConfig) -> NDArray[np.float64]:
+    """(6,) of linear and angular velocity."""
+    return np.repeat([config.speed_sd_m_s, config.turn_sd_rad_s], 3) ** 2
+
+
+def _displaced(estimate: ObjectEstimate, change: NDArray[np.float64]) -> ObjectEstimate:
+    """The estimate after a translation and rotation vector (6,) about its box's centre."""
+    rotation = np.asarray(cv2.Rodrigues(change[3:])[0], dtype=np.float64)
+    centre = estimate.translation
+    return moved(estimate, rotation, centre + change[:3] - rotation @ centre)
+
+
+def _orthonormal(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rotation without rounding errors, which would add up over many frames.
+
+    One step of Newton's iteration for the polar decomposition (Higham, 1986), without the inverse.
+    """
+    return np.asarray(0.5 * rotation @ (3.0 * np.eye(3) - rotation.T @ rotation))
+
+
+def _bounded(covariance: NDArray[np.float64], most: float = math.inf) -> NDArray[np.float64]:
+    """The covariance with its principal variances above 0, where rounding may leave them, and at
+    most as large as given.
+    """
+    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
+    return np.asarray(vectors * np.clip(values, _LEAST_VARIANCE, most) @ vectors.T)
+
+
+def _nearest_yaw(
+    rotation: NDArray[np.float64], reference: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """R (3, 3) turned about its own y axis until trace(R^T reference) is largest."""
+    x, z = rotation[:, 0], rotation[:, 2]
+    sine = reference[:, 2] @ x - reference[:, 0] @ z
+    cosine = reference[:, 0] @ x + reference[:, 2] @ z
+    yaw = np.array([0.0, math.atan2(sine, cosine), 0.0])
+    return np.asarray(rotation @ cv2.Rodrigues(yaw)[0])
