@@ -63,8 +63,8 @@ class EstimatorConfig:
     refine: Literal["sdf", "icp", "none"] = "sdf"
     device: str = "auto"
     weights_dir: Path | str | None = None
-    surface_points: int = 400
-    beyond_points: int = 128
+    surface_points: int = 256
+    beyond_points: int = 64
     min_points: int = 50
     turns: int = 3
     mesh_resolution: int = 64
@@ -422,11 +422,11 @@ class _Stage:
 
 
 _SCHEDULE = (
-    _Stage(surface=64, rays=20, kernel_sd=8.0, iterations=5, keep=8),
-    _Stage(surface=128, rays=48, kernel_sd=5.0, iterations=5, keep=3),
+    _Stage(surface=64, rays=12, kernel_sd=8.0, iterations=5, keep=8),
+    _Stage(surface=128, rays=24, kernel_sd=5.0, iterations=6, keep=3),
 )
 
-_FINE_ITERATIONS, _WARM_ITERATIONS = 10, 4
+_FINE_ITERATIONS, _WARM_ITERATIONS = 8, 3
 
 _DEPTH_SD_M, _DEPTH_SD_PER_M = 0.001, 0.0015
 """Noise of a structured-light or stereo camera at depth z: 1 mm + 1.5 mm (z / m)^2."""

@@ -19,8 +19,8 @@ __all__ = ["Evidence", "Priors", "ShapePose", "free_space_residuals", "surface_r
 _BALL_RADIUS = 0.52
 """Object units: rays are searched inside this ball, which holds every shape."""
 
-_COARSE_SAMPLES = 8
-_FINE_SAMPLES = 6
+_COARSE_SAMPLES = 6
+_FINE_SAMPLES = 4
 
 
 @dataclass(frozen=True)

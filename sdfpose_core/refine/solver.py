@@ -46,7 +46,7 @@ class RefineConfig:
 
     surface_weight: float = 30.0
     free_space_weight: float = 30.0
-    looked_through: int = 64
+    looked_through: int = 32
     margin: float = 0.005
     free_space_sigma: float = 0.01
     kernel: GemanMcClureKernel = field(default_factory=GemanMcClureKernel)

@@ -194,7 +194,7 @@ class FollowedObject:
             memory=self,
             estimate=estimate,
             motion=motion,
-            recent=seconds <= config.coast_s,
+            recent=self.missing_frames == 0 or seconds <= config.coast_s,
             gate_m=min(
                 config.gate_share * estimate.scale + _GATE_SDS * place_sd_m,
                 _WIDEST_GATE * estimate.scale,
@@ -227,7 +227,16 @@ class FollowedObject:
 
 @dataclass(frozen=True)
 class Predicted:
-    """Where an object should be in this image; `recent`: the prediction is a warm start."""
+    """Where an object should be in this image.
+
+    Attributes:
+        memory: the object.
+        estimate: moved to where it should be.
+        motion: its filter at this time.
+        recent: whether that is good enough for a warm start. What the last image showed is, also
+            where images come slowly.
+        gate_m: distance within which a measurement may be of it.
+    """
 
     memory: FollowedObject
     estimate: ObjectEstimate

@@ -157,7 +157,7 @@ def test_the_pose_covariance_is_that_of_the_box_in_the_camera_frame(view):
     rotation = similarity.rotation[0].double().cpu().numpy()
     centre = np.array([0.05, -0.02, 0.03])
     scale = float(similarity.scale[0])
-    covariance = _pose_covariance(solution, rotation, scale, centre)
+    covariance = _pose_covariance(solution, rotation, scale, centre, pose_only=False)
     np.testing.assert_array_equal(covariance, covariance.T)
     assert (np.linalg.eigvalsh(covariance) > 0.0).all()
 

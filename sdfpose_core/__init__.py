@@ -1,0 +1,1 @@
+"""sdfpose without ROS: geometry, shapes, networks, estimator, tracker, evaluation."""

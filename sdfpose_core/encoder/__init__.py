@@ -1,0 +1,1 @@
+"""First poses: the network and its training, and the search without one."""

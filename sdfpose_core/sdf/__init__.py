@@ -1,0 +1,1 @@
+"""Signed distance decoders: network, training, meshing, sphere tracing."""
