@@ -438,7 +438,7 @@ _NO_RIVAL = 1e3
 """Cost gap that stands for 'no other hypothesis'."""
 
 _SAME_ROTATION_RAD = math.radians(20.0)
-_MESH_TOLERANCE_SD = 0.5
+_MESH_TOLERANCE_SD = 1.0
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class DemoOptions:
 
     output_dir: Path
     seconds: float = 30.0
-    rate_hz: float = 5.0
+    rate_hz: float = 3.0
     seed: int = 0
     device: str = "auto"
     domain_id: int | None = None

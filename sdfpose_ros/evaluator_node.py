@@ -38,6 +38,9 @@ from sdfpose_ros.recorder import McapRecorder, RecordedTopic
 
 __all__ = ["EvaluatorNode", "evaluation_table", "main"]
 
+_OVERLAY_GRACE_S = 5.0
+"""How long the end is put off for the overlay of the frame that is reported."""
+
 _REFRESH_S = 0.5
 _PRINT_EVERY_S = 10.0
 """Where output is no terminal, the table is printed so often in place of being redrawn."""
@@ -158,7 +161,11 @@ class EvaluatorNode(Node):
     def _is_over(self, now: float) -> bool:
         if self._first_result_s is None:
             return now - self._started_s >= self._settings.startup_s
-        return now - self._first_result_s >= self._settings.duration_s
+        late_s = now - self._first_result_s - self._settings.duration_s
+        # A frame's overlay comes a moment after its objects.
+        best = self._evaluation.best
+        complete = self._output is None or (best is not None and best.stamp_ns in self._overlays)
+        return late_s >= (0.0 if complete else _OVERLAY_GRACE_S)
 
     def _table(self, frame: EvaluatedFrame) -> Table:
         return evaluation_table(frame, self._evaluation.rate_hz, self._evaluation.latency_s)

@@ -68,6 +68,12 @@ class PoseNodeParameters:
     """Parameters of the pose node."""
 
     device: str = parameter("auto", "Where networks run: auto, cpu, cuda or cuda:N.")
+    threads: int = parameter(
+        0,
+        "CPU threads of the networks; 0 for all cores but one, which the rest of the graph needs.",
+        minimum=0,
+        maximum=1024,
+    )
     encoder: Literal["fast", "none"] = parameter(
         "fast",
         "Where first poses come from: a network, or none for search.",
@@ -122,7 +128,7 @@ class CameraNodeParameters:
         640, "Width of simulated images, pixels; the height is 3/4 of it.", minimum=64, maximum=4096
     )
     turn_s: float = parameter(
-        60.0,
+        120.0,
         "Time in which the simulated camera goes round the table once, seconds.",
         minimum=0.1,
         maximum=1e6,

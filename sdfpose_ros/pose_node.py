@@ -5,6 +5,7 @@ Callbacks only put messages together; a worker thread estimates on the newest co
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -83,10 +84,13 @@ def make_tracker(
         SdfposeError: the device cannot be used.
     """
     # Imported here: torch takes seconds, and tests of the node do without.
-    from sdfpose_core.tracker import Tracker
+    import torch
 
     from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
+    from sdfpose_core.tracker import Tracker
 
+    # Threads that wait for a core which another process has make everything slower.
+    torch.set_num_threads(parameters.threads or max(1, (os.cpu_count() or 1) - 1))
     config = EstimatorConfig(
         encoder=parameters.encoder,
         refine=parameters.refine,

@@ -93,7 +93,7 @@ def orbit(
     time_s: float,
     *,
     period_s: float = 60.0,
-    distance_m: float = 1.05,
+    distance_m: float = 1.2,
     elevation_deg: float = 36.0,
     start_deg: float = 90.0,
 ) -> CameraPose:
