@@ -426,7 +426,7 @@ _SCHEDULE = (
     _Stage(surface=128, rays=24, kernel_sd=5.0, iterations=6, keep=3),
 )
 
-_FINE_ITERATIONS, _WARM_ITERATIONS = 8, 3
+_FINE_ITERATIONS, _WARM_ITERATIONS = 8, 5
 
 _DEPTH_SD_M, _DEPTH_SD_PER_M = 0.001, 0.0015
 """Noise of a structured-light or stereo camera at depth z: 1 mm + 1.5 mm (z / m)^2."""

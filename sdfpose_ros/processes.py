@@ -30,6 +30,11 @@ def ros_child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     return environment
 
 
+def _heed_interrupts() -> None:
+    """In a child: undo that a shell lets its background jobs ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class ProcessGroup:
     """Children that are all ended when the group is left, in whatever way.
 
@@ -62,6 +67,7 @@ class ProcessGroup:
             stdout=None if show else log,
             stderr=log,
             env=self._environment,
+            preexec_fn=_heed_interrupts,
         )
         log.close()
         self._children[name] = child

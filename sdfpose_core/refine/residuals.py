@@ -20,7 +20,8 @@ _BALL_RADIUS = 0.52
 """Object units: rays are searched inside this ball, which holds every shape."""
 
 _COARSE_SAMPLES = 6
-_FINE_SAMPLES = 4
+_TRACING_STEPS = 3
+"""From the lowest of the coarse samples towards the surface, so that thin walls are found."""
 
 
 @dataclass(frozen=True)
@@ -183,20 +184,31 @@ def free_space_residuals(
         usable = (half_chord_sq > 0.0) & (far > near)
         usable[:, :count_beyond] &= evidence.beyond_weight > 0
 
-        def least(low: Tensor, high: Tensor, count: int) -> Tensor:
-            steps = (torch.arange(count, device=low.device, dtype=low.dtype) + 0.5) / count
-            at = low.unsqueeze(-1) + (high - low).unsqueeze(-1) * steps
+        def value_at(at: Tensor) -> Tensor:
+            """The values of f (B, M, S) at distances (B, M, S) along the rays."""
             points = origin[:, None, None] + at.unsqueeze(-1) * ray.unsqueeze(2)
-            value = decoder(points.flatten(1, 2), state.codes).view_as(at)
-            return at.gather(-1, value.argmin(-1, keepdim=True)).squeeze(-1)
+            return decoder(points.flatten(1, 2), state.codes).view_as(at)
 
-        coarse = least(near, far, _COARSE_SAMPLES)
-        reach = (far - near) / _COARSE_SAMPLES
-        fine = least(
-            torch.maximum(coarse - reach, near), torch.minimum(coarse + reach, far), _FINE_SAMPLES
+        def keep_least(at: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+            best = value.argmin(-1, keepdim=True)
+            return at.gather(-1, best), value.gather(-1, best)
+
+        steps = (torch.arange(_COARSE_SAMPLES, device=near.device, dtype=near.dtype) + 0.5) / (
+            _COARSE_SAMPLES
         )
+        samples = near.unsqueeze(-1) + (far - near).unsqueeze(-1) * steps
+        at, value = keep_least(samples, value_at(samples))
+        for _ in range(_TRACING_STEPS):
+            # The surface is no nearer than f: a thin wall lies this far ahead or behind.
+            reach = value.abs()
+            trial = torch.cat([at - reach, at + reach], dim=-1)
+            trial = torch.minimum(torch.maximum(trial, near.unsqueeze(-1)), far.unsqueeze(-1))
+            at, value = keep_least(
+                torch.cat([at, trial], dim=-1), torch.cat([value, value_at(trial)], dim=-1)
+            )
+        lowest = at.squeeze(-1)
         # The point is fixed on its ray in the camera frame; only the object moves past it.
-        q = origin.unsqueeze(1) + fine.unsqueeze(-1) * ray
+        q = origin.unsqueeze(1) + lowest.unsqueeze(-1) * ray
     distance, jacobian = _distance_rows(
         decoder, state, q, 1.0 / (sigma * similarity.scale).unsqueeze(-1).expand(q.shape[:2])
     )
