@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -21,19 +21,20 @@ from torch import Tensor
 from sdfpose_core.categories import Categories, Category, default_categories
 from sdfpose_core.confidence import ConfidenceModel, confidence_features
 from sdfpose_core.device import resolve_device
-from sdfpose_core.encoder.fast import Encoding, FastEncoder
+from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.encoder.upright import upright_hypotheses
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.observation import observe, resample
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
-from sdfpose_core.refine.kernel import GemanMcClureKernel
 from sdfpose_core.refine.residuals import Evidence, Priors, ShapePose
 from sdfpose_core.refine.solver import POSE_PARAMETERS, RefineConfig, Solution, refine
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
+from sdfpose_core.search import favourites, search, with_turns
 from sdfpose_core.segmentation import segment
 from sdfpose_core.shapes.body import BodyProfile
-from sdfpose_core.similarity import Similarity, so3_exp
+from sdfpose_core.similarity import Similarity
 from sdfpose_core.weights import weights_file
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator", "WarmStart"]
@@ -198,11 +199,15 @@ class PoseEstimator:
         cold = [x for x in group if x.mask_id not in warm_starts]
         solved: dict[int, _Candidate] = {}
         if cold:
-            evidence = self._evidence(cold, model.category)
+            evidence = self._observe(cold, model.category)
             with clock("encode"):
                 start, per_instance = self._hypotheses(model, cold)
             with clock("refine"):
-                solution, gaps = self._search(model, start, evidence, per_instance)
+                problem = (model.decoder, start, evidence, model.priors, self.config.solver)
+                if self.config.refine == "sdf":
+                    solution, gaps = search(*problem, per_instance, model.has_front)
+                else:
+                    solution, gaps = favourites(*problem, per_instance)
             for i, instance in enumerate(cold):
                 solved[instance.mask_id] = _Candidate(solution[i : i + 1], float(gaps[i]))
         for frozen in (False, True):
@@ -218,7 +223,7 @@ class PoseEstimator:
                 solution = refine(
                     model.decoder,
                     _warm_state(earlier, self.device),
-                    self._evidence(warm, model.category),
+                    self._observe(warm, model.category),
                     model.priors,
                     self.config.solver,
                     _WARM_ITERATIONS if self.config.refine == "sdf" else 0,
@@ -248,10 +253,10 @@ class PoseEstimator:
             codes = model.decoder.code_mean.expand(len(similarity.scale), -1)
             return ShapePose(similarity, codes), len(similarity.scale) // len(group)
         count = model.encoder.config.points
-        points = np.stack([_resample(x.points, count, self._rng(x)) for x in group])
+        points = np.stack([resample(x.points, count, self._rng(x)) for x in group])
         with torch.no_grad():
             encoding = model.encoder(torch.from_numpy(points).to(self.device))
-        similarity = _with_turns(encoding, self.config.turns if model.has_front else 0)
+        similarity = with_turns(encoding, self.config.turns if model.has_front else 0)
         per_instance = similarity.scale.shape[1]
         flat = Similarity(
             similarity.rotation.flatten(0, 1),
@@ -261,74 +266,14 @@ class PoseEstimator:
         codes = encoding.codes.repeat_interleave(per_instance, dim=0)
         return ShapePose(flat, codes), per_instance
 
-    def _search(
-        self, model: _CategoryModel, start: ShapePose, evidence: Evidence, per_instance: int
-    ) -> tuple[Solution, Tensor]:
-        """Refine all hypotheses, drop the worst in between, and keep each instance's best.
-
-        Returns:
-            One solution per instance, and by how much the cost of the best hypothesis that ended
-            elsewhere exceeds its own.
-        """
-        count = len(evidence.surface)
-        owner = torch.arange(count, device=self.device).repeat_interleave(per_instance)
-        if self.config.refine != "sdf":
-            # The encoder puts its favourite first.
-            first = torch.arange(count, device=self.device) * per_instance
-            solution = refine(
-                model.decoder, start[first], evidence, model.priors, self.config.solver, 0
-            )
-            return solution, torch.full((count,), _NO_RIVAL, device=self.device)
-        state, alive = start, per_instance
-        for stage in _SCHEDULE:
-            solution = refine(
-                model.decoder,
-                state,
-                evidence.thinned(stage.surface, stage.rays)[owner],
-                model.priors,
-                replace(
-                    self.config.solver,
-                    looked_through=min(stage.rays, self.config.solver.looked_through),
-                    kernel=GemanMcClureKernel(stage.kernel_sd),
-                ),
-                stage.iterations,
-            )
-            keep = min(stage.keep, alive)
-            best = solution.cost.view(count, alive).topk(keep, dim=1, largest=False).indices
-            flat = (best + alive * torch.arange(count, device=self.device)[:, None]).ravel()
-            state, owner, alive = solution.state[flat], owner[flat], keep
-        fine = refine(
-            model.decoder,
-            state,
-            evidence[owner],
-            model.priors,
-            self.config.solver,
-            _FINE_ITERATIONS,
-        )
-        keep = alive
-        winner = fine.cost.view(count, keep).argmin(dim=1)
-        index = winner + keep * torch.arange(count, device=self.device)
-        gaps = _rival_gaps(fine, index, count, keep, model.category)
-        return fine[index], gaps
-
-    def _evidence(self, group: Sequence[Instance], category: Category) -> Evidence:
-        surface, beyond, weight = [], [], []
-        for instance in group:
-            rng = self._rng(instance)
-            surface.append(_resample(instance.points, self.config.surface_points, rng))
-            if len(instance.beyond):
-                beyond.append(_resample(instance.beyond, self.config.beyond_points, rng))
-            else:
-                beyond.append(np.tile(instance.points[:1], (self.config.beyond_points, 1)))
-            weight.append(np.full(self.config.beyond_points, float(len(instance.beyond) > 0)))
-        points = torch.from_numpy(np.stack(surface)).to(self.device)
-        depth_sd = _DEPTH_SD_M + _DEPTH_SD_PER_M * points[..., 2].square()
-        model_sd = _MODEL_SD_SHARE * category.diagonal_m
-        return Evidence(
-            points,
-            (depth_sd.square() + model_sd**2).sqrt(),
-            torch.from_numpy(np.stack(beyond)).to(self.device),
-            torch.from_numpy(np.stack(weight).astype(np.float32)).to(self.device),
+    def _observe(self, group: Sequence[Instance], category: Category) -> Evidence:
+        return observe(
+            group,
+            category,
+            surface_points=self.config.surface_points,
+            beyond_points=self.config.beyond_points,
+            rngs=[self._rng(x) for x in group],
+            device=self.device,
         )
 
     def _rng(self, instance: Instance) -> np.random.Generator:
@@ -403,42 +348,10 @@ class PoseEstimator:
         return mesh, code.cpu().numpy()
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """One round of the search; each has fewer hypotheses and looks more closely.
+_WARM_ITERATIONS = 5
 
-    Attributes:
-        surface, rays: numbers of observed points and of rays of each kind.
-        kernel_sd: width of the robust kernel; start poses are off by more than the noise.
-        iterations: of the solver.
-        keep: hypotheses of each instance that the next round gets.
-    """
-
-    surface: int
-    rays: int
-    kernel_sd: float
-    iterations: int
-    keep: int
-
-
-_SCHEDULE = (
-    _Stage(surface=64, rays=12, kernel_sd=8.0, iterations=5, keep=8),
-    _Stage(surface=128, rays=24, kernel_sd=5.0, iterations=6, keep=3),
-)
-
-_FINE_ITERATIONS, _WARM_ITERATIONS = 8, 5
-
-_DEPTH_SD_M, _DEPTH_SD_PER_M = 0.001, 0.0015
-"""Noise of a structured-light or stereo camera at depth z: 1 mm + 1.5 mm (z / m)^2."""
-
-_MODEL_SD_SHARE = 0.006
-"""Of the category's median diagonal: what decoded shapes fall short of real ones by."""
-
-_NO_RIVAL = 1e3
-"""Cost gap that stands for 'no other hypothesis'."""
-
-_SAME_ROTATION_RAD = math.radians(20.0)
 _MESH_TOLERANCE_SD = 1.0
+"""Mahalanobis distance of codes below which the earlier mesh stands."""
 
 
 @dataclass(frozen=True)
@@ -512,34 +425,6 @@ class _StageClock:
             self.stage_ms[stage] += 1e3 * (time.perf_counter() - start)
 
 
-def _with_turns(encoding: Encoding, turns: int) -> Similarity:
-    """Hypotheses (B, K (1 + turns)): the network's, its favourite first, then each turned.
-
-    The front of a box-like camera or a mug's handle is a few points of hundreds. Where the
-    network takes it to be on the wrong side, the copies (about y, evenly spread) start the
-    refinement near the right one.
-    """
-    order = encoding.logits.argsort(dim=1, descending=True)
-    rows = torch.arange(len(order), device=order.device)[:, None]
-    vector = torch.zeros(1 + turns, 1, 3, device=order.device)
-    vector[:, 0, 1] = torch.arange(1 + turns, device=order.device) * (2.0 * math.pi / (1 + turns))
-    turned = encoding.similarity.rotation[rows, order].unsqueeze(1) @ so3_exp(vector)
-    return Similarity(
-        turned.flatten(1, 2),
-        encoding.similarity.translation[rows, order].repeat(1, 1 + turns, 1),
-        encoding.similarity.scale[rows, order].repeat(1, 1 + turns),
-    )
-
-
-def _resample(
-    points: NDArray[np.float32], count: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """`count` points in random order; each once before any comes twice."""
-    rounds = -(-count // len(points))
-    order = np.concatenate([rng.permutation(len(points)) for _ in range(rounds)])
-    return points[order[:count]]
-
-
 def _warm_state(earlier: Sequence[ObjectEstimate], device: torch.device) -> ShapePose:
     def stack(arrays: Sequence[NDArray[np.floating] | float]) -> Tensor:
         return torch.from_numpy(np.stack([np.float32(x) for x in arrays])).to(device)
@@ -552,23 +437,6 @@ def _warm_state(earlier: Sequence[ObjectEstimate], device: torch.device) -> Shap
         ),
         stack([x.code for x in earlier]),
     )
-
-
-def _rival_gaps(
-    solution: Solution, winner: Tensor, count: int, keep: int, category: Category
-) -> Tensor:
-    """(count,) cost gap to the best hypothesis with another rotation."""
-    rotations = solution.state.similarity.rotation
-    best = rotations[winner].unsqueeze(1)
-    others = rotations.view(count, keep, 3, 3)
-    if category.symmetry == "y":
-        cosine = (best[..., :, 1] * others[..., :, 1]).sum(-1)
-    else:
-        cosine = ((best * others).sum((-1, -2)) - 1.0) / 2.0
-    elsewhere = cosine < math.cos(_SAME_ROTATION_RAD)
-    gap = solution.cost.view(count, keep) - solution.cost[winner].unsqueeze(1)
-    gap = torch.where(elsewhere, gap, torch.full_like(gap, _NO_RIVAL))
-    return gap.min(dim=1).values
 
 
 def _pose_covariance(

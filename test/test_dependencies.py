@@ -17,6 +17,7 @@ LEVELS = (
     {"datasets", "sdf", "simulation"},
     {"encoder", "refine"},
     {"confidence", "evaluation"},
+    {"observation", "search"},
     {"drawing", "estimator"},
     {"tracking"},
     {"tracker"},

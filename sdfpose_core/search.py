@@ -1,0 +1,158 @@
+"""The search: many start poses, refined in rounds with fewer and fewer hypotheses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sdfpose_core.encoder.fast import Encoding
+from sdfpose_core.refine.kernel import GemanMcClureKernel
+from sdfpose_core.refine.residuals import Evidence, Priors, ShapePose
+from sdfpose_core.refine.solver import RefineConfig, Solution, refine
+from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.similarity import Similarity, so3_exp
+
+__all__ = ["favourites", "search", "with_turns"]
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """One round of the search; each has fewer hypotheses and looks more closely.
+
+    Attributes:
+        surface, rays: numbers of observed points and of rays of each kind.
+        kernel_sd: width of the robust kernel; start poses are off by more than the noise.
+        iterations: of the solver.
+        keep: hypotheses of each instance that the next round gets.
+    """
+
+    surface: int
+    rays: int
+    kernel_sd: float
+    iterations: int
+    keep: int
+
+
+_SCHEDULE = (
+    _Stage(surface=64, rays=12, kernel_sd=8.0, iterations=5, keep=8),
+    _Stage(surface=128, rays=24, kernel_sd=5.0, iterations=6, keep=3),
+)
+
+_FINE_ITERATIONS = 8
+
+_NO_RIVAL = 1e3
+"""Cost gap that stands for 'no other hypothesis'."""
+
+_SAME_ROTATION_RAD = math.radians(20.0)
+
+
+def search(
+    decoder: SdfDecoder,
+    start: ShapePose,
+    evidence: Evidence,
+    priors: Priors,
+    config: RefineConfig,
+    per_instance: int,
+    has_front: bool,
+) -> tuple[Solution, Tensor]:
+    """Refine all hypotheses, drop the worst in between, and keep each instance's best.
+
+    Args:
+        decoder: the category's decoder.
+        start: start states, `per_instance` for each instance in turn.
+        evidence: what was measured of each instance.
+        priors: of code and size.
+        config: weights of the terms.
+        per_instance: number of start states of each instance.
+        has_front: whether yaw about y means something.
+
+    Returns:
+        One solution per instance, and by how much the cost of the best hypothesis that ended
+        elsewhere exceeds its own.
+    """
+    count = len(evidence.surface)
+    owner = torch.arange(count, device=start.codes.device).repeat_interleave(per_instance)
+    state, alive = start, per_instance
+    for stage in _SCHEDULE:
+        solution = refine(
+            decoder,
+            state,
+            evidence.thinned(stage.surface, stage.rays)[owner],
+            priors,
+            replace(
+                config,
+                looked_through=min(stage.rays, config.looked_through),
+                kernel=GemanMcClureKernel(stage.kernel_sd),
+            ),
+            stage.iterations,
+        )
+        keep = min(stage.keep, alive)
+        best = solution.cost.view(count, alive).topk(keep, dim=1, largest=False).indices
+        flat = (best + alive * torch.arange(count, device=owner.device)[:, None]).ravel()
+        state, owner, alive = solution.state[flat], owner[flat], keep
+    fine = refine(
+        decoder,
+        state,
+        evidence[owner],
+        priors,
+        config,
+        _FINE_ITERATIONS,
+    )
+    keep = alive
+    winner = fine.cost.view(count, keep).argmin(dim=1)
+    index = winner + keep * torch.arange(count, device=owner.device)
+    gaps = _rival_gaps(fine, index, count, keep, has_front)
+    return fine[index], gaps
+
+
+def favourites(
+    decoder: SdfDecoder,
+    start: ShapePose,
+    evidence: Evidence,
+    priors: Priors,
+    config: RefineConfig,
+    per_instance: int,
+) -> tuple[Solution, Tensor]:
+    """The first start state of each instance, judged but not refined; as `search` otherwise."""
+    first = torch.arange(len(evidence.surface), device=start.codes.device) * per_instance
+    solution = refine(decoder, start[first], evidence, priors, config, 0)
+    return solution, torch.full_like(solution.cost, _NO_RIVAL)
+
+
+def with_turns(encoding: Encoding, turns: int) -> Similarity:
+    """Hypotheses (B, K (1 + turns)): the network's, its favourite first, then each turned.
+
+    The front of a box-like camera or a mug's handle is a few points of hundreds. Where the
+    network takes it to be on the wrong side, the copies (about y, evenly spread) start the
+    refinement near the right one.
+    """
+    order = encoding.logits.argsort(dim=1, descending=True)
+    rows = torch.arange(len(order), device=order.device)[:, None]
+    vector = torch.zeros(1 + turns, 1, 3, device=order.device)
+    vector[:, 0, 1] = torch.arange(1 + turns, device=order.device) * (2.0 * math.pi / (1 + turns))
+    turned = encoding.similarity.rotation[rows, order].unsqueeze(1) @ so3_exp(vector)
+    return Similarity(
+        turned.flatten(1, 2),
+        encoding.similarity.translation[rows, order].repeat(1, 1 + turns, 1),
+        encoding.similarity.scale[rows, order].repeat(1, 1 + turns),
+    )
+
+
+def _rival_gaps(
+    solution: Solution, winner: Tensor, count: int, keep: int, has_front: bool
+) -> Tensor:
+    """(count,) cost gap to the best hypothesis with another rotation."""
+    rotations = solution.state.similarity.rotation
+    best = rotations[winner].unsqueeze(1)
+    others = rotations.view(count, keep, 3, 3)
+    if not has_front:
+        cosine = (best[..., :, 1] * others[..., :, 1]).sum(-1)
+    else:
+        cosine = ((best * others).sum((-1, -2)) - 1.0) / 2.0
+    elsewhere = cosine < math.cos(_SAME_ROTATION_RAD)
+    gap = solution.cost.view(count, keep) - solution.cost[winner].unsqueeze(1)
+    gap = torch.where(elsewhere, gap, torch.full_like(gap, _NO_RIVAL))
+    return gap.min(dim=1).values
