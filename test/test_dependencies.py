@@ -11,7 +11,16 @@ ROOT = Path(__file__).parent.parent
 
 LEVELS = (
     {"errors", "files"},
-    {"camera", "categories", "checkpoint", "configuration", "device", "similarity", "weights"},
+    {
+        "camera",
+        "categories",
+        "checkpoint",
+        "configuration",
+        "device",
+        "neighbours",
+        "similarity",
+        "weights",
+    },
     {"frame", "meshes"},
     {"segmentation", "shapes"},
     {"datasets", "sdf", "simulation"},
