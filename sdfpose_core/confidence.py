@@ -77,7 +77,7 @@ def confidence_features(
         "residual_rms": float(residual[inlier].square().mean().sqrt()) if inlier.any() else 10.0,
         "free_space_violation": float((solution.violation[0] > _VIOLATION_SD).float().mean()),
         "code_distance": math.sqrt(max(distance, 0.0)),
-        "size_deviation": abs(log_scale - priors.log_scale_mean) / priors.log_scale_sd,
+        "size_deviation": abs(log_scale - float(priors.log_scale_mean)) / priors.log_scale_sd,
         "rival_gap": math.log1p(min(max(rival_gap, 0.0), _LARGEST_GAP)),
         "log_points": math.log(min(points, _MOST_POINTS)),
         "rotation_sd": float(principal[1]),

@@ -220,11 +220,13 @@ class PoseEstimator:
                 continue
             with clock("refine"):
                 earlier = [warm_starts[x.mask_id].estimate for x in warm]
+                start = _warm_state(earlier, self.device)
                 solution = refine(
                     model.decoder,
-                    _warm_state(earlier, self.device),
+                    start,
                     self._observe(warm, model.category),
-                    model.priors,
+                    # What is hidden now was seen before: the shape must not drift.
+                    model.priors.around(start, _WARM_CODE_WEIGHT, _WARM_LOG_SCALE_SD),
                     self.config.solver,
                     _WARM_ITERATIONS if self.config.refine == "sdf" else 0,
                     pose_only=frozen,
@@ -349,6 +351,10 @@ class PoseEstimator:
 
 
 _WARM_ITERATIONS = 5
+
+_WARM_CODE_WEIGHT, _WARM_LOG_SCALE_SD = 10.0, 0.05
+"""How well an earlier estimate knows the shape: its code as if from ten times the category's
+prior precision, its size to 5 %."""
 
 _MESH_TOLERANCE_SD = 1.0
 """Mahalanobis distance of codes below which the earlier mesh stands."""

@@ -99,16 +99,31 @@ class Priors:
     """Gaussian priors of code and log size.
 
     Attributes:
-        code_mean: (D,).
+        code_mean: (D,), or (B, D) where each hypothesis has its own.
         code_precision: (D, D), inverse covariance of the training shapes' codes.
-        log_scale_mean: natural logarithm of the category's median diagonal in metres.
+        log_scale_mean: natural logarithm of the category's median diagonal in metres, or (B,).
         log_scale_sd: its standard deviation.
     """
 
     code_mean: Tensor
     code_precision: Tensor
-    log_scale_mean: float
+    log_scale_mean: float | Tensor
     log_scale_sd: float
+
+    def around(self, state: ShapePose, code_weight: float, log_scale_sd: float) -> Priors:
+        """Priors of shapes that were estimated before.
+
+        Args:
+            state: (B,) with the earlier codes and sizes.
+            code_weight: how many times as precise as the category's prior they are.
+            log_scale_sd: standard deviation of the earlier log sizes.
+        """
+        return Priors(
+            state.codes,
+            code_weight * self.code_precision,
+            state.similarity.scale.log(),
+            log_scale_sd,
+        )
 
     def cost(self, state: ShapePose) -> Tensor:
         """Squared Mahalanobis distances (B,) of code and log size."""
