@@ -208,7 +208,7 @@ def graph() -> Iterator[Graph]:
 def wait_until() -> Callable[..., None]:
     """Wait for a condition, and fail with what was awaited when it does not come true."""
 
-    def wait(condition: Callable[[], object], what: str, timeout_s: float = 8.0) -> None:
+    def wait(condition: Callable[[], object], what: str, timeout_s: float = 25.0) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, f"waited {timeout_s} s for {what}"
