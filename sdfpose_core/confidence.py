@@ -62,8 +62,8 @@ def confidence_features(
         ``size_deviation``: of the log size from the category's median, sd;
         ``rival_gap``: log of 1 + the cost gap, at most log 101;
         ``log_points``: natural logarithm of `points`, of at most 1024;
-        ``rotation_sd``: radians, the smallest of the rotation's principal standard deviations
-        but one, which leaves out yaw about a symmetry axis.
+        ``rotation_sd``: radians, the middle one of the rotation's principal standard deviations:
+        the largest may be yaw about a symmetry axis.
     """
     residual = solution.surface_residual[0]
     inlier = residual.abs() < _INLIER_SD

@@ -63,12 +63,6 @@ class Views:
             np.array([x.symmetric_about_y for x in items]),
         )
 
-    @classmethod
-    def concatenate(cls, parts: Iterable[Views]) -> Views:
-        """All views of several collections."""
-        columns = zip(*(vars(part).values() for part in parts), strict=True)
-        return cls(*(np.concatenate(column) for column in columns))
-
     def save(self, path: Path) -> None:
         """Write an ``.npz``, whole or not at all."""
         with replacing(path) as temporary, temporary.open("wb") as file:

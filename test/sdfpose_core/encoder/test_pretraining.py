@@ -41,16 +41,13 @@ def test_views_survive_a_file(views: Views, tmp_path: Path) -> None:
     again = Views.load(tmp_path / "views.npz")
     for name, array in vars(views).items():
         np.testing.assert_array_equal(array, getattr(again, name))
-    assert len(Views.concatenate([views, again])) == 2 * len(views)
+    assert len(again) == len(views)
 
 
 def test_resuming_gives_the_same_numbers(views: Views, tmp_path: Path) -> None:
     whole = training(views).run()
     checkpoint = tmp_path / "encoder.ckpt"
-    training(views, replace(CONFIG, steps=6)).run(checkpoint)
     halfway = training(views)
-    # The checkpoint of step 3 was overwritten by that of step 6: make it anew.
-    checkpoint.unlink()
     for _ in range(3):
         halfway._train_step()
         halfway.step += 1
