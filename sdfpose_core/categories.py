@@ -29,6 +29,7 @@ class Category:
         name: e.g. ``mug``; also the stem of its weights' file names.
         nocs_id: class id of the NOCS benchmark, 0 where it has none.
         symmetry: about the object frame's y axis, see ``categories.yaml``.
+        vessel: whether both sides of its wall are its surface.
         diagonal_m: median of the bounding box's diagonal, metres.
         diagonal_log_sd: standard deviation of the diagonal's natural logarithm.
         labels: names under which detectors report the category.
@@ -38,6 +39,7 @@ class Category:
     name: str
     nocs_id: int
     symmetry: Symmetry
+    vessel: bool
     diagonal_m: float
     diagonal_log_sd: float
     labels: tuple[str, ...]
@@ -118,6 +120,8 @@ def _parse(path: Path, name: str, value: Any) -> Category:
         raise fail("nocs_id", "an integer, 0 for none")
     if value["symmetry"] not in get_args(Symmetry):
         raise fail("symmetry", " | ".join(get_args(Symmetry)))
+    if not isinstance(value["vessel"], bool):
+        raise fail("vessel", "true or false")
     for key in ("diagonal_m", "diagonal_log_sd"):
         number = value[key]
         if type(number) not in (int, float) or not math.isfinite(number) or number <= 0:
@@ -135,6 +139,7 @@ def _parse(path: Path, name: str, value: Any) -> Category:
         name=name,
         nocs_id=value["nocs_id"],
         symmetry=value["symmetry"],
+        vessel=value["vessel"],
         diagonal_m=float(value["diagonal_m"]),
         diagonal_log_sd=float(value["diagonal_log_sd"]),
         labels=tuple(x.lower() for x in labels),

@@ -1,7 +1,13 @@
 #!/usr/bin/env python3
-"""Train the decoder of one category from nothing (or from its checkpoint).
+r"""Train the decoder of one category from nothing (or from its checkpoint).
 
-python training/train_decoder.py mug --out sdfpose_core/weights --work build/training
+    python training/train_decoder.py mug --out sdfpose_core/weights --work build/training
+
+A category of your own needs an entry in a file like sdfpose_core/categories.yaml and a folder of
+meshes, y up, front toward +x:
+
+    python training/train_decoder.py kettle --categories my.yaml --meshes kettles/ \
+        --out weights --work build/training
 """
 
 from __future__ import annotations
@@ -10,6 +16,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +25,7 @@ import torch
 from rich.progress import Progress
 from torch.utils.tensorboard import SummaryWriter
 
+from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.configuration import read_configuration
 from sdfpose_core.device import resolve_device
 from sdfpose_core.errors import SdfposeError
@@ -27,8 +35,13 @@ from sdfpose_core.sdf.training import (
     save_codes,
     validate_decoder,
 )
-from sdfpose_core.shapes.families import HELD_OUT_SEED, sample_model
-from sdfpose_core.shapes.sdf_samples import SdfSamples, sample_sdf
+from sdfpose_core.sdf.training_shapes import (
+    SampleCounts,
+    TrainingShapes,
+    folder_shapes,
+    procedural_shapes,
+    read_exclusions,
+)
 from sdfpose_core.weights import weights_file
 
 DEFAULT_CONFIG = Path(__file__).parent.parent / "config" / "training" / "decoder.yaml"
@@ -36,63 +49,107 @@ DEFAULT_CONFIG = Path(__file__).parent.parent / "config" / "training" / "decoder
 
 @dataclass(frozen=True)
 class Settings:
-    """Content of the configuration file; `training` is documented where it is used."""
+    """Content of the configuration file; nested ones are documented where they are used.
 
-    shapes: int = 240
-    surface_samples: int = 16_000
-    uniform_samples: int = 5_000
+    Attributes:
+        shapes: procedural shapes to train on; of a folder all are taken.
+        validation_shapes: procedural shapes to judge by.
+        samples: of each shape.
+        training: how the decoder is trained.
+    """
+
+    shapes: int = 480
     validation_shapes: int = 24
+    samples: SampleCounts = field(default_factory=SampleCounts)
     training: DecoderTrainingConfig = field(default_factory=DecoderTrainingConfig)
 
 
-def sample_shapes(category: str, seeds: range, settings: Settings) -> list[SdfSamples]:
-    """SDF samples of procedural shapes."""
-    return [
-        sample_sdf(
-            sample_model(category, seed),
-            np.random.default_rng(seed),
-            settings.surface_samples,
-            settings.uniform_samples,
+def shapes_of(
+    args: argparse.Namespace, settings: Settings, told: Callable[[str], None]
+) -> TrainingShapes:
+    """Samples of the shapes that the command line asks for."""
+    cache = args.work / "samples"
+    if args.meshes is None:
+        return procedural_shapes(
+            args.category,
+            settings.samples,
+            cache,
+            training=settings.shapes,
+            validation=settings.validation_shapes,
+            told=told,
         )
-        for seed in seeds
-    ]
+    return folder_shapes(
+        args.category,
+        args.meshes,
+        settings.samples,
+        cache,
+        exclude=read_exclusions(args.exclude, args.meshes) if args.exclude else (),
+        unit_m=args.unit_m,
+        yaw_deg=args.yaw_deg,
+        told=told,
+    )
 
 
 def main() -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("category")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG)
     parser.add_argument("--out", type=Path, required=True, help="folder of the weights")
     parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and logs")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
+    parser.add_argument("--categories", type=Path, help="table of categories of your own")
+    parser.add_argument("--meshes", type=Path, metavar="DIR", help="train on these meshes")
+    parser.add_argument("--exclude", type=Path, metavar="YAML", help="names of meshes to leave out")
+    parser.add_argument("--unit-m", type=float, default=1.0, help="the meshes' unit in metres")
+    parser.add_argument(
+        "--yaw-deg", type=float, default=0.0, help="turn about y that brings fronts toward +x"
+    )
     args = parser.parse_args()
     if args.threads > 0:
         torch.set_num_threads(args.threads)
+    categories = Categories.from_file(args.categories) if args.categories else default_categories()
+    category = categories[args.category].name
     settings = read_configuration(args.config, Settings)
     start = time.monotonic()
-    samples = sample_shapes(args.category, range(settings.shapes), settings)
-    training = DecoderTraining(samples, settings.training, resolve_device(args.device))
-    args.work.mkdir(parents=True, exist_ok=True)
     with (
         Progress() as bar,
-        SummaryWriter(str(args.work / "tensorboard" / f"{args.category}.decoder")) as log,
+        SummaryWriter(str(args.work / "tensorboard" / f"{category}.decoder")) as log,
     ):
-        task = bar.add_task(f"{args.category} decoder", total=settings.training.steps)
+        sampling = bar.add_task(f"{category} samples", total=None)
+        shapes = shapes_of(args, settings, lambda name: bar.update(sampling, advance=1))
+        bar.remove_task(sampling)
+        if shapes.report:
+            bar.console.print(shapes.report, highlight=False, markup=False)
+        training = DecoderTraining(shapes.training, settings.training, resolve_device(args.device))
+        task = bar.add_task(f"{category} decoder", total=settings.training.steps)
 
-        def progress(step: int, losses: dict[str, float]) -> None:
+        def progress(step: int, figures: dict[str, float]) -> None:
             bar.update(task, completed=step)
-            for name, value in losses.items():
+            for name, value in figures.items():
                 log.add_scalar(f"decoder/{name}", value, step)
 
-        decoder = training.run(args.work / f"{args.category}.decoder.ckpt", progress)
+        decoder = training.run(args.work / f"{category}.decoder.ckpt", progress, shapes.validation)
     minutes = (time.monotonic() - start) / 60.0
-    held_out = range(HELD_OUT_SEED, HELD_OUT_SEED + settings.validation_shapes)
-    reached = validate_decoder(decoder, sample_shapes(args.category, held_out, settings))
-    decoder.save(weights_file(args.category, "decoder", args.out), args.category)
-    save_codes(args.work / f"{args.category}.codes.safetensors", training.codes)
-    print(json.dumps({"category": args.category, "minutes": round(minutes, 1), **reached}))
+    reached = validate_decoder(decoder, shapes.validation)
+    decoder.save(weights_file(category, "decoder", args.out), category)
+    save_codes(args.work / f"{category}.codes.safetensors", training.codes)
+    log_diagonals = np.log(shapes.diagonals_m)
+    print(
+        json.dumps(
+            {
+                "category": category,
+                "shapes": len(shapes.training),
+                "minutes": round(minutes, 1),
+                "diagonal_m": round(float(np.exp(np.median(log_diagonals))), 4),
+                "diagonal_log_sd": round(float(log_diagonals.std()), 3),
+                **reached,
+            }
+        )
+    )
     return 0
 
 

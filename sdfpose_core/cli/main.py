@@ -26,6 +26,7 @@ __all__ = ["main"]
 _GROUP = "sdfpose.commands"
 
 _CORE_COMMANDS = {
+    "bench": "sdfpose_core.cli.bench",
     "estimate": "sdfpose_core.cli.estimate",
     "shapes": "sdfpose_core.cli.shapes",
 }

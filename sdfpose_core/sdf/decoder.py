@@ -43,8 +43,8 @@ class DecoderConfig:
     """
 
     code_length: int = 32
-    width: int = 128
-    hidden_layers: int = 6
+    width: int = 96
+    hidden_layers: int = 5
 
 
 class SdfDecoder(nn.Module):
@@ -124,7 +124,8 @@ class SdfDecoder(nn.Module):
     def _values(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
         h = _coordinates(points)
         for layer, code_layer in zip(self.point_layers, self.code_layers, strict=True):
-            h = nn.functional.silu(layer(h) + code_layer(codes).unsqueeze(1))
+            a = _affine(h, layer, code_layer(codes))
+            h = nn.functional.silu(a, inplace=not torch.is_grad_enabled())
         return (self.output(h).squeeze(-1),)
 
     def _values_and_gradients(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
@@ -146,12 +147,13 @@ class SdfDecoder(nn.Module):
     def _value_and_slopes(self, points: Tensor, codes: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Values f (B, N) and, per layer, the activation's derivative (B, N, width)."""
         h = _coordinates(points)
+        one = h.new_ones(())
         slopes = []
         for layer, code_layer in zip(self.point_layers, self.code_layers, strict=True):
-            a = layer(h) + code_layer(codes).unsqueeze(1)
+            a = _affine(h, layer, code_layer(codes))
             s = torch.sigmoid(a)
             h = a * s
-            slopes.append(s + h * (1.0 - s))
+            slopes.append(torch.lerp(s, one, h))  # s + h (1 - s)
         return self.output(h).squeeze(-1), slopes
 
     def _point_derivative(self, points: Tensor, gradient: Tensor) -> Tensor:
@@ -201,6 +203,14 @@ class SdfDecoder(nn.Module):
 
 def _weight(layers: nn.ModuleList, index: int) -> Tensor:
     return cast(Tensor, layers[index].weight)
+
+
+def _affine(h: Tensor, layer: nn.Module, shift: Tensor) -> Tensor:
+    """A linear layer of (B, N, n), plus a shift (B, m) of all points of an object: (B, N, m)."""
+    weight, bias = cast(Tensor, layer.weight), cast(Tensor, layer.bias)
+    if len(shift) == 1:
+        return nn.functional.linear(h, weight, bias + shift[0])  # one pass over memory less
+    return nn.functional.linear(h, weight) + (bias + shift).unsqueeze(1)
 
 
 def _axis_distance(points: Tensor) -> Tensor:

@@ -2,67 +2,117 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
+from sdfpose_core.errors import ShapeError
 from sdfpose_core.sdf.decoder import SdfDecoder
 
-__all__ = ["fit_codes"]
+__all__ = ["Distances", "fit_codes"]
+
+_EFFECTIVE_POINTS = 200.0
+"""How many independent measurements the points of each kind together stand for."""
+
+
+@dataclass(frozen=True)
+class Distances:
+    """What is known of the signed distance of B shapes.
+
+    Attributes:
+        points: (B, N, 3), normalised object units.
+        sdf: (B, N), normalised object units; 0 for points on a surface.
+        bound: (B, N) bool, where `sdf` is no more than a lower bound, e.g. 0 for points in free
+            space; None where all are values.
+    """
+
+    points: Tensor
+    sdf: Tensor
+    bound: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        batch = self.points.shape[:-1]
+        if self.points.shape[-1] != 3 or self.sdf.shape != batch:
+            raise ShapeError(
+                f"points and sdf have shapes {tuple(self.points.shape)} and "
+                f"{tuple(self.sdf.shape)}: expected (B, N, 3) and (B, N)"
+            )
+        if self.bound is not None and self.bound.shape != batch:
+            raise ShapeError(f"bound has shape {tuple(self.bound.shape)}: expected {tuple(batch)}")
+
+    def residual(self, value: Tensor) -> Tensor:
+        """Differences (B, N) of decoded values (B, N); 0 where a bound is kept."""
+        difference = value - self.sdf
+        if self.bound is None:
+            return difference
+        return torch.where(self.bound, difference.clamp(max=0.0), difference)
+
+    def weight(self) -> Tensor:
+        """Weights (B, N): those of the values, and those of the bounds, each sum to the same."""
+        if self.bound is None:
+            return torch.full_like(self.sdf, _EFFECTIVE_POINTS / self.sdf.shape[1])
+        bound = self.bound.to(self.sdf)
+        share = bound / bound.sum(-1, keepdim=True).clamp(min=1.0)
+        share = share + (1.0 - bound) / (1.0 - bound).sum(-1, keepdim=True).clamp(min=1.0)
+        return _EFFECTIVE_POINTS * share
 
 
 @torch.no_grad()
 def fit_codes(
     decoder: SdfDecoder,
-    points: Tensor,
-    sdf: Tensor,
+    known: Distances,
     *,
     iterations: int = 20,
     noise: float = 0.004,
+    prior_weight: float = 1.0,
 ) -> Tensor:
     """Codes that explain signed distances best under the prior of the training codes.
 
-    Minimises sum over points of rho((f(q; z) - sdf) / noise)^2 / N * 200 plus the squared
-    Mahalanobis distance of z from the prior, by damped Gauss-Newton with Cauchy weights.
+    Minimises the weighted sum over points of log(1 + (r / noise)^2), r = f(q; z) - sdf, plus the
+    squared Mahalanobis distance of z from the prior, by damped Gauss-Newton (Cauchy's kernel).
 
     Args:
         decoder: the category's decoder.
-        points: (B, N, 3), normalised object units.
-        sdf: (B, N), normalised object units; 0 for points on a surface.
+        known: distances of B shapes.
         iterations: Gauss-Newton steps.
         noise: object units; standard deviation that a residual is measured by.
+        prior_weight: of the Mahalanobis distance.
 
     Returns:
         (B, D) codes.
     """
-    effective_points = 200.0
-    precision = torch.linalg.inv(decoder.code_covariance)
+    weight = known.weight()
+    precision = prior_weight * torch.linalg.inv(decoder.code_covariance)
     mean = decoder.code_mean
-    codes = mean.expand(points.shape[0], -1).clone()
-    damping = torch.full((points.shape[0], 1, 1), 1e-3, dtype=points.dtype, device=points.device)
-    eye = torch.eye(codes.shape[-1], dtype=points.dtype, device=points.device)
+    codes = mean.expand(len(weight), -1).clone()
+    damping = codes.new_full((len(weight), 1, 1), 1e-3)
+    eye = torch.eye(codes.shape[-1], dtype=codes.dtype, device=codes.device)
 
-    def cost(value: Tensor, z: Tensor) -> Tensor:
-        data = torch.log1p(((value - sdf) / noise) ** 2).mean(-1) * effective_points
-        return data + ((z - mean) @ precision * (z - mean)).sum(-1)
-
-    value, _, jacobian = decoder.value_and_jacobian(points, codes)
-    current = cost(value, codes)
-    for _ in range(iterations):
-        residual = (value - sdf) / noise
-        weight = 1.0 / (1.0 + residual**2) * (effective_points / points.shape[1])
+    def linearise(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Cost (B,), Hessian (B, D, D) and gradient (B, D) of half of it."""
+        value, _, jacobian = decoder.value_and_jacobian(known.points, z)
+        residual = known.residual(value) / noise
+        offset = z - mean
+        cost = (weight * torch.log1p(residual.square())).sum(-1)
+        cost = cost + (offset @ precision * offset).sum(-1)
+        robust = weight / (1.0 + residual.square())
+        if known.bound is not None:
+            robust = robust * (~known.bound | (residual < 0.0))
         j = jacobian / noise
-        jt_w = j.transpose(1, 2) * weight.unsqueeze(1)
-        hessian = jt_w @ j + precision
-        gradient = (jt_w @ residual.unsqueeze(-1)).squeeze(-1) + (codes - mean) @ precision
+        jt_w = j.transpose(1, 2) * robust.unsqueeze(1)
+        gradient = (jt_w @ residual.unsqueeze(-1)).squeeze(-1) + offset @ precision
+        return cost, jt_w @ j + precision, gradient
+
+    cost, hessian, gradient = linearise(codes)
+    for _ in range(iterations):
         scale = hessian.diagonal(dim1=1, dim2=2).mean(-1)[:, None, None]
-        step = torch.linalg.solve(hessian + damping * scale * eye, gradient)
-        trial = codes - step
-        trial_value, _, trial_jacobian = decoder.value_and_jacobian(points, trial)
-        trial_cost = cost(trial_value, trial)
-        better = trial_cost < current
+        trial = codes - torch.linalg.solve(hessian + damping * scale * eye, gradient)
+        new_cost, new_hessian, new_gradient = linearise(trial)
+        better = new_cost < cost
         codes = torch.where(better[:, None], trial, codes)
-        value = torch.where(better[:, None], trial_value, value)
-        jacobian = torch.where(better[:, None, None], trial_jacobian, jacobian)
-        current = torch.where(better, trial_cost, current)
+        cost = torch.where(better, new_cost, cost)
+        hessian = torch.where(better[:, None, None], new_hessian, hessian)
+        gradient = torch.where(better[:, None], new_gradient, gradient)
         damping = torch.where(better[:, None, None], damping * 0.3, damping * 10.0)
     return codes

@@ -23,7 +23,7 @@ __all__ = ["DecodedMesh", "decode_mesh", "signed_distance_grid"]
 GRID_HALF_SIDE = 0.54
 """Object units; the grid spans this far from the origin. Shapes lie in the ball of radius 0.5."""
 
-_LIPSCHITZ = 1.25
+_LIPSCHITZ = 1.08
 """How much faster than a true distance the decoder may change; see the meshing tests."""
 
 _COARSE_CELLS = 16
@@ -87,7 +87,7 @@ def decode_mesh(decoder: SdfDecoder, code: Tensor, resolution: int = 96) -> Deco
 def signed_distance_grid(
     decoder: SdfDecoder, code: Tensor, resolution: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Signed distances at the corners of a regular grid, exact wherever the surface can pass.
+    """Signed distances at the corners of a regular grid, wherever the surface can pass.
 
     Args:
         decoder: the category's decoder.
@@ -96,54 +96,40 @@ def signed_distance_grid(
 
     Returns:
         Distances (R + 1, R + 1, R + 1), object units, indexed [x, y, z]: the decoder's values at
-        the corners of active cells, elsewhere only the sign is right. And, of the same shape,
-        which cells are active, by their highest corner: so marching_cubes reads its mask.
+        the corners of active cells, elsewhere 1. And, of the same shape, which cells are active,
+        by their highest corner: so marching_cubes reads its mask.
 
     Raises:
         ShapeError: the resolution is not such a number.
     """
-    levels, rest = [], resolution
-    while rest > _COARSE_CELLS and rest % 2 == 0:
-        levels.append(2)
-        rest //= 2
-    if rest > 2 * _COARSE_CELLS or rest < 8 or resolution < 32:
+    coarsest = resolution
+    while coarsest > _COARSE_CELLS and coarsest % 2 == 0:
+        coarsest //= 2
+    if not 8 <= coarsest <= _COARSE_CELLS or resolution < 32:
         raise ShapeError(
             f"resolution is {resolution}: expected a power of two times 8 to 16, at least 32"
         )
     device = code.device
-    cells = _all_cells(rest, device)
-    size = rest
-    sign = torch.ones((size,) * 3, device=device)
-    for level in range(len(levels) + 1):
+    axis = torch.arange(coarsest, device=device)
+    cells, size = torch.cartesian_prod(axis, axis, axis), coarsest
+    children = torch.cartesian_prod(*[torch.arange(2, device=device)] * 3)
+    while True:
         side = 2.0 * GRID_HALF_SIDE / size
         centres = (cells + 0.5) * side - GRID_HALF_SIDE
         value = decoder(centres.unsqueeze(0), code.unsqueeze(0))[0]
-        sign[cells[:, 0], cells[:, 1], cells[:, 2]] = value.sign()
-        keep = value.abs() <= _LIPSCHITZ * 0.5 * side * 3**0.5
-        cells = cells[keep]
-        if level < len(levels):
-            cells = (2 * cells.unsqueeze(1) + _corner_offsets(device)).reshape(-1, 3)
-            size *= 2
-            sign = sign.repeat_interleave(2, 0).repeat_interleave(2, 1).repeat_interleave(2, 2)
-    corners = (cells.unsqueeze(1) + _corner_offsets(device)).reshape(-1, 3)
-    n = size + 1
-    flat = torch.unique((corners[:, 0] * n + corners[:, 1]) * n + corners[:, 2])
-    index = torch.stack([flat // (n * n), flat // n % n, flat % n], dim=-1)
+        cells = cells[value.abs() <= _LIPSCHITZ * 0.5 * side * 3**0.5]
+        cells, size = (2 * cells.unsqueeze(1) + children).reshape(-1, 3), 2 * size
+        if size == resolution:
+            break
+    # Of the finest cells no centre is evaluated: their corners are fewer than that would save.
+    active = torch.zeros((size + 1,) * 3, dtype=torch.bool, device=device)
+    corner = torch.zeros((size + 1,) * 3, dtype=torch.bool, device=device)
+    x, y, z = cells.unbind(-1)
+    active[x + 1, y + 1, z + 1] = True
+    for i, j, k in children.tolist():
+        corner[x + i, y + j, z + k] = True
+    index = corner.nonzero()
     points = index * (2.0 * GRID_HALF_SIDE / size) - GRID_HALF_SIDE
-    value = decoder(points.unsqueeze(0), code.unsqueeze(0))[0]
-    lowest = torch.arange(n, device=device).clamp(max=size - 1)  # corners past the last cell
-    grid = sign[lowest][:, lowest][:, :, lowest]
-    grid[index[:, 0], index[:, 1], index[:, 2]] = value
-    active = torch.zeros((n, n, n), dtype=torch.bool, device=device)
-    active[cells[:, 0] + 1, cells[:, 1] + 1, cells[:, 2] + 1] = True
+    grid = torch.ones((size + 1,) * 3, device=device)
+    grid[corner] = decoder(points.unsqueeze(0), code.unsqueeze(0))[0]
     return grid.cpu().numpy(), active.cpu().numpy()
-
-
-def _all_cells(size: int, device: torch.device) -> Tensor:
-    axis = torch.arange(size, device=device)
-    return torch.cartesian_prod(axis, axis, axis)
-
-
-def _corner_offsets(device: torch.device) -> Tensor:
-    axis = torch.arange(2, device=device)
-    return torch.cartesian_prod(axis, axis, axis)

@@ -28,6 +28,7 @@ __all__ = [
     "ImportedModel",
     "ModelCollection",
     "import_model",
+    "is_solid",
     "load_collection",
     "load_model",
     "load_surface",
@@ -179,6 +180,16 @@ def load_surface(
     path = Path(path)
     vertices, faces = _placed(path, unit_m, yaw_deg)
     return CadModel.centred(_model_name(path), category, vertices, faces)
+
+
+def is_solid(path: Path | str) -> bool:
+    """Whether a mesh, as it is, bounds a volume without hollows (see `import_model`).
+
+    Raises:
+        MeshError: the file is missing or damaged, or holds no surface.
+    """
+    vertices, faces = _cleaned(Path(path), *_read(Path(path)))
+    return _is_closed(vertices, faces) and len(_as_manifold(vertices, faces).decompose()) == 1
 
 
 def load_collection(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ __all__ = [
     "SampleCacheError",
     "SdfSamples",
     "SignedDistance",
+    "cached_samples",
     "sample_sdf",
     "sample_surface",
 ]
@@ -29,11 +31,21 @@ NEAR_SD = (0.003, 0.02)
 BALL_RADIUS = 0.55
 """Uniform samples fill this ball, normalised units; a shape lies inside the ball of 0.5."""
 
+BOUNDARY_DEPTH = 0.03
+"""Samples of the occupancy boundary lie this far from the surface at most, normalised units."""
+
 _SIGN_RAYS = 3
 """The inside is decided by the majority of this many rays."""
 
 _TOUCHING = 1e-4
 """Of the points' extent: nearer to the surface, the direction from it is rounding noise."""
+
+
+_RECIPE = 1
+"""To be raised when `sample_sdf` changes in what its arguments do not tell."""
+
+_LIFT = 1e-2
+"""Of the longest distance: rays through a wall start this far below its surface."""
 
 
 class SampleCacheError(SdfposeError):
@@ -149,6 +161,20 @@ class SignedDistance:
         distance = (sign * length)[:, 0]
         return distance.astype(np.float32), gradient.astype(np.float32)
 
+    def wall(
+        self,
+        points: NDArray[np.floating],
+        directions: NDArray[np.floating],
+        at_most: float,
+    ) -> NDArray[np.float64]:
+        """Distances (N,) from surface points (N, 3) along unit directions (N, 3) to the other side.
+
+        They are cut off at `at_most`, in the unit of the vertices.
+        """
+        rays = np.concatenate([points + _LIFT * at_most * directions, directions], axis=1)
+        hits = self._scene.cast_rays(o3d.core.Tensor.from_numpy(rays.astype(np.float32)))
+        return np.minimum(hits["t_hit"].numpy().astype(np.float64), at_most)
+
 
 def sample_surface(
     vertices: NDArray[np.floating],
@@ -179,25 +205,28 @@ def sample_surface(
 def sample_sdf(
     model: CadModel,
     rng: np.random.Generator,
-    n_surface: int = 16_000,
-    n_uniform: int = 4_000,
+    n_surface: int = 12_000,
+    n_uniform: int = 5_000,
+    n_boundary: int = 4_000,
     threads: int = 0,
 ) -> SdfSamples:
     """Sample the signed distance of a solid for the training of a decoder.
 
     Half of the near-surface samples lie within the narrow layer that decides where the surface
-    is and keeps thin walls apart, half within the wide one (`NEAR_SD`). The uniform samples
-    fill the ball of `BALL_RADIUS`.
+    is, half within the wide one (`NEAR_SD`). The uniform samples fill the ball of `BALL_RADIUS`.
+    The boundary samples lie on both sides of the surface by turns, the inner ones between it and
+    the opposite side of the wall, so that the thinnest wall has its share of points inside.
 
     Args:
         model: a closed solid.
         rng: source of the points.
         n_surface: number of near-surface samples.
         n_uniform: number of uniform samples.
+        n_boundary: number of samples of the occupancy boundary.
         threads: of the computation; 0 for all cores.
 
     Returns:
-        `n_surface + n_uniform` samples in random order.
+        `n_surface + n_uniform + n_boundary` samples in random order.
 
     Raises:
         MeshError: the model has no faces or no area.
@@ -205,12 +234,51 @@ def sample_sdf(
     if len(model.faces) == 0:
         raise MeshError(f"{model.name}: has no faces: expected a closed surface")
     vertices = model.normalised_vertices
+    exact = SignedDistance(vertices, model.faces)
     near = sample_surface(vertices, model.faces, rng, n_surface)
     width = np.where(np.arange(n_surface) % 2 == 0, *NEAR_SD)[:, None]
     near += width * rng.normal(size=near.shape)
     direction = rng.normal(size=(n_uniform, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     ball = BALL_RADIUS * direction * rng.uniform(size=(n_uniform, 1)) ** (1.0 / 3.0)
-    points = rng.permutation(np.concatenate([near, ball])).astype(np.float32)
-    sdf, gradient = SignedDistance(vertices, model.faces).with_gradient(points, threads=threads)
+    boundary = _boundary_points(exact, sample_surface(vertices, model.faces, rng, n_boundary), rng)
+    points = rng.permutation(np.concatenate([near, ball, boundary])).astype(np.float32)
+    sdf, gradient = exact.with_gradient(points, threads=threads)
     return SdfSamples(points, sdf, gradient)
+
+
+def cached_samples(
+    model: CadModel, folder: Path, n_surface: int, n_uniform: int, n_boundary: int
+) -> SdfSamples:
+    """The samples of `sample_sdf`, from a file in `folder` where it was made before.
+
+    The file's name holds a digest of the model's geometry and of everything that decides on the
+    samples, so that a file never stands for a model that has changed. The model also decides on
+    the random numbers.
+
+    Raises:
+        MeshError: the model has no faces or no area.
+        SampleCacheError: the file cannot be written, e.g. because the disk is full.
+    """
+    layout = NEAR_SD, BALL_RADIUS, BOUNDARY_DEPTH, n_surface, n_uniform, n_boundary
+    digest = hashlib.sha256(repr((_RECIPE, layout)).encode())
+    digest.update(np.ascontiguousarray(model.vertices, dtype=np.float64).tobytes())
+    digest.update(np.ascontiguousarray(model.faces, dtype=np.int32).tobytes())
+    path = folder / f"{model.name.replace('/', '.')}-{digest.hexdigest()[:16]}.npz"
+    if path.exists():
+        return SdfSamples.load(path)
+    rng = np.random.default_rng(list(digest.digest()))
+    samples = sample_sdf(model, rng, n_surface, n_uniform, n_boundary)
+    samples.save(path)
+    return samples
+
+
+def _boundary_points(
+    exact: SignedDistance, surface: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Points (N, 3) off surface points (N, 3), normalised units: outside and inside by turns."""
+    _, normal = exact.with_gradient(surface)
+    outside = np.arange(len(surface)) % 2 == 0
+    direction = np.where(outside[:, None], normal, -normal)
+    room = np.where(outside, BOUNDARY_DEPTH, exact.wall(surface, -normal, BOUNDARY_DEPTH))
+    return np.asarray(surface + (room * rng.random(len(surface)))[:, None] * direction)

@@ -9,6 +9,7 @@ from sdfpose_core.errors import CategoryError, ConfigurationError
 ENTRY = {
     "nocs_id": 0,
     "symmetry": "y",
+    "vessel": False,
     "diagonal_m": 0.2,
     "diagonal_log_sd": 0.3,
     "labels": ["Vase"],
@@ -45,7 +46,7 @@ def test_labels_are_found_whatever_their_case():
 
 def test_a_table_of_ones_own(tmp_path):
     categories = Categories.from_file(write(tmp_path, {"vase": ENTRY}))
-    assert categories["vase"] == Category("vase", 0, "y", 0.2, 0.3, ("vase",), (1, 2, 3))
+    assert categories["vase"] == Category("vase", 0, "y", False, 0.2, 0.3, ("vase",), (1, 2, 3))
     assert len(categories) == 1
     assert "vase" in categories
     assert "mug" not in categories
@@ -120,6 +121,7 @@ def test_an_unknown_key(tmp_path):
         ("diagonal_m", "0.2 m", "a positive number"),
         ("diagonal_m", math.nan, "a positive number"),
         ("diagonal_m", math.inf, "a positive number"),
+        ("vessel", "yes", "true or false"),
         ("diagonal_log_sd", -0.1, "a positive number"),
         ("labels", "vase", "a list of names"),
         ("labels", [1], "a list of names"),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdfpose_core.sdf.fitting import fit_codes
+from sdfpose_core.sdf.fitting import Distances, fit_codes
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def sampled(tiny_shapes, device):
 
 def test_codes_are_recovered_from_distances(sampled):
     decoder, codes, points, sdf = sampled
-    found = fit_codes(decoder, points, sdf, iterations=30)
+    found = fit_codes(decoder, Distances(points, sdf), iterations=30)
     assert (decoder(points, found) - sdf).abs().mean() < 2e-3
     spread = decoder.code_covariance.diagonal().sqrt()
     assert ((found - codes) / spread).abs().mean() < 0.15
@@ -31,20 +31,20 @@ def test_outliers_are_outvoted(sampled):
     decoder, _, points, sdf = sampled
     wrong = sdf.clone()
     wrong[:, :160] += 0.3
-    found = fit_codes(decoder, points, wrong, iterations=30)
+    found = fit_codes(decoder, Distances(points, wrong), iterations=30)
     assert (decoder(points, found) - sdf)[:, 160:].abs().mean() < 3e-3
 
 
 def test_objects_do_not_disturb_one_another(sampled):
     decoder, _, points, sdf = sampled
-    together = fit_codes(decoder, points, sdf, iterations=5)
-    alone = fit_codes(decoder, points[1:2], sdf[1:2], iterations=5)
+    together = fit_codes(decoder, Distances(points, sdf), iterations=5)
+    alone = fit_codes(decoder, Distances(points[1:2], sdf[1:2]), iterations=5)
     torch.testing.assert_close(together[1:2], alone, atol=1e-3, rtol=1e-3)
 
 
 def test_without_iterations_there_is_the_prior(sampled):
     decoder, _, points, sdf = sampled
-    found = fit_codes(decoder, points, sdf, iterations=0)
+    found = fit_codes(decoder, Distances(points, sdf), iterations=0)
     assert torch.equal(found, decoder.code_mean.expand(3, -1))
 
 
@@ -52,7 +52,7 @@ def test_more_iterations_never_fit_worse(sampled):
     decoder, _, points, sdf = sampled
     errors = []
     for iterations in (0, 2, 5, 10, 20):
-        codes = fit_codes(decoder, points, sdf, iterations=iterations)
+        codes = fit_codes(decoder, Distances(points, sdf), iterations=iterations)
         errors.append(float(((decoder(points, codes) - sdf) / 0.004).square().log1p().mean()))
     assert errors[-1] < 0.5 * errors[0]
     assert all(later <= earlier + 0.05 for earlier, later in pairwise(errors))
@@ -61,9 +61,11 @@ def test_more_iterations_never_fit_worse(sampled):
 def test_no_tensor_is_made_without_a_device(sampled, explicit_devices):
     decoder, _, points, sdf = sampled
     with explicit_devices():
-        fit_codes(decoder, points, sdf, iterations=2)
+        fit_codes(decoder, Distances(points, sdf), iterations=2)
 
 
 def test_no_tape_is_kept(sampled):
     decoder, _, points, sdf = sampled
-    assert not fit_codes(decoder, points, sdf.requires_grad_(True), iterations=1).requires_grad
+    assert not fit_codes(
+        decoder, Distances(points, sdf.requires_grad_(True)), iterations=1
+    ).requires_grad

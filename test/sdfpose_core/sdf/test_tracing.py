@@ -121,7 +121,7 @@ def test_objects_do_not_disturb_one_another(device, tiny_shapes):
     for i in range(2):
         alone = trace(decoder, codes[i : i + 1], similarity[i : i + 1], rays[:1])
         assert torch.equal(alone.hit[0], both.hit[i])
-        torch.testing.assert_close(alone.depth[0], both.depth[i], atol=1e-6, rtol=0)
+        torch.testing.assert_close(alone.depth[0], both.depth[i], atol=4e-6, rtol=0)
 
 
 def test_agreement_with_ray_casting_of_the_extracted_mesh(tiny_shapes):

@@ -14,9 +14,11 @@ from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.shapes.sdf_samples import (
     BALL_RADIUS,
+    BOUNDARY_DEPTH,
     SampleCacheError,
     SdfSamples,
     SignedDistance,
+    cached_samples,
     sample_sdf,
     sample_surface,
 )
@@ -36,7 +38,9 @@ def _box_sdf(points: np.ndarray, sides: np.ndarray) -> np.ndarray:
 
 def test_box_in_closed_form() -> None:
     model = _box()
-    samples = sample_sdf(model, np.random.default_rng(0), n_surface=4000, n_uniform=2000)
+    samples = sample_sdf(
+        model, np.random.default_rng(0), n_surface=4000, n_uniform=1500, n_boundary=500
+    )
     assert samples.points.shape == (6000, 3)
     assert samples.points.dtype == samples.sdf.dtype == np.float32
     truth = _box_sdf(samples.points.astype(np.float64), SIDES / model.diagonal_m)
@@ -46,7 +50,7 @@ def test_box_in_closed_form() -> None:
 def test_sphere_in_closed_form() -> None:
     sphere = trimesh.creation.icosphere(subdivisions=5, radius=0.05)
     model = CadModel.centred("sphere", "bowl", sphere.vertices, sphere.faces)
-    samples = sample_sdf(model, np.random.default_rng(0), n_surface=2000, n_uniform=1000)
+    samples = sample_sdf(model, np.random.default_rng(0), 2000, 1000, 500)
     radius = 0.05 / model.diagonal_m
     truth = np.linalg.norm(samples.points, axis=1) - radius
     np.testing.assert_allclose(samples.sdf, truth, atol=5e-4 * radius)
@@ -59,14 +63,29 @@ def test_sphere_in_closed_form() -> None:
 
 
 def test_samples_lie_where_they_should() -> None:
-    samples = sample_sdf(_box(), np.random.default_rng(1), n_surface=20_000, n_uniform=0)
+    samples = sample_sdf(_box(), np.random.default_rng(1), 20_000, 0, 0)
     distance = np.abs(samples.sdf)
     assert 0.4 < np.mean(distance < 0.006) < 0.75
     assert np.quantile(distance, 0.99) < 0.06
-    uniform = sample_sdf(_box(), np.random.default_rng(1), n_surface=0, n_uniform=20_000)
+    uniform = sample_sdf(_box(), np.random.default_rng(1), 0, 20_000, 0)
     radius = np.linalg.norm(uniform.points, axis=1)
     assert radius.max() <= BALL_RADIUS + 1e-6
     assert np.mean(radius < 0.5 * BALL_RADIUS) == pytest.approx(0.125, abs=0.01)
+
+    boundary = sample_sdf(_box(), np.random.default_rng(1), 0, 0, 20_000)
+    assert np.mean(boundary.sdf < 0.0) == pytest.approx(0.5, abs=0.01)
+    assert np.abs(boundary.sdf).max() <= BOUNDARY_DEPTH + 1e-6
+
+
+def test_boundary_samples_fill_thin_walls() -> None:
+    """Half of them lie inside a sheet a thousandth thick, evenly over its thickness."""
+    sheet = trimesh.creation.box((1.0, 0.001, 1.0))
+    model = CadModel.centred("sheet", "laptop", sheet.vertices, sheet.faces)
+    samples = sample_sdf(model, np.random.default_rng(0), 0, 0, 20_000)
+    half = 0.0005 / model.diagonal_m
+    y = samples.points[samples.sdf < 0.0, 1] / half
+    assert len(y) == pytest.approx(10_000, rel=0.02)
+    np.testing.assert_allclose(np.histogram(y, 4, (-1, 1))[0] / len(y), 0.25, atol=0.02)
 
 
 def test_same_generator_same_samples() -> None:
@@ -157,3 +176,22 @@ def test_foreign_cache_is_refused(tmp_path: Path) -> None:
     np.savez(path, points=np.zeros((4, 3)))
     with pytest.raises(SampleCacheError, match="holds no SDF samples"):
         SdfSamples.load(path)
+
+
+def test_samples_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = cached_samples(_box(), tmp_path, 100, 50, 20)
+    with monkeypatch.context() as patch:
+        patch.setattr("sdfpose_core.shapes.sdf_samples.sample_sdf", None)
+        again = cached_samples(_box(), tmp_path, 100, 50, 20)
+    np.testing.assert_array_equal(again.points, first.points)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("change", ["geometry", "counts"])
+def test_a_cached_file_never_stands_for_another_model(tmp_path: Path, change: str) -> None:
+    first = cached_samples(_box(), tmp_path, 100, 50, 20)
+    box = trimesh.creation.box(1.01 * SIDES if change == "geometry" else SIDES)
+    same_name = CadModel.centred("box", "mug", box.vertices, box.faces)
+    other = cached_samples(same_name, tmp_path, 100, 50 if change == "geometry" else 51, 20)
+    assert not np.array_equal(other.points[:100], first.points[:100])
+    assert len(list(tmp_path.iterdir())) == 2

@@ -1,0 +1,119 @@
+"""How long a surface takes: coarse to fine, on a dense grid, and with the paper's network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from skimage.measure import marching_cubes
+from torch import Tensor, nn
+
+from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.deepsdf import DeepSdf
+from sdfpose_core.sdf.meshing import GRID_HALF_SIDE, DecodedMesh, decode_mesh
+
+__all__ = ["DenseMesher", "time_meshes"]
+
+_REPETITIONS = 7
+
+_CHUNKS = (1024, 4096, 16384)
+"""Points at once; each network is timed at its best."""
+
+_TRIAL_POINTS = 16384
+
+
+@dataclass(frozen=True)
+class DenseMesher:
+    """Surfaces from all values of a grid: what `decode_mesh` is measured against.
+
+    Attributes:
+        network: of points (1, N, 3) and codes (1, D) makes values (1, N).
+        code: (D,) latent code.
+        chunk: points evaluated at once.
+        level: the value on the surface; None for the median of all values, at which any network
+            has one.
+    """
+
+    network: nn.Module
+    code: Tensor
+    chunk: int = 4096
+    level: float | None = 0.0
+
+    def __call__(self, resolution: int) -> DecodedMesh:
+        """The surface on a grid of `resolution` cells along each axis."""
+        axis = torch.linspace(-GRID_HALF_SIDE, GRID_HALF_SIDE, resolution + 1).to(self.code)
+        points = torch.cartesian_prod(axis, axis, axis)
+        with torch.no_grad():
+            grid = torch.cat([self._values(part) for part in points.split(self.chunk)])
+        values = grid.view((resolution + 1,) * 3).cpu().numpy()
+        level = float(np.median(values)) if self.level is None else self.level
+        spacing = 2.0 * GRID_HALF_SIDE / resolution
+        vertices, faces, _, _ = marching_cubes(values, level, spacing=(spacing,) * 3)
+        vertices = (vertices - GRID_HALF_SIDE).astype(np.float32)
+        normals = torch.cat(
+            [self._normals(part) for part in torch.from_numpy(vertices).split(self.chunk)]
+        )
+        return DecodedMesh(vertices, faces.astype(np.int32), normals.cpu().numpy())
+
+    def best_chunk(self) -> int:
+        """The number of points at once with which the values are fastest."""
+        points = torch.zeros(_TRIAL_POINTS, 3).to(self.code)
+
+        def evaluate(chunk: int) -> None:
+            for part in points.split(chunk):
+                self._values(part)
+
+        with torch.no_grad():
+            return min(_CHUNKS, key=lambda chunk: _median_ms(lambda: evaluate(chunk), 3))
+
+    def _values(self, points: Tensor) -> Tensor:
+        values: Tensor = self.network(points.unsqueeze(0), self.code.unsqueeze(0))
+        return values[0]
+
+    def _normals(self, points: Tensor) -> Tensor:
+        with torch.enable_grad():
+            points = points.to(self.code).requires_grad_(True)
+            (gradient,) = torch.autograd.grad(self._values(points).sum(), points)
+        return nn.functional.normalize(gradient, dim=-1)
+
+
+def time_meshes(decoders: Sequence[SdfDecoder]) -> dict[str, float]:
+    """Milliseconds per mesh, with marching cubes and normals; means over the decoders.
+
+    Returns:
+        ``dense_64``: a dense 64^3 grid; ``fast_64`` and ``fast_128``: `decode_mesh`;
+        ``paper_dense_64``: a dense 64^3 grid of the paper's network with random weights. Medians
+        of `_REPETITIONS` runs after one that does not count; one run of the paper's.
+    """
+    figures: dict[str, list[float]] = {"dense_64": [], "fast_64": [], "fast_128": []}
+    for decoder in decoders:
+        code = decoder.code_mean
+        chunk = DenseMesher(decoder, code).best_chunk()
+        figures["dense_64"].append(_median_ms(partial(DenseMesher(decoder, code, chunk), 64), 1))
+        figures["fast_64"].append(_median_ms(partial(decode_mesh, decoder, code, 64)))
+        figures["fast_128"].append(_median_ms(partial(decode_mesh, decoder, code, 128)))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        paper = DeepSdf().to(decoders[0].device).eval().requires_grad_(False)
+    code = torch.zeros(paper.config.code_length, device=decoders[0].device)
+    chunk = DenseMesher(paper, code).best_chunk()
+    start = time.perf_counter()
+    DenseMesher(paper, code, chunk, level=None)(64)
+    paper_ms = 1e3 * (time.perf_counter() - start)
+    means = {name: float(np.mean(ms)) for name, ms in figures.items()}
+    return means | {"paper_dense_64": paper_ms}
+
+
+def _median_ms(work: Callable[[], object], repetitions: int = _REPETITIONS) -> float:
+    """Median wall time after one run that does not count."""
+    work()
+    times = []
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        work()
+        times.append(1e3 * (time.perf_counter() - start))
+    return float(np.median(times))

@@ -1,0 +1,193 @@
+"""Shapes from measurements by optimisation of the latent code, the pose being known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.categories import Categories
+from sdfpose_core.errors import MeshError
+from sdfpose_core.evaluation.surfaces import CLOSED_LEAST, OPEN_LEAST, Surface, escaping_share
+from sdfpose_core.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.sdf.fitting import Distances
+from sdfpose_core.segmentation import segment
+from sdfpose_core.shapes.model import CadModel
+from sdfpose_core.simulation.primitives import box
+from sdfpose_core.simulation.rendering import render
+from sdfpose_core.simulation.rotations import yaw
+from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
+from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
+
+__all__ = ["ShapeEvidence", "evidence_from_surface", "evidence_from_view", "stack_evidence"]
+
+_SURFACE_POINTS, _SPACE_POINTS = 3000, 2000
+"""Points on the surface and in the space around it, of a fully known shape."""
+
+_SPACE_SD = 0.03
+"""Of the diagonal: half of the points in space lie so near to the surface."""
+
+_BALL_RADIUS = 0.55
+
+_VIEW_POINTS, _FREE_RAYS, _SAMPLES_PER_RAY = 1200, 400, 6
+"""Observed points, rays through free space and samples on each of them."""
+
+_STOP_BEFORE = 0.02
+"""Of the diagonal: a ray is known to be free up to this far from what it measured."""
+
+_VIEW_DISTANCE = 3.2
+"""Distance of the camera in diagonals of the object..."""
+
+_NEAREST_M = 0.4
+"""...but no nearer."""
+
+_ELEVATION_DEG = (15.0, 65.0)
+
+
+@dataclass(frozen=True)
+class ShapeEvidence:
+    """What is known of one shape, normalised object units.
+
+    Attributes:
+        points: (N, 3) float32.
+        sdf: (N,) float32, signed distances or bounds of them.
+        bound: (N,) bool, where `sdf` is a lower bound only.
+    """
+
+    points: NDArray[np.float32]
+    sdf: NDArray[np.float32]
+    bound: NDArray[np.bool_]
+
+
+def stack_evidence(items: Sequence[ShapeEvidence], device: torch.device) -> Distances:
+    """Evidence of several shapes, equally long, as one batch."""
+    return Distances(
+        torch.from_numpy(np.stack([x.points for x in items])).to(device),
+        torch.from_numpy(np.stack([x.sdf for x in items])).to(device),
+        torch.from_numpy(np.stack([x.bound for x in items])).to(device),
+    )
+
+
+def evidence_from_surface(
+    surface: Surface, rng: np.random.Generator, *, vessel: bool
+) -> ShapeEvidence:
+    """Points all over a visible surface, and distances of points in the space around it.
+
+    Points inside are not used: of many scans nobody can tell what is inside.
+
+    Args:
+        surface: normalised object units, visible faces only.
+        rng: source of the points.
+        vessel: as of `visible_surface`.
+
+    Raises:
+        MeshError: the surface has no area.
+    """
+    on = surface.sample(rng, _SURFACE_POINTS)
+    # Twice as many as are wanted: those inside are dropped.
+    near = surface.sample(rng, _SPACE_POINTS) + _SPACE_SD * rng.normal(size=(_SPACE_POINTS, 3))
+    ball = rng.normal(size=(_SPACE_POINTS, 3))
+    ball *= (
+        _BALL_RADIUS
+        * rng.random((len(ball), 1)) ** (1 / 3)
+        / np.linalg.norm(ball, axis=1, keepdims=True)
+    )
+    around = rng.permutation(np.concatenate([near, ball]))
+    least = OPEN_LEAST if vessel else CLOSED_LEAST
+    around = around[escaping_share(surface.rays, around) >= least]
+    around = np.resize(around, (_SPACE_POINTS, 3))
+    distance, _ = surface.nearest(around)
+    return ShapeEvidence(
+        np.concatenate([on, around]).astype(np.float32),
+        np.concatenate([np.zeros(len(on)), distance]).astype(np.float32),
+        np.zeros(len(on) + len(around), dtype=np.bool_),
+    )
+
+
+def evidence_from_view(
+    model: CadModel, categories: Categories, rng: np.random.Generator
+) -> ShapeEvidence:
+    """What one noisy depth image of a model on a table tells, in the model's own frame.
+
+    Sensor and mask have the noise that `SensorNoise.realistic` and `MaskNoise.realistic` describe.
+
+    Raises:
+        MeshError: the camera saw nothing of the model.
+    """
+    camera = PinholeCamera(640, 480, 600.0, 600.0, 319.5, 239.5)
+    item = SceneObject(
+        1,
+        model.category,
+        model,
+        yaw(float(rng.uniform(0.0, 2.0 * np.pi))),
+        np.array([0.0, 0.5 * model.dimensions_m[1], 0.0]),
+    )
+    table = SceneObject(0, "", box(3.0, 0.04, 3.0), np.eye(3), np.array([0.0, -0.02, 0.0]))
+    scene = Scene([item], table)
+    elevation = np.deg2rad(rng.uniform(*_ELEVATION_DEG))
+    distance = max(_VIEW_DISTANCE * model.diagonal_m, _NEAREST_M)
+    eye = item.translation + distance * np.array([np.cos(elevation), np.sin(elevation), 0.0])
+    pose = CameraPose.look_at(eye, item.translation)
+    rendering = render(scene, camera, pose, colour=False)
+    frame = RgbdFrame(
+        colour=rendering.colour,
+        depth=SensorNoise.realistic().apply(rendering, camera, rng),
+        mask=MaskNoise.realistic().apply(rendering.mask, camera, rng),
+        camera=camera,
+        labels={1: InstanceLabel(model.category)},
+    )
+    instances, skipped = segment(frame, categories)
+    if not instances:
+        reason = skipped[0].reason if skipped else "it is not in the image"
+        raise MeshError(f"{model.name}: a simulated camera does not see it: {reason}")
+    to_object = pose.rotation.T @ item.rotation
+    centre = pose.to_camera(item.translation)
+
+    def normalised(points: NDArray[np.floating]) -> NDArray[np.float64]:
+        return np.asarray((points - centre) @ to_object / model.diagonal_m)
+
+    seen = instances[0].points[rng.integers(len(instances[0].points), size=_VIEW_POINTS)]
+    on = normalised(seen)
+    ends = on[:_FREE_RAYS]
+    stops = np.full(len(ends), _STOP_BEFORE)
+    if len(instances[0].beyond):
+        picks = rng.integers(len(instances[0].beyond), size=_FREE_RAYS)
+        ends = np.concatenate([ends, normalised(instances[0].beyond[picks])])
+        stops = np.concatenate([stops, np.zeros(_FREE_RAYS)])
+    else:
+        ends, stops = np.tile(ends, (2, 1)), np.tile(stops, 2)
+    free = _free_samples(normalised(np.zeros(3)), ends, stops, rng)
+    return ShapeEvidence(
+        np.concatenate([on, free]).astype(np.float32),
+        np.zeros(len(on) + len(free), dtype=np.float32),
+        np.concatenate([np.zeros(len(on), dtype=np.bool_), np.ones(len(free), dtype=np.bool_)]),
+    )
+
+
+def _free_samples(
+    eye: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    stops: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Points (M * S, 3) on the rays from the eye (3,), inside the ball that holds the shape.
+
+    Args:
+        eye: the camera's centre, normalised object units.
+        ends: (M, 3) what the rays measured.
+        stops: (M,) how far before its end a ray is free.
+        rng: source of the points.
+    """
+    ray = ends - eye
+    length = np.linalg.norm(ray, axis=1)
+    ray /= length[:, None]
+    closest = -(ray @ eye)
+    half = np.sqrt(np.maximum(_BALL_RADIUS**2 - (eye @ eye - closest**2), 0.0))
+    near = closest - half
+    far = np.maximum(np.minimum(closest + half, length - stops), near)
+    at = near[:, None] + (far - near)[:, None] * rng.random((len(ends), _SAMPLES_PER_RAY))
+    return (eye + at[..., None] * ray[:, None]).reshape(-1, 3)

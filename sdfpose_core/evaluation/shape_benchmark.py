@@ -1,0 +1,264 @@
+"""The benchmark of shapes: how well decoders reconstruct shapes that they were not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sdfpose_core.categories import Categories, Category
+from sdfpose_core.errors import MeshError
+from sdfpose_core.evaluation.reconstruction import (
+    ShapeEvidence,
+    evidence_from_surface,
+    evidence_from_view,
+    stack_evidence,
+)
+from sdfpose_core.evaluation.shape_metrics import ShapeErrors, compare_surfaces, volume_iou
+from sdfpose_core.evaluation.surfaces import Surface, visible_surface
+from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.fitting import fit_codes
+from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
+from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
+from sdfpose_core.shapes.imports import MESH_SUFFIXES, is_solid, load_surface
+from sdfpose_core.shapes.model import CadModel
+from sdfpose_core.weights import weights_file
+
+__all__ = ["ShapeBenchmarkConfig", "benchmark_shapes", "reconstruct"]
+
+_NEAR = 0.02
+"""Of the diagonal: the gradient's norm is judged this near to the surface."""
+
+_NORM_POINTS = 2000
+
+
+@dataclass(frozen=True)
+class ShapeBenchmarkConfig:
+    """What is measured.
+
+    Attributes:
+        procedural: held-out shapes of each category.
+        views: simulated depth images of each shape.
+        resolution: of the meshes that are compared.
+        seed: another one draws other held-out shapes, views and samples.
+    """
+
+    procedural: int = 32
+    views: int = 2
+    resolution: int = 128
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A shape to reconstruct."""
+
+    model: CadModel
+    surface: Surface
+    solid: bool
+
+
+@dataclass(frozen=True)
+class _Result:
+    """How one shape was reconstructed, and what from."""
+
+    name: str
+    full: ShapeErrors
+    volume_iou: float | None
+    views: tuple[ShapeErrors, ...]
+
+
+def benchmark_shapes(
+    categories: Categories,
+    names: Sequence[str],
+    config: ShapeBenchmarkConfig,
+    *,
+    data: Path | None = None,
+    weights: Path | str | None = None,
+    device: torch.device | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> tuple[dict[str, Any], list[str]]:
+    """Reconstruct held-out procedural shapes and the meshes of a folder.
+
+    Args:
+        categories: the known ones.
+        names: the categories to measure.
+        config: what is measured.
+        data: folder that holds ``CATEGORY/NAME.obj`` (or another mesh type), or has them in its
+            subfolder ``meshes``; metres, y up, front toward +x. None for procedural shapes alone.
+        weights: folder of the decoders; None for the shipped ones.
+        device: where the decoders run; the CPU by default.
+        progress: told what is being worked on.
+
+    Returns:
+        Figures by category as a JSON document, and a sentence for each mesh that was left out.
+
+    Raises:
+        MeshError: `data` is no folder, or holds no mesh of the named categories.
+        WeightsError: a decoder is missing or damaged.
+    """
+    files = _mesh_files(data, names)
+    problems: list[str] = []
+    document: dict[str, Any] = {}
+    for name in names:
+        path = weights_file(name, "decoder", weights)
+        decoder = SdfDecoder.load(path, device)
+        category = categories[name]
+        entry: dict[str, Any] = {}
+        if name in FAMILIES:
+            progress(f"{name}: {config.procedural} procedural shapes")
+            first = HELD_OUT_SEED + 10_000 * config.seed
+            models = [sample_model(name, first + i) for i in range(config.procedural)]
+            targets = [
+                _Target(model, _normalised_surface(model, category), True) for model in models
+            ]
+            results, norm_error = _reconstruct_all(decoder, categories, targets, config)
+            entry["procedural"] = _summary(results)
+            entry["grad_norm_err"] = norm_error
+        if files.get(name):
+            progress(f"{name}: {len(files[name])} meshes")
+            targets = list(_imported(files[name], category, problems))
+            results, norm_error = _reconstruct_all(decoder, categories, targets, config)
+            entry["meshes"] = _summary(results) | {"per_mesh": {x.name: _one(x) for x in results}}
+            entry.setdefault("grad_norm_err", norm_error)
+        entry["weights_mib"] = path.stat().st_size / 2**20
+        document[name] = entry
+    return document, problems
+
+
+def reconstruct(
+    decoder: SdfDecoder, evidence: Sequence[ShapeEvidence], resolution: int
+) -> tuple[Tensor, list[DecodedMesh | None]]:
+    """Codes (B, D) that explain the evidence best, and their meshes (None: no surface)."""
+    codes = fit_codes(decoder, stack_evidence(evidence, decoder.device), noise=_NOISE)
+    meshes: list[DecodedMesh | None] = []
+    for code in codes:
+        try:
+            meshes.append(decode_mesh(decoder, code, resolution))
+        except MeshError:
+            meshes.append(None)
+    return codes, meshes
+
+
+_NOISE = 0.004
+
+
+def _mesh_files(data: Path | None, names: Sequence[str]) -> dict[str, list[Path]]:
+    if data is None:
+        return {}
+    if not data.is_dir():
+        raise MeshError(f"{data}: is no folder: expected one with CATEGORY/NAME.obj")
+    root = data / "meshes" if (data / "meshes").is_dir() else data
+    files = {
+        name: sorted(x for x in (root / name).glob("*") if x.suffix.lower() in MESH_SUFFIXES)
+        for name in names
+    }
+    if not any(files.values()):
+        raise MeshError(
+            f"{root}: holds no mesh of {', '.join(names)}: expected files such as "
+            f"{root / names[0]}/NAME.obj"
+        )
+    return files
+
+
+def _imported(files: Sequence[Path], category: Category, problems: list[str]) -> Iterator[_Target]:
+    for path in files:
+        try:
+            model = load_surface(path, category.name)
+            yield _Target(model, _normalised_surface(model, category), is_solid(path))
+        except MeshError as error:
+            problems.append(f"{error}; left out")
+
+
+def _normalised_surface(model: CadModel, category: Category) -> Surface:
+    return visible_surface(model.normalised_vertices, model.faces, vessel=category.vessel)
+
+
+def _reconstruct_all(
+    decoder: SdfDecoder,
+    categories: Categories,
+    targets: Sequence[_Target],
+    config: ShapeBenchmarkConfig,
+) -> tuple[list[_Result], float]:
+    """Results of all targets, and the mean error of the gradient's norm near their surfaces."""
+    rngs = [np.random.default_rng([config.seed, i]) for i in range(len(targets))]
+    full = [
+        evidence_from_surface(x.surface, rng, vessel=categories[x.model.category].vessel)
+        for x, rng in zip(targets, rngs, strict=True)
+    ]
+    codes, meshes = reconstruct(decoder, full, config.resolution)
+    views: list[list[ShapeErrors]] = [[] for _ in targets]
+    for _ in range(config.views):
+        seen = [
+            evidence_from_view(x.model, categories, rng)
+            for x, rng in zip(targets, rngs, strict=True)
+        ]
+        for errors, mesh, x, rng in zip(
+            views, reconstruct(decoder, seen, config.resolution)[1], targets, rngs, strict=True
+        ):
+            errors.append(_errors(mesh, x, rng))
+    results = [
+        _Result(
+            x.model.name,
+            _errors(mesh, x, rng),
+            None if mesh is None or not x.solid else volume_iou(_surface(mesh), x.surface, rng),
+            tuple(errors),
+        )
+        for x, mesh, errors, rng in zip(targets, meshes, views, rngs, strict=True)
+    ]
+    return results, _norm_error(decoder, codes, targets, rngs)
+
+
+def _errors(mesh: DecodedMesh | None, target: _Target, rng: np.random.Generator) -> ShapeErrors:
+    if mesh is None:
+        return ShapeErrors(chamfer=0.5, fscore=0.0, normal_consistency=0.0)
+    return compare_surfaces(_surface(mesh), target.surface, rng)
+
+
+def _surface(mesh: DecodedMesh) -> Surface:
+    return Surface(mesh.vertices.astype(np.float64), mesh.faces)
+
+
+@torch.no_grad()
+def _norm_error(
+    decoder: SdfDecoder,
+    codes: Tensor,
+    targets: Sequence[_Target],
+    rngs: Sequence[np.random.Generator],
+) -> float:
+    near = [
+        x.surface.sample(rng, _NORM_POINTS) + rng.uniform(-_NEAR, _NEAR, size=(_NORM_POINTS, 3))
+        for x, rng in zip(targets, rngs, strict=True)
+    ]
+    points = torch.from_numpy(np.stack(near).astype(np.float32)).to(codes.device)
+    _, gradient = decoder.value_and_gradient(points, codes)
+    return float((gradient.norm(dim=-1) - 1.0).abs().mean())
+
+
+def _summary(results: Sequence[_Result]) -> dict[str, Any]:
+    full = [x.full.chamfer for x in results]
+    ious = [x.volume_iou for x in results if x.volume_iou is not None]
+    return {
+        "n": len(results),
+        "chamfer_mean": float(np.mean(full)),
+        "chamfer_median": float(np.median(full)),
+        "chamfer_view_median": float(np.median([v.chamfer for x in results for v in x.views])),
+        "fscore": float(np.mean([x.full.fscore for x in results])),
+        "normal_consistency": float(np.mean([x.full.normal_consistency for x in results])),
+        "volume_iou": float(np.mean(ious)) if ious else None,
+    }
+
+
+def _one(result: _Result) -> dict[str, Any]:
+    return {
+        "chamfer": result.full.chamfer,
+        "chamfer_view": float(np.median([v.chamfer for v in result.views])),
+        "fscore": result.full.fscore,
+        "normal_consistency": result.full.normal_consistency,
+        "volume_iou": result.volume_iou,
+    }
