@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.evaluation.reconstruction import reconstruct_models
 from sdfpose_core.files import write_atomically
+from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.shapes.contact_sheet import contact_sheet
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
-from sdfpose_core.shapes.imports import load_collection
+from sdfpose_core.shapes.imports import load_collection, load_surface, mesh_files
+from sdfpose_core.shapes.model import CadModel
+from sdfpose_core.weights import weights_file
 
 __all__ = ["add_parser", "run"]
 
 _MAX_COUNT = 1000
+
+_GREY = (225, 225, 225)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -58,6 +66,14 @@ def add_parser(subparsers: Any) -> None:
         metavar="DIR",
         help="draw the meshes of this folder in place of procedural ones",
     )
+    render.add_argument(
+        "--reconstructions",
+        action="store_true",
+        help=(
+            "draw each model (grey) beside what its category's decoder makes of points all over "
+            "its surface (coloured), with the Chamfer distance in per cent of the diagonal"
+        ),
+    )
     render.add_argument("--columns", type=int, default=8, help="models per row (default: 8)")
     render.add_argument("--size", type=int, default=200, help="pixels per model (default: 200)")
 
@@ -65,14 +81,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Draw the sheet and write it."""
     _check(args)
-    if args.models is not None:
-        category = args.category[0] if args.category else "imported"
-        collection = load_collection(args.models, category)
-        print(collection.report())
-        sheets = [contact_sheet(collection.models, args.columns, args.size)]
-    else:
-        first = args.seed + (HELD_OUT_SEED if args.held_out else 0)
-        sheets = [_family(args, name, first) for name in args.category or FAMILIES]
+    names = args.category or (FAMILIES if args.models is None else ("imported",))
+    sheets = [_sheet(args, name, _models(args, name)) for name in names]
     image = np.concatenate(sheets)
     _, content = cv2.imencode(".png", image[..., ::-1])
     try:
@@ -83,17 +93,41 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _family(args: argparse.Namespace, category: str, first: int) -> Any:
+def _models(args: argparse.Namespace, category: str) -> Sequence[CadModel]:
+    if args.models is not None:
+        if args.reconstructions:
+            return [load_surface(path, category) for path in mesh_files(args.models)]
+        collection = load_collection(args.models, category)
+        print(collection.report())
+        return collection.models
+    first = args.seed + (HELD_OUT_SEED if args.held_out or args.reconstructions else 0)
+    return [sample_model(category, seed) for seed in range(first, first + args.count)]
+
+
+def _sheet(
+    args: argparse.Namespace, category: str, models: Sequence[CadModel]
+) -> NDArray[np.uint8]:
     """Sheet of one category, as wide as the others."""
-    models = [sample_model(category, seed) for seed in range(first, first + args.count)]
-    colour = default_categories()[category].colour
-    soft = (
-        (colour[0] + 510) // 3,
-        (colour[1] + 510) // 3,
-        (colour[2] + 510) // 3,
+    table = default_categories()
+    if category in table:
+        red, green, blue = table[category].colour
+        soft = ((red + 510) // 3, (green + 510) // 3, (blue + 510) // 3)
+    else:
+        soft = _GREY
+    if not args.reconstructions:
+        captions = None if args.models is not None else [model.name for model in models]
+        return contact_sheet(models, args.columns, args.size, captions, [soft])
+    found = reconstruct_models(
+        SdfDecoder.load(weights_file(category, "decoder")), models, vessel=table[category].vessel
     )
-    captions = [model.name for model in models]
-    return contact_sheet(models, args.columns, args.size, captions, soft)
+    pairs = [x for model, (made, _) in zip(models, found, strict=True) for x in (model, made)]
+    captions = [
+        text
+        for model, (_, errors) in zip(models, found, strict=True)
+        for text in (model.name, f"{100.0 * errors.chamfer:.2f} %")
+    ]
+    columns = args.columns + args.columns % 2
+    return contact_sheet(pairs, columns, args.size, captions, [_GREY, soft])
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -112,5 +146,10 @@ def _check(args: argparse.Namespace) -> None:
     ):
         if not low <= value <= high:
             raise ConfigurationError(f"{name} is {value}: expected {low} to {high}")
+    if args.reconstructions and args.models is not None and len(args.category or ()) != 1:
+        raise ConfigurationError(
+            "--reconstructions of --models: expected --category with the one category that the "
+            "meshes are of"
+        )
     if args.out.suffix.lower() != ".png":
         raise ConfigurationError(f"--out is {args.out}: expected a name that ends in .png")

@@ -8,13 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.categories import Categories
 from sdfpose_core.errors import MeshError
-from sdfpose_core.evaluation.surfaces import CLOSED_LEAST, OPEN_LEAST, Surface, escaping_share
+from sdfpose_core.evaluation.shape_metrics import ShapeErrors, compare_surfaces
+from sdfpose_core.evaluation.surfaces import (
+    CLOSED_LEAST,
+    OPEN_LEAST,
+    Surface,
+    escaping_share,
+    visible_surface,
+)
 from sdfpose_core.frame import InstanceLabel, RgbdFrame
-from sdfpose_core.sdf.fitting import Distances
+from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.fitting import Distances, fit_codes
+from sdfpose_core.sdf.meshing import decode_mesh
 from sdfpose_core.segmentation import segment
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.primitives import box
@@ -23,7 +33,13 @@ from sdfpose_core.simulation.rotations import yaw
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
 
-__all__ = ["ShapeEvidence", "evidence_from_surface", "evidence_from_view", "stack_evidence"]
+__all__ = [
+    "ShapeEvidence",
+    "evidence_from_surface",
+    "evidence_from_view",
+    "reconstruct",
+    "reconstruct_models",
+]
 
 _SURFACE_POINTS, _SPACE_POINTS = 3000, 2000
 """Points on the surface and in the space around it, of a fully known shape."""
@@ -63,13 +79,51 @@ class ShapeEvidence:
     bound: NDArray[np.bool_]
 
 
-def stack_evidence(items: Sequence[ShapeEvidence], device: torch.device) -> Distances:
-    """Evidence of several shapes, equally long, as one batch."""
-    return Distances(
-        torch.from_numpy(np.stack([x.points for x in items])).to(device),
-        torch.from_numpy(np.stack([x.sdf for x in items])).to(device),
-        torch.from_numpy(np.stack([x.bound for x in items])).to(device),
+def reconstruct(
+    decoder: SdfDecoder, evidence: Sequence[ShapeEvidence], resolution: int
+) -> tuple[Tensor, list[Surface | None]]:
+    """Codes (B, D) that explain the evidence best, and their surfaces (None: there is none)."""
+    device = decoder.device
+    known = Distances(
+        torch.from_numpy(np.stack([x.points for x in evidence])).to(device),
+        torch.from_numpy(np.stack([x.sdf for x in evidence])).to(device),
+        torch.from_numpy(np.stack([x.bound for x in evidence])).to(device),
     )
+    codes = fit_codes(decoder, known)
+    surfaces: list[Surface | None] = []
+    for code in codes:
+        try:
+            mesh = decode_mesh(decoder, code, resolution)
+            surfaces.append(Surface(mesh.vertices.astype(np.float64), mesh.faces))
+        except MeshError:
+            surfaces.append(None)
+    return codes, surfaces
+
+
+def reconstruct_models(
+    decoder: SdfDecoder, models: Sequence[CadModel], *, vessel: bool, resolution: int = 128
+) -> list[tuple[CadModel, ShapeErrors]]:
+    """What a decoder makes of fully known models, each in its model's size, and the errors.
+
+    Raises:
+        MeshError: the code of a model has no surface.
+    """
+    rngs = [np.random.default_rng(i) for i in range(len(models))]
+    true = [visible_surface(x.normalised_vertices, x.faces, vessel=vessel) for x in models]
+    evidence = [
+        evidence_from_surface(x, rng, vessel=vessel) for x, rng in zip(true, rngs, strict=True)
+    ]
+    found = []
+    for model, surface, made, rng in zip(
+        models, true, reconstruct(decoder, evidence, resolution)[1], rngs, strict=True
+    ):
+        if made is None:
+            raise MeshError(f"{model.name}: is reconstructed as nothing: its code has no surface")
+        size = model.diagonal_m
+        faces = made.faces.astype(np.int32)
+        copy = CadModel(model.name, model.category, made.vertices * size, faces)
+        found.append((copy, compare_surfaces(made, surface, rng)))
+    return found
 
 
 def evidence_from_surface(
@@ -98,7 +152,7 @@ def evidence_from_surface(
     )
     around = rng.permutation(np.concatenate([near, ball]))
     least = OPEN_LEAST if vessel else CLOSED_LEAST
-    around = around[escaping_share(surface.rays, around) >= least]
+    around = around[escaping_share(surface.rays, around[:, None]) >= least]
     around = np.resize(around, (_SPACE_POINTS, 3))
     distance, _ = surface.nearest(around)
     return ShapeEvidence(
@@ -186,8 +240,11 @@ def _free_samples(
     length = np.linalg.norm(ray, axis=1)
     ray /= length[:, None]
     closest = -(ray @ eye)
-    half = np.sqrt(np.maximum(_BALL_RADIUS**2 - (eye @ eye - closest**2), 0.0))
+    half_sq = _BALL_RADIUS**2 - (eye @ eye - closest**2)
+    # Rays that miss the ball say nothing: others take their place.
+    used = rng.choice(np.flatnonzero(half_sq > 0.0), len(ends))
+    ray, closest, half = ray[used], closest[used], np.sqrt(half_sq[used])
     near = closest - half
-    far = np.maximum(np.minimum(closest + half, length - stops), near)
-    at = near[:, None] + (far - near)[:, None] * rng.random((len(ends), _SAMPLES_PER_RAY))
+    far = np.maximum(np.minimum(closest + half, (length - stops)[used]), near)
+    at = near[:, None] + (far - near)[:, None] * rng.random((len(used), _SAMPLES_PER_RAY))
     return (eye + at[..., None] * ray[:, None]).reshape(-1, 3)

@@ -14,27 +14,27 @@ from torch import Tensor
 from sdfpose_core.categories import Categories, Category
 from sdfpose_core.errors import MeshError
 from sdfpose_core.evaluation.reconstruction import (
-    ShapeEvidence,
     evidence_from_surface,
     evidence_from_view,
-    stack_evidence,
+    reconstruct,
 )
 from sdfpose_core.evaluation.shape_metrics import ShapeErrors, compare_surfaces, volume_iou
 from sdfpose_core.evaluation.surfaces import Surface, visible_surface
 from sdfpose_core.sdf.decoder import SdfDecoder
-from sdfpose_core.sdf.fitting import fit_codes
-from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
 from sdfpose_core.shapes.imports import MESH_SUFFIXES, is_solid, load_surface
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.weights import weights_file
 
-__all__ = ["ShapeBenchmarkConfig", "benchmark_shapes", "reconstruct"]
+__all__ = ["ShapeBenchmarkConfig", "benchmark_shapes"]
 
 _NEAR = 0.02
 """Of the diagonal: the gradient's norm is judged this near to the surface."""
 
 _NORM_POINTS = 2000
+
+_NOTHING = ShapeErrors(chamfer=0.5, fscore=0.0, normal_consistency=0.0)
+"""Of a reconstruction without a surface: as far off as can be."""
 
 
 @dataclass(frozen=True)
@@ -131,23 +131,6 @@ def benchmark_shapes(
     return document, problems
 
 
-def reconstruct(
-    decoder: SdfDecoder, evidence: Sequence[ShapeEvidence], resolution: int
-) -> tuple[Tensor, list[DecodedMesh | None]]:
-    """Codes (B, D) that explain the evidence best, and their meshes (None: no surface)."""
-    codes = fit_codes(decoder, stack_evidence(evidence, decoder.device), noise=_NOISE)
-    meshes: list[DecodedMesh | None] = []
-    for code in codes:
-        try:
-            meshes.append(decode_mesh(decoder, code, resolution))
-        except MeshError:
-            meshes.append(None)
-    return codes, meshes
-
-
-_NOISE = 0.004
-
-
 def _mesh_files(data: Path | None, names: Sequence[str]) -> dict[str, list[Path]]:
     if data is None:
         return {}
@@ -191,37 +174,33 @@ def _reconstruct_all(
         evidence_from_surface(x.surface, rng, vessel=categories[x.model.category].vessel)
         for x, rng in zip(targets, rngs, strict=True)
     ]
-    codes, meshes = reconstruct(decoder, full, config.resolution)
+    codes, found = reconstruct(decoder, full, config.resolution)
     views: list[list[ShapeErrors]] = [[] for _ in targets]
     for _ in range(config.views):
         seen = [
             evidence_from_view(x.model, categories, rng)
             for x, rng in zip(targets, rngs, strict=True)
         ]
-        for errors, mesh, x, rng in zip(
+        for errors, made, x, rng in zip(
             views, reconstruct(decoder, seen, config.resolution)[1], targets, rngs, strict=True
         ):
-            errors.append(_errors(mesh, x, rng))
+            errors.append(_errors(made, x, rng))
     results = [
         _Result(
             x.model.name,
-            _errors(mesh, x, rng),
-            None if mesh is None or not x.solid else volume_iou(_surface(mesh), x.surface, rng),
+            _errors(made, x, rng),
+            None if made is None or not x.solid else volume_iou(made, x.surface, rng),
             tuple(errors),
         )
-        for x, mesh, errors, rng in zip(targets, meshes, views, rngs, strict=True)
+        for x, made, errors, rng in zip(targets, found, views, rngs, strict=True)
     ]
     return results, _norm_error(decoder, codes, targets, rngs)
 
 
-def _errors(mesh: DecodedMesh | None, target: _Target, rng: np.random.Generator) -> ShapeErrors:
-    if mesh is None:
-        return ShapeErrors(chamfer=0.5, fscore=0.0, normal_consistency=0.0)
-    return compare_surfaces(_surface(mesh), target.surface, rng)
-
-
-def _surface(mesh: DecodedMesh) -> Surface:
-    return Surface(mesh.vertices.astype(np.float64), mesh.faces)
+def _errors(made: Surface | None, target: _Target, rng: np.random.Generator) -> ShapeErrors:
+    if made is None:
+        return _NOTHING
+    return compare_surfaces(made, target.surface, rng)
 
 
 @torch.no_grad()

@@ -10,10 +10,9 @@ import open3d as o3d
 import trimesh
 from numpy.typing import NDArray
 
-from sdfpose_core.errors import MeshError
 from sdfpose_core.shapes.sdf_samples import sample_surface
 
-__all__ = ["Surface", "escaping_share", "visible_surface"]
+__all__ = ["CLOSED_LEAST", "OPEN_LEAST", "Surface", "escaping_share", "visible_surface"]
 
 CLOSED_LEAST, OPEN_LEAST = 0.04, 0.003
 """What is seen from so small a share of all directions is hidden: of a closed object, the inside
@@ -25,7 +24,7 @@ _LARGEST_EDGE = 0.05
 _LIFT = 1e-4
 """Of the diagonal: rays start this far from the surface."""
 
-_FIRST_DIRECTIONS, _MORE_DIRECTIONS = 64, 1024
+_FIRST_DIRECTIONS, _MORE_DIRECTIONS = 64, 512
 """All points are tested with the few; those that are nearly hidden with the many."""
 
 _CLEARLY = 0.1
@@ -78,14 +77,15 @@ class Surface:
 def escaping_share(
     rays: o3d.t.geometry.RaycastingScene, points: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Share (N,) of all directions in which nothing lies before points (N, 3).
+    """Largest share (N,) of all directions in which nothing lies before points (N, K, 3).
 
-    Found from `_FIRST_DIRECTIONS` rays, or from `_MORE_DIRECTIONS` where few of them escape.
+    Found from `_FIRST_DIRECTIONS` rays of each point, or from `_MORE_DIRECTIONS` where few of them
+    escape; of the K points that belong together the freest counts.
     """
     points = np.asarray(points, dtype=np.float32)
-    share = _escaping(rays, points, _FIRST_DIRECTIONS)
+    share = _escaping(rays, points, _FIRST_DIRECTIONS).max(axis=1)
     close = np.flatnonzero(share < _CLEARLY)
-    share[close] = _escaping(rays, points[close], _MORE_DIRECTIONS)
+    share[close] = _escaping(rays, points[close], _MORE_DIRECTIONS).max(axis=1)
     return share
 
 
@@ -99,9 +99,6 @@ def visible_surface(
         faces: (F, 3), in any orientation.
         vessel: whether both sides of its wall belong to the object, as a bowl's do; otherwise
             the inside that shows through a mouth or a crack is hidden.
-
-    Raises:
-        MeshError: nothing of it can be seen.
     """
     v = np.asarray(vertices, dtype=np.float64)
     diagonal = float(np.linalg.norm(np.ptp(v, axis=0)))
@@ -113,10 +110,8 @@ def visible_surface(
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-30)
     centre, lift = corners.mean(axis=1), _LIFT * diagonal * normal
-    share = escaping_share(whole.rays, np.concatenate([centre + lift, centre - lift]))
-    seen = share.reshape(2, -1).max(axis=0) >= (OPEN_LEAST if vessel else CLOSED_LEAST)
-    if not seen.any():
-        raise MeshError(f"mesh of {len(faces)} faces shows nothing to the outside")
+    share = escaping_share(whole.rays, np.stack([centre + lift, centre - lift], axis=1))
+    seen = share >= (OPEN_LEAST if vessel else CLOSED_LEAST)
     return Surface(v, f[seen])
 
 
@@ -124,11 +119,11 @@ def _escaping(
     rays: o3d.t.geometry.RaycastingScene, points: NDArray[np.float32], count: int
 ) -> NDArray[np.float64]:
     directions = _fibonacci_sphere(count)
-    free = np.zeros(len(points), dtype=np.int64)
-    query = np.empty((len(points), 6), dtype=np.float32)
-    query[:, :3] = points
+    free = np.zeros(points.shape[:-1], dtype=np.int64)
+    query = np.empty((*points.shape[:-1], 6), dtype=np.float32)
+    query[..., :3] = points
     for direction in directions:
-        query[:, 3:] = direction
+        query[..., 3:] = direction
         free += ~rays.test_occlusions(o3d.core.Tensor.from_numpy(query)).numpy()
     return free / count
 

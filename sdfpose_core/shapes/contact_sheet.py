@@ -72,7 +72,7 @@ def contact_sheet(
     columns: int = 8,
     size: int = 200,
     captions: Sequence[str] | None = None,
-    colour: tuple[int, int, int] = (225, 225, 225),
+    colours: Sequence[tuple[int, int, int]] = ((225, 225, 225),),
 ) -> NDArray[np.uint8]:
     """Pictures of models in rows, each under its caption.
 
@@ -81,7 +81,7 @@ def contact_sheet(
         columns: models per row.
         size: side of one picture, pixels.
         captions: one per model; its name and sides in millimetres where left out.
-        colour: RGB of the models.
+        colours: RGB of the models, by turns.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -101,7 +101,9 @@ def contact_sheet(
     sheet = np.full((rows * pitch, columns * pitch, 3), _BACKGROUND, dtype=np.uint8)
     for i, (model, caption) in enumerate(zip(models, captions, strict=True)):
         y, x = (i // columns) * pitch, (i % columns) * pitch
-        sheet[y : y + size, x : x + size] = render_model(model, size, colour=colour)
+        sheet[y : y + size, x : x + size] = render_model(
+            model, size, colour=colours[i % len(colours)]
+        )
         cv2.putText(
             sheet, caption, (x + 3, y + 11), cv2.FONT_HERSHEY_SIMPLEX, 0.34, (70, 70, 70), 1,
             cv2.LINE_AA,

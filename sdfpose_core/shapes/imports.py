@@ -32,6 +32,7 @@ __all__ = [
     "load_collection",
     "load_model",
     "load_surface",
+    "mesh_files",
 ]
 
 MESH_SUFFIXES = (".glb", ".obj", ".off", ".ply", ".stl")
@@ -182,6 +183,22 @@ def load_surface(
     return CadModel.centred(_model_name(path), category, vertices, faces)
 
 
+def mesh_files(folder: Path) -> list[Path]:
+    """All files of `MESH_SUFFIXES` below a folder, sorted.
+
+    Raises:
+        MeshError: the folder is missing or holds none.
+    """
+    if not folder.is_dir():
+        raise MeshError(f"{folder}: is no folder: expected one with {_suffixes()} files")
+    files = [
+        x for x in sorted(folder.rglob("*")) if x.suffix.lower() in MESH_SUFFIXES and x.is_file()
+    ]
+    if not files:
+        raise MeshError(f"{folder}: holds no mesh: expected {_suffixes()} files")
+    return files
+
+
 def is_solid(path: Path | str) -> bool:
     """Whether a mesh, as it is, bounds a volume without hollows (see `import_model`).
 
@@ -218,17 +235,12 @@ def load_collection(
         MeshError: the folder is missing, holds no mesh, or none that can be used.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise MeshError(f"{folder}: is no folder: expected one with {_suffixes()} files")
     files: dict[str, Path] = {}
     refused: dict[Path, str] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in MESH_SUFFIXES and path.is_file():
-            used = files.setdefault(_model_name(path, folder), path)
-            if used != path:
-                refused[path] = f"{path}: {used.name} beside it is used for the same model"
-    if not files:
-        raise MeshError(f"{folder}: holds no mesh: expected {_suffixes()} files")
+    for path in mesh_files(folder):
+        used = files.setdefault(_model_name(path, folder), path)
+        if used != path:
+            refused[path] = f"{path}: {used.name} beside it is used for the same model"
     unwanted = set(exclude)
     models: list[CadModel] = []
     notes: dict[str, tuple[str, ...]] = {}
