@@ -7,6 +7,7 @@ file that is no such solid is mended where that is safe (each step is noted) and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +39,13 @@ __all__ = [
 MESH_SUFFIXES = (".glb", ".obj", ".off", ".ply", ".stl")
 """File types that are read."""
 
-MAX_FACES = 10_000_000
-"""Meshes with more faces are refused."""
+MAX_FACES = 2_000_000
+"""Meshes with more faces are refused, before they fill the memory."""
 
-_MAX_BYTES = 2_000_000_000
-"""Larger files are refused before they fill the memory: they hold more than `MAX_FACES`."""
+_BYTES_PER_FACE = 400
+"""No file type needs more, with its share of the vertices: a larger file is refused unread."""
+
+_BLOCK_BYTES = 1 << 24
 
 _MERGE = 1e-6
 """Vertices this close, in diagonals of the box, are one."""
@@ -299,8 +302,11 @@ def _read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     if path.suffix.lower() not in MESH_SUFFIXES:
         raise MeshError(f"{path}: type '{path.suffix}' is not read: expected {_suffixes()}")
     size = path.stat().st_size
-    if size > _MAX_BYTES:
+    if size > _BYTES_PER_FACE * MAX_FACES:
         raise MeshError(_too_many(path, f"{size / 1e9:.1f} GB"))
+    count = _announced_faces(path, size)
+    if count > MAX_FACES:
+        raise MeshError(_too_many(path, f"{count:,} faces"))
     try:
         mesh: Any = trimesh.load(path, force="mesh", process=False, skip_materials=True)
         vertices = np.asarray(mesh.vertices, dtype=np.float64).reshape(-1, 3)
@@ -311,6 +317,23 @@ def _read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
             "the file is damaged, cut short or holds no mesh"
         ) from error
     return vertices, faces
+
+
+def _announced_faces(path: Path, size: int) -> int:
+    """Faces that a file holds by its header or its lines; 0 where that takes a parser."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+        if path.suffix.lower() == ".obj":
+            count = head.count(b"\nf ")
+            while block := file.read(_BLOCK_BYTES):
+                count += block.count(b"\nf ")
+            return count
+    if path.suffix.lower() == ".stl":
+        binary = len(head) >= 84 and 84 + 50 * int.from_bytes(head[80:84], "little") == size
+        return int.from_bytes(head[80:84], "little") if binary else 0
+    pattern = {".ply": rb"element face (\d+)", ".off": rb"^OFF\s+\d+\s+(\d+)"}
+    found = re.search(pattern.get(path.suffix.lower(), rb"(?!)"), head)
+    return int(found[1]) if found else 0
 
 
 def _too_many(path: Path, amount: str) -> str:

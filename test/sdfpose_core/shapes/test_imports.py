@@ -14,6 +14,7 @@ from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.shapes.imports import (
     MESH_SUFFIXES,
     import_model,
+    is_solid,
     load_collection,
     load_model,
     load_surface,
@@ -181,11 +182,31 @@ def test_missing_file() -> None:
         load_model("nowhere.obj", "mug")
 
 
-def test_too_many_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = _write(tmp_path / "huge.ply", MUG.vertices, MUG.faces)
+@pytest.mark.parametrize("suffix", MESH_SUFFIXES)
+def test_too_many_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    path = _write(tmp_path / f"huge{suffix}", MUG.vertices, MUG.faces)
     monkeypatch.setattr(imports, "MAX_FACES", 1000)
-    with pytest.raises(MeshError, match=r"huge\.ply: [\d,]+ faces is more .* 1,000 .*decimate"):
+    monkeypatch.setattr(imports, "_BYTES_PER_FACE", 10_000)
+    if suffix != ".glb":  # whose faces only the parser counts
+        monkeypatch.setattr(imports.trimesh, "load", None)
+    with pytest.raises(
+        MeshError, match=rf"huge\{suffix}: {len(MUG.faces):,} faces is more .*1,000"
+    ):
         load_model(path, "mug")
+
+
+def test_too_large_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _write(tmp_path / "huge.glb", MUG.vertices, MUG.faces)
+    monkeypatch.setattr(imports, "MAX_FACES", 10)
+    with pytest.raises(MeshError, match=r"huge\.glb: 0.0 GB is more than is read.*decimate"):
+        load_model(path, "mug")
+
+
+def test_solids_are_told_from_surfaces(tmp_path: Path) -> None:
+    assert is_solid(_write(tmp_path / "mug.ply", MUG.vertices, MUG.faces))
+    assert not is_solid(_write(tmp_path / "open.ply", MUG.vertices, MUG.faces[1:]))
+    two = trimesh.util.concatenate([_box(), _box(0.5, 2.0)])
+    assert not is_solid(_write(tmp_path / "two.ply", two.vertices, two.faces))
 
 
 def test_unreferenced_vertices_do_not_count(tmp_path: Path) -> None:

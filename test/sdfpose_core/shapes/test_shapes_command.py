@@ -28,12 +28,25 @@ def test_render_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "1 models used" in capsys.readouterr().out
 
 
+def test_render_of_reconstructions(tmp_path: Path) -> None:
+    out = tmp_path / "pairs.png"
+    command = ["shapes", "render", "--reconstructions", "--out", str(out), "--size", "96"]
+    assert main([*command, "--category", "can", "--count", "1", "--columns", "1"]) == 0
+    image = cv2.imread(str(out))
+    assert image.shape == (100, 200, 3)
+    original, made = image[14:96, :96], image[14:96, 100:196]
+    covered = [x.min(axis=-1) < 250 for x in (original, made)]
+    overlap = (covered[0] & covered[1]).sum() / (covered[0] | covered[1]).sum()
+    assert overlap > 0.93
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--category", "bottel"], "did you mean 'bottle'"),
         (["--count", "0"], "--count is 0: expected 1 to 1000"),
         (["--out", "x.jpg"], "ends in .png"),
+        (["--models", "/", "--reconstructions"], "expected --category with the one category"),
         (["--models", "/nowhere"], "/nowhere: is no folder"),
         (["--out", "/proc/sheet.png", "--count", "1", "--size", "32"], "cannot be written"),
     ],
