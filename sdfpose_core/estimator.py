@@ -56,6 +56,7 @@ class EstimatorConfig:
         turns: copies of each of the network's poses, turned about y, that the search starts from
             as well, for categories that have a front.
         mesh_resolution: cells along each axis of the reconstructed surface's grid.
+        mesh_tolerance: of the diagonal; how far that surface may move for fewer triangles.
         seed: of the choice of points; the same input gives the same output.
         solver: weights of the refinement's terms.
     """
@@ -68,7 +69,8 @@ class EstimatorConfig:
     beyond_points: int = 64
     min_points: int = 50
     turns: int = 3
-    mesh_resolution: int = 64
+    mesh_resolution: int = 96
+    mesh_tolerance: float = 1e-3
     seed: int = 0
     solver: RefineConfig = field(default_factory=RefineConfig)
 
@@ -346,7 +348,12 @@ class PoseEstimator:
                     DecodedMesh(vertices.astype(np.float32), earlier.faces, earlier.normals),
                     earlier.mesh_code,
                 )
-        mesh = decode_mesh(model.decoder, code, self.config.mesh_resolution)
+        mesh = decode_mesh(
+            model.decoder,
+            code,
+            self.config.mesh_resolution,
+            tolerance=self.config.mesh_tolerance,
+        )
         return mesh, code.cpu().numpy()
 
 

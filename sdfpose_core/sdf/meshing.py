@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sdfpose_core.errors import MeshError, ShapeError
 from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.shapes.solids import simplified
 
 __all__ = ["DecodedMesh", "decode_mesh", "signed_distance_grid"]
 
@@ -55,13 +56,20 @@ class DecodedMesh:
         return self.vertices.max(0).astype(np.float64) - self.vertices.min(0)
 
 
-def decode_mesh(decoder: SdfDecoder, code: Tensor, resolution: int = 96) -> DecodedMesh:
+def decode_mesh(
+    decoder: SdfDecoder, code: Tensor, resolution: int = 128, *, tolerance: float = 0.0
+) -> DecodedMesh:
     """The zero level set of f(.; code).
+
+    A wall thinner than a cell can slip between the grid's points: with 128 cells that is one of
+    0.8 % of the diagonal, with 64 one of 1.7 %, as many bowls and laptop lids have.
 
     Args:
         decoder: the category's decoder.
         code: (D,) latent code.
         resolution: cells along each axis; a power of two times 8 to 16, at least 32.
+        tolerance: object units; the surface may move by about so much for fewer triangles. 0
+            keeps those of marching cubes.
 
     Raises:
         ShapeError: the resolution is not such a number.
@@ -76,11 +84,14 @@ def decode_mesh(decoder: SdfDecoder, code: Tensor, resolution: int = 96) -> Deco
     spacing = 2.0 * GRID_HALF_SIDE / resolution
     vertices, faces, _, _ = marching_cubes(grid, 0.0, spacing=(spacing,) * 3, mask=active)
     vertices = (vertices - GRID_HALF_SIDE).astype(np.float32)
+    faces = np.ascontiguousarray(faces, dtype=np.int32)
+    if tolerance > 0.0:
+        vertices, faces = simplified(vertices, faces, tolerance)
     with torch.no_grad():
         points = torch.from_numpy(vertices).to(code.device)
         _, gradient = decoder.value_and_gradient(points.unsqueeze(0), code.unsqueeze(0))
         normals = torch.nn.functional.normalize(gradient[0], dim=-1).cpu().numpy()
-    return DecodedMesh(vertices, np.ascontiguousarray(faces, dtype=np.int32), normals)
+    return DecodedMesh(vertices, faces, normals)
 
 
 @torch.no_grad()

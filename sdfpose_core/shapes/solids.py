@@ -6,7 +6,7 @@ Every function returns one closed, outward oriented solid, ready for union and d
 from __future__ import annotations
 
 import numpy as np
-from manifold3d import Error, Manifold, Mesh64
+from manifold3d import Error, Manifold, Mesh, Mesh64
 from numpy.typing import NDArray
 
 from sdfpose_core.errors import MeshError
@@ -18,6 +18,7 @@ __all__ = [
     "from_mesh",
     "lathe",
     "lathe_along_x",
+    "simplified",
     "slab",
     "triangles",
 ]
@@ -53,6 +54,30 @@ def from_mesh(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> Man
             "faces that are counter-clockwise seen from outside"
         )
     return solid
+
+
+def simplified(
+    vertices: NDArray[np.float32], faces: NDArray[np.int32], tolerance: float
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """A closed mesh with fewer triangles that have moved by about `tolerance` at most.
+
+    The vertices that are left are among the old ones. A mesh that is not closed (of a surface
+    that leaves its grid) is returned as it is.
+
+    Args:
+        vertices: (V, 3), any unit.
+        faces: (F, 3).
+        tolerance: in the unit of the vertices. Of one edge's collapse; where many meet the
+            surface moves by up to twice as much.
+    """
+    solid = Manifold(Mesh(vertices, faces.astype(np.uint32)))
+    if solid.status() != Error.NoError:
+        return vertices, faces
+    mesh = solid.simplify(tolerance).to_mesh()
+    return (
+        np.array(mesh.vert_properties[:, :3], dtype=np.float32),
+        np.array(mesh.tri_verts, dtype=np.int32),
+    )
 
 
 def triangles(solid: Manifold) -> tuple[NDArray[np.float64], NDArray[np.int32]]:

@@ -9,9 +9,11 @@ from scipy.spatial import cKDTree
 from skimage.measure import marching_cubes
 
 from sdfpose_core.errors import MeshError, ShapeError
+from sdfpose_core.evaluation.surfaces import Surface
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.meshing import GRID_HALF_SIDE, decode_mesh, signed_distance_grid
 from sdfpose_core.shapes.families import FAMILIES
+from sdfpose_core.shapes.solids import simplified
 from sdfpose_core.weights import weights_file
 
 RESOLUTIONS = (32, 48, 64)
@@ -97,6 +99,27 @@ def test_the_mesh_is_closed_and_faces_outward(tiny_shapes, code):
     assert np.median(alike) > 0.99
     assert (alike > 0.0).mean() > 0.99
     np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=1), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("tolerance", [5e-4, 2e-3])
+def test_fewer_triangles_within_the_tolerance(tiny_shapes, code, tolerance):
+    whole = decode_mesh(tiny_shapes.decoder, code, 64)
+    few = decode_mesh(tiny_shapes.decoder, code, 64, tolerance=tolerance)
+    assert len(few.faces) < 0.8 * len(whole.faces)
+    solid = trimesh.Trimesh(few.vertices, few.faces, process=False)
+    assert solid.is_watertight
+    assert_same_points(few.vertices, whole.vertices[cKDTree(whole.vertices).query(few.vertices)[1]])
+    distance, _ = Surface(few.vertices.astype(np.float64), few.faces).nearest(whole.vertices)
+    assert np.quantile(distance, 0.95) < tolerance
+    assert distance.max() < 2.5 * tolerance
+    alike = (solid.face_normals[:, None] * few.normals[few.faces]).sum(-1)
+    assert np.median(alike) > 0.98
+
+
+def test_an_open_mesh_is_not_simplified():
+    vertices = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]], dtype=np.float32)
+    faces = np.array([[0, 1, 2]], dtype=np.int32)
+    assert simplified(vertices, faces, 0.1) == (vertices, faces)
 
 
 def test_size_and_place_are_those_of_the_shape(tiny_shapes):
