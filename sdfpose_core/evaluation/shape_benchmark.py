@@ -14,6 +14,8 @@ from torch import Tensor
 from sdfpose_core.categories import Categories, Category
 from sdfpose_core.errors import MeshError
 from sdfpose_core.evaluation.reconstruction import (
+    SURFACE_NOISE,
+    VIEW_NOISE,
     evidence_from_surface,
     evidence_from_view,
     reconstruct,
@@ -174,7 +176,7 @@ def _reconstruct_all(
         evidence_from_surface(x.surface, rng, vessel=categories[x.model.category].vessel)
         for x, rng in zip(targets, rngs, strict=True)
     ]
-    codes, found = reconstruct(decoder, full, config.resolution)
+    codes, found = reconstruct(decoder, full, config.resolution, SURFACE_NOISE)
     views: list[list[ShapeErrors]] = [[] for _ in targets]
     for _ in range(config.views):
         seen = [
@@ -182,7 +184,11 @@ def _reconstruct_all(
             for x, rng in zip(targets, rngs, strict=True)
         ]
         for errors, made, x, rng in zip(
-            views, reconstruct(decoder, seen, config.resolution)[1], targets, rngs, strict=True
+            views,
+            reconstruct(decoder, seen, config.resolution, VIEW_NOISE)[1],
+            targets,
+            rngs,
+            strict=True,
         ):
             errors.append(_errors(made, x, rng))
     results = [

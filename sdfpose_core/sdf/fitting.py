@@ -15,6 +15,9 @@ __all__ = ["Distances", "fit_codes"]
 _EFFECTIVE_POINTS = 200.0
 """How many independent measurements the points of each kind together stand for."""
 
+_FIRST_WIDTH = 16.0
+"""Width of the kernel at the first step, in those of the last ones."""
+
 
 @dataclass(frozen=True)
 class Distances:
@@ -65,54 +68,52 @@ def fit_codes(
     *,
     iterations: int = 20,
     noise: float = 0.004,
-    prior_weight: float = 1.0,
 ) -> Tensor:
     """Codes that explain signed distances best under the prior of the training codes.
 
     Minimises the weighted sum over points of log(1 + (r / noise)^2), r = f(q; z) - sdf, plus the
     squared Mahalanobis distance of z from the prior, by damped Gauss-Newton (Cauchy's kernel).
+    The kernel is wide at first and narrows during the first half of the iterations (graduated
+    non-convexity, Blake and Zisserman 1987): what lies far off in the mean shape, a foot or a
+    handle, would be taken for outliers otherwise.
 
     Args:
         decoder: the category's decoder.
         known: distances of B shapes.
         iterations: Gauss-Newton steps.
         noise: object units; standard deviation that a residual is measured by.
-        prior_weight: of the Mahalanobis distance.
 
     Returns:
         (B, D) codes.
     """
     weight = known.weight()
-    precision = prior_weight * torch.linalg.inv(decoder.code_covariance)
+    precision = torch.linalg.inv(decoder.code_covariance)
     mean = decoder.code_mean
     codes = mean.expand(len(weight), -1).clone()
     damping = codes.new_full((len(weight), 1, 1), 1e-3)
     eye = torch.eye(codes.shape[-1], dtype=codes.dtype, device=codes.device)
 
-    def linearise(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Cost (B,), Hessian (B, D, D) and gradient (B, D) of half of it."""
-        value, _, jacobian = decoder.value_and_jacobian(known.points, z)
-        residual = known.residual(value) / noise
-        offset = z - mean
-        cost = (weight * torch.log1p(residual.square())).sum(-1)
-        cost = cost + (offset @ precision * offset).sum(-1)
+    def cost(residual: Tensor, z: Tensor) -> Tensor:
+        data = (weight * torch.log1p(residual.square())).sum(-1)
+        return data + ((z - mean) @ precision * (z - mean)).sum(-1)
+
+    value, _, jacobian = decoder.value_and_jacobian(known.points, codes)
+    for k in range(iterations):
+        width = noise * _FIRST_WIDTH ** max(0.0, 1.0 - 2.0 * k / iterations)
+        residual = known.residual(value) / width
         robust = weight / (1.0 + residual.square())
         if known.bound is not None:
             robust = robust * (~known.bound | (residual < 0.0))
-        j = jacobian / noise
+        j = jacobian / width
         jt_w = j.transpose(1, 2) * robust.unsqueeze(1)
-        gradient = (jt_w @ residual.unsqueeze(-1)).squeeze(-1) + offset @ precision
-        return cost, jt_w @ j + precision, gradient
-
-    cost, hessian, gradient = linearise(codes)
-    for _ in range(iterations):
+        gradient = (jt_w @ residual.unsqueeze(-1)).squeeze(-1) + (codes - mean) @ precision
+        hessian = jt_w @ j + precision
         scale = hessian.diagonal(dim1=1, dim2=2).mean(-1)[:, None, None]
         trial = codes - torch.linalg.solve(hessian + damping * scale * eye, gradient)
-        new_cost, new_hessian, new_gradient = linearise(trial)
-        better = new_cost < cost
+        new_value, _, new_jacobian = decoder.value_and_jacobian(known.points, trial)
+        better = cost(known.residual(new_value) / width, trial) < cost(residual, codes)
         codes = torch.where(better[:, None], trial, codes)
-        cost = torch.where(better, new_cost, cost)
-        hessian = torch.where(better[:, None, None], new_hessian, hessian)
-        gradient = torch.where(better[:, None], new_gradient, gradient)
+        value = torch.where(better[:, None], new_value, value)
+        jacobian = torch.where(better[:, None, None], new_jacobian, jacobian)
         damping = torch.where(better[:, None, None], damping * 0.3, damping * 10.0)
     return codes

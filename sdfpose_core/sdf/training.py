@@ -152,8 +152,13 @@ class DecoderTraining:
     @torch.no_grad()
     def _update_code_statistics(self) -> None:
         codes = self.codes.detach()
+        covariance = torch.cov(codes.T)
+        # Fewer shapes than twice the code's length: what they do not tell is taken for isotropic.
+        count, length = codes.shape
+        share = max(0.0, 1.0 - count / (2.0 * length))
+        isotropic = covariance.diagonal().mean() * torch.eye(length, device=codes.device)
         self.decoder.code_mean.copy_(codes.mean(0))
-        self.decoder.code_covariance.copy_(torch.cov(codes.T))
+        self.decoder.code_covariance.copy_(torch.lerp(covariance, isotropic, share))
 
     def _train_step(self) -> dict[str, float]:
         config = self.config

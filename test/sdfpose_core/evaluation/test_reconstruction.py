@@ -8,6 +8,7 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import MeshError
 from sdfpose_core.evaluation.mesh_timing import DenseMesher, time_meshes
 from sdfpose_core.evaluation.reconstruction import (
+    VIEW_NOISE,
     evidence_from_surface,
     evidence_from_view,
     reconstruct,
@@ -71,7 +72,7 @@ def test_one_view_is_enough_for_most_of_it(can, can_decoder):
     evidence = [
         evidence_from_view(can, default_categories(), np.random.default_rng(i)) for i in range(2)
     ]
-    codes, surfaces = reconstruct(can_decoder, evidence, 64)
+    codes, surfaces = reconstruct(can_decoder, evidence, 64, VIEW_NOISE)
     assert codes.shape == (2, can_decoder.config.code_length)
     truth = SignedDistance(can.normalised_vertices, can.faces)
     for surface in surfaces:

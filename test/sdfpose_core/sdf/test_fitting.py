@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from sdfpose_core.errors import ShapeError
 from sdfpose_core.sdf.fitting import Distances, fit_codes
 
 
@@ -69,3 +70,46 @@ def test_no_tape_is_kept(sampled):
     assert not fit_codes(
         decoder, Distances(points, sdf.requires_grad_(True)), iterations=1
     ).requires_grad
+
+
+def test_a_bound_that_is_kept_says_nothing(sampled):
+    """Points in free space, with 0 as their bound, move no code that leaves them outside."""
+    decoder, _, points, sdf = sampled
+    outside = sdf > 0.02
+    value = torch.where(outside, 0.0, sdf)
+    bounded = Distances(points, value, outside)
+    assert (bounded.residual(sdf) == 0.0).all()
+    found = fit_codes(decoder, bounded)
+    misplaced = fit_codes(decoder, Distances(points, value))
+    error, other = ((decoder(points, z) - sdf)[~outside].abs().mean() for z in (found, misplaced))
+    assert error < 3e-3
+    assert error < 0.5 * other
+
+
+def test_a_bound_that_is_broken_pushes_the_surface_back(sampled):
+    decoder, codes, points, _ = sampled
+    zeros = torch.zeros_like(points[..., 0])
+    small = 0.5 * points / points.norm(dim=-1, keepdim=True) * 0.3
+    bounded = Distances(small, zeros, torch.ones_like(zeros, dtype=torch.bool))
+    assert (decoder(small, codes) < -0.01).any()
+    before = decoder(small, decoder.code_mean.expand(3, -1)).clamp(max=0.0).abs().mean()
+    after = decoder(small, fit_codes(decoder, bounded)).clamp(max=0.0).abs().mean()
+    assert after < 0.8 * before
+
+
+def test_values_and_bounds_weigh_the_same(sampled):
+    _, _, points, sdf = sampled
+    bound = torch.zeros_like(sdf, dtype=torch.bool)
+    bound[:, :100] = True
+    weight = Distances(points, sdf, bound).weight()
+    values, bounds = weight[:, 100:].sum(1), weight[:, :100].sum(1)
+    torch.testing.assert_close(values, bounds)
+    torch.testing.assert_close(Distances(points, sdf).weight().sum(1), values)
+
+
+def test_shapes_are_checked():
+    points, sdf = torch.zeros(2, 5, 3), torch.zeros(2, 5)
+    with pytest.raises(ShapeError, match=r"\(2, 5, 3\) and \(2, 4\): expected \(B, N, 3\)"):
+        Distances(points, sdf[:, :4])
+    with pytest.raises(ShapeError, match=r"bound has shape \(5,\): expected \(2, 5\)"):
+        Distances(points, sdf, torch.zeros(5, dtype=torch.bool))

@@ -125,6 +125,8 @@ def test_progress_and_code_statistics(samples):
     codes = training.codes.detach()
     torch.testing.assert_close(decoder.code_mean, codes.mean(0))
     torch.testing.assert_close(decoder.code_covariance, torch.cov(codes.T))
+    few = DecoderTraining(samples[:3], replace(CONFIG, steps=1), CPU).run()
+    assert torch.linalg.eigvalsh(few.code_covariance).min() > 0.0, "three codes of length three"
     assert not decoder.training
 
 

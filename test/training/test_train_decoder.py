@@ -1,0 +1,118 @@
+"""The script that trains a decoder: a family, and a category of one's own from a folder."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from sdfpose_core.cli.main import main
+from sdfpose_core.meshes import write_ply
+from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.training import load_codes
+from sdfpose_core.shapes.families import sample_model
+
+SCRIPT = Path(__file__).parents[2] / "training" / "train_decoder.py"
+TINY = {
+    "shapes": 4,
+    "validation_shapes": 2,
+    "samples": {"surface": 600, "uniform": 200, "boundary": 200},
+    "training": {
+        "steps": 100,
+        "shapes_per_step": 4,
+        "points_per_shape": 64,
+        "gradient_points": 16,
+        "checkpoint_every": 50,
+        "validate_every": 50,
+        "decoder": {"code_length": 4, "width": 32, "hidden_layers": 3},
+    },
+}
+TIN = {
+    "nocs_id": 0,
+    "symmetry": "y",
+    "vessel": False,
+    "diagonal_m": 0.15,
+    "diagonal_log_sd": 0.2,
+    "labels": ["tin"],
+    "colour": [200, 80, 60],
+}
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys):
+    """Runs the script and returns the JSON that it prints."""
+    config = tmp_path / "tiny.yaml"
+    config.write_text(yaml.safe_dump(TINY))
+
+    def run(*arguments):
+        paths = ["--config", config, "--out", tmp_path / "weights", "--work", tmp_path / "work"]
+        command = [SCRIPT, *arguments, *paths, "--threads", "1"]
+        monkeypatch.setattr(sys, "argv", [str(x) for x in command])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        if ended.value.code != 0:
+            return str(ended.value.code)
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    return run
+
+
+def test_a_family(train, tmp_path):
+    reached = train("can")
+    assert reached["shapes"] == 4
+    assert 0.0 < reached["surface_error"] < 0.1
+    decoder = SdfDecoder.load(tmp_path / "weights" / "can.decoder.safetensors")
+    codes = load_codes(tmp_path / "work" / "can.codes.safetensors")
+    torch.testing.assert_close(decoder.code_mean, codes.mean(0))
+    assert (tmp_path / "work" / "can.decoder.ckpt").is_file()
+    assert list((tmp_path / "work" / "tensorboard" / "can.decoder").iterdir())
+    train("can")
+    again = SdfDecoder.load(tmp_path / "weights" / "can.decoder.safetensors")
+    assert torch.equal(again.output.weight, decoder.output.weight), "it was resumed at its end"
+
+
+def test_a_category_of_ones_own_needs_no_code(train, tmp_path, capsys):
+    """A folder of meshes and a few lines of YAML: trained, then measured by the benchmark."""
+    for seed in range(4):
+        model = sample_model("can", seed)
+        normals = np.tile([0.0, 1.0, 0.0], (len(model.vertices), 1))
+        write_ply(tmp_path / "tins" / f"{seed}.ply", model.vertices, model.faces, normals)
+    (tmp_path / "tins" / "broken.stl").write_text("garbage")
+    (tmp_path / "exclude.yaml").write_text("['3']")
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"tin": TIN}))
+    own = ["--categories", tmp_path / "mine.yaml"]
+    reached = train(
+        "tin", *own, "--meshes", tmp_path / "tins", "--exclude", tmp_path / "exclude.yaml"
+    )
+    assert reached["shapes"] == 2
+    sizes = [sample_model("can", seed).diagonal_m for seed in (0, 1)]
+    assert reached["diagonal_m"] == pytest.approx(np.sqrt(sizes[0] * sizes[1]), abs=1e-4)
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "tins").rename(tmp_path / "bench" / "tin")
+    out = tmp_path / "bench.json"
+    command = ["bench", "shapes", "--data", tmp_path / "bench", "--json", out, "--threads", "1"]
+    command += [*own, "--weights", tmp_path / "weights"]
+    capsys.readouterr()
+    assert main([str(x) for x in command]) == 0
+    tin = json.loads(out.read_text())["per_category"]["tin"]
+    assert "procedural" not in tin
+    assert tin["meshes"]["n"] == 4
+    assert tin["meshes"]["chamfer_median"] < 0.1
+    assert "broken.stl" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mugg"], "unknown category 'mugg' (did you mean 'mug'?)"),
+        (["mug", "--meshes", "/nowhere"], "/nowhere: is no folder"),
+        (["mug", "--categories", "/nowhere.yaml"], "/nowhere.yaml: cannot be read"),
+        (["mug", "--device", "gpu"], "device 'gpu' is unknown"),
+    ],
+)
+def test_bad_arguments(train, arguments, message):
+    assert message in train(*arguments)
