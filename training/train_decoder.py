@@ -123,7 +123,7 @@ def main() -> int:
         shapes = shapes_of(args, settings, lambda name: bar.update(sampling, advance=1))
         bar.remove_task(sampling)
         if shapes.report:
-            bar.console.print(shapes.report, highlight=False, markup=False)
+            bar.console.print(shapes.report, highlight=False, markup=False, soft_wrap=True)
         training = DecoderTraining(shapes.training, settings.training, resolve_device(args.device))
         task = bar.add_task(f"{category} decoder", total=settings.training.steps)
 

@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         "mesh_ms": mesh_ms,
     }
     for problem in problems:
-        console.print(f"sdfpose: {problem}", markup=False, highlight=False)
+        console.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
     _print(document)
     if args.json is not None:
         _write_json(args.json, document)

@@ -31,6 +31,7 @@ TINY = {
         "decoder": {"code_length": 4, "width": 32, "hidden_layers": 3},
     },
 }
+TIMES = {"dense_64": 900.0, "fast_64": 50.0, "fast_128": 150.0, "paper_dense_64": 6000.0}
 TIN = {
     "nocs_id": 0,
     "symmetry": "y",
@@ -75,7 +76,7 @@ def test_a_family(train, tmp_path):
     assert torch.equal(again.output.weight, decoder.output.weight), "it was resumed at its end"
 
 
-def test_a_category_of_ones_own_needs_no_code(train, tmp_path, capsys):
+def test_a_category_of_ones_own_needs_no_code(train, tmp_path, capsys, monkeypatch):
     """A folder of meshes and a few lines of YAML: trained, then measured by the benchmark."""
     for seed in range(4):
         model = sample_model("can", seed)
@@ -96,6 +97,7 @@ def test_a_category_of_ones_own_needs_no_code(train, tmp_path, capsys):
     out = tmp_path / "bench.json"
     command = ["bench", "shapes", "--data", tmp_path / "bench", "--json", out, "--threads", "1"]
     command += [*own, "--weights", tmp_path / "weights"]
+    monkeypatch.setattr("sdfpose_core.cli.bench.time_meshes", lambda decoders: TIMES)
     capsys.readouterr()
     assert main([str(x) for x in command]) == 0
     tin = json.loads(out.read_text())["per_category"]["tin"]

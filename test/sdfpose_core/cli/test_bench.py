@@ -55,7 +55,7 @@ def test_shapes(tmp_path, data, capsys):
     assert document["mean"]["procedural"] == can["procedural"]
     output = capsys.readouterr()
     assert "120 times as long" in output.out
-    assert "points.obj: has no faces" in output.err.replace("\n", "")
+    assert "points.obj: has no faces" in output.err
 
 
 @pytest.mark.parametrize(
