@@ -54,7 +54,7 @@ def add_parser(subparsers: Any) -> None:
         "--categories", type=Path, metavar="YAML", help="table of categories of your own"
     )
     shapes.add_argument(
-        "--count", type=int, default=32, help="procedural shapes per category (default: 32)"
+        "--count", type=int, default=24, help="procedural shapes per category (default: 24)"
     )
     shapes.add_argument(
         "--seed", type=int, default=0, help="another one draws other shapes and views (default: 0)"

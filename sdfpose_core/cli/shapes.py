@@ -18,7 +18,8 @@ from sdfpose_core.files import write_atomically
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.shapes.contact_sheet import contact_sheet
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
-from sdfpose_core.shapes.imports import load_collection, load_surface, mesh_files
+from sdfpose_core.shapes.imports import load_collection, load_surface
+from sdfpose_core.shapes.mesh_files import mesh_files
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.weights import weights_file
 

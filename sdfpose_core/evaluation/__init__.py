@@ -1,4 +1,9 @@
-"""Errors of poses and boxes against ground truth."""
+"""Errors of poses, boxes and shapes against what is true.
+
+The names below judge poses. Shapes have rooms of their own: `surfaces` and `shape_metrics` compare
+two of them, `reconstruction` makes them from measurements, `shape_benchmark` and `mesh_timing` are
+what ``sdfpose bench shapes`` prints.
+"""
 
 from sdfpose_core.evaluation.boxes import OrientedBox, oriented_iou, symmetric_iou
 from sdfpose_core.evaluation.calibration import expected_calibration_error, ranking_auroc

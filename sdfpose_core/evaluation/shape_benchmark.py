@@ -24,7 +24,8 @@ from sdfpose_core.evaluation.shape_metrics import ShapeErrors, compare_surfaces,
 from sdfpose_core.evaluation.surfaces import Surface, visible_surface
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
-from sdfpose_core.shapes.imports import MESH_SUFFIXES, is_solid, load_surface
+from sdfpose_core.shapes.imports import is_solid, load_surface
+from sdfpose_core.shapes.mesh_files import MESH_SUFFIXES
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.weights import weights_file
 
@@ -50,7 +51,7 @@ class ShapeBenchmarkConfig:
         seed: another one draws other held-out shapes, views and samples.
     """
 
-    procedural: int = 32
+    procedural: int = 24
     views: int = 2
     resolution: int = 128
     seed: int = 0

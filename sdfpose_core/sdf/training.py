@@ -7,8 +7,8 @@ open to us since the meshes are known. It makes the values true distances, which
 and the culling of empty cells rely on, and halves the error of the surface at equal time.
 
 The square matrices between the hidden layers are trained by Muon (Jordan et al., "Muon: An
-optimizer for hidden layers in neural networks", 2024), all else by Adam: at equal steps that
-leaves two thirds of the error that Adam alone leaves.
+optimizer for hidden layers in neural networks", 2024), all else by Adam: at equal steps the
+surface is clearly more accurate than with Adam alone.
 """
 
 from __future__ import annotations

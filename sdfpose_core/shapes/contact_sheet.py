@@ -18,6 +18,9 @@ _VIEW_PITCH_DEG = 25.0
 _BACKGROUND = 255
 _AMBIENT, _DIFFUSE = 60.0, 190.0
 _GAP_PX = 4
+_OVERSAMPLING = 3
+"""Rays along each side of a pixel."""
+
 _MARGIN = 1.04
 """Side of the picture in diagonals of the model's box."""
 
@@ -46,7 +49,8 @@ def render_model(
     right = np.cross([0.0, 1.0, 0.0], back)
     right /= np.linalg.norm(right)
     up = np.cross(back, right)
-    at = _MARGIN * ((np.arange(size) + 0.5) / size - 0.5)
+    fine = _OVERSAMPLING * size
+    at = _MARGIN * ((np.arange(fine) + 0.5) / fine - 0.5)
     u, v = np.meshgrid(at, -at)
     origin = back + u[..., None] * right + v[..., None] * up
     rays = np.concatenate([origin, np.broadcast_to(-back, origin.shape)], axis=-1)
@@ -64,7 +68,9 @@ def render_model(
     shade = _AMBIENT + _DIFFUSE * np.clip(normal @ (light / np.linalg.norm(light)), 0.0, 1.0)
     tinted = shade[..., None] * np.asarray(colour, dtype=np.float64) / 255.0
     hit = np.isfinite(answer["t_hit"].numpy())[..., None]
-    return np.where(hit, tinted, _BACKGROUND).astype(np.uint8)
+    image = np.where(hit, tinted, _BACKGROUND).astype(np.uint8)
+    smooth = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    return np.asarray(smooth, dtype=np.uint8)
 
 
 def contact_sheet(

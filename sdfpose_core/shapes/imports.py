@@ -7,11 +7,9 @@ file that is no such solid is mended where that is safe (each step is noted) and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import trimesh
@@ -19,13 +17,12 @@ from manifold3d import Error, Manifold, Mesh64
 from numpy.typing import NDArray
 
 from sdfpose_core.errors import MeshError
+from sdfpose_core.shapes.mesh_files import mesh_files, read_mesh
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.shapes.repair import close_by_shell, patch_small_holes
 from sdfpose_core.shapes.solids import triangles
 
 __all__ = [
-    "MAX_FACES",
-    "MESH_SUFFIXES",
     "ImportedModel",
     "ModelCollection",
     "import_model",
@@ -33,25 +30,7 @@ __all__ = [
     "load_collection",
     "load_model",
     "load_surface",
-    "mesh_files",
 ]
-
-MESH_SUFFIXES = (".glb", ".obj", ".off", ".ply", ".stl")
-"""File types that are read."""
-
-MAX_FACES = 2_000_000
-"""Meshes with more faces are refused, before they fill the memory."""
-
-_BYTES_PER_FACE = 400
-"""No file type needs more, with its share of the vertices: a larger file is refused unread."""
-
-_BLOCK_BYTES = 1 << 24
-
-_MERGE = 1e-6
-"""Vertices this close, in diagonals of the box, are one."""
-
-_FLAT = 1e-4
-"""A mesh whose thinnest side is below this share of its diagonal has no inside."""
 
 _CRUMB = 1e-3
 """Separate solids below this share of the volume are dropped."""
@@ -186,29 +165,13 @@ def load_surface(
     return CadModel.centred(_model_name(path), category, vertices, faces)
 
 
-def mesh_files(folder: Path) -> list[Path]:
-    """All files of `MESH_SUFFIXES` below a folder, sorted.
-
-    Raises:
-        MeshError: the folder is missing or holds none.
-    """
-    if not folder.is_dir():
-        raise MeshError(f"{folder}: is no folder: expected one with {_suffixes()} files")
-    files = [
-        x for x in sorted(folder.rglob("*")) if x.suffix.lower() in MESH_SUFFIXES and x.is_file()
-    ]
-    if not files:
-        raise MeshError(f"{folder}: holds no mesh: expected {_suffixes()} files")
-    return files
-
-
 def is_solid(path: Path | str) -> bool:
     """Whether a mesh, as it is, bounds a volume without hollows (see `import_model`).
 
     Raises:
         MeshError: the file is missing or damaged, or holds no surface.
     """
-    vertices, faces = _cleaned(Path(path), *_read(Path(path)))
+    vertices, faces = read_mesh(Path(path))
     return _is_closed(vertices, faces) and len(_as_manifold(vertices, faces).decompose()) == 1
 
 
@@ -271,10 +234,6 @@ def load_collection(
     )
 
 
-def _suffixes() -> str:
-    return ", ".join(MESH_SUFFIXES)
-
-
 def _model_name(path: Path, folder: Path | None = None) -> str:
     """Name of a model: the telling parts of its path below `folder`, or of its own end."""
     relative = path.relative_to(folder) if folder is not None else Path(*path.parts[-3:])
@@ -290,96 +249,10 @@ def _placed(
     path: Path, unit_m: float, yaw_deg: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Vertices (V, 3), metres, turned about y, and faces (F, 3) of a sound file."""
-    vertices, faces = _cleaned(path, *_read(path))
+    vertices, faces = read_mesh(path)
     c, s = np.cos(np.deg2rad(yaw_deg)), np.sin(np.deg2rad(yaw_deg))
     about_y = np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
     return unit_m * vertices @ about_y.T, faces
-
-
-def _read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    if not path.is_file():
-        raise MeshError(f"{path}: no such file: expected a mesh ({_suffixes()})")
-    if path.suffix.lower() not in MESH_SUFFIXES:
-        raise MeshError(f"{path}: type '{path.suffix}' is not read: expected {_suffixes()}")
-    size = path.stat().st_size
-    if size > _BYTES_PER_FACE * MAX_FACES:
-        raise MeshError(_too_many(path, f"{size / 1e9:.1f} GB"))
-    count = _announced_faces(path, size)
-    if count > MAX_FACES:
-        raise MeshError(_too_many(path, f"{count:,} faces"))
-    try:
-        mesh: Any = trimesh.load(path, force="mesh", process=False, skip_materials=True)
-        vertices = np.asarray(mesh.vertices, dtype=np.float64).reshape(-1, 3)
-        faces = np.asarray(mesh.faces, dtype=np.int64).reshape(-1, 3)
-    except Exception as error:  # the readers raise whatever a damaged file leads them to
-        raise MeshError(
-            f"{path}: cannot be read as {path.suffix[1:]} ({type(error).__name__}: {error}): "
-            "the file is damaged, cut short or holds no mesh"
-        ) from error
-    return vertices, faces
-
-
-def _announced_faces(path: Path, size: int) -> int:
-    """Faces that a file holds by its header or its lines; 0 where that takes a parser."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-        if path.suffix.lower() == ".obj":
-            count = head.count(b"\nf ")
-            while block := file.read(_BLOCK_BYTES):
-                count += block.count(b"\nf ")
-            return count
-    if path.suffix.lower() == ".stl":
-        binary = len(head) >= 84 and 84 + 50 * int.from_bytes(head[80:84], "little") == size
-        return int.from_bytes(head[80:84], "little") if binary else 0
-    pattern = {".ply": rb"element face (\d+)", ".off": rb"^OFF\s+\d+\s+(\d+)"}
-    found = re.search(pattern.get(path.suffix.lower(), rb"(?!)"), head)
-    return int(found[1]) if found else 0
-
-
-def _too_many(path: Path, amount: str) -> str:
-    return (
-        f"{path}: {amount} is more than is read: expected at most {MAX_FACES:,} faces; decimate "
-        "it first (some 50,000 faces are plenty)"
-    )
-
-
-def _cleaned(
-    path: Path, vertices: NDArray[np.float64], faces: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Merge coincident vertices and drop faces without corners of their own."""
-    if len(faces) == 0:
-        raise MeshError(f"{path}: has no faces: expected a triangle mesh, not a point cloud")
-    if len(faces) > MAX_FACES:
-        raise MeshError(_too_many(path, f"{len(faces):,} faces"))
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        raise MeshError(f"{path}: a face names a vertex that is not there: the file is damaged")
-    used = np.unique(faces)
-    bad = int(np.count_nonzero(~np.isfinite(vertices[used]).all(axis=1)))
-    if bad:
-        raise MeshError(
-            f"{path}: {bad} of {len(used)} vertices are NaN or infinite: export the mesh again"
-        )
-    low = vertices[used].min(axis=0)
-    extent = vertices[used].max(axis=0) - low
-    diagonal = float(np.linalg.norm(extent))
-    if diagonal <= 0.0 or float(extent.min()) < _FLAT * diagonal:
-        raise MeshError(
-            f"{path}: is flat (sides {extent[0]:.3g} x {extent[1]:.3g} x {extent[2]:.3g}): "
-            "expected a surface around a volume"
-        )
-    cell = np.round((vertices[used] - low) / (_MERGE * diagonal)).astype(np.int64)
-    _, first, group = np.unique(cell, axis=0, return_index=True, return_inverse=True)
-    renumber = np.zeros(len(vertices), dtype=np.int64)
-    renumber[used] = group.reshape(-1)
-    merged = renumber[faces]
-    distinct = (
-        (merged[:, 0] != merged[:, 1])
-        & (merged[:, 1] != merged[:, 2])
-        & (merged[:, 2] != merged[:, 0])
-    )
-    merged = merged[distinct]
-    _, once = np.unique(np.sort(merged, axis=1), axis=0, return_index=True)
-    return vertices[used][first], merged[np.sort(once)]
 
 
 def _solid(

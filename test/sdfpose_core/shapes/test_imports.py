@@ -9,16 +9,16 @@ import pytest
 import trimesh
 
 from sdfpose_core.errors import MeshError
-from sdfpose_core.shapes import imports
+from sdfpose_core.shapes import mesh_files
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.shapes.imports import (
-    MESH_SUFFIXES,
     import_model,
     is_solid,
     load_collection,
     load_model,
     load_surface,
 )
+from sdfpose_core.shapes.mesh_files import MESH_SUFFIXES
 from sdfpose_core.shapes.model import CadModel
 
 MUG = sample_model("mug", 5)
@@ -185,10 +185,10 @@ def test_missing_file() -> None:
 @pytest.mark.parametrize("suffix", MESH_SUFFIXES)
 def test_too_many_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     path = _write(tmp_path / f"huge{suffix}", MUG.vertices, MUG.faces)
-    monkeypatch.setattr(imports, "MAX_FACES", 1000)
-    monkeypatch.setattr(imports, "_BYTES_PER_FACE", 10_000)
+    monkeypatch.setattr(mesh_files, "MAX_FACES", 1000)
+    monkeypatch.setattr(mesh_files, "_BYTES_PER_FACE", 10_000)
     if suffix != ".glb":  # whose faces only the parser counts
-        monkeypatch.setattr(imports.trimesh, "load", None)
+        monkeypatch.setattr(mesh_files.trimesh, "load", None)
     with pytest.raises(
         MeshError, match=rf"huge\{suffix}: {len(MUG.faces):,} faces is more .*1,000"
     ):
@@ -197,7 +197,7 @@ def test_too_many_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix:
 
 def test_too_large_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _write(tmp_path / "huge.glb", MUG.vertices, MUG.faces)
-    monkeypatch.setattr(imports, "MAX_FACES", 10)
+    monkeypatch.setattr(mesh_files, "MAX_FACES", 10)
     with pytest.raises(MeshError, match=r"huge\.glb: 0.0 GB is more than is read.*decimate"):
         load_model(path, "mug")
 
