@@ -167,9 +167,12 @@ class SignedDistance:
         directions: NDArray[np.floating],
         at_most: float,
     ) -> NDArray[np.float64]:
-        """Distances (N,) from surface points (N, 3) along unit directions (N, 3) to the other side.
+        """Distances (N,) from just below surface points (N, 3) to the other side of the wall.
 
-        They are cut off at `at_most`, in the unit of the vertices.
+        Args:
+            points: (N, 3), on the surface.
+            directions: (N, 3), unit vectors into the solid.
+            at_most: where distances are cut off, in the unit of the vertices.
         """
         rays = np.concatenate([points + _LIFT * at_most * directions, directions], axis=1)
         hits = self._scene.cast_rays(o3d.core.Tensor.from_numpy(rays.astype(np.float32)))

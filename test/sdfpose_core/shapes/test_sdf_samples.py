@@ -78,11 +78,11 @@ def test_samples_lie_where_they_should() -> None:
 
 
 def test_boundary_samples_fill_thin_walls() -> None:
-    """Half of them lie inside a sheet a thousandth thick, evenly over its thickness."""
-    sheet = trimesh.creation.box((1.0, 0.001, 1.0))
+    """Half of them lie inside a sheet a hundredth thick, evenly over its thickness."""
+    sheet = trimesh.creation.box((1.0, 0.01, 1.0))
     model = CadModel.centred("sheet", "laptop", sheet.vertices, sheet.faces)
     samples = sample_sdf(model, np.random.default_rng(0), 0, 0, 20_000)
-    half = 0.0005 / model.diagonal_m
+    half = 0.005 / model.diagonal_m
     y = samples.points[samples.sdf < 0.0, 1] / half
     assert len(y) == pytest.approx(10_000, rel=0.02)
     np.testing.assert_allclose(np.histogram(y, 4, (-1, 1))[0] / len(y), 0.25, atol=0.02)
