@@ -95,22 +95,3 @@ def test_a_file_that_cannot_be_read(tmp_path):
     binary.write_bytes(b"\x89PNG\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match=r"binary\.yaml: cannot be read as YAML"):
         read_configuration(binary, Inner)
-
-
-def test_the_file_of_the_decoders_training():
-    """The shipped configuration is complete and well typed."""
-    from pathlib import Path
-
-    from sdfpose_core.sdf.training import DecoderTrainingConfig
-
-    @dataclass(frozen=True)
-    class Settings:
-        shapes: int
-        surface_samples: int
-        uniform_samples: int
-        validation_shapes: int
-        training: DecoderTrainingConfig
-
-    folder = Path(__file__).parents[2] / "config" / "training"
-    settings = read_configuration(folder / "decoder.yaml", Settings)
-    assert settings.training.decoder.code_length > 0

@@ -1,8 +1,10 @@
 """The script that trains a decoder: a family, and a category of one's own from a folder."""
 
+import importlib.util
 import json
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 import yaml
 
 from sdfpose_core.cli.main import main
+from sdfpose_core.configuration import read_configuration
 from sdfpose_core.meshes import write_ply
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.training import load_codes
@@ -60,6 +63,16 @@ def train(tmp_path, monkeypatch, capsys):
         return json.loads(capsys.readouterr().out.splitlines()[-1])
 
     return run
+
+
+def test_the_shipped_configuration_is_the_default(monkeypatch):
+    spec = importlib.util.spec_from_file_location("train_decoder", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "train_decoder", script)
+    spec.loader.exec_module(script)
+    settings = read_configuration(script.DEFAULT_CONFIG, script.Settings)
+    every = replace(settings.training, checkpoint_every=script.Settings().training.checkpoint_every)
+    assert replace(settings, training=every) == script.Settings()
 
 
 def test_a_family(train, tmp_path):
