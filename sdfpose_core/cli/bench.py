@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.cli.output import write_json
 from sdfpose_core.device import resolve_device
-from sdfpose_core.errors import ConfigurationError, SdfposeError
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.evaluation.mesh_timing import time_meshes
 from sdfpose_core.evaluation.shape_benchmark import ShapeBenchmarkConfig, benchmark_shapes
-from sdfpose_core.files import write_atomically
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.weights import weights_file
 
@@ -100,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
     _print(document)
     if args.json is not None:
-        _write_json(args.json, document)
+        write_json(args.json, document)
     return 0
 
 
@@ -159,10 +158,3 @@ def _print(document: dict[str, Any]) -> None:
         f"({ms['paper_dense_64'] / ms['fast_64']:.0f} times as long)",
         highlight=False,
     )
-
-
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    try:
-        write_atomically(path, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
-    except OSError as error:
-        raise SdfposeError(f"{path}: cannot be written: {error.strerror}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,12 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.cli.output import write_file, write_json
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame
 from sdfpose_core.drawing import draw_overlay
-from sdfpose_core.errors import FrameError, SdfposeError
+from sdfpose_core.errors import FrameError
 from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.evaluation import PoseErrors, compare
-from sdfpose_core.files import write_atomically
 from sdfpose_core.frame import InstanceLabel, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.meshes import write_ply
 
@@ -131,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         _report("nothing was estimated")
     if args.json is not None:
-        _write_json(args.json, {"frames": results})
+        write_json(args.json, {"frames": results})
     return 0 if count else 1
 
 
@@ -193,22 +192,11 @@ def _write(
     """The overlay, and a mesh of each estimate that has one."""
     overlay = draw_overlay(frame, estimates, categories)
     content = cv2.imencode(".png", overlay[..., ::-1])[1].tobytes()
-    _write_file(folder / "overlay.png", content)
+    write_file(folder / "overlay.png", content)
     for x in estimates:
         if len(x.faces):
             path = folder / f"{x.category}_{x.mask_id}.ply"
             write_ply(path, x.vertices, x.faces, x.normals)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    _write_file(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise SdfposeError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _as_json(row: _Row) -> dict[str, Any]:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.output import write_file
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.evaluation.reconstruction import reconstruct_models
-from sdfpose_core.files import write_atomically
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.shapes.contact_sheet import contact_sheet
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
@@ -86,10 +86,7 @@ def run(args: argparse.Namespace) -> int:
     sheets = [_sheet(args, name, _models(args, name)) for name in names]
     image = np.concatenate(sheets)
     _, content = cv2.imencode(".png", image[..., ::-1])
-    try:
-        write_atomically(args.out, content.tobytes())
-    except OSError as error:
-        raise ConfigurationError(f"{args.out}: cannot be written: {error.strerror}") from error
+    write_file(args.out, content.tobytes())
     print(f"wrote {args.out} ({image.shape[1]}x{image.shape[0]} pixels)")
     return 0
 

@@ -36,6 +36,9 @@ _NEAR = 0.02
 
 _NORM_POINTS = 2000
 
+_SIZES_M = (0.01, 2.0)
+"""Diagonals of meshes that a simulated camera can look at."""
+
 _NOTHING = ShapeErrors(chamfer=0.5, fscore=0.0, normal_consistency=0.0)
 """Of a reconstruction without a surface: as far off as can be."""
 
@@ -126,9 +129,11 @@ def benchmark_shapes(
         if files.get(name):
             progress(f"{name}: {len(files[name])} meshes")
             targets = list(_imported(files[name], category, problems))
-            results, norm_error = _reconstruct_all(decoder, categories, targets, config)
-            entry["meshes"] = _summary(results) | {"per_mesh": {x.name: _one(x) for x in results}}
-            entry.setdefault("grad_norm_err", norm_error)
+            if targets:
+                results, norm_error = _reconstruct_all(decoder, categories, targets, config)
+                per_mesh = {x.name: _one(x) for x in results}
+                entry["meshes"] = _summary(results) | {"per_mesh": per_mesh}
+                entry.setdefault("grad_norm_err", norm_error)
         entry["weights_mib"] = path.stat().st_size / 2**20
         document[name] = entry
     return document, problems
@@ -156,6 +161,11 @@ def _imported(files: Sequence[Path], category: Category, problems: list[str]) ->
     for path in files:
         try:
             model = load_surface(path, category.name)
+            if not _SIZES_M[0] <= model.diagonal_m <= _SIZES_M[1]:
+                raise MeshError(
+                    f"{path}: its box has a diagonal of {model.diagonal_m:.4g} m: expected "
+                    f"{_SIZES_M[0]} to {_SIZES_M[1]} m (is the file in metres?)"
+                )
             yield _Target(model, _normalised_surface(model, category), is_solid(path))
         except MeshError as error:
             problems.append(f"{error}; left out")

@@ -32,6 +32,7 @@ def data(tmp_path):
     solid.apply_transform(trimesh.transformations.rotation_matrix(1.5707963, [1, 0, 0]))
     solid.export(can / "plain.obj")
     (can / "points.obj").write_text("v 0 0 0\nv 1 0 0\n")
+    solid.apply_scale(1000.0).export(can / "millimetres.obj")
     return tmp_path / "data"
 
 
@@ -56,6 +57,16 @@ def test_shapes(tmp_path, data, capsys):
     output = capsys.readouterr()
     assert "120 times as long" in output.out
     assert "points.obj: has no faces" in output.err
+    assert "millimetres.obj: its box has a diagonal of 152 m" in output.err
+
+
+def test_a_category_of_useless_meshes_alone(tmp_path, data, capsys):
+    (data / "meshes" / "can" / "plain.obj").unlink()
+    out = tmp_path / "bench.json"
+    command = ["bench", "shapes", "--data", str(data), "--json", str(out), "--threads", "1"]
+    assert main([*command, "--category", "can", "--count", "1"]) == 0
+    assert "meshes" not in json.loads(out.read_text())["per_category"]["can"]
+    assert "left out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
