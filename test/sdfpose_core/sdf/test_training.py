@@ -134,6 +134,15 @@ def test_a_step_may_want_more_shapes_than_there_are(samples):
     DecoderTraining(samples[:2], replace(CONFIG, steps=1), CPU).run()
 
 
+def test_a_curriculum_forgives_small_errors_at_first(samples):
+    """A tolerance above every error leaves no loss of the distance until half of the steps."""
+    told = {}
+    lenient = replace(CONFIG, steps=200, curriculum=1e3)
+    DecoderTraining(samples, lenient, CPU).run(progress=lambda step, x: told.update({step: x}))
+    assert told[50]["sdf"] == 0.0
+    assert told[150]["sdf"] > 0.0
+
+
 def test_validation_measures_surface_and_gradient(tiny_shapes):
     rng = np.random.default_rng(3)
     samples = [shape.samples(rng, 1000) for shape in tiny_shapes.shapes[:3]]
