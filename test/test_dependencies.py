@@ -30,6 +30,7 @@ LEVELS = (
     {"drawing", "estimator"},
     {"tracking"},
     {"tracker"},
+    {"benchmark"},
     {"cli"},
 )
 """Modules and subpackages of sdfpose_core, lowest first; each imports its own level and lower."""

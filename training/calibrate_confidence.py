@@ -28,9 +28,9 @@ from sdfpose_core.evaluation import (
     rotation_error_deg,
     translation_error_m,
 )
-from sdfpose_core.frame import Instance, ObjectEstimate
+from sdfpose_core.frame import ObjectEstimate
 from sdfpose_core.shapes.families import HELD_OUT_SEED
-from sdfpose_core.simulation.instances import TrainingInstance, training_instances
+from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
 
 # Apart from the models on which encoders are validated, and from any benchmark's.
 MODELS = range(HELD_OUT_SEED + 10_000, HELD_OUT_SEED + 10_060)
@@ -38,18 +38,12 @@ MODELS = range(HELD_OUT_SEED + 10_000, HELD_OUT_SEED + 10_060)
 RIGHT_DEG, RIGHT_M = 10.0, 0.05
 
 
-def as_instance(item: TrainingInstance) -> Instance:
-    """What the estimator sees of a simulated view."""
-    pixels = np.zeros((len(item.points), 2), dtype=np.int32)
-    return Instance(1, item.category, 1.0, item.points, pixels, item.beyond, len(item.points))
-
-
-def is_right(estimate: ObjectEstimate, item: TrainingInstance) -> bool:
+def is_right(estimate: ObjectEstimate, item: SimulatedInstance) -> bool:
     """Whether a pose is within 10 degrees and 5 cm."""
     degrees = rotation_error_deg(
-        estimate.rotation, item.rotation, symmetric_about_y=item.symmetric_about_y
+        estimate.rotation, item.truth.rotation, item.truth.symmetric_about_y
     )
-    metres = translation_error_m(estimate.translation, item.translation)
+    metres = translation_error_m(estimate.translation, item.truth.translation)
     return bool(degrees <= RIGHT_DEG and metres <= RIGHT_M)
 
 
@@ -67,9 +61,9 @@ def main() -> int:
     features: list[dict[str, float]] = []
     success: list[bool] = []
     for category in default_categories():
-        stream = training_instances(category, seed=1, count=args.views, model_seeds=MODELS)
+        stream = simulated_instances(category, seed=1, count=args.views, model_seeds=MODELS)
         for item in track(stream, description=category, total=args.views):
-            for estimate in estimator.estimate([as_instance(item)]).estimates:
+            for estimate in estimator.estimate([item.instance]).estimates:
                 features.append(dict(estimate.diagnostics))
                 success.append(is_right(estimate, item))
     # Every second view judges the model that the others made; the shipped one uses all.

@@ -33,7 +33,7 @@ from sdfpose_core.errors import SdfposeError
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.training import load_codes
 from sdfpose_core.shapes.families import HELD_OUT_SEED
-from sdfpose_core.simulation.instances import training_instances
+from sdfpose_core.simulation.instances import simulated_instances
 from sdfpose_core.weights import weights_file
 
 DEFAULT_CONFIG = Path(__file__).parent.parent / "config" / "training" / "encoder.yaml"
@@ -53,7 +53,7 @@ class Settings:
 def simulated_views(category: str, count: int, models: range, cache: Path) -> Views:
     """Simulated views of procedural models, kept in a file for a resumed run."""
     if not cache.exists():
-        stream = training_instances(category, seed=models.start, count=count, model_seeds=models)
+        stream = simulated_instances(category, seed=models.start, count=count, model_seeds=models)
         Views.collect(stream).save(cache)
     return Views.load(cache)
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.cli.choices import estimator_choices
 from sdfpose_core.cli.output import write_file, write_json
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame
 from sdfpose_core.drawing import draw_overlay
@@ -79,13 +80,13 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--encoder",
-        choices=_choices("encoder"),
+        choices=estimator_choices("encoder"),
         default=defaults.encoder,
         help="where hypotheses come from (default: %(default)s)",
     )
     parser.add_argument(
         "--refine",
-        choices=_choices("refine"),
+        choices=estimator_choices("refine"),
         default=defaults.refine,
         help="how hypotheses are improved (default: %(default)s)",
     )
@@ -132,11 +133,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         write_json(args.json, {"frames": results})
     return 0 if count else 1
-
-
-def _choices(field: str) -> tuple[str, ...]:
-    """What a `Literal` field of the estimator's configuration may be."""
-    return tuple(get_args(get_type_hints(EstimatorConfig)[field]))
 
 
 def _frames(paths: Sequence[Path]) -> Iterator[FolderFrame]:

@@ -16,8 +16,9 @@ from torch import Tensor
 from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
 from sdfpose_core.encoder.fast import Encoding, FastEncoder, FastEncoderConfig
 from sdfpose_core.files import replacing
+from sdfpose_core.frame import Instance
 from sdfpose_core.similarity import Similarity, so3_exp
-from sdfpose_core.simulation.instances import TrainingInstance
+from sdfpose_core.simulation.instances import SimulatedInstance
 
 __all__ = [
     "EncoderTraining",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 _STORED_POINTS = 1024
+_STORED_BEYOND = 256
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Views:
 
     Attributes:
         points: (V, 1024, 3) float32, metres, camera frame, in random order.
+        beyond: (V, 256, 3) float32, metres, camera frame, in random order: see
+            `Instance.beyond`; points of the object itself where it has none.
         rotation: (V, 3, 3) float32, object to camera frame.
         translation: (V, 3) float32, metres.
         scale: (V,) float32, metres, diagonal of the box.
@@ -44,6 +48,7 @@ class Views:
     """
 
     points: NDArray[np.float32]
+    beyond: NDArray[np.float32]
     rotation: NDArray[np.float32]
     translation: NDArray[np.float32]
     scale: NDArray[np.float32]
@@ -51,16 +56,17 @@ class Views:
     symmetric: NDArray[np.bool_]
 
     @classmethod
-    def collect(cls, instances: Iterable[TrainingInstance]) -> Views:
+    def collect(cls, instances: Iterable[SimulatedInstance]) -> Views:
         """Arrays of instances; points of small ones are repeated."""
         items = list(instances)
         return cls(
-            np.stack([np.resize(x.points, (_STORED_POINTS, 3)) for x in items]),
-            np.stack([x.rotation for x in items]),
-            np.stack([x.translation for x in items]),
-            np.array([x.scale for x in items], dtype=np.float32),
+            np.stack([np.resize(x.instance.points, (_STORED_POINTS, 3)) for x in items]),
+            np.stack([np.resize(_background(x.instance), (_STORED_BEYOND, 3)) for x in items]),
+            np.stack([x.truth.rotation for x in items]).astype(np.float32),
+            np.stack([x.truth.translation for x in items]).astype(np.float32),
+            np.array([x.truth.scale for x in items], dtype=np.float32),
             np.array([x.model_seed for x in items], dtype=np.int64),
-            np.array([x.symmetric_about_y for x in items]),
+            np.array([x.truth.symmetric_about_y for x in items]),
         )
 
     def save(self, path: Path) -> None:
@@ -287,6 +293,11 @@ class EncoderTraining:
         self._optimiser.load_state_dict(state["optimiser"])
         self._rng.set_state(state["rng"])
         self.step = state["step"]
+
+
+def _background(instance: Instance) -> NDArray[np.float32]:
+    """Points behind an instance, or its own where none is known."""
+    return instance.beyond if len(instance.beyond) else instance.points
 
 
 def pose_losses(

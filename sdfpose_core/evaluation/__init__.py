@@ -1,10 +1,10 @@
 """Errors of poses, boxes and shapes against what is true.
 
 The names below judge poses. Shapes have rooms of their own: `surfaces` and `shape_metrics` compare
-two of them, `reconstruction` makes them from measurements, `shape_benchmark` and `mesh_timing` are
-what ``sdfpose bench shapes`` prints.
+two of them, `reconstruction` makes them from measurements.
 """
 
+from sdfpose_core.evaluation.average_precision import average_precision
 from sdfpose_core.evaluation.boxes import OrientedBox, oriented_iou, symmetric_iou
 from sdfpose_core.evaluation.calibration import expected_calibration_error, ranking_auroc
 from sdfpose_core.evaluation.comparison import PoseErrors, compare
@@ -13,6 +13,7 @@ from sdfpose_core.evaluation.pose_errors import rotation_error_deg, translation_
 __all__ = [
     "OrientedBox",
     "PoseErrors",
+    "average_precision",
     "compare",
     "expected_calibration_error",
     "oriented_iou",

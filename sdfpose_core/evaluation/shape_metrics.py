@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from sdfpose_core.evaluation.surfaces import Surface
 
-__all__ = ["FSCORE_DISTANCE", "SAMPLES", "ShapeErrors", "compare_surfaces", "volume_iou"]
+__all__ = [
+    "FSCORE_DISTANCE",
+    "SAMPLES",
+    "ShapeErrors",
+    "compare_surfaces",
+    "surface_distance",
+    "volume_iou",
+]
 
 SAMPLES = 30_000
 """Points drawn from each surface."""
@@ -67,6 +74,15 @@ def compare_surfaces(
         fscore=2.0 * precision * recall / max(precision + recall, 1e-12),
         normal_consistency=float(np.mean([c.mean() for c in cosines])),
     )
+
+
+def surface_distance(
+    found: Surface, true: Surface, rng: np.random.Generator, samples: int = SAMPLES
+) -> float:
+    """The Chamfer distance alone, in the unit of the surfaces; see `compare_surfaces`."""
+    there, _ = true.nearest(found.sample(rng, samples))
+    back, _ = found.nearest(true.sample(rng, samples))
+    return float(0.5 * (there.mean() + back.mean()))
 
 
 def volume_iou(found: Surface, true: Surface, rng: np.random.Generator) -> float:

@@ -1,13 +1,12 @@
-"""Endless training data for a pose encoder: simulated instances with their true poses."""
+"""Endless simulated instances with their true poses: what encoders are trained and judged on."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.categories import Categories, default_categories
@@ -22,7 +21,7 @@ from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 from sdfpose_core.simulation.scenes import SceneStyle, random_scene, random_view
 from sdfpose_core.simulation.sensor import REFERENCE_FOCAL_PX, MaskNoise, SensorNoise
 
-__all__ = ["ModelPool", "TrainingInstance", "training_instances"]
+__all__ = ["ModelPool", "SimulatedInstance", "simulated_instances"]
 
 _SURROUNDINGS = 1.3
 """An object's surroundings reach to so many of its radii..."""
@@ -35,49 +34,59 @@ _RAY_STRIDE = 2
 
 
 @dataclass(frozen=True)
-class TrainingInstance:
+class SimulatedInstance:
     """One simulated measurement of one object.
 
     Attributes:
-        category: name of its category.
-        model_seed: of `sample_model`.
-        points: (N, 3) float32, metres, camera frame; noisy, at most `max_points`, in no order.
-        beyond: (M, 3) float32, metres, camera frame: see `Instance.beyond`; at most `max_points`.
-        rotation: R (3, 3) float32, object to camera frame.
-        translation: t (3,) float32, metres, camera frame: centre of the bounding box.
-        scale: diagonal of the bounding box, metres.
-        symmetric_about_y: whether yaw has no meaning in this view.
+        instance: what the estimator is given; its points and `beyond` are in no order.
+        truth: its true pose and size.
+        model: its shape; the object's diagonal is that of `truth`, not the model's.
+        model_seed: of `sample_model`, or the model's place in the pool.
         visibility: visible share of the pixels that the object would have without occluders and
             image borders.
     """
 
-    category: str
+    instance: Instance
+    truth: GroundTruth
+    model: CadModel
     model_seed: int
-    points: NDArray[np.float32]
-    beyond: NDArray[np.float32]
-    rotation: NDArray[np.float32]
-    translation: NDArray[np.float32]
-    scale: float
-    symmetric_about_y: bool
     visibility: float
 
 
 class ModelPool:
-    """Procedural models, made once and drawn again and again.
+    """Models to draw from, again and again.
 
     Args:
-        seeds: of `sample_model`, by category.
+        models: by category.
+        seeds: of `sample_model`, by category; each model's place by default.
     """
 
-    def __init__(self, seeds: Mapping[str, Sequence[int]]) -> None:
-        self._seeds: dict[str, dict[str, int]] = {}
-        self.models: dict[str, list[CadModel]] = {}
-        for category, wanted in seeds.items():
-            models = [sample_model(category, int(seed)) for seed in wanted]
-            self.models[category] = models
-            self._seeds[category] = {
-                model.name: int(seed) for model, seed in zip(models, wanted, strict=True)
+    def __init__(
+        self,
+        models: Mapping[str, Sequence[CadModel]],
+        seeds: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
+        self.models = {category: list(some) for category, some in models.items()}
+        self._found = {
+            category: {
+                model.name: (model, int(seed))
+                for model, seed in zip(
+                    some, range(len(some)) if seeds is None else seeds[category], strict=True
+                )
             }
+            for category, some in self.models.items()
+        }
+
+    @classmethod
+    def procedural(cls, seeds: Mapping[str, Sequence[int]]) -> ModelPool:
+        """Procedural models, by their seeds."""
+        return cls(
+            {
+                category: [sample_model(category, int(x)) for x in some]
+                for category, some in seeds.items()
+            },
+            seeds,
+        )
 
     @classmethod
     def for_category(
@@ -86,14 +95,16 @@ class ModelPool:
         """A pool with these seeds of one category, and some models of every other one."""
         others = [x for x in default_categories() if x != category]
         first = int(min(seeds))
-        return cls({category: seeds, **dict.fromkeys(others, range(first, first + distractors))})
+        return cls.procedural(
+            {category: seeds, **dict.fromkeys(others, range(first, first + distractors))}
+        )
 
-    def seed_of(self, category: str, name: str) -> int:
-        """The seed from which the model of that name was made."""
-        return self._seeds[category][name]
+    def find(self, category: str, name: str) -> tuple[CadModel, int]:
+        """The model of that name, and its seed."""
+        return self._found[category][name]
 
 
-def training_instances(
+def simulated_instances(
     category: str,
     seed: int,
     count: int | None = None,
@@ -108,7 +119,7 @@ def training_instances(
     max_points: int = 1024,
     min_points: int = 64,
     min_visibility: float = 0.15,
-) -> Iterator[TrainingInstance]:
+) -> Iterator[SimulatedInstance]:
     """Instances of one category in random scenes, views and noise.
 
     The stream depends on the arguments alone. Processes that work in parallel take different
@@ -145,16 +156,9 @@ def training_instances(
             ):
                 if visibility < min_visibility:
                     continue
-                yield TrainingInstance(
-                    category=category,
-                    model_seed=pool.seed_of(category, truth.instance),
-                    points=_subset(rng, instance.points, max_points),
-                    beyond=_subset(rng, instance.beyond, max_points),
-                    rotation=truth.rotation.astype(np.float32),
-                    translation=truth.translation.astype(np.float32),
-                    scale=truth.scale,
-                    symmetric_about_y=truth.symmetric_about_y,
-                    visibility=visibility,
+                model, model_seed = pool.find(category, truth.instance)
+                yield SimulatedInstance(
+                    _thinned(rng, instance, max_points), truth, model, model_seed, visibility
                 )
                 made += 1
                 if made == count:
@@ -252,8 +256,12 @@ def _pixels_alone(scene: Scene, mask_id: int, camera: PinholeCamera, pose: Camer
     )
 
 
-def _subset(
-    rng: np.random.Generator, points: NDArray[np.float32], count: int
-) -> NDArray[np.float32]:
-    """At most `count` of the points, in random order."""
-    return points[rng.permutation(len(points))[:count]]
+def _thinned(rng: np.random.Generator, instance: Instance, count: int) -> Instance:
+    """The instance with at most `count` points of each kind, in random order."""
+    chosen = rng.permutation(len(instance.points))[:count]
+    return replace(
+        instance,
+        points=instance.points[chosen],
+        pixels=instance.pixels[chosen],
+        beyond=instance.beyond[rng.permutation(len(instance.beyond))[:count]],
+    )

@@ -21,7 +21,7 @@ FIGURES = {
 
 @pytest.fixture(autouse=True)
 def no_timing(monkeypatch):
-    monkeypatch.setattr("sdfpose_core.cli.bench.time_meshes", lambda decoders: TIMES)
+    monkeypatch.setattr("sdfpose_core.cli.bench_shapes.time_meshes", lambda decoders: TIMES)
 
 
 @pytest.fixture

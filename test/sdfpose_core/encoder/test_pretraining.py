@@ -18,7 +18,7 @@ from sdfpose_core.encoder.pretraining import (
     validate_encoder,
 )
 from sdfpose_core.similarity import Similarity, so3_exp
-from sdfpose_core.simulation.instances import training_instances
+from sdfpose_core.simulation.instances import simulated_instances
 
 SMALL = FastEncoderConfig(
     code_length=4, points=64, patches=8, patch_points=8, width=32, layers=1, heads=2, hypotheses=2
@@ -28,7 +28,7 @@ CONFIG = EncoderTrainingConfig(steps=6, batch=4, checkpoint_every=3, encoder=SMA
 
 @pytest.fixture(scope="module")
 def views() -> Views:
-    return Views.collect(training_instances("mug", seed=0, count=12, model_seeds=range(3)))
+    return Views.collect(simulated_instances("mug", seed=0, count=12, model_seeds=range(3)))
 
 
 def training(views: Views, config: EncoderTrainingConfig = CONFIG) -> EncoderTraining:

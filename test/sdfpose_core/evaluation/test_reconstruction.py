@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from sdfpose_core.benchmark.meshing import DenseMesher, time_meshes
 from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import MeshError
-from sdfpose_core.evaluation.mesh_timing import DenseMesher, time_meshes
 from sdfpose_core.evaluation.reconstruction import (
     VIEW_NOISE,
     evidence_from_surface,
@@ -98,13 +98,13 @@ def test_the_dense_mesher_makes_the_same_surface(can_decoder):
 
 
 def test_times_are_measured(can_decoder, monkeypatch):
-    monkeypatch.setattr("sdfpose_core.evaluation.mesh_timing._REPETITIONS", 1)
+    monkeypatch.setattr("sdfpose_core.benchmark.meshing._REPETITIONS", 1)
     monkeypatch.setattr(
-        "sdfpose_core.evaluation.mesh_timing.DenseMesher.__call__",
+        "sdfpose_core.benchmark.meshing.DenseMesher.__call__",
         lambda mesher, resolution: decode_mesh(can_decoder, can_decoder.code_mean, 32),
     )
     monkeypatch.setattr(
-        "sdfpose_core.evaluation.mesh_timing.DenseMesher.best_chunk", lambda mesher: 4096
+        "sdfpose_core.benchmark.meshing.DenseMesher.best_chunk", lambda mesher: 4096
     )
     before = torch.random.get_rng_state()
     figures = time_meshes([can_decoder])

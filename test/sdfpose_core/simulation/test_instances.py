@@ -7,39 +7,41 @@ import pytest
 
 from sdfpose_core.shapes.families import FAMILIES, sample_model
 from sdfpose_core.simulation import MaskNoise, SceneStyle, SensorNoise
-from sdfpose_core.simulation.instances import ModelPool, training_instances
+from sdfpose_core.simulation.instances import ModelPool, simulated_instances
 
 
 @pytest.fixture(scope="module")
 def pool():
-    return ModelPool({name: range(2) for name in FAMILIES})
+    return ModelPool.procedural({name: range(2) for name in FAMILIES})
 
 
 def test_a_stream_repeats_and_seeds_differ(pool):
-    one = list(training_instances("mug", 5, 12, pool=pool))
-    two = list(training_instances("mug", 5, 12, pool=pool))
-    other = list(training_instances("mug", 6, 12, pool=pool))
+    one = list(simulated_instances("mug", 5, 12, pool=pool))
+    two = list(simulated_instances("mug", 5, 12, pool=pool))
+    other = list(simulated_instances("mug", 6, 12, pool=pool))
     assert len(one) == 12
     for a, b in zip(one, two, strict=True):
-        assert np.array_equal(a.points, b.points)
-        assert np.array_equal(a.rotation, b.rotation)
-    assert not np.array_equal(one[0].translation, other[0].translation)
+        assert np.array_equal(a.instance.points, b.instance.points)
+        assert np.array_equal(a.truth.rotation, b.truth.rotation)
+    assert not np.array_equal(one[0].truth.translation, other[0].truth.translation)
 
 
 def test_the_stream_has_no_end_without_a_count(pool):
-    assert len(list(islice(training_instances("can", 0, pool=pool), 30))) == 30
+    assert len(list(islice(simulated_instances("can", 0, pool=pool), 30))) == 30
 
 
 @pytest.mark.parametrize("category", list(FAMILIES))
 def test_points_lie_on_the_model_at_its_pose(pool, category):
-    stream = training_instances(
+    stream = simulated_instances(
         category, 1, 10, pool=pool, noise=SensorNoise.none(), mask_noise=MaskNoise.none()
     )
     for x in stream:
-        assert x.category == category
-        assert x.points.dtype == np.float32
-        assert 64 <= len(x.points) <= 1024
-        local = (x.points - x.translation) @ x.rotation / x.scale
+        points, truth = x.instance.points, x.truth
+        assert x.instance.category == truth.category == x.model.category == category
+        assert points.dtype == np.float32
+        assert 64 <= len(points) <= 1024
+        assert len(x.instance.pixels) == len(points)
+        local = (points - truth.translation) @ truth.rotation / truth.scale
         half = 0.5 * sample_model(category, x.model_seed).dimensions_m
         half /= np.linalg.norm(2.0 * half)
         assert (np.abs(local) < half + 2e-3).all()
@@ -48,20 +50,20 @@ def test_points_lie_on_the_model_at_its_pose(pool, category):
 
 def test_without_occluders_everything_in_the_image_is_visible(pool):
     style = SceneStyle(objects=(1, 1), occluders=0, held=0.0)
-    stream = training_instances("can", 2, 12, pool=pool, style=style)
+    stream = simulated_instances("can", 2, 12, pool=pool, style=style)
     assert np.median([x.visibility for x in stream]) > 0.95
 
 
 def test_rays_beyond_miss_the_object(pool):
-    stream = training_instances(
+    stream = simulated_instances(
         "bowl", 3, 8, pool=pool, noise=SensorNoise.none(), mask_noise=MaskNoise.none()
     )
     for x in stream:
-        if len(x.beyond):
-            assert x.beyond[:, 2].min() > np.median(x.points[:, 2])
+        if len(x.instance.beyond):
+            assert x.instance.beyond[:, 2].min() > np.median(x.instance.points[:, 2])
 
 
 def test_a_pool_knows_its_seeds():
-    pool = ModelPool({"can": [4, 9]})
-    assert [pool.seed_of("can", x.name) for x in pool.models["can"]] == [4, 9]
+    pool = ModelPool.procedural({"can": [4, 9]})
+    assert [pool.find("can", x.name)[1] for x in pool.models["can"]] == [4, 9]
     assert set(ModelPool.for_category("can", range(2), distractors=1).models) == set(FAMILIES)

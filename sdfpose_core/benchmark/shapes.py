@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sdfpose_core.benchmark.mesh_folder import measurable_models, mesh_files
 from sdfpose_core.categories import Categories, Category
 from sdfpose_core.errors import MeshError
 from sdfpose_core.evaluation.reconstruction import (
@@ -24,8 +25,7 @@ from sdfpose_core.evaluation.shape_metrics import ShapeErrors, compare_surfaces,
 from sdfpose_core.evaluation.surfaces import Surface, visible_surface
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
-from sdfpose_core.shapes.imports import is_solid, load_surface
-from sdfpose_core.shapes.mesh_files import MESH_SUFFIXES
+from sdfpose_core.shapes.imports import is_solid
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.weights import weights_file
 
@@ -35,9 +35,6 @@ _NEAR = 0.02
 """Of the diagonal: the gradient's norm is judged this near to the surface."""
 
 _NORM_POINTS = 2000
-
-_SIZES_M = (0.01, 2.0)
-"""Diagonals of meshes that a simulated camera can look at."""
 
 _NOTHING = ShapeErrors(chamfer=0.5, fscore=0.0, normal_consistency=0.0)
 """Of a reconstruction without a surface: as far off as can be."""
@@ -108,7 +105,7 @@ def benchmark_shapes(
         MeshError: `data` is no folder, or holds no mesh of the named categories.
         WeightsError: a decoder is missing or damaged.
     """
-    files = _mesh_files(data, names)
+    files = {} if data is None else mesh_files(data, names)
     problems: list[str] = []
     document: dict[str, Any] = {}
     for name in names:
@@ -139,33 +136,9 @@ def benchmark_shapes(
     return document, problems
 
 
-def _mesh_files(data: Path | None, names: Sequence[str]) -> dict[str, list[Path]]:
-    if data is None:
-        return {}
-    if not data.is_dir():
-        raise MeshError(f"{data}: is no folder: expected one with CATEGORY/NAME.obj")
-    root = data / "meshes" if (data / "meshes").is_dir() else data
-    files = {
-        name: sorted(x for x in (root / name).glob("*") if x.suffix.lower() in MESH_SUFFIXES)
-        for name in names
-    }
-    if not any(files.values()):
-        raise MeshError(
-            f"{root}: holds no mesh of {', '.join(names)}: expected files such as "
-            f"{root / names[0]}/NAME.obj"
-        )
-    return files
-
-
 def _imported(files: Sequence[Path], category: Category, problems: list[str]) -> Iterator[_Target]:
-    for path in files:
+    for path, model in measurable_models(files, category.name, problems):
         try:
-            model = load_surface(path, category.name)
-            if not _SIZES_M[0] <= model.diagonal_m <= _SIZES_M[1]:
-                raise MeshError(
-                    f"{path}: its box has a diagonal of {model.diagonal_m:.4g} m: expected "
-                    f"{_SIZES_M[0]} to {_SIZES_M[1]} m (is the file in metres?)"
-                )
             yield _Target(model, _normalised_surface(model, category), is_solid(path))
         except MeshError as error:
             problems.append(f"{error}; left out")

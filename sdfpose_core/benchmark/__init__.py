@@ -1,0 +1,1 @@
+"""What ``sdfpose bench`` measures: shapes, the speed of meshing, poses."""

@@ -1,0 +1,249 @@
+"""`sdfpose bench pose`: accuracy, calibration and speed of poses."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from sdfpose_core.benchmark.mesh_folder import mesh_files
+from sdfpose_core.benchmark.poses import (
+    MEASURES,
+    PoseCase,
+    PoseOutcome,
+    mesh_cases,
+    real_cases,
+    run_cases,
+    summarise,
+    synthetic_cases,
+)
+from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.choices import estimator_choices
+from sdfpose_core.cli.output import write_json
+from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
+
+__all__ = ["add_parser", "run"]
+
+_PIPE_WIDTH = 140
+"""Columns of the table where the output is no terminal."""
+
+_NEEDS_DATA = ("meshes", "real")
+
+
+def add_parser(benchmarks: Any) -> None:
+    """Declare the benchmark's arguments."""
+    defaults = EstimatorConfig()
+    parser = benchmarks.add_parser(
+        "pose",
+        help="accuracy, calibration and speed of poses",
+        description=(
+            "Estimate instances whose pose is known, each from a single image and its mask. "
+            "Average precisions are in per cent by the rules of the NOCS benchmark, with oriented "
+            "boxes; detections are ordered by confidence, and a miss counts as not found."
+        ),
+    )
+    parser.add_argument(
+        "--suite",
+        required=True,
+        choices=("synthetic", "meshes", "real"),
+        help=(
+            "synthetic: unseen procedural objects on simulated tables; meshes: those of --data; "
+            "real: the labelled frames of --data"
+        ),
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder with meshes/CATEGORY/NAME.obj, or frames/NAME/",
+    )
+    parser.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
+    parser.add_argument(
+        "--count", type=int, default=300, help="simulated instances per category (default: 300)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="another one draws another test set (default: 0)"
+    )
+    parser.add_argument(
+        "--encoder",
+        choices=estimator_choices("encoder"),
+        default=defaults.encoder,
+        help="where hypotheses come from (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--refine",
+        choices=estimator_choices("refine"),
+        default=defaults.refine,
+        help="how hypotheses are improved (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument(
+        "--weights", type=Path, metavar="DIR", help="weights to measure (default: the shipped)"
+    )
+    parser.add_argument("--device", default="cpu", help="auto | cpu | cuda[:N] (default: cpu)")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    parser.set_defaults(benchmark=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one suite.
+
+    Raises:
+        SdfposeError: an argument is wrong, or weights or data cannot be used.
+    """
+    if args.count < 1 or args.seed < 0:
+        raise ConfigurationError(
+            f"--count is {args.count} and --seed {args.seed}: expected at least 1 and 0"
+        )
+    if args.suite in _NEEDS_DATA and args.data is None:
+        raise ConfigurationError(f"--suite {args.suite} needs --data DIR")
+    if args.threads > 0:
+        torch.set_num_threads(args.threads)
+    categories = default_categories()
+    names = [categories[name].name for name in args.category or categories]
+    estimator = PoseEstimator(
+        EstimatorConfig(
+            encoder=args.encoder,
+            refine=args.refine,
+            device=args.device,
+            weights_dir=args.weights,
+        ),
+        categories,
+    )
+    problems: list[str] = []
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True) as bar:
+        outcomes = {}
+        for name, cases, count in _cases(args, names, problems):
+            estimator.load(name)
+            task = bar.add_task(name, total=count)
+            outcomes[name] = list(run_cases(estimator, cases, progress=partial(bar.advance, task)))
+    for problem in problems:
+        errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
+    if not any(outcomes.values()):
+        raise ConfigurationError(f"--suite {args.suite}: nothing to estimate in {args.data}")
+    document = {"suite": args.suite} | summarise(outcomes)
+    if args.suite == "real":
+        document["instances"] = [_instance(x) for some in outcomes.values() for x in some]
+        _print_instances(document["instances"])
+    _print(document)
+    if args.json is not None:
+        write_json(args.json, document)
+    return 0
+
+
+def _cases(
+    args: argparse.Namespace, names: Sequence[str], problems: list[str]
+) -> Iterable[tuple[str, Iterable[PoseCase], int]]:
+    """Cases by category, and how many there are."""
+    if args.suite == "synthetic":
+        for name in names:
+            yield name, synthetic_cases(name, args.count, args.seed), args.count
+    elif args.suite == "meshes":
+        files = mesh_files(args.data, names)
+        for name in names:
+            if files[name]:
+                yield (
+                    name,
+                    mesh_cases(files[name], name, args.count, args.seed, problems),
+                    args.count,
+                )
+    else:
+        found = list(real_cases(args.data, default_categories(), problems))
+        for name in names:
+            cases = [x for x in found if x.truth.category == name]
+            if cases:
+                yield name, cases, len(cases)
+
+
+def _instance(outcome: PoseOutcome) -> dict[str, Any]:
+    return {
+        "name": outcome.case.name,
+        "category": outcome.case.truth.category,
+        "rot_err_deg": outcome.degrees,
+        "trans_err_cm": outcome.centimetres,
+        "iou": outcome.iou,
+        "confidence": outcome.confidence,
+    }
+
+
+def _print_instances(instances: Sequence[Mapping[str, Any]]) -> None:
+    table = Table(title="instances", title_justify="left")
+    for name in ("instance", "category", "rot. deg", "trans. cm", "3D IoU", "confidence"):
+        table.add_column(name, justify="left" if name in ("instance", "category") else "right")
+    for x in instances:
+        table.add_row(
+            x["name"],
+            x["category"],
+            f"{x['rot_err_deg']:.1f}",
+            f"{x['trans_err_cm']:.2f}",
+            f"{x['iou']:.2f}",
+            f"{x['confidence']:.2f}",
+        )
+    _console().print(table)
+
+
+def _print(document: Mapping[str, Any]) -> None:
+    table = Table(title=f"sdfpose bench pose --suite {document['suite']}", title_justify="left")
+    table.add_column("category")
+    for heading in (
+        "n",
+        *_HEADINGS,
+        "rot.\ndeg",
+        "trans.\ncm",
+        "Chamfer\nmm",
+    ):
+        table.add_column(heading, justify="right")
+    for name, x in [*document["per_category"].items(), ("mean", document["mean"])]:
+        chamfer = x["chamfer_median_mm"]
+        table.add_row(
+            name,
+            str(x["n"]),
+            *(f"{x[measure]:.1f}" for measure in MEASURES),
+            f"{x['rot_median_deg']:.2f}",
+            f"{x['trans_median_cm']:.2f}",
+            "" if chamfer is None else f"{chamfer:.2f}",
+        )
+    console = _console()
+    console.print(table)
+    mean, ms = document["mean"], document["time_ms"]
+    lines = [
+        f"confidence: calibration error {mean['ece']:.3f}, AUROC {mean['auroc']:.3f}",
+        "median time: " + ", ".join(f"{stage} {value:.0f} ms" for stage, value in ms.items()),
+    ]
+    for title, bins in (
+        ("visible share", document["by_visibility"]),
+        ("distance (m)", document["by_distance_m"]),
+    ):
+        if bins:
+            shares = ", ".join(
+                f"{k}: {v['right_percent']:.0f} % of {v['n']}" for k, v in bins.items()
+            )
+            lines.append(f"within 10 deg and 5 cm by {title}: {shares}")
+    for line in lines:
+        console.print(line, highlight=False)
+
+
+_HEADINGS = (
+    "IoU25",
+    "IoU50",
+    "IoU75",
+    "5 deg\n2 cm",
+    "5 deg\n5 cm",
+    "10 deg\n2 cm",
+    "10 deg\n5 cm",
+)
+"""Of `MEASURES`."""
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH)

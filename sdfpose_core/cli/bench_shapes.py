@@ -1,0 +1,157 @@
+"""`sdfpose bench shapes`: accuracy of reconstructed shapes, speed of meshing."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from sdfpose_core.benchmark.meshing import time_meshes
+from sdfpose_core.benchmark.shapes import ShapeBenchmarkConfig, benchmark_shapes
+from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.cli.output import write_json
+from sdfpose_core.device import resolve_device
+from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.weights import weights_file
+
+__all__ = ["add_parser", "run"]
+
+_PIPE_WIDTH = 140
+"""Columns of the table where the output is no terminal."""
+
+
+def add_parser(suites: Any) -> None:
+    """Declare the benchmark's arguments."""
+    shapes = suites.add_parser(
+        "shapes",
+        help="accuracy of reconstructed shapes, speed of meshing",
+        description=(
+            "Reconstruct held-out procedural shapes, and the meshes of --data, by optimisation of "
+            "the latent code: from points all over the surface, and from one noisy simulated depth "
+            "view at its true pose. Distances are in per cent of the bounding box's diagonal in "
+            "the table, fractions of it in the JSON. Exit status 0; 2 for an error."
+        ),
+    )
+    shapes.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder with [meshes/]CATEGORY/NAME.obj"
+    )
+    shapes.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    shapes.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
+    shapes.add_argument(
+        "--weights", type=Path, metavar="DIR", help="decoders to measure (default: the shipped)"
+    )
+    shapes.add_argument(
+        "--categories", type=Path, metavar="YAML", help="table of categories of your own"
+    )
+    shapes.add_argument(
+        "--count", type=int, default=24, help="procedural shapes per category (default: 24)"
+    )
+    shapes.add_argument(
+        "--seed", type=int, default=0, help="another one draws other shapes and views (default: 0)"
+    )
+    shapes.add_argument("--device", default="cpu", help="auto | cpu | cuda[:N] (default: cpu)")
+    shapes.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    shapes.set_defaults(benchmark=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the benchmark of shapes.
+
+    Raises:
+        SdfposeError: an argument is wrong, or weights or meshes cannot be used.
+    """
+    if args.count < 1 or args.seed < 0:
+        raise ConfigurationError(
+            f"--count is {args.count} and --seed {args.seed}: expected at least 1 and 0"
+        )
+    if args.threads > 0:
+        torch.set_num_threads(args.threads)
+    categories = Categories.from_file(args.categories) if args.categories else default_categories()
+    names = [categories[name].name for name in args.category or categories]
+    device = resolve_device(args.device)
+    console = Console(stderr=True)
+    decoders = [SdfDecoder.load(weights_file(x, "decoder", args.weights), device) for x in names]
+    with console.status("speed of meshing") as status:
+        mesh_ms = time_meshes(decoders)
+        per_category, problems = benchmark_shapes(
+            categories,
+            names,
+            ShapeBenchmarkConfig(procedural=args.count, seed=args.seed),
+            data=args.data,
+            weights=args.weights,
+            device=device,
+            progress=status.update,
+        )
+    document = {
+        "per_category": per_category,
+        "mean": _mean(list(per_category.values())),
+        "mesh_ms": mesh_ms,
+    }
+    for problem in problems:
+        console.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
+    _print(document)
+    if args.json is not None:
+        write_json(args.json, document)
+    return 0
+
+
+def _mean(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means of the numbers that stand at the same place, over the entries that have them."""
+    found: dict[str, Any] = {}
+    for key in dict.fromkeys(key for entry in entries for key in entry if key != "per_mesh"):
+        values = [entry[key] for entry in entries if entry.get(key) is not None]
+        if values and isinstance(values[0], dict):
+            found[key] = _mean(values)
+        else:
+            found[key] = sum(values) / len(values) if values else None
+    return found
+
+
+def _print(document: dict[str, Any]) -> None:
+    table = Table(title="sdfpose bench shapes", title_justify="left")
+    table.add_column("category")
+    table.add_column("shapes")
+    for name in (
+        "n",
+        "Chamfer\nmedian %",
+        "Chamfer\nmean %",
+        "one view\nmedian %",
+        "F-score\nat 1 %",
+        "normals",
+        "volume\nIoU",
+        "|grad|\nerror",
+        "MiB",
+    ):
+        table.add_column(name, justify="right")
+    for name, entry in [*document["per_category"].items(), ("mean", document["mean"])]:
+        for kind in ("procedural", "meshes"):
+            if kind in entry:
+                x = entry[kind]
+                table.add_row(
+                    name,
+                    kind,
+                    f"{x['n']:.0f}",
+                    f"{100.0 * x['chamfer_median']:.2f}",
+                    f"{100.0 * x['chamfer_mean']:.2f}",
+                    f"{100.0 * x['chamfer_view_median']:.2f}",
+                    f"{x['fscore']:.3f}",
+                    f"{x['normal_consistency']:.3f}",
+                    "" if x["volume_iou"] is None else f"{x['volume_iou']:.3f}",
+                    f"{entry['grad_norm_err']:.3f}",
+                    f"{entry['weights_mib']:.2f}",
+                )
+    console = Console()
+    console = console if console.is_terminal else Console(width=_PIPE_WIDTH)
+    console.print(table)
+    ms = document["mesh_ms"]
+    console.print(
+        f"mesh: 64^3 {ms['fast_64']:.0f} ms, 128^3 {ms['fast_128']:.0f} ms; dense 64^3 "
+        f"{ms['dense_64']:.0f} ms, of the paper's network {ms['paper_dense_64']:.0f} ms "
+        f"({ms['paper_dense_64'] / ms['fast_64']:.0f} times as long)",
+        highlight=False,
+    )
