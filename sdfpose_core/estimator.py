@@ -21,11 +21,11 @@ from torch import Tensor
 from sdfpose_core.categories import Categories, Category, default_categories
 from sdfpose_core.confidence import ConfidenceModel, confidence_features
 from sdfpose_core.device import resolve_device
-from sdfpose_core.encoder.fast import FastEncoder
+from sdfpose_core.encoder.fast import Encoding, FastEncoder
 from sdfpose_core.encoder.upright import upright_hypotheses
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
-from sdfpose_core.observation import observe, resample
+from sdfpose_core.observation import observe, resample, supports
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
 from sdfpose_core.refine.residuals import Evidence, Priors, ShapePose
 from sdfpose_core.refine.solver import POSE_PARAMETERS, RefineConfig, Solution, refine
@@ -203,11 +203,11 @@ class PoseEstimator:
         if cold:
             evidence = self._observe(cold, model.category)
             with clock("encode"):
-                start, per_instance = self._hypotheses(model, cold)
+                start, per_instance, encoding = self._hypotheses(model, cold)
             with clock("refine"):
                 problem = (model.decoder, start, evidence, model.priors, self.config.solver)
                 if self.config.refine == "sdf":
-                    solution, gaps = search(*problem, per_instance, model.has_front)
+                    solution, gaps = search(*problem, per_instance, model.has_front, encoding)
                 else:
                     solution, gaps = favourites(*problem, per_instance)
             for i, instance in enumerate(cold):
@@ -240,8 +240,8 @@ class PoseEstimator:
 
     def _hypotheses(
         self, model: _CategoryModel, group: Sequence[Instance]
-    ) -> tuple[ShapePose, int]:
-        """Start states, flattened over instances, and how many each instance has."""
+    ) -> tuple[ShapePose, int, Encoding | None]:
+        """Start states, flattened over instances, how many each has, and the network's word."""
         if model.encoder is None:
             states = [
                 upright_hypotheses(
@@ -255,11 +255,13 @@ class PoseEstimator:
                 torch.cat([x.scale for x in states]),
             )
             codes = model.decoder.code_mean.expand(len(similarity.scale), -1)
-            return ShapePose(similarity, codes), len(similarity.scale) // len(group)
+            return ShapePose(similarity, codes), len(similarity.scale) // len(group), None
         count = model.encoder.config.points
         points = np.stack([resample(x.points, count, self._rng(x)) for x in group])
         with torch.no_grad():
-            encoding = model.encoder(torch.from_numpy(points).to(self.device))
+            encoding = model.encoder(
+                torch.from_numpy(points).to(self.device), supports(group, self.device)
+            )
         similarity = with_turns(encoding, self.config.turns if model.has_front else 0)
         per_instance = similarity.scale.shape[1]
         flat = Similarity(
@@ -268,7 +270,7 @@ class PoseEstimator:
             similarity.scale.flatten(0, 1),
         )
         codes = encoding.codes.repeat_interleave(per_instance, dim=0)
-        return ShapePose(flat, codes), per_instance
+        return ShapePose(flat, codes), per_instance, encoding
 
     def _observe(self, group: Sequence[Instance], category: Category) -> Evidence:
         return observe(

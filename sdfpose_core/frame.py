@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.errors import FrameError
+from sdfpose_core.support import SupportPlane
 
 __all__ = [
     "MAX_DEPTH_M",
@@ -99,9 +100,10 @@ class Instance:
         score: the detector's confidence, 0 to 1.
         points: (N, 3) float32, metres, camera frame: depth inside the mask.
         pixels: (N, 2) int32, (u, v) of `points`.
-        beyond: (M, 3) float32, metres, camera frame: depth around the mask that lies behind the
-            object. The rays from the camera to them miss the object.
+        beyond: (M, 3) float32, metres, camera frame: depth around the mask. The rays from the
+            camera to these points miss the object.
         mask_pixels: number of the mask's pixels, with or without depth.
+        support: the plane that the object stands on or leans against, None where none was found.
     """
 
     mask_id: int
@@ -111,6 +113,7 @@ class Instance:
     pixels: NDArray[np.int32]
     beyond: NDArray[np.float32]
     mask_pixels: int
+    support: SupportPlane | None = None
 
 
 @dataclass(frozen=True)

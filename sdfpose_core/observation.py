@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sdfpose_core.categories import Category
 from sdfpose_core.frame import Instance
 from sdfpose_core.refine.residuals import Evidence
 
-__all__ = ["observe", "resample"]
+__all__ = ["observe", "resample", "supports"]
 
 _DEPTH_SD_M, _DEPTH_SD_PER_M = 0.001, 0.0015
 """Noise of a structured-light or stereo camera at depth z: 1 mm + 1.5 mm (z / m)^2."""
@@ -54,7 +55,17 @@ def observe(
         (depth_sd.square() + model_sd**2).sqrt(),
         torch.from_numpy(np.stack(beyond)).to(device),
         torch.from_numpy(np.stack(weight)).to(device),
+        supports(instances, device),
     )
+
+
+def supports(instances: Sequence[Instance], device: torch.device) -> Tensor:
+    """Normals and offsets (B, 4) of the planes that instances stand on, zeros for none."""
+    planes = np.zeros((len(instances), 4), dtype=np.float32)
+    for row, instance in zip(planes, instances, strict=True):
+        if instance.support is not None:
+            row[:3], row[3] = instance.support.normal, instance.support.offset
+    return torch.from_numpy(planes).to(device)
 
 
 def resample(

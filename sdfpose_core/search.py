@@ -46,6 +46,9 @@ _FINE_ITERATIONS = 8
 _NO_RIVAL = 1e3
 """Cost gap that stands for 'no other hypothesis'."""
 
+_BELIEF_WEIGHT = 1.0
+"""Of the network's log belief against half the cost."""
+
 _SAME_ROTATION_RAD = math.radians(20.0)
 
 
@@ -57,8 +60,12 @@ def search(
     config: RefineConfig,
     per_instance: int,
     has_front: bool,
+    encoding: Encoding | None = None,
 ) -> tuple[Solution, Tensor]:
     """Refine all hypotheses, drop the worst in between, and keep each instance's best.
+
+    Which are the best is decided by what the refinement left unexplained and by what the network
+    believes: depth alone hardly tells a can's top from its bottom.
 
     Args:
         decoder: the category's decoder.
@@ -68,10 +75,11 @@ def search(
         config: weights of the terms.
         per_instance: number of start states of each instance.
         has_front: whether yaw about y means something.
+        encoding: what the network said of the instances, None without one.
 
     Returns:
-        One solution per instance, and by how much the cost of the best hypothesis that ended
-        elsewhere exceeds its own.
+        One solution per instance, and by how much the best hypothesis that ended elsewhere is
+        worse: in cost, the network's disbelief included.
     """
     count = len(evidence.surface)
     owner = torch.arange(count, device=start.codes.device).repeat_interleave(per_instance)
@@ -90,7 +98,8 @@ def search(
             stage.iterations,
         )
         keep = min(stage.keep, alive)
-        best = solution.cost.view(count, alive).topk(keep, dim=1, largest=False).indices
+        worth = _doubt(solution, encoding, count, has_front)
+        best = worth.topk(keep, dim=1, largest=False).indices
         flat = (best + alive * torch.arange(count, device=owner.device)[:, None]).ravel()
         state, owner, alive = solution.state[flat], owner[flat], keep
     fine = refine(
@@ -101,11 +110,19 @@ def search(
         config,
         _FINE_ITERATIONS,
     )
-    keep = alive
-    winner = fine.cost.view(count, keep).argmin(dim=1)
-    index = winner + keep * torch.arange(count, device=owner.device)
-    gaps = _rival_gaps(fine, index, count, keep, has_front)
-    return fine[index], gaps
+    doubt = _doubt(fine, encoding, count, has_front)
+    winner = doubt.argmin(dim=1)
+    index = winner + alive * torch.arange(count, device=owner.device)
+    return fine[index], _rival_gaps(fine, doubt, winner, has_front)
+
+
+def _doubt(solution: Solution, encoding: Encoding | None, count: int, has_front: bool) -> Tensor:
+    """(count, alive) cost of the hypotheses and twice the network's negative log belief."""
+    cost = solution.cost.view(count, -1)
+    if encoding is None:
+        return cost
+    rotation = solution.state.similarity.rotation.view(*cost.shape, 3, 3)
+    return cost - 2.0 * _BELIEF_WEIGHT * encoding.log_belief(rotation, has_front)
 
 
 def favourites(
@@ -141,18 +158,22 @@ def with_turns(encoding: Encoding, turns: int) -> Similarity:
     )
 
 
-def _rival_gaps(
-    solution: Solution, winner: Tensor, count: int, keep: int, has_front: bool
-) -> Tensor:
-    """(count,) cost gap to the best hypothesis with another rotation."""
-    rotations = solution.state.similarity.rotation
-    best = rotations[winner].unsqueeze(1)
-    others = rotations.view(count, keep, 3, 3)
-    if not has_front:
-        cosine = (best[..., :, 1] * others[..., :, 1]).sum(-1)
+def _rival_gaps(solution: Solution, doubt: Tensor, winner: Tensor, has_front: bool) -> Tensor:
+    """(count,) by how much the best hypothesis with another rotation is worse.
+
+    Args:
+        solution: of all hypotheses.
+        doubt: (count, alive) of each.
+        winner: (count,) the chosen ones.
+        has_front: whether yaw about y means something.
+    """
+    rotations = solution.state.similarity.rotation.view(*doubt.shape, 3, 3)
+    rows = torch.arange(len(doubt), device=doubt.device)
+    best = rotations[rows, winner].unsqueeze(1)
+    if has_front:
+        cosine = ((best * rotations).sum((-1, -2)) - 1.0) / 2.0
     else:
-        cosine = ((best * others).sum((-1, -2)) - 1.0) / 2.0
-    elsewhere = cosine < math.cos(_SAME_ROTATION_RAD)
-    gap = solution.cost.view(count, keep) - solution.cost[winner].unsqueeze(1)
-    gap = torch.where(elsewhere, gap, torch.full_like(gap, _NO_RIVAL))
+        cosine = (best[..., :, 1] * rotations[..., :, 1]).sum(-1)
+    gap = doubt - doubt[rows, winner].unsqueeze(1)
+    gap = torch.where(cosine < math.cos(_SAME_ROTATION_RAD), gap, torch.full_like(gap, _NO_RIVAL))
     return gap.min(dim=1).values

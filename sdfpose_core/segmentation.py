@@ -12,6 +12,7 @@ from scipy import ndimage
 from sdfpose_core.categories import Categories, Category
 from sdfpose_core.errors import FrameError
 from sdfpose_core.frame import Instance, RgbdFrame, SkippedInstance
+from sdfpose_core.support import find_support
 
 __all__ = ["largest_diagonal_m", "segment"]
 
@@ -36,14 +37,21 @@ _RING_SHARE = 0.25
 _RING_WIDTH_PX = (4.0, 40.0)
 """Limits of the ring's width."""
 
-_FAR_PERCENTILE = 90.0
-"""Depth of the object's far side: the last tenth of a mask's depth may well be background..."""
+_NEAR_PERCENTILE = 10.0
+"""Depth of the object's near side."""
 
-_FAR_SHARE = 0.5
-"""...and no more than this share of the category's median diagonal behind the median depth."""
+_NEAR_SHARE = 0.25
+"""Of the category's median diagonal: depth farther than this in front of the near side is left
+out."""
 
-_BEHIND_M = 0.01
-"""Depth behind the far side by this much is behind the object (noise is a few millimetres)."""
+_SURROUNDINGS_SHARE = 0.5
+"""The support is looked for so far around the mask, in sides of its box..."""
+
+_SURROUNDINGS_GRID = 64
+"""...on so many pixels along each side..."""
+
+_SURROUNDINGS_DEPTH = 1.5
+"""...and within so many of the category's median diagonals in depth."""
 
 
 def segment(
@@ -141,6 +149,7 @@ def _measure(
         pixels=pixels,
         beyond=_beyond(frame, mask_id, box, points, category.diagonal_m),
         mask_pixels=mask_pixels,
+        support=find_support(_around(frame, box, points, category), points, category.diagonal_m),
     )
 
 
@@ -166,7 +175,7 @@ def _beyond(
     points: NDArray[np.float32],
     diagonal_m: float,
 ) -> NDArray[np.float32]:
-    """Points (M, 3), metres, camera frame, around the mask and in its holes, behind the object."""
+    """Points (M, 3), metres, camera frame, around the mask and in its holes."""
     if len(points) == 0:
         return np.zeros((0, 3), dtype=np.float32)
     width = float(np.clip(_RING_SHARE * math.sqrt(len(points)), *_RING_WIDTH_PX))
@@ -177,11 +186,35 @@ def _beyond(
     inside = ids == mask_id
     distance = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     near = (distance <= _RING_GAP_PX + width) | ndimage.binary_fill_holes(inside)
-    median_m, far_m = np.percentile(points[:, 2], (50.0, _FAR_PERCENTILE))
-    behind_m = min(far_m, median_m + _FAR_SHARE * diagonal_m) + _BEHIND_M
-    # Another instance behind the far side is as good a proof as background: the ray passed by.
-    v, u = np.nonzero((distance > _RING_GAP_PX) & near & (depth > behind_m))
+    # What is far in front of the object says nothing about it.
+    near_m = np.percentile(points[:, 2], _NEAR_PERCENTILE) - _NEAR_SHARE * diagonal_m
+    v, u = np.nonzero((distance > _RING_GAP_PX) & near & (depth > near_m))
     pixels = np.stack([u + columns.start, v + rows.start], axis=-1)
+    return frame.camera.back_project(pixels, depth[v, u])
+
+
+def _around(
+    frame: RgbdFrame,
+    box: tuple[slice, slice],
+    points: NDArray[np.float32],
+    category: Category,
+) -> NDArray[np.float32]:
+    """Points (M, 3), metres, camera frame, around the mask: what may support the object.
+
+    The other instances are left out: what has a mask is no table.
+    """
+    if len(points) == 0:
+        return np.zeros((0, 3), dtype=np.float32)
+    height, width = box[0].stop - box[0].start, box[1].stop - box[1].start
+    reach = math.ceil(_SURROUNDINGS_SHARE * max(height, width)) + math.ceil(_RING_GAP_PX)
+    step = max(1, round(math.sqrt((height + 2 * reach) * (width + 2 * reach)) / _SURROUNDINGS_GRID))
+    rows = slice(max(box[0].start - reach, 0), box[0].stop + reach, step)
+    columns = slice(max(box[1].start - reach, 0), box[1].stop + reach, step)
+    depth = frame.depth[rows, columns]
+    middle = float(np.median(points[:, 2]))
+    near = np.abs(depth - middle) < _SURROUNDINGS_DEPTH * category.diagonal_m
+    v, u = np.nonzero((frame.mask[rows, columns] == 0) & (depth > 0.0) & near)
+    pixels = np.stack([u * step + columns.start, v * step + rows.start], axis=-1)
     return frame.camera.back_project(pixels, depth[v, u])
 
 

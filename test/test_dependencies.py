@@ -19,6 +19,7 @@ LEVELS = (
         "device",
         "neighbours",
         "similarity",
+        "support",
         "weights",
     },
     {"frame", "meshes"},

@@ -45,8 +45,8 @@ VALIDATION_MODELS = 48
 class Settings:
     """Content of the configuration file; `training` is documented where it is used."""
 
-    views: int = 12_000
-    validation_views: int = 400
+    views: int = 16_000
+    validation_views: int = 800
     training: EncoderTrainingConfig = field(default_factory=EncoderTrainingConfig)
 
 

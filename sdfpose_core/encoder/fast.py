@@ -4,7 +4,9 @@ Points are turned so that the viewing ray through their centre is the z axis, an
 category's median diagonal: what the network sees then hardly depends on where in the image the
 object is. Patches of neighbouring points become tokens of a small transformer (after Yu et al.,
 "Point-BERT", CVPR 2022), whose summary gives K hypotheses of the rotation as two axes (after Chen
-et al., "FS-Net", CVPR 2021), each with a confidence, and the translation, size and code.
+et al., "FS-Net", CVPR 2021), and the translation, size and code. The hypotheses are the modes of a
+mixture: each has a weight and spreads, so that the network also says how likely any other pose is.
+What it knows of the surroundings is the plane that the object stands on.
 """
 
 from __future__ import annotations
@@ -20,6 +22,11 @@ from sdfpose_core.similarity import Similarity, orthonormal_frame
 from sdfpose_core.weights import read_weights, write_weights
 
 __all__ = ["Encoding", "FastEncoder", "FastEncoderConfig", "view_frame"]
+
+_POSE_OUTPUTS = 14
+
+_LOG_SPREADS = (-4.5, 1.5)
+"""Bounds: 0.6 degrees to 'anywhere'."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +60,55 @@ class Encoding:
 
     Attributes:
         similarity: (B, K) hypotheses, decoder frame to camera frame, metres.
-        logits: (B, K) of which hypothesis is nearest the truth.
+        logits: (B, K) unnormalised log weights of the mixture.
+        log_spread: (B, K, 3), natural logarithms of the spreads of the y axis, the x axis (lengths
+            of differences of unit vectors) and the translation (in the network's unit).
         codes: (B, D) latent codes.
     """
 
     similarity: Similarity
     logits: Tensor
+    log_spread: Tensor
     codes: Tensor
+
+    def log_belief(self, rotation: Tensor, has_front: bool) -> Tensor:
+        """How likely the network thinks rotations are: log densities (B, M) up to a constant.
+
+        A mixture of Laplace densities of the axes' errors. Translations are not judged: the
+        refinement sees them better.
+
+        Args:
+            rotation: (B, M, 3, 3), decoder frame to camera frame.
+            has_front: whether the x axis counts.
+        """
+        difference = rotation.unsqueeze(2) - self.similarity.rotation.unsqueeze(1)
+        spread = self.log_spread.unsqueeze(1)
+        exponent = _laplace(difference[..., :, 1].norm(dim=-1), spread[..., 0], 2.0)
+        if has_front:
+            exponent = exponent + _laplace(difference[..., :, 0].norm(dim=-1), spread[..., 1], 1.0)
+        return (self.logits.log_softmax(dim=1).unsqueeze(1) - exponent).logsumexp(dim=2)
+
+    def negative_log_likelihood(
+        self, y_error: Tensor, x_error: Tensor, t_error: Tensor, symmetric: Tensor
+    ) -> Tensor:
+        """Of true poses (B,), from the errors (B, K) of the hypotheses.
+
+        Args:
+            y_error: lengths of the differences of the y axes.
+            x_error: the same of the x axes.
+            t_error: errors of the translation, in the network's unit.
+            symmetric: (B,) bool; where it holds the x axis is ignored.
+        """
+        spread = self.log_spread
+        exponent = _laplace(y_error, spread[..., 0], 2.0) + _laplace(t_error, spread[..., 2], 3.0)
+        front = _laplace(x_error, spread[..., 1], 1.0)
+        exponent = exponent + torch.where(symmetric.unsqueeze(1), 0.0, front)
+        return -(self.logits.log_softmax(dim=1) - exponent).logsumexp(dim=1)
+
+
+def _laplace(error: Tensor, log_spread: Tensor, dimensions: float) -> Tensor:
+    """Minus the logarithm of exp(-error / b) / b^dimensions, with b = exp(log_spread)."""
+    return error * (-log_spread).exp() + dimensions * log_spread
 
 
 class FastEncoder(nn.Module):
@@ -76,11 +125,12 @@ class FastEncoder(nn.Module):
         self.config = config
         self.register_buffer("unit", torch.tensor(float(unit_m)))
         width = config.width
-        self.patch = nn.Sequential(nn.Linear(6, 64), nn.SiLU(), nn.Linear(64, width))
+        self.patch = nn.Sequential(nn.Linear(8, 64), nn.SiLU(), nn.Linear(64, width))
         self.patch_mix = nn.Sequential(
             nn.SiLU(), nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, width)
         )
-        self.position = nn.Sequential(nn.Linear(3, 64), nn.SiLU(), nn.Linear(64, width))
+        self.position = nn.Sequential(nn.Linear(5, 64), nn.SiLU(), nn.Linear(64, width))
+        self.support = nn.Sequential(nn.Linear(5, 64), nn.SiLU(), nn.Linear(64, width))
         layer = nn.TransformerEncoderLayer(
             width,
             config.heads,
@@ -93,22 +143,29 @@ class FastEncoder(nn.Module):
         self.transformer = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(width)
         self.trunk = nn.Sequential(nn.Linear(2 * width, 256), nn.SiLU())
-        # Per hypothesis: y axis (3), x axis (3), translation (3), log scale (1), logit (1).
-        self.pose_head = nn.Linear(256, config.hypotheses * 11)
+        # Per hypothesis: y axis (3), x axis (3), translation (3), log scale (1), logit (1),
+        # log spreads (3).
+        self.pose_head = nn.Linear(256, config.hypotheses * _POSE_OUTPUTS)
         self.code_head = nn.Linear(256, config.code_length)
 
-    def forward(self, points: Tensor) -> Encoding:
+    def forward(self, points: Tensor, support: Tensor) -> Encoding:
         """Hypotheses for B instances.
 
         Args:
             points: (B, N, 3), metres, camera frame; N as in the configuration.
+            support: (B, 4), normal and offset (metres) of `SupportPlane`; zeros where there is
+                none.
 
         Raises:
-            ShapeError: the points have another shape.
+            ShapeError: the arguments have other shapes.
         """
         if points.ndim != 3 or points.shape[1:] != (self.config.points, 3):
             raise ShapeError(
                 f"points has shape {tuple(points.shape)}: expected (B, {self.config.points}, 3)"
+            )
+        if support.shape != (len(points), 4):
+            raise ShapeError(
+                f"support has shape {tuple(support.shape)}: expected ({len(points)}, 4)"
             )
         centre = points.median(dim=1).values
         frame = view_frame(centre)
@@ -116,38 +173,60 @@ class FastEncoder(nn.Module):
         # Background that leaks into the mask would dwarf the object: squash what is far off.
         distance = local.norm(dim=-1, keepdim=True)
         local = local * (distance.clamp(max=1.5) / distance.clamp(min=1e-6))
+        normal = (support[:, None, :3] @ frame).squeeze(1)
+        height = ((support[:, :3] * centre).sum(-1) - support[:, 3]) / self.unit
+        plane = torch.cat([normal, height.clamp(-1.0, 3.0).unsqueeze(-1)], dim=-1)
 
-        pose, codes = self._network(local)
-        y_axis, x_axis, offset, log_scale, logit = pose.split([3, 3, 3, 1, 1], dim=-1)
+        pose, codes = self._network(local, plane)
+        y_axis, x_axis, offset, log_scale, logit, spread = pose.split([3, 3, 3, 1, 1, 3], dim=-1)
         rotation = frame.unsqueeze(1) @ orthonormal_frame(
             y_axis + y_axis.new_tensor([0.0, 1e-3, 0.0]),
             x_axis + x_axis.new_tensor([1e-3, 0.0, 0.0]),
         )
         translation = centre.unsqueeze(1) + self.unit * (offset @ frame.transpose(-1, -2))
         scale = self.unit * log_scale.squeeze(-1).clamp(-2.0, 2.0).exp()
-        return Encoding(Similarity(rotation, translation, scale), logit.squeeze(-1), codes)
+        return Encoding(
+            Similarity(rotation, translation, scale),
+            logit.squeeze(-1),
+            spread.clamp(*_LOG_SPREADS),
+            codes,
+        )
 
-    def _network(self, local: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw pose outputs (B, K, 11) and codes (B, D) of points (B, N, 3) in the view frame."""
+    def _network(self, local: Tensor, plane: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw pose outputs (B, K, 14) and codes (B, D).
+
+        Args:
+            local: (B, N, 3) points in the view frame, in the network's unit.
+            plane: (B, 4) the support's normal in the view frame and the height of the points'
+                centre over it; the normal is zero where there is none.
+        """
         config = self.config
         batch = local.shape[0]
+        normal, centre_height = plane[:, :3], plane[:, 3]
+        known = normal.square().sum(-1, keepdim=True).sqrt()
+        # How high each point is, and whether that is known.
+        height = (local @ normal.unsqueeze(-1)) + (known.squeeze(-1) * centre_height)[:, None, None]
+        local = torch.cat([local, height, known.unsqueeze(1).expand_as(height)], dim=-1)
         # The points come in random order, so the first ones are a random choice of centres.
         centres = local[:, : config.patches]
         nearest = (
-            torch.cdist(centres, local).topk(config.patch_points, dim=-1, largest=False).indices
+            torch.cdist(centres[..., :3], local[..., :3])
+            .topk(config.patch_points, dim=-1, largest=False)
+            .indices
         )
-        members = local.gather(1, nearest.flatten(1).unsqueeze(-1).expand(-1, -1, 3)).view(
-            batch, config.patches, config.patch_points, 3
+        members = local.gather(1, nearest.flatten(1).unsqueeze(-1).expand(-1, -1, 5)).view(
+            batch, config.patches, config.patch_points, 5
         )
-        relative = members - centres.unsqueeze(2)
+        relative = members[..., :3] - centres[..., :3].unsqueeze(2)
         features = self.patch(torch.cat([4.0 * relative, members], dim=-1))
         pooled = torch.cat([features.amax(dim=2), features.mean(dim=2)], dim=-1)
         tokens = self.patch_mix(pooled) + self.position(centres)
-        tokens = self.norm(self.transformer(tokens))
+        support = self.support(torch.cat([plane * known, known], dim=-1)).unsqueeze(1)
+        tokens = self.norm(self.transformer(torch.cat([tokens, support], dim=1)))
         summary = self.trunk(torch.cat([tokens.amax(dim=1), tokens.mean(dim=1)], dim=-1))
         pose: Tensor = self.pose_head(summary)
         codes: Tensor = self.code_head(summary)
-        return pose.view(batch, config.hypotheses, 11), codes
+        return pose.view(batch, config.hypotheses, _POSE_OUTPUTS), codes
 
     def save(self, path: Path | str, category: str) -> None:
         """Write weights and architecture to a safetensors file, in half precision."""

@@ -31,6 +31,9 @@ __all__ = [
 _STORED_POINTS = 1024
 _STORED_BEYOND = 256
 
+_OUTER_LAYERS = ("patch.0", "position.0", "support.0", "pose_head", "code_head")
+"""The first and last layers, which Muon is not made for."""
+
 
 @dataclass(frozen=True)
 class Views:
@@ -40,6 +43,7 @@ class Views:
         points: (V, 1024, 3) float32, metres, camera frame, in random order.
         beyond: (V, 256, 3) float32, metres, camera frame, in random order: see
             `Instance.beyond`; points of the object itself where it has none.
+        support: (V, 4) float32, normal and offset of `SupportPlane`; zeros where there is none.
         rotation: (V, 3, 3) float32, object to camera frame.
         translation: (V, 3) float32, metres.
         scale: (V,) float32, metres, diagonal of the box.
@@ -49,6 +53,7 @@ class Views:
 
     points: NDArray[np.float32]
     beyond: NDArray[np.float32]
+    support: NDArray[np.float32]
     rotation: NDArray[np.float32]
     translation: NDArray[np.float32]
     scale: NDArray[np.float32]
@@ -62,6 +67,7 @@ class Views:
         return cls(
             np.stack([np.resize(x.instance.points, (_STORED_POINTS, 3)) for x in items]),
             np.stack([np.resize(_background(x.instance), (_STORED_BEYOND, 3)) for x in items]),
+            np.stack([_plane(x.instance) for x in items]),
             np.stack([x.truth.rotation for x in items]).astype(np.float32),
             np.stack([x.truth.translation for x in items]).astype(np.float32),
             np.array([x.truth.scale for x in items], dtype=np.float32),
@@ -91,34 +97,39 @@ class EncoderTrainingConfig:
     Attributes:
         steps: optimiser steps.
         batch: views per step.
-        learning_rate: at its peak, after a warm-up; decays to zero along a cosine.
-        weight_decay: of AdamW.
+        learning_rate: of biases, inputs and outputs (AdamW) at its peak, after a warm-up; decays
+            to zero along a cosine.
+        hidden_learning_rate: of the hidden matrices (Muon), along the same curve.
+        weight_decay: of both.
         spread_weight: share of the mean over all hypotheses in the loss, besides the best one's.
-        confidence_weight: of the cross entropy of which hypothesis is best.
+        likelihood_weight: of the negative log likelihood of the mixture.
         scale_weight: of the error of the log size.
         code_weight: of the squared error of the code, in the prior's standard deviations.
         roll_sd_deg: augmentation: turn about the optical axis.
         size_range: augmentation: everything grows or shrinks by up to this factor.
         jitter: augmentation: noise of points, largest standard deviation over the unit length.
         crop_probability: augmentation: how often a half-space of points is cut away.
+        plane_dropout: augmentation: how often the support is not told.
         average_decay: of the moving average of the weights that is kept in the end.
         checkpoint_every: steps between checkpoints.
         seed: of initialisation, order and augmentation.
         encoder: the architecture.
     """
 
-    steps: int = 1600
+    steps: int = 2400
     batch: int = 48
     learning_rate: float = 1e-3
+    hidden_learning_rate: float = 0.02
     weight_decay: float = 0.02
     spread_weight: float = 0.05
-    confidence_weight: float = 0.1
+    likelihood_weight: float = 0.1
     scale_weight: float = 1.0
     code_weight: float = 0.1
     roll_sd_deg: float = 8.0
     size_range: float = 1.15
     jitter: float = 0.006
     crop_probability: float = 0.3
+    plane_dropout: float = 0.1
     average_decay: float = 0.995
     checkpoint_every: int = 250
     seed: int = 0
@@ -156,9 +167,7 @@ class EncoderTraining:
             torch.manual_seed(config.seed)
             self.encoder = FastEncoder(config.encoder, unit_m).to(device)
         self.average = copy.deepcopy(self.encoder).requires_grad_(False)
-        self._optimiser = torch.optim.AdamW(
-            self.encoder.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        self._optimisers = _optimisers(self.encoder, config)
         self.step = 0
 
     def run(
@@ -190,25 +199,27 @@ class EncoderTraining:
         config = self.config
         warm_up = min(1.0, (self.step + 1) / 200)
         decay = 0.5 * (1.0 + math.cos(math.pi * self.step / config.steps))
-        for group in self._optimiser.param_groups:
-            group["lr"] = config.learning_rate * warm_up * decay
-        points, truth, codes, symmetric = self._batch()
-        encoding = self.encoder(points)
+        for optimiser in self._optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = group["peak"] * warm_up * decay
+        points, support, truth, codes, symmetric = self._batch()
+        encoding = self.encoder(points, support)
         losses = pose_losses(encoding, truth, symmetric, float(self.encoder.unit))
-        best = losses["hypotheses"].min(dim=1)
-        total = best.values.mean() + config.spread_weight * losses["hypotheses"].mean()
-        confidence = torch.nn.functional.cross_entropy(encoding.logits, best.indices)
+        best = losses["hypotheses"].min(dim=1).values.mean()
         code = ((encoding.codes - codes) / self._code_sd).square().mean()
         total = (
-            total
-            + config.confidence_weight * confidence
+            best
+            + config.spread_weight * losses["hypotheses"].mean()
+            + config.likelihood_weight * losses["likelihood"].mean()
             + config.scale_weight * losses["scale"].mean()
             + config.code_weight * code
         )
-        self._optimiser.zero_grad(set_to_none=True)
+        for optimiser in self._optimisers:
+            optimiser.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)
-        self._optimiser.step()
+        for optimiser in self._optimisers:
+            optimiser.step()
         with torch.no_grad():
             # The average forgets its random beginning quickly.
             keep = min(config.average_decay, (self.step + 1) / (self.step + 10))
@@ -217,14 +228,14 @@ class EncoderTraining:
             ):
                 mean.lerp_(value, 1.0 - keep)
         return {
-            "pose": best.values.mean().detach(),
+            "pose": best.detach(),
             "scale": losses["scale"].mean().detach(),
             "code": code.detach(),
-            "confidence": confidence.detach(),
+            "likelihood": losses["likelihood"].mean().detach(),
         }
 
-    def _batch(self) -> tuple[Tensor, Similarity, Tensor, Tensor]:
-        """Points (B, N, 3), true similarities, codes (B, D) and symmetry flags (B,)."""
+    def _batch(self) -> tuple[Tensor, Tensor, Similarity, Tensor, Tensor]:
+        """Points (B, N, 3), planes (B, 4), similarities, codes (B, D) and symmetry flags (B,)."""
         config, rng = self.config, self._rng
         pick = torch.randint(len(self._views), (config.batch,), generator=rng)
         index = pick.numpy()
@@ -242,6 +253,11 @@ class EncoderTraining:
         growth = math.log(config.size_range) * (2.0 * torch.rand(config.batch, generator=rng) - 1.0)
         factor = growth.exp()
         points = (points @ turn.transpose(1, 2)) * factor[:, None, None]
+        support = torch.from_numpy(self._views.support[index])
+        support = torch.cat(
+            [(turn @ support[:, :3, None]).squeeze(-1), support[:, 3:] * factor[:, None]], dim=1
+        )
+        told = torch.rand(config.batch, 1, generator=rng) >= config.plane_dropout
         noise = (
             config.jitter * float(self.encoder.unit) * torch.rand(config.batch, 1, 1, generator=rng)
         )
@@ -254,6 +270,7 @@ class EncoderTraining:
         model = torch.from_numpy(self._views.model[index]).to(self.device)
         return (
             points.to(self.device),
+            (support * told).to(self.device),
             truth.to(self.device),
             self._codes[model],
             torch.from_numpy(self._views.symmetric[index]).to(self.device),
@@ -281,7 +298,7 @@ class EncoderTraining:
                 "step": self.step,
                 "encoder": self.encoder.state_dict(),
                 "average": self.average.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
+                "optimisers": [x.state_dict() for x in self._optimisers],
                 "rng": self._rng.get_state(),
             },
         )
@@ -290,14 +307,43 @@ class EncoderTraining:
         state = load_checkpoint(path)
         self.encoder.load_state_dict(state["encoder"])
         self.average.load_state_dict(state["average"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        for optimiser, saved in zip(self._optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
         self._rng.set_state(state["rng"])
         self.step = state["step"]
+
+
+def _plane(instance: Instance) -> NDArray[np.float32]:
+    """Normal and offset (4,) of an instance's support, zeros for none."""
+    plane = instance.support
+    if plane is None:
+        return np.zeros(4, dtype=np.float32)
+    return np.append(plane.normal, np.float32(plane.offset)).astype(np.float32)
 
 
 def _background(instance: Instance) -> NDArray[np.float32]:
     """Points behind an instance, or its own where none is known."""
     return instance.beyond if len(instance.beyond) else instance.points
+
+
+def _optimisers(encoder: FastEncoder, config: EncoderTrainingConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden matrices, AdamW for everything else."""
+    hidden = [
+        parameter
+        for name, parameter in encoder.named_parameters()
+        if parameter.ndim == 2 and not name.startswith(_OUTER_LAYERS)
+    ]
+    chosen = {id(x) for x in hidden}
+    others = [x for x in encoder.parameters() if id(x) not in chosen]
+    return [
+        torch.optim.AdamW(
+            [{"params": others, "peak": config.learning_rate}], weight_decay=config.weight_decay
+        ),
+        torch.optim.Muon(
+            [{"params": hidden, "peak": config.hidden_learning_rate}],
+            weight_decay=config.weight_decay,
+        ),
+    ]
 
 
 def pose_losses(
@@ -313,6 +359,7 @@ def pose_losses(
 
     Returns:
         ``hypotheses`` (B, K): lengths of the axes' errors plus that of the translation;
+        ``likelihood`` (B,): negative log likelihood of the mixture;
         ``scale`` (B,): absolute error of the log size.
     """
     difference = encoding.similarity.rotation - truth.rotation.unsqueeze(1)
@@ -322,7 +369,11 @@ def pose_losses(
         dim=-1
     ) / unit_m
     log_error = (encoding.similarity.scale[:, 0].log() - truth.scale.log()).abs()
-    return {"hypotheses": y_error + x_error + 2.0 * t_error, "scale": log_error}
+    return {
+        "hypotheses": y_error + x_error + 2.0 * t_error,
+        "likelihood": encoding.negative_log_likelihood(y_error, x_error, t_error, symmetric),
+        "scale": log_error,
+    }
 
 
 @torch.no_grad()
@@ -339,7 +390,7 @@ def validate_encoder(encoder: FastEncoder, views: Views, seed: int = 0) -> dict[
     order = torch.rand(points.shape[:2], generator=torch.Generator().manual_seed(seed)).argsort(1)
     chosen = points.gather(1, order[:, :count, None].expand(-1, -1, 3))
     device = encoder.unit.device
-    encoding = encoder(chosen.to(device))
+    encoding = encoder(chosen.to(device), torch.from_numpy(views.support).to(device))
     truth = torch.from_numpy(views.rotation).to(device)
     rotation = encoding.similarity.rotation
     cosine_y = (rotation[..., :, 1] * truth[:, None, :, 1]).sum(-1)

@@ -4,6 +4,8 @@ The state x = (R, t, log s, z) of every hypothesis is moved by damped Gauss-Newt
 
     sum_i rho(f(q_i; z) s / sigma_i)        observed points lie on the surface
   + sum_j rho(max(0, m - f(q_j; z)) s / sigma_j)  what the camera looked through is empty
+  + sum_k rho(max(0, -f(q_k)) / sigma_k)    nor does it reach through what it stands on
+  + rho(max(0, min_k f(q_k)) / sigma_c)     on which it rests
   + (z - mu)^T Sigma^-1 (z - mu)            the code stays probable
   + ((log s - log s_0) / sigma_s)^2         so does the size
 

@@ -14,7 +14,14 @@ from torch import Tensor
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.similarity import Similarity
 
-__all__ = ["Evidence", "Priors", "ShapePose", "free_space_residuals", "surface_residuals"]
+__all__ = [
+    "Evidence",
+    "Priors",
+    "ShapePose",
+    "free_space_residuals",
+    "support_residuals",
+    "surface_residuals",
+]
 
 _BALL_RADIUS = 0.52
 """Object units: rays are searched inside this ball, which holds every shape."""
@@ -22,6 +29,17 @@ _BALL_RADIUS = 0.52
 _COARSE_SAMPLES = 6
 _TRACING_STEPS = 3
 """From the lowest of the coarse samples towards the surface, so that thin walls are found."""
+
+
+_GAP_SDS = 3.0
+"""Standard deviations before a point of the object up to which the ray to it is free. A point on
+the far side of a thin plate does not explain what was seen."""
+
+_NOISE_GAP, _NOISE_GAP_M = 0.01, 0.006
+"""Object units, and metres on top of them: the same of a point around the object."""
+
+_DISC_RINGS = ((0.1, 4), (0.25, 8))
+"""Radii, object units, and numbers of points on the support."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +84,18 @@ class Evidence:
     Attributes:
         surface: (B, N, 3), metres, camera frame: points on the object.
         surface_sigma: (B, N), metres: standard deviation of their distance from the surface.
-        beyond: (B, M, 3), metres, camera frame: points behind the object; the rays from the
+        beyond: (B, M, 3), metres, camera frame: points around the object; the rays from the
             camera to them miss it.
         beyond_weight: (B, M): 0 for padding, else 1.
+        support: (B, 4), normal and offset (metres) of the plane that the object stands on or leans
+            against, see `SupportPlane`; zeros where there is none.
     """
 
     surface: Tensor
     surface_sigma: Tensor
     beyond: Tensor
     beyond_weight: Tensor
+    support: Tensor
 
     def __getitem__(self, index: Tensor | slice) -> Evidence:
         return Evidence(
@@ -82,6 +103,7 @@ class Evidence:
             self.surface_sigma[index],
             self.beyond[index],
             self.beyond_weight[index],
+            self.support[index],
         )
 
     def thinned(self, surface: int, beyond: int) -> Evidence:
@@ -91,6 +113,7 @@ class Evidence:
             self.surface_sigma[:, :surface],
             self.beyond[:, :beyond],
             self.beyond_weight[:, :beyond],
+            self.support,
         )
 
 
@@ -163,9 +186,9 @@ def free_space_residuals(
 ) -> tuple[Tensor, Tensor]:
     """How deep rays that must miss the object pass through it, in standard deviations.
 
-    Two kinds of rays: those to points beyond the object, over their whole length, and those to
-    the first `looked_through` observed points, up to just before the point. The residual of a ray
-    is taken where f is least on it.
+    Two kinds of rays: those to points around the object, and those to the first `looked_through`
+    observed points of it. Both are free up to just before the point. The residual of a ray is
+    taken where f is least on it.
 
     Args:
         decoder: the category's decoder.
@@ -189,9 +212,11 @@ def free_space_residuals(
         ray = end - origin.unsqueeze(1)
         length = ray.norm(dim=-1)
         ray = ray / length.unsqueeze(-1)
-        # Before an observed point, f rises at worst slowly (grazing rays): stop well short of it.
         stop = length.clone()
-        stop[:, count_beyond:] -= 0.08
+        stop[:, count_beyond:] -= (
+            _GAP_SDS * evidence.surface_sigma[:, :looked_through] / similarity.scale.unsqueeze(-1)
+        )
+        stop[:, :count_beyond] -= _NOISE_GAP + _NOISE_GAP_M / similarity.scale.unsqueeze(-1)
         closest = -(origin.unsqueeze(1) * ray).sum(-1)
         half_chord_sq = _BALL_RADIUS**2 - (origin.square().sum(-1, keepdim=True) - closest.square())
         near = closest - half_chord_sq.clamp(min=0.0).sqrt()
@@ -234,6 +259,70 @@ def free_space_residuals(
     active = usable & (violation > 0.0)
     residual = torch.where(active, violation, torch.zeros_like(violation))
     return residual, torch.where(active.unsqueeze(-1), -jacobian, torch.zeros_like(jacobian))
+
+
+def support_residuals(
+    decoder: SdfDecoder,
+    state: ShapePose,
+    evidence: Evidence,
+    *,
+    sigma: float,
+    contact_sigma: float,
+) -> tuple[Tensor, Tensor]:
+    """How deep the support cuts into the object, and how far above it the object floats.
+
+    Both are found from points of the support on a disc under the object's middle.
+
+    Args:
+        decoder: the category's decoder.
+        state: B hypotheses.
+        evidence: what was measured.
+        sigma: object units; one standard deviation of how deep a point lies inside the object.
+        contact_sigma: object units; one standard deviation of the distance of the nearest point.
+
+    Returns:
+        Residuals (B, S + 1), the last one that of the contact, in standard deviations, zero where
+        there is no support, and Jacobians (B, S + 1, 7 + D).
+    """
+    similarity = state.similarity
+    normal, offset = evidence.support[:, :3], evidence.support[:, 3]
+    known = normal.square().sum(-1) > 0.5
+    # Two directions within the plane; the axis that is most nearly in it gives the first.
+    across = torch.nn.functional.one_hot(normal.abs().argmin(dim=1), 3).to(normal)
+    first = torch.nn.functional.normalize(torch.linalg.cross(normal, across), dim=-1)
+    second = torch.linalg.cross(normal, first)
+    height = (normal * similarity.translation).sum(-1) - offset
+    disc = _disc(normal) * similarity.scale[:, None, None]
+    points = (
+        (similarity.translation - height.unsqueeze(-1) * normal).unsqueeze(1)
+        + disc[..., :1] * first.unsqueeze(1)
+        + disc[..., 1:] * second.unsqueeze(1)
+    )
+    q = similarity.inverse_transform(points)
+    distance, jacobian = _distance_rows(
+        decoder, state, q, (1.0 / similarity.scale).unsqueeze(-1).expand(q.shape[:2])
+    )
+    # In object units: the share of the size itself is taken out, as with free space.
+    jacobian[..., 6] -= distance
+    nearest = distance.argmin(dim=1, keepdim=True)
+    gap = distance.gather(1, nearest)
+    gap_jacobian = jacobian.gather(1, nearest.unsqueeze(-1).expand(-1, -1, jacobian.shape[-1]))
+    residual = torch.cat([-distance / sigma, gap / contact_sigma], dim=1)
+    jacobian = torch.cat([-jacobian / sigma, gap_jacobian / contact_sigma], dim=1)
+    active = known.unsqueeze(1) & (residual > 0.0)
+    return (
+        torch.where(active, residual, torch.zeros_like(residual)),
+        torch.where(active.unsqueeze(-1), jacobian, torch.zeros_like(jacobian)),
+    )
+
+
+def _disc(like: Tensor) -> Tensor:
+    """Points (S, 2) of a disc, in object units: the centre and two rings."""
+    rings = [torch.zeros(1, 2, dtype=like.dtype, device=like.device)]
+    for radius, count in _DISC_RINGS:
+        angle = torch.arange(count, dtype=like.dtype, device=like.device) * (2.0 * torch.pi / count)
+        rings.append(radius * torch.stack([angle.cos(), angle.sin()], dim=-1))
+    return torch.cat(rings)
 
 
 def _distance_rows(

@@ -14,6 +14,7 @@ from sdfpose_core.refine.residuals import (
     Priors,
     ShapePose,
     free_space_residuals,
+    support_residuals,
     surface_residuals,
 )
 from sdfpose_core.sdf.decoder import SdfDecoder
@@ -37,18 +38,26 @@ class RefineConfig:
         surface_weight: how many independent measurements all surface points together stand for
             (neighbouring pixels err together).
         free_space_weight: the same of all rays through free space.
+        support_weight: the same of all points of the support.
+        contact_weight: the same of the contact with it.
         looked_through: number of observed points whose rays are tested for free space.
         margin: object units that a free ray keeps from the surface.
         free_space_sigma: object units; one standard deviation of a violation.
-        kernel: robust loss of both.
+        support_sigma: object units; one standard deviation of how deep the support cuts in.
+        contact_sigma: object units; one standard deviation of the gap between object and support.
+        kernel: robust loss of all of them.
         damping: strategy of the steps.
     """
 
     surface_weight: float = 30.0
     free_space_weight: float = 30.0
+    support_weight: float = 10.0
+    contact_weight: float = 2.0
     looked_through: int = 32
     margin: float = 0.005
     free_space_sigma: float = 0.01
+    support_sigma: float = 0.015
+    contact_sigma: float = 0.03
     kernel: GemanMcClureKernel = field(default_factory=GemanMcClureKernel)
     damping: MarquardtDamping = field(default_factory=MarquardtDamping)
 
@@ -145,12 +154,20 @@ def _linearise(
         margin=config.margin,
         sigma=config.free_space_sigma,
     )
-    residual = torch.cat([surface, violation], dim=1)
-    jacobian = torch.cat([surface_jacobian, violation_jacobian], dim=1)
+    support, support_jacobian = support_residuals(
+        decoder, state, evidence, sigma=config.support_sigma, contact_sigma=config.contact_sigma
+    )
+    residual = torch.cat([surface, violation, support], dim=1)
+    jacobian = torch.cat([surface_jacobian, violation_jacobian, support_jacobian], dim=1)
     share = torch.cat(
         [
             surface.new_full(surface.shape, config.surface_weight / surface.shape[1]),
             violation.new_full(violation.shape, config.free_space_weight / violation.shape[1]),
+            support.new_full(
+                (len(support), support.shape[1] - 1),
+                config.support_weight / (support.shape[1] - 1),
+            ),
+            support.new_full((len(support), 1), config.contact_weight),
         ],
         dim=1,
     )

@@ -1,0 +1,135 @@
+"""The plane that an object stands on or leans against, from the depth around its mask.
+
+What lies behind a table's or a wall's surface is not part of the object. That says where a bottle
+ends whose foot is seen from above, and which way is up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SupportPlane", "find_support"]
+
+_CANDIDATES = 384
+"""Planes through three points that are tried."""
+
+_FEWEST_POINTS, _MOST_POINTS = 100, 800
+"""Of the surroundings: with fewer nothing is looked for; of more a random choice is taken."""
+
+_TOLERANCE_M, _TOLERANCE_PER_M = 0.003, 0.004
+"""A point belongs to a plane within 3 mm + 4 mm (z / m)^2."""
+
+_LEAST_SHARE = 0.12
+"""Of the surroundings, that a plane must hold."""
+
+_IN_FRONT_SHARE = 0.8
+"""Of the object's points, that must not lie behind the plane; masks are not exact."""
+
+_PLANES = 5
+"""Planes that are looked at, those with most points first."""
+
+_REACH = 0.7
+"""Diagonals from the object's lowest visible points to a plane that matters."""
+
+_LOWEST_PERCENTILE = 10.0
+
+_UPWARD, _UPWARD_BONUS = -0.25, 2.0
+"""A plane whose normal points up in the image (y component below the first) counts for more: it is
+rather a table than a wall."""
+
+_GRAZING = 0.05
+"""Least sine between the viewing ray and the plane."""
+
+
+@dataclass(frozen=True)
+class SupportPlane:
+    """Points p of the plane satisfy normal . p = offset; the object lies where it is larger.
+
+    Attributes:
+        normal: (3,) float32, unit vector, camera frame, towards the object.
+        offset: metres.
+    """
+
+    normal: NDArray[np.float32]
+    offset: float
+
+    def height(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Heights (N,) of points (N, 3) over the plane, metres."""
+        return np.asarray(points @ self.normal - np.float32(self.offset))
+
+
+def find_support(
+    around: NDArray[np.float32], points: NDArray[np.float32], diagonal_m: float
+) -> SupportPlane | None:
+    """The plane with most points around an object that has it in front of it, if any.
+
+    Random sample consensus with a fixed choice of candidates, then two rounds of least squares.
+
+    Args:
+        around: (M, 3), metres, camera frame: what was measured around the object.
+        points: (N, 3), metres, camera frame: of the object.
+        diagonal_m: of its category.
+    """
+    if len(around) < _FEWEST_POINTS or len(points) == 0:
+        return None
+    rng = np.random.default_rng(len(around))
+    if len(around) > _MOST_POINTS:
+        around = around[rng.choice(len(around), _MOST_POINTS, replace=False)]
+    if len(points) > _MOST_POINTS:
+        points = points[:: len(points) // _MOST_POINTS]
+    tolerance = _TOLERANCE_M + _TOLERANCE_PER_M * around[:, 2] ** 2
+    corners = around[rng.integers(len(around), size=(_CANDIDATES, 3))]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    length = np.linalg.norm(normals, axis=1)
+    normals /= np.maximum(length, 1e-9)[:, None]
+    offsets = np.einsum("ij,ij->i", normals, corners[:, 0])
+    # The camera is in front of every plane that it sees.
+    behind = offsets > 0.0
+    normals[behind], offsets[behind] = -normals[behind], -offsets[behind]
+    distances = np.abs(around @ normals.T.astype(np.float32) - offsets.astype(np.float32))
+    members = (distances < tolerance[:, None]).astype(np.float32)
+    upright = np.where(normals[:, 1] < _UPWARD, _UPWARD_BONUS, 1.0)
+    left = np.ones(len(around), dtype=np.bool_)
+    for _ in range(_PLANES):
+        count = (left.astype(np.float32) @ members) * upright
+        best = int(count.argmax())
+        found = _fitted(around, left & (members[:, best] > 0.0), tolerance)
+        members[:, best] = 0.0
+        if found is None:
+            continue
+        plane, inlier = found
+        if _distance(plane, points) < _REACH * diagonal_m:
+            return plane
+        left &= ~inlier
+    return None
+
+
+def _fitted(
+    around: NDArray[np.float32], inlier: NDArray[np.bool_], tolerance: NDArray[np.float32]
+) -> tuple[SupportPlane, NDArray[np.bool_]] | None:
+    """Least squares through the inliers, twice, and the points that the plane holds then."""
+    for _ in range(2):
+        if inlier.sum() < _LEAST_SHARE * len(around):
+            return None
+        chosen = around[inlier].astype(np.float64)
+        middle = chosen.mean(axis=0)
+        normal = np.linalg.eigh((chosen - middle).T @ (chosen - middle))[1][:, 0]
+        offset = float(normal @ middle)
+        if offset > 0.0:
+            normal, offset = -normal, -offset
+        inlier = np.abs(around @ normal.astype(np.float32) - np.float32(offset)) < tolerance
+    if -offset < _GRAZING * float(np.linalg.norm(middle)):
+        return None
+    return SupportPlane(normal.astype(np.float32), offset), inlier
+
+
+def _distance(plane: SupportPlane, points: NDArray[np.float32]) -> float:
+    """Height of the object's lowest points over the plane, infinite where it is not in front."""
+    height = plane.height(points)
+    tolerance = _TOLERANCE_M + _TOLERANCE_PER_M * points[:, 2] ** 2
+    if float(np.mean(height > -2.0 * tolerance)) < _IN_FRONT_SHARE:
+        return np.inf
+    return float(np.percentile(height, _LOWEST_PERCENTILE))
