@@ -16,7 +16,7 @@ from sdfpose_core.refine.residuals import (
     free_space_residuals,
     surface_residuals,
 )
-from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 
 __all__ = ["POSE_PARAMETERS", "RefineConfig", "Solution", "refine"]
 
@@ -83,7 +83,7 @@ class Solution:
 
 @torch.no_grad()
 def refine(
-    decoder: SdfDecoder,
+    decoder: ShapeDecoder,
     state: ShapePose,
     evidence: Evidence,
     priors: Priors,
@@ -129,7 +129,7 @@ def refine(
 
 
 def _linearise(
-    decoder: SdfDecoder,
+    decoder: ShapeDecoder,
     state: ShapePose,
     evidence: Evidence,
     priors: Priors,

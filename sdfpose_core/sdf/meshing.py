@@ -16,7 +16,7 @@ from skimage.measure import marching_cubes
 from torch import Tensor
 
 from sdfpose_core.errors import MeshError, ShapeError
-from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.shapes.solids import simplified
 
 __all__ = ["DecodedMesh", "decode_mesh", "signed_distance_grid"]
@@ -57,7 +57,7 @@ class DecodedMesh:
 
 
 def decode_mesh(
-    decoder: SdfDecoder, code: Tensor, resolution: int = 128, *, tolerance: float = 0.0
+    decoder: ShapeDecoder, code: Tensor, resolution: int = 128, *, tolerance: float = 0.0
 ) -> DecodedMesh:
     """The zero level set of f(.; code).
 
@@ -96,7 +96,7 @@ def decode_mesh(
 
 @torch.no_grad()
 def signed_distance_grid(
-    decoder: SdfDecoder, code: Tensor, resolution: int
+    decoder: ShapeDecoder, code: Tensor, resolution: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Signed distances at the corners of a regular grid, wherever the surface can pass.
 
