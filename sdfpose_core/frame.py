@@ -102,6 +102,8 @@ class Instance:
         beyond: (M, 3) float32, metres, camera frame: depth around the mask that lies behind the
             object. The rays from the camera to them miss the object.
         mask_pixels: number of the mask's pixels, with or without depth.
+        colour: (H, W, 3) uint8, RGB: the whole image, not a copy of the frame's; None where there
+            is none.
     """
 
     mask_id: int
@@ -111,6 +113,7 @@ class Instance:
     pixels: NDArray[np.int32]
     beyond: NDArray[np.float32]
     mask_pixels: int
+    colour: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
