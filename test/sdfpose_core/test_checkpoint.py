@@ -55,9 +55,7 @@ def test_a_malicious_pickle_runs_nothing(tmp_path, raw):
 def test_a_published_file_that_needs_code_is_refused(tmp_path):
     path, target = tmp_path / "pose.pth", tmp_path / "was_here"
     torch.save({"weight": torch.zeros(2), "more": Malicious(target)}, path)
-    with pytest.raises(
-        WeightsError, match=r"pose\.pth: refused, .*code from such files is never r"
-    ):
+    with pytest.raises(WeightsError, match=r"pose\.pth: refused, .*code from such files is n"):
         load_published(path)
     assert not target.exists()
     torch.save({"weight": torch.ones(2)}, path)
