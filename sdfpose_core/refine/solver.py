@@ -25,6 +25,10 @@ _ROTATION_PRECISION = 3.0 / 3.14159**2
 """1 / rad^2: a rotation vector of which nothing is known. Keeps yaw about a symmetry axis, on
 which the measurements say nothing, solvable."""
 
+_TRANSLATION_PRECISION = 1.0
+"""1 / m^2: a translation of which nothing is known, so that the Hessian of a hypothesis far from
+everything that was measured can be inverted."""
+
 POSE_PARAMETERS = 6
 """Rotation and translation come first in the state."""
 
@@ -160,7 +164,9 @@ def _linearise(
     hessian = weighted @ jacobian
     gradient = (weighted @ residual.unsqueeze(-1)).squeeze(-1)
     priors.add_to(state, hessian, gradient)
-    hessian[:, :3, :3] += _ROTATION_PRECISION * torch.eye(3, device=hessian.device)
+    eye = torch.eye(3, device=hessian.device)
+    hessian[:, :3, :3] += _ROTATION_PRECISION * eye
+    hessian[:, 3:6, 3:6] += _TRANSLATION_PRECISION * eye
     return cost, hessian, gradient, surface, violation
 
 
