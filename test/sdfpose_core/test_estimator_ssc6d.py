@@ -57,9 +57,8 @@ def frame() -> RgbdFrame:
     whole, _ = simulated_frame(
         table_scene(3), TABLE_CAMERA.resize(320, 240), orbit(0.0), np.random.default_rng(0)
     )
-    return replace(
-        whole, labels={i: x for i, x in whole.labels.items() if x.category in CATEGORIES}
-    )
+    labels = {i: x for i, x in whole.labels.items() if x.category in CATEGORIES}
+    return replace(whole, labels=labels)
 
 
 @pytest.mark.parametrize("refine", ["sdf", "icp"])
