@@ -39,8 +39,8 @@ def add_parser(subparsers: Any) -> None:
         type=Path,
         metavar="FILE",
         help=(
-            "codes of the decoder's training shapes, e.g. param/mug_remv/LatentCodes/2000.pth, for "
-            "the prior of shapes (default: a broad one)"
+            "codes of the decoder's training shapes, as DeepSDF writes them (LatentCodes/2000.pth), "
+            "for the prior of shapes (default: those in the decoder's file, or a broad prior)"
         ),
     )
     parser.add_argument(
