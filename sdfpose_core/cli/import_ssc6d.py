@@ -39,8 +39,8 @@ def add_parser(subparsers: Any) -> None:
         type=Path,
         metavar="FILE",
         help=(
-            "codes of the decoder's training shapes, as DeepSDF writes them (LatentCodes/2000.pth), "
-            "for the prior of shapes (default: those in the decoder's file, or a broad prior)"
+            "codes of the decoder's training shapes, DeepSDF's LatentCodes/2000.pth, for the prior "
+            "of shapes (default: those in the decoder's own file, else a broad prior)"
         ),
     )
     parser.add_argument(
