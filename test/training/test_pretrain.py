@@ -39,8 +39,10 @@ def train(tmp_path, monkeypatch, capsys):
     config = tmp_path / "tiny.yaml"
     config.write_text(yaml.safe_dump(TINY))
     save_codes(tmp_path / "work" / "can.codes.safetensors", torch.randn(2, 5))
-    few = partial(ModelPool.for_category, distractors=1)
-    monkeypatch.setattr(ModelPool, "for_category", few)
+    pool = ModelPool.for_category
+    monkeypatch.setattr(
+        ModelPool, "for_category", lambda name, seeds: pool(name, seeds[:2], distractors=1)
+    )
 
     def run(*arguments):
         paths = ["--weights", tmp_path / "weights", "--work", tmp_path / "work"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from sdfpose_core.encoder.ssc6d_training import (
 )
 from sdfpose_core.errors import ConfigurationError, WeightsError
 from sdfpose_core.similarity import Similarity, so3_exp
+from sdfpose_core.simulation.instances import ModelPool
 
 SMALL = Ssc6dConfig(points=64, image_size=24, width=8)
 CONFIG = Ssc6dTrainingConfig(
@@ -32,8 +35,11 @@ CODES = 0.3 * torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")
-def rounds() -> SimulatedRounds:
-    return SimulatedRounds("mug", range(3), 8, SMALL, 32, seed=0)
+def rounds() -> Iterator[SimulatedRounds]:
+    few = partial(ModelPool.for_category, distractors=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ModelPool, "for_category", few)
+        yield SimulatedRounds("mug", range(3), 8, SMALL, 32, seed=0)
 
 
 @pytest.fixture(scope="module")
