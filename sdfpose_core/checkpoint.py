@@ -11,7 +11,7 @@ import torch
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.files import replacing
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["load_checkpoint", "load_published", "save_checkpoint"]
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -26,17 +26,31 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         WeightsError: the file is missing, damaged, or holds anything else.
     """
+    return _load(path, "delete it to train from the start")
+
+
+def load_published(path: Path) -> dict[str, Any]:
+    """Read a ``.pth`` file from elsewhere, as `load_checkpoint` does: tensors and plain values.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or can be read by running code from it alone.
+    """
+    return _load(
+        path,
+        "code from such files is never run: save the network's tensors alone, "
+        "torch.save(network.state_dict(), FILE)",
+    )
+
+
+def _load(path: Path, advice: str) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path}: refused, it is damaged or holds more than tensors and plain values; delete "
-            "it to train from the start"
+            f"{path}: refused, it is damaged or holds more than tensors and plain values; {advice}"
         ) from error
     except Exception as error:  # damaged bytes make the unpickler raise nearly anything
-        raise WeightsError(
-            f"{path}: not a readable checkpoint ({error}); delete it to train from the start"
-        ) from error
+        raise WeightsError(f"{path}: not a readable checkpoint ({error}); {advice}") from error
     if not isinstance(state, dict):
         raise WeightsError(f"{path}: holds a {type(state).__name__}: expected a checkpoint")
     return state

@@ -22,6 +22,7 @@ from sdfpose_core.categories import Categories, Category, default_categories
 from sdfpose_core.confidence import ConfidenceModel, confidence_features
 from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.fast import Encoding, FastEncoder
+from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.encoder.upright import upright_hypotheses
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
@@ -29,8 +30,9 @@ from sdfpose_core.observation import observe, resample, supports
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
 from sdfpose_core.refine.residuals import Evidence, Priors, ShapePose
 from sdfpose_core.refine.solver import POSE_PARAMETERS, RefineConfig, Solution, refine
-from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.search import favourites, search, with_turns
 from sdfpose_core.segmentation import segment
 from sdfpose_core.shapes.body import BodyProfile
@@ -45,8 +47,9 @@ class EstimatorConfig:
     """How the estimator works.
 
     Attributes:
-        encoder: ``fast`` is the trained network; ``none`` searches from upright start poses,
-            which needs a decoder only.
+        encoder: ``fast`` is the trained network; ``ssc6d`` that of the paper, which looks at
+            colour and has no shipped weights; ``none`` searches from upright start poses, which
+            needs a decoder only.
         refine: ``sdf`` on the signed distance field, ``icp`` as in the paper, or ``none``.
         device: ``auto | cpu | cuda[:N]``.
         weights_dir: folder of the weights, None for the shipped ones.
@@ -61,7 +64,7 @@ class EstimatorConfig:
         solver: weights of the refinement's terms.
     """
 
-    encoder: Literal["fast", "none"] = "fast"
+    encoder: Literal["fast", "ssc6d", "none"] = "fast"
     refine: Literal["sdf", "icp", "none"] = "sdf"
     device: str = "auto"
     weights_dir: Path | str | None = None
@@ -138,7 +141,7 @@ class PoseEstimator:
         """The objects of a frame, what was skipped, and the time it took.
 
         Args:
-            frame: colour is not looked at.
+            frame: colour is looked at by the encoder ``ssc6d`` alone.
             warm_starts: by mask id; an instance without one is detected from nothing.
         """
         start = time.perf_counter()
@@ -256,12 +259,15 @@ class PoseEstimator:
             )
             codes = model.decoder.code_mean.expand(len(similarity.scale), -1)
             return ShapePose(similarity, codes), len(similarity.scale) // len(group), None
-        count = model.encoder.config.points
-        points = np.stack([resample(x.points, count, self._rng(x)) for x in group])
-        with torch.no_grad():
-            encoding = model.encoder(
-                torch.from_numpy(points).to(self.device), supports(group, self.device)
-            )
+        if isinstance(model.encoder, Ssc6dEncoder):
+            encoding = model.encoder.encode(group, [self._rng(x) for x in group])
+        else:
+            count = model.encoder.config.points
+            points = np.stack([resample(x.points, count, self._rng(x)) for x in group])
+            with torch.no_grad():
+                encoding = model.encoder(
+                    torch.from_numpy(points).to(self.device), supports(group, self.device)
+                )
         similarity = with_turns(encoding, self.config.turns if model.has_front else 0)
         per_instance = similarity.scale.shape[1]
         flat = Similarity(
@@ -391,8 +397,8 @@ class _CategoryModel:
     """A category's networks and priors on the device."""
 
     category: Category
-    decoder: SdfDecoder
-    encoder: FastEncoder | None
+    decoder: ShapeDecoder
+    encoder: FastEncoder | Ssc6dEncoder | None
     priors: Priors
 
     @property
@@ -404,13 +410,12 @@ class _CategoryModel:
     def load(
         cls, category: Category, config: EstimatorConfig, device: torch.device
     ) -> _CategoryModel:
-        decoder = SdfDecoder.load(
-            weights_file(category.name, "decoder", config.weights_dir), device
-        )
-        encoder = None
-        if config.encoder == "fast":
+        decoder = load_decoder(weights_file(category.name, "decoder", config.weights_dir), device)
+        encoder: FastEncoder | Ssc6dEncoder | None = None
+        if config.encoder != "none":
             path = weights_file(category.name, "encoder", config.weights_dir)
-            encoder = FastEncoder.load(path, device)
+            network = Ssc6dEncoder if config.encoder == "ssc6d" else FastEncoder
+            encoder = network.load(path, device)
             if encoder.config.code_length != decoder.config.code_length:
                 raise WeightsError(
                     f"{path}: predicts codes of length {encoder.config.code_length}, but the "

@@ -104,6 +104,8 @@ class Instance:
             camera to these points miss the object.
         mask_pixels: number of the mask's pixels, with or without depth.
         support: the plane that the object stands on or leans against, None where none was found.
+        colour: (H, W, 3) uint8, RGB: the whole image, not a copy of the frame's; None where there
+            is none.
     """
 
     mask_id: int
@@ -114,6 +116,7 @@ class Instance:
     beyond: NDArray[np.float32]
     mask_pixels: int
     support: SupportPlane | None = None
+    colour: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)

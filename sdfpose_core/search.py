@@ -12,7 +12,7 @@ from sdfpose_core.encoder.fast import Encoding
 from sdfpose_core.refine.kernel import GemanMcClureKernel
 from sdfpose_core.refine.residuals import Evidence, Priors, ShapePose
 from sdfpose_core.refine.solver import RefineConfig, Solution, refine
-from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.similarity import Similarity, so3_exp
 
 __all__ = ["favourites", "search", "with_turns"]
@@ -53,7 +53,7 @@ _SAME_ROTATION_RAD = math.radians(20.0)
 
 
 def search(
-    decoder: SdfDecoder,
+    decoder: ShapeDecoder,
     start: ShapePose,
     evidence: Evidence,
     priors: Priors,
@@ -126,7 +126,7 @@ def _doubt(solution: Solution, encoding: Encoding | None, count: int, has_front:
 
 
 def favourites(
-    decoder: SdfDecoder,
+    decoder: ShapeDecoder,
     start: ShapePose,
     evidence: Evidence,
     priors: Priors,

@@ -69,7 +69,7 @@ def segment(
     kernels of the refinement.
 
     Args:
-        frame: colour is not looked at.
+        frame: colour is not looked at; the instances refer to it.
         categories: the known ones; a label is matched by `Categories.by_label`.
         min_points: an id with fewer valid depth pixels is skipped.
         max_instances: the ids with fewest pixels beyond this number are skipped.
@@ -150,6 +150,7 @@ def _measure(
         beyond=_beyond(frame, mask_id, box, points, category.diagonal_m),
         mask_pixels=mask_pixels,
         support=find_support(_around(frame, box, points, category), points, category.diagonal_m),
+        colour=frame.colour,
     )
 
 

@@ -74,10 +74,10 @@ class PoseNodeParameters:
         minimum=0,
         maximum=1024,
     )
-    encoder: Literal["fast", "none"] = parameter(
+    encoder: Literal["fast", "ssc6d", "none"] = parameter(
         "fast",
-        "Where first poses come from: a network, or none for search.",
-        choices=("fast", "none"),
+        "Where first poses come from: a network, that of SSC-6D, or none for search.",
+        choices=("fast", "ssc6d", "none"),
     )
     refine: Literal["sdf", "icp", "none"] = parameter(
         "sdf",

@@ -2,9 +2,10 @@
 """Train the encoder of one category on simulated views with labels.
 
     python training/pretrain.py mug --weights sdfpose_core/weights --work build/training
+    python training/pretrain.py mug --weights paper --work build/training --encoder ssc6d
 
-Needs the decoder in the weights' folder and the training shapes' codes in the working folder:
-training/train_decoder.py writes both.
+Needs the decoder in the weights' folder. The training shapes' codes are taken from the working
+folder, where training/train_decoder.py leaves them, or are fitted to the decoder (two minutes).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,34 +22,55 @@ import torch
 from rich.progress import Progress
 from torch.utils.tensorboard import SummaryWriter
 
-from sdfpose_core.categories import default_categories
+from sdfpose_core.categories import Category, default_categories
 from sdfpose_core.configuration import read_configuration
 from sdfpose_core.device import resolve_device
+from sdfpose_core.encoder.colour_views import SimulatedRounds
 from sdfpose_core.encoder.pretraining import (
     EncoderTraining,
     EncoderTrainingConfig,
     Views,
     validate_encoder,
 )
-from sdfpose_core.errors import SdfposeError
+from sdfpose_core.encoder.ssc6d import SSC6D_KIND
+from sdfpose_core.encoder.ssc6d_training import (
+    Ssc6dTraining,
+    Ssc6dTrainingConfig,
+    validate_ssc6d,
+)
+from sdfpose_core.encoder.training_run import Progress as Told
+from sdfpose_core.errors import SdfposeError, WeightsError
 from sdfpose_core.sdf.decoder import SdfDecoder
-from sdfpose_core.sdf.training import load_codes
+from sdfpose_core.sdf.training import load_codes, save_codes
+from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import simulated_instances
-from sdfpose_core.weights import weights_file
+from sdfpose_core.weights import weights_file, weights_kind
 
-DEFAULT_CONFIG = Path(__file__).parent.parent / "config" / "training" / "encoder.yaml"
+CONFIGS = Path(__file__).parent.parent / "config" / "training"
+DEFAULT_CONFIGS = {"fast": CONFIGS / "encoder.yaml", "ssc6d": CONFIGS / "ssc6d.yaml"}
+KINDS = {"fast": "encoder", "ssc6d": SSC6D_KIND}
 
 VALIDATION_MODELS = 48
+HELD_OUT = range(HELD_OUT_SEED, HELD_OUT_SEED + VALIDATION_MODELS)
 
 
 @dataclass(frozen=True)
 class Settings:
     """Content of the configuration file; `training` is documented where it is used."""
 
-    views: int = 16_000
+    shapes: int = 480
+    views: int = 12_000
     validation_views: int = 800
     training: EncoderTrainingConfig = field(default_factory=EncoderTrainingConfig)
+
+
+@dataclass(frozen=True)
+class Ssc6dSettings:
+    """The same of the encoder ``ssc6d``, whose views are not kept."""
+
+    validation_views: int = 400
+    training: Ssc6dTrainingConfig = field(default_factory=Ssc6dTrainingConfig)
 
 
 def simulated_views(category: str, count: int, models: range, cache: Path) -> Views:
@@ -58,52 +81,124 @@ def simulated_views(category: str, count: int, models: range, cache: Path) -> Vi
     return Views.load(cache)
 
 
-def main() -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("category")
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG)
-    parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
-    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and logs")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
-    args = parser.parse_args()
-    if args.threads > 0:
-        torch.set_num_threads(args.threads)
-    category = default_categories()[args.category]
-    settings = read_configuration(args.config, Settings)
+def training_codes(category: str, count: int, decoder: SdfDecoder, path: Path) -> torch.Tensor:
+    """Codes (count, D) of the training shapes, kept in a file for a resumed run."""
+    if not path.exists():
+        save_codes(path, procedural_codes(category, decoder, count))
+    return load_codes(path)
+
+
+def train_fast(
+    args: argparse.Namespace, settings: Settings, category: Category, told: Told
+) -> Callable[[], dict[str, float]]:
+    """Train and save the encoder ``fast``; returns what validates it."""
     device = resolve_device(args.device)
-    start = time.monotonic()
     decoder = SdfDecoder.load(weights_file(category.name, "decoder", args.weights))
-    codes = load_codes(args.work / f"{category.name}.codes.safetensors")
     stem = args.work / category.name
+    codes = training_codes(
+        category.name, settings.shapes, decoder, stem.with_suffix(".codes.safetensors")
+    )
     views = simulated_views(
         category.name, settings.views, range(len(codes)), stem.with_suffix(".views.npz")
     )
     training = EncoderTraining(
         views, codes, decoder.code_covariance, category.diagonal_m, settings.training, device
     )
+    encoder = training.run(stem.with_suffix(".encoder.ckpt"), told)
+    encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
+
+    def validate() -> dict[str, float]:
+        held_out = simulated_views(
+            category.name, settings.validation_views, HELD_OUT, stem.with_suffix(".validation.npz")
+        )
+        return validate_encoder(encoder, held_out, settings.training.seed)
+
+    return validate
+
+
+def train_ssc6d(
+    args: argparse.Namespace, settings: Ssc6dSettings, category: Category, told: Told
+) -> Callable[[], dict[str, float]]:
+    """Train and save the encoder ``ssc6d``; returns what validates it."""
+    config = settings.training
+    codes = load_codes(args.work / f"{category.name}.codes.safetensors")
+    symmetric = category.symmetry == "y"
+
+    def rounds(models: range, count: int) -> SimulatedRounds:
+        return SimulatedRounds(
+            category.name, models, count, config.encoder, config.model_points, config.seed
+        )
+
+    training = Ssc6dTraining(
+        rounds(range(len(codes)), config.round_views),
+        codes,
+        symmetric,
+        config,
+        resolve_device(args.device),
+        workers=args.workers,
+    )
+    encoder = training.run(args.work / f"{category.name}.ssc6d.ckpt", told)
+    encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
+    return lambda: validate_ssc6d(
+        encoder, rounds(HELD_OUT, settings.validation_views)(0), symmetric
+    )
+
+
+def check_target(path: Path, encoder: str) -> None:
+    """Refuse to write over the weights of the other encoder.
+
+    Raises:
+        WeightsError: the file holds them.
+    """
+    if path.exists() and weights_kind(path, "encoder") != KINDS[encoder]:
+        raise WeightsError(
+            f"{path}: holds another encoder than '{encoder}', which would take its place: copy the "
+            "decoder to a folder of its own and train there"
+        )
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("category")
+    parser.add_argument("--encoder", choices=tuple(KINDS), default="fast")
+    parser.add_argument("--config", type=Path, help="default: that of the encoder")
+    parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
+    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and logs")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that simulate views ahead (ssc6d)"
+    )
+    args = parser.parse_args()
+    if args.threads > 0:
+        torch.set_num_threads(args.threads)
+    category = default_categories()[args.category]
+    check_target(weights_file(category.name, "encoder", args.weights), args.encoder)
+    config = args.config or DEFAULT_CONFIGS[args.encoder]
+    start = time.monotonic()
+    log_name = "encoder" if args.encoder == "fast" else args.encoder
     with (
         Progress() as bar,
-        SummaryWriter(str(args.work / "tensorboard" / f"{category.name}.encoder")) as log,
+        SummaryWriter(str(args.work / "tensorboard" / f"{category.name}.{log_name}")) as log,
     ):
-        task = bar.add_task(f"{category.name} encoder", total=settings.training.steps)
+        task = bar.add_task(f"{category.name} encoder", total=None)
 
-        def progress(step: int, losses: dict[str, float]) -> None:
+        def told(step: int, losses: dict[str, float]) -> None:
             bar.update(task, completed=step)
             for name, value in losses.items():
                 log.add_scalar(f"encoder/{name}", value, step)
 
-        encoder = training.run(stem.with_suffix(".encoder.ckpt"), progress)
-    encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
+        if args.encoder == "ssc6d":
+            ssc6d = read_configuration(config, Ssc6dSettings)
+            bar.update(task, total=ssc6d.training.steps)
+            validate = train_ssc6d(args, ssc6d, category, told)
+        else:
+            fast = read_configuration(config, Settings)
+            bar.update(task, total=fast.training.steps)
+            validate = train_fast(args, fast, category, told)
     minutes = (time.monotonic() - start) / 60.0
-    held_out = simulated_views(
-        category.name,
-        settings.validation_views,
-        range(HELD_OUT_SEED, HELD_OUT_SEED + VALIDATION_MODELS),
-        stem.with_suffix(".validation.npz"),
-    )
-    reached = validate_encoder(encoder, held_out, settings.training.seed)
+    reached = validate()
     print(json.dumps({"category": category.name, "minutes": round(minutes, 1), **reached}))
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,21 +115,30 @@ class PoseOutcome:
         return 0.0 if self.estimate is None else self.estimate.confidence
 
 
-def synthetic_cases(category: str, count: int, seed: int) -> Iterator[PoseCase]:
+def synthetic_cases(
+    category: str, count: int, seed: int, *, colour: bool = False
+) -> Iterator[PoseCase]:
     """Unseen procedural instances on cluttered tables.
 
     Args:
         category: one with a procedural family.
         count: how many.
         seed: another one draws other models, scenes, views and noise.
+        colour: whether instances have a colour image.
     """
     first = _FIRST_MODEL + MODELS * seed
     pool = ModelPool.for_category(category, range(first, first + MODELS), distractors=_DISTRACTORS)
-    return _simulated(category, pool, count, seed)
+    return _simulated(category, pool, count, seed, colour)
 
 
 def mesh_cases(
-    files: Sequence[Path], category: str, count: int, seed: int, problems: list[str]
+    files: Sequence[Path],
+    category: str,
+    count: int,
+    seed: int,
+    problems: list[str],
+    *,
+    colour: bool = False,
 ) -> Iterator[PoseCase]:
     """The meshes of a folder on cluttered tables, among procedural objects.
 
@@ -139,22 +148,27 @@ def mesh_cases(
         count: how many instances.
         seed: another one draws other scenes, views and noise.
         problems: is told of each mesh that was left out.
+        colour: whether instances have a colour image.
     """
     models = [model for _, model in measurable_models(files, category, problems)]
     if not models:
         return iter(())
     first = _FIRST_MODEL + MODELS * seed
     others = ModelPool.for_category(category, range(first, first + 1), distractors=_DISTRACTORS)
-    return _simulated(category, ModelPool(others.models | {category: models}), count, seed)
+    pool = ModelPool(others.models | {category: models})
+    return _simulated(category, pool, count, seed, colour)
 
 
-def real_cases(data: Path, categories: Categories, problems: list[str]) -> Iterator[PoseCase]:
+def real_cases(
+    data: Path, categories: Categories, problems: list[str], *, colour: bool = False
+) -> Iterator[PoseCase]:
     """The instances with ground truth of the frame folders of a folder.
 
     Args:
         data: holds frame folders, or has them in its subfolder ``frames``.
         categories: the known ones.
         problems: is told of each frame and instance that was left out.
+        colour: whether instances keep the frame's colour image, which takes memory.
     """
     root = data / "frames" if (data / "frames").is_dir() else data
     for folder in frame_folders(root):
@@ -164,7 +178,7 @@ def real_cases(data: Path, categories: Categories, problems: list[str]) -> Itera
             problems.append(f"{error}; frame left out")
             continue
         instances, skipped = segment(frame.frame, categories)
-        seen = {x.mask_id: x for x in instances}
+        seen = {x.mask_id: x if colour else replace(x, colour=None) for x in instances}
         reasons = {x.mask_id: x.reason for x in skipped}
         for truth in frame.ground_truth:
             name = f"{frame.name}/{frame.instances.get(truth.mask_id, truth.mask_id)}"
@@ -245,7 +259,9 @@ def summarise(outcomes: Mapping[str, Sequence[PoseOutcome]]) -> dict[str, Any]:
     }
 
 
-def _simulated(category: str, pool: ModelPool, count: int, seed: int) -> Iterator[PoseCase]:
+def _simulated(
+    category: str, pool: ModelPool, count: int, seed: int, colour: bool
+) -> Iterator[PoseCase]:
     for x in simulated_instances(
         category,
         seed,
@@ -256,6 +272,7 @@ def _simulated(category: str, pool: ModelPool, count: int, seed: int) -> Iterato
         pixels=_IMAGE_PIXELS,
         max_points=_IMAGE_PIXELS,
         min_visibility=_MIN_VISIBILITY,
+        colour=colour,
     ):
         yield PoseCase(x.model.name, x.instance, x.truth, x.model, x.visibility)
 

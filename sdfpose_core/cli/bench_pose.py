@@ -144,20 +144,21 @@ def _cases(
     args: argparse.Namespace, names: Sequence[str], problems: list[str]
 ) -> Iterable[tuple[str, Iterable[PoseCase], int]]:
     """Cases by category, and how many there are."""
+    colour = args.encoder == "ssc6d"  # the others do not look at it
     if args.suite == "synthetic":
         for name in names:
-            yield name, synthetic_cases(name, args.count, args.seed), args.count
+            yield name, synthetic_cases(name, args.count, args.seed, colour=colour), args.count
     elif args.suite == "meshes":
         files = mesh_files(args.data, names)
         for name in names:
             if files[name]:
                 yield (
                     name,
-                    mesh_cases(files[name], name, args.count, args.seed, problems),
+                    mesh_cases(files[name], name, args.count, args.seed, problems, colour=colour),
                     args.count,
                 )
     else:
-        found = list(real_cases(args.data, default_categories(), problems))
+        found = list(real_cases(args.data, default_categories(), problems, colour=colour))
         for name in names:
             cases = [x for x in found if x.truth.category == name]
             if cases:

@@ -28,6 +28,7 @@ _GROUP = "sdfpose.commands"
 _CORE_COMMANDS = {
     "bench": "sdfpose_core.cli.bench",
     "estimate": "sdfpose_core.cli.estimate",
+    "import-ssc6d": "sdfpose_core.cli.import_ssc6d",
     "shapes": "sdfpose_core.cli.shapes",
 }
 

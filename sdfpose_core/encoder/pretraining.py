@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
 from sdfpose_core.encoder.fast import Encoding, FastEncoder, FastEncoderConfig
+from sdfpose_core.encoder.training_run import Progress, TrainingRun
 from sdfpose_core.files import replacing
 from sdfpose_core.frame import Instance
 from sdfpose_core.similarity import Similarity, so3_exp
@@ -136,7 +137,7 @@ class EncoderTrainingConfig:
     encoder: FastEncoderConfig = field(default_factory=FastEncoderConfig)
 
 
-class EncoderTraining:
+class EncoderTraining(TrainingRun):
     """An encoder in training; can be interrupted and resumed to the same numbers.
 
     Args:
@@ -168,12 +169,11 @@ class EncoderTraining:
             self.encoder = FastEncoder(config.encoder, unit_m).to(device)
         self.average = copy.deepcopy(self.encoder).requires_grad_(False)
         self._optimisers = _optimisers(self.encoder, config)
-        self.step = 0
 
     def run(
         self,
         checkpoint: Path | None = None,
-        progress: Callable[[int, dict[str, float]], None] | None = None,
+        progress: Progress | None = None,
     ) -> FastEncoder:
         """Train to the last step and return the averaged encoder.
 
@@ -184,15 +184,7 @@ class EncoderTraining:
         Raises:
             WeightsError: the checkpoint is damaged.
         """
-        if checkpoint is not None and checkpoint.exists():
-            self._load(checkpoint)
-        while self.step < self.config.steps:
-            losses = self._train_step()
-            self.step += 1
-            if progress is not None and self.step % 50 == 0:
-                progress(self.step, {k: float(v) for k, v in losses.items()})
-            if checkpoint is not None and self.step % self.config.checkpoint_every == 0:
-                self._save(checkpoint)
+        self._run_to(self.config.steps, self.config.checkpoint_every, checkpoint, progress)
         return self.average.eval()
 
     def _train_step(self) -> dict[str, Tensor]:

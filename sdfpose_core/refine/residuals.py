@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.similarity import Similarity
 
 __all__ = [
@@ -164,7 +164,7 @@ class Priors:
 
 
 def surface_residuals(
-    decoder: SdfDecoder, state: ShapePose, evidence: Evidence
+    decoder: ShapeDecoder, state: ShapePose, evidence: Evidence
 ) -> tuple[Tensor, Tensor]:
     """Distances of observed points from the decoded surface, in standard deviations.
 
@@ -176,7 +176,7 @@ def surface_residuals(
 
 
 def free_space_residuals(
-    decoder: SdfDecoder,
+    decoder: ShapeDecoder,
     state: ShapePose,
     evidence: Evidence,
     *,
@@ -262,7 +262,7 @@ def free_space_residuals(
 
 
 def support_residuals(
-    decoder: SdfDecoder,
+    decoder: ShapeDecoder,
     state: ShapePose,
     evidence: Evidence,
     *,
@@ -326,7 +326,7 @@ def _disc(like: Tensor) -> Tensor:
 
 
 def _distance_rows(
-    decoder: SdfDecoder, state: ShapePose, q: Tensor, inverse_sigma: Tensor
+    decoder: ShapeDecoder, state: ShapePose, q: Tensor, inverse_sigma: Tensor
 ) -> tuple[Tensor, Tensor]:
     """f(q; z) s / sigma (B, N) and its Jacobian (B, N, 7 + D).
 

@@ -17,7 +17,7 @@ from sdfpose_core.refine.residuals import (
     support_residuals,
     surface_residuals,
 )
-from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 
 __all__ = ["POSE_PARAMETERS", "RefineConfig", "Solution", "refine"]
 
@@ -25,6 +25,10 @@ __all__ = ["POSE_PARAMETERS", "RefineConfig", "Solution", "refine"]
 _ROTATION_PRECISION = 3.0 / 3.14159**2
 """1 / rad^2: a rotation vector of which nothing is known. Keeps yaw about a symmetry axis, on
 which the measurements say nothing, solvable."""
+
+_TRANSLATION_PRECISION = 1.0
+"""1 / m^2: a translation of which nothing is known, so that the Hessian of a hypothesis far from
+everything that was measured can be inverted."""
 
 POSE_PARAMETERS = 6
 """Rotation and translation come first in the state."""
@@ -92,7 +96,7 @@ class Solution:
 
 @torch.no_grad()
 def refine(
-    decoder: SdfDecoder,
+    decoder: ShapeDecoder,
     state: ShapePose,
     evidence: Evidence,
     priors: Priors,
@@ -138,7 +142,7 @@ def refine(
 
 
 def _linearise(
-    decoder: SdfDecoder,
+    decoder: ShapeDecoder,
     state: ShapePose,
     evidence: Evidence,
     priors: Priors,
@@ -177,7 +181,9 @@ def _linearise(
     hessian = weighted @ jacobian
     gradient = (weighted @ residual.unsqueeze(-1)).squeeze(-1)
     priors.add_to(state, hessian, gradient)
-    hessian[:, :3, :3] += _ROTATION_PRECISION * torch.eye(3, device=hessian.device)
+    eye = torch.eye(3, device=hessian.device)
+    hessian[:, :3, :3] += _ROTATION_PRECISION * eye
+    hessian[:, 3:6, 3:6] += _TRANSLATION_PRECISION * eye
     return cost, hessian, gradient, surface, violation
 
 

@@ -8,7 +8,7 @@ objects are nearly surfaces of revolution), and the activation is smooth, so tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from sdfpose_core.errors import ShapeError, WeightsError
+from sdfpose_core.errors import WeightsError
+from sdfpose_core.sdf.shape_decoder import check_arguments, in_pieces
 from sdfpose_core.weights import read_weights, write_weights
 
 __all__ = ["DecoderConfig", "SdfDecoder"]
@@ -27,9 +28,6 @@ _AXIS_SOFTENING = 1e-3
 
 _INPUT_GAIN = 5.0
 """Brings coordinates of at most 0.5 to where the first layer's activations bend."""
-
-_CHUNK_POINTS = 4096
-"""Points evaluated at once on a CPU: activations of that many stay in the second-level cache."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,11 @@ class SdfDecoder(nn.Module):
         self.register_buffer("code_covariance", torch.eye(config.code_length))
 
     @property
+    def reach(self) -> float:
+        """Object units: how far from the surface values are distances. Here: everywhere."""
+        return math.inf
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.output.weight.device
@@ -93,13 +96,13 @@ class SdfDecoder(nn.Module):
         Raises:
             ShapeError: the shapes of the arguments do not fit.
         """
-        self._check(points, codes)
-        return _in_pieces(self._values, points, codes)[0]
+        check_arguments(points, codes, self.config.code_length)
+        return in_pieces(self._values, points, codes)[0]
 
     def value_and_gradient(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """As `value_and_jacobian`, without the derivative by the code: f and df/dpoints."""
-        self._check(points, codes)
-        value, d_point = _in_pieces(self._values_and_gradients, points, codes)
+        check_arguments(points, codes, self.config.code_length)
+        value, d_point = in_pieces(self._values_and_gradients, points, codes)
         return value, d_point
 
     def value_and_jacobian(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -117,8 +120,8 @@ class SdfDecoder(nn.Module):
         Raises:
             ShapeError: the shapes of the arguments do not fit.
         """
-        self._check(points, codes)
-        value, d_point, d_code = _in_pieces(self._values_and_jacobians, points, codes)
+        check_arguments(points, codes, self.config.code_length)
+        value, d_point, d_code = in_pieces(self._values_and_jacobians, points, codes)
         return value, d_point, d_code
 
     def _values(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
@@ -193,13 +196,6 @@ class SdfDecoder(nn.Module):
         decoder.requires_grad_(False)
         return decoder.eval().to(device or torch.device("cpu"))
 
-    def _check(self, points: Tensor, codes: Tensor) -> None:
-        if points.ndim != 3 or points.shape[-1] != 3:
-            raise ShapeError(f"points has shape {tuple(points.shape)}: expected (B, N, 3)")
-        expected = (points.shape[0], self.config.code_length)
-        if codes.shape != expected:
-            raise ShapeError(f"codes has shape {tuple(codes.shape)}: expected {expected}")
-
 
 def _weight(layers: nn.ModuleList, index: int) -> Tensor:
     return cast(Tensor, layers[index].weight)
@@ -221,21 +217,3 @@ def _axis_distance(points: Tensor) -> Tensor:
 def _coordinates(points: Tensor) -> Tensor:
     """(..., 4): x, y, z and the softened distance from the y axis, all times `_INPUT_GAIN`."""
     return _INPUT_GAIN * torch.cat([points, _axis_distance(points)], dim=-1)
-
-
-def _in_pieces(
-    function: Callable[[Tensor, Tensor], tuple[Tensor, ...]], points: Tensor, codes: Tensor
-) -> tuple[Tensor, ...]:
-    """Apply a function of (B, N, 3) points and (B, D) codes in pieces that fit the cache.
-
-    While gradients are recorded, and on a GPU, everything is done at once.
-    """
-    batch, count = points.shape[:2]
-    if points.device.type != "cpu" or torch.is_grad_enabled() or batch * count <= _CHUNK_POINTS:
-        return function(points, codes)
-    if batch == 1:
-        pieces = [function(part, codes) for part in points.split(_CHUNK_POINTS, dim=1)]
-        return tuple(torch.cat(parts, dim=1) for parts in zip(*pieces, strict=True))
-    size = max(1, _CHUNK_POINTS // count)
-    pieces = [function(p, z) for p, z in zip(points.split(size), codes.split(size), strict=True)]
-    return tuple(torch.cat(parts) for parts in zip(*pieces, strict=True))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sdfpose_core.errors import ShapeError
-from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 
 __all__ = ["Distances", "fit_codes"]
 
@@ -63,7 +63,7 @@ class Distances:
 
 @torch.no_grad()
 def fit_codes(
-    decoder: SdfDecoder,
+    decoder: ShapeDecoder,
     known: Distances,
     *,
     iterations: int = 20,

@@ -16,7 +16,7 @@ from skimage.measure import marching_cubes
 from torch import Tensor
 
 from sdfpose_core.errors import MeshError, ShapeError
-from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.shapes.solids import simplified
 
 __all__ = ["DecodedMesh", "decode_mesh", "signed_distance_grid"]
@@ -57,7 +57,7 @@ class DecodedMesh:
 
 
 def decode_mesh(
-    decoder: SdfDecoder, code: Tensor, resolution: int = 128, *, tolerance: float = 0.0
+    decoder: ShapeDecoder, code: Tensor, resolution: int = 128, *, tolerance: float = 0.0
 ) -> DecodedMesh:
     """The zero level set of f(.; code).
 
@@ -96,7 +96,7 @@ def decode_mesh(
 
 @torch.no_grad()
 def signed_distance_grid(
-    decoder: SdfDecoder, code: Tensor, resolution: int
+    decoder: ShapeDecoder, code: Tensor, resolution: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Signed distances at the corners of a regular grid, wherever the surface can pass.
 
@@ -120,6 +120,9 @@ def signed_distance_grid(
         raise ShapeError(
             f"resolution is {resolution}: expected a power of two times 8 to 16, at least 32"
         )
+    # Cells so large that the decoder does not know distances from their centres cannot be judged.
+    while _LIPSCHITZ * _half_diagonal(coarsest) > decoder.reach and 2 * coarsest < resolution:
+        coarsest *= 2
     device = code.device
     axis = torch.arange(coarsest, device=device)
     cells, size = torch.cartesian_prod(axis, axis, axis), coarsest
@@ -128,7 +131,7 @@ def signed_distance_grid(
         side = 2.0 * GRID_HALF_SIDE / size
         centres = (cells + 0.5) * side - GRID_HALF_SIDE
         value = decoder(centres.unsqueeze(0), code.unsqueeze(0))[0]
-        cells = cells[value.abs() <= _LIPSCHITZ * 0.5 * side * 3**0.5]
+        cells = cells[value.abs() <= _LIPSCHITZ * _half_diagonal(size)]
         cells, size = (2 * cells.unsqueeze(1) + children).reshape(-1, 3), 2 * size
         if size == resolution:
             break
@@ -144,3 +147,8 @@ def signed_distance_grid(
     grid = torch.ones((size + 1,) * 3, device=device)
     grid[corner] = decoder(points.unsqueeze(0), code.unsqueeze(0))[0]
     return grid.cpu().numpy(), active.cpu().numpy()
+
+
+def _half_diagonal(cells: int) -> float:
+    """Object units: from the centre of a cell to its corners, with so many along each axis."""
+    return 3**0.5 * GRID_HALF_SIDE / cells

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from sdfpose_core.errors import ShapeError
-from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.similarity import Similarity
 
 __all__ = ["Traced", "trace"]
@@ -80,7 +80,7 @@ class Traced:
 
 
 def trace(
-    decoder: SdfDecoder,
+    decoder: ShapeDecoder,
     codes: Tensor,
     similarity: Similarity,
     rays: Tensor,
@@ -143,7 +143,7 @@ def trace(
 class _Field:
     """The signed distance of B objects, evaluated only where it is asked for."""
 
-    decoder: SdfDecoder
+    decoder: ShapeDecoder
     codes: Tensor
 
     def value(self, points: Tensor, wanted: Tensor) -> Tensor:

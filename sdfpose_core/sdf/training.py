@@ -29,6 +29,7 @@ from sdfpose_core.errors import ConfigurationError, WeightsError
 from sdfpose_core.files import write_atomically
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
 from sdfpose_core.sdf.fitting import Distances, fit_codes
+from sdfpose_core.sdf.shape_decoder import code_statistics
 from sdfpose_core.shapes.sdf_samples import SdfSamples
 
 __all__ = [
@@ -151,14 +152,9 @@ class DecoderTraining:
 
     @torch.no_grad()
     def _update_code_statistics(self) -> None:
-        codes = self.codes.detach()
-        covariance = torch.cov(codes.T)
-        # Fewer shapes than twice the code's length: what they do not tell is taken for isotropic.
-        count, length = codes.shape
-        share = max(0.0, 1.0 - count / (2.0 * length))
-        isotropic = covariance.diagonal().mean() * torch.eye(length, device=codes.device)
-        self.decoder.code_mean.copy_(codes.mean(0))
-        self.decoder.code_covariance.copy_(torch.lerp(covariance, isotropic, share))
+        mean, covariance = code_statistics(self.codes.detach())
+        self.decoder.code_mean.copy_(mean)
+        self.decoder.code_covariance.copy_(covariance)
 
     def _train_step(self) -> dict[str, float]:
         config = self.config

@@ -8,24 +8,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
+from torch import Tensor
 
 from sdfpose_core.errors import CategoryError, ConfigurationError, MeshError
+from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.fitting import Distances, fit_codes
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
 from sdfpose_core.shapes.imports import load_collection
 from sdfpose_core.shapes.model import CadModel
-from sdfpose_core.shapes.sdf_samples import SdfSamples, cached_samples
+from sdfpose_core.shapes.sdf_samples import SdfSamples, cached_samples, sample_sdf
 
 __all__ = [
     "SampleCounts",
     "TrainingShapes",
     "folder_shapes",
+    "procedural_codes",
     "procedural_shapes",
     "read_exclusions",
 ]
 
 _HELD_OUT_SHARE = 0.1
 """Of the models of a folder; they serve validation."""
+
+_FITTED_SAMPLES = (2000, 400, 400)
+"""Surface, uniform and boundary samples that a code is fitted to."""
+
+_FITTED_AT_ONCE = 48
 
 Told = Callable[[str], None]
 """Called with the name of each shape that is ready."""
@@ -81,6 +91,34 @@ def procedural_shapes(
     models = [sample_model(category, seed) for seed in range(training)]
     held_out = [sample_model(category, HELD_OUT_SEED + seed) for seed in range(validation)]
     return _sampled(models, held_out, counts, cache / category, "", told)
+
+
+def procedural_codes(
+    category: str, decoder: SdfDecoder, count: int, told: Told = lambda name: None
+) -> Tensor:
+    """Latent codes (count, D) of the first shapes of a category's family.
+
+    They are fitted to the decoder as it is, so that an encoder can be trained without the
+    training of its decoder.
+
+    Args:
+        category: with a procedural family.
+        decoder: trained on these shapes.
+        count: of them.
+        told: called with the name of each shape that is ready.
+    """
+    rng = np.random.default_rng(0)
+    codes = []
+    for start in range(0, count, _FITTED_AT_ONCE):
+        some = []
+        for seed in range(start, min(start + _FITTED_AT_ONCE, count)):
+            model = sample_model(category, seed)
+            some.append(sample_sdf(model, rng, *_FITTED_SAMPLES, threads=1))
+            told(model.name)
+        points = torch.from_numpy(np.stack([x.points for x in some])).to(decoder.device)
+        sdf = torch.from_numpy(np.stack([x.sdf for x in some])).to(decoder.device)
+        codes.append(fit_codes(decoder, Distances(points, sdf)))
+    return torch.cat(codes)
 
 
 def folder_shapes(

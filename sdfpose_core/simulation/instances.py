@@ -38,7 +38,8 @@ class SimulatedInstance:
     """One simulated measurement of one object.
 
     Attributes:
-        instance: what the estimator is given; its points and `beyond` are in no order.
+        instance: what the estimator is given; its points and `beyond` are in no order. Without
+            colour unless it was asked for.
         truth: its true pose and size.
         model: its shape; the object's diagonal is that of `truth`, not the model's.
         model_seed: of `sample_model`, or the model's place in the pool.
@@ -119,6 +120,7 @@ def simulated_instances(
     max_points: int = 1024,
     min_points: int = 64,
     min_visibility: float = 0.15,
+    colour: bool = False,
 ) -> Iterator[SimulatedInstance]:
     """Instances of one category in random scenes, views and noise.
 
@@ -140,6 +142,7 @@ def simulated_instances(
         max_points: a random subset of the points is kept.
         min_points: views with fewer points of an object are left out.
         min_visibility: views in which less of an object is visible are left out.
+        colour: whether the images are rendered in colour; poses and depth stay the same.
     """
     pool = pool or ModelPool.for_category(category, model_seeds)
     categories = default_categories()
@@ -152,7 +155,7 @@ def simulated_instances(
         scene = random_scene(rng, pool.models, style, focus=category)
         for _ in range(views_per_scene):
             for instance, truth, visibility in _view(
-                rng, scene, category, categories, noise, mask_noise, pixels, min_points
+                rng, scene, category, categories, noise, mask_noise, pixels, min_points, colour
             ):
                 if visibility < min_visibility:
                     continue
@@ -174,13 +177,14 @@ def _view(
     mask_noise: MaskNoise | None,
     pixels: int,
     min_points: int,
+    colour: bool,
 ) -> Iterator[tuple[Instance, GroundTruth, float]]:
     """The category's instances in one random view, with ground truth and visibility."""
     wanted = [x for x in scene.instances if x.category == category]
     target = wanted[int(rng.integers(len(wanted)))]
     whole, pose = random_view(rng, scene, target=target)
     camera = _close_up(whole, pose, wanted, pixels)
-    rendering = render(scene, camera, pose, colour=False)
+    rendering = render(scene, camera, pose, colour=colour)
     # At a lower resolution fewer pixels say as much about the handle.
     share = min((camera.fx / REFERENCE_FOCAL_PX) ** 2, 1.0)
     truths = {
@@ -210,6 +214,8 @@ def _view(
     for instance in instances:
         visible = int(np.count_nonzero(rendering.mask == instance.mask_id))
         alone = _pixels_alone(scene, instance.mask_id, camera, pose)
+        if not colour:
+            instance = replace(instance, colour=None)
         yield instance, truths[instance.mask_id], min(visible / max(alone, 1), 1.0)
 
 

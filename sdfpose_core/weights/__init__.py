@@ -15,7 +15,7 @@ from torch import Tensor
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.files import write_atomically
 
-__all__ = ["SHIPPED", "read_weights", "weights_file", "write_weights"]
+__all__ = ["SHIPPED", "read_weights", "weights_file", "weights_kind", "write_weights"]
 
 SHIPPED = Path(__file__).parent
 """The folder of the weights that ship with the package."""
@@ -66,27 +66,26 @@ def write_weights(
     write_atomically(path, save(stored, metadata=header))
 
 
+def weights_kind(path: Path | str, wanted: str) -> str:
+    """Which network a weights file says that it holds; empty where it says nothing.
+
+    Args:
+        path: the file.
+        wanted: for the message where there is none, e.g. ``decoder``.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    return _read(path, wanted, tensors=False)[0].get("kind", "")
+
+
 def read_weights(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Settings and float32 tensors of a weights file.
 
     Raises:
         WeightsError: the file is missing, damaged or holds another kind of network.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise WeightsError(
-            f"{path}: no such weights file; expected the {kind} of a trained category "
-            "(make weights trains the shipped ones)"
-        )
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path}: damaged, not a readable safetensors file ({error}); "
-            "restore it from the package or train it anew"
-        ) from error
+    header, tensors = _read(path, kind)
     if header.get("format") != _FORMAT or header.get("kind") != kind:
         found = f"{header.get('format', 'no format')} {header.get('kind', 'of no kind')}"
         raise WeightsError(f"{path}: holds '{found}': expected '{_FORMAT} {kind}'")
@@ -97,3 +96,24 @@ def read_weights(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str,
     return settings, {
         name: t.float() if t.is_floating_point() else t for name, t in tensors.items()
     }
+
+
+def _read(
+    path: Path | str, kind: str, *, tensors: bool = True
+) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Header and, where they are asked for, tensors of a file."""
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: no such weights file; expected the {kind} of a trained category "
+            "(make weights trains the shipped ones)"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys() if tensors else ()
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path}: damaged, not a readable safetensors file ({error}); "
+            "restore it from the package or train it anew"
+        ) from error

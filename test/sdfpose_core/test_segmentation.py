@@ -59,6 +59,10 @@ def test_an_instance_holds_every_measured_pixel_of_its_mask(mug):
     np.testing.assert_allclose(instance.points[:, 2], 0.8, rtol=1e-6)
 
 
+def test_an_instance_refers_to_the_frames_colour(mug):
+    assert only(mug).colour is mug.colour
+
+
 def test_labels_of_detectors_are_understood(mug):
     frame = dataclasses.replace(mug, labels={3: InstanceLabel("Cup")})
     assert only(frame).category == "mug"

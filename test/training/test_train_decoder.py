@@ -110,7 +110,7 @@ def test_a_category_of_ones_own_needs_no_code(train, tmp_path, capsys, monkeypat
     out = tmp_path / "bench.json"
     command = ["bench", "shapes", "--data", tmp_path / "bench", "--json", out, "--threads", "1"]
     command += [*own, "--weights", tmp_path / "weights"]
-    monkeypatch.setattr("sdfpose_core.cli.bench.time_meshes", lambda decoders: TIMES)
+    monkeypatch.setattr("sdfpose_core.cli.bench_shapes.time_meshes", lambda decoders: TIMES)
     capsys.readouterr()
     assert main([str(x) for x in command]) == 0
     tin = json.loads(out.read_text())["per_category"]["tin"]

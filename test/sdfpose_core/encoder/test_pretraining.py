@@ -70,6 +70,7 @@ def test_a_perfect_hypothesis_costs_nothing() -> None:
             truth.scale[:, None].repeat(1, 2),
         ),
         torch.zeros(3, 2),
+        torch.zeros(3, 2, 3),
         torch.zeros(3, 4),
     )
     losses = pose_losses(encoding, truth, torch.zeros(3, dtype=torch.bool), 0.2)
@@ -83,6 +84,7 @@ def test_yaw_costs_nothing_where_it_has_no_meaning() -> None:
     encoding = Encoding(
         Similarity(turn[:, None], torch.zeros(1, 1, 3), torch.ones(1, 1)),
         torch.zeros(1, 1),
+        torch.zeros(1, 1, 3),
         torch.zeros(1, 4),
     )
     for symmetric, costs in ((True, False), (False, True)):

@@ -153,6 +153,20 @@ def test_the_hessian_is_positive_definite(view):
         assert (torch.linalg.eigvalsh(solution.hessian.double()) > 0.0).all()
 
 
+def test_a_hypothesis_far_from_everything_measured_has_a_covariance(view):
+    start = view.truth.similarity
+    start = type(start)(start.rotation, start.translation + 3.0, start.scale)
+    solution = refine(
+        view.decoder,
+        ShapePose(start, view.truth.codes),
+        view.evidence,
+        view.priors,
+        RefineConfig(kernel=GemanMcClureKernel(1e-3)),
+        2,
+    )
+    assert torch.linalg.eigvalsh(solution.hessian.double()).min() > 0.5 * 3.0 / math.pi**2
+
+
 def test_the_pose_covariance_is_that_of_the_box_in_the_camera_frame(view):
     solution = run(view, moved(view, 0), 20)[:1]
     similarity = solution.state.similarity

@@ -152,6 +152,8 @@ def test_an_odd_resolution_is_refused(tiny_shapes, resolution):
 class Everywhere:
     """A decoder that is positive, or negative, everywhere."""
 
+    reach = float("inf")
+
     def __init__(self, value):
         self.value = value
 

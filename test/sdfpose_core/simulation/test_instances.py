@@ -26,6 +26,20 @@ def test_a_stream_repeats_and_seeds_differ(pool):
     assert not np.array_equal(one[0].truth.translation, other[0].truth.translation)
 
 
+def test_colour_is_rendered_where_it_is_asked_for(pool):
+    plain = list(simulated_instances("mug", 5, 6, pool=pool))
+    coloured = list(simulated_instances("mug", 5, 6, pool=pool, colour=True))
+    for a, b in zip(plain, coloured, strict=True):
+        assert a.instance.colour is None
+        image = b.instance.colour
+        assert image.dtype == np.uint8
+        assert image.ndim == 3
+        assert (b.instance.pixels.max(axis=0) < image.shape[1::-1]).all()
+        assert image.std() > 3.0
+        assert np.array_equal(a.instance.points, b.instance.points)
+        assert np.array_equal(a.truth.rotation, b.truth.rotation)
+
+
 def test_the_stream_has_no_end_without_a_count(pool):
     assert len(list(islice(simulated_instances("can", 0, pool=pool), 30))) == 30
 

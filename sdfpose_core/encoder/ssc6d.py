@@ -1,0 +1,306 @@
+"""Encoder `ssc6d`: colour and points of an instance -> pose, size and latent code.
+
+The pose network of SSC-6D (Peng et al., "Self-Supervised Category-Level 6D Object Pose Estimation
+with Deep Implicit Shape Representation", AAAI 2022). PSPNet gives features of the pixels; at each
+measured point they are fused with features of its position (Wang et al., "DenseFusion", CVPR 2019)
+and with the mean over all points. The largest values over the points go to four heads. Names,
+sizes and the choice of the crop are those of the published implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sdfpose_core.encoder.fast import Encoding
+from sdfpose_core.encoder.pspnet import PspNet
+from sdfpose_core.errors import FrameError, ShapeError, WeightsError
+from sdfpose_core.frame import Instance
+from sdfpose_core.similarity import Similarity, hat
+from sdfpose_core.weights import read_weights, write_weights
+
+__all__ = ["SSC6D_KIND", "ColourView", "Ssc6dConfig", "Ssc6dEncoder", "colour_view", "crop_window"]
+
+SSC6D_KIND = "ssc6d encoder"
+"""What a weights file of this network says that it is."""
+
+_COLOUR_MEAN = (0.485, 0.456, 0.406)
+_COLOUR_SD = (0.229, 0.224, 0.225)
+"""Of ImageNet's images, RGB, 0 to 1."""
+
+_WINDOW_STEP_PX = 40
+"""Sides of crops are multiples of this."""
+
+_LEAST_SCALE_M = 1e-3
+"""The logarithm of a size must be finite."""
+
+
+@dataclass(frozen=True)
+class Ssc6dConfig:
+    """Architecture of a `Ssc6dEncoder`; by default the paper's.
+
+    Attributes:
+        code_length: length D of the decoder's latent code.
+        points: number N of points that the network takes.
+        image_size: side S of the crop that it takes, pixels, a multiple of 8.
+        width: channels of the first layers; all others are multiples.
+        code_bound: longer codes are shortened to this length, as SSC-6D does with its decoders'
+            (evaluation of the published implementation); 0 leaves them.
+    """
+
+    code_length: int = 16
+    points: int = 1024
+    image_size: int = 192
+    width: int = 64
+    code_bound: float = 0.0
+
+
+@dataclass(frozen=True)
+class ColourView:
+    """What the network is given of an instance.
+
+    Attributes:
+        colour: (S, S, 3) uint8, RGB: the crop round it.
+        points: (N, 3) float32, metres, camera frame.
+        index: (N,) int64, pixel of the crop, row by row, of each point.
+    """
+
+    colour: NDArray[np.uint8]
+    points: NDArray[np.float32]
+    index: NDArray[np.int64]
+
+
+class Ssc6dEncoder(nn.Module):
+    """Network of one category."""
+
+    colour_mean: Tensor
+    colour_sd: Tensor
+
+    def __init__(self, config: Ssc6dConfig = Ssc6dConfig()) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.colour = PspNet(width)
+        self.fusion = _PointFusion(width)
+        self.summary = nn.ModuleList(
+            [nn.Conv1d(22 * width, 16 * width, 1), nn.Conv1d(16 * width, 8 * width, 1)]
+        )
+        outputs = {"rotation": 4, "translation": 3, "scale": 1, "code": config.code_length}
+        self.heads = nn.ModuleDict({x: _head(8 * width, n) for x, n in outputs.items()})
+        for name, value in (("colour_mean", _COLOUR_MEAN), ("colour_sd", _COLOUR_SD)):
+            self.register_buffer(name, 255.0 * torch.tensor(value).view(3, 1, 1), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.colour_mean.device
+
+    def forward(self, colour: Tensor, points: Tensor, index: Tensor) -> Encoding:
+        """One hypothesis for each of B instances.
+
+        Args:
+            colour: (B, S, S, 3), RGB, 0 to 255, crops round the instances.
+            points: (B, N, 3), metres, camera frame.
+            index: (B, N) integer, pixel of the crop, row by row, of each point.
+
+        Raises:
+            ShapeError: the arguments have other shapes.
+        """
+        self._check(colour, points, index)
+        image = (colour.float().permute(0, 3, 1, 2) - self.colour_mean) / self.colour_sd
+        pixels = self.colour(image).flatten(2)
+        pixels = pixels.gather(2, index.unsqueeze(1).expand(-1, pixels.shape[1], -1))
+        centre = points.mean(dim=1)
+        x = self.fusion((points - centre.unsqueeze(1)).transpose(1, 2), pixels)
+        for layer in self.summary:
+            x = torch.relu(layer(x))
+        x = x.amax(dim=2)
+        codes: Tensor = self.heads["code"](x)
+        if self.config.code_bound > 0.0:
+            length = codes.norm(dim=-1, keepdim=True)
+            codes = codes * (self.config.code_bound / length.clamp(min=self.config.code_bound))
+        similarity = Similarity(
+            _rotation(self.heads["rotation"](x)).unsqueeze(1),
+            (centre + self.heads["translation"](x)).unsqueeze(1),
+            self.heads["scale"](x).abs().clamp(min=_LEAST_SCALE_M),
+        )
+        logits = torch.zeros_like(similarity.scale)
+        return Encoding(similarity, logits, logits.new_zeros(*logits.shape, 3), codes)
+
+    @torch.no_grad()
+    def encode(
+        self, instances: Sequence[Instance], rngs: Sequence[np.random.Generator]
+    ) -> Encoding:
+        """One hypothesis for each of B instances.
+
+        Args:
+            instances: with at least one point each, and with colour.
+            rngs: of the choice of points, one for each instance.
+
+        Raises:
+            FrameError: an instance has no colour image.
+        """
+        config = self.config
+        views = [
+            colour_view(x, config.image_size, config.points, rng)
+            for x, rng in zip(instances, rngs, strict=True)
+        ]
+        encoding: Encoding = self(
+            torch.from_numpy(np.stack([x.colour for x in views])).to(self.device),
+            torch.from_numpy(np.stack([x.points for x in views])).to(self.device),
+            torch.from_numpy(np.stack([x.index for x in views])).to(self.device),
+        )
+        return encoding
+
+    def save(self, path: Path | str, category: str) -> None:
+        """Write weights and architecture to a safetensors file, in half precision."""
+        settings = asdict(self.config)
+        write_weights(path, SSC6D_KIND, category, settings, self.state_dict(), torch.float16)
+
+    @classmethod
+    def load(cls, path: Path | str, device: torch.device | None = None) -> Ssc6dEncoder:
+        """Encoder, in evaluation mode, from a file that `save` wrote.
+
+        Raises:
+            WeightsError: the file is missing, damaged or of another architecture.
+        """
+        settings, tensors = read_weights(path, SSC6D_KIND)
+        try:
+            encoder = cls(Ssc6dConfig(**settings))
+            encoder.load_state_dict(tensors)
+        except (TypeError, RuntimeError) as error:
+            raise WeightsError(
+                f"{path}: the tensors do not fit the encoder's architecture {settings}: {error}; "
+                "train or import it anew with this version"
+            ) from error
+        encoder.requires_grad_(False)
+        return encoder.eval().to(device or torch.device("cpu"))
+
+    def _check(self, colour: Tensor, points: Tensor, index: Tensor) -> None:
+        size, count = self.config.image_size, self.config.points
+        if colour.ndim != 4 or colour.shape[1:] != (size, size, 3):
+            raise ShapeError(
+                f"colour has shape {tuple(colour.shape)}: expected (B, {size}, {size}, 3)"
+            )
+        batch = len(colour)
+        if points.shape != (batch, count, 3) or index.shape != (batch, count):
+            raise ShapeError(
+                f"points and index have shapes {tuple(points.shape)} and {tuple(index.shape)}: "
+                f"expected ({batch}, {count}, 3) and ({batch}, {count})"
+            )
+
+
+class _PointFusion(nn.Module):
+    """Positions (B, 3, N) and features of pixels (B, w/2, N) -> features (B, 22 w, N)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.point = nn.ModuleList([nn.Conv1d(3, width, 1), nn.Conv1d(width, 2 * width, 1)])
+        self.pixel = nn.ModuleList(
+            [nn.Conv1d(width // 2, width, 1), nn.Conv1d(width, 2 * width, 1)]
+        )
+        self.joint = nn.ModuleList(
+            [nn.Conv1d(4 * width, 8 * width, 1), nn.Conv1d(8 * width, 16 * width, 1)]
+        )
+
+    def forward(self, points: Tensor, pixels: Tensor) -> Tensor:
+        fused = []
+        for point_layer, pixel_layer in zip(self.point, self.pixel, strict=True):
+            points, pixels = torch.relu(point_layer(points)), torch.relu(pixel_layer(pixels))
+            fused.append(torch.cat([points, pixels], dim=1))
+        x = fused[-1]
+        for layer in self.joint:
+            x = torch.relu(layer(x))
+        everywhere = x.mean(dim=2, keepdim=True).expand(-1, -1, points.shape[2])
+        return torch.cat([*fused, everywhere], dim=1)
+
+
+def _head(n_in: int, n_out: int) -> nn.Sequential:
+    """Two hidden layers: (B, n_in) -> (B, n_out)."""
+    half, quarter = n_in // 2, n_in // 4
+    return nn.Sequential(
+        nn.Linear(n_in, half),
+        nn.LeakyReLU(),
+        nn.Linear(half, quarter),
+        nn.LeakyReLU(),
+        nn.Linear(quarter, n_out),
+    )
+
+
+def _rotation(quaternion: Tensor) -> Tensor:
+    """Rotation matrices (..., 3, 3) of quaternions (..., 4), real part first, of any length."""
+    q = nn.functional.normalize(quaternion, dim=-1)
+    k = hat(q[..., 1:])
+    eye = torch.eye(3, dtype=q.dtype, device=q.device)
+    return eye + 2.0 * q[..., :1, None] * k + 2.0 * (k @ k)
+
+
+def colour_view(instance: Instance, size: int, count: int, rng: np.random.Generator) -> ColourView:
+    """Crop, points and their pixels.
+
+    Args:
+        instance: with at least one point, and with colour.
+        size: side of the crop, pixels.
+        count: points to take, at random; small instances repeat theirs.
+        rng: of the choice.
+
+    Raises:
+        FrameError: the instance has no colour image.
+    """
+    if instance.colour is None:
+        raise FrameError(
+            f"mask id {instance.mask_id} ({instance.category}) has no colour: expected an (H, W, "
+            "3) uint8 image, which the encoder 'ssc6d' looks at (the encoder 'fast' does not)"
+        )
+    left, top, side = crop_window(instance.pixels, instance.colour.shape[:2])
+    crop = _crop(instance.colour, left, top, side)
+    resized = cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR)
+    rounds = -(-count // len(instance.points))
+    order = [rng.permutation(len(instance.points)) for _ in range(rounds)]
+    chosen = np.concatenate(order)[:count]
+    at = (instance.pixels[chosen].astype(np.int64) - (left, top)) * size // side
+    return ColourView(
+        np.asarray(resized, dtype=np.uint8),
+        instance.points[chosen],
+        at[:, 1] * size + at[:, 0],
+    )
+
+
+def crop_window(pixels: NDArray[np.integer], image: tuple[int, ...]) -> tuple[int, int, int]:
+    """Left, top and side, pixels, of the square that is cut out round an instance.
+
+    As in the published implementation, the side is the next multiple of 40 above the longer side
+    of the instance's box, and a square that reaches past the image is moved inside. One that is
+    larger than the image reaches past it on both sides; the published one, for images of 480 rows
+    alone, is cut off at 440 instead.
+
+    Args:
+        pixels: (N, 2) integer, (u, v) of the instance.
+        image: rows and columns of the image.
+    """
+    low, high = pixels.min(axis=0), pixels.max(axis=0) + 1
+    side = (int((high - low).max()) // _WINDOW_STEP_PX + 1) * _WINDOW_STEP_PX
+    start = []
+    for middle, length in zip((low + high) // 2, (image[1], image[0]), strict=True):
+        room = length - side
+        start.append(min(max(int(middle) - side // 2, 0), room) if room >= 0 else room // 2)
+    return start[0], start[1], side
+
+
+def _crop(image: NDArray[np.uint8], left: int, top: int, side: int) -> NDArray[np.uint8]:
+    """A square (side, side, 3) of an image, black where it reaches past it."""
+    height, width = image.shape[:2]
+    rows = slice(max(top, 0), min(top + side, height))
+    columns = slice(max(left, 0), min(left + side, width))
+    out = np.zeros((side, side, 3), dtype=np.uint8)
+    out[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = image[
+        rows, columns
+    ]
+    return out

@@ -1,0 +1,87 @@
+"""The script that trains encoders, with the encoder `ssc6d`."""
+
+import importlib.util
+import json
+import runpy
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from sdfpose_core.configuration import read_configuration
+from sdfpose_core.encoder.fast import FastEncoder, FastEncoderConfig
+from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
+from sdfpose_core.sdf.training import save_codes
+from sdfpose_core.simulation.instances import ModelPool
+
+SCRIPT = Path(__file__).parents[2] / "training" / "pretrain.py"
+NETWORK = {"points": 32, "image_size": 24, "width": 8}
+TINY = {
+    "validation_views": 4,
+    "training": {
+        "steps": 3,
+        "batch": 2,
+        "model_points": 16,
+        "round_views": 4,
+        "checkpoint_every": 2,
+        "encoder": NETWORK,
+    },
+}
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys):
+    """Runs the script and returns the JSON that it prints, or its error."""
+    config = tmp_path / "tiny.yaml"
+    config.write_text(yaml.safe_dump(TINY))
+    save_codes(tmp_path / "work" / "can.codes.safetensors", torch.randn(2, 5))
+    pool = ModelPool.for_category
+    monkeypatch.setattr(
+        ModelPool, "for_category", lambda name, seeds: pool(name, seeds[:2], distractors=1)
+    )
+
+    def run(*arguments):
+        paths = ["--weights", tmp_path / "weights", "--work", tmp_path / "work"]
+        command = [SCRIPT, "can", *paths, *arguments, "--device", "cpu", "--threads", "1"]
+        monkeypatch.setattr(sys, "argv", [str(x) for x in command])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        if ended.value.code != 0:
+            return str(ended.value.code)
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    return partial(run, "--config", config)
+
+
+def test_ssc6d(train, tmp_path):
+    reached = train("--encoder", "ssc6d")
+    assert reached["category"] == "can"
+    assert reached["distance_cm"] > 0.0
+    path = tmp_path / "weights" / "can.encoder.safetensors"
+    assert Ssc6dEncoder.load(path).config == Ssc6dConfig(code_length=5, **NETWORK)
+    assert (tmp_path / "work" / "can.ssc6d.ckpt").is_file()
+
+
+def test_the_other_encoders_weights_are_left_alone(train, tmp_path):
+    path = tmp_path / "weights" / "can.encoder.safetensors"
+    FastEncoder(FastEncoderConfig(width=16, heads=2, layers=1), 0.2).save(path, "can")
+    content = path.read_bytes()
+    assert "holds another encoder than 'ssc6d'" in train("--encoder", "ssc6d")
+    assert path.read_bytes() == content
+
+
+def test_the_shipped_configurations_are_the_defaults(monkeypatch):
+    spec = importlib.util.spec_from_file_location("pretrain", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "pretrain", script)
+    spec.loader.exec_module(script)
+    for encoder, settings in (("fast", script.Settings), ("ssc6d", script.Ssc6dSettings)):
+        read = read_configuration(script.DEFAULT_CONFIGS[encoder], settings)
+        default = settings()
+        assert replace(read, training=default.training) == default
+        every = replace(read.training, checkpoint_every=default.training.checkpoint_every)
+        assert every == default.training
