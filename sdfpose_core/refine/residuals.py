@@ -31,9 +31,8 @@ _TRACING_STEPS = 3
 """From the lowest of the coarse samples towards the surface, so that thin walls are found."""
 
 
-_GAP_SDS = 3.0
-"""Standard deviations before a point of the object up to which the ray to it is free. A point on
-the far side of a thin plate does not explain what was seen."""
+_GRAZING_GAP = 0.08
+"""Object units; a ray to a point of the object is known to be free up to this far before it."""
 
 _NOISE_GAP, _NOISE_GAP_M = 0.01, 0.006
 """Object units, and metres on top of them: the same of a point around the object."""
@@ -213,9 +212,8 @@ def free_space_residuals(
         length = ray.norm(dim=-1)
         ray = ray / length.unsqueeze(-1)
         stop = length.clone()
-        stop[:, count_beyond:] -= (
-            _GAP_SDS * evidence.surface_sigma[:, :looked_through] / similarity.scale.unsqueeze(-1)
-        )
+        # Before a point of the object, f rises at worst slowly (grazing rays): stop well short.
+        stop[:, count_beyond:] -= _GRAZING_GAP
         stop[:, :count_beyond] -= _NOISE_GAP + _NOISE_GAP_M / similarity.scale.unsqueeze(-1)
         closest = -(origin.unsqueeze(1) * ray).sum(-1)
         half_chord_sq = _BALL_RADIUS**2 - (origin.square().sum(-1, keepdim=True) - closest.square())

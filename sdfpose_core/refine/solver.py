@@ -56,7 +56,7 @@ class RefineConfig:
     surface_weight: float = 30.0
     free_space_weight: float = 30.0
     support_weight: float = 10.0
-    contact_weight: float = 2.0
+    contact_weight: float = 0.5
     looked_through: int = 32
     margin: float = 0.005
     free_space_sigma: float = 0.01

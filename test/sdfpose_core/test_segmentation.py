@@ -104,7 +104,7 @@ def test_points_out_of_reach_of_the_category_are_dropped():
     assert len(points) > 0
 
 
-def test_beyond_lies_around_the_mask_and_behind_the_object(mug):
+def test_beyond_lies_around_the_mask(mug):
     beyond = only(mug).beyond
     pixels = np.rint(mug.camera.project(beyond)).astype(int)
     np.testing.assert_allclose(beyond[:, 2], 1.5, rtol=1e-6)
@@ -125,13 +125,34 @@ def test_beyond_reaches_into_holes(mug):
     assert inside.sum() == 16 * 16
 
 
-@pytest.mark.parametrize("ring", [0.5, 0.8, 0.805, 0.0])
-def test_what_is_not_clearly_behind_proves_nothing(mug, ring):
-    """An occluder, the table that the object stands on, missing depth."""
+def test_the_table_around_the_object_counts(mug):
+    depth = np.where(mug.mask == 3, 0.8, 0.79).astype(np.float32)
+    assert len(only(dataclasses.replace(mug, depth=depth)).beyond) > 1000
+
+
+@pytest.mark.parametrize("ring", [0.5, 0.0])
+def test_an_occluder_and_missing_depth_prove_nothing(mug, ring):
     depth = np.where(mug.mask == 3, 0.8, ring).astype(np.float32)
     beyond = only(dataclasses.replace(mug, depth=depth)).beyond
     assert beyond.shape == (0, 3)
     assert beyond.dtype == np.float32
+
+
+def test_the_table_is_found_and_other_instances_are_not_it(mug):
+    """Everything but the object lies on a slope; half of it under another mask."""
+    rows = np.arange(mug.camera.height, dtype=np.float32)[:, None]
+    slope = np.broadcast_to(1.1 - 0.002 * rows, mug.mask.shape)
+    depth = np.where(mug.mask == 3, 0.8, slope).astype(np.float32)
+    support = only(dataclasses.replace(mug, depth=depth)).support
+    ground = mug.camera.back_project(np.array([[5, 5], [150, 110]]), slope[[5, 110], [5, 150]])
+    assert support.normal[1] < -0.3
+    assert np.abs(support.height(ground)).max() < 0.01
+    covered = np.where(mug.mask == 0, 4, mug.mask).astype(np.uint16)
+    labels = dict(mug.labels) | {4: InstanceLabel("can")}
+    instances, _ = segment(
+        dataclasses.replace(mug, depth=depth, mask=covered, labels=labels), CATEGORIES
+    )
+    assert instances[0].support is None
 
 
 def test_a_mask_at_the_images_edge(mug):

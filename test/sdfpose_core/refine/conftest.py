@@ -45,9 +45,24 @@ class View:
                 Similarity(so3_exp(so3_log(wide(s.rotation))), wide(s.translation), wide(s.scale)),
                 wide(self.truth.codes),
             ),
-            Evidence(*map(wide, (e.surface, e.surface_sigma, e.beyond, e.beyond_weight))),
+            Evidence(
+                *map(wide, (e.surface, e.surface_sigma, e.beyond, e.beyond_weight, e.support))
+            ),
             Priors(wide(p.code_mean), precision, p.log_scale_mean, p.log_scale_sd),
         )
+
+
+def _under(decoder, similarity, codes):
+    """Planes (2, 4) across the y axis that touch the lowest points of the shapes."""
+    y = torch.linspace(-0.6, 0.6, 241, device=codes.device)
+    grid = torch.linspace(-0.3, 0.3, 13, device=codes.device)
+    layers = torch.stack(torch.meshgrid(grid, y, grid, indexing="ij"), dim=-1).reshape(1, -1, 3)
+    value = decoder(layers.expand(2, -1, -1), codes).view(2, 13, 241, 13)
+    inside = (value < 0.0).any(dim=3).any(dim=1)
+    lowest = y[inside.float().argmax(dim=1)]
+    normal = similarity.rotation[:, :, 1]
+    at = similarity.translation + similarity.scale[:, None] * lowest[:, None] * normal
+    return torch.cat([normal, (normal * at).sum(-1, keepdim=True)], dim=-1)
 
 
 @pytest.fixture
@@ -81,6 +96,7 @@ def view(tiny_shapes, device):
             torch.full_like(points[..., 0], 0.002),
             torch.stack(beyond),
             torch.ones_like(points[:, :60, 0]),
+            _under(decoder, similarity, codes),
         ),
         Priors(decoder.code_mean, torch.linalg.inv(decoder.code_covariance), -1.5, 0.3),
     )

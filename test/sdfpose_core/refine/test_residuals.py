@@ -7,10 +7,12 @@ from sdfpose_core.refine.residuals import (
     Evidence,
     ShapePose,
     free_space_residuals,
+    support_residuals,
     surface_residuals,
 )
 from sdfpose_core.similarity import Similarity
 
+SUPPORT = {"sigma": 0.01, "contact_sigma": 0.03}
 FREE = {"looked_through": 20, "margin": 0.005, "sigma": 0.01}
 
 
@@ -126,6 +128,7 @@ def test_a_ray_through_the_object_violates_free_space(view):
             view.evidence.surface_sigma,
             end,
             torch.full((2, 1), weight, device=device),
+            view.evidence.support,
         )
         return free_space_residuals(view.decoder, view.truth, evidence, **FREE)[0]
 
@@ -144,6 +147,62 @@ def test_rays_that_pass_the_ball_by_are_free(view):
     residual, jacobian = free_space_residuals(view.decoder, view.truth, evidence, **FREE)
     assert torch.isfinite(jacobian).all()
     assert not residual[:, :60][away[..., :2].norm(dim=-1) > 1.0].any()
+
+
+def lifted(view, metres):
+    """The support moved along its normal, towards the object where `metres` is positive."""
+    plane = view.evidence.support.clone()
+    plane[:, 3] += metres
+    return replace(view.evidence, support=plane)
+
+
+def test_an_object_rests_on_its_support(view):
+    residual, _ = support_residuals(view.decoder, view.truth, view.evidence, **SUPPORT)
+    assert residual.shape == (2, 14)
+    assert (residual < 0.7).all()
+
+
+def test_a_support_that_cuts_in_and_one_that_is_out_of_reach(view):
+    scale = view.truth.similarity.scale
+    cut, _ = support_residuals(view.decoder, view.truth, lifted(view, 0.05 * scale), **SUPPORT)
+    assert (cut[:, 0] > 3.0).all()  # under the middle, 0.05 deep
+    assert not cut[:, -1].any()
+    below, _ = support_residuals(view.decoder, view.truth, lifted(view, -0.06 * scale), **SUPPORT)
+    assert not below[:, :-1].any()
+    torch.testing.assert_close(below[:, -1], torch.full_like(below[:, -1], 2.0), atol=0.3, rtol=0.0)
+
+
+def test_without_a_support_there_is_nothing_to_violate(view):
+    evidence = replace(view.evidence, support=torch.zeros_like(view.evidence.support))
+    residual, jacobian = support_residuals(view.decoder, view.truth, evidence, **SUPPORT)
+    assert not residual.any()
+    assert not jacobian.any()
+
+
+@pytest.mark.parametrize("metres", [0.01, -0.02])
+def test_jacobian_of_the_support(view, metres):
+    """Against autograd, with the points of the support held where they are."""
+    view = view.double()
+    evidence = lifted(view, metres)
+    watched = Watched(view.decoder)
+    state = displaced(view, torch.float64)
+    residual, jacobian = support_residuals(watched, state, evidence, **SUPPORT)
+    points = state.similarity.transform(watched.points).detach()
+
+    def distances(moved):
+        return view.decoder(moved.similarity.inverse_transform(points), moved.codes)
+
+    expected = jacobian_by_autograd(distances, state)
+    active = residual[:, :-1] > 0.0
+    torch.testing.assert_close(
+        jacobian[:, :-1][active], -expected[active] / SUPPORT["sigma"], atol=1e-8, rtol=1e-8
+    )
+    nearest = distances(state).argmin(dim=1)
+    for i in range(2):
+        if residual[i, -1] > 0.0:
+            torch.testing.assert_close(
+                jacobian[i, -1], expected[i, nearest[i]] / SUPPORT["contact_sigma"]
+            )
 
 
 def test_priors_pull_towards_the_mean(view):

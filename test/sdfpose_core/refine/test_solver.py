@@ -132,6 +132,7 @@ def test_the_minimum_is_the_same_wherever_the_camera_frame_is_turned(view):
         evidence.surface_sigma,
         evidence.beyond @ turn.T,
         evidence.beyond_weight,
+        torch.cat([evidence.support[:, :3] @ turn.T, evidence.support[:, 3:]], dim=1),
     )
     turned_start = ShapePose(
         type(start.similarity)(

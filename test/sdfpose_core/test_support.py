@@ -1,0 +1,85 @@
+"""The plane that an object stands on."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sdfpose_core.support import SupportPlane, find_support
+
+
+def table(rng, tilt_deg=40.0, count=900, noise_m=0.001):
+    """Points of a plane 0.8 m before the camera that rises away from it, and its normal."""
+    tilt = np.deg2rad(tilt_deg)
+    normal = np.array([0.0, -np.cos(tilt), -np.sin(tilt)])
+    along = np.array([0.0, -np.sin(tilt), np.cos(tilt)])
+    u, v = rng.uniform(-0.25, 0.25, (2, count))
+    points = np.array([0.0, 0.1, 0.8]) + u[:, None] * [1.0, 0.0, 0.0] + v[:, None] * along
+    points += noise_m * rng.normal(size=(count, 1)) * normal
+    return points.astype(np.float32), normal
+
+
+def standing(rng, normal, height_m=0.12, count=300):
+    """Points of an object that stands on the plane's middle."""
+    middle = np.array([0.0, 0.1, 0.8])
+    spread = 0.03 * rng.uniform(-1.0, 1.0, (count, 3))
+    spread -= (spread @ normal)[:, None] * normal
+    return (middle + spread + rng.uniform(0.0, height_m, (count, 1)) * normal).astype(np.float32)
+
+
+@settings(max_examples=30, deadline=None)
+@given(tilt=st.floats(12.0, 85.0), seed=st.integers(0, 1000))
+def test_a_table_among_other_things(tilt, seed):
+    rng = np.random.default_rng(seed)
+    around, normal = table(rng, tilt)
+    clutter = rng.uniform((-0.15, -0.15, 0.65), (0.15, 0.15, 0.95), (300, 3))
+    clutter = clutter[(clutter - [0.0, 0.1, 0.8]) @ normal > 0.0]
+    found = find_support(
+        np.concatenate([around, clutter.astype(np.float32)]), standing(rng, normal), 0.15
+    )
+    assert np.degrees(np.arccos(min(found.normal @ normal, 1.0))) < 2.0
+    assert np.abs(np.median(found.height(around))) < 0.002
+    assert found.height(np.zeros((1, 3), np.float32))[0] > 0.0  # the camera is in front
+
+
+def test_heights_are_metres_along_the_normal():
+    plane = SupportPlane(np.array([0.0, 0.0, -1.0], np.float32), -0.9)
+    assert plane.height(np.array([[5.0, 5.0, 0.7]], np.float32)) == pytest.approx([0.2])
+
+
+def test_a_plane_in_front_of_the_object_does_not_support_it():
+    rng = np.random.default_rng(0)
+    around, normal = table(rng)
+    assert (
+        find_support(around, standing(rng, normal) - 0.2 * normal.astype(np.float32), 0.15) is None
+    )
+
+
+def test_a_plane_far_below_the_object_does_not_support_it():
+    rng = np.random.default_rng(0)
+    around, normal = table(rng)
+    assert (
+        find_support(around, standing(rng, normal) + 0.3 * normal.astype(np.float32), 0.15) is None
+    )
+
+
+@pytest.mark.parametrize("count", [0, 3, 99])
+def test_too_little_is_no_plane(count):
+    rng = np.random.default_rng(0)
+    around, normal = table(rng)
+    assert find_support(around[:count], standing(rng, normal), 0.15) is None
+
+
+def test_a_cloud_is_no_plane():
+    rng = np.random.default_rng(0)
+    cloud = rng.uniform(-0.3, 0.3, (2000, 3)).astype(np.float32) + np.float32([0, 0, 1])
+    assert find_support(cloud, cloud[:100] * 0.1 + np.float32([0, 0, 0.9]), 0.15) is None
+
+
+def test_the_same_input_gives_the_same_plane():
+    rng = np.random.default_rng(3)
+    around, normal = table(rng, count=3000)
+    points = standing(rng, normal)
+    one, two = (find_support(around, points, 0.15) for _ in range(2))
+    assert np.array_equal(one.normal, two.normal)
+    assert one.offset == two.offset
