@@ -164,26 +164,41 @@ class PoseEstimator:
     def estimate(
         self, instances: Sequence[Instance], warm_starts: Mapping[int, WarmStart] | None = None
     ) -> FrameResult:
-        """As `run`, for instances that were segmented before."""
+        """As `run`, for instances that were segmented before.
+
+        Of instances with the same mask id, which differ in category, the one is reported whose
+        decoder explains the depth best; where there is a warm start, that of its category.
+        """
+        warm_starts = warm_starts or {}
         clock = _StageClock(("encode", "refine", "mesh"))
-        estimates: list[ObjectEstimate] = []
+        solved: dict[int, tuple[_CategoryModel, Instance, _Candidate]] = {}
         skipped: list[SkippedInstance] = []
-        for category in dict.fromkeys(x.category for x in instances):
-            group = [x for x in instances if x.category == category]
+        wanted = [
+            x
+            for x in instances
+            if x.mask_id not in warm_starts
+            or x.category == warm_starts[x.mask_id].estimate.category
+        ]
+        for category in dict.fromkeys(x.category for x in wanted):
+            group = [x for x in wanted if x.category == category]
             try:
                 model = self._model(category)
             except WeightsError as error:
                 skipped += [SkippedInstance(x.mask_id, category, str(error)) for x in group]
                 continue
             for instance, candidate in zip(
-                group, self._solve(model, group, warm_starts or {}, clock), strict=True
+                group, self._solve(model, group, warm_starts, clock), strict=True
             ):
-                try:
-                    with clock("mesh"):
-                        estimates.append(self._report(model, instance, candidate))
-                except MeshError as error:
-                    skipped.append(SkippedInstance(instance.mask_id, category, str(error)))
-        estimates.sort(key=lambda x: x.mask_id)
+                rival = solved.get(instance.mask_id)
+                if rival is None or candidate.cost < rival[2].cost:
+                    solved[instance.mask_id] = (model, instance, candidate)
+        estimates: list[ObjectEstimate] = []
+        for mask_id, (model, instance, candidate) in sorted(solved.items()):
+            try:
+                with clock("mesh"):
+                    estimates.append(self._report(model, instance, candidate))
+            except MeshError as error:
+                skipped.append(SkippedInstance(mask_id, instance.category, str(error)))
         return FrameResult(estimates, skipped, clock.stage_ms)
 
     def _model(self, category: str) -> _CategoryModel:
@@ -390,6 +405,11 @@ class _Candidate:
     rival_gap: float
     earlier: ObjectEstimate | None = None
     pose_only: bool = False
+
+    @property
+    def cost(self) -> float:
+        """What it leaves unexplained."""
+        return float(self.solution.cost[0])
 
 
 @dataclass(frozen=True)

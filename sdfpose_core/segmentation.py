@@ -14,7 +14,10 @@ from sdfpose_core.errors import FrameError
 from sdfpose_core.frame import Instance, RgbdFrame, SkippedInstance
 from sdfpose_core.support import find_support
 
-__all__ = ["largest_diagonal_m", "segment"]
+__all__ = ["ANY_CATEGORY", "largest_diagonal_m", "segment"]
+
+ANY_CATEGORY = "any"
+"""Label of a mask whose category is to be found out."""
 
 _LARGEST_ID = 65535
 """Mask ids are 16-bit (mono8 and 16UC1 images)."""
@@ -75,7 +78,8 @@ def segment(
         max_instances: the ids with fewest pixels beyond this number are skipped.
 
     Returns:
-        Instances in the order of their ids, and what was left out and why.
+        Instances in the order of their ids, and what was left out and why. An id that is labelled
+        `ANY_CATEGORY` gives one instance of each category that it may be of.
 
     Raises:
         FrameError: the mask holds an id that is negative or does not fit 16 bits.
@@ -92,25 +96,36 @@ def segment(
             )
             skipped.append(SkippedInstance(mask_id, "", reason))
             continue
-        category = categories.by_label(label.category)
-        if category is None:
+        candidates = _candidates(label.category, categories)
+        if not candidates:
             reason = (
                 f"mask id {mask_id} is labelled '{label.category}', which is no known category: "
-                f"expected one of {', '.join(categories)}, or a name among their labels"
+                f"expected one of {', '.join(categories)}, a name among their labels, or "
+                f"'{ANY_CATEGORY}'"
             )
             skipped.append(SkippedInstance(mask_id, label.category, reason))
             continue
-        instance = _measure(frame, mask_id, box, category, label.score)
-        if len(instance.points) < min_points:
+        measured = [_measure(frame, mask_id, box, x, label.score) for x in candidates]
+        usable = [x for x in measured if len(x.points) >= min_points]
+        if not usable:
+            most = max(measured, key=lambda x: len(x.points))
+            name = candidates[0].name if len(candidates) == 1 else ANY_CATEGORY
             reason = (
-                f"mask id {mask_id} ({category.name}) has {len(instance.points)} usable depth "
-                f"pixels of {instance.mask_pixels}: expected at least {min_points} (too far, "
+                f"mask id {mask_id} ({name}) has {len(most.points)} usable depth "
+                f"pixels of {most.mask_pixels}: expected at least {min_points} (too far, "
                 "occluded, or without depth)"
             )
-            skipped.append(SkippedInstance(mask_id, category.name, reason))
-            continue
-        instances.append(instance)
+            skipped.append(SkippedInstance(mask_id, name, reason))
+        instances += usable
     return _largest(instances, skipped, max_instances)
+
+
+def _candidates(label: str, categories: Categories) -> list[Category]:
+    """The categories that a label may stand for."""
+    if label.strip().lower() == ANY_CATEGORY:
+        return list(categories.values())
+    category = categories.by_label(label)
+    return [] if category is None else [category]
 
 
 def largest_diagonal_m(category: Category) -> float:
@@ -223,21 +238,17 @@ def _largest(
     instances: list[Instance], skipped: list[SkippedInstance], count: int
 ) -> tuple[list[Instance], list[SkippedInstance]]:
     """The `count` instances with most pixels; the others join the skipped ones."""
-    if len(instances) <= count:
+    pixels = {x.mask_id: x.mask_pixels for x in instances}
+    if len(pixels) <= count:
         return instances, skipped
-    by_size = sorted(instances, key=lambda x: x.mask_pixels, reverse=True)
-    kept = {x.mask_id for x in by_size[:count]}
+    kept = set(sorted(pixels, key=lambda x: pixels[x], reverse=True)[:count])
     reason = (
         "mask id {} ({}) is left out: {} instances came, expected at most {} (it is not among the "
         "largest)"
     )
+    left_out = {x.mask_id: x.category for x in instances if x.mask_id not in kept}
     skipped += [
-        SkippedInstance(
-            x.mask_id,
-            x.category,
-            reason.format(x.mask_id, x.category, len(instances), count),
-        )
-        for x in instances
-        if x.mask_id not in kept
+        SkippedInstance(mask_id, name, reason.format(mask_id, name, len(pixels), count))
+        for mask_id, name in left_out.items()
     ]
     return [x for x in instances if x.mask_id in kept], skipped

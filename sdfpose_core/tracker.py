@@ -106,6 +106,7 @@ class Tracker:
         instances, skipped = segment(
             frame, self._estimator.categories, min_points=self._estimator.config.min_points
         )
+        instances = self._one_category_each(instances, known)
         segment_ms = 1e3 * (time.perf_counter() - start)
         owners = self._owners(instances, known)
         sightings, result = self._sight(instances, owners)
@@ -147,6 +148,39 @@ class Tracker:
             if frame.frame_id != frame_id or frame.stamp_ns < stamp_ns:
                 return []
         return [x for x in self._objects if not x.given_up(frame.stamp_ns, self._config)]
+
+    def _one_category_each(
+        self, instances: Sequence[Instance], known: Sequence[Predicted]
+    ) -> list[Instance]:
+        """The instances, each mask id once.
+
+        One of unknown category is of that of the followed object that is expected there, or else
+        of the category that explains it best.
+        """
+        options: dict[int, list[Instance]] = {}
+        for x in instances:
+            options.setdefault(x.mask_id, []).append(x)
+        chosen = []
+        for same in options.values():
+            if len(same) == 1:
+                chosen += same
+                continue
+            at = middle(same[0])
+            expected = {
+                x.memory.category: float(
+                    np.linalg.norm(x.estimate.translation - x.memory.offset - at)
+                )
+                for x in known
+                if x.recent
+                and np.linalg.norm(x.estimate.translation - x.memory.offset - at) < x.gate_m
+            }
+            if expected:
+                category = min(expected, key=lambda name: expected[name])
+            else:
+                found = self._estimator.estimate(same).estimates
+                category = found[0].category if found else same[0].category
+            chosen += [x for x in same if x.category == category][:1]
+        return chosen
 
     def _owners(
         self, instances: Sequence[Instance], known: Sequence[Predicted]
