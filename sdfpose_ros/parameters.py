@@ -19,6 +19,7 @@ from rclpy.parameter import Parameter
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.errors import CategoryError, ConfigurationError
+from sdfpose_core.segmentation import ANY_CATEGORY
 from sdfpose_ros.conversions import LabelRules
 
 __all__ = [
@@ -86,7 +87,9 @@ class PoseNodeParameters:
     )
     weights_dir: str = parameter("", "Folder of the weights; empty for those of the package.")
     category: str = parameter(
-        "", "Category of every mask id that mask_categories does not name; empty for none."
+        "",
+        "Category of every mask id that mask_categories does not name; 'any' to find it out; "
+        "empty for none.",
     )
     mask_categories: tuple[str, ...] = parameter(
         (), "Categories of mask ids, for example ['1:mug', '2:bowl']."
@@ -217,6 +220,8 @@ def parse_label_rules(
 
 
 def _known(parameter_name: str, name: str, categories: Categories) -> str:
+    if name == ANY_CATEGORY:
+        return name
     try:
         return categories[name].name
     except CategoryError as error:

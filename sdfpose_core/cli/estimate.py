@@ -27,6 +27,7 @@ from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.evaluation import PoseErrors, compare
 from sdfpose_core.frame import InstanceLabel, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.meshes import write_ply
+from sdfpose_core.segmentation import ANY_CATEGORY
 
 __all__ = ["add_parser", "run"]
 
@@ -94,7 +95,11 @@ def add_parser(subparsers: Any) -> None:
         "--weights", type=Path, metavar="DIR", help="weights to use in place of the shipped ones"
     )
     parser.add_argument(
-        "--category", help="take every mask for an object of this category, whatever meta.json says"
+        "--category",
+        help=(
+            "take every mask for an object of this category, whatever meta.json says; 'any' finds "
+            "out which"
+        ),
     )
 
 
@@ -105,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         SdfposeError: an argument is wrong, or the weights cannot be used.
     """
     categories = default_categories()
-    if args.category is not None:
+    if args.category not in (None, ANY_CATEGORY):
         _ = categories[args.category]
     config = EstimatorConfig(
         encoder=args.encoder, refine=args.refine, device=args.device, weights_dir=args.weights

@@ -156,6 +156,17 @@ def test_labels_of_detectors_are_understood(
 
 
 @pytest.mark.parametrize("refine", ["none", "icp"])
+def test_a_mask_of_any_category_gets_that_which_explains_it(
+    estimator: PoseEstimator, table: tuple[RgbdFrame, dict[int, GroundTruth]]
+) -> None:
+    frame, truths = table
+    unknown = replace(frame, labels={i: InstanceLabel("any") for i in truths})
+    result = estimator.run(unknown)
+    assert [x.mask_id for x in result.estimates] == sorted(truths)
+    right = [x.category == truths[x.mask_id].category for x in result.estimates]
+    assert sum(right) >= len(right) - 2
+
+
 def test_other_refinements_run(
     table: tuple[RgbdFrame, dict[int, GroundTruth]], refine: str
 ) -> None:

@@ -1,9 +1,11 @@
+import math
+
 import pytest
 import torch
 
-from sdfpose_core.encoder.fast import FastEncoder, FastEncoderConfig, view_frame
+from sdfpose_core.encoder.fast import Encoding, FastEncoder, FastEncoderConfig, view_frame
 from sdfpose_core.errors import ShapeError, WeightsError
-from sdfpose_core.similarity import so3_exp
+from sdfpose_core.similarity import Similarity, so3_exp
 from sdfpose_core.weights import write_weights
 
 CONFIG = FastEncoderConfig(
@@ -26,14 +28,27 @@ def seen_points(batch=2):
     return torch.cat([centre + offset, centre, centre - offset], dim=1)
 
 
+def seen_plane(points, tilt=0.6):
+    """The plane (B, 4) 0.1 m below each cloud's centre."""
+    normal = torch.tensor([0.0, -math.cos(tilt), -math.sin(tilt)]).expand(len(points), 3)
+    offset = (normal * points[:, 32]).sum(-1, keepdim=True) - 0.1
+    return torch.cat([normal, offset], dim=1)
+
+
+def turned_plane(plane, turn):
+    return torch.cat([plane[:, :3] @ turn.T, plane[:, 3:]], dim=1)
+
+
 def test_shapes_of_the_output(encoder, device):
     encoder = encoder.to(device)
     with torch.no_grad():
-        encoding = encoder(seen_points().to(device))
+        points = seen_points()
+        encoding = encoder(points.to(device), seen_plane(points).to(device))
     assert encoding.similarity.rotation.shape == (2, 3, 3, 3)
     assert encoding.similarity.translation.shape == (2, 3, 3)
     assert encoding.similarity.scale.shape == (2, 3)
     assert encoding.logits.shape == (2, 3)
+    assert encoding.log_spread.shape == (2, 3, 3)
     assert encoding.codes.shape == (2, 6)
     assert encoding.codes.device.type == device.type
     rotation = encoding.similarity.rotation
@@ -47,7 +62,7 @@ def test_the_default_architecture_runs_and_trains():
     encoder = FastEncoder(FastEncoderConfig(), unit_m=0.2)
     assert sum(p.numel() for p in encoder.parameters()) < 2_000_000
     points = seen_points(1).repeat(1, 8, 1)[:, :512]
-    encoding = encoder(points + 0.001 * torch.randn_like(points))
+    encoding = encoder(points + 0.001 * torch.randn_like(points), seen_plane(points))
     loss = encoding.codes.sum() + encoding.logits.sum() + encoding.similarity.rotation.sum()
     loss.backward()
     assert encoder.patch[0].weight.grad.isfinite().all()
@@ -56,7 +71,8 @@ def test_the_default_architecture_runs_and_trains():
 def test_instances_do_not_disturb_one_another(encoder):
     points = seen_points(3)
     with torch.no_grad():
-        together, alone = encoder(points), encoder(points[1:2])
+        plane = seen_plane(points)
+        together, alone = encoder(points, plane), encoder(points[1:2], plane[1:2])
     torch.testing.assert_close(together.codes[1:2], alone.codes, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(
         together.similarity.translation[1:2], alone.similarity.translation, atol=1e-5, rtol=0
@@ -69,7 +85,9 @@ def test_a_view_turned_about_the_vertical_turns_the_poses(encoder, angle):
     turn = so3_exp(torch.tensor([0.0, angle, 0.0]))
     points = seen_points()
     with torch.no_grad():
-        before, after = encoder(points), encoder(points @ turn.T)
+        plane = seen_plane(points)
+        before = encoder(points, plane)
+        after = encoder(points @ turn.T, turned_plane(plane, turn))
     torch.testing.assert_close(
         after.similarity.rotation, turn @ before.similarity.rotation, atol=1e-4, rtol=0
     )
@@ -85,7 +103,9 @@ def test_a_nearer_object_is_the_same_object(encoder):
     points = seen_points()
     centre = points[:, 32:33]
     with torch.no_grad():
-        before, after = encoder(points), encoder(points - 0.5 * centre)
+        before = encoder(points, seen_plane(points))
+        nearer = points - 0.5 * centre
+        after = encoder(nearer, seen_plane(nearer))
     torch.testing.assert_close(after.codes, before.codes, atol=1e-4, rtol=0)
     torch.testing.assert_close(
         after.similarity.translation,
@@ -100,7 +120,7 @@ def test_background_far_off_is_squashed(encoder):
     stray = points.clone()
     stray[:, 20] += torch.tensor([0.0, 0.0, 100.0])
     with torch.no_grad():
-        encoding = encoder(stray)
+        encoding = encoder(stray, seen_plane(points))
     shift = (encoding.similarity.translation - points[:, 32:33]).norm(dim=-1)
     assert (shift < 2.0).all()
 
@@ -122,7 +142,59 @@ def test_the_view_frame_looks_along_the_ray_and_is_level(device):
 @pytest.mark.parametrize("shape", [(65, 3), (2, 64, 3), (2, 65, 4)])
 def test_points_that_do_not_fit_are_refused(encoder, shape):
     with pytest.raises(ShapeError, match=r"points has shape \(.*\): expected \(B, 65, 3\)"):
-        encoder(torch.zeros(shape))
+        encoder(torch.zeros(shape), torch.zeros(2, 4))
+
+
+def test_a_support_that_does_not_fit_is_refused(encoder):
+    with pytest.raises(ShapeError, match=r"support has shape \(2, 3\): expected \(2, 4\)"):
+        encoder(seen_points(), torch.zeros(2, 3))
+
+
+def test_what_is_not_told_of_the_support_is_not_the_camera_s_plane(encoder):
+    """Zeros mean 'unknown': another answer than any plane gives."""
+    points = seen_points()
+    with torch.no_grad():
+        known, unknown = encoder(points, seen_plane(points)), encoder(points, torch.zeros(2, 4))
+    assert (known.codes - unknown.codes).abs().max() > 1e-4
+
+
+def mixture(logits, log_spread=0.0):
+    """Two hypotheses of one instance, a quarter turn about x apart."""
+    rotation = so3_exp(torch.tensor([[[0.0, 0.0, 0.0], [math.pi / 2, 0.0, 0.0]]]))
+    similarity = Similarity(rotation, torch.zeros(1, 2, 3), torch.ones(1, 2))
+    spread = torch.full((1, 2, 3), log_spread)
+    return Encoding(similarity, torch.tensor([logits]), spread, torch.zeros(1, 4))
+
+
+def test_belief_is_that_of_a_mixture_of_laplace_densities():
+    encoding = mixture([math.log(0.8), math.log(0.2)], log_spread=-1.0)
+    belief = encoding.log_belief(encoding.similarity.rotation, has_front=True).exp()
+    unit = math.exp(3.0)  # 1 / b^2 of the y axis times 1 / b of the x axis
+    far = math.exp(-math.sqrt(2.0) * math.e)  # the y axes are a chord of sqrt(2) apart
+    torch.testing.assert_close(
+        belief[0], torch.tensor([unit * (0.8 + 0.2 * far), unit * (0.2 + 0.8 * far)])
+    )
+
+
+def test_belief_ignores_yaw_where_it_has_no_meaning():
+    encoding = mixture([0.0, 0.0])
+    turn = so3_exp(torch.tensor([0.0, 1.0, 0.0]))
+    rotation = encoding.similarity.rotation
+    before = encoding.log_belief(rotation, has_front=False)
+    torch.testing.assert_close(encoding.log_belief(rotation @ turn, has_front=False), before)
+    assert (encoding.log_belief(rotation @ turn, has_front=True) < before - 0.1).all()
+
+
+def test_likelihood_rewards_weight_and_sharpness_where_they_are_right():
+    errors = [torch.tensor([[0.01, 1.0]])] * 3
+    symmetric = torch.tensor([False])
+
+    def loss(logits, spread):
+        return mixture(logits, spread).negative_log_likelihood(*errors, symmetric).item()
+
+    assert loss([1.0, 0.0], -1.0) < loss([0.0, 1.0], -1.0)
+    assert loss([1.0, 0.0], -3.0) < loss([1.0, 0.0], -1.0)
+    assert loss([0.0, 90.0], -3.0) > loss([0.0, 90.0], 0.0)
 
 
 def test_what_is_saved_in_half_precision_is_loaded(encoder, tmp_path, device):
@@ -138,7 +210,9 @@ def test_what_is_saved_in_half_precision_is_loaded(encoder, tmp_path, device):
     assert float(loaded.unit) == pytest.approx(0.2, rel=1e-6)
     assert next(loaded.parameters()).dtype == torch.float32
     with torch.no_grad():
-        a, b = encoder(seen_points()), loaded(seen_points().to(device))
+        points = seen_points()
+        plane = seen_plane(points)
+        a, b = encoder(points, plane), loaded(points.to(device), plane.to(device))
     torch.testing.assert_close(b.codes.cpu(), a.codes, atol=5e-3, rtol=0)
     torch.testing.assert_close(
         b.similarity.translation.cpu(), a.similarity.translation, atol=2e-3, rtol=0
@@ -157,5 +231,7 @@ def test_weights_of_another_architecture_are_refused(encoder, tmp_path):
 def test_no_tensor_is_made_without_a_device(encoder, device, explicit_devices):
     encoder = encoder.to(device)
     points = seen_points().to(device)
+    plane = seen_plane(seen_points()).to(device)
     with explicit_devices(), torch.no_grad():
-        encoder(points)
+        encoding = encoder(points, plane)
+        encoding.log_belief(encoding.similarity.rotation, has_front=True)

@@ -94,10 +94,14 @@ def test_yaw_costs_nothing_where_it_has_no_meaning() -> None:
 
 def test_augmentation_moves_points_and_pose_together(views: Views) -> None:
     config = replace(CONFIG, jitter=0.0, crop_probability=0.0, roll_sd_deg=30.0, size_range=1.3)
-    points, truth, _, _ = training(views, config)._batch()
+    points, support, truth, _, _ = training(views, config)._batch()
     local = truth.inverse_transform(points)
     # Sensor noise and leaking masks aside, the points lie in the ball that holds every shape.
     assert (local.norm(dim=-1) < 0.6).float().mean() > 0.8
+    known = support[:, :3].norm(dim=-1) > 0.5
+    assert known.any()
+    height = (support[:, :3] * truth.translation).sum(-1) - support[:, 3]
+    assert ((height > 0.0) & (height < truth.scale))[known].float().mean() > 0.7
 
 
 def test_validation_reports_finite_errors(views: Views) -> None:

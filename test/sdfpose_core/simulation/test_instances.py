@@ -3,6 +3,7 @@ from __future__ import annotations
 from itertools import islice
 
 import numpy as np
+import open3d as o3d
 import pytest
 
 from sdfpose_core.shapes.families import FAMILIES, sample_model
@@ -73,8 +74,16 @@ def test_rays_beyond_miss_the_object(pool):
         "bowl", 3, 8, pool=pool, noise=SensorNoise.none(), mask_noise=MaskNoise.none()
     )
     for x in stream:
-        if len(x.instance.beyond):
-            assert x.instance.beyond[:, 2].min() > np.median(x.instance.points[:, 2])
+        shape = o3d.t.geometry.RaycastingScene()
+        size = x.truth.scale / x.model.diagonal_m
+        vertices = size * x.model.vertices @ x.truth.rotation.T + x.truth.translation
+        shape.add_triangles(
+            o3d.core.Tensor.from_numpy(vertices.astype(np.float32)),
+            o3d.core.Tensor.from_numpy(x.model.faces.astype(np.uint32)),
+        )
+        rays = np.concatenate([np.zeros_like(x.instance.beyond), x.instance.beyond], axis=1)
+        hit = shape.cast_rays(o3d.core.Tensor.from_numpy(rays))["t_hit"].numpy()
+        assert (hit > 0.999).all()
 
 
 def test_a_pool_knows_its_seeds():
