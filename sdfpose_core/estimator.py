@@ -58,6 +58,7 @@ class EstimatorConfig:
         min_points: instances with fewer depth pixels are skipped.
         turns: copies of each of the network's poses, turned about y, that the search starts from
             as well, for categories that have a front.
+        belief_weight: how much the network's word counts in the choice among refined hypotheses.
         mesh_resolution: cells along each axis of the reconstructed surface's grid.
         mesh_tolerance: of the diagonal; how far that surface may move for fewer triangles.
         seed: of the choice of points; the same input gives the same output.
@@ -72,6 +73,7 @@ class EstimatorConfig:
     beyond_points: int = 64
     min_points: int = 50
     turns: int = 3
+    belief_weight: float = 1.0
     mesh_resolution: int = 96
     mesh_tolerance: float = 1e-3
     seed: int = 0
@@ -225,7 +227,13 @@ class PoseEstimator:
             with clock("refine"):
                 problem = (model.decoder, start, evidence, model.priors, self.config.solver)
                 if self.config.refine == "sdf":
-                    solution, gaps = search(*problem, per_instance, model.has_front, encoding)
+                    solution, gaps = search(
+                        *problem,
+                        per_instance,
+                        model.has_front,
+                        encoding,
+                        self.config.belief_weight,
+                    )
                 else:
                     solution, gaps = favourites(*problem, per_instance)
             for i, instance in enumerate(cold):

@@ -46,9 +46,6 @@ _FINE_ITERATIONS = 8
 _NO_RIVAL = 1e3
 """Cost gap that stands for 'no other hypothesis'."""
 
-_BELIEF_WEIGHT = 1.0
-"""Of the network's log belief against half the cost."""
-
 _SAME_ROTATION_RAD = math.radians(20.0)
 
 
@@ -61,6 +58,7 @@ def search(
     per_instance: int,
     has_front: bool,
     encoding: Encoding | None = None,
+    belief_weight: float = 1.0,
 ) -> tuple[Solution, Tensor]:
     """Refine all hypotheses, drop the worst in between, and keep each instance's best.
 
@@ -76,6 +74,7 @@ def search(
         per_instance: number of start states of each instance.
         has_front: whether yaw about y means something.
         encoding: what the network said of the instances, None without one.
+        belief_weight: of the network's log belief against half the cost.
 
     Returns:
         One solution per instance, and by how much the best hypothesis that ended elsewhere is
@@ -98,7 +97,7 @@ def search(
             stage.iterations,
         )
         keep = min(stage.keep, alive)
-        worth = _doubt(solution, encoding, count, has_front)
+        worth = _doubt(solution, encoding, belief_weight, count, has_front)
         best = worth.topk(keep, dim=1, largest=False).indices
         flat = (best + alive * torch.arange(count, device=owner.device)[:, None]).ravel()
         state, owner, alive = solution.state[flat], owner[flat], keep
@@ -110,19 +109,21 @@ def search(
         config,
         _FINE_ITERATIONS,
     )
-    doubt = _doubt(fine, encoding, count, has_front)
+    doubt = _doubt(fine, encoding, belief_weight, count, has_front)
     winner = doubt.argmin(dim=1)
     index = winner + alive * torch.arange(count, device=owner.device)
     return fine[index], _rival_gaps(fine, doubt, winner, has_front)
 
 
-def _doubt(solution: Solution, encoding: Encoding | None, count: int, has_front: bool) -> Tensor:
+def _doubt(
+    solution: Solution, encoding: Encoding | None, belief_weight: float, count: int, has_front: bool
+) -> Tensor:
     """(count, alive) cost of the hypotheses and twice the network's negative log belief."""
     cost = solution.cost.view(count, -1)
     if encoding is None:
         return cost
     rotation = solution.state.similarity.rotation.view(*cost.shape, 3, 3)
-    return cost - 2.0 * _BELIEF_WEIGHT * encoding.log_belief(rotation, has_front)
+    return cost - 2.0 * belief_weight * encoding.log_belief(rotation, has_front)
 
 
 def favourites(

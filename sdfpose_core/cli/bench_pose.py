@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,17 @@ _PIPE_WIDTH = 140
 """Columns of the table where the output is no terminal."""
 
 _NEEDS_DATA = ("meshes", "real")
+
+
+_PARTS: dict[str, Callable[[EstimatorConfig], EstimatorConfig]] = {
+    "support": lambda x: replace(
+        x, solver=replace(x.solver, support_weight=0.0, contact_weight=0.0)
+    ),
+    "free-space": lambda x: replace(x, solver=replace(x.solver, free_space_weight=0.0)),
+    "belief": lambda x: replace(x, belief_weight=0.0),
+    "turns": lambda x: replace(x, turns=0),
+}
+"""Parts of the estimator that can be left out."""
 
 
 def add_parser(benchmarks: Any) -> None:
@@ -84,6 +96,14 @@ def add_parser(benchmarks: Any) -> None:
         default=defaults.refine,
         help="how hypotheses are improved (default: %(default)s)",
     )
+    parser.add_argument(
+        "--without",
+        nargs="+",
+        default=[],
+        choices=tuple(_PARTS),
+        metavar="PART",
+        help=f"leave out parts, to see what they give: {', '.join(_PARTS)}",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument(
         "--weights", type=Path, metavar="DIR", help="weights to measure (default: the shipped)"
@@ -109,15 +129,12 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     categories = default_categories()
     names = [categories[name].name for name in args.category or categories]
-    estimator = PoseEstimator(
-        EstimatorConfig(
-            encoder=args.encoder,
-            refine=args.refine,
-            device=args.device,
-            weights_dir=args.weights,
-        ),
-        categories,
+    config = EstimatorConfig(
+        encoder=args.encoder, refine=args.refine, device=args.device, weights_dir=args.weights
     )
+    for part in args.without:
+        config = _PARTS[part](config)
+    estimator = PoseEstimator(config, categories)
     problems: list[str] = []
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True) as bar:

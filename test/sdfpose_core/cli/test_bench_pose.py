@@ -1,0 +1,109 @@
+"""The command `sdfpose bench pose`."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import trimesh
+
+from sdfpose_core.benchmark import poses
+from sdfpose_core.benchmark.poses import PoseCase, PoseOutcome, run_cases, summarise
+from sdfpose_core.cli.main import main
+from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.frame import GroundTruth, Instance
+
+MEASURES = {"iou25", "iou50", "iou75", "deg5_cm2", "deg5_cm5", "deg10_cm2", "deg10_cm5"}
+FIGURES = {"n", *MEASURES, "rot_median_deg", "trans_median_cm", "chamfer_median_mm"}
+
+
+@pytest.fixture(autouse=True)
+def few_models(monkeypatch):
+    monkeypatch.setattr(poses, "MODELS", 2)
+    monkeypatch.setattr(poses, "_DISTRACTORS", 1)
+
+
+def bench(tmp_path, *arguments):
+    out = tmp_path / "bench.json"
+    command = ["bench", "pose", "--json", str(out), "--threads", "1", *map(str, arguments)]
+    assert main(command) == 0
+    return json.loads(out.read_text())
+
+
+def test_synthetic(tmp_path, capsys):
+    document = bench(tmp_path, "--suite", "synthetic", "--category", "bowl", "--count", 4)
+    assert document["suite"] == "synthetic"
+    assert document["n"] == document["mean"]["n"] == 4
+    assert set(document["per_category"]["bowl"]) == FIGURES
+    assert set(document["mean"]) == FIGURES | {"ece", "auroc"}
+    assert document["per_category"]["bowl"]["iou25"] > 50.0
+    assert document["per_category"]["bowl"]["chamfer_median_mm"] < 20.0
+    assert set(document["time_ms"]) == {"encode", "refine", "mesh", "total"}
+    assert sum(x["n"] for x in document["by_visibility"].values()) == 4
+    assert "--suite synthetic" in capsys.readouterr().out
+
+
+def test_meshes(tmp_path, capsys):
+    folder = tmp_path / "data" / "meshes" / "can"
+    folder.mkdir(parents=True)
+    solid = trimesh.creation.cylinder(0.033, 0.12, sections=48)
+    solid.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0]))
+    solid.export(folder / "plain.obj")
+    (folder / "points.obj").write_text("v 0 0 0\nv 1 0 0\n")
+    document = bench(
+        tmp_path, "--suite", "meshes", "--data", tmp_path / "data", "--count", 2, "--refine", "none"
+    )
+    assert list(document["per_category"]) == ["can"]
+    assert document["per_category"]["can"]["n"] == 2
+    assert "points.obj: has no faces" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--suite", "real"], "--suite real needs --data DIR"),
+        (["--suite", "meshes"], "--suite meshes needs --data DIR"),
+        (["--suite", "synthetic", "--count", "0"], "--count is 0"),
+        (["--suite", "synthetic", "--category", "mugg"], "did you mean 'mug'"),
+    ],
+)
+def test_wrong_arguments(arguments, message, capsys):
+    assert main(["bench", "pose", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_nothing_to_estimate(tmp_path, capsys):
+    (tmp_path / "frames").mkdir()
+    assert main(["bench", "pose", "--suite", "real", "--data", str(tmp_path)]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+def outcome(degrees, centimetres, iou=0.9, z=1.0):
+    truth = GroundTruth(1, "mug", "one", np.eye(3), np.array([0.0, 0.0, z]), np.full(3, 0.1), False)
+    none = np.zeros((0, 3), np.float32)
+    instance = Instance(1, "mug", 1.0, none, np.zeros((0, 2), np.int32), none, 0)
+    case = PoseCase("one", instance, truth, visibility=0.8)
+    return PoseOutcome(case, None, degrees, centimetres, iou, np.nan, {"total": 10.0})
+
+
+def test_measures_are_those_of_their_names():
+    some = [outcome(4.0, 1.0), outcome(4.0, 4.0), outcome(9.0, 1.0), outcome(9.0, 4.0, iou=0.6)]
+    figures = summarise({"mug": some})["per_category"]["mug"]
+    # Without an estimate all have the same confidence: the order is that of the list.
+    assert figures["deg5_cm2"] == pytest.approx(25.0)
+    assert figures["deg5_cm5"] == pytest.approx(50.0)
+    assert figures["deg10_cm5"] == pytest.approx(100.0)
+    assert figures["iou75"] == pytest.approx(75.0)
+    assert figures["rot_median_deg"] == pytest.approx(6.5)
+
+
+def test_a_miss_counts(tmp_path):
+    """A category without weights: nothing is estimated, nothing is found."""
+    shutil.copytree(poses.__file__.rsplit("/", 2)[0] + "/weights", tmp_path / "weights")
+    (tmp_path / "weights" / "can.decoder.safetensors").unlink()
+    estimator = PoseEstimator(EstimatorConfig(weights_dir=tmp_path / "weights", device="cpu"))
+    found = list(run_cases(estimator, poses.synthetic_cases("can", 2, 0)))
+    assert [x.estimate for x in found] == [None, None]
+    figures = summarise({"can": found})
+    assert figures["per_category"]["can"]["iou25"] == 0.0
+    assert figures["by_distance_m"]
