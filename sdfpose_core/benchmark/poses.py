@@ -29,9 +29,12 @@ from sdfpose_core.simulation.scenes import SceneStyle
 
 __all__ = [
     "MEASURES",
+    "MIN_VISIBILITY",
     "PoseCase",
     "PoseOutcome",
+    "judge",
     "mesh_cases",
+    "model_seeds",
     "real_cases",
     "run_cases",
     "summarise",
@@ -49,7 +52,7 @@ _FIRST_MODEL = HELD_OUT_SEED + 100_000
 STYLE = SceneStyle(held=0.0, lying=0.0, upside_down=0.0)
 """Objects stand on a table, as those of the NOCS benchmark do."""
 
-_MIN_VISIBILITY = 0.25
+MIN_VISIBILITY = 0.25
 """Instances of which less is visible are left out."""
 
 _IMAGE_PIXELS = 640 * 480
@@ -115,6 +118,12 @@ class PoseOutcome:
         return 0.0 if self.estimate is None else self.estimate.confidence
 
 
+def model_seeds(seed: int) -> range:
+    """Seeds of the procedural models in the test set of that number."""
+    first = _FIRST_MODEL + MODELS * seed
+    return range(first, first + MODELS)
+
+
 def synthetic_cases(
     category: str, count: int, seed: int, *, colour: bool = False
 ) -> Iterator[PoseCase]:
@@ -126,8 +135,7 @@ def synthetic_cases(
         seed: another one draws other models, scenes, views and noise.
         colour: whether instances have a colour image.
     """
-    first = _FIRST_MODEL + MODELS * seed
-    pool = ModelPool.for_category(category, range(first, first + MODELS), distractors=_DISTRACTORS)
+    pool = ModelPool.for_category(category, model_seeds(seed), distractors=_DISTRACTORS)
     return _simulated(category, pool, count, seed, colour)
 
 
@@ -207,42 +215,59 @@ def run_cases(
         start = time.perf_counter()
         result = estimator.estimate([case.instance])
         stage_ms = result.stage_ms | {"total": 1e3 * (time.perf_counter() - start)}
-        if result.estimates:
-            estimate = result.estimates[0]
-            errors = compare(estimate, case.truth)
-            yield PoseOutcome(
-                case,
-                estimate,
-                errors.rot_err_deg,
-                errors.trans_err_cm,
-                errors.iou3d_oriented,
-                _chamfer_mm(estimate, case, samples, np.random.default_rng(number)),
-                stage_ms,
-            )
-        else:
-            yield PoseOutcome(case, None, np.inf, np.inf, 0.0, np.nan, stage_ms)
+        estimate = result.estimates[0] if result.estimates else None
+        yield judge(case, estimate, stage_ms, np.random.default_rng(number), samples)
         progress()
+
+
+def judge(
+    case: PoseCase,
+    estimate: ObjectEstimate | None,
+    stage_ms: Mapping[str, float],
+    rng: np.random.Generator,
+    samples: int = 2000,
+) -> PoseOutcome:
+    """What became of a case.
+
+    Args:
+        case: what is true; the instance is not looked at.
+        estimate: of it, None for a miss.
+        stage_ms: wall time by stage.
+        rng: source of the samples.
+        samples: points of each surface that the Chamfer distance is found from, 0 for none.
+    """
+    if estimate is None:
+        return PoseOutcome(case, None, np.inf, np.inf, 0.0, np.nan, stage_ms)
+    errors = compare(estimate, case.truth)
+    return PoseOutcome(
+        case,
+        estimate,
+        errors.rot_err_deg,
+        errors.trans_err_cm,
+        errors.iou3d_oriented,
+        _chamfer_mm(estimate, case, samples, rng) if samples else np.nan,
+        stage_ms,
+    )
 
 
 def summarise(outcomes: Mapping[str, Sequence[PoseOutcome]]) -> dict[str, Any]:
     """Figures by category, their unweighted mean, calibration over all, and time.
 
     Average precisions are in per cent: detections are ordered by confidence, and a miss counts as
-    an object that was not found.
+    an object that was not found. Medians are None where most cases are missed, and means are over
+    the categories that have the figure.
     """
     per_category = {name: _figures(some) for name, some in outcomes.items() if some}
     pooled = [x for some in outcomes.values() for x in some]
     confidence = np.array([x.confidence for x in pooled])
     right = np.array([MEASURES["deg10_cm5"](x) for x in pooled])
     mean: dict[str, Any] = {
-        key: float(np.nanmean([x[key] for x in per_category.values()]))
-        if key != "n"
-        else len(pooled)
+        key: _mean([x[key] for x in per_category.values()]) if key != "n" else len(pooled)
         for key in next(iter(per_category.values()))
     }
     mean |= {
         "ece": expected_calibration_error(confidence, right),
-        "auroc": ranking_auroc(confidence, right),
+        "auroc": _finite(ranking_auroc(confidence, right)),
     }
     stages = dict.fromkeys(stage for x in pooled for stage in x.stage_ms)
     return {
@@ -271,7 +296,7 @@ def _simulated(
         views_per_scene=2,
         pixels=_IMAGE_PIXELS,
         max_points=_IMAGE_PIXELS,
-        min_visibility=_MIN_VISIBILITY,
+        min_visibility=MIN_VISIBILITY,
         colour=colour,
     ):
         yield PoseCase(x.model.name, x.instance, x.truth, x.model, x.visibility)
@@ -298,11 +323,22 @@ def _figures(outcomes: Sequence[PoseOutcome]) -> dict[str, Any]:
     for name, measure in MEASURES.items():
         right = np.array([measure(x) for x in outcomes])
         found[name] = 100.0 * average_precision(confidence, right, len(outcomes))
-    found["rot_median_deg"] = float(np.median([x.degrees for x in outcomes]))
-    found["trans_median_cm"] = float(np.median([x.centimetres for x in outcomes]))
+    found["rot_median_deg"] = _finite(float(np.median([x.degrees for x in outcomes])))
+    found["trans_median_cm"] = _finite(float(np.median([x.centimetres for x in outcomes])))
     chamfer = [x.chamfer_mm for x in outcomes if np.isfinite(x.chamfer_mm)]
     found["chamfer_median_mm"] = float(np.median(chamfer)) if chamfer else None
     return found
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Of the known ones, None where there is none."""
+    known = [x for x in values if x is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _finite(value: float) -> float | None:
+    """None for what is no number (where half of the cases are missed, or all are right)."""
+    return value if np.isfinite(value) else None
 
 
 def _binned(

@@ -25,6 +25,7 @@ from sdfpose_core.benchmark.poses import (
     summarise,
     synthetic_cases,
 )
+from sdfpose_core.benchmark.sequences import SEQUENCES, follow, summarise_sequences
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.choices import estimator_choices
 from sdfpose_core.cli.output import write_json
@@ -35,6 +36,9 @@ __all__ = ["add_parser", "run"]
 
 _PIPE_WIDTH = 140
 """Columns of the table where the output is no terminal."""
+
+_INSTANCES = 300
+"""Of each category, by default."""
 
 _NEEDS_DATA = ("meshes", "real")
 
@@ -65,10 +69,10 @@ def add_parser(benchmarks: Any) -> None:
     parser.add_argument(
         "--suite",
         required=True,
-        choices=("synthetic", "meshes", "real"),
+        choices=("synthetic", "meshes", "real", "sequence"),
         help=(
             "synthetic: unseen procedural objects on simulated tables; meshes: those of --data; "
-            "real: the labelled frames of --data"
+            "real: the labelled frames of --data; sequence: tracking of objects in simulated motion"
         ),
     )
     parser.add_argument(
@@ -79,7 +83,12 @@ def add_parser(benchmarks: Any) -> None:
     )
     parser.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
     parser.add_argument(
-        "--count", type=int, default=300, help="simulated instances per category (default: 300)"
+        "--count",
+        type=int,
+        help=(
+            f"simulated instances per category (default: {_INSTANCES}); of the suite sequence, "
+            f"the number of sequences (default: {SEQUENCES})"
+        ),
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="another one draws another test set (default: 0)"
@@ -119,6 +128,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: an argument is wrong, or weights or data cannot be used.
     """
+    if args.count is None:
+        args.count = SEQUENCES if args.suite == "sequence" else _INSTANCES
     if args.count < 1 or args.seed < 0:
         raise ConfigurationError(
             f"--count is {args.count} and --seed {args.seed}: expected at least 1 and 0"
@@ -135,6 +146,13 @@ def run(args: argparse.Namespace) -> int:
     for part in args.without:
         config = _PARTS[part](config)
     estimator = PoseEstimator(config, categories)
+    if args.suite == "sequence":
+        document = {"suite": args.suite} | _follow_sequences(args, estimator, names)
+        _print(document)
+        _print_tracking(document)
+        if args.json is not None:
+            write_json(args.json, document)
+        return 0
     problems: list[str] = []
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True) as bar:
@@ -182,6 +200,22 @@ def _cases(
                 yield name, cases, len(cases)
 
 
+def _follow_sequences(
+    args: argparse.Namespace, estimator: PoseEstimator, names: Sequence[str]
+) -> dict[str, Any]:
+    for name in names:
+        estimator.load(name)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("sequences", total=args.count)
+        progress = partial(bar.advance, task)
+        return summarise_sequences(
+            [
+                follow(estimator, names, number, args.seed, progress=progress)
+                for number in range(args.count)
+            ]
+        )
+
+
 def _instance(outcome: PoseOutcome) -> dict[str, Any]:
     return {
         "name": outcome.case.name,
@@ -221,20 +255,19 @@ def _print(document: Mapping[str, Any]) -> None:
     ):
         table.add_column(heading, justify="right")
     for name, x in [*document["per_category"].items(), ("mean", document["mean"])]:
-        chamfer = x["chamfer_median_mm"]
         table.add_row(
             name,
             str(x["n"]),
             *(f"{x[measure]:.1f}" for measure in MEASURES),
-            f"{x['rot_median_deg']:.2f}",
-            f"{x['trans_median_cm']:.2f}",
-            "" if chamfer is None else f"{chamfer:.2f}",
+            _number(x["rot_median_deg"], 2),
+            _number(x["trans_median_cm"], 2),
+            _number(x["chamfer_median_mm"], 2),
         )
     console = _console()
     console.print(table)
     mean, ms = document["mean"], document["time_ms"]
     lines = [
-        f"confidence: calibration error {mean['ece']:.3f}, AUROC {mean['auroc']:.3f}",
+        f"confidence: calibration error {mean['ece']:.3f}, AUROC {_number(mean['auroc'], 3)}",
         "median time: " + ", ".join(f"{stage} {value:.0f} ms" for stage, value in ms.items()),
     ]
     for title, bins in (
@@ -248,6 +281,29 @@ def _print(document: Mapping[str, Any]) -> None:
             lines.append(f"within 10 deg and 5 cm by {title}: {shares}")
     for line in lines:
         console.print(line, highlight=False)
+
+
+def _print_tracking(document: Mapping[str, Any]) -> None:
+    lines = [
+        f"tracking: {document['id_switches']} id switches, {document['flips']} flips "
+        f"({document['flips_that_mend']} that mend), {document['recoveries']} of "
+        f"{document['gaps']} gaps recovered, drift {_number(document['drift_deg'], 2)} deg and "
+        f"{_number(document['drift_cm'], 2)} cm over {document['drift_tracks']} tracks"
+    ]
+    for title, key in (("detected from nothing", "detection"), ("tracked", "tracking_there")):
+        if (x := document[key]) is not None:
+            lines.append(
+                f"{x['n']} of them {title}: rot. {_number(x['rot_median_deg'], 2)} deg, trans. "
+                f"{_number(x['trans_median_cm'], 2)} cm, IoU50 {x['iou50']:.1f}, 5 deg 2 cm "
+                f"{x['deg5_cm2']:.1f}, 10 deg 5 cm {x['deg10_cm5']:.1f}"
+            )
+    console = _console()
+    for line in lines:
+        console.print(line, highlight=False)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 _HEADINGS = (

@@ -21,7 +21,7 @@ from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 from sdfpose_core.simulation.scenes import SceneStyle, random_scene, random_view
 from sdfpose_core.simulation.sensor import REFERENCE_FOCAL_PX, MaskNoise, SensorNoise
 
-__all__ = ["ModelPool", "SimulatedInstance", "simulated_instances"]
+__all__ = ["ModelPool", "SimulatedInstance", "pixels_alone", "simulated_instances"]
 
 _SURROUNDINGS = 1.3
 """An object's surroundings reach to so many of its radii..."""
@@ -213,7 +213,7 @@ def _view(
     instances, _ = segment(frame, categories, min_points=min_points)
     for instance in instances:
         visible = int(np.count_nonzero(rendering.mask == instance.mask_id))
-        alone = _pixels_alone(scene, instance.mask_id, camera, pose)
+        alone = pixels_alone(scene, instance.mask_id, camera, pose)
         if not colour:
             instance = replace(instance, colour=None)
         yield instance, truths[instance.mask_id], min(visible / max(alone, 1), 1.0)
@@ -245,8 +245,15 @@ def _close_up(
     return part.resize(round(part.width * reduction), round(part.height * reduction))
 
 
-def _pixels_alone(scene: Scene, mask_id: int, camera: PinholeCamera, pose: CameraPose) -> int:
-    """Pixels that an object would have on an endless image without any other object."""
+def pixels_alone(scene: Scene, mask_id: int, camera: PinholeCamera, pose: CameraPose) -> int:
+    """Pixels that an object would have on an endless image without any other object.
+
+    Args:
+        scene: what is there.
+        mask_id: of the object.
+        camera: intrinsics.
+        pose: of the camera, x_w = R x_c + t.
+    """
     item = next(x for x in scene.instances if x.mask_id == mask_id)
     corners = pose.to_camera(item.vertices)
     if corners[:, 2].min() <= 0.01:

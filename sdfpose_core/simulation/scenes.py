@@ -15,7 +15,14 @@ from sdfpose_core.simulation.paint import Paint
 from sdfpose_core.simulation.rotations import about, random_rotation, yaw
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 
-__all__ = ["SceneStyle", "random_camera", "random_scene", "random_view"]
+__all__ = [
+    "SceneStyle",
+    "cluttered_table",
+    "fingers",
+    "random_camera",
+    "random_scene",
+    "random_view",
+]
 
 _RESOLUTIONS = ((640, 480), (640, 480), (640, 360), (424, 240), (320, 240))
 _FIELD_OF_VIEW_DEG = (45.0, 75.0)
@@ -87,7 +94,7 @@ def random_scene(
     picked = [models[name][int(rng.integers(len(models[name])))] for name in chosen]
     if rng.random() < style.held:
         return _held_scene(rng, chosen, picked, style)
-    return _table_scene(rng, chosen, picked, style)
+    return cluttered_table(rng, chosen, picked, style)
 
 
 def random_camera(rng: np.random.Generator, largest_width: int = 640) -> PinholeCamera:
@@ -153,13 +160,20 @@ def random_view(
     return camera, CameraPose.look_at(eye, aim, float(roll))
 
 
-def _table_scene(
+def cluttered_table(
     rng: np.random.Generator,
     categories: Sequence[str],
     models: Sequence[CadModel],
     style: SceneStyle,
 ) -> Scene:
-    """Objects and occluders on a table in a room."""
+    """Objects and occluders on a table in a room, as in `random_scene`.
+
+    Args:
+        rng: source of every draw.
+        categories: of the objects; their mask ids count from 1.
+        models: of the objects.
+        style: how it looks; `objects` and `held` have no say.
+    """
     occluders = [_random_primitive(rng) for _ in range(int(rng.integers(style.occluders + 1)))]
     entries: list[tuple[int, str, CadModel, NDArray[np.float64], float]] = []
     for i, (category, model) in enumerate(zip(categories, models, strict=True), start=1):
@@ -205,7 +219,7 @@ def _held_scene(
         rotation = random_rotation(rng)
         objects.append(SceneObject(i, category, model, rotation, where, _random_colour(rng), size))
         if rng.random() < 0.5:
-            objects += _fingers(rng, objects[-1])
+            objects += fingers(rng, objects[-1], random_rotation(rng))
     room = _room(rng) if rng.random() < 0.7 else []
     return Scene([*objects, *room])
 
@@ -292,10 +306,17 @@ def _room(rng: np.random.Generator) -> list[SceneObject]:
     return parts
 
 
-def _fingers(rng: np.random.Generator, held: SceneObject) -> list[SceneObject]:
-    """Two to four bars that grip an object: they reach into its box from one side."""
+def fingers(
+    rng: np.random.Generator, held: SceneObject, frame: NDArray[np.float64]
+) -> list[SceneObject]:
+    """Two to four bars that grip an object: they reach into its box from one side.
+
+    Args:
+        rng: source of every draw.
+        held: the object.
+        frame: R (3, 3), hand to world frame: the fingers point along its -y.
+    """
     size = 0.5 * float(np.linalg.norm(held.dimensions_m))
-    frame = random_rotation(rng)
     bars = []
     for _ in range(int(rng.integers(2, 5))):
         bar = primitives.cylinder(rng.uniform(0.006, 0.014), rng.uniform(0.06, 0.14), segments=16)
