@@ -21,7 +21,7 @@ from torch import Tensor
 from sdfpose_core.categories import Categories, Category, default_categories
 from sdfpose_core.confidence import ConfidenceModel, confidence_features
 from sdfpose_core.device import resolve_device
-from sdfpose_core.encoder.fast import Encoding, FastEncoder
+from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.encoder.upright import upright_hypotheses
 from sdfpose_core.errors import MeshError, WeightsError
@@ -33,7 +33,7 @@ from sdfpose_core.refine.solver import POSE_PARAMETERS, RefineConfig, Solution, 
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
-from sdfpose_core.search import favourites, search, with_turns
+from sdfpose_core.search import Hypotheses, Search, hypotheses_of
 from sdfpose_core.segmentation import segment
 from sdfpose_core.shapes.body import BodyProfile
 from sdfpose_core.similarity import Similarity
@@ -58,7 +58,7 @@ class EstimatorConfig:
         min_points: instances with fewer depth pixels are skipped.
         turns: copies of each of the network's poses, turned about y, that the search starts from
             as well, for categories that have a front.
-        belief_weight: how much the network's word counts in the choice among refined hypotheses.
+        belief_weight: how much the network's word counts against what was measured.
         mesh_resolution: cells along each axis of the reconstructed surface's grid.
         mesh_tolerance: of the diagonal; how far that surface may move for fewer triangles.
         seed: of the choice of points; the same input gives the same output.
@@ -73,7 +73,7 @@ class EstimatorConfig:
     beyond_points: int = 64
     min_points: int = 50
     turns: int = 3
-    belief_weight: float = 1.0
+    belief_weight: float = 0.5
     mesh_resolution: int = 96
     mesh_tolerance: float = 1e-3
     seed: int = 0
@@ -223,19 +223,17 @@ class PoseEstimator:
         if cold:
             evidence = self._observe(cold, model.category)
             with clock("encode"):
-                start, per_instance, encoding = self._hypotheses(model, cold)
+                hypotheses = self._hypotheses(model, cold)
             with clock("refine"):
-                problem = (model.decoder, start, evidence, model.priors, self.config.solver)
-                if self.config.refine == "sdf":
-                    solution, gaps = search(
-                        *problem,
-                        per_instance,
-                        model.has_front,
-                        encoding,
-                        self.config.belief_weight,
-                    )
-                else:
-                    solution, gaps = favourites(*problem, per_instance)
+                search = Search(
+                    model.decoder,
+                    model.priors,
+                    self.config.solver,
+                    model.has_front,
+                    self.config.belief_weight,
+                )
+                find = search.run if self.config.refine == "sdf" else search.favourites
+                solution, gaps = find(hypotheses, evidence)
             for i, instance in enumerate(cold):
                 solved[instance.mask_id] = _Candidate(solution[i : i + 1], float(gaps[i]))
         for frozen in (False, True):
@@ -264,10 +262,8 @@ class PoseEstimator:
                 solved[instance.mask_id] = _Candidate(solution[i : i + 1], gap, earlier[i], frozen)
         return [solved[x.mask_id] for x in group]
 
-    def _hypotheses(
-        self, model: _CategoryModel, group: Sequence[Instance]
-    ) -> tuple[ShapePose, int, Encoding | None]:
-        """Start states, flattened over instances, how many each has, and the network's word."""
+    def _hypotheses(self, model: _CategoryModel, group: Sequence[Instance]) -> Hypotheses:
+        """Where to search for the instances of one category."""
         if model.encoder is None:
             states = [
                 upright_hypotheses(
@@ -281,7 +277,7 @@ class PoseEstimator:
                 torch.cat([x.scale for x in states]),
             )
             codes = model.decoder.code_mean.expand(len(similarity.scale), -1)
-            return ShapePose(similarity, codes), len(similarity.scale) // len(group), None
+            return Hypotheses(ShapePose(similarity, codes), len(similarity.scale) // len(group))
         if isinstance(model.encoder, Ssc6dEncoder):
             encoding = model.encoder.encode(group, [self._rng(x) for x in group])
         else:
@@ -291,15 +287,12 @@ class PoseEstimator:
                 encoding = model.encoder(
                     torch.from_numpy(points).to(self.device), supports(group, self.device)
                 )
-        similarity = with_turns(encoding, self.config.turns if model.has_front else 0)
-        per_instance = similarity.scale.shape[1]
-        flat = Similarity(
-            similarity.rotation.flatten(0, 1),
-            similarity.translation.flatten(0, 1),
-            similarity.scale.flatten(0, 1),
+        return hypotheses_of(
+            encoding,
+            turns=self.config.turns,
+            has_front=model.has_front,
+            belief_weight=self.config.belief_weight,
         )
-        codes = encoding.codes.repeat_interleave(per_instance, dim=0)
-        return ShapePose(flat, codes), per_instance, encoding
 
     def _observe(self, group: Sequence[Instance], category: Category) -> Evidence:
         return observe(

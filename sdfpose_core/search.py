@@ -10,12 +10,12 @@ from torch import Tensor
 
 from sdfpose_core.encoder.fast import Encoding
 from sdfpose_core.refine.kernel import GemanMcClureKernel
-from sdfpose_core.refine.residuals import Evidence, Priors, ShapePose
+from sdfpose_core.refine.residuals import Evidence, Priors, RotationPrior, ShapePose
 from sdfpose_core.refine.solver import RefineConfig, Solution, refine
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.similarity import Similarity, so3_exp
 
-__all__ = ["favourites", "search", "with_turns"]
+__all__ = ["Hypotheses", "Search", "hypotheses_of"]
 
 
 @dataclass(frozen=True)
@@ -49,114 +49,147 @@ _NO_RIVAL = 1e3
 _SAME_ROTATION_RAD = math.radians(20.0)
 
 
-def search(
-    decoder: ShapeDecoder,
-    start: ShapePose,
-    evidence: Evidence,
-    priors: Priors,
-    config: RefineConfig,
-    per_instance: int,
-    has_front: bool,
-    encoding: Encoding | None = None,
-    belief_weight: float = 1.0,
-) -> tuple[Solution, Tensor]:
-    """Refine all hypotheses, drop the worst in between, and keep each instance's best.
+@dataclass(frozen=True)
+class Hypotheses:
+    """Where to search for the poses of B instances.
 
-    Which are the best is decided by what the refinement left unexplained and by what the network
-    believes: depth alone hardly tells a can's top from its bottom.
-
-    Args:
-        decoder: the category's decoder.
-        start: start states, `per_instance` for each instance in turn.
-        evidence: what was measured of each instance.
-        priors: of code and size.
-        config: weights of the terms.
+    Attributes:
+        state: start states, `per_instance` of each instance in turn.
         per_instance: number of start states of each instance.
-        has_front: whether yaw about y means something.
-        encoding: what the network said of the instances, None without one.
-        belief_weight: of the network's log belief against half the cost.
-
-    Returns:
-        One solution per instance, and by how much the best hypothesis that ended elsewhere is
-        worse: in cost, the network's disbelief included.
+        expected: what the network expects of the rotations, one for each state; None without one.
+        encoding: all that the network said of the instances, None without one.
     """
-    count = len(evidence.surface)
-    owner = torch.arange(count, device=start.codes.device).repeat_interleave(per_instance)
-    state, alive = start, per_instance
-    for stage in _SCHEDULE:
-        solution = refine(
-            decoder,
-            state,
-            evidence.thinned(stage.surface, stage.rays)[owner],
-            priors,
-            replace(
-                config,
-                looked_through=min(stage.rays, config.looked_through),
-                kernel=GemanMcClureKernel(stage.kernel_sd),
-            ),
-            stage.iterations,
-        )
-        keep = min(stage.keep, alive)
-        worth = _doubt(solution, encoding, belief_weight, count, has_front)
-        best = worth.topk(keep, dim=1, largest=False).indices
-        flat = (best + alive * torch.arange(count, device=owner.device)[:, None]).ravel()
-        state, owner, alive = solution.state[flat], owner[flat], keep
-    fine = refine(
-        decoder,
-        state,
-        evidence[owner],
-        priors,
-        config,
-        _FINE_ITERATIONS,
-    )
-    doubt = _doubt(fine, encoding, belief_weight, count, has_front)
-    winner = doubt.argmin(dim=1)
-    index = winner + alive * torch.arange(count, device=owner.device)
-    return fine[index], _rival_gaps(fine, doubt, winner, has_front)
+
+    state: ShapePose
+    per_instance: int
+    expected: RotationPrior | None = None
+    encoding: Encoding | None = None
 
 
-def _doubt(
-    solution: Solution, encoding: Encoding | None, belief_weight: float, count: int, has_front: bool
-) -> Tensor:
-    """(count, alive) cost of the hypotheses and twice the network's negative log belief."""
-    cost = solution.cost.view(count, -1)
-    if encoding is None:
-        return cost
-    rotation = solution.state.similarity.rotation.view(*cost.shape, 3, 3)
-    return cost - 2.0 * belief_weight * encoding.log_belief(rotation, has_front)
-
-
-def favourites(
-    decoder: ShapeDecoder,
-    start: ShapePose,
-    evidence: Evidence,
-    priors: Priors,
-    config: RefineConfig,
-    per_instance: int,
-) -> tuple[Solution, Tensor]:
-    """The first start state of each instance, judged but not refined; as `search` otherwise."""
-    first = torch.arange(len(evidence.surface), device=start.codes.device) * per_instance
-    solution = refine(decoder, start[first], evidence, priors, config, 0)
-    return solution, torch.full_like(solution.cost, _NO_RIVAL)
-
-
-def with_turns(encoding: Encoding, turns: int) -> Similarity:
-    """Hypotheses (B, K (1 + turns)): the network's, its favourite first, then each turned.
+def hypotheses_of(
+    encoding: Encoding, *, turns: int, has_front: bool, belief_weight: float
+) -> Hypotheses:
+    """The network's hypotheses, its favourite first, and copies of them turned about y.
 
     The front of a box-like camera or a mug's handle is a few points of hundreds. Where the
-    network takes it to be on the wrong side, the copies (about y, evenly spread) start the
-    refinement near the right one.
+    network takes it to be on the wrong side, the copies (evenly spread) start the refinement near
+    the right one. Of their fronts nothing is expected.
+
+    Args:
+        encoding: of B instances.
+        turns: number of turned copies of each hypothesis.
+        has_front: whether yaw about y means something; there are no copies otherwise.
+        belief_weight: how much the network's word counts against what was measured.
     """
     order = encoding.logits.argsort(dim=1, descending=True)
     rows = torch.arange(len(order), device=order.device)[:, None]
-    vector = torch.zeros(1 + turns, 1, 3, device=order.device)
-    vector[:, 0, 1] = torch.arange(1 + turns, device=order.device) * (2.0 * math.pi / (1 + turns))
-    turned = encoding.similarity.rotation[rows, order].unsqueeze(1) @ so3_exp(vector)
-    return Similarity(
-        turned.flatten(1, 2),
-        encoding.similarity.translation[rows, order].repeat(1, 1 + turns, 1),
-        encoding.similarity.scale[rows, order].repeat(1, 1 + turns),
+    copies = 1 + turns if has_front else 1
+    vector = torch.zeros(copies, 1, 3, device=order.device)
+    vector[:, 0, 1] = torch.arange(copies, device=order.device) * (2.0 * math.pi / copies)
+    rotation = encoding.similarity.rotation[rows, order].unsqueeze(1) @ so3_exp(vector)
+    precision = belief_weight / encoding.axis_variance[rows, order]
+    precision = precision.unsqueeze(1).repeat(1, copies, 1, 1)
+    precision[:, 1 if has_front else 0 :, :, 1] = 0.0
+    similarity = Similarity(
+        rotation.flatten(0, 2),
+        encoding.similarity.translation[rows, order].repeat(1, copies, 1).flatten(0, 1),
+        encoding.similarity.scale[rows, order].repeat(1, copies).flatten(),
     )
+    per_instance = copies * order.shape[1]
+    return Hypotheses(
+        ShapePose(similarity, encoding.codes.repeat_interleave(per_instance, dim=0)),
+        per_instance,
+        RotationPrior(similarity.rotation, precision.flatten(0, 2)),
+        encoding,
+    )
+
+
+@dataclass(frozen=True)
+class Search:
+    """The search for the poses of one category.
+
+    Attributes:
+        decoder: the category's decoder.
+        priors: of code and size.
+        config: weights of the refinement's terms.
+        has_front: whether yaw about y means something.
+        belief_weight: how much the network's word counts against what was measured.
+    """
+
+    decoder: ShapeDecoder
+    priors: Priors
+    config: RefineConfig
+    has_front: bool
+    belief_weight: float
+
+    def run(self, hypotheses: Hypotheses, evidence: Evidence) -> tuple[Solution, Tensor]:
+        """Refine all hypotheses, drop the worst in between, and keep each instance's best.
+
+        Which are the best is decided by what the refinement left unexplained and by what the
+        network believes: depth alone hardly tells a can's top from its bottom.
+
+        Args:
+            hypotheses: where to start.
+            evidence: what was measured of each instance.
+
+        Returns:
+            One solution per instance, and by how much the best hypothesis that ended elsewhere is
+            worse: in cost, the network's disbelief included.
+        """
+        count = len(evidence.surface)
+        device = hypotheses.state.codes.device
+        instance = torch.arange(count, device=device)
+        owner = instance.repeat_interleave(hypotheses.per_instance)
+        for stage in _SCHEDULE:
+            config = replace(
+                self.config,
+                looked_through=min(stage.rays, self.config.looked_through),
+                kernel=GemanMcClureKernel(stage.kernel_sd),
+            )
+            thinned = evidence.thinned(stage.surface, stage.rays)[owner]
+            solution = self._refine(hypotheses, thinned, config, stage.iterations)
+            keep = min(stage.keep, hypotheses.per_instance)
+            best = self._doubt(solution, hypotheses).topk(keep, dim=1, largest=False).indices
+            flat = (best + hypotheses.per_instance * instance[:, None]).ravel()
+            owner = owner[flat]
+            hypotheses = Hypotheses(
+                solution.state[flat],
+                keep,
+                None if hypotheses.expected is None else hypotheses.expected[flat],
+                hypotheses.encoding,
+            )
+        fine = self._refine(hypotheses, evidence[owner], self.config, _FINE_ITERATIONS)
+        doubt = self._doubt(fine, hypotheses)
+        winner = doubt.argmin(dim=1)
+        gaps = _rival_gaps(fine, doubt, winner, self.has_front)
+        return fine[winner + hypotheses.per_instance * instance], gaps
+
+    def favourites(self, hypotheses: Hypotheses, evidence: Evidence) -> tuple[Solution, Tensor]:
+        """The first start state of each instance, judged but not refined; as `run` otherwise."""
+        first = torch.arange(len(evidence.surface), device=hypotheses.state.codes.device)
+        state = hypotheses.state[first * hypotheses.per_instance]
+        solution = refine(self.decoder, state, evidence, self.priors, self.config, 0)
+        return solution, torch.full_like(solution.cost, _NO_RIVAL)
+
+    def _refine(
+        self, hypotheses: Hypotheses, evidence: Evidence, config: RefineConfig, iterations: int
+    ) -> Solution:
+        priors = replace(self.priors, rotation=hypotheses.expected)
+        return refine(self.decoder, hypotheses.state, evidence, priors, config, iterations)
+
+    def _doubt(self, solution: Solution, hypotheses: Hypotheses) -> Tensor:
+        """(B, per_instance) cost and twice the negative log of what the network believes.
+
+        The whole mixture is asked, in place of the one mode that drew the refinement.
+        """
+        cost = solution.cost.view(-1, hypotheses.per_instance)
+        rotation = solution.state.similarity.rotation
+        if hypotheses.expected is not None:
+            cost = cost - hypotheses.expected.cost(rotation).view_as(cost)
+        if hypotheses.encoding is None:
+            return cost
+        belief = hypotheses.encoding.log_belief(rotation.view(*cost.shape, 3, 3), self.has_front)
+        return cost - 2.0 * self.belief_weight * belief
 
 
 def _rival_gaps(solution: Solution, doubt: Tensor, winner: Tensor, has_front: bool) -> Tensor:

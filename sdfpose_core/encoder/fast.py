@@ -88,6 +88,14 @@ class Encoding:
             exponent = exponent + _laplace(difference[..., :, 0].norm(dim=-1), spread[..., 1], 1.0)
         return (self.logits.log_softmax(dim=1).unsqueeze(1) - exponent).logsumexp(dim=2)
 
+    @property
+    def axis_variance(self) -> Tensor:
+        """(B, K, 2) variances of each component of the y axis and of the x axis.
+
+        Those of the Laplace densities: 3 b^2 in two dimensions, 2 b^2 in one.
+        """
+        return self.log_spread.new_tensor([3.0, 2.0]) * (2.0 * self.log_spread[..., :2]).exp()
+
     def negative_log_likelihood(
         self, y_error: Tensor, x_error: Tensor, t_error: Tensor, symmetric: Tensor
     ) -> Tensor:
