@@ -30,6 +30,7 @@ FEATURES = (
     "code_distance",
     "size_deviation",
     "rival_gap",
+    "belief",
     "log_points",
     "rotation_sd",
 )
@@ -38,13 +39,14 @@ FEATURES = (
 _INLIER_SD = 2.5
 _VIOLATION_SD = 1.0
 _LARGEST_GAP = 100.0
+_LEAST_BELIEF = -10.0
 _MOST_POINTS = 1024
 _RIDGE = 1.0
 """Weight of the squared coefficients against the sum of the log likelihoods."""
 
 
 def confidence_features(
-    solution: Solution, priors: Priors, rival_gap: float, points: int
+    solution: Solution, priors: Priors, rival_gap: float, belief: float, points: int
 ) -> dict[str, float]:
     """What the refinement of one instance found.
 
@@ -52,6 +54,7 @@ def confidence_features(
         solution: a batch of one.
         priors: of its category.
         rival_gap: cost by which the best hypothesis elsewhere is worse.
+        belief: the network's log density of the rotation, 0 without a network.
         points: number of the instance's depth pixels.
 
     Returns:
@@ -61,6 +64,7 @@ def confidence_features(
         ``code_distance``: Mahalanobis distance of the code over the square root of its length;
         ``size_deviation``: of the log size from the category's median, sd;
         ``rival_gap``: log of 1 + the cost gap, at most log 101;
+        ``belief``: the network's, at least -10;
         ``log_points``: natural logarithm of `points`, of at most 1024;
         ``rotation_sd``: radians, the middle one of the rotation's principal standard deviations:
         the largest may be yaw about a symmetry axis.
@@ -79,6 +83,7 @@ def confidence_features(
         "code_distance": math.sqrt(max(distance, 0.0)),
         "size_deviation": abs(log_scale - float(priors.log_scale_mean)) / priors.log_scale_sd,
         "rival_gap": math.log1p(min(max(rival_gap, 0.0), _LARGEST_GAP)),
+        "belief": max(belief, _LEAST_BELIEF),
         "log_points": math.log(min(points, _MOST_POINTS)),
         "rotation_sd": float(principal[1]),
     }

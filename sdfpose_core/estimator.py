@@ -233,9 +233,11 @@ class PoseEstimator:
                     self.config.belief_weight,
                 )
                 find = search.run if self.config.refine == "sdf" else search.favourites
-                solution, gaps = find(hypotheses, evidence)
+                found = find(hypotheses, evidence)
             for i, instance in enumerate(cold):
-                solved[instance.mask_id] = _Candidate(solution[i : i + 1], float(gaps[i]))
+                solved[instance.mask_id] = _Candidate(
+                    found.solution[i : i + 1], float(found.rival_gap[i]), float(found.belief[i])
+                )
         for frozen in (False, True):
             warm = [
                 x
@@ -258,8 +260,14 @@ class PoseEstimator:
                     pose_only=frozen,
                 )
             for i, instance in enumerate(warm):
-                gap = math.expm1(earlier[i].diagnostics["rival_gap"])
-                solved[instance.mask_id] = _Candidate(solution[i : i + 1], gap, earlier[i], frozen)
+                known = earlier[i].diagnostics
+                solved[instance.mask_id] = _Candidate(
+                    solution[i : i + 1],
+                    math.expm1(known["rival_gap"]),
+                    known["belief"],
+                    earlier[i],
+                    frozen,
+                )
         return [solved[x.mask_id] for x in group]
 
     def _hypotheses(self, model: _CategoryModel, group: Sequence[Instance]) -> Hypotheses:
@@ -335,7 +343,11 @@ class PoseEstimator:
             and not BodyProfile.of(vertices, mesh.faces).handle_visible(points_obj)
         )
         features = confidence_features(
-            solution, model.priors, candidate.rival_gap, len(instance.points)
+            solution,
+            model.priors,
+            candidate.rival_gap,
+            candidate.belief,
+            len(instance.points),
         )
         return ObjectEstimate(
             mask_id=instance.mask_id,
@@ -398,12 +410,14 @@ class _Candidate:
     Attributes:
         solution: a batch of one.
         rival_gap: cost by which the best hypothesis elsewhere was worse, at the detection.
+        belief: the network's log density of the rotation, at the detection.
         earlier: the estimate that it started from, if any.
         pose_only: whether size and code were held.
     """
 
     solution: Solution
     rival_gap: float
+    belief: float
     earlier: ObjectEstimate | None = None
     pose_only: bool = False
 

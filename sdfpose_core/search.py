@@ -15,7 +15,7 @@ from sdfpose_core.refine.solver import RefineConfig, Solution, refine
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.similarity import Similarity, so3_exp
 
-__all__ = ["Hypotheses", "Search", "hypotheses_of"]
+__all__ = ["Found", "Hypotheses", "Search", "hypotheses_of"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,22 @@ def hypotheses_of(
 
 
 @dataclass(frozen=True)
+class Found:
+    """What the search found of B instances.
+
+    Attributes:
+        solution: one per instance.
+        rival_gap: (B,) by how much the best hypothesis that ended elsewhere is worse: in cost, the
+            network's disbelief included.
+        belief: (B,) the network's log density of the rotation, 0 without a network.
+    """
+
+    solution: Solution
+    rival_gap: Tensor
+    belief: Tensor
+
+
+@dataclass(frozen=True)
 class Search:
     """The search for the poses of one category.
 
@@ -122,7 +138,7 @@ class Search:
     has_front: bool
     belief_weight: float
 
-    def run(self, hypotheses: Hypotheses, evidence: Evidence) -> tuple[Solution, Tensor]:
+    def run(self, hypotheses: Hypotheses, evidence: Evidence) -> Found:
         """Refine all hypotheses, drop the worst in between, and keep each instance's best.
 
         Which are the best is decided by what the refinement left unexplained and by what the
@@ -132,9 +148,6 @@ class Search:
             hypotheses: where to start.
             evidence: what was measured of each instance.
 
-        Returns:
-            One solution per instance, and by how much the best hypothesis that ended elsewhere is
-            worse: in cost, the network's disbelief included.
         """
         count = len(evidence.surface)
         device = hypotheses.state.codes.device
@@ -162,14 +175,23 @@ class Search:
         doubt = self._doubt(fine, hypotheses)
         winner = doubt.argmin(dim=1)
         gaps = _rival_gaps(fine, doubt, winner, self.has_front)
-        return fine[winner + hypotheses.per_instance * instance], gaps
+        chosen = fine[winner + hypotheses.per_instance * instance]
+        return Found(chosen, gaps, self._belief(chosen, hypotheses.encoding))
 
-    def favourites(self, hypotheses: Hypotheses, evidence: Evidence) -> tuple[Solution, Tensor]:
+    def favourites(self, hypotheses: Hypotheses, evidence: Evidence) -> Found:
         """The first start state of each instance, judged but not refined; as `run` otherwise."""
         first = torch.arange(len(evidence.surface), device=hypotheses.state.codes.device)
         state = hypotheses.state[first * hypotheses.per_instance]
         solution = refine(self.decoder, state, evidence, self.priors, self.config, 0)
-        return solution, torch.full_like(solution.cost, _NO_RIVAL)
+        belief = self._belief(solution, hypotheses.encoding)
+        return Found(solution, torch.full_like(solution.cost, _NO_RIVAL), belief)
+
+    def _belief(self, solution: Solution, encoding: Encoding | None) -> Tensor:
+        """(B,) log densities of the rotations of one solution per instance."""
+        if encoding is None:
+            return torch.zeros_like(solution.cost)
+        rotation = solution.state.similarity.rotation.unsqueeze(1)
+        return encoding.log_belief(rotation, self.has_front).squeeze(1)
 
     def _refine(
         self, hypotheses: Hypotheses, evidence: Evidence, config: RefineConfig, iterations: int

@@ -106,6 +106,7 @@ def test_features_of_a_known_solution():
         ),
         priors,
         rival_gap=math.e - 1.0,
+        belief=3.0,
         points=1000,
     )
     assert tuple(found) == FEATURES
@@ -115,6 +116,7 @@ def test_features_of_a_known_solution():
     assert found["code_distance"] == pytest.approx(1.0)
     assert found["size_deviation"] == pytest.approx(2.0, rel=1e-5)
     assert found["rival_gap"] == pytest.approx(1.0)
+    assert found["belief"] == 3.0
     assert found["log_points"] == pytest.approx(math.log(1000))
     # Principal standard deviations 1/4, 1/2 and 1: the middle one.
     assert found["rotation_sd"] == pytest.approx(0.5)
@@ -126,6 +128,7 @@ def test_features_stay_finite_where_nothing_fits():
         solution(torch.full((5,), 50.0), torch.zeros(3), torch.zeros(4), 0.2, torch.eye(11)),
         priors,
         rival_gap=math.inf,
+        belief=-math.inf,
         points=1,
     )
     assert found["inlier_ratio"] == 0.0

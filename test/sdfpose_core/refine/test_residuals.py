@@ -5,12 +5,13 @@ import torch
 
 from sdfpose_core.refine.residuals import (
     Evidence,
+    RotationPrior,
     ShapePose,
     free_space_residuals,
     support_residuals,
     surface_residuals,
 )
-from sdfpose_core.similarity import Similarity
+from sdfpose_core.similarity import Similarity, so3_exp
 
 SUPPORT = {"sigma": 0.01, "contact_sigma": 0.03}
 FREE = {"looked_through": 20, "margin": 0.005, "sigma": 0.01}
@@ -221,6 +222,41 @@ def test_priors_pull_towards_the_mean(view):
     torch.testing.assert_close(gradient, torch.stack([expected[i, i] for i in range(2)]))
     second = torch.autograd.functional.hessian(lambda d: half_cost(d).sum(), zero)
     torch.testing.assert_close(hessian, torch.stack([second[i, :, i] for i in range(2)]))
+
+
+def test_an_expected_rotation_pulls_its_axes(view):
+    """Cost and gradient against autograd; the Gauss-Newton Hessian of a nearly reached one."""
+    view = view.double()
+    state = displaced(view, torch.float64)
+    prior = RotationPrior(
+        view.truth.similarity.rotation,
+        torch.tensor([[30.0, 4.0], [10.0, 0.0]], dtype=torch.float64),
+    )
+    size = 7 + state.codes.shape[1]
+    hessian = torch.zeros(2, size, size, dtype=torch.float64)
+    gradient = torch.zeros(2, size, dtype=torch.float64)
+    prior.add_to(state.similarity.rotation, hessian, gradient)
+
+    def half_cost(delta):
+        return 0.5 * prior.cost(state.retract(delta).similarity.rotation)
+
+    zero = torch.zeros(2, size, dtype=torch.float64)
+    expected = torch.autograd.functional.jacobian(half_cost, zero)
+    torch.testing.assert_close(gradient, torch.stack([expected[i, i] for i in range(2)]))
+    assert not gradient[:, 3:].any()
+
+    reached = torch.zeros_like(hessian)
+    prior.add_to(view.truth.similarity.rotation, reached, torch.zeros_like(gradient))
+    second = torch.autograd.functional.hessian(
+        lambda d: 0.5 * prior.cost(view.truth.retract(d).similarity.rotation).sum(), zero
+    )
+    torch.testing.assert_close(reached, torch.stack([second[i, :, i] for i in range(2)]))
+    assert prior.cost(view.truth.similarity.rotation).abs().max() < 1e-12
+    # The second says nothing of the front.
+    turn = so3_exp(torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64))
+    cost = prior.cost(view.truth.similarity.rotation @ turn)
+    assert cost[0] > 1.0
+    assert cost[1] < 1e-12
 
 
 def test_states_and_evidence_are_indexed_together(view):

@@ -1,0 +1,113 @@
+"""Hypotheses and the choice among them."""
+
+import math
+
+import pytest
+import torch
+
+from sdfpose_core.encoder.fast import Encoding
+from sdfpose_core.refine.residuals import Evidence, Priors, ShapePose
+from sdfpose_core.refine.solver import RefineConfig
+from sdfpose_core.search import Hypotheses, Search, hypotheses_of
+from sdfpose_core.similarity import Similarity, so3_exp
+
+
+def encoding(logits=(0.0, 1.0, -1.0), log_spread=-1.0):
+    """Three hypotheses of one instance."""
+    count = len(logits)
+    vector = torch.zeros(1, count, 3)
+    vector[0, :, 0] = torch.linspace(0.0, math.pi, count)
+    return Encoding(
+        Similarity(so3_exp(vector), torch.rand(1, count, 3), torch.full((1, count), 0.2)),
+        torch.tensor([logits]),
+        torch.full((1, count, 3), log_spread),
+        torch.zeros(1, 4),
+    )
+
+
+def test_the_favourite_comes_first_and_its_turned_copies_follow():
+    said = encoding()
+    found = hypotheses_of(said, turns=3, has_front=True, belief_weight=0.5)
+    assert found.per_instance == len(found.state) == 12
+    rotation = found.state.similarity.rotation
+    torch.testing.assert_close(rotation[0], said.similarity.rotation[0, 1])
+    torch.testing.assert_close(
+        found.state.similarity.translation[3:6], found.state.similarity.translation[:3]
+    )
+    quarter = so3_exp(torch.tensor([0.0, math.pi / 2.0, 0.0]))
+    torch.testing.assert_close(rotation[3], rotation[0] @ quarter, atol=1e-6, rtol=0.0)
+
+
+def test_nothing_is_expected_of_the_front_of_turned_copies():
+    found = hypotheses_of(encoding(), turns=1, has_front=True, belief_weight=0.5)
+    precision = found.expected.precision
+    assert precision[:, 0] == pytest.approx(0.5 / (3.0 * math.exp(-2.0)))
+    assert precision[:3, 1] == pytest.approx(0.5 / (2.0 * math.exp(-2.0)))
+    assert not precision[3:, 1].any()
+
+
+def test_an_object_without_a_front_has_no_turned_copies():
+    found = hypotheses_of(encoding(), turns=3, has_front=False, belief_weight=0.5)
+    assert found.per_instance == 3
+    assert not found.expected.precision[:, 1].any()
+
+
+@pytest.fixture
+def ball(tiny_shapes):
+    """A shape of the tiny decoder, seen from nowhere: no evidence tells poses apart."""
+    decoder = tiny_shapes.decoder
+    far = torch.tensor([0.0, 0.0, 5.0])
+    evidence = Evidence(
+        far.expand(1, 8, 3),
+        torch.full((1, 8), 0.002),
+        far.expand(1, 4, 3),
+        torch.zeros(1, 4),
+        torch.zeros(1, 4),
+    )
+    priors = Priors(decoder.code_mean, torch.linalg.inv(decoder.code_covariance), -1.5, 0.3)
+    return decoder, evidence, priors
+
+
+@pytest.mark.parametrize(("weight", "favourite"), [(0.5, 1), (0.5, 2)])
+def test_where_depth_says_nothing_the_network_decides(ball, weight, favourite):
+    decoder, evidence, priors = ball
+    logits = [0.0, 0.0, 0.0]
+    logits[favourite] = 4.0
+    said = encoding(tuple(logits), log_spread=-2.0)
+    said = Encoding(
+        Similarity(
+            said.similarity.rotation,
+            torch.tensor([0.0, 0.0, 0.6]).expand(1, 3, 3),
+            said.similarity.scale,
+        ),
+        said.logits,
+        said.log_spread,
+        decoder.code_mean[None],
+    )
+    search = Search(decoder, priors, RefineConfig(), True, weight)
+    hypotheses = hypotheses_of(said, turns=0, has_front=True, belief_weight=weight)
+    found = search.run(hypotheses, evidence)
+    truth = said.similarity.rotation[0, favourite]
+    cosine = ((found.solution.state.similarity.rotation[0] * truth).sum() - 1.0) / 2.0
+    assert cosine > 0.98
+    assert 0.5 < found.rival_gap.item() < 100.0
+    assert found.belief.item() > 3.0
+
+
+def test_favourites_are_left_as_they_are(ball):
+    decoder, evidence, priors = ball
+    states = ShapePose(
+        Similarity(
+            so3_exp(torch.randn(4, 3, generator=torch.Generator().manual_seed(0))),
+            torch.tensor([0.0, 0.0, 0.6]).expand(4, 3),
+            torch.full((4,), 0.2),
+        ),
+        decoder.code_mean.expand(4, -1),
+    )
+    search = Search(decoder, priors, RefineConfig(), True, 0.5)
+    found = search.favourites(Hypotheses(states, 4), evidence)
+    torch.testing.assert_close(
+        found.solution.state.similarity.rotation[0], states.similarity.rotation[0]
+    )
+    assert found.rival_gap.item() >= 100.0
+    assert found.belief.item() == 0.0
