@@ -187,17 +187,17 @@ class Tracker:
     ) -> dict[int, Predicted]:
         """The known object behind each instance, by mask id; new ones have none.
 
-        Objects seen a moment ago choose first: the place of one that has been away for long is
-        a guess.
+        The less an object has been away, the sooner it chooses: the place of one that has been for
+        long is a guess.
         """
         owners: dict[int, Predicted] = {}
-        for recent in (True, False):
+        for turn in sorted({x.turn for x in known}):
             free = [x for x in instances if x.mask_id not in owners]
-            candidates = [x for x in known if x.recent == recent]
-            if not free or not candidates:
-                continue
+            candidates = [x for x in known if x.turn == turn]
+            if not free:
+                break
             pairs = associate(
-                np.stack([x.estimate.translation - x.memory.offset for x in candidates]),
+                np.stack([x.path for x in candidates]),
                 np.array([x.gate_m for x in candidates]),
                 np.stack([middle(x) for x in free]),
                 compatible=np.array(
@@ -228,12 +228,11 @@ class Tracker:
                 for x in result.estimates
             }, result
         warm_starts = {
-            mask_id: WarmStart(x.memory.shape.apply(x.estimate), x.memory.shape.frozen)
+            mask_id: WarmStart(x.start, x.memory.shape.frozen)
             for mask_id, x in owners.items()
             if x.recent
         }
-        result = self._estimator.estimate(instances, warm_starts)
-        estimates = {x.mask_id: x for x in result.estimates}
+        estimates, result = self._refined(instances, owners, warm_starts)
         doubts = {
             mask_id: owners[mask_id].memory.doubt.after(estimates[mask_id], self._config)
             for mask_id in warm_starts
@@ -255,16 +254,46 @@ class Tracker:
 
         sightings = {}
         for mask_id, estimate in estimates.items():
-            best, doubt = estimate, doubts.get(mask_id, Doubt.none(self._config))
+            best = estimate
             anew = mask_id not in warm_starts
             if mask_id in detected:
                 ratio = _odds(detected[mask_id]) / _odds(estimate)
                 anew = anew or ratio > self._config.redetect_odds
                 best = detected[mask_id] if anew else estimate
-            if mask_id in doubtful:
-                doubt = Doubt.none(self._config) if anew else doubt.postponed()
+            if anew:
+                doubt = Doubt.none(self._config, best)
+            else:
+                doubt = doubts[mask_id].postponed() if mask_id in doubtful else doubts[mask_id]
             sightings[mask_id] = Sighting(best, instance_of[mask_id], doubt, anew)
         return sightings, result
+
+    def _refined(
+        self,
+        instances: Sequence[Instance],
+        owners: Mapping[int, Predicted],
+        warm_starts: Mapping[int, WarmStart],
+    ) -> tuple[dict[int, ObjectEstimate], FrameResult]:
+        """The estimates by mask id, and what was skipped and how long it took.
+
+        Where an instance is not where it was expected, it is refined from its place as well; the
+        more confident of the two is taken.
+        """
+        result = self._estimator.estimate(instances, warm_starts)
+        estimates = {x.mask_id: x for x in result.estimates}
+        others = {
+            x.mask_id: WarmStart(start, warm_starts[x.mask_id].freeze_shape)
+            for x in instances
+            if x.mask_id in warm_starts
+            and x.mask_id in estimates
+            and (start := owners[x.mask_id].other_start(x)) is not None
+        }
+        if others:
+            second = self._estimator.estimate([x for x in instances if x.mask_id in others], others)
+            for found in second.estimates:
+                if found.confidence > estimates[found.mask_id].confidence:
+                    estimates[found.mask_id] = found
+            result = _added(result, second)
+        return estimates, result
 
 
 def _odds(estimate: ObjectEstimate) -> float:

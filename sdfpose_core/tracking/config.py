@@ -46,7 +46,7 @@ class TrackerConfig:
     redetect_odds: float = 3.0
     converge_frames: int = 8
     gate_share: float = 0.5
-    speed_sd_m_s: float = 0.25
+    speed_sd_m_s: float = 0.5
     turn_sd_rad_s: float = 1.0
     coast_s: float = 1.0
     remove_after_s: float = 3.0

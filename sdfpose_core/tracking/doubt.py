@@ -43,9 +43,10 @@ class Doubt:
     collapsed: bool = False
 
     @classmethod
-    def none(cls, config: TrackerConfig) -> Doubt:
-        """After a detection that is believed."""
-        return cls(0, config.drop_frames)
+    def none(cls, config: TrackerConfig, estimate: ObjectEstimate | None = None) -> Doubt:
+        """After a detection that is believed; its inlier ratio is what is usual from then on."""
+        inliers = 0.0 if estimate is None else estimate.diagnostics.get("inlier_ratio", 0.0)
+        return cls(0, config.drop_frames, inlier_level=inliers)
 
     def after(self, estimate: ObjectEstimate, config: TrackerConfig) -> Doubt:
         """After an image that shows the object."""

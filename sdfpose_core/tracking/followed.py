@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdfpose_core.frame import Instance, ObjectEstimate
 from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.doubt import Doubt
-from sdfpose_core.tracking.motion import PoseFilter, with_yaw_of, yaw_open
+from sdfpose_core.tracking.motion import PoseFilter, moved, with_yaw_of, yaw_open
 from sdfpose_core.tracking.shape import ShapeMemory
 
 __all__ = ["FollowedObject", "Predicted", "Sighting", "Track", "TrackState", "in_line", "middle"]
@@ -24,6 +24,10 @@ _GATE_SDS = 2.0
 
 _WIDEST_GATE = 2.0
 """Diagonals: what turns up farther away is taken for another object."""
+
+
+_MIDDLE_SLACK = 0.2
+"""Diagonals by which the middle of an object's visible points wanders from image to image."""
 
 
 _NEW_MESH_SCALE = 1e-3
@@ -243,6 +247,46 @@ class Predicted:
     motion: PoseFilter
     recent: bool
     gate_m: float
+
+    @property
+    def turn(self) -> int:
+        """When it chooses among what the image shows: the less it has been away, the sooner."""
+        if self.memory.missing_frames == 0:
+            return 0
+        return 1 if self.recent else 2
+
+    @property
+    def middle(self) -> NDArray[np.float64]:
+        """(3,), metres: where the middle of its points should be."""
+        return self.estimate.translation - self.memory.offset
+
+    @property
+    def path(self) -> NDArray[np.float64]:
+        """(2, 3), metres: on the way from the one to the other the middle of its points may be.
+
+        What went out of sight may have stopped there as well as gone on: the camera that looked
+        away looks back.
+        """
+        if self.memory.missing_frames == 0:
+            return np.stack([self.middle, self.middle])
+        return np.stack([self.memory.estimate.translation - self.memory.offset, self.middle])
+
+    @property
+    def start(self) -> ObjectEstimate:
+        """From where to refine the pose: the prediction, with what is known of size and shape."""
+        return self.memory.shape.apply(self.estimate)
+
+    def other_start(self, instance: Instance) -> ObjectEstimate | None:
+        """The same, moved after the points, where they are farther off than hidden parts explain.
+
+        When the camera or the object speeds up, a refinement from the predicted place may be
+        caught elsewhere. When something hides most of the object, the points that are left say
+        little of its place.
+        """
+        off = middle(instance) - self.middle
+        if float(np.linalg.norm(off)) <= _MIDDLE_SLACK * self.estimate.scale:
+            return None
+        return moved(self.start, np.eye(3), off)
 
 
 def in_line(estimate: ObjectEstimate, predicted: Predicted) -> ObjectEstimate:

@@ -24,6 +24,9 @@ _LEAST_VARIANCE = 1e-12
 """Square metres or radians: far below any measurement's."""
 
 
+_LEAST_CONFIDENCE = 1e-3
+
+
 @dataclass(frozen=True)
 class PoseFilter:
     """A Kalman filter of the pose: velocities change at random and fade with a time constant.
@@ -80,7 +83,9 @@ class PoseFilter:
         """
         turn, _ = cv2.Rodrigues(seen.rotation @ predicted.rotation.T)
         innovation = np.concatenate([seen.translation - predicted.translation, turn.ravel()])
-        spread = self.covariance[:6, :6] + _bounded(seen.covariance)
+        # A pose that is likely wrong has errors that its covariance does not know.
+        odds_against = (1.0 - seen.confidence) / max(seen.confidence, _LEAST_CONFIDENCE)
+        spread = self.covariance[:6, :6] + _bounded(max(odds_against, 1.0) * seen.covariance)
         gain = np.linalg.solve(spread, self.covariance[:6]).T
         change = gain @ innovation
         covariance = self.covariance - gain @ self.covariance[:6]

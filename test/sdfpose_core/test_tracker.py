@@ -124,6 +124,7 @@ def only(result):
     return result.tracks[0]
 
 
+CONFIG = TrackerConfig()
 CAN = {5: ("can", (0.0, 0.0, 1.0))}
 
 
@@ -357,6 +358,11 @@ def test_thirty_objects_at_once():
         assert ids == identity
 
 
+def at_rest(places):
+    """Paths (T, 2, 3) of objects that are expected at one place."""
+    return np.stack([places, places], axis=1)
+
+
 points = st.lists(st.tuples(*[st.floats(-0.5, 0.5)] * 3), min_size=0, max_size=4)
 
 
@@ -374,7 +380,9 @@ def scenes(draw):
 @given(scenes())
 def test_no_assignment_is_likelier_than_the_one_chosen(scene):
     predicted, gates, observed, compatible, preferred = scene
-    pairs = associate(predicted, gates, observed, compatible=compatible, preferred=preferred)
+    pairs = associate(
+        at_rest(predicted), gates, observed, compatible=compatible, preferred=preferred
+    )
 
     def cost(t, i):
         return np.sum((predicted[t] - observed[i]) ** 2) / gates[t] ** 2
@@ -401,7 +409,7 @@ def test_objects_that_move_less_than_half_their_distance_are_never_mixed_up(seed
     step *= 0.14 * rng.random((count, 1)) / np.linalg.norm(step, axis=1, keepdims=True)
     order = rng.permutation(count)
     pairs = associate(
-        predicted,
+        at_rest(predicted),
         np.full(count, 0.15),
         (predicted + step)[order],
         compatible=np.ones((count, count), bool),
@@ -415,13 +423,54 @@ def test_the_mask_id_decides_where_distances_do_not():
     observed = np.array([[0.0, 0.01, 1.0], [0.0, -0.01, 1.0]])
     for preferred in (np.eye(2, dtype=bool), ~np.eye(2, dtype=bool)):
         pairs = associate(
-            predicted,
+            at_rest(predicted),
             np.full(2, 0.1),
             observed,
             compatible=np.ones((2, 2), bool),
             preferred=preferred,
         )
         assert all(preferred[t, i] for t, i in pairs)
+
+
+def test_what_is_out_of_sight_is_anywhere_on_its_way():
+    ends = np.array([[0.0, 0.0, 1.0], [0.4, 0.0, 1.0]])
+    for place, possible in (
+        ((0.0, 0.04, 1.0), True),
+        ((0.2, 0.04, 1.0), True),
+        ((0.4, 0.04, 1.0), True),
+        ((0.2, 0.06, 1.0), False),
+        ((-0.06, 0.0, 1.0), False),
+        ((0.46, 0.0, 1.0), False),
+    ):
+        pairs = associate(
+            ends[None],
+            np.array([0.05]),
+            np.array([place]),
+            compatible=np.ones((1, 1), bool),
+            preferred=np.zeros((1, 1), bool),
+        )
+        assert pairs == ([(0, 0)] if possible else [])
+
+
+@pytest.mark.parametrize("back_s", [0.6, 1.8])
+def test_an_object_that_the_camera_looked_away_from_is_back_where_it_left(back_s):
+    """Its place in the camera frame went on without it."""
+    tracker = Tracker(FakeEstimator())
+    places = [("can", (-0.4 + 0.03 * i, 0.0, 1.0)) for i in range(20)]
+    run(tracker, [{1: x} for x in places])
+    missing = round(back_s / (PERIOD_NS * 1e-9))
+    run(tracker, [{}] * missing, start=20)
+    results = run(tracker, [{3: x} for x in places[:-4:-1]], start=20 + missing)
+    assert [only(x).id for x in results] == [1] * 3
+
+
+def test_of_two_that_may_be_it_the_one_seen_last_is():
+    """The gate of one that is missing is wider; that makes it no likelier."""
+    left, right = TWO_CANS
+    tracker = Tracker(FakeEstimator())
+    run(tracker, [{1: left, 2: right}] * 4 + [{2: right}] * 3)
+    result = tracker.step(make_frame({2: ("can", (0.01, 0.0, 0.8))}, 7))
+    assert {x.id: x.state for x in result.tracks} == {1: LOST, 2: TRACKED}
 
 
 # --- prediction ---
@@ -720,6 +769,101 @@ def test_residuals_that_explode_are_a_reason_at_once():
     wrong = True
     assert only(tracker.step(make_frame(CAN, 5))).estimate.confidence == 0.9
     assert cold_calls(estimator) == 2
+
+
+def test_residuals_that_explode_right_after_a_detection_are_a_reason_too():
+    better = Rotation.from_euler("z", 90, degrees=True).as_matrix()
+    wrong = False
+
+    def script(instance, warm):
+        if not wrong:
+            return {}
+        if warm is None or np.allclose(warm.estimate.rotation[:, 1], better[:, 1]):
+            return {"rotation": better}
+        return {"confidence": 0.5, "diagnostics": {"inlier_ratio": 0.3}}
+
+    tracker = Tracker(FakeEstimator(script))
+    run(tracker, [CAN])
+    wrong = True
+    assert only(tracker.step(make_frame(CAN, 1))).estimate.confidence == 0.9
+
+
+# --- objects that are not where they were expected ---
+
+
+def caught(reach_m, confidence=0.9):
+    """A refinement that finds the middle of the points from `reach_m` around it and no farther."""
+
+    def script(instance, warm):
+        at = np.median(instance.points, axis=0)
+        if warm is None or np.linalg.norm(warm.estimate.translation - at) < reach_m:
+            return {"confidence": confidence}
+        return {
+            "translation": warm.estimate.translation,
+            "decoder_translation": warm.estimate.decoder_translation,
+            "confidence": 0.01,
+        }
+
+    return script
+
+
+def test_an_object_that_speeds_up_is_refined_from_where_it_is_as_well():
+    estimator = FakeEstimator(caught(0.02))
+    tracker = Tracker(estimator)
+    run(tracker, [CAN] * 4)
+    calls = len(estimator.calls)
+    place = (0.05, 0.0, 1.0)
+    track = only(tracker.step(make_frame({5: ("can", place)}, 4)))
+    assert len(estimator.calls) == calls + 2
+    assert cold_calls(estimator) == 1
+    np.testing.assert_allclose(track.estimate.translation, place, atol=0.005)
+    assert track.estimate.confidence == 0.9
+
+
+def test_one_that_is_where_it_was_expected_is_refined_once():
+    estimator = FakeEstimator(caught(0.02))
+    tracker = Tracker(estimator)
+    run(tracker, [CAN] * 4)
+    calls = len(estimator.calls)
+    tracker.step(make_frame({5: ("can", (0.02, 0.0, 1.0))}, 4))
+    assert len(estimator.calls) == calls + 1
+
+
+def test_points_that_are_left_of_a_hidden_object_do_not_draw_it_away():
+    """Its middle is off, and the pose that was expected explains the points better."""
+
+    def script(instance, warm):
+        if warm is None:
+            return {}
+        place = warm.estimate.translation
+        return {
+            "translation": place,
+            "decoder_translation": place,
+            "confidence": 0.8 if np.linalg.norm(place - CAN[5][1]) < 0.01 else 0.3,
+        }
+
+    tracker = Tracker(FakeEstimator(script))
+    run(tracker, [CAN] * 4)
+    track = only(tracker.step(make_frame({5: ("can", (0.06, 0.0, 1.0))}, 4)))
+    assert track.id == 1
+    np.testing.assert_allclose(track.estimate.translation, CAN[5][1], atol=0.005)
+
+
+def test_a_pose_without_confidence_moves_an_object_little():
+    covariance = 1e-5 * np.eye(6)
+    moved_by = {}
+    for confidence in (0.9, 0.5, 0.01):
+        motion = PoseFilter.start(make_estimate(category="mug", covariance=covariance), CONFIG)
+        predicted, motion = motion.predict(make_estimate(category="mug"), 0.01, CONFIG)
+        seen = make_estimate(
+            category="mug", place=(0.02, 0.0, 1.0), confidence=confidence, covariance=covariance
+        )
+        fused, _ = motion.correct(predicted, seen)
+        moved_by[confidence] = fused.translation[0]
+        assert fused.confidence == confidence
+        np.testing.assert_array_equal(fused.covariance, covariance)
+    assert moved_by[0.9] == moved_by[0.5] > 0.01
+    assert moved_by[0.01] < 0.1 * moved_by[0.9]
 
 
 def test_a_handle_that_comes_into_view_is_looked_for():
