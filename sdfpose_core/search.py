@@ -46,6 +46,9 @@ _FINE_ITERATIONS = 8
 _NO_RIVAL = 1e3
 """Cost gap that stands for 'no other hypothesis'."""
 
+_DUPLICATE_COST = 20.0
+"""Added to a hypothesis that has ended where a better one has: it has little new to say."""
+
 _SAME_ROTATION_RAD = math.radians(20.0)
 
 
@@ -162,7 +165,8 @@ class Search:
             thinned = evidence.thinned(stage.surface, stage.rays)[owner]
             solution = self._refine(hypotheses, thinned, config, stage.iterations)
             keep = min(stage.keep, hypotheses.per_instance)
-            best = self._doubt(solution, hypotheses).topk(keep, dim=1, largest=False).indices
+            doubt = self._doubt(solution, hypotheses)
+            best = _best_distinct(solution, doubt, keep, self.has_front)
             flat = (best + hypotheses.per_instance * instance[:, None]).ravel()
             owner = owner[flat]
             hypotheses = Hypotheses(
@@ -214,6 +218,37 @@ class Search:
         return cost - 2.0 * self.belief_weight * belief
 
 
+def _best_distinct(solution: Solution, doubt: Tensor, keep: int, has_front: bool) -> Tensor:
+    """(count, keep) numbers of the best hypotheses; one like a better one yields to another.
+
+    Args:
+        solution: of all hypotheses.
+        doubt: (count, alive) of each.
+        keep: how many of each instance.
+        has_front: whether yaw about y means something.
+    """
+    rotations = solution.state.similarity.rotation.view(*doubt.shape, 3, 3)
+    rows = torch.arange(len(doubt), device=doubt.device)
+    left = doubt.clone()
+    chosen = []
+    for _ in range(keep):
+        best = left.argmin(dim=1)
+        chosen.append(best)
+        same = _same_rotation(rotations[rows, best].unsqueeze(1), rotations, has_front)
+        left = left + _DUPLICATE_COST * same
+        left[rows, best] = torch.inf
+    return torch.stack(chosen, dim=1)
+
+
+def _same_rotation(one: Tensor, others: Tensor, has_front: bool) -> Tensor:
+    """Whether rotations (..., 3, 3) differ by less than `_SAME_ROTATION_RAD`."""
+    if has_front:
+        cosine = ((one * others).sum((-1, -2)) - 1.0) / 2.0
+    else:
+        cosine = (one[..., :, 1] * others[..., :, 1]).sum(-1)
+    return cosine > math.cos(_SAME_ROTATION_RAD)
+
+
 def _rival_gaps(solution: Solution, doubt: Tensor, winner: Tensor, has_front: bool) -> Tensor:
     """(count,) by how much the best hypothesis with another rotation is worse.
 
@@ -226,10 +261,7 @@ def _rival_gaps(solution: Solution, doubt: Tensor, winner: Tensor, has_front: bo
     rotations = solution.state.similarity.rotation.view(*doubt.shape, 3, 3)
     rows = torch.arange(len(doubt), device=doubt.device)
     best = rotations[rows, winner].unsqueeze(1)
-    if has_front:
-        cosine = ((best * rotations).sum((-1, -2)) - 1.0) / 2.0
-    else:
-        cosine = (best[..., :, 1] * rotations[..., :, 1]).sum(-1)
     gap = doubt - doubt[rows, winner].unsqueeze(1)
-    gap = torch.where(cosine < math.cos(_SAME_ROTATION_RAD), gap, torch.full_like(gap, _NO_RIVAL))
+    same = _same_rotation(best, rotations, has_front)
+    gap = torch.where(same, torch.full_like(gap, _NO_RIVAL), gap)
     return gap.min(dim=1).values

@@ -7,8 +7,8 @@ import torch
 
 from sdfpose_core.encoder.fast import Encoding
 from sdfpose_core.refine.residuals import Evidence, Priors, ShapePose
-from sdfpose_core.refine.solver import RefineConfig
-from sdfpose_core.search import Hypotheses, Search, hypotheses_of
+from sdfpose_core.refine.solver import RefineConfig, Solution
+from sdfpose_core.search import Hypotheses, Search, _best_distinct, hypotheses_of
 from sdfpose_core.similarity import Similarity, so3_exp
 
 
@@ -111,3 +111,17 @@ def test_favourites_are_left_as_they_are(ball):
     )
     assert found.rival_gap.item() >= 100.0
     assert found.belief.item() == 0.0
+
+
+def test_a_hypothesis_like_a_better_one_yields_to_another():
+    vector = torch.zeros(4, 3)
+    vector[:, 0] = torch.tensor([0.0, 0.05, 1.5, 3.0])
+    states = ShapePose(
+        Similarity(so3_exp(vector), torch.zeros(4, 3), torch.ones(4)), torch.zeros(4, 2)
+    )
+    blank = torch.zeros(4, 1)
+    solution = Solution(states, torch.zeros(4), torch.zeros(4, 9, 9), blank, blank)
+    doubt = torch.tensor([[1.0, 2.0, 9.0, 40.0]])
+    assert _best_distinct(solution, doubt, 2, True).tolist() == [[0, 2]]
+    # Far worse than a duplicate is no use either.
+    assert _best_distinct(solution, doubt, 4, True).tolist() == [[0, 2, 1, 3]]
