@@ -176,7 +176,7 @@ def test_an_unknown_category_is_skipped(mug):
     text = reason(dataclasses.replace(mug, labels={3: InstanceLabel("teapot")}))
     assert text == (
         "mask id 3 is labelled 'teapot', which is no known category: expected one of bottle, "
-        "bowl, camera, can, laptop, mug, or a name among their labels"
+        "bowl, camera, can, laptop, mug, a name among their labels, or 'any'"
     )
 
 

@@ -157,6 +157,7 @@ def test_distance_of_a_known_shift_and_growth() -> None:
     encoding = Encoding(
         Similarity(found.rotation[:, None], found.translation[:, None], found.scale[:, None]),
         torch.zeros(2, 1),
+        torch.zeros(2, 1, 3),
         torch.zeros(2, 5),
     )
     distance = model_distance(encoding, truth, points)
