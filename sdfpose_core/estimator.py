@@ -19,25 +19,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sdfpose_core.categories import Categories, Category, default_categories
+from sdfpose_core.category_model import CategoryModel, EncoderName
 from sdfpose_core.confidence import ConfidenceModel, confidence_features
 from sdfpose_core.device import resolve_device
-from sdfpose_core.encoder.fast import FastEncoder
-from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
-from sdfpose_core.encoder.upright import upright_hypotheses
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
-from sdfpose_core.observation import observe, resample, supports
+from sdfpose_core.observation import observe
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
-from sdfpose_core.refine.residuals import Evidence, Priors, ShapePose
+from sdfpose_core.refine.residuals import Evidence, ShapePose
 from sdfpose_core.refine.solver import POSE_PARAMETERS, RefineConfig, Solution, refine
-from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
-from sdfpose_core.sdf.shape_decoder import ShapeDecoder
-from sdfpose_core.search import Hypotheses, Search, hypotheses_of
+from sdfpose_core.search import Search
 from sdfpose_core.segmentation import segment
 from sdfpose_core.shapes.body import BodyProfile
 from sdfpose_core.similarity import Similarity
-from sdfpose_core.weights import weights_file
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator", "WarmStart"]
 
@@ -65,7 +60,7 @@ class EstimatorConfig:
         solver: weights of the refinement's terms.
     """
 
-    encoder: Literal["fast", "ssc6d", "none"] = "fast"
+    encoder: EncoderName = "fast"
     refine: Literal["sdf", "icp", "none"] = "sdf"
     device: str = "auto"
     weights_dir: Path | str | None = None
@@ -131,7 +126,7 @@ class PoseEstimator:
         self.categories = categories or default_categories()
         self.device = resolve_device(self.config.device)
         self._confidence = ConfidenceModel.load()
-        self._models: dict[str, _CategoryModel] = {}
+        self._models: dict[str, CategoryModel] = {}
 
     def __call__(self, frame: RgbdFrame) -> list[ObjectEstimate]:
         """The objects of a frame."""
@@ -173,7 +168,7 @@ class PoseEstimator:
         """
         warm_starts = warm_starts or {}
         clock = _StageClock(("encode", "refine", "mesh"))
-        solved: dict[int, tuple[_CategoryModel, Instance, _Candidate]] = {}
+        solved: dict[int, tuple[CategoryModel, Instance, _Candidate]] = {}
         skipped: list[SkippedInstance] = []
         wanted = [
             x
@@ -203,16 +198,19 @@ class PoseEstimator:
                 skipped.append(SkippedInstance(mask_id, instance.category, str(error)))
         return FrameResult(estimates, skipped, clock.stage_ms)
 
-    def _model(self, category: str) -> _CategoryModel:
+    def _model(self, category: str) -> CategoryModel:
         if category not in self._models:
-            self._models[category] = _CategoryModel.load(
-                self.categories[category], self.config, self.device
+            self._models[category] = CategoryModel.load(
+                self.categories[category],
+                self.config.encoder,
+                self.config.weights_dir,
+                self.device,
             )
         return self._models[category]
 
     def _solve(
         self,
-        model: _CategoryModel,
+        model: CategoryModel,
         group: Sequence[Instance],
         warm_starts: Mapping[int, WarmStart],
         clock: _StageClock,
@@ -223,7 +221,12 @@ class PoseEstimator:
         if cold:
             evidence = self._observe(cold, model.category)
             with clock("encode"):
-                hypotheses = self._hypotheses(model, cold)
+                hypotheses = model.hypotheses(
+                    cold,
+                    [self._rng(x) for x in cold],
+                    turns=self.config.turns,
+                    belief_weight=self.config.belief_weight,
+                )
             with clock("refine"):
                 search = Search(
                     model.decoder,
@@ -270,38 +273,6 @@ class PoseEstimator:
                 )
         return [solved[x.mask_id] for x in group]
 
-    def _hypotheses(self, model: _CategoryModel, group: Sequence[Instance]) -> Hypotheses:
-        """Where to search for the instances of one category."""
-        if model.encoder is None:
-            states = [
-                upright_hypotheses(
-                    torch.from_numpy(x.points).to(self.device), model.category.diagonal_m
-                )
-                for x in group
-            ]
-            similarity = Similarity(
-                torch.cat([x.rotation for x in states]),
-                torch.cat([x.translation for x in states]),
-                torch.cat([x.scale for x in states]),
-            )
-            codes = model.decoder.code_mean.expand(len(similarity.scale), -1)
-            return Hypotheses(ShapePose(similarity, codes), len(similarity.scale) // len(group))
-        if isinstance(model.encoder, Ssc6dEncoder):
-            encoding = model.encoder.encode(group, [self._rng(x) for x in group])
-        else:
-            count = model.encoder.config.points
-            points = np.stack([resample(x.points, count, self._rng(x)) for x in group])
-            with torch.no_grad():
-                encoding = model.encoder(
-                    torch.from_numpy(points).to(self.device), supports(group, self.device)
-                )
-        return hypotheses_of(
-            encoding,
-            turns=self.config.turns,
-            has_front=model.has_front,
-            belief_weight=self.config.belief_weight,
-        )
-
     def _observe(self, group: Sequence[Instance], category: Category) -> Evidence:
         return observe(
             group,
@@ -316,7 +287,7 @@ class PoseEstimator:
         return np.random.default_rng([self.config.seed, instance.mask_id])
 
     def _report(
-        self, model: _CategoryModel, instance: Instance, candidate: _Candidate
+        self, model: CategoryModel, instance: Instance, candidate: _Candidate
     ) -> ObjectEstimate:
         """The estimate: the box of the decoded surface and everything about it."""
         solution, earlier = candidate.solution, candidate.earlier
@@ -370,7 +341,7 @@ class PoseEstimator:
         )
 
     def _mesh(
-        self, model: _CategoryModel, code: Tensor, earlier: ObjectEstimate | None
+        self, model: CategoryModel, code: Tensor, earlier: ObjectEstimate | None
     ) -> tuple[DecodedMesh, NDArray[np.float32]]:
         """The decoded surface, or that of the earlier estimate where the code hardly moved."""
         if earlier is not None and len(earlier.vertices):
@@ -425,44 +396,6 @@ class _Candidate:
     def cost(self) -> float:
         """What it leaves unexplained."""
         return float(self.solution.cost[0])
-
-
-@dataclass(frozen=True)
-class _CategoryModel:
-    """A category's networks and priors on the device."""
-
-    category: Category
-    decoder: ShapeDecoder
-    encoder: FastEncoder | Ssc6dEncoder | None
-    priors: Priors
-
-    @property
-    def has_front(self) -> bool:
-        """Whether yaw about y means something, at least in some views."""
-        return self.category.symmetry != "y"
-
-    @classmethod
-    def load(
-        cls, category: Category, config: EstimatorConfig, device: torch.device
-    ) -> _CategoryModel:
-        decoder = load_decoder(weights_file(category.name, "decoder", config.weights_dir), device)
-        encoder: FastEncoder | Ssc6dEncoder | None = None
-        if config.encoder != "none":
-            path = weights_file(category.name, "encoder", config.weights_dir)
-            network = Ssc6dEncoder if config.encoder == "ssc6d" else FastEncoder
-            encoder = network.load(path, device)
-            if encoder.config.code_length != decoder.config.code_length:
-                raise WeightsError(
-                    f"{path}: predicts codes of length {encoder.config.code_length}, but the "
-                    f"decoder's have {decoder.config.code_length}: train both together"
-                )
-        priors = Priors(
-            decoder.code_mean,
-            torch.linalg.inv(decoder.code_covariance),
-            math.log(category.diagonal_m),
-            category.diagonal_log_sd,
-        )
-        return cls(category, decoder, encoder, priors)
 
 
 class _StageClock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from sdfpose_core.encoder.fast import Encoding, FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.training_run import Progress, TrainingRun
 from sdfpose_core.files import replacing
 from sdfpose_core.frame import Instance
+from sdfpose_core.muon import muon
 from sdfpose_core.similarity import Similarity, so3_exp
 from sdfpose_core.simulation.instances import SimulatedInstance
 
@@ -30,7 +31,6 @@ __all__ = [
 ]
 
 _STORED_POINTS = 1024
-_STORED_BEYOND = 256
 
 _OUTER_LAYERS = ("patch.0", "position.0", "support.0", "pose_head", "code_head")
 """The first and last layers, which Muon is not made for."""
@@ -42,8 +42,6 @@ class Views:
 
     Attributes:
         points: (V, 1024, 3) float32, metres, camera frame, in random order.
-        beyond: (V, 256, 3) float32, metres, camera frame, in random order: see
-            `Instance.beyond`; points of the object itself where it has none.
         support: (V, 4) float32, normal and offset of `SupportPlane`; zeros where there is none.
         rotation: (V, 3, 3) float32, object to camera frame.
         translation: (V, 3) float32, metres.
@@ -53,7 +51,6 @@ class Views:
     """
 
     points: NDArray[np.float32]
-    beyond: NDArray[np.float32]
     support: NDArray[np.float32]
     rotation: NDArray[np.float32]
     translation: NDArray[np.float32]
@@ -67,7 +64,6 @@ class Views:
         items = list(instances)
         return cls(
             np.stack([np.resize(x.instance.points, (_STORED_POINTS, 3)) for x in items]),
-            np.stack([np.resize(_background(x.instance), (_STORED_BEYOND, 3)) for x in items]),
             np.stack([_plane(x.instance) for x in items]),
             np.stack([x.truth.rotation for x in items]).astype(np.float32),
             np.stack([x.truth.translation for x in items]).astype(np.float32),
@@ -85,7 +81,7 @@ class Views:
     def load(cls, path: Path) -> Views:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
-            return cls(**arrays)
+            return cls(**{x.name: arrays[x.name] for x in fields(cls)})
 
     def __len__(self) -> int:
         return len(self.scale)
@@ -313,11 +309,6 @@ def _plane(instance: Instance) -> NDArray[np.float32]:
     return np.append(plane.normal, np.float32(plane.offset)).astype(np.float32)
 
 
-def _background(instance: Instance) -> NDArray[np.float32]:
-    """Points behind an instance, or its own where none is known."""
-    return instance.beyond if len(instance.beyond) else instance.points
-
-
 def _optimisers(encoder: FastEncoder, config: EncoderTrainingConfig) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices, AdamW for everything else."""
     hidden = [
@@ -331,7 +322,7 @@ def _optimisers(encoder: FastEncoder, config: EncoderTrainingConfig) -> list[tor
         torch.optim.AdamW(
             [{"params": others, "peak": config.learning_rate}], weight_decay=config.weight_decay
         ),
-        torch.optim.Muon(
+        muon(
             [{"params": hidden, "peak": config.hidden_learning_rate}],
             weight_decay=config.weight_decay,
         ),

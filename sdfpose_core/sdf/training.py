@@ -25,8 +25,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
-from sdfpose_core.errors import ConfigurationError, WeightsError
+from sdfpose_core.errors import WeightsError
 from sdfpose_core.files import write_atomically
+from sdfpose_core.muon import muon
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
 from sdfpose_core.sdf.fitting import Distances, fit_codes
 from sdfpose_core.sdf.shape_decoder import code_statistics
@@ -238,11 +239,6 @@ def _optimisers(
     decoder: SdfDecoder, codes: torch.nn.Parameter, config: DecoderTrainingConfig
 ) -> list[torch.optim.Optimizer]:
     """Adam and, for the square matrices, Muon; their groups remember the peak of their rates."""
-    if not hasattr(torch.optim, "Muon"):
-        raise ConfigurationError(
-            f"torch {torch.__version__} has no optimiser Muon: the training of decoders needs "
-            "torch 2.9 or newer (pip install 'torch>=2.9')"
-        )
     hidden = [decoder.point_layers[i].weight for i in range(1, len(decoder.point_layers))]
     apart = {id(x) for x in hidden}
     others = [x for x in decoder.parameters() if id(x) not in apart]
@@ -256,7 +252,7 @@ def _optimisers(
     if not hidden:
         return [adam]
     groups = [{"params": hidden, "peak": config.hidden_learning_rate}]
-    return [adam, torch.optim.Muon(groups, weight_decay=0.0)]
+    return [adam, muon(groups, weight_decay=0.0)]
 
 
 def validate_decoder(decoder: SdfDecoder, samples: Sequence[SdfSamples]) -> dict[str, float]:
