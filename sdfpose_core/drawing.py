@@ -31,6 +31,9 @@ _AXIS_SHARE = 0.4
 _HIDDEN_OPACITY = 0.5
 _UNKNOWN_COLOUR: _Colour = (200, 200, 200)
 
+_GROUND = 244
+_OUTLINE_COLOUR: _Colour = (20, 20, 20)
+
 _NEAR_M = 0.01
 """Lines are cut where they come nearer to the camera than this."""
 
@@ -55,6 +58,7 @@ def draw_overlay(
     categories: Categories,
     *,
     ids: Sequence[int] | None = None,
+    plain: bool = False,
 ) -> NDArray[np.uint8]:
     """Draw what was estimated over what was seen.
 
@@ -68,6 +72,7 @@ def draw_overlay(
         estimates: those without a mesh get box, axes and label alone.
         categories: for their colours; an unknown one is drawn in grey.
         ids: what the labels show, one per estimate; the mask ids where it is left out.
+        plain: whether the masks' outlines on a light ground take the place of the colour image.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -78,7 +83,7 @@ def draw_overlay(
     shown = [x.mask_id for x in estimates] if ids is None else list(ids)
     if len(shown) != len(estimates):
         raise ValueError(f"{len(shown)} ids came for {len(estimates)} estimates: expected one each")
-    image = np.ascontiguousarray(frame.colour).copy()
+    image = np.full_like(frame.colour, _GROUND) if plain else np.array(frame.colour, order="C")
     finite = [i for i, x in enumerate(estimates) if _is_finite(x)]
     order = sorted(finite, key=lambda i: -float(np.linalg.norm(estimates[i].translation)))
     colours = {
@@ -88,6 +93,8 @@ def draw_overlay(
         for i in order
     }
     _draw_surfaces(image, frame.camera, [(estimates[i], colours[i]) for i in order])
+    if plain:
+        _draw_outlines(image, frame.mask)
     pen = _Pen(image, frame.camera)
     for i in order:
         _draw_box(pen, estimates[i], colours[i])
@@ -97,6 +104,14 @@ def draw_overlay(
         text = f"{estimates[i].category} {shown[i]}  {estimates[i].confidence:.2f}"
         labels.draw(text, colours[i], pen.project(_corners(estimates[i])))
     return image
+
+
+def _draw_outlines(image: NDArray[np.uint8], mask: NDArray[np.integer]) -> None:
+    """The outlines of all masks."""
+    for mask_id in np.unique(mask[mask > 0]):
+        inside = (mask == mask_id).astype(np.uint8)
+        outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(image, outlines, -1, _OUTLINE_COLOUR, _scale(image), cv2.LINE_AA)
 
 
 def _is_finite(estimate: ObjectEstimate) -> bool:

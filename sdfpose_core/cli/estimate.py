@@ -73,6 +73,11 @@ def add_parser(subparsers: Any) -> None:
         metavar="DIR",
         help="where overlays and meshes go (default: %(default)s)",
     )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="draw on a light ground with the masks' outlines, not over the colour image",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the estimates as JSON")
     parser.add_argument(
         "--device",
@@ -125,7 +130,13 @@ def run(args: argparse.Namespace) -> int:
             _report(f"{frame.name}: {skip.reason}; left out")
         for row in rows:
             _add_row(table, frame.name, row)
-        _write(args.out / frame.name, image, [row.estimate for row in rows], categories)
+        _write(
+            args.out / frame.name,
+            image,
+            [row.estimate for row in rows],
+            categories,
+            plain=args.plain,
+        )
         results[frame.name] = [_as_json(row) for row in rows]
     count = sum(map(len, results.values()))
     if count:
@@ -188,10 +199,15 @@ def _estimate(
 
 
 def _write(
-    folder: Path, frame: RgbdFrame, estimates: Sequence[ObjectEstimate], categories: Categories
+    folder: Path,
+    frame: RgbdFrame,
+    estimates: Sequence[ObjectEstimate],
+    categories: Categories,
+    *,
+    plain: bool,
 ) -> None:
     """The overlay, and a mesh of each estimate that has one."""
-    overlay = draw_overlay(frame, estimates, categories)
+    overlay = draw_overlay(frame, estimates, categories, plain=plain)
     content = cv2.imencode(".png", overlay[..., ::-1])[1].tobytes()
     write_file(folder / "overlay.png", content)
     for x in estimates:

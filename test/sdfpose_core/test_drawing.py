@@ -53,6 +53,17 @@ def touched(image):
     return np.any(image != GREY, axis=-1)
 
 
+def test_a_plain_picture_shows_outlines_in_place_of_the_image():
+    frame = make_frame()
+    frame.mask[100:200, 300:400] = 7
+    image = draw_overlay(frame, [], CATEGORIES, plain=True)
+    light, dark = image[0, 0], image[150, 300]
+    assert light.min() > 230
+    assert dark.max() < 100
+    assert np.array_equal(image[150, 350], light)  # inside the mask
+    assert (image != light).any(axis=-1).sum() < 2000
+
+
 def test_nothing_to_draw_gives_a_copy():
     frame = make_frame()
     image = draw_overlay(frame, [], CATEGORIES)
