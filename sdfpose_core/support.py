@@ -40,6 +40,9 @@ _UPWARD, _UPWARD_BONUS = -0.25, 2.0
 """A plane whose normal points up in the image (y component below the first) counts for more: it is
 rather a table than a wall."""
 
+_FITS = 6
+"""Rounds of least squares: what stands on a table pulls at the first ones."""
+
 _GRAZING = 0.05
 """Least sine between the viewing ray and the plane."""
 
@@ -66,7 +69,7 @@ def find_support(
 ) -> SupportPlane | None:
     """The plane with most points around an object that has it in front of it, if any.
 
-    Random sample consensus with a fixed choice of candidates, then two rounds of least squares.
+    Random sample consensus with a fixed choice of candidates, then rounds of least squares.
 
     Args:
         around: (M, 3), metres, camera frame: what was measured around the object.
@@ -110,8 +113,8 @@ def find_support(
 def _fitted(
     around: NDArray[np.float32], inlier: NDArray[np.bool_], tolerance: NDArray[np.float32]
 ) -> tuple[SupportPlane, NDArray[np.bool_]] | None:
-    """Least squares through the inliers, twice, and the points that the plane holds then."""
-    for _ in range(2):
+    """Least squares through the inliers, again and again, and the points that it holds then."""
+    for _ in range(_FITS):
         if inlier.sum() < _LEAST_SHARE * len(around):
             return None
         chosen = around[inlier].astype(np.float64)

@@ -37,7 +37,7 @@ def test_a_table_among_other_things(tilt, seed):
     found = find_support(
         np.concatenate([around, clutter.astype(np.float32)]), standing(rng, normal), 0.15
     )
-    assert np.degrees(np.arccos(min(found.normal @ normal, 1.0))) < 2.0
+    assert np.degrees(np.arccos(min(found.normal @ normal, 1.0))) < 0.5
     assert np.abs(np.median(found.height(around))) < 0.002
     assert found.height(np.zeros((1, 3), np.float32))[0] > 0.0  # the camera is in front
 
