@@ -21,7 +21,9 @@ from sdfpose_core.refine.residuals import Priors
 from sdfpose_core.refine.solver import Solution
 from sdfpose_core.weights import SHIPPED
 
-__all__ = ["FEATURES", "ConfidenceModel", "confidence_features"]
+__all__ = ["CONFIDENCE_FILE", "FEATURES", "ConfidenceModel", "confidence_features"]
+
+CONFIDENCE_FILE = "confidence.json"
 
 FEATURES = (
     "inlier_ratio",
@@ -115,6 +117,22 @@ class ConfidenceModel:
         return 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
 
     @classmethod
+    def unfitted(cls) -> ConfidenceModel:
+        """One that knows nothing: all poses are as likely right as wrong."""
+        nothing = np.zeros(len(FEATURES))
+        return cls(nothing, nothing + 1.0, nothing, 0.0)
+
+    @classmethod
+    def beside(cls, weights_dir: Path | str | None) -> ConfidenceModel:
+        """The model of a folder of weights, or the shipped one where it has none.
+
+        Raises:
+            WeightsError: the file is damaged or has other features.
+        """
+        own = None if weights_dir is None else Path(weights_dir) / CONFIDENCE_FILE
+        return cls.load(own) if own is not None and own.exists() else cls.load()
+
+    @classmethod
     def fit(
         cls, features: Sequence[Mapping[str, float]], success: Sequence[bool]
     ) -> ConfidenceModel:
@@ -151,7 +169,7 @@ class ConfidenceModel:
         write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
     @classmethod
-    def load(cls, path: Path | str = SHIPPED / "confidence.json") -> ConfidenceModel:
+    def load(cls, path: Path | str = SHIPPED / CONFIDENCE_FILE) -> ConfidenceModel:
         """Read what `save` wrote.
 
         Raises:

@@ -114,18 +114,24 @@ class PoseEstimator:
     Args:
         config: how to work.
         categories: the known ones.
+        confidence: what turns findings into a probability; by default that of the weights' folder,
+            or the shipped one where it has none.
 
     Raises:
         DeviceError: the configuration names a device that is not there.
+        WeightsError: the confidence model is damaged or of another version.
     """
 
     def __init__(
-        self, config: EstimatorConfig | None = None, categories: Categories | None = None
+        self,
+        config: EstimatorConfig | None = None,
+        categories: Categories | None = None,
+        confidence: ConfidenceModel | None = None,
     ) -> None:
         self.config = config or EstimatorConfig()
         self.categories = categories or default_categories()
         self.device = resolve_device(self.config.device)
-        self._confidence = ConfidenceModel.load()
+        self._confidence = confidence or ConfidenceModel.beside(self.config.weights_dir)
         self._models: dict[str, CategoryModel] = {}
 
     def __call__(self, frame: RgbdFrame) -> list[ObjectEstimate]:

@@ -165,17 +165,14 @@ class Tracker:
             if len(same) == 1:
                 chosen += same
                 continue
-            at = middle(same[0])
-            expected = {
-                x.memory.category: float(
-                    np.linalg.norm(x.estimate.translation - x.memory.offset - at)
-                )
+            distance = {
+                x.memory.id: float(np.linalg.norm(x.middle - middle(same[0])))
                 for x in known
                 if x.recent
-                and np.linalg.norm(x.estimate.translation - x.memory.offset - at) < x.gate_m
             }
-            if expected:
-                category = min(expected, key=lambda name: expected[name])
+            near = [x for x in known if x.recent and distance[x.memory.id] < x.gate_m]
+            if near:
+                category = min(near, key=lambda x: distance[x.memory.id]).memory.category
             else:
                 found = self._estimator.estimate(same).estimates
                 category = found[0].category if found else same[0].category

@@ -22,7 +22,7 @@ import torch
 from rich.progress import track
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.confidence import ConfidenceModel
+from sdfpose_core.confidence import CONFIDENCE_FILE, ConfidenceModel
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.evaluation import (
@@ -89,7 +89,10 @@ def main() -> int:
     args = parser.parse_args()
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    estimator = PoseEstimator(EstimatorConfig(weights_dir=args.weights, device=args.device))
+    estimator = PoseEstimator(
+        EstimatorConfig(weights_dir=args.weights, device=args.device),
+        confidence=ConfidenceModel.unfitted(),
+    )
     features: list[dict[str, float]] = []
     success: list[bool] = []
     names = list(default_categories())
@@ -104,7 +107,7 @@ def main() -> int:
     trial = ConfidenceModel.fit(features[::2], success[::2])
     probability = np.array([trial.probability(x) for x in features[1::2]])
     right = np.array(success[1::2])
-    ConfidenceModel.fit(features, success).save(args.weights / "confidence.json")
+    ConfidenceModel.fit(features, success).save(args.weights / CONFIDENCE_FILE)
     print(
         json.dumps(
             {

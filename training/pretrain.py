@@ -4,13 +4,13 @@
     python training/pretrain.py mug --weights sdfpose_core/weights --work build/training
     python training/pretrain.py mug --weights paper --work build/training --encoder ssc6d
 
-Needs the decoder in the weights' folder. The training shapes' codes are taken from the working
-folder, where training/train_decoder.py leaves them, or are fitted to the decoder (two minutes).
+Needs the decoder in the weights' folder. The training shapes' codes are fitted to it (two minutes).
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -41,6 +41,7 @@ from sdfpose_core.encoder.ssc6d_training import (
 from sdfpose_core.encoder.training_run import Progress as Told
 from sdfpose_core.errors import SdfposeError, WeightsError
 from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import load_codes, save_codes
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.shapes.families import HELD_OUT_SEED
@@ -69,6 +70,7 @@ class Settings:
 class Ssc6dSettings:
     """The same of the encoder ``ssc6d``, whose views are not kept."""
 
+    shapes: int = 480
     validation_views: int = 400
     training: Ssc6dTrainingConfig = field(default_factory=Ssc6dTrainingConfig)
 
@@ -81,8 +83,15 @@ def simulated_views(category: str, count: int, models: range, cache: Path) -> Vi
     return Views.load(cache)
 
 
-def training_codes(category: str, count: int, decoder: SdfDecoder, path: Path) -> torch.Tensor:
-    """Codes (count, D) of the training shapes, kept in a file for a resumed run."""
+def training_codes(category: str, count: int, args: argparse.Namespace) -> torch.Tensor:
+    """Codes (count, D) of the training shapes, kept in a file for a resumed run.
+
+    The file's name holds a digest of the decoder, so that it never stands for another one's codes.
+    """
+    weights = weights_file(category, "decoder", args.weights)
+    decoder = load_decoder(weights)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+    path = args.work / f"{category}.{digest}.codes.safetensors"
     if not path.exists():
         save_codes(path, procedural_codes(category, decoder, count))
     return load_codes(path)
@@ -95,9 +104,7 @@ def train_fast(
     device = resolve_device(args.device)
     decoder = SdfDecoder.load(weights_file(category.name, "decoder", args.weights))
     stem = args.work / category.name
-    codes = training_codes(
-        category.name, settings.shapes, decoder, stem.with_suffix(".codes.safetensors")
-    )
+    codes = training_codes(category.name, settings.shapes, args)
     views = simulated_views(
         category.name, settings.views, range(len(codes)), stem.with_suffix(".views.npz")
     )
@@ -121,7 +128,7 @@ def train_ssc6d(
 ) -> Callable[[], dict[str, float]]:
     """Train and save the encoder ``ssc6d``; returns what validates it."""
     config = settings.training
-    codes = load_codes(args.work / f"{category.name}.codes.safetensors")
+    codes = training_codes(category.name, settings.shapes, args)
     symmetric = category.symmetry == "y"
 
     def rounds(models: range, count: int) -> SimulatedRounds:

@@ -32,7 +32,6 @@ from sdfpose_core.errors import SdfposeError
 from sdfpose_core.sdf.training import (
     DecoderTraining,
     DecoderTrainingConfig,
-    save_codes,
     validate_decoder,
 )
 from sdfpose_core.sdf.training_shapes import (
@@ -136,7 +135,6 @@ def main() -> int:
     minutes = (time.monotonic() - start) / 60.0
     reached = validate_decoder(decoder, shapes.validation)
     decoder.save(weights_file(category, "decoder", args.out), category)
-    save_codes(args.work / f"{category}.codes.safetensors", training.codes)
     log_diagonals = np.log(shapes.diagonals_m)
     print(
         json.dumps(

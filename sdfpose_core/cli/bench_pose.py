@@ -27,7 +27,7 @@ from sdfpose_core.benchmark.poses import (
 )
 from sdfpose_core.benchmark.sequences import SEQUENCES, follow, summarise_sequences
 from sdfpose_core.categories import default_categories
-from sdfpose_core.cli.choices import estimator_choices
+from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config
 from sdfpose_core.cli.output import write_json
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
@@ -56,7 +56,6 @@ _PARTS: dict[str, Callable[[EstimatorConfig], EstimatorConfig]] = {
 
 def add_parser(benchmarks: Any) -> None:
     """Declare the benchmark's arguments."""
-    defaults = EstimatorConfig()
     parser = benchmarks.add_parser(
         "pose",
         help="accuracy, calibration and speed of poses",
@@ -93,18 +92,7 @@ def add_parser(benchmarks: Any) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="another one draws another test set (default: 0)"
     )
-    parser.add_argument(
-        "--encoder",
-        choices=estimator_choices("encoder"),
-        default=defaults.encoder,
-        help="where hypotheses come from (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--refine",
-        choices=estimator_choices("refine"),
-        default=defaults.refine,
-        help="how hypotheses are improved (default: %(default)s)",
-    )
+    add_estimator_arguments(parser, device="cpu")
     parser.add_argument(
         "--without",
         nargs="+",
@@ -114,10 +102,6 @@ def add_parser(benchmarks: Any) -> None:
         help=f"leave out parts, to see what they give: {', '.join(_PARTS)}",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
-    parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="weights to measure (default: the shipped)"
-    )
-    parser.add_argument("--device", default="cpu", help="auto | cpu | cuda[:N] (default: cpu)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     parser.set_defaults(benchmark=run)
 
@@ -140,9 +124,7 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     categories = default_categories()
     names = [categories[name].name for name in args.category or categories]
-    config = EstimatorConfig(
-        encoder=args.encoder, refine=args.refine, device=args.device, weights_dir=args.weights
-    )
+    config = estimator_config(args)
     for part in args.without:
         config = _PARTS[part](config)
     estimator = PoseEstimator(config, categories)

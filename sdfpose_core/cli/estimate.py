@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdfpose_core.categories import Categories, default_categories
-from sdfpose_core.cli.choices import estimator_choices
+from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config
 from sdfpose_core.cli.output import write_file, write_json
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame
 from sdfpose_core.drawing import draw_overlay
@@ -47,7 +47,6 @@ class _Row:
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command's arguments."""
-    defaults = EstimatorConfig()
     parser = subparsers.add_parser(
         "estimate",
         help="estimate pose, size and shape of the objects in frame folders",
@@ -79,26 +78,7 @@ def add_parser(subparsers: Any) -> None:
         help="draw on a light ground with the masks' outlines, not over the colour image",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the estimates as JSON")
-    parser.add_argument(
-        "--device",
-        default=defaults.device,
-        help="auto, cpu or cuda[:N] (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--encoder",
-        choices=estimator_choices("encoder"),
-        default=defaults.encoder,
-        help="where hypotheses come from (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--refine",
-        choices=estimator_choices("refine"),
-        default=defaults.refine,
-        help="how hypotheses are improved (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="weights to use in place of the shipped ones"
-    )
+    add_estimator_arguments(parser, device=EstimatorConfig().device)
     parser.add_argument(
         "--category",
         help=(
@@ -117,10 +97,7 @@ def run(args: argparse.Namespace) -> int:
     categories = default_categories()
     if args.category not in (None, ANY_CATEGORY):
         _ = categories[args.category]
-    config = EstimatorConfig(
-        encoder=args.encoder, refine=args.refine, device=args.device, weights_dir=args.weights
-    )
-    estimator = PoseEstimator(config, categories)
+    estimator = PoseEstimator(estimator_config(args), categories)
     table = _table()
     results: dict[str, list[dict[str, Any]]] = {}
     for frame in _frames(args.frames):

@@ -13,8 +13,8 @@ import yaml
 from torch import Tensor
 
 from sdfpose_core.errors import CategoryError, ConfigurationError, MeshError
-from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.fitting import Distances, fit_codes
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
 from sdfpose_core.shapes.imports import load_collection
 from sdfpose_core.shapes.model import CadModel
@@ -94,7 +94,7 @@ def procedural_shapes(
 
 
 def procedural_codes(
-    category: str, decoder: SdfDecoder, count: int, told: Told = lambda name: None
+    category: str, decoder: ShapeDecoder, count: int, told: Told = lambda name: None
 ) -> Tensor:
     """Latent codes (count, D) of the first shapes of a category's family.
 
@@ -115,8 +115,8 @@ def procedural_codes(
             model = sample_model(category, seed)
             some.append(sample_sdf(model, rng, *_FITTED_SAMPLES, threads=1))
             told(model.name)
-        points = torch.from_numpy(np.stack([x.points for x in some])).to(decoder.device)
-        sdf = torch.from_numpy(np.stack([x.sdf for x in some])).to(decoder.device)
+        points = torch.from_numpy(np.stack([x.points for x in some])).to(decoder.code_mean.device)
+        sdf = torch.from_numpy(np.stack([x.sdf for x in some])).to(decoder.code_mean.device)
         codes.append(fit_codes(decoder, Distances(points, sdf)))
     return torch.cat(codes)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdfpose_core.confidence import FEATURES, ConfidenceModel, confidence_features
+from sdfpose_core.confidence import CONFIDENCE_FILE, FEATURES, ConfidenceModel, confidence_features
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.refine.residuals import Priors, ShapePose
 from sdfpose_core.refine.solver import Solution
@@ -133,3 +133,12 @@ def test_features_stay_finite_where_nothing_fits():
     )
     assert found["inlier_ratio"] == 0.0
     assert all(math.isfinite(x) for x in found.values())
+
+
+def test_the_model_beside_the_weights_goes_before_the_shipped_one(tmp_path):
+    features = dict.fromkeys(FEATURES, 0.0)
+    shipped = ConfidenceModel.load().probability(features)
+    assert ConfidenceModel.beside(None).probability(features) == shipped
+    assert ConfidenceModel.beside(tmp_path).probability(features) == shipped
+    ConfidenceModel.unfitted().save(tmp_path / CONFIDENCE_FILE)
+    assert ConfidenceModel.beside(tmp_path).probability(features) == 0.5 != shipped

@@ -9,18 +9,19 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 
 from sdfpose_core.configuration import read_configuration
 from sdfpose_core.encoder.fast import FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
-from sdfpose_core.sdf.training import save_codes
+from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
+from sdfpose_core.sdf.training import load_codes
 from sdfpose_core.simulation.instances import ModelPool
 
 SCRIPT = Path(__file__).parents[2] / "training" / "pretrain.py"
 NETWORK = {"points": 32, "image_size": 24, "width": 8}
 TINY = {
+    "shapes": 2,
     "validation_views": 4,
     "training": {
         "steps": 3,
@@ -38,7 +39,8 @@ def train(tmp_path, monkeypatch, capsys):
     """Runs the script and returns the JSON that it prints, or its error."""
     config = tmp_path / "tiny.yaml"
     config.write_text(yaml.safe_dump(TINY))
-    save_codes(tmp_path / "work" / "can.codes.safetensors", torch.randn(2, 5))
+    decoder = SdfDecoder(DecoderConfig(code_length=5, width=16, hidden_layers=2))
+    decoder.save(tmp_path / "weights" / "can.decoder.safetensors", "can")
     pool = ModelPool.for_category
     monkeypatch.setattr(
         ModelPool, "for_category", lambda name, seeds: pool(name, seeds[:2], distractors=1)
@@ -64,6 +66,8 @@ def test_ssc6d(train, tmp_path):
     path = tmp_path / "weights" / "can.encoder.safetensors"
     assert Ssc6dEncoder.load(path).config == Ssc6dConfig(code_length=5, **NETWORK)
     assert (tmp_path / "work" / "can.ssc6d.ckpt").is_file()
+    (codes,) = (tmp_path / "work").glob("can.*.codes.safetensors")
+    assert load_codes(codes).shape == (2, 5)
 
 
 def test_the_other_encoders_weights_are_left_alone(train, tmp_path):
