@@ -1025,3 +1025,22 @@ def test_the_nearest_yaw_is_the_nearest_and_keeps_the_axis(first, second):
 def test_values_out_of_range_are_named(changes, message):
     with pytest.raises(ConfigurationError, match=message):
         TrackerConfig(**changes)
+
+
+def test_a_mask_of_any_category_is_decided_once():
+    """Detected as what explains it, then followed as that: the others are not tried again."""
+    tried = []
+
+    def script(instance, warm):
+        tried.append(instance.category)
+        return {} if instance.category == "mug" else None
+
+    tracker = Tracker(FakeEstimator(script))
+    objects = {4: ("any", (0.0, 0.0, 1.0))}
+    first = only(tracker.step(make_frame(objects, 0)))
+    assert set(tried) == set(default_categories())
+    tried.clear()
+    second = only(tracker.step(make_frame(objects, 1)))
+    assert set(tried) == {"mug"}
+    assert (first.id, first.estimate.category) == (second.id, second.estimate.category)
+    assert second.estimate.category == "mug"
