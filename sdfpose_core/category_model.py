@@ -18,7 +18,8 @@ from sdfpose_core.encoder.upright import upright_hypotheses
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.frame import Instance
 from sdfpose_core.observation import resample, supports
-from sdfpose_core.refine.residuals import Priors, ShapePose
+from sdfpose_core.refine.priors import Priors
+from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.search import Hypotheses, hypotheses_of

@@ -17,7 +17,8 @@ from scipy.optimize import minimize
 
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.files import write_atomically
-from sdfpose_core.refine.residuals import Priors
+from sdfpose_core.frame import Instance
+from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import Solution
 from sdfpose_core.weights import SHIPPED
 
@@ -34,7 +35,9 @@ FEATURES = (
     "rival_gap",
     "belief",
     "log_points",
+    "hidden_outline",
     "rotation_sd",
+    "translation_sd",
 )
 """Names of the features, in the order of the coefficients."""
 
@@ -48,7 +51,7 @@ _RIDGE = 1.0
 
 
 def confidence_features(
-    solution: Solution, priors: Priors, rival_gap: float, belief: float, points: int
+    solution: Solution, priors: Priors, rival_gap: float, belief: float, instance: Instance
 ) -> dict[str, float]:
     """What the refinement of one instance found.
 
@@ -57,27 +60,30 @@ def confidence_features(
         priors: of its category.
         rival_gap: cost by which the best hypothesis elsewhere is worse.
         belief: the network's log density of the rotation, 0 without a network.
-        points: number of the instance's depth pixels.
+        instance: what was estimated.
 
     Returns:
         ``inlier_ratio``: share of the observed points within 2.5 sd of the surface;
         ``residual_rms``: root mean square of the inliers' residuals, sd;
-        ``free_space_violation``: share of the free rays that pass through the object;
+        ``free_space_violation``: share of the decoded surface that is in free space;
         ``code_distance``: Mahalanobis distance of the code over the square root of its length;
         ``size_deviation``: of the log size from the category's median, sd;
         ``rival_gap``: log of 1 + the cost gap, at most log 101;
         ``belief``: the network's, at least -10;
-        ``log_points``: natural logarithm of `points`, of at most 1024;
+        ``log_points``: natural logarithm of the number of its depth pixels, of at most 1024;
+        ``hidden_outline``: see `FreeSpace.hidden`;
         ``rotation_sd``: radians, the middle one of the rotation's principal standard deviations:
-        the largest may be yaw about a symmetry axis.
+        the largest may be yaw about a symmetry axis;
+        ``translation_sd``: metres, the largest one of the translation's.
     """
     residual = solution.surface_residual[0]
     inlier = residual.abs() < _INLIER_SD
     code = solution.state.codes[0] - priors.code_mean
     distance = float(code @ priors.code_precision @ code) / len(code)
     log_scale = float(solution.state.similarity.scale[0].log())
-    rotation_covariance = np.linalg.inv(solution.hessian[0].double().cpu().numpy())[:3, :3]
-    principal = np.sqrt(np.clip(np.linalg.eigvalsh(rotation_covariance), 0.0, None))
+    covariance = np.linalg.inv(solution.hessian[0].double().cpu().numpy())
+    rotation = np.sqrt(np.clip(np.linalg.eigvalsh(covariance[:3, :3]), 0.0, None))
+    translation = np.sqrt(np.clip(np.linalg.eigvalsh(covariance[3:6, 3:6]), 0.0, None))
     return {
         "inlier_ratio": float(inlier.float().mean()),
         "residual_rms": float(residual[inlier].square().mean().sqrt()) if inlier.any() else 10.0,
@@ -86,8 +92,10 @@ def confidence_features(
         "size_deviation": abs(log_scale - float(priors.log_scale_mean)) / priors.log_scale_sd,
         "rival_gap": math.log1p(min(max(rival_gap, 0.0), _LARGEST_GAP)),
         "belief": max(belief, _LEAST_BELIEF),
-        "log_points": math.log(min(points, _MOST_POINTS)),
-        "rotation_sd": float(principal[1]),
+        "log_points": math.log(min(len(instance.points), _MOST_POINTS)),
+        "hidden_outline": instance.free.hidden,
+        "rotation_sd": float(rotation[1]),
+        "translation_sd": float(translation[2]),
     }
 
 

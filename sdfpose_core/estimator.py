@@ -25,9 +25,10 @@ from sdfpose_core.device import resolve_device
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.observation import observe
+from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
-from sdfpose_core.refine.residuals import Evidence, ShapePose
 from sdfpose_core.refine.solver import POSE_PARAMETERS, RefineConfig, Solution, refine
+from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
 from sdfpose_core.search import Search
 from sdfpose_core.segmentation import segment
@@ -49,7 +50,6 @@ class EstimatorConfig:
         device: ``auto | cpu | cuda[:N]``.
         weights_dir: folder of the weights, None for the shipped ones.
         surface_points: observed points of an instance that take part.
-        beyond_points: rays past its silhouette that take part.
         min_points: instances with fewer depth pixels are skipped.
         turns: copies of each of the network's poses, turned about y, that the search starts from
             as well, for categories that have a front.
@@ -65,10 +65,9 @@ class EstimatorConfig:
     device: str = "auto"
     weights_dir: Path | str | None = None
     surface_points: int = 256
-    beyond_points: int = 64
     min_points: int = 50
     turns: int = 3
-    belief_weight: float = 0.5
+    belief_weight: float = 1.0
     mesh_resolution: int = 96
     mesh_tolerance: float = 1e-3
     seed: int = 0
@@ -284,7 +283,6 @@ class PoseEstimator:
             group,
             category,
             surface_points=self.config.surface_points,
-            beyond_points=self.config.beyond_points,
             rngs=[self._rng(x) for x in group],
             device=self.device,
         )
@@ -324,7 +322,7 @@ class PoseEstimator:
             model.priors,
             candidate.rival_gap,
             candidate.belief,
-            len(instance.points),
+            instance,
         )
         return ObjectEstimate(
             mask_id=instance.mask_id,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.errors import FrameError
+from sdfpose_core.free_space import FreeSpace
 from sdfpose_core.support import SupportPlane
 
 __all__ = [
@@ -100,8 +101,7 @@ class Instance:
         score: the detector's confidence, 0 to 1.
         points: (N, 3) float32, metres, camera frame: depth inside the mask.
         pixels: (N, 2) int32, (u, v) of `points`.
-        beyond: (M, 3) float32, metres, camera frame: depth around the mask. The rays from the
-            camera to these points miss the object.
+        free: what the camera looked through around it.
         mask_pixels: number of the mask's pixels, with or without depth.
         support: the plane that the object stands on or leans against, None where none was found.
         colour: (H, W, 3) uint8, RGB: the whole image, not a copy of the frame's; None where there
@@ -113,7 +113,7 @@ class Instance:
     score: float
     points: NDArray[np.float32]
     pixels: NDArray[np.int32]
-    beyond: NDArray[np.float32]
+    free: FreeSpace
     mask_pixels: int
     support: SupportPlane | None = None
     colour: NDArray[np.uint8] | None = None

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sdfpose_core.categories import Category
 from sdfpose_core.frame import Instance
-from sdfpose_core.refine.residuals import Evidence
+from sdfpose_core.refine.evidence import Evidence, FreeSpaceMap
 
 __all__ = ["observe", "resample", "supports"]
 
@@ -21,13 +21,19 @@ _DEPTH_SD_M, _DEPTH_SD_PER_M = 0.001, 0.0015
 _MODEL_SD_SHARE = 0.006
 """Of the category's median diagonal: what decoded shapes fall short of real ones by."""
 
+_GAP_SD, _GAP_SHARE = 2.0, 0.01
+"""Free space ends so many standard deviations of depth, and so much of the category's median
+diagonal, before what was measured."""
+
+_FREE_SD_SHARE = 0.01
+"""Of the category's median diagonal: standard deviation of how far a surface is in free space."""
+
 
 def observe(
     instances: Sequence[Instance],
     category: Category,
     *,
     surface_points: int,
-    beyond_points: int,
     rngs: Sequence[np.random.Generator],
     device: torch.device,
 ) -> Evidence:
@@ -37,25 +43,40 @@ def observe(
         instances: with at least one point each.
         category: theirs.
         surface_points: observed points to take of each; small instances repeat theirs.
-        beyond_points: rays past its silhouette to take of each.
         rngs: of the choice, one for each instance.
         device: of the tensors.
     """
-    surface, beyond, weight = [], [], []
-    for instance, rng in zip(instances, rngs, strict=True):
-        surface.append(resample(instance.points, surface_points, rng))
-        seen = len(instance.beyond) > 0
-        beyond.append(resample(instance.beyond if seen else instance.points, beyond_points, rng))
-        weight.append(np.full(beyond_points, float(seen), dtype=np.float32))
+    surface = [
+        resample(x.points, surface_points, rng) for x, rng in zip(instances, rngs, strict=True)
+    ]
     points = torch.from_numpy(np.stack(surface)).to(device)
-    depth_sd = _DEPTH_SD_M + _DEPTH_SD_PER_M * points[..., 2].square()
     model_sd = _MODEL_SD_SHARE * category.diagonal_m
     return Evidence(
         points,
-        (depth_sd.square() + model_sd**2).sqrt(),
-        torch.from_numpy(np.stack(beyond)).to(device),
-        torch.from_numpy(np.stack(weight)).to(device),
+        (_depth_sd(points[..., 2]).square() + model_sd**2).sqrt(),
+        _free_space_map(instances, category, device),
         supports(instances, device),
+    )
+
+
+def _depth_sd(depth: Tensor) -> Tensor:
+    """Standard deviation of measured depths, all in metres."""
+    return _DEPTH_SD_M + _DEPTH_SD_PER_M * depth.square()
+
+
+def _free_space_map(
+    instances: Sequence[Instance], category: Category, device: torch.device
+) -> FreeSpaceMap:
+    """The windows, with room for the noise of what was measured behind the free space."""
+    depth = torch.from_numpy(np.stack([x.free.depth for x in instances])).to(device)
+    gap = _GAP_SD * _depth_sd(depth) + _GAP_SHARE * category.diagonal_m
+    cameras = [x.free.camera for x in instances]
+    return FreeSpaceMap(
+        (depth - gap).clamp(min=0.0),
+        torch.from_numpy(np.stack([x.free.outside for x in instances])).to(device),
+        torch.tensor([x.fx for x in cameras], device=device),
+        torch.tensor([(x.cx, x.cy) for x in cameras], device=device),
+        torch.full((len(instances),), _FREE_SD_SHARE * category.diagonal_m, device=device),
     )
 
 

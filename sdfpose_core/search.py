@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from sdfpose_core.encoder.fast import Encoding
+from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.kernel import GemanMcClureKernel
-from sdfpose_core.refine.residuals import Evidence, Priors, RotationPrior, ShapePose
+from sdfpose_core.refine.priors import Priors, RotationPrior
 from sdfpose_core.refine.solver import RefineConfig, Solution, refine
+from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.similarity import Similarity, so3_exp
 
@@ -23,22 +25,22 @@ class _Stage:
     """One round of the search; each has fewer hypotheses and looks more closely.
 
     Attributes:
-        surface, rays: numbers of observed points and of rays of each kind.
+        surface, anchors: numbers of observed points and of points of the decoded surface.
         kernel_sd: width of the robust kernel; start poses are off by more than the noise.
         iterations: of the solver.
         keep: hypotheses of each instance that the next round gets.
     """
 
     surface: int
-    rays: int
+    anchors: int
     kernel_sd: float
     iterations: int
     keep: int
 
 
 _SCHEDULE = (
-    _Stage(surface=64, rays=12, kernel_sd=8.0, iterations=5, keep=8),
-    _Stage(surface=128, rays=24, kernel_sd=5.0, iterations=6, keep=3),
+    _Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=5, keep=8),
+    _Stage(surface=128, anchors=64, kernel_sd=5.0, iterations=6, keep=3),
 )
 
 _FINE_ITERATIONS = 8
@@ -159,10 +161,10 @@ class Search:
         for stage in _SCHEDULE:
             config = replace(
                 self.config,
-                looked_through=min(stage.rays, self.config.looked_through),
+                anchors=stage.anchors,
                 kernel=GemanMcClureKernel(stage.kernel_sd),
             )
-            thinned = evidence.thinned(stage.surface, stage.rays)[owner]
+            thinned = evidence.thinned(stage.surface)[owner]
             solution = self._refine(hypotheses, thinned, config, stage.iterations)
             keep = min(stage.keep, hypotheses.per_instance)
             doubt = self._doubt(solution, hypotheses)

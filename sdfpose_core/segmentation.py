@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -12,6 +11,7 @@ from scipy import ndimage
 from sdfpose_core.categories import Categories, Category
 from sdfpose_core.errors import FrameError
 from sdfpose_core.frame import Instance, RgbdFrame, SkippedInstance
+from sdfpose_core.free_space import free_space
 from sdfpose_core.support import find_support
 
 __all__ = ["ANY_CATEGORY", "largest_diagonal_m", "segment"]
@@ -31,24 +31,19 @@ _GAP_SHARE = 0.25
 _CLUSTER_SHARE = 0.5
 """...unless the smaller has this share of the larger's points: an occluder may cut an object."""
 
-_RING_GAP_PX = 2.0
-"""Masks are wrong by a pixel or two: nothing so near the mask counts as outside."""
-
-_RING_SHARE = 0.25
-"""Width of the ring as a share of the square root of the number of points."""
-
-_RING_WIDTH_PX = (4.0, 40.0)
-"""Limits of the ring's width."""
-
-_NEAR_PERCENTILE = 10.0
-"""Depth of the object's near side."""
-
-_NEAR_SHARE = 0.25
-"""Of the category's median diagonal: depth farther than this in front of the near side is left
-out."""
-
 _SURROUNDINGS_SHARE = 0.5
 """The support is looked for so far around the mask, in sides of its box..."""
+
+_SUPPORT_THINNING = 4
+"""Of the points that are rather the support's, seen through a leaking mask, so many stand for one:
+a thin laptop's may be its own."""
+
+_SUPPORT_SHARE = 0.02
+"""Of the category's median diagonal: what is higher above the support belongs to the object,
+however noisy the depth."""
+
+_BORDER_PX = 2
+"""...and so many pixels more..."""
 
 _SURROUNDINGS_GRID = 64
 """...on so many pixels along each side..."""
@@ -156,15 +151,22 @@ def _measure(
     points = frame.camera.back_project(pixels, frame.depth[pixels[:, 1], pixels[:, 0]])
     keep = _plausible(points, largest_diagonal_m(category))
     points, pixels = points[keep], pixels[keep]
+    support = find_support(_around(frame, box, points, category), points, category.diagonal_m)
+    free = free_space(frame.depth, frame.camera, pixels)
+    if support is not None:
+        low = np.flatnonzero(support.holds(points, _SUPPORT_SHARE * category.diagonal_m))
+        keep = np.ones(len(points), dtype=np.bool_)
+        keep[low[np.arange(len(low)) % _SUPPORT_THINNING > 0]] = False
+        points, pixels = points[keep], pixels[keep]
     return Instance(
         mask_id=mask_id,
         category=category.name,
         score=score,
         points=points,
         pixels=pixels,
-        beyond=_beyond(frame, mask_id, box, points, category.diagonal_m),
+        free=free,
         mask_pixels=mask_pixels,
-        support=find_support(_around(frame, box, points, category), points, category.diagonal_m),
+        support=support,
         colour=frame.colour,
     )
 
@@ -184,31 +186,6 @@ def _plausible(points: NDArray[np.float32], diagonal_m: float) -> NDArray[np.boo
     return keep & (((points - centre) ** 2).sum(axis=1) <= diagonal_m**2)
 
 
-def _beyond(
-    frame: RgbdFrame,
-    mask_id: int,
-    box: tuple[slice, slice],
-    points: NDArray[np.float32],
-    diagonal_m: float,
-) -> NDArray[np.float32]:
-    """Points (M, 3), metres, camera frame, around the mask and in its holes."""
-    if len(points) == 0:
-        return np.zeros((0, 3), dtype=np.float32)
-    width = float(np.clip(_RING_SHARE * math.sqrt(len(points)), *_RING_WIDTH_PX))
-    reach = math.ceil(_RING_GAP_PX + width)
-    rows = slice(max(box[0].start - reach, 0), box[0].stop + reach)
-    columns = slice(max(box[1].start - reach, 0), box[1].stop + reach)
-    ids, depth = frame.mask[rows, columns], frame.depth[rows, columns]
-    inside = ids == mask_id
-    distance = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    near = (distance <= _RING_GAP_PX + width) | ndimage.binary_fill_holes(inside)
-    # What is far in front of the object says nothing about it.
-    near_m = np.percentile(points[:, 2], _NEAR_PERCENTILE) - _NEAR_SHARE * diagonal_m
-    v, u = np.nonzero((distance > _RING_GAP_PX) & near & (depth > near_m))
-    pixels = np.stack([u + columns.start, v + rows.start], axis=-1)
-    return frame.camera.back_project(pixels, depth[v, u])
-
-
 def _around(
     frame: RgbdFrame,
     box: tuple[slice, slice],
@@ -222,7 +199,7 @@ def _around(
     if len(points) == 0:
         return np.zeros((0, 3), dtype=np.float32)
     height, width = box[0].stop - box[0].start, box[1].stop - box[1].start
-    reach = math.ceil(_SURROUNDINGS_SHARE * max(height, width)) + math.ceil(_RING_GAP_PX)
+    reach = math.ceil(_SURROUNDINGS_SHARE * max(height, width)) + _BORDER_PX
     step = max(1, round(math.sqrt((height + 2 * reach) * (width + 2 * reach)) / _SURROUNDINGS_GRID))
     rows = slice(max(box[0].start - reach, 0), box[0].stop + reach, step)
     columns = slice(max(box[1].start - reach, 0), box[1].stop + reach, step)

@@ -6,7 +6,7 @@ ends whose foot is seen from above, and which way is up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,9 @@ rather a table than a wall."""
 _FITS = 6
 """Rounds of least squares: what stands on a table pulls at the first ones."""
 
+_HOLDS_SD = 2.0
+"""Points of the mask within so many standard deviations of the plane are rather the plane's."""
+
 _GRAZING = 0.05
 """Least sine between the viewing ray and the plane."""
 
@@ -54,14 +57,27 @@ class SupportPlane:
     Attributes:
         normal: (3,) float32, unit vector, camera frame, towards the object.
         offset: metres.
+        noise: 1 / m, standard deviation at 1 m of how far from it it was measured; the error grows
+            with the square of depth.
     """
 
     normal: NDArray[np.float32]
     offset: float
+    noise: float = 0.0
 
     def height(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         """Heights (N,) of points (N, 3) over the plane, metres."""
         return np.asarray(points @ self.normal - np.float32(self.offset))
+
+    def holds(self, points: NDArray[np.float32], most_m: float) -> NDArray[np.bool_]:
+        """Which points (N, 3), metres, camera frame, are rather the plane's than the object's.
+
+        Args:
+            points: measured inside the object's mask, which may leak.
+            most_m: of what is higher above the plane none is.
+        """
+        noise = _HOLDS_SD * np.float32(self.noise) * points[:, 2] ** 2
+        return np.asarray(self.height(points) < np.minimum(noise, most_m))
 
 
 def find_support(
@@ -126,7 +142,10 @@ def _fitted(
         inlier = np.abs(around @ normal.astype(np.float32) - np.float32(offset)) < tolerance
     if -offset < _GRAZING * float(np.linalg.norm(middle)):
         return None
-    return SupportPlane(normal.astype(np.float32), offset), inlier
+    plane = SupportPlane(normal.astype(np.float32), offset)
+    # Of a normal distribution: 1.48 median absolute deviations.
+    noise = 1.48 * np.median(np.abs(plane.height(around[inlier])) / around[inlier, 2] ** 2)
+    return replace(plane, noise=float(noise)), inlier
 
 
 def _distance(plane: SupportPlane, points: NDArray[np.float32]) -> float:

@@ -83,7 +83,7 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
-    parser.add_argument("--views", type=int, default=135, help="views of each category")
+    parser.add_argument("--views", type=int, default=200, help="views of each category")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
     args = parser.parse_args()

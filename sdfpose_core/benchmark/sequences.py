@@ -22,6 +22,7 @@ from sdfpose_core.benchmark.poses import (
 from sdfpose_core.estimator import PoseEstimator
 from sdfpose_core.evaluation.tracks import Glimpse, drift, flips, gaps, id_switches
 from sdfpose_core.frame import GroundTruth, Instance, InstanceLabel, RgbdFrame
+from sdfpose_core.free_space import FreeSpace
 from sdfpose_core.segmentation import segment
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation.ground_truth import ground_truth
@@ -341,5 +342,7 @@ def _incidents(sequence: FollowedSequence) -> Iterator[dict[str, Any]]:
 
 _NO_VERTICES = np.zeros((0, 3), dtype=np.float32)
 _NO_FACES = np.zeros((0, 3), dtype=np.int32)
-_NO_POINTS = Instance(0, "", 1.0, _NO_VERTICES, np.zeros((0, 2), dtype=np.int32), _NO_VERTICES, 0)
+_NO_POINTS = Instance(
+    0, "", 1.0, _NO_VERTICES, np.zeros((0, 2), dtype=np.int32), FreeSpace.unknown(), 0
+)
 """Stands for the measurements of a case that need not be kept."""

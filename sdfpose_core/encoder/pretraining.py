@@ -113,7 +113,7 @@ class EncoderTrainingConfig:
         encoder: the architecture.
     """
 
-    steps: int = 2400
+    steps: int = 3000
     batch: int = 48
     learning_rate: float = 1e-3
     hidden_learning_rate: float = 0.02

@@ -225,9 +225,10 @@ def evidence_from_view(
     on = normalised(seen)
     ends = on[:_FREE_RAYS]
     stops = np.full(len(ends), _STOP_BEFORE)
-    if len(instances[0].beyond):
-        picks = rng.integers(len(instances[0].beyond), size=_FREE_RAYS)
-        ends = np.concatenate([ends, normalised(instances[0].beyond[picks])])
+    around = instances[0].free.ends()
+    if len(around):
+        picks = rng.integers(len(around), size=_FREE_RAYS)
+        ends = np.concatenate([ends, normalised(around[picks])])
         stops = np.concatenate([stops, np.zeros(_FREE_RAYS)])
     else:
         ends, stops = np.tile(ends, (2, 1)), np.tile(stops, 2)

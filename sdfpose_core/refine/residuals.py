@@ -6,207 +6,32 @@ frame), log scale (1), latent code (D); the order of `ShapePose.retract`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from sdfpose_core.refine.evidence import Evidence
+from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
-from sdfpose_core.similarity import Similarity
 
 __all__ = [
-    "Evidence",
-    "Priors",
-    "RotationPrior",
-    "ShapePose",
     "free_space_residuals",
     "support_residuals",
+    "surface_anchors",
     "surface_residuals",
 ]
 
-_BALL_RADIUS = 0.52
-"""Object units: rays are searched inside this ball, which holds every shape."""
+_BALL_RADIUS = 0.51
+"""Object units: this ball holds every shape."""
 
-_COARSE_SAMPLES = 6
-_TRACING_STEPS = 3
-"""From the lowest of the coarse samples towards the surface, so that thin walls are found."""
+_CANDIDATES_PER_ANCHOR = 8
 
-
-_GRAZING_GAP = 0.08
-"""Object units; a ray to a point of the object is known to be free up to this far before it."""
-
-_NOISE_GAP, _NOISE_GAP_M = 0.01, 0.006
-"""Object units, and metres on top of them: the same of a point around the object."""
+_LEAST_SLOPE_SQ = 0.25
+"""Least squared norm of the gradient that a point is carried to the surface with."""
 
 _DISC_RINGS = ((0.1, 4), (0.25, 8))
 """Radii, object units, and numbers of points on the support."""
-
-
-@dataclass(frozen=True)
-class ShapePose:
-    """The state of B hypotheses.
-
-    Attributes:
-        similarity: (B,) decoder frame to camera frame.
-        codes: (B, D) latent codes.
-    """
-
-    similarity: Similarity
-    codes: Tensor
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def __getitem__(self, index: Tensor | slice) -> ShapePose:
-        return ShapePose(self.similarity[index], self.codes[index])
-
-    def retract(self, delta: Tensor) -> ShapePose:
-        """Move along tangent vectors (B, 7 + D)."""
-        return ShapePose(self.similarity.retract(delta[:, :7]), self.codes + delta[:, 7:])
-
-    def where(self, condition: Tensor, other: ShapePose) -> ShapePose:
-        """This state where `condition` (B,) holds, the other one elsewhere."""
-        a, b = self.similarity, other.similarity
-        return ShapePose(
-            Similarity(
-                torch.where(condition[:, None, None], a.rotation, b.rotation),
-                torch.where(condition[:, None], a.translation, b.translation),
-                torch.where(condition, a.scale, b.scale),
-            ),
-            torch.where(condition[:, None], self.codes, other.codes),
-        )
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the camera measured of the object of each hypothesis.
-
-    Attributes:
-        surface: (B, N, 3), metres, camera frame: points on the object.
-        surface_sigma: (B, N), metres: standard deviation of their distance from the surface.
-        beyond: (B, M, 3), metres, camera frame: points around the object; the rays from the
-            camera to them miss it.
-        beyond_weight: (B, M): 0 for padding, else 1.
-        support: (B, 4), normal and offset (metres) of the plane that the object stands on or leans
-            against, see `SupportPlane`; zeros where there is none.
-    """
-
-    surface: Tensor
-    surface_sigma: Tensor
-    beyond: Tensor
-    beyond_weight: Tensor
-    support: Tensor
-
-    def __getitem__(self, index: Tensor | slice) -> Evidence:
-        return Evidence(
-            self.surface[index],
-            self.surface_sigma[index],
-            self.beyond[index],
-            self.beyond_weight[index],
-            self.support[index],
-        )
-
-    def thinned(self, surface: int, beyond: int) -> Evidence:
-        """The first so many points of each kind (they are stored in random order)."""
-        return Evidence(
-            self.surface[:, :surface],
-            self.surface_sigma[:, :surface],
-            self.beyond[:, :beyond],
-            self.beyond_weight[:, :beyond],
-            self.support,
-        )
-
-
-@dataclass(frozen=True)
-class RotationPrior:
-    """What is expected of the rotations of B hypotheses.
-
-    Attributes:
-        rotation: (B, 3, 3), decoder frame to camera frame.
-        precision: (B, 2), inverse variances of each component of the y axis' and of the x axis'
-            difference from those of `rotation`; 0 where nothing is expected.
-    """
-
-    rotation: Tensor
-    precision: Tensor
-
-    def __getitem__(self, index: Tensor | slice) -> RotationPrior:
-        return RotationPrior(self.rotation[index], self.precision[index])
-
-    def cost(self, rotation: Tensor) -> Tensor:
-        """Weighted squared lengths (B,) of the differences of the axes of rotations (B, 3, 3)."""
-        difference = (rotation - self.rotation).square().sum(dim=1)
-        return self.precision[:, 0] * difference[:, 1] + self.precision[:, 1] * difference[:, 0]
-
-    def add_to(self, rotation: Tensor, hessian: Tensor, gradient: Tensor) -> None:
-        """Add its share to Hessians (B, P, P) and gradients (B, P), in place.
-
-        The axis a = R e moves by R (w x e): its Jacobian's square is I - e e^T, and the gradient
-        of half the squared difference from a0 is (R^T a0) x e.
-        """
-        for column, which in ((1, 0), (0, 1)):
-            axis = torch.zeros_like(rotation[..., 0])
-            axis[:, column] = 1.0
-            weight = self.precision[:, which]
-            expected = (self.rotation[..., column].unsqueeze(1) @ rotation).squeeze(1)
-            gradient[:, :3] += weight.unsqueeze(-1) * torch.linalg.cross(expected, axis)
-            across = torch.eye(3, dtype=axis.dtype, device=axis.device) - (
-                axis.unsqueeze(2) * axis.unsqueeze(1)
-            )
-            hessian[:, :3, :3] += weight[:, None, None] * across
-
-
-@dataclass(frozen=True)
-class Priors:
-    """Gaussian priors of code and log size, and of the rotation where one is known.
-
-    Attributes:
-        code_mean: (D,), or (B, D) where each hypothesis has its own.
-        code_precision: (D, D), inverse covariance of the training shapes' codes.
-        log_scale_mean: natural logarithm of the category's median diagonal in metres, or (B,).
-        log_scale_sd: its standard deviation.
-        rotation: what is expected of the rotation, None for nothing.
-    """
-
-    code_mean: Tensor
-    code_precision: Tensor
-    log_scale_mean: float | Tensor
-    log_scale_sd: float
-    rotation: RotationPrior | None = None
-
-    def around(self, state: ShapePose, code_weight: float, log_scale_sd: float) -> Priors:
-        """Priors of shapes that were estimated before.
-
-        Args:
-            state: (B,) with the earlier codes and sizes.
-            code_weight: how many times as precise as the category's prior they are.
-            log_scale_sd: standard deviation of the earlier log sizes.
-        """
-        return Priors(
-            state.codes,
-            code_weight * self.code_precision,
-            state.similarity.scale.log(),
-            log_scale_sd,
-        )
-
-    def cost(self, state: ShapePose) -> Tensor:
-        """Squared Mahalanobis distances (B,) of code and log size, and of the rotation."""
-        d = state.codes - self.code_mean
-        e = (state.similarity.scale.log() - self.log_scale_mean) / self.log_scale_sd
-        cost = (d @ self.code_precision * d).sum(-1) + e.square()
-        if self.rotation is not None:
-            cost = cost + self.rotation.cost(state.similarity.rotation)
-        return cost
-
-    def add_to(self, state: ShapePose, hessian: Tensor, gradient: Tensor) -> None:
-        """Add the priors' share to Hessians (B, P, P) and gradients (B, P), in place."""
-        hessian[:, 7:, 7:] += self.code_precision
-        gradient[:, 7:] += (state.codes - self.code_mean) @ self.code_precision
-        weight = 1.0 / self.log_scale_sd**2
-        hessian[:, 6, 6] += weight
-        gradient[:, 6] += (state.similarity.scale.log() - self.log_scale_mean) * weight
-        if self.rotation is not None:
-            self.rotation.add_to(state.similarity.rotation, hessian, gradient)
 
 
 def surface_residuals(
@@ -222,88 +47,65 @@ def surface_residuals(
 
 
 def free_space_residuals(
-    decoder: ShapeDecoder,
-    state: ShapePose,
-    evidence: Evidence,
-    *,
-    looked_through: int,
-    margin: float,
-    sigma: float,
+    decoder: ShapeDecoder, state: ShapePose, evidence: Evidence, anchors: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """How deep rays that must miss the object pass through it, in standard deviations.
-
-    Two kinds of rays: those to points around the object, and those to the first `looked_through`
-    observed points of it. Both are free up to just before the point. The residual of a ray is
-    taken where f is least on it.
+    """How far points of the decoded surface are inside free space, in standard deviations.
 
     Args:
         decoder: the category's decoder.
         state: B hypotheses.
         evidence: what was measured.
-        looked_through: number of observed points whose rays are used.
-        margin: object units; f must not fall below it.
-        sigma: object units; one standard deviation of a violation.
+        anchors: (B, M, 3), object units, near the surface. Each stands for the point of the
+            surface that one step along its gradient leads to: q = a - f grad f / |grad f|^2.
 
     Returns:
-        Residuals (B, M + looked_through), zero where the ray is free, and Jacobians.
+        Residuals (B, M), zero where a point may be, and Jacobians (B, M, 7 + D).
     """
+    f, d_q, d_z = decoder.value_and_jacobian(anchors, state.codes)
+    step = d_q / d_q.square().sum(-1, keepdim=True).clamp(min=_LEAST_SLOPE_SQ)
+    q = anchors - f.unsqueeze(-1) * step
     similarity = state.similarity
-    ends = torch.cat([evidence.beyond, evidence.surface[:, :looked_through]], dim=1)
-    count_beyond = evidence.beyond.shape[1]
-    with torch.no_grad():
-        origin = -(similarity.translation.unsqueeze(-2) @ similarity.rotation).squeeze(
-            -2
-        ) / similarity.scale.unsqueeze(-1)
-        end = similarity.inverse_transform(ends)
-        ray = end - origin.unsqueeze(1)
-        length = ray.norm(dim=-1)
-        ray = ray / length.unsqueeze(-1)
-        stop = length.clone()
-        # Before a point of the object, f rises at worst slowly (grazing rays): stop well short.
-        stop[:, count_beyond:] -= _GRAZING_GAP
-        stop[:, :count_beyond] -= _NOISE_GAP + _NOISE_GAP_M / similarity.scale.unsqueeze(-1)
-        closest = -(origin.unsqueeze(1) * ray).sum(-1)
-        half_chord_sq = _BALL_RADIUS**2 - (origin.square().sum(-1, keepdim=True) - closest.square())
-        near = closest - half_chord_sq.clamp(min=0.0).sqrt()
-        far = torch.minimum(closest + half_chord_sq.clamp(min=0.0).sqrt(), stop)
-        usable = (half_chord_sq > 0.0) & (far > near)
-        usable[:, :count_beyond] &= evidence.beyond_weight > 0
-
-        def value_at(at: Tensor) -> Tensor:
-            """The values of f (B, M, S) at distances (B, M, S) along the rays."""
-            points = origin[:, None, None] + at.unsqueeze(-1) * ray.unsqueeze(2)
-            return decoder(points.flatten(1, 2), state.codes).view_as(at)
-
-        def keep_least(at: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-            best = value.argmin(-1, keepdim=True)
-            return at.gather(-1, best), value.gather(-1, best)
-
-        steps = (torch.arange(_COARSE_SAMPLES, device=near.device, dtype=near.dtype) + 0.5) / (
-            _COARSE_SAMPLES
-        )
-        samples = near.unsqueeze(-1) + (far - near).unsqueeze(-1) * steps
-        at, value = keep_least(samples, value_at(samples))
-        for _ in range(_TRACING_STEPS):
-            # The surface is no nearer than f: a thin wall lies this far ahead or behind.
-            reach = value.abs()
-            trial = torch.cat([at - reach, at + reach], dim=-1)
-            trial = torch.minimum(torch.maximum(trial, near.unsqueeze(-1)), far.unsqueeze(-1))
-            at, value = keep_least(
-                torch.cat([at, trial], dim=-1), torch.cat([value, value_at(trial)], dim=-1)
-            )
-        lowest = at.squeeze(-1)
-        # The point is fixed on its ray in the camera frame; only the object moves past it.
-        q = origin.unsqueeze(1) + lowest.unsqueeze(-1) * ray
-    distance, jacobian = _distance_rows(
-        decoder, state, q, 1.0 / (sigma * similarity.scale).unsqueeze(-1).expand(q.shape[:2])
+    depth, toward = evidence.free.intrusion(similarity.transform(q))
+    inverse_sigma = 1.0 / evidence.free.sigma.unsqueeze(-1)
+    # p = s R q + t: R' = R exp(w) moves it by s R (w x q), s' = s exp(l) by s R q l, and the code
+    # moves the surface along its normal.
+    local = toward @ similarity.rotation * (similarity.scale[:, None] * inverse_sigma).unsqueeze(-1)
+    jacobian = torch.cat(
+        [
+            torch.linalg.cross(q, local),
+            toward * inverse_sigma.unsqueeze(-1),
+            (local * q).sum(-1, keepdim=True),
+            -(local * step).sum(-1, keepdim=True) * d_z,
+        ],
+        dim=-1,
     )
-    violation = margin / sigma - distance
-    # The margin is in object units, so it grows with the size: d(m s / (sigma s)) / d log s = 0,
-    # whereas the rows of `jacobian` hold d(f s); the share of s itself is taken out again.
-    jacobian[..., 6] -= distance
-    active = usable & (violation > 0.0)
-    residual = torch.where(active, violation, torch.zeros_like(violation))
-    return residual, torch.where(active.unsqueeze(-1), -jacobian, torch.zeros_like(jacobian))
+    return depth * inverse_sigma, jacobian
+
+
+def surface_anchors(decoder: ShapeDecoder, codes: Tensor, count: int) -> Tensor:
+    """Points (B, count, 3), object units, on or near the decoded surfaces of codes (B, D).
+
+    Evenly spread: those of a lattice with the least |f| fill a shell about the surface, and are
+    carried onto it.
+    """
+    lattice = _lattice(_CANDIDATES_PER_ANCHOR * count, codes).expand(len(codes), -1, -1)
+    chosen = decoder(lattice, codes).abs().topk(count, dim=1, largest=False).indices
+    points = lattice.gather(1, chosen.unsqueeze(-1).expand(-1, -1, 3))
+    f, d_q = decoder.value_and_gradient(points, codes)
+    slope = d_q.square().sum(-1, keepdim=True).clamp(min=_LEAST_SLOPE_SQ)
+    return points - f.unsqueeze(-1) * d_q / slope
+
+
+@lru_cache(maxsize=8)
+def _sobol(count: int) -> Tensor:
+    """Quasi-random points (1, N, 3) in the ball that holds every shape."""
+    cube = torch.quasirandom.SobolEngine(3).draw(2 * count) - 0.5
+    points = 2.0 * _BALL_RADIUS * cube
+    return points[points.norm(dim=-1) < _BALL_RADIUS][:count].unsqueeze(0)
+
+
+def _lattice(count: int, like: Tensor) -> Tensor:
+    return _sobol(count).to(like)
 
 
 def support_residuals(

@@ -8,15 +8,16 @@ import torch
 from torch import Tensor
 
 from sdfpose_core.refine.damping import MarquardtDamping
+from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.kernel import GemanMcClureKernel
+from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.residuals import (
-    Evidence,
-    Priors,
-    ShapePose,
     free_space_residuals,
     support_residuals,
+    surface_anchors,
     surface_residuals,
 )
+from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 
 __all__ = ["POSE_PARAMETERS", "RefineConfig", "Solution", "refine"]
@@ -41,12 +42,11 @@ class RefineConfig:
     Attributes:
         surface_weight: how many independent measurements all surface points together stand for
             (neighbouring pixels err together).
-        free_space_weight: the same of all rays through free space.
+        free_space_weight: the same of all points of the decoded surface, which must not be in free
+            space.
         support_weight: the same of all points of the support.
         contact_weight: the same of the contact with it.
-        looked_through: number of observed points whose rays are tested for free space.
-        margin: object units that a free ray keeps from the surface.
-        free_space_sigma: object units; one standard deviation of a violation.
+        anchors: number of points of the decoded surface that are tested for free space.
         support_sigma: object units; one standard deviation of how deep the support cuts in.
         contact_sigma: object units; one standard deviation of the gap between object and support.
         kernel: robust loss of all of them.
@@ -57,9 +57,7 @@ class RefineConfig:
     free_space_weight: float = 30.0
     support_weight: float = 10.0
     contact_weight: float = 0.5
-    looked_through: int = 32
-    margin: float = 0.005
-    free_space_sigma: float = 0.01
+    anchors: int = 128
     support_sigma: float = 0.015
     contact_sigma: float = 0.03
     kernel: GemanMcClureKernel = field(default_factory=GemanMcClureKernel)
@@ -75,7 +73,7 @@ class Solution:
         cost: (B,) the minimised sum, see the package's docstring.
         hessian: (B, P, P) Gauss-Newton Hessian of half the cost, P = 7 + D.
         surface_residual: (B, N) distances of observed points, standard deviations.
-        violation: (B, M) violations of free space, standard deviations.
+        violation: (B, M) how far the surface is inside free space, standard deviations.
     """
 
     state: ShapePose
@@ -116,8 +114,9 @@ def refine(
         iterations: steps tried; each costs one evaluation of values and Jacobians.
         pose_only: whether size and code stay as they are.
     """
+    anchors = surface_anchors(decoder, state.codes, config.anchors)
     cost, hessian, gradient, surface, violation = _linearise(
-        decoder, state, evidence, priors, config
+        decoder, state, evidence, anchors, priors, config
     )
     damping = config.damping.start(cost)
     free = POSE_PARAMETERS if pose_only else gradient.shape[1]
@@ -128,7 +127,7 @@ def refine(
         )
         trial = state.retract(-step)
         new_cost, new_hessian, new_gradient, new_surface, new_violation = _linearise(
-            decoder, trial, evidence, priors, config
+            decoder, trial, evidence, anchors, priors, config
         )
         accepted = new_cost < cost
         state = trial.where(accepted, state)
@@ -145,19 +144,13 @@ def _linearise(
     decoder: ShapeDecoder,
     state: ShapePose,
     evidence: Evidence,
+    anchors: Tensor,
     priors: Priors,
     config: RefineConfig,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Cost (B,), Hessian (B, P, P), gradient (B, P) and the residuals of both kinds."""
     surface, surface_jacobian = surface_residuals(decoder, state, evidence)
-    violation, violation_jacobian = free_space_residuals(
-        decoder,
-        state,
-        evidence,
-        looked_through=config.looked_through,
-        margin=config.margin,
-        sigma=config.free_space_sigma,
-    )
+    violation, violation_jacobian = free_space_residuals(decoder, state, evidence, anchors)
     support, support_jacobian = support_residuals(
         decoder, state, evidence, sigma=config.support_sigma, contact_sigma=config.contact_sigma
     )

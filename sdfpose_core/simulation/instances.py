@@ -38,7 +38,7 @@ class SimulatedInstance:
     """One simulated measurement of one object.
 
     Attributes:
-        instance: what the estimator is given; its points and `beyond` are in no order. Without
+        instance: what the estimator is given; its points are in no order. Without
             colour unless it was asked for.
         truth: its true pose and size.
         model: its shape; the object's diagonal is that of `truth`, not the model's.
@@ -270,11 +270,10 @@ def pixels_alone(scene: Scene, mask_id: int, camera: PinholeCamera, pose: Camera
 
 
 def _thinned(rng: np.random.Generator, instance: Instance, count: int) -> Instance:
-    """The instance with at most `count` points of each kind, in random order."""
+    """The instance with at most `count` points, in random order."""
     chosen = rng.permutation(len(instance.points))[:count]
     return replace(
         instance,
         points=instance.points[chosen],
         pixels=instance.pixels[chosen],
-        beyond=instance.beyond[rng.permutation(len(instance.beyond))[:count]],
     )

@@ -59,7 +59,7 @@ class SceneStyle:
     occluders: int = 3
     held: float = 0.15
     lying: float = 0.18
-    upside_down: float = 0.05
+    upside_down: float = 0.02
     tilt_deg: float = 1.5
     scale_log_sd: float = 0.06
     crowding: float = 0.6

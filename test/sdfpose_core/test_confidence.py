@@ -7,8 +7,11 @@ import torch
 
 from sdfpose_core.confidence import CONFIDENCE_FILE, FEATURES, ConfidenceModel, confidence_features
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.refine.residuals import Priors, ShapePose
+from sdfpose_core.frame import Instance
+from sdfpose_core.free_space import FreeSpace
+from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import Solution
+from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.similarity import Similarity
 
 
@@ -93,6 +96,18 @@ def solution(residual, violation, code, scale, hessian):
     return Solution(state, torch.zeros(1), hessian[None], residual[None], violation[None])
 
 
+def instance(points):
+    return Instance(
+        1,
+        "mug",
+        1.0,
+        np.zeros((points, 3), np.float32),
+        np.zeros((points, 2), np.int32),
+        FreeSpace.unknown(),
+        points,
+    )
+
+
 def test_features_of_a_known_solution():
     priors = Priors(torch.zeros(4), 4.0 * torch.eye(4), math.log(0.2), 0.5)
     hessian = torch.diag(torch.tensor([4.0, 1.0, 16.0, *[1.0] * 8]))
@@ -107,7 +122,7 @@ def test_features_of_a_known_solution():
         priors,
         rival_gap=math.e - 1.0,
         belief=3.0,
-        points=1000,
+        instance=instance(1000),
     )
     assert tuple(found) == FEATURES
     assert found["inlier_ratio"] == pytest.approx(0.75)
@@ -118,8 +133,10 @@ def test_features_of_a_known_solution():
     assert found["rival_gap"] == pytest.approx(1.0)
     assert found["belief"] == 3.0
     assert found["log_points"] == pytest.approx(math.log(1000))
+    assert found["hidden_outline"] == 1.0
     # Principal standard deviations 1/4, 1/2 and 1: the middle one.
     assert found["rotation_sd"] == pytest.approx(0.5)
+    assert found["translation_sd"] == pytest.approx(1.0)
 
 
 def test_features_stay_finite_where_nothing_fits():
@@ -129,7 +146,7 @@ def test_features_stay_finite_where_nothing_fits():
         priors,
         rival_gap=math.inf,
         belief=-math.inf,
-        points=1,
+        instance=instance(1),
     )
     assert found["inlier_ratio"] == 0.0
     assert all(math.isfinite(x) for x in found.values())

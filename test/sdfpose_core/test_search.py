@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from sdfpose_core.encoder.fast import Encoding
-from sdfpose_core.refine.residuals import Evidence, Priors, ShapePose
+from sdfpose_core.refine.evidence import Evidence, FreeSpaceMap
+from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import RefineConfig, Solution
+from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.search import Hypotheses, Search, _best_distinct, hypotheses_of
 from sdfpose_core.similarity import Similarity, so3_exp
 
@@ -60,8 +62,13 @@ def ball(tiny_shapes):
     evidence = Evidence(
         far.expand(1, 8, 3),
         torch.full((1, 8), 0.002),
-        far.expand(1, 4, 3),
-        torch.zeros(1, 4),
+        FreeSpaceMap(
+            torch.zeros(1, 4, 4),
+            torch.zeros(1, 4, 4),
+            torch.ones(1),
+            torch.zeros(1, 2),
+            torch.ones(1),
+        ),
         torch.zeros(1, 4),
     )
     priors = Priors(decoder.code_mean, torch.linalg.inv(decoder.code_covariance), -1.5, 0.3)

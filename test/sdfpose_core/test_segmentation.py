@@ -104,38 +104,31 @@ def test_points_out_of_reach_of_the_category_are_dropped():
     assert len(points) > 0
 
 
-def test_beyond_lies_around_the_mask(mug):
-    beyond = only(mug).beyond
-    pixels = np.rint(mug.camera.project(beyond)).astype(int)
-    np.testing.assert_allclose(beyond[:, 2], 1.5, rtol=1e-6)
-    steps = np.maximum(np.abs(pixels - (79.5, 59.5)) - 19.5, 0.0)
-    outside = np.hypot(*steps.T)
-    assert outside.min() > 2.0  # not the pixels beside the mask
-    assert outside.max() <= 12.5  # a quarter of the object's 40 pixels, and the gap
-    assert len(beyond) > 1000
+def test_the_free_space_is_that_around_the_points(mug):
+    """Leaked background is not on the object, so its rays are free as those around the mask."""
+    depth = mug.depth.copy()
+    depth[40:44, 60:100] = 1.5
+    free = only(dataclasses.replace(mug, depth=depth)).free
+    u, v = np.rint(free.camera.project(np.array([[0.0, -0.0508, 1.5], [0.0, 0.0, 1.5]]))).T.astype(
+        int
+    )
+    assert free.outside[v[0], u[0]] > 0.0
+    assert free.depth[v[0], u[0]] == np.float32(1.5)
+    assert free.outside[v[1], u[1]] == 0.0
+    assert free.depth[v[1], u[1]] == np.float32(0.8)
 
 
-def test_beyond_reaches_into_holes(mug):
-    mask = mug.mask.copy()
-    mask[50:70, 70:90] = 0
-    depth = np.where(mask == 3, 0.8, 1.5).astype(np.float32)
-    beyond = only(dataclasses.replace(mug, mask=mask, depth=depth)).beyond
-    pixels = np.rint(mug.camera.project(beyond)).astype(int)
-    inside = np.all((pixels >= (72, 52)) & (pixels < (88, 68)), axis=1)
-    assert inside.sum() == 16 * 16
-
-
-def test_the_table_around_the_object_counts(mug):
-    depth = np.where(mug.mask == 3, 0.8, 0.79).astype(np.float32)
-    assert len(only(dataclasses.replace(mug, depth=depth)).beyond) > 1000
-
-
-@pytest.mark.parametrize("ring", [0.5, 0.0])
-def test_an_occluder_and_missing_depth_prove_nothing(mug, ring):
-    depth = np.where(mug.mask == 3, 0.8, ring).astype(np.float32)
-    beyond = only(dataclasses.replace(mug, depth=depth)).beyond
-    assert beyond.shape == (0, 3)
-    assert beyond.dtype == np.float32
+def test_the_support_seen_through_a_leaking_mask_counts_less():
+    """A box 3 cm high on a table 1 m below the camera; its mask leaks 6 rows of the table."""
+    mask = np.zeros((120, 160), np.uint16)
+    mask[40:86, 60:100] = 3
+    depth = np.full(mask.shape, 1.0, np.float32)
+    depth[40:80, 60:100] = 0.97
+    depth += np.random.default_rng(0).normal(0.0, 0.001, depth.shape).astype(np.float32)
+    instance = only(make_frame(mask, depth, {3: InstanceLabel("mug")}))
+    low = instance.points[:, 2] > 0.985
+    assert np.count_nonzero(~low) == 1600
+    assert np.count_nonzero(low) == pytest.approx(0.25 * 240, abs=12)
 
 
 def test_the_table_is_found_and_other_instances_are_not_it(mug):
@@ -161,7 +154,7 @@ def test_a_mask_at_the_images_edge(mug):
     depth = np.where(mask == 3, 0.8, 1.5).astype(np.float32)
     instance = only(dataclasses.replace(mug, mask=mask, depth=depth))
     assert len(instance.points) == 400
-    assert np.all(mug.camera.contains(mug.camera.project(instance.beyond)))
+    assert np.all(mug.camera.contains(mug.camera.project(instance.free.ends())))
 
 
 def test_an_id_without_a_label_is_skipped(mug):

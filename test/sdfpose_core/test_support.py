@@ -47,6 +47,21 @@ def test_heights_are_metres_along_the_normal():
     assert plane.height(np.array([[5.0, 5.0, 0.7]], np.float32)) == pytest.approx([0.2])
 
 
+def test_what_lies_within_the_noise_is_rather_the_planes():
+    plane = SupportPlane(np.array([0.0, 0.0, -1.0], np.float32), -1.0, noise=0.002)
+    z = np.array([1.0, 0.997, 0.995, 1.01], np.float32)  # 0, 3 and 5 mm above it, 10 mm below
+    points = np.stack([0 * z, 0 * z, z], axis=1)
+    assert plane.holds(points, 0.01).tolist() == [True, True, False, True]
+    assert plane.holds(points, 0.001).tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize("noise_m", [0.0005, 0.002])
+def test_the_noise_of_the_measured_plane(noise_m):
+    around, normal = table(np.random.default_rng(0), noise_m=noise_m)
+    found = find_support(around, standing(np.random.default_rng(1), normal), 0.15)
+    assert found.noise == pytest.approx(noise_m / 0.8**2, rel=0.15)
+
+
 def test_a_plane_in_front_of_the_object_does_not_support_it():
     rng = np.random.default_rng(0)
     around, normal = table(rng)

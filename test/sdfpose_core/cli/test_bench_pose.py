@@ -12,6 +12,7 @@ from sdfpose_core.benchmark.poses import PoseCase, PoseOutcome, run_cases, summa
 from sdfpose_core.cli.main import main
 from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.frame import GroundTruth, Instance
+from sdfpose_core.free_space import FreeSpace
 
 MEASURES = {"iou25", "iou50", "iou75", "deg5_cm2", "deg5_cm5", "deg10_cm2", "deg10_cm5"}
 FIGURES = {"n", *MEASURES, "rot_median_deg", "trans_median_cm", "chamfer_median_mm"}
@@ -81,7 +82,7 @@ def test_nothing_to_estimate(tmp_path, capsys):
 def outcome(degrees, centimetres, iou=0.9, z=1.0):
     truth = GroundTruth(1, "mug", "one", np.eye(3), np.array([0.0, 0.0, z]), np.full(3, 0.1), False)
     none = np.zeros((0, 3), np.float32)
-    instance = Instance(1, "mug", 1.0, none, np.zeros((0, 2), np.int32), none, 0)
+    instance = Instance(1, "mug", 1.0, none, np.zeros((0, 2), np.int32), FreeSpace.unknown(), 0)
     case = PoseCase("one", instance, truth, visibility=0.8)
     return PoseOutcome(case, None, degrees, centimetres, iou, np.nan, {"total": 10.0})
 

@@ -14,6 +14,7 @@ from sdfpose_core.encoder.ssc6d import (
 )
 from sdfpose_core.errors import FrameError, ShapeError, WeightsError
 from sdfpose_core.frame import Instance
+from sdfpose_core.free_space import FreeSpace
 from sdfpose_core.weights import write_weights
 
 CONFIG = Ssc6dConfig(code_length=6, points=50, image_size=24, width=8)
@@ -51,7 +52,7 @@ def measured(colour, corner=(30, 20), size=(25, 35)):
         score=1.0,
         points=points.astype(np.float32),
         pixels=pixels,
-        beyond=np.zeros((0, 3), np.float32),
+        free=FreeSpace.unknown(),
         mask_pixels=len(pixels),
         colour=colour,
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+import numpy as np
 import pytest
 import torch
 
 from sdfpose_core.camera import PinholeCamera
-from sdfpose_core.refine.residuals import Evidence, Priors, ShapePose
+from sdfpose_core.free_space import free_space
+from sdfpose_core.refine.evidence import Evidence, FreeSpaceMap
+from sdfpose_core.refine.priors import Priors
+from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.tracing import trace
 from sdfpose_core.similarity import Similarity, so3_exp, so3_log
@@ -22,7 +26,7 @@ class View:
     Attributes:
         decoder: of all B objects.
         truth: their poses and codes.
-        evidence: 120 points on each, and 60 beyond it.
+        evidence: 120 points on each, before a wall at 1.2 m.
         priors: of the decoder's shapes.
     """
 
@@ -46,7 +50,10 @@ class View:
                 wide(self.truth.codes),
             ),
             Evidence(
-                *map(wide, (e.surface, e.surface_sigma, e.beyond, e.beyond_weight, e.support))
+                wide(e.surface),
+                wide(e.surface_sigma),
+                FreeSpaceMap(*(wide(getattr(e.free, x.name)) for x in fields(e.free))),
+                wide(e.support),
             ),
             Priors(wide(p.code_mean), precision, p.log_scale_mean, p.log_scale_sd),
         )
@@ -79,14 +86,14 @@ def view(tiny_shapes, device):
     rays = torch.from_numpy(camera.rays(camera.pixel_grid().reshape(1, -1, 2))).to(device)
     traced = trace(decoder, codes, similarity, rays.expand(2, -1, -1))
     generator = torch.Generator().manual_seed(0)
-    surface, beyond = [], []
+    surface, windows = [], []
     for i in range(2):
         hit = traced.hit[i].nonzero().squeeze(-1)
-        missed = ((~traced.hit[i]) & (traced.least[i] > 0.03)).nonzero().squeeze(-1)
+        depth = torch.where(traced.hit[i], traced.depth[i], 1.2).view(40, 40).cpu().numpy()
+        pixels = camera.pixel_grid()[traced.hit[i].view(40, 40).cpu().numpy()]
+        windows.append(free_space(depth, camera, pixels))
         hit = hit[torch.randperm(len(hit), generator=generator)[:120].to(device)]
-        missed = missed[torch.randperm(len(missed), generator=generator)[:60].to(device)]
         surface.append(traced.depth[i, hit, None] * rays[0, hit])
-        beyond.append(1.2 * rays[0, missed])
     points = torch.stack(surface)
     return View(
         decoder,
@@ -94,8 +101,13 @@ def view(tiny_shapes, device):
         Evidence(
             points,
             torch.full_like(points[..., 0], 0.002),
-            torch.stack(beyond),
-            torch.ones_like(points[:, :60, 0]),
+            FreeSpaceMap(
+                torch.from_numpy(np.stack([x.depth for x in windows]) - 0.005).to(device),
+                torch.from_numpy(np.stack([x.outside for x in windows])).to(device),
+                torch.tensor([x.camera.fx for x in windows], device=device),
+                torch.tensor([(x.camera.cx, x.camera.cy) for x in windows], device=device),
+                torch.full((2,), 0.002, device=device),
+            ),
             _under(decoder, similarity, codes),
         ),
         Priors(decoder.code_mean, torch.linalg.inv(decoder.code_covariance), -1.5, 0.3),

@@ -1,0 +1,128 @@
+"""The free space around an object: what its camera looked through.
+
+A part of the image around the object's pixels, coarse and square, with what was measured behind
+it. Whatever lies before a measured depth is empty; so an estimated surface that does is wrong, and
+the way out is along the ray or towards the object's pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.camera import PinholeCamera
+
+__all__ = ["FreeSpace", "free_space"]
+
+_CELLS = 96
+"""Along each side of the window."""
+
+_MARGIN_SHARE, _MARGIN_PX = 0.3, 8
+"""The window reaches so far beyond the mask's box: a share of the box's longer side, and pixels."""
+
+_TOLERANCE_PX = 2
+"""Edges in depth are ragged: space so near one counts as the nearer side of it, and what is so
+near the object's pixels is none of the outside."""
+
+_EDGE_SHARE = 0.05
+"""Neighbouring depths that differ by this share make an edge."""
+
+_BESIDE_PX = 3
+"""Width of the strip beside the object."""
+
+_OCCLUDER_SHARE = 0.02
+"""What is nearer than the object's nearest pixel by this share of its depth may hide more of it."""
+
+_FAR_M = 1e3
+"""Stands for missing depth in comparisons."""
+
+
+@dataclass(frozen=True)
+class FreeSpace:
+    """A window of the image, G x G cells; a cell stands for the ray through its centre.
+
+    Attributes:
+        depth: (G, G) float32, metres: what was measured nearest to the camera about the cell,
+            before which its ray is free; 0 where nothing is known.
+        outside: (G, G) float32, cells: distance from the object's pixels, 0 on them.
+        camera: of the window: its pixels are the cells.
+        hidden: share, 0 to 1, of the object's outline beside which it may go on unseen: there is
+            the image's border, something nearer, or nothing was measured.
+    """
+
+    depth: NDArray[np.float32]
+    outside: NDArray[np.float32]
+    camera: PinholeCamera
+    hidden: float
+
+    @classmethod
+    def unknown(cls) -> FreeSpace:
+        """Nothing was looked through."""
+        nothing = np.zeros((_CELLS, _CELLS), dtype=np.float32)
+        return cls(nothing, nothing, PinholeCamera(_CELLS, _CELLS, 1.0, 1.0, 0.0, 0.0), 1.0)
+
+    def ends(self) -> NDArray[np.float32]:
+        """Points (M, 3), metres, camera frame, around the object, before which rays are free."""
+        v, u = np.nonzero((self.outside > 0.0) & (self.depth > 0.0))
+        return self.camera.back_project(np.stack([u, v], axis=-1), self.depth[v, u])
+
+
+def free_space(
+    measured: NDArray[np.float32], camera: PinholeCamera, pixels: NDArray[np.int32]
+) -> FreeSpace:
+    """The window around the pixels of an object.
+
+    Args:
+        measured: (H, W), metres, 0 = missing.
+        camera: that of the depth image.
+        pixels: (N, 2), (u, v) of the object's measured points.
+    """
+    if len(pixels) == 0:
+        return FreeSpace.unknown()
+    low, high = pixels.min(axis=0), pixels.max(axis=0)
+    side = int((high - low).max()) + 1
+    reach = side + 2 * (math.ceil(_MARGIN_SHARE * side) + _MARGIN_PX)
+    stride = math.ceil(reach / _CELLS)
+    count = stride * _CELLS
+    left, top = (int(x) for x in (low + high + 1 - count) // 2)
+    canvas = np.zeros((count, count), dtype=np.float32)
+    rows, columns = slice(max(top, 0), top + count), slice(max(left, 0), left + count)
+    part = measured[rows, columns]
+    inside = (slice(rows.start - top, rows.start - top + part.shape[0]),
+              slice(columns.start - left, columns.start - left + part.shape[1]))  # fmt: skip
+    canvas[inside] = part
+    elsewhere = np.ones((count, count), dtype=np.uint8)
+    elsewhere[pixels[:, 1] - top, pixels[:, 0] - left] = 0
+    distance, closest = cv2.distanceTransformWithLabels(
+        elsewhere, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    depth_of = np.zeros(int(closest.max()) + 1, dtype=np.float32)
+    depth_of[closest[elsewhere == 0]] = canvas[elsewhere == 0]
+    beside = (distance > _TOLERANCE_PX) & (distance <= _TOLERANCE_PX + _BESIDE_PX)
+    hidden = canvas[beside] < (1.0 - _OCCLUDER_SHARE) * depth_of[closest[beside]]
+    outside = np.maximum(distance - np.float32(_TOLERANCE_PX), np.float32(0.0))
+    size = 2 * (_TOLERANCE_PX + stride // 2) + 1
+    nearest = cv2.erode(
+        np.where(canvas > 0.0, canvas, np.float32(_FAR_M)), np.ones((size, size), dtype=np.uint8)
+    )
+    # On the object, and at edges of what is in front of it; a table's slope is no edge.
+    blurred = (outside == 0.0) | (canvas - nearest > _EDGE_SHARE * canvas)
+    depth = np.where(blurred & (canvas > 0.0), nearest, canvas)
+    cells = slice(stride // 2, None, stride)
+    return FreeSpace(
+        depth[cells, cells],
+        outside[cells, cells] / np.float32(stride),
+        PinholeCamera(
+            _CELLS,
+            _CELLS,
+            camera.fx / stride,
+            camera.fy / stride,
+            (camera.cx - left - stride // 2) / stride,
+            (camera.cy - top - stride // 2) / stride,
+        ),
+        float(hidden.mean()),
+    )

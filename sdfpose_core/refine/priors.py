@@ -1,0 +1,104 @@
+"""What is expected before anything is measured: probable codes, sizes and rotations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sdfpose_core.refine.state import ShapePose
+
+__all__ = ["Priors", "RotationPrior"]
+
+
+@dataclass(frozen=True)
+class RotationPrior:
+    """What is expected of the rotations of B hypotheses.
+
+    Attributes:
+        rotation: (B, 3, 3), decoder frame to camera frame.
+        precision: (B, 2), inverse variances of each component of the y axis' and of the x axis'
+            difference from those of `rotation`; 0 where nothing is expected.
+    """
+
+    rotation: Tensor
+    precision: Tensor
+
+    def __getitem__(self, index: Tensor | slice) -> RotationPrior:
+        return RotationPrior(self.rotation[index], self.precision[index])
+
+    def cost(self, rotation: Tensor) -> Tensor:
+        """Weighted squared lengths (B,) of the differences of the axes of rotations (B, 3, 3)."""
+        difference = (rotation - self.rotation).square().sum(dim=1)
+        return self.precision[:, 0] * difference[:, 1] + self.precision[:, 1] * difference[:, 0]
+
+    def add_to(self, rotation: Tensor, hessian: Tensor, gradient: Tensor) -> None:
+        """Add its share to Hessians (B, P, P) and gradients (B, P), in place.
+
+        The axis a = R e moves by R (w x e): its Jacobian's square is I - e e^T, and the gradient
+        of half the squared difference from a0 is (R^T a0) x e.
+        """
+        for column, which in ((1, 0), (0, 1)):
+            axis = torch.zeros_like(rotation[..., 0])
+            axis[:, column] = 1.0
+            weight = self.precision[:, which]
+            expected = (self.rotation[..., column].unsqueeze(1) @ rotation).squeeze(1)
+            gradient[:, :3] += weight.unsqueeze(-1) * torch.linalg.cross(expected, axis)
+            across = torch.eye(3, dtype=axis.dtype, device=axis.device) - (
+                axis.unsqueeze(2) * axis.unsqueeze(1)
+            )
+            hessian[:, :3, :3] += weight[:, None, None] * across
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Gaussian priors of code and log size, and of the rotation where one is known.
+
+    Attributes:
+        code_mean: (D,), or (B, D) where each hypothesis has its own.
+        code_precision: (D, D), inverse covariance of the training shapes' codes.
+        log_scale_mean: natural logarithm of the category's median diagonal in metres, or (B,).
+        log_scale_sd: its standard deviation.
+        rotation: what is expected of the rotation, None for nothing.
+    """
+
+    code_mean: Tensor
+    code_precision: Tensor
+    log_scale_mean: float | Tensor
+    log_scale_sd: float
+    rotation: RotationPrior | None = None
+
+    def around(self, state: ShapePose, code_weight: float, log_scale_sd: float) -> Priors:
+        """Priors of shapes that were estimated before.
+
+        Args:
+            state: (B,) with the earlier codes and sizes.
+            code_weight: how many times as precise as the category's prior they are.
+            log_scale_sd: standard deviation of the earlier log sizes.
+        """
+        return Priors(
+            state.codes,
+            code_weight * self.code_precision,
+            state.similarity.scale.log(),
+            log_scale_sd,
+        )
+
+    def cost(self, state: ShapePose) -> Tensor:
+        """Squared Mahalanobis distances (B,) of code and log size, and of the rotation."""
+        d = state.codes - self.code_mean
+        e = (state.similarity.scale.log() - self.log_scale_mean) / self.log_scale_sd
+        cost = (d @ self.code_precision * d).sum(-1) + e.square()
+        if self.rotation is not None:
+            cost = cost + self.rotation.cost(state.similarity.rotation)
+        return cost
+
+    def add_to(self, state: ShapePose, hessian: Tensor, gradient: Tensor) -> None:
+        """Add the priors' share to Hessians (B, P, P) and gradients (B, P), in place."""
+        hessian[:, 7:, 7:] += self.code_precision
+        gradient[:, 7:] += (state.codes - self.code_mean) @ self.code_precision
+        weight = 1.0 / self.log_scale_sd**2
+        hessian[:, 6, 6] += weight
+        gradient[:, 6] += (state.similarity.scale.log() - self.log_scale_mean) * weight
+        if self.rotation is not None:
+            self.rotation.add_to(state.similarity.rotation, hessian, gradient)

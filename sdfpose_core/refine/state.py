@@ -1,0 +1,47 @@
+"""The state that the refinement moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sdfpose_core.similarity import Similarity
+
+__all__ = ["ShapePose"]
+
+
+@dataclass(frozen=True)
+class ShapePose:
+    """The state of B hypotheses.
+
+    Attributes:
+        similarity: (B,) decoder frame to camera frame.
+        codes: (B, D) latent codes.
+    """
+
+    similarity: Similarity
+    codes: Tensor
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, index: Tensor | slice) -> ShapePose:
+        return ShapePose(self.similarity[index], self.codes[index])
+
+    def retract(self, delta: Tensor) -> ShapePose:
+        """Move along tangent vectors (B, 7 + D)."""
+        return ShapePose(self.similarity.retract(delta[:, :7]), self.codes + delta[:, 7:])
+
+    def where(self, condition: Tensor, other: ShapePose) -> ShapePose:
+        """This state where `condition` (B,) holds, the other one elsewhere."""
+        a, b = self.similarity, other.similarity
+        return ShapePose(
+            Similarity(
+                torch.where(condition[:, None, None], a.rotation, b.rotation),
+                torch.where(condition[:, None], a.translation, b.translation),
+                torch.where(condition, a.scale, b.scale),
+            ),
+            torch.where(condition[:, None], self.codes, other.codes),
+        )
