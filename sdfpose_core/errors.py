@@ -8,6 +8,7 @@ __all__ = [
     "DeviceError",
     "FrameError",
     "MeshError",
+    "PickleError",
     "SdfposeError",
     "ShapeError",
     "WeightsError",
@@ -32,6 +33,10 @@ class FrameError(SdfposeError):
 
 class MeshError(SdfposeError):
     """A mesh from which no solid shape can be made."""
+
+
+class PickleError(SdfposeError):
+    """A pickle that is missing, damaged or would build more than plain data."""
 
 
 class WeightsError(SdfposeError):

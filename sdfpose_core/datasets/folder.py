@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.datasets.images import image_size, read_image
 from sdfpose_core.errors import FrameError
 from sdfpose_core.files import temporary_sibling
 from sdfpose_core.frame import GroundTruth, InstanceLabel, RgbdFrame
@@ -84,14 +85,14 @@ def read_frame(folder: Path | str) -> FolderFrame:
         raise FrameError(
             f"{folder}: lacks {', '.join(missing)}: expected the files {', '.join(_FILES)}"
         )
-    colour = _read_image(folder / _COLOUR, "8-bit RGB", (np.uint8,), channels=3)
-    depth = _read_image(folder / _DEPTH, "16-bit, one channel", (np.uint16,))
-    mask = _read_image(folder / _MASK, "8- or 16-bit, one channel", (np.uint8, np.uint16))
+    colour = read_image(folder / _COLOUR, "8-bit RGB", (np.uint8,), channels=(3,))
+    depth = read_image(folder / _DEPTH, "16-bit, one channel", (np.uint16,))
+    mask = read_image(folder / _MASK, "8- or 16-bit, one channel", (np.uint8, np.uint16))
     for name, image in ((_DEPTH, depth), (_MASK, mask)):
         if image.shape != colour.shape[:2]:
             raise FrameError(
-                f"{folder / name}: is {_size(image)}: expected {_size(colour)}, the size of "
-                f"{_COLOUR}"
+                f"{folder / name}: is {image_size(image)}: expected {image_size(colour)}, "
+                f"the size of {_COLOUR}"
             )
     meta = _read_meta(folder / _META)
     camera = _camera(folder / _META, meta, colour.shape[1], colour.shape[0])
@@ -159,34 +160,6 @@ def _has_frame_file(folder: Path) -> bool:
 
 def _name(folder: Path) -> str:
     return folder.name if folder.name not in ("", "..") else folder.resolve().name
-
-
-def _size(image: NDArray[Any]) -> str:
-    return f"{image.shape[1]}x{image.shape[0]}"
-
-
-def _read_image(
-    path: Path, wanted: str, types: tuple[type[np.unsignedinteger[Any]], ...], channels: int = 1
-) -> NDArray[Any]:
-    """An image file as (H, W), or (H, W, 3) in the order BGR."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FrameError(f"{path}: cannot be read: {error.strerror}") from error
-    image = None
-    if content:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise FrameError(
-            f"{path}: cannot be decoded ({len(content)} bytes, damaged or no image): expected a "
-            f"PNG file, {wanted}"
-        )
-    came = 1 if image.ndim == 2 else image.shape[2]
-    if image.dtype not in types or came != channels:
-        raise FrameError(
-            f"{path}: is {image.dtype.itemsize * 8}-bit with {came} channel(s): expected {wanted}"
-        )
-    return image
 
 
 def _read_meta(path: Path) -> dict[str, Any]:

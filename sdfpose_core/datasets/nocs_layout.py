@@ -1,0 +1,90 @@
+"""Whether the NOCS data is all there, and where what is missing can be had."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdfpose_core.datasets.nocs import nocs_images
+
+__all__ = ["NOCS_PARTS", "NocsPart", "missing_parts", "part_sizes"]
+
+_AUTHORS = "the authors of NOCS (github.com/hughw19/NOCS_CVPR2019)"
+_DEFORMNET = "Object-DeformNet (github.com/mentian/object-deformnet)"
+
+
+@dataclass(frozen=True)
+class NocsPart:
+    """A folder of the published data.
+
+    Attributes:
+        folder: below the data's folder.
+        content: what is in it: ``images``, ``models`` or ``results``.
+        purpose: what it serves.
+        source: who publishes it, and under which name.
+        optional: whether everything but its own purpose works without it.
+    """
+
+    folder: str
+    content: str
+    purpose: str
+    source: str
+    optional: bool = False
+
+
+NOCS_PARTS = (
+    NocsPart("CAMERA/train", "images", "training", f"camera_train.zip of {_AUTHORS}"),
+    NocsPart("CAMERA/val", "images", "evaluation", f"camera_val25K.zip of {_AUTHORS}"),
+    NocsPart("Real/train", "images", "training", f"real_train.zip of {_AUTHORS}"),
+    NocsPart("Real/test", "images", "evaluation", f"real_test.zip of {_AUTHORS}"),
+    NocsPart("obj_models/train", "models", "shapes of CAMERA", f"obj_models.zip of {_AUTHORS}"),
+    NocsPart("obj_models/val", "models", "shapes of CAMERA", f"obj_models.zip of {_AUTHORS}"),
+    NocsPart("obj_models/real_train", "models", "sizes of Real", f"obj_models.zip of {_AUTHORS}"),
+    NocsPart("obj_models/real_test", "models", "sizes of Real", f"obj_models.zip of {_AUTHORS}"),
+    NocsPart(
+        "camera_full_depths",
+        "results",
+        "depth of CAMERA with its background",
+        f"camera_composed_depth.zip of {_AUTHORS}",
+        optional=True,
+    ),
+    NocsPart(
+        "results/mrcnn_results",
+        "results",
+        "evaluation with detected masks",
+        f"the segmentation results of {_DEFORMNET}",
+        optional=True,
+    ),
+    NocsPart(
+        "results/nocs_results",
+        "results",
+        "handle visibility, and the evaluation of NOCS itself",
+        f"the predictions of {_DEFORMNET}",
+        optional=True,
+    ),
+)
+
+
+def missing_parts(root: Path | str) -> list[NocsPart]:
+    """The parts whose folders are not there or are empty."""
+    root = Path(root)
+    return [x for x in NOCS_PARTS if not _has_content(root / x.folder)]
+
+
+def part_sizes(root: Path | str) -> dict[str, int]:
+    """Numbers of images, or of files, of each part that is there, by folder."""
+    root = Path(root)
+    sizes = {}
+    for part in NOCS_PARTS:
+        folder = root / part.folder
+        if not _has_content(folder):
+            continue
+        if part.content == "images":
+            sizes[part.folder] = sum(1 for _ in nocs_images(folder))
+        else:
+            sizes[part.folder] = sum(1 for x in folder.rglob("*") if x.is_file())
+    return sizes
+
+
+def _has_content(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())

@@ -1,0 +1,1 @@
+"""Learning from real depth without labels of poses."""
