@@ -21,16 +21,24 @@ __all__ = ["load_pickle"]
 _LARGEST_BYTES = 1 << 30
 
 
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """How the second protocol writes bytes."""
-    return text.encode("latin1" if encoding in ("latin1", "latin-1") else "utf-8")
+class _Encode:
+    """How the second protocol writes bytes. Without attributes: a pickle can set none."""
+
+    __slots__ = ()
+
+    def __call__(self, text: str, encoding: str = "latin1") -> bytes:
+        return text.encode("latin1" if encoding in ("latin1", "latin-1") else "utf-8")
 
 
-def _frombuffer(
-    buffer: Any, dtype: np.dtype[Any], shape: tuple[int, ...], order: str
-) -> np.ndarray[Any, Any]:
-    """An array of the fifth protocol."""
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")
+class _FromBuffer:
+    """An array of the fifth protocol. Without attributes: a pickle can set none."""
+
+    __slots__ = ()
+
+    def __call__(
+        self, buffer: Any, dtype: np.dtype[Any], shape: tuple[int, ...], order: str
+    ) -> np.ndarray[Any, Any]:
+        return np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")
 
 
 # The functions that NumPy's own pickles name; their module was renamed in NumPy 2.
@@ -40,7 +48,7 @@ _SCALAR: Callable[..., Any] = np.float64(0).__reduce__()[0]
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _encode,
+    ("_codecs", "encode"): _Encode(),
     ("collections", "OrderedDict"): dict,
     ("builtins", "set"): set,
     ("__builtin__", "set"): set,
@@ -49,7 +57,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
         for core in ("core", "_core")
         for name, function in (("_reconstruct", _RECONSTRUCT), ("scalar", _SCALAR))
     },
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _frombuffer for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _FromBuffer() for core in ("core", "_core")},
 }
 """What a pickle may name, and what it gets."""
 

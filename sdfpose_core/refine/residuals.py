@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.state import ShapePose
-from sdfpose_core.sdf.shape_decoder import ShapeDecoder
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder, newton_direction
 
 __all__ = [
     "free_space_residuals",
@@ -26,9 +26,6 @@ _BALL_RADIUS = 0.51
 """Object units: this ball holds every shape."""
 
 _CANDIDATES_PER_ANCHOR = 8
-
-_LEAST_SLOPE_SQ = 0.25
-"""Least squared norm of the gradient that a point is carried to the surface with."""
 
 _DISC_RINGS = ((0.1, 4), (0.25, 8))
 """Radii, object units, and numbers of points on the support."""
@@ -62,7 +59,7 @@ def free_space_residuals(
         Residuals (B, M), zero where a point may be, and Jacobians (B, M, 7 + D).
     """
     f, d_q, d_z = decoder.value_and_jacobian(anchors, state.codes)
-    step = d_q / d_q.square().sum(-1, keepdim=True).clamp(min=_LEAST_SLOPE_SQ)
+    step = newton_direction(d_q)
     q = anchors - f.unsqueeze(-1) * step
     similarity = state.similarity
     depth, toward = evidence.free.intrusion(similarity.transform(q))
@@ -88,24 +85,19 @@ def surface_anchors(decoder: ShapeDecoder, codes: Tensor, count: int) -> Tensor:
     Evenly spread: those of a lattice with the least |f| fill a shell about the surface, and are
     carried onto it.
     """
-    lattice = _lattice(_CANDIDATES_PER_ANCHOR * count, codes).expand(len(codes), -1, -1)
+    lattice = _lattice(_CANDIDATES_PER_ANCHOR * count).to(codes).expand(len(codes), -1, -1)
     chosen = decoder(lattice, codes).abs().topk(count, dim=1, largest=False).indices
     points = lattice.gather(1, chosen.unsqueeze(-1).expand(-1, -1, 3))
     f, d_q = decoder.value_and_gradient(points, codes)
-    slope = d_q.square().sum(-1, keepdim=True).clamp(min=_LEAST_SLOPE_SQ)
-    return points - f.unsqueeze(-1) * d_q / slope
+    return points - f.unsqueeze(-1) * newton_direction(d_q)
 
 
 @lru_cache(maxsize=8)
-def _sobol(count: int) -> Tensor:
+def _lattice(count: int) -> Tensor:
     """Quasi-random points (1, N, 3) in the ball that holds every shape."""
     cube = torch.quasirandom.SobolEngine(3).draw(2 * count) - 0.5
     points = 2.0 * _BALL_RADIUS * cube
     return points[points.norm(dim=-1) < _BALL_RADIUS][:count].unsqueeze(0)
-
-
-def _lattice(count: int, like: Tensor) -> Tensor:
-    return _sobol(count).to(like)
 
 
 def support_residuals(

@@ -10,10 +10,13 @@ from torch import Tensor
 
 from sdfpose_core.errors import ShapeError
 
-__all__ = ["ShapeDecoder", "check_arguments", "code_statistics", "in_pieces"]
+__all__ = ["ShapeDecoder", "check_arguments", "code_statistics", "in_pieces", "newton_direction"]
 
 _CHUNK_POINTS = 4096
 """Points evaluated at once on a CPU: activations of that many stay in the second-level cache."""
+
+_LEAST_SLOPE_SQ = 0.25
+"""Least squared norm of a gradient that is divided by."""
 
 
 class ShapeDecoder(Protocol):
@@ -76,6 +79,11 @@ def in_pieces(
     size = max(1, _CHUNK_POINTS // count)
     pieces = [function(p, z) for p, z in zip(points.split(size), codes.split(size), strict=True)]
     return tuple(torch.cat(parts) for parts in zip(*pieces, strict=True))
+
+
+def newton_direction(gradient: Tensor) -> Tensor:
+    """Grad f / |grad f|^2 of gradients (..., 3): q - f times it is nearly on the surface."""
+    return gradient / gradient.square().sum(-1, keepdim=True).clamp(min=_LEAST_SLOPE_SQ)
 
 
 def code_statistics(codes: Tensor) -> tuple[Tensor, Tensor]:

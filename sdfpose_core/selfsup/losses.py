@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sdfpose_core.errors import CategoryError
-from sdfpose_core.sdf.shape_decoder import ShapeDecoder
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder, newton_direction
 from sdfpose_core.sdf.tracing import trace
 from sdfpose_core.similarity import Similarity
 
@@ -37,9 +37,6 @@ CODE_GROWTH = {
 
 _UNITS_PER_DIAGONAL = 2.0
 """The paper's decoder has the box's diagonal at 2."""
-
-_LEAST_SLOPE_SQ = 0.25
-"""Least squared norm of the gradient that a point is moved along."""
 
 _REACH = 0.49
 """Object units: observed points farther from the centre are not aligned; the paper has 0.98 of its
@@ -104,7 +101,7 @@ def visible_surface(
         traced = trace(decoder, codes, similarity, rays)
         q = similarity.inverse_transform(traced.depth.unsqueeze(-1) * rays)
         _, normal = decoder.value_and_gradient(q, codes)
-        step = normal / normal.square().sum(-1, keepdim=True).clamp(min=_LEAST_SLOPE_SQ)
+        step = newton_direction(normal)
     value = decoder(q, codes)
     return similarity.transform(q - value.unsqueeze(-1) * step), traced.hit
 

@@ -85,6 +85,18 @@ def test_what_would_run_is_refused(tmp_path, monkeypatch, attack, protocol):
     assert [x.name for x in tmp_path.iterdir()] == ["label.pkl"]
 
 
+@pytest.mark.parametrize(
+    "named", [b"_codecs\nencode", b"numpy\nndarray", b"numpy.core.numeric\n_frombuffer"]
+)
+@pytest.mark.parametrize("state", [b"}S'__defaults__'\n)s", b"N}S'__defaults__'\n)s\x86"])
+def test_what_may_be_named_cannot_be_changed(tmp_path, named, state):
+    """The instruction BUILD sets attributes of whatever it is given."""
+    path = tmp_path / "label.pkl"
+    path.write_bytes(b"c" + named + b"\n" + state + b"b.")
+    with pytest.raises(PickleError, match=r"label\.pkl: cannot be loaded"):
+        load_pickle(path)
+
+
 def test_no_allowed_name_is_a_way_out(tmp_path):
     """What may be named builds data: none of it takes a name of something else."""
     written = pickle.dumps(CONTENT, protocol=2)
