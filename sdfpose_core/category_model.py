@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sdfpose_core.categories import Category
-from sdfpose_core.encoder.fast import FastEncoder
+from sdfpose_core.encoder.fast import Encoding, FastEncoder
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.encoder.upright import upright_hypotheses
 from sdfpose_core.errors import WeightsError
@@ -88,6 +88,28 @@ class CategoryModel:
         return self.category.symmetry != "y"
 
     @torch.no_grad()
+    def encode(
+        self, group: Sequence[Instance], rngs: Sequence[np.random.Generator]
+    ) -> Encoding | None:
+        """What the network says of instances of the category; None without one.
+
+        Args:
+            group: the instances.
+            rngs: of the choice of points, one for each.
+        """
+        if self.encoder is None:
+            return None
+        if isinstance(self.encoder, Ssc6dEncoder):
+            return self.encoder.encode(group, rngs)
+        count = self.encoder.config.points
+        points = np.stack(
+            [resample(x.points, count, rng) for x, rng in zip(group, rngs, strict=True)]
+        )
+        found: Encoding = self.encoder(
+            torch.from_numpy(points).to(self.device), supports(group, self.device)
+        )
+        return found
+
     def hypotheses(
         self,
         group: Sequence[Instance],
@@ -104,18 +126,9 @@ class CategoryModel:
             turns: see `hypotheses_of`.
             belief_weight: see `hypotheses_of`.
         """
-        if self.encoder is None:
+        encoding = self.encode(group, rngs)
+        if encoding is None:
             return self._upright(group)
-        if isinstance(self.encoder, Ssc6dEncoder):
-            encoding = self.encoder.encode(group, rngs)
-        else:
-            count = self.encoder.config.points
-            points = np.stack(
-                [resample(x.points, count, rng) for x, rng in zip(group, rngs, strict=True)]
-            )
-            encoding = self.encoder(
-                torch.from_numpy(points).to(self.device), supports(group, self.device)
-            )
         return hypotheses_of(
             encoding, turns=turns, has_front=self.has_front, belief_weight=belief_weight
         )

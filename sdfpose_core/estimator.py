@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,20 +22,29 @@ from sdfpose_core.categories import Categories, Category, default_categories
 from sdfpose_core.category_model import CategoryModel, EncoderName
 from sdfpose_core.confidence import ConfidenceModel, confidence_features
 from sdfpose_core.device import resolve_device
+from sdfpose_core.encoder.fast import Encoding
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.observation import observe
+from sdfpose_core.portrait import Portrait
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
-from sdfpose_core.refine.solver import POSE_PARAMETERS, RefineConfig, Solution, refine
+from sdfpose_core.refine.priors import RotationPrior
+from sdfpose_core.refine.solver import (
+    POSE_PARAMETERS,
+    RefineConfig,
+    Solution,
+    refine,
+    refine_together,
+)
 from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
-from sdfpose_core.search import Search
+from sdfpose_core.search import Search, expectation_at
 from sdfpose_core.segmentation import segment
 from sdfpose_core.shapes.body import BodyProfile
 from sdfpose_core.similarity import Similarity
 
-__all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator", "WarmStart"]
+__all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator"]
 
 
 @dataclass(frozen=True)
@@ -72,19 +81,6 @@ class EstimatorConfig:
     mesh_tolerance: float = 1e-3
     seed: int = 0
     solver: RefineConfig = field(default_factory=RefineConfig)
-
-
-@dataclass(frozen=True)
-class WarmStart:
-    """An earlier estimate of an instance, from which the refinement starts.
-
-    Attributes:
-        estimate: where the object is expected.
-        freeze_shape: whether its size and code are known by now and stay.
-    """
-
-    estimate: ObjectEstimate
-    freeze_shape: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,13 +134,14 @@ class PoseEstimator:
         return self.run(frame).estimates
 
     def run(
-        self, frame: RgbdFrame, warm_starts: Mapping[int, WarmStart] | None = None
+        self, frame: RgbdFrame, warm_starts: Mapping[int, ObjectEstimate] | None = None
     ) -> FrameResult:
         """The objects of a frame, what was skipped, and the time it took.
 
         Args:
             frame: colour is looked at by the encoder ``ssc6d`` alone.
-            warm_starts: by mask id; an instance without one is detected from nothing.
+            warm_starts: by mask id, where the object is expected, and with which size and shape:
+                these stay as they are. An instance without one is detected from nothing.
         """
         start = time.perf_counter()
         instances, skipped = segment(frame, self.categories, min_points=self.config.min_points)
@@ -164,7 +161,7 @@ class PoseEstimator:
         self._model(category)
 
     def estimate(
-        self, instances: Sequence[Instance], warm_starts: Mapping[int, WarmStart] | None = None
+        self, instances: Sequence[Instance], warm_starts: Mapping[int, ObjectEstimate] | None = None
     ) -> FrameResult:
         """As `run`, for instances that were segmented before.
 
@@ -178,8 +175,7 @@ class PoseEstimator:
         wanted = [
             x
             for x in instances
-            if x.mask_id not in warm_starts
-            or x.category == warm_starts[x.mask_id].estimate.category
+            if x.mask_id not in warm_starts or x.category == warm_starts[x.mask_id].category
         ]
         for category in dict.fromkeys(x.category for x in wanted):
             group = [x for x in wanted if x.category == category]
@@ -203,6 +199,78 @@ class PoseEstimator:
                 skipped.append(SkippedInstance(mask_id, instance.category, str(error)))
         return FrameResult(estimates, skipped, clock.stage_ms)
 
+    def portrait(self, instance: Instance, estimate: ObjectEstimate) -> Portrait:
+        """The first view of an object."""
+        return Portrait((instance,), _states([estimate], self.device))
+
+    def portrayed(
+        self, portrait: Portrait, instance: Instance, estimates: Sequence[ObjectEstimate]
+    ) -> tuple[Portrait, ObjectEstimate]:
+        """One more view of an object: its size and shape are those that explain all views best.
+
+        Args:
+            portrait: the views before.
+            instance: what the new image measured.
+            estimates: of it. The first one is of the object as the other views show it; size and
+                shape are refined from it and, with all views moved accordingly, from the others.
+
+        Returns:
+            All views, and the estimate in the new one.
+
+        Raises:
+            WeightsError: a file of the category's weights is missing or damaged.
+            MeshError: the object has no surface.
+        """
+        model = self._model(instance.category)
+        first = _states(estimates[:1], self.device)
+        portrait = portrait.with_view(instance, first)
+        views = len(portrait.instances)
+        state = ShapePose.cat(
+            [portrait.state]
+            + [portrait.reshaped(first, _states([x], self.device)) for x in estimates[1:]]
+        )
+        encoding = model.encode(portrait.instances, [self._rng(x) for x in portrait.instances])
+        expected = self._expected(model, encoding, portrait.state)
+        again = torch.arange(views, device=self.device).repeat(len(estimates))
+        solution = refine_together(
+            model.decoder,
+            state,
+            self._observe(portrait.instances, model.category)[again],
+            replace(model.priors, rotation=None if expected is None else expected[again]),
+            self.config.solver,
+            _PORTRAIT_ITERATIONS,
+            views,
+        )
+        best = int(solution.cost.view(-1, views).sum(1).argmin())
+        solution = solution[best * views : (best + 1) * views]
+        newest = _Candidate(
+            solution[views - 1 :],
+            math.expm1(estimates[best].diagnostics["rival_gap"]),
+            float(self._belief(model, encoding, solution.state)[-1]),
+            estimates[best],
+        )
+        return Portrait(portrait.instances, solution.state), self._report(model, instance, newest)
+
+    def _expected(
+        self, model: CategoryModel, encoding: Encoding | None, state: ShapePose
+    ) -> RotationPrior | None:
+        """What the network expects of rotations that are about known."""
+        if encoding is None:
+            return None
+        return expectation_at(
+            state.similarity.rotation,
+            encoding,
+            has_front=model.has_front,
+            belief_weight=self.config.belief_weight,
+        )
+
+    def _belief(self, model: CategoryModel, encoding: Encoding | None, state: ShapePose) -> Tensor:
+        """(B,) the network's log densities of rotations, 0 without one."""
+        if encoding is None:
+            return torch.zeros(len(state))
+        rotation = state.similarity.rotation.unsqueeze(1)
+        return encoding.log_belief(rotation, model.has_front).squeeze(1)
+
     def _model(self, category: str) -> CategoryModel:
         if category not in self._models:
             self._models[category] = CategoryModel.load(
@@ -217,7 +285,7 @@ class PoseEstimator:
         self,
         model: CategoryModel,
         group: Sequence[Instance],
-        warm_starts: Mapping[int, WarmStart],
+        warm_starts: Mapping[int, ObjectEstimate],
         clock: _StageClock,
     ) -> list[_Candidate]:
         """The best hypothesis of each instance of one category."""
@@ -246,35 +314,29 @@ class PoseEstimator:
                 solved[instance.mask_id] = _Candidate(
                     found.solution[i : i + 1], float(found.rival_gap[i]), float(found.belief[i])
                 )
-        for frozen in (False, True):
-            warm = [
-                x
-                for x in group
-                if x.mask_id in warm_starts and warm_starts[x.mask_id].freeze_shape == frozen
-            ]
-            if not warm:
-                continue
+        warm = [x for x in group if x.mask_id in warm_starts]
+        if warm:
+            earlier = [warm_starts[x.mask_id] for x in warm]
+            start = _states(earlier, self.device)
+            with clock("encode"):
+                encoding = model.encode(warm, [self._rng(x) for x in warm])
             with clock("refine"):
-                earlier = [warm_starts[x.mask_id].estimate for x in warm]
-                start = _warm_state(earlier, self.device)
                 solution = refine(
                     model.decoder,
                     start,
                     self._observe(warm, model.category),
-                    # What is hidden now was seen before: the shape must not drift.
-                    model.priors.around(start, _WARM_CODE_WEIGHT, _WARM_LOG_SCALE_SD),
+                    replace(model.priors, rotation=self._expected(model, encoding, start)),
                     self.config.solver,
                     _WARM_ITERATIONS if self.config.refine == "sdf" else 0,
-                    pose_only=frozen,
+                    pose_only=True,
                 )
+                belief = self._belief(model, encoding, solution.state)
             for i, instance in enumerate(warm):
-                known = earlier[i].diagnostics
                 solved[instance.mask_id] = _Candidate(
                     solution[i : i + 1],
-                    math.expm1(known["rival_gap"]),
-                    known["belief"],
+                    math.expm1(earlier[i].diagnostics["rival_gap"]),
+                    float(belief[i]),
                     earlier[i],
-                    frozen,
                 )
         return [solved[x.mask_id] for x in group]
 
@@ -332,7 +394,7 @@ class PoseEstimator:
             scale=float(scale * np.linalg.norm(sides)),
             dimensions_m=scale * sides,
             confidence=self._confidence.probability(features),
-            covariance=_pose_covariance(solution, rotation, scale, centre, candidate.pose_only),
+            covariance=_pose_covariance(solution, rotation, scale, centre, earlier is not None),
             symmetric_about_y=symmetric,
             code=code.cpu().numpy(),
             decoder_translation=origin,
@@ -368,11 +430,7 @@ class PoseEstimator:
         return mesh, code.cpu().numpy()
 
 
-_WARM_ITERATIONS = 5
-
-_WARM_CODE_WEIGHT, _WARM_LOG_SCALE_SD = 10.0, 0.05
-"""How well an earlier estimate knows the shape: its code as if from ten times the category's
-prior precision, its size to 5 %."""
+_WARM_ITERATIONS, _PORTRAIT_ITERATIONS = 5, 6
 
 _MESH_TOLERANCE_SD = 1.0
 """Mahalanobis distance of codes below which the earlier mesh stands."""
@@ -385,16 +443,14 @@ class _Candidate:
     Attributes:
         solution: a batch of one.
         rival_gap: cost by which the best hypothesis elsewhere was worse, at the detection.
-        belief: the network's log density of the rotation, at the detection.
-        earlier: the estimate that it started from, if any.
-        pose_only: whether size and code were held.
+        belief: the network's log density of the rotation.
+        earlier: the estimate that it started from and whose size and code it kept, if any.
     """
 
     solution: Solution
     rival_gap: float
     belief: float
     earlier: ObjectEstimate | None = None
-    pose_only: bool = False
 
     @property
     def cost(self) -> float:
@@ -417,7 +473,7 @@ class _StageClock:
             self.stage_ms[stage] += 1e3 * (time.perf_counter() - start)
 
 
-def _warm_state(earlier: Sequence[ObjectEstimate], device: torch.device) -> ShapePose:
+def _states(earlier: Sequence[ObjectEstimate], device: torch.device) -> ShapePose:
     def stack(arrays: Sequence[NDArray[np.floating] | float]) -> Tensor:
         return torch.from_numpy(np.stack([np.float32(x) for x in arrays])).to(device)
 

@@ -17,7 +17,7 @@ from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.similarity import Similarity, so3_exp
 
-__all__ = ["Found", "Hypotheses", "Search", "hypotheses_of"]
+__all__ = ["Found", "Hypotheses", "Search", "expectation_at", "hypotheses_of"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,25 @@ def hypotheses_of(
         RotationPrior(similarity.rotation, precision.flatten(0, 2)),
         encoding,
     )
+
+
+def expectation_at(
+    rotation: Tensor, encoding: Encoding, *, has_front: bool, belief_weight: float
+) -> RotationPrior:
+    """What the network expects of rotations that are known already: the mode that they belong to.
+
+    Args:
+        rotation: (B, 3, 3), decoder frame to camera frame.
+        encoding: of B instances.
+        has_front: whether yaw about y means something.
+        belief_weight: how much the network's word counts against what was measured.
+    """
+    rows = torch.arange(len(rotation), device=rotation.device)
+    mode = encoding.likeliest_mode(rotation, has_front)
+    precision = belief_weight / encoding.axis_variance[rows, mode]
+    if not has_front:
+        precision[:, 1] = 0.0
+    return RotationPrior(encoding.similarity.rotation[rows, mode], precision)
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sdfpose_core.estimator import FrameResult, PoseEstimator, WarmStart
+from sdfpose_core.errors import MeshError
+from sdfpose_core.estimator import FrameResult, PoseEstimator
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.segmentation import segment
 from sdfpose_core.tracking.association import associate
+from sdfpose_core.tracking.belief import Belief, agree
 from sdfpose_core.tracking.config import TrackerConfig
-from sdfpose_core.tracking.doubt import Doubt
 from sdfpose_core.tracking.followed import (
     FollowedObject,
     Predicted,
@@ -137,7 +138,7 @@ class Tracker:
         return TrackerResult(
             tracks=[x.track(now, self._config) for x in objects],
             removed=removed,
-            skipped=skipped + result.skipped,
+            skipped=skipped + [x for x in result.skipped if x.mask_id not in sightings],
             stage_ms=stages,
         )
 
@@ -213,62 +214,91 @@ class Tracker:
         """The estimate of each instance, by mask id, and what was skipped and how long it took.
 
         An instance starts from its owner's prediction. It is detected from nothing if it has no
-        owner, if that has been away for long, where the warm start leaves doubt, and always by an
+        owner, if that has been away for long, when the pose is put to the test, and always by an
         estimator that does not refine on the SDF: it has no use for a start.
         """
         instance_of = {x.mask_id: x for x in instances}
         if self._estimator.config.refine != "sdf":
             result = self._estimator.estimate(instances)
-            unknown = Doubt.none(self._config)
             return {
-                x.mask_id: Sighting(x, instance_of[x.mask_id], unknown, anew=False)
+                x.mask_id: replace(
+                    self._detected(x, instance_of[x.mask_id]), anew=x.mask_id not in owners
+                )
                 for x in result.estimates
             }, result
-        warm_starts = {
-            mask_id: WarmStart(x.start, x.memory.shape.frozen)
-            for mask_id, x in owners.items()
-            if x.recent
+        warm_starts = {i: x.estimate for i, x in owners.items() if x.recent}
+        tracked, result = self._refined(
+            [x for x in instances if x.mask_id in warm_starts], owners, warm_starts
+        )
+        sightings = {
+            i: Sighting(
+                x,
+                instance_of[i],
+                owners[i].memory.belief.after(x, self._config),
+                owners[i].memory.portrait,
+                anew=False,
+            )
+            for i, x in tracked.items()
         }
-        estimates, result = self._refined(instances, owners, warm_starts)
-        doubts = {
-            mask_id: owners[mask_id].memory.doubt.after(estimates[mask_id], self._config)
-            for mask_id in warm_starts
-            if mask_id in estimates
-        }
-        doubtful = [mask_id for mask_id, doubt in doubts.items() if doubt.due(self._config)]
-        returned = [i for i in estimates if i in owners and i not in warm_starts]
-        detected = {i: estimates[i] for i in returned}
-        if doubtful:
-            cold = self._estimator.estimate([instance_of[i] for i in doubtful])
-            detected |= {x.mask_id: x for x in cold.estimates}
-            result = _added(result, cold)
-        if detected:
-            # Confidences are comparable between estimates that ended in the same way.
-            starts = {i: WarmStart(in_line(x, owners[i])) for i, x in detected.items()}
-            settled = self._estimator.estimate([instance_of[i] for i in starts], starts)
-            detected |= {x.mask_id: x for x in settled.estimates}
-            result = _added(result, settled)
-
-        sightings = {}
-        for mask_id, estimate in estimates.items():
-            best = estimate
-            anew = mask_id not in warm_starts
-            if mask_id in detected:
-                ratio = _odds(detected[mask_id]) / _odds(estimate)
-                anew = anew or ratio > self._config.redetect_odds
-                best = detected[mask_id] if anew else estimate
-            if anew:
-                doubt = Doubt.none(self._config, best)
-            else:
-                doubt = doubts[mask_id].postponed() if mask_id in doubtful else doubts[mask_id]
-            sightings[mask_id] = Sighting(best, instance_of[mask_id], doubt, anew)
+        on_test = self._on_test({i: x.belief for i, x in sightings.items()})
+        cold = [x for x in instances if x.mask_id not in warm_starts or x.mask_id in on_test]
+        if not cold:
+            return sightings, result
+        found = self._estimator.estimate(cold)
+        result = _added(result, found)
+        for detection in found.estimates:
+            i = detection.mask_id
+            if i in owners:
+                detection = in_line(detection, owners[i])
+            if i not in sightings:
+                sightings[i] = self._detected(detection, instance_of[i])
+                continue
+            start = time.perf_counter()
+            sightings[i] = self._tested(sightings[i], detection)
+            spent_ms = 1e3 * (time.perf_counter() - start)
+            result = _added(result, FrameResult([], [], {"refine": spent_ms}))
         return sightings, result
+
+    def _detected(self, estimate: ObjectEstimate, instance: Instance) -> Sighting:
+        """What a detection says that owes nothing to earlier images."""
+        portrait = self._estimator.portrait(instance, estimate)
+        return Sighting(estimate, instance, Belief.of(estimate), portrait, anew=True)
+
+    def _tested(self, tracked: Sighting, detection: ObjectEstimate) -> Sighting:
+        """What an image says in which the object was detected from nothing as well.
+
+        One that was found where it was expected is seen in one more view. One that was found
+        elsewhere too often is taken to be there.
+        """
+        belief = tracked.belief.voted(detection, tracked.estimate, self._config)
+        if belief.log_odds < 0.0:
+            found = self._detected(detection, tracked.instance)
+            return replace(found, belief=replace(found.belief, log_odds=-belief.log_odds))
+        tested = replace(tracked, belief=belief)
+        sure = detection.confidence >= self._config.accept_confidence
+        if not sure or not agree(detection, tracked.estimate):
+            return tested
+        try:
+            portrait, estimate = self._estimator.portrayed(
+                tracked.portrait, tracked.instance, [tracked.estimate, detection]
+            )
+        except MeshError:
+            return tested
+        return replace(tested, estimate=estimate, portrait=portrait)
+
+    def _on_test(self, beliefs: Mapping[int, Belief]) -> set[int]:
+        """Whose pose is put to the test in this image: at most one of those that can wait."""
+        chosen = {i for i, x in beliefs.items() if x.collapsed}
+        due = [i for i, x in beliefs.items() if x.overdue >= 0 and i not in chosen]
+        if due:
+            chosen.add(max(due, key=lambda i: beliefs[i].overdue))
+        return chosen
 
     def _refined(
         self,
         instances: Sequence[Instance],
         owners: Mapping[int, Predicted],
-        warm_starts: Mapping[int, WarmStart],
+        warm_starts: Mapping[int, ObjectEstimate],
     ) -> tuple[dict[int, ObjectEstimate], FrameResult]:
         """The estimates by mask id, and what was skipped and how long it took.
 
@@ -278,7 +308,7 @@ class Tracker:
         result = self._estimator.estimate(instances, warm_starts)
         estimates = {x.mask_id: x for x in result.estimates}
         others = {
-            x.mask_id: WarmStart(start, warm_starts[x.mask_id].freeze_shape)
+            x.mask_id: start
             for x in instances
             if x.mask_id in warm_starts
             and x.mask_id in estimates
@@ -293,14 +323,9 @@ class Tracker:
         return estimates, result
 
 
-def _odds(estimate: ObjectEstimate) -> float:
-    confidence = min(max(estimate.confidence, 1e-12), 1.0 - 1e-12)
-    return confidence / (1.0 - confidence)
-
-
 def _added(result: FrameResult, more: FrameResult) -> FrameResult:
-    """The result, with the time that further estimates of the same instances took."""
+    """The result, with what was skipped later and the time that it took."""
     stages = dict(result.stage_ms)
     for stage, milliseconds in more.stage_ms.items():
         stages[stage] = stages.get(stage, 0.0) + milliseconds
-    return replace(result, stage_ms=stages)
+    return replace(result, skipped=result.skipped + more.skipped, stage_ms=stages)

@@ -81,12 +81,25 @@ class Encoding:
             rotation: (B, M, 3, 3), decoder frame to camera frame.
             has_front: whether the x axis counts.
         """
+        return self._log_densities(rotation, has_front).logsumexp(dim=2)
+
+    def likeliest_mode(self, rotation: Tensor, has_front: bool) -> Tensor:
+        """(B,) number of the hypothesis that each of B rotations (B, 3, 3) most likely stems from.
+
+        Args:
+            rotation: decoder frame to camera frame.
+            has_front: whether the x axis counts.
+        """
+        return self._log_densities(rotation.unsqueeze(1), has_front).squeeze(1).argmax(dim=1)
+
+    def _log_densities(self, rotation: Tensor, has_front: bool) -> Tensor:
+        """(B, M, K) shares of the hypotheses in the densities of rotations (B, M, 3, 3)."""
         difference = rotation.unsqueeze(2) - self.similarity.rotation.unsqueeze(1)
         spread = self.log_spread.unsqueeze(1)
         exponent = _laplace(difference[..., :, 1].norm(dim=-1), spread[..., 0], 2.0)
         if has_front:
             exponent = exponent + _laplace(difference[..., :, 0].norm(dim=-1), spread[..., 1], 1.0)
-        return (self.logits.log_softmax(dim=1).unsqueeze(1) - exponent).logsumexp(dim=2)
+        return self.logits.log_softmax(dim=1).unsqueeze(1) - exponent
 
     @property
     def axis_variance(self) -> Tensor:

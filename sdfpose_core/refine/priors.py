@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -69,19 +70,12 @@ class Priors:
     log_scale_sd: float
     rotation: RotationPrior | None = None
 
-    def around(self, state: ShapePose, code_weight: float, log_scale_sd: float) -> Priors:
-        """Priors of shapes that were estimated before.
-
-        Args:
-            state: (B,) with the earlier codes and sizes.
-            code_weight: how many times as precise as the category's prior they are.
-            log_scale_sd: standard deviation of the earlier log sizes.
-        """
-        return Priors(
-            state.codes,
-            code_weight * self.code_precision,
-            state.similarity.scale.log(),
-            log_scale_sd,
+    def shared(self, views: int) -> Priors:
+        """The part of them that each of several views of one object has to bear."""
+        return replace(
+            self,
+            code_precision=self.code_precision / views,
+            log_scale_sd=math.sqrt(views) * self.log_scale_sd,
         )
 
     def cost(self, state: ShapePose) -> Tensor:

@@ -20,7 +20,7 @@ from sdfpose_core.refine.residuals import (
 from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 
-__all__ = ["POSE_PARAMETERS", "RefineConfig", "Solution", "refine"]
+__all__ = ["POSE_PARAMETERS", "RefineConfig", "Solution", "refine", "refine_together"]
 
 
 _ROTATION_PRECISION = 3.0 / 3.14159**2
@@ -138,6 +138,77 @@ def refine(
         violation = torch.where(accepted[:, None], new_violation, violation)
         damping = config.damping.update(damping, accepted)
     return Solution(state, cost, hessian, surface, violation)
+
+
+@torch.no_grad()
+def refine_together(
+    decoder: ShapeDecoder,
+    state: ShapePose,
+    evidence: Evidence,
+    priors: Priors,
+    config: RefineConfig,
+    iterations: int,
+    views: int,
+) -> Solution:
+    """As `refine`, where several views show the same object: size and code are one for all.
+
+    The poses are independent given these, and eliminated first (the Schur complement of bundle
+    adjustment; Triggs et al., 2000).
+
+    Args:
+        decoder: the category's decoder.
+        state: hypotheses, each with `views` poses in a row and one size and code.
+        evidence: what was measured in each view.
+        priors: of code and size.
+        config: weights of the terms.
+        iterations: steps tried.
+        views: of each hypothesis.
+    """
+    priors = priors.shared(views)
+    anchors = surface_anchors(decoder, state.codes, config.anchors)
+    cost, hessian, gradient, surface, violation = _linearise(
+        decoder, state, evidence, anchors, priors, config
+    )
+    damping = config.damping.start(_each_total(cost, views))
+    for _ in range(iterations):
+        damped = config.damping.apply(hessian, damping)
+        trial = state.retract(-_solve_together(damped, gradient, views))
+        new_cost, new_hessian, new_gradient, new_surface, new_violation = _linearise(
+            decoder, trial, evidence, anchors, priors, config
+        )
+        accepted = _each_total(new_cost, views) < _each_total(cost, views)
+        state = trial.where(accepted, state)
+        cost = torch.where(accepted, new_cost, cost)
+        hessian = torch.where(accepted[:, None, None], new_hessian, hessian)
+        gradient = torch.where(accepted[:, None], new_gradient, gradient)
+        surface = torch.where(accepted[:, None], new_surface, surface)
+        violation = torch.where(accepted[:, None], new_violation, violation)
+        damping = config.damping.update(damping, accepted)
+    return Solution(state, cost, hessian, surface, violation)
+
+
+def _each_total(cost: Tensor, views: int) -> Tensor:
+    """(B,) for each view the sum over all views of its object."""
+    return cost.view(-1, views).sum(1).repeat_interleave(views)
+
+
+def _solve_together(hessian: Tensor, gradient: Tensor, views: int) -> Tensor:
+    """As `_solve`, with the size and code of each `views` rows in common."""
+    p = POSE_PARAMETERS
+    to_shape, shape = hessian[:, :p, p:], hessian[:, p:, p:]
+    factor, info = torch.linalg.cholesky_ex(hessian[:, :p, :p])
+    solved = torch.cholesky_solve(torch.cat([to_shape, gradient[:, :p, None]], dim=2), factor)
+    # H_ss - H_sp H_pp^-1 H_ps, and the gradient likewise, summed over the views.
+    reduced = torch.cat([shape, gradient[:, p:, None]], dim=2) - to_shape.transpose(1, 2) @ solved
+    reduced = reduced.view(-1, views, *reduced.shape[1:]).sum(1)
+    good = (info.view(-1, views) == 0).all(dim=1)
+    joint, info = torch.linalg.cholesky_ex(reduced[..., :-1])
+    good = good & (info == 0)
+    of_shape = torch.cholesky_solve(reduced[..., -1:], joint).repeat_interleave(views, dim=0)
+    of_pose = solved[..., -1:] - solved[..., :-1] @ of_shape
+    step = torch.cat([of_pose, of_shape], dim=1).squeeze(-1)
+    good = good.repeat_interleave(views).unsqueeze(-1)
+    return torch.where(good, step, torch.zeros_like(step)).nan_to_num(0.0)
 
 
 def _linearise(

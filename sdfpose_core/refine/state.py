@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,19 @@ class ShapePose:
 
     similarity: Similarity
     codes: Tensor
+
+    @classmethod
+    def cat(cls, states: Sequence[ShapePose]) -> ShapePose:
+        """All hypotheses in a row."""
+        similarity = [x.similarity for x in states]
+        return cls(
+            Similarity(
+                torch.cat([x.rotation for x in similarity]),
+                torch.cat([x.translation for x in similarity]),
+                torch.cat([x.scale for x in similarity]),
+            ),
+            torch.cat([x.codes for x in states]),
+        )
 
     def __len__(self) -> int:
         return len(self.codes)

@@ -16,14 +16,10 @@ class TrackerConfig:
     Attributes:
         accept_confidence: an image with less does not count toward `confirm_frames`.
         confirm_frames: confident images until a track is relied on.
-        drop_confidence: a pose with less is in doubt...
-        drop_frames: ...and after so many images in a row it is detected from nothing as well.
-        inlier_collapse: so is a pose at once if its inlier ratio falls below this share of its
-            usual value.
-        redetect_odds: the pose detected from nothing is taken if the odds of its confidence are
-            more than so many times as high.
-        converge_frames: confident images in a row whose sizes and codes, where they are steady,
-            are averaged and kept from then on.
+        redetect_frames: images from one detection from nothing to the next, at most. The first
+            are in quick succession.
+        drop_confidence: an image with less brings the next one nearer.
+        inlier_collapse: so does, at once, an inlier ratio below this share of its usual value.
         gate_share: share of its diagonal by which an object may be off its predicted place,
             which is the less certain, the longer it has not been seen.
         speed_sd_m_s: standard deviation of velocities in the camera frame.
@@ -40,11 +36,9 @@ class TrackerConfig:
 
     accept_confidence: float = 0.5
     confirm_frames: int = 3
+    redetect_frames: int = 32
     drop_confidence: float = 0.3
-    drop_frames: int = 3
     inlier_collapse: float = 0.5
-    redetect_odds: float = 3.0
-    converge_frames: int = 8
     gate_share: float = 0.5
     speed_sd_m_s: float = 0.5
     turn_sd_rad_s: float = 1.0

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.frame import Instance, ObjectEstimate
+from sdfpose_core.portrait import Portrait
+from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
-from sdfpose_core.tracking.doubt import Doubt
 from sdfpose_core.tracking.motion import PoseFilter, moved, with_yaw_of, yaw_open
-from sdfpose_core.tracking.shape import ShapeMemory
 
 __all__ = ["FollowedObject", "Predicted", "Sighting", "Track", "TrackState", "in_line", "middle"]
 
@@ -71,11 +71,12 @@ class Track:
 
 @dataclass(frozen=True)
 class Sighting:
-    """What one image says of an object; `anew`: without help from earlier images."""
+    """What one image says of an object; `anew`: its pose has nothing to do with the earlier one."""
 
     estimate: ObjectEstimate
     instance: Instance
-    doubt: Doubt
+    belief: Belief
+    portrait: Portrait
     anew: bool
 
 
@@ -89,8 +90,8 @@ class FollowedObject:
         stamp_ns: of that image.
         offset: (3,) from the middle of its visible points to its centre, metres, camera frame.
         motion: how it moved.
-        shape: its size and code.
-        doubt: about its pose.
+        portrait: the views that its size and shape are known from.
+        belief: in its pose.
         confirmations: images in which it was seen with confidence.
         missing_frames: images since it was last seen.
         age: images since it was detected.
@@ -103,8 +104,8 @@ class FollowedObject:
     stamp_ns: int
     offset: NDArray[np.float64]
     motion: PoseFilter
-    shape: ShapeMemory
-    doubt: Doubt
+    portrait: Portrait
+    belief: Belief
     confirmations: int
     missing_frames: int
     age: int
@@ -123,8 +124,8 @@ class FollowedObject:
             stamp_ns=stamp_ns,
             offset=estimate.translation - middle(sighting.instance),
             motion=PoseFilter.start(estimate, config),
-            shape=ShapeMemory().after(estimate, config),
-            doubt=sighting.doubt,
+            portrait=sighting.portrait,
+            belief=sighting.belief,
             confirmations=int(estimate.confidence >= config.accept_confidence),
             missing_frames=0,
             age=1,
@@ -155,8 +156,8 @@ class FollowedObject:
             stamp_ns=stamp_ns,
             offset=estimate.translation - middle(sighting.instance),
             motion=motion,
-            shape=(ShapeMemory() if sighting.anew else self.shape).after(estimate, config),
-            doubt=sighting.doubt,
+            portrait=sighting.portrait,
+            belief=sighting.belief,
             confirmations=self.confirmations + (estimate.confidence >= config.accept_confidence),
             missing_frames=0,
             age=self.age + 1,
@@ -274,7 +275,7 @@ class Predicted:
     @property
     def start(self) -> ObjectEstimate:
         """From where to refine the pose: the prediction, with what is known of size and shape."""
-        return self.memory.shape.apply(self.estimate)
+        return self.estimate
 
     def other_start(self, instance: Instance) -> ObjectEstimate | None:
         """The same, moved after the points, where they are farther off than hidden parts explain.

@@ -1,0 +1,80 @@
+"""What several images show of one object, whose size and shape are the same in all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sdfpose_core.frame import Instance
+from sdfpose_core.refine.state import ShapePose
+from sdfpose_core.similarity import Similarity
+
+__all__ = ["Portrait"]
+
+_MOST_VIEWS = 6
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """K views of one object.
+
+    Attributes:
+        instances: what each of them measured.
+        state: (K,) poses in their camera frames, with the same size and code.
+    """
+
+    instances: tuple[Instance, ...]
+    state: ShapePose
+
+    def __post_init__(self) -> None:
+        assert len(self.instances) == len(self.state)
+
+    def with_view(self, instance: Instance, state: ShapePose) -> Portrait:
+        """With one more view; of too many, the older one of the two most alike is left out.
+
+        Args:
+            instance: what it measured.
+            state: (1,) with the size and code of the other views.
+        """
+        old, new = self.state.similarity, state.similarity
+        rotation = torch.cat([old.rotation, new.rotation])
+        translation = torch.cat([old.translation, new.translation])
+        kept = torch.arange(len(rotation))
+        if len(kept) > _MOST_VIEWS:
+            kept = kept[kept != _most_redundant(rotation, translation)]
+        return Portrait(
+            tuple((*self.instances, instance)[i] for i in kept.tolist()),
+            ShapePose(
+                Similarity(rotation[kept], translation[kept], new.scale.expand(len(kept))),
+                state.codes.expand(len(kept), -1),
+            ),
+        )
+
+    def reshaped(self, before: ShapePose, after: ShapePose) -> ShapePose:
+        """The views' states as if the object were another one, known from one of the images.
+
+        Args:
+            before: (1,) the object's state in that image.
+            after: (1,) the other one's.
+        """
+        one, other, all_ = before.similarity, after.similarity, self.state.similarity
+        back = one.rotation.transpose(1, 2)
+        offset = (other.translation - one.translation).unsqueeze(-1)
+        return ShapePose(
+            Similarity(
+                all_.rotation @ (back @ other.rotation),
+                all_.translation + (all_.rotation @ (back @ offset)).squeeze(-1),
+                other.scale.expand(len(self.state)),
+            ),
+            after.codes.expand(len(self.state), -1),
+        )
+
+
+def _most_redundant(rotation: Tensor, translation: Tensor) -> int:
+    """Number of the older one of the two views whose viewing directions are the closest."""
+    sight = (translation.unsqueeze(1) @ rotation).squeeze(1)
+    sight = torch.nn.functional.normalize(sight, dim=-1)
+    cosine = (sight @ sight.T).fill_diagonal_(-1.0)
+    return min(divmod(int(cosine.argmax()), len(cosine)))

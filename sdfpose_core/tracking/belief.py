@@ -1,0 +1,141 @@
+"""How much a pose is believed, and when it is put to the test."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sdfpose_core.evaluation.pose_errors import rotation_error_deg
+from sdfpose_core.frame import ObjectEstimate
+from sdfpose_core.tracking.config import TrackerConfig
+from sdfpose_core.tracking.motion import yaw_open
+
+__all__ = ["Belief", "agree"]
+
+
+_MOST_LOG_ODDS = 4.0
+"""What detections say is limited: images of a sequence err together."""
+
+
+_FIRST_INTERVAL = 2
+"""Images between the first detection of an object and the second."""
+
+
+_DOUBTFUL_IMAGES = 8
+"""An image that speaks against the pose brings the next detection nearer by so many."""
+
+
+_LEVEL_BLEND = 0.1
+"""Share of the newest inlier ratio in its usual value."""
+
+
+_SAME_DEG, _SAME_SHARE = 25.0, 0.5
+"""Poses that differ by less, and by less than this share of the diagonal, are the same. The box of
+a laptop of which the lid alone is to be seen may be off by a lot."""
+
+
+@dataclass(frozen=True)
+class Belief:
+    """The odds that a pose is right, from detections that knew nothing of it.
+
+    Each detection is a vote, worth the log odds of its confidence: for the pose if it found the
+    same, against it otherwise. The sum is bounded (as in an occupancy grid; Moravec and Elfes,
+    1985), so that a pose that was believed for long can still be given up. Votes are taken less and
+    less often while they agree, and sooner when an image speaks against the pose: its confidence is
+    low, or it shows a front after one that left the yaw open. When the handle of a mug comes into
+    view, the refinement may be caught where the handle is not.
+
+    Attributes:
+        log_odds: of the pose, natural logarithm.
+        interval: images from one detection to the next.
+        waited: images since the last one; those that speak against the pose count for more.
+        yaw_open: whether an image since then left the yaw open.
+        inlier_level: the usual inlier ratio.
+        collapsed: whether the last one was far below.
+    """
+
+    log_odds: float
+    interval: int
+    waited: int = 0
+    yaw_open: bool = False
+    inlier_level: float = 0.0
+    collapsed: bool = False
+
+    @classmethod
+    def of(cls, detection: ObjectEstimate) -> Belief:
+        """After a detection whose pose is taken."""
+        return cls(
+            min(_log_odds(detection), _MOST_LOG_ODDS),
+            _FIRST_INTERVAL,
+            inlier_level=_inliers(detection, 0.0),
+        )
+
+    def after(self, estimate: ObjectEstimate, config: TrackerConfig) -> Belief:
+        """After an image that shows the object."""
+        symmetric = estimate.symmetric_about_y
+        against = estimate.confidence < config.drop_confidence or (self.yaw_open and not symmetric)
+        inliers = _inliers(estimate, self.inlier_level)
+        collapsed = inliers < config.inlier_collapse * self.inlier_level
+        level = self.inlier_level or inliers
+        if not collapsed:
+            level += _LEVEL_BLEND * (inliers - level)
+        return replace(
+            self,
+            waited=self.waited + (_DOUBTFUL_IMAGES if against else 1),
+            yaw_open=self.yaw_open or symmetric or yaw_open(estimate),
+            inlier_level=level,
+            collapsed=collapsed,
+        )
+
+    @property
+    def overdue(self) -> int:
+        """Images by which the next detection is late; negative where it is not due yet."""
+        return self.waited - self.interval
+
+    def voted(
+        self, detection: ObjectEstimate, tracked: ObjectEstimate, config: TrackerConfig
+    ) -> Belief:
+        """After a detection in an image; the pose is to be given up where `log_odds` are negative.
+
+        Args:
+            detection: what it found.
+            tracked: the pose in the same image.
+            config: when to believe what.
+        """
+        vote = max(_log_odds(detection), 0.0)
+        held = self.log_odds
+        if tracked.confidence < config.drop_confidence:
+            held = min(held, _log_odds(tracked))
+        settled = replace(
+            self,
+            waited=0,
+            yaw_open=False,
+            inlier_level=_inliers(tracked, self.inlier_level),
+            collapsed=False,
+        )
+        if agree(detection, tracked):
+            return replace(
+                settled,
+                log_odds=min(self.log_odds + vote, _MOST_LOG_ODDS),
+                interval=min(2 * self.interval, config.redetect_frames),
+            )
+        return replace(settled, log_odds=held - vote, interval=_FIRST_INTERVAL)
+
+
+def agree(one: ObjectEstimate, other: ObjectEstimate) -> bool:
+    """Whether two estimates of an object in one image have the same pose, but for noise."""
+    symmetric = any(x.symmetric_about_y or yaw_open(x) for x in (one, other))
+    degrees = float(rotation_error_deg(one.rotation, other.rotation, symmetric))
+    offset_m = float(np.linalg.norm(one.translation - other.translation))
+    return degrees < _SAME_DEG and offset_m < _SAME_SHARE * max(one.scale, other.scale)
+
+
+def _log_odds(estimate: ObjectEstimate) -> float:
+    confidence = min(max(estimate.confidence, 1e-12), 1.0 - 1e-12)
+    return math.log(confidence / (1.0 - confidence))
+
+
+def _inliers(estimate: ObjectEstimate, otherwise: float) -> float:
+    return estimate.diagnostics.get("inlier_ratio", otherwise)
