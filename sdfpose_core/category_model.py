@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sdfpose_core.categories import Category
 from sdfpose_core.encoder.fast import Encoding, FastEncoder
@@ -22,7 +23,7 @@ from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
-from sdfpose_core.search import Hypotheses, hypotheses_of
+from sdfpose_core.search import Hypotheses, Trust, expected_at, hypotheses_of
 from sdfpose_core.similarity import Similarity
 from sdfpose_core.weights import weights_file
 
@@ -77,8 +78,8 @@ class CategoryModel:
         priors = Priors(
             decoder.code_mean,
             torch.linalg.inv(decoder.code_covariance),
-            math.log(category.diagonal_m),
-            category.diagonal_log_sd,
+            torch.tensor(math.log(category.diagonal_m), device=device),
+            torch.tensor(category.diagonal_log_sd, device=device),
         )
         return cls(category, decoder, encoder, priors, device)
 
@@ -114,24 +115,34 @@ class CategoryModel:
         self,
         group: Sequence[Instance],
         rngs: Sequence[np.random.Generator],
+        trust: Trust,
         *,
         turns: int,
-        belief_weight: float,
     ) -> Hypotheses:
         """Where to search for instances of the category.
 
         Args:
             group: the instances.
             rngs: of the choice of points, one for each.
+            trust: in the network.
             turns: see `hypotheses_of`.
-            belief_weight: see `hypotheses_of`.
         """
         encoding = self.encode(group, rngs)
         if encoding is None:
             return self._upright(group)
-        return hypotheses_of(
-            encoding, turns=turns, has_front=self.has_front, belief_weight=belief_weight
-        )
+        return hypotheses_of(encoding, self.priors, trust, turns=turns, has_front=self.has_front)
+
+    def expected(self, rotation: Tensor, encoding: Encoding | None, trust: Trust) -> Priors:
+        """What is expected of instances whose rotations (B, 3, 3) are known about."""
+        if encoding is None:
+            return self.priors
+        return expected_at(rotation, encoding, self.priors, trust, has_front=self.has_front)
+
+    def belief(self, rotation: Tensor, encoding: Encoding | None) -> Tensor:
+        """Log densities (B,) of rotations (B, 3, 3), 0 without a network."""
+        if encoding is None:
+            return torch.zeros(len(rotation), device=rotation.device)
+        return encoding.log_belief(rotation.unsqueeze(1), self.has_front).squeeze(1)
 
     def _upright(self, group: Sequence[Instance]) -> Hypotheses:
         states = [
@@ -144,4 +155,6 @@ class CategoryModel:
             torch.cat([x.scale for x in states]),
         )
         codes = self.decoder.code_mean.expand(len(similarity.scale), -1)
-        return Hypotheses(ShapePose(similarity, codes), len(similarity.scale) // len(group))
+        return Hypotheses(
+            ShapePose(similarity, codes), len(similarity.scale) // len(group), self.priors
+        )

@@ -80,7 +80,8 @@ def confidence_features(
     inlier = residual.abs() < _INLIER_SD
     code = solution.state.codes[0] - priors.code_mean
     distance = float(code @ priors.code_precision @ code) / len(code)
-    log_scale = float(solution.state.similarity.scale[0].log())
+    log_scale = solution.state.similarity.scale[0].log()
+    deviation = (log_scale - priors.log_scale_mean).abs() / priors.log_scale_sd
     covariance = np.linalg.inv(solution.hessian[0].double().cpu().numpy())
     rotation = np.sqrt(np.clip(np.linalg.eigvalsh(covariance[:3, :3]), 0.0, None))
     translation = np.sqrt(np.clip(np.linalg.eigvalsh(covariance[3:6, 3:6]), 0.0, None))
@@ -89,7 +90,7 @@ def confidence_features(
         "residual_rms": float(residual[inlier].square().mean().sqrt()) if inlier.any() else 10.0,
         "free_space_violation": float((solution.violation[0] > _VIOLATION_SD).float().mean()),
         "code_distance": math.sqrt(max(distance, 0.0)),
-        "size_deviation": abs(log_scale - float(priors.log_scale_mean)) / priors.log_scale_sd,
+        "size_deviation": float(deviation),
         "rival_gap": math.log1p(min(max(rival_gap, 0.0), _LARGEST_GAP)),
         "belief": max(belief, _LEAST_BELIEF),
         "log_points": math.log(min(len(instance.points), _MOST_POINTS)),

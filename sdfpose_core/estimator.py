@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -22,24 +22,23 @@ from sdfpose_core.categories import Categories, Category, default_categories
 from sdfpose_core.category_model import CategoryModel, EncoderName
 from sdfpose_core.confidence import ConfidenceModel, confidence_features
 from sdfpose_core.device import resolve_device
-from sdfpose_core.encoder.fast import Encoding
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.observation import observe
 from sdfpose_core.portrait import Portrait
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
-from sdfpose_core.refine.priors import RotationPrior
 from sdfpose_core.refine.solver import (
     POSE_PARAMETERS,
     RefineConfig,
     Solution,
     refine,
     refine_together,
+    total_cost,
 )
 from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
-from sdfpose_core.search import Search, expectation_at
+from sdfpose_core.search import Search, Trust
 from sdfpose_core.segmentation import segment
 from sdfpose_core.shapes.body import BodyProfile
 from sdfpose_core.similarity import Similarity
@@ -62,7 +61,7 @@ class EstimatorConfig:
         min_points: instances with fewer depth pixels are skipped.
         turns: copies of each of the network's poses, turned about y, that the search starts from
             as well, for categories that have a front.
-        belief_weight: how much the network's word counts against what was measured.
+        trust: how much the network's word counts against what was measured.
         mesh_resolution: cells along each axis of the reconstructed surface's grid.
         mesh_tolerance: of the diagonal; how far that surface may move for fewer triangles.
         seed: of the choice of points; the same input gives the same output.
@@ -76,7 +75,7 @@ class EstimatorConfig:
     surface_points: int = 256
     min_points: int = 50
     turns: int = 3
-    belief_weight: float = 1.0
+    trust: Trust = field(default_factory=Trust)
     mesh_resolution: int = 96
     mesh_tolerance: float = 1e-3
     seed: int = 0
@@ -230,46 +229,26 @@ class PoseEstimator:
             + [portrait.reshaped(first, _states([x], self.device)) for x in estimates[1:]]
         )
         encoding = model.encode(portrait.instances, [self._rng(x) for x in portrait.instances])
-        expected = self._expected(model, encoding, portrait.state)
+        expected = model.expected(portrait.state.similarity.rotation, encoding, self.config.trust)
         again = torch.arange(views, device=self.device).repeat(len(estimates))
         solution = refine_together(
             model.decoder,
             state,
             self._observe(portrait.instances, model.category)[again],
-            replace(model.priors, rotation=None if expected is None else expected[again]),
+            expected[again],
             self.config.solver,
             _PORTRAIT_ITERATIONS,
             views,
         )
-        best = int(solution.cost.view(-1, views).sum(1).argmin())
+        best = int(total_cost(solution.cost, views).argmin())
         solution = solution[best * views : (best + 1) * views]
         newest = _Candidate(
             solution[views - 1 :],
             math.expm1(estimates[best].diagnostics["rival_gap"]),
-            float(self._belief(model, encoding, solution.state)[-1]),
+            float(model.belief(solution.state.similarity.rotation, encoding)[-1]),
             estimates[best],
         )
         return Portrait(portrait.instances, solution.state), self._report(model, instance, newest)
-
-    def _expected(
-        self, model: CategoryModel, encoding: Encoding | None, state: ShapePose
-    ) -> RotationPrior | None:
-        """What the network expects of rotations that are about known."""
-        if encoding is None:
-            return None
-        return expectation_at(
-            state.similarity.rotation,
-            encoding,
-            has_front=model.has_front,
-            belief_weight=self.config.belief_weight,
-        )
-
-    def _belief(self, model: CategoryModel, encoding: Encoding | None, state: ShapePose) -> Tensor:
-        """(B,) the network's log densities of rotations, 0 without one."""
-        if encoding is None:
-            return torch.zeros(len(state))
-        rotation = state.similarity.rotation.unsqueeze(1)
-        return encoding.log_belief(rotation, model.has_front).squeeze(1)
 
     def _model(self, category: str) -> CategoryModel:
         if category not in self._models:
@@ -297,8 +276,8 @@ class PoseEstimator:
                 hypotheses = model.hypotheses(
                     cold,
                     [self._rng(x) for x in cold],
+                    self.config.trust,
                     turns=self.config.turns,
-                    belief_weight=self.config.belief_weight,
                 )
             with clock("refine"):
                 search = Search(
@@ -306,7 +285,7 @@ class PoseEstimator:
                     model.priors,
                     self.config.solver,
                     model.has_front,
-                    self.config.belief_weight,
+                    self.config.trust,
                 )
                 find = search.run if self.config.refine == "sdf" else search.favourites
                 found = find(hypotheses, evidence)
@@ -321,16 +300,18 @@ class PoseEstimator:
             with clock("encode"):
                 encoding = model.encode(warm, [self._rng(x) for x in warm])
             with clock("refine"):
+                expected = model.expected(start.similarity.rotation, encoding, self.config.trust)
                 solution = refine(
                     model.decoder,
                     start,
                     self._observe(warm, model.category),
-                    replace(model.priors, rotation=self._expected(model, encoding, start)),
+                    expected,
                     self.config.solver,
                     _WARM_ITERATIONS if self.config.refine == "sdf" else 0,
                     pose_only=True,
                 )
-                belief = self._belief(model, encoding, solution.state)
+                solution = solution.judged_by(model.priors, expected)
+                belief = model.belief(solution.state.similarity.rotation, encoding)
             for i, instance in enumerate(warm):
                 solved[instance.mask_id] = _Candidate(
                     solution[i : i + 1],
@@ -430,7 +411,7 @@ class PoseEstimator:
         return mesh, code.cpu().numpy()
 
 
-_WARM_ITERATIONS, _PORTRAIT_ITERATIONS = 5, 6
+_WARM_ITERATIONS, _PORTRAIT_ITERATIONS = 5, 8
 
 _MESH_TOLERANCE_SD = 1.0
 """Mahalanobis distance of codes below which the earlier mesh stands."""

@@ -17,7 +17,7 @@ from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.similarity import Similarity, so3_exp
 
-__all__ = ["Found", "Hypotheses", "Search", "expectation_at", "hypotheses_of"]
+__all__ = ["Found", "Hypotheses", "Search", "Trust", "expected_at", "hypotheses_of"]
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,33 @@ class Hypotheses:
     Attributes:
         state: start states, `per_instance` of each instance in turn.
         per_instance: number of start states of each instance.
-        expected: what the network expects of the rotations, one for each state; None without one.
+        priors: what is expected of each state.
         encoding: all that the network said of the instances, None without one.
     """
 
     state: ShapePose
     per_instance: int
-    expected: RotationPrior | None = None
+    priors: Priors
     encoding: Encoding | None = None
 
 
+@dataclass(frozen=True)
+class Trust:
+    """How much the network's word counts against what was measured.
+
+    Attributes:
+        belief_weight: that on the rotation.
+        shape_caution: its standard deviations of size and code are taken for so many times as
+            large: shapes that it was not trained on are not known as well. Infinite: nothing but
+            the category's priors counts.
+    """
+
+    belief_weight: float = 1.0
+    shape_caution: float = 1.5
+
+
 def hypotheses_of(
-    encoding: Encoding, *, turns: int, has_front: bool, belief_weight: float
+    encoding: Encoding, priors: Priors, trust: Trust, *, turns: int, has_front: bool
 ) -> Hypotheses:
     """The network's hypotheses, its favourite first, and copies of them turned about y.
 
@@ -82,9 +97,10 @@ def hypotheses_of(
 
     Args:
         encoding: of B instances.
+        priors: of the category.
+        trust: in the network.
         turns: number of turned copies of each hypothesis.
         has_front: whether yaw about y means something; there are no copies otherwise.
-        belief_weight: how much the network's word counts against what was measured.
     """
     order = encoding.logits.argsort(dim=1, descending=True)
     rows = torch.arange(len(order), device=order.device)[:, None]
@@ -92,7 +108,7 @@ def hypotheses_of(
     vector = torch.zeros(copies, 1, 3, device=order.device)
     vector[:, 0, 1] = torch.arange(copies, device=order.device) * (2.0 * math.pi / copies)
     rotation = encoding.similarity.rotation[rows, order].unsqueeze(1) @ so3_exp(vector)
-    precision = belief_weight / encoding.axis_variance[rows, order]
+    precision = trust.belief_weight / encoding.axis_variance[rows, order]
     precision = precision.unsqueeze(1).repeat(1, copies, 1, 1)
     precision[:, 1 if has_front else 0 :, :, 1] = 0.0
     similarity = Similarity(
@@ -101,31 +117,54 @@ def hypotheses_of(
         encoding.similarity.scale[rows, order].repeat(1, copies).flatten(),
     )
     per_instance = copies * order.shape[1]
+    owner = rows.squeeze(1).repeat_interleave(per_instance)
     return Hypotheses(
-        ShapePose(similarity, encoding.codes.repeat_interleave(per_instance, dim=0)),
+        ShapePose(similarity, encoding.codes[owner]),
         per_instance,
-        RotationPrior(similarity.rotation, precision.flatten(0, 2)),
+        replace(
+            _shape_priors(encoding, priors, trust)[owner],
+            rotation=RotationPrior(similarity.rotation, precision.flatten(0, 2)),
+        ),
         encoding,
     )
 
 
-def expectation_at(
-    rotation: Tensor, encoding: Encoding, *, has_front: bool, belief_weight: float
-) -> RotationPrior:
-    """What the network expects of rotations that are known already: the mode that they belong to.
+def expected_at(
+    rotation: Tensor, encoding: Encoding, priors: Priors, trust: Trust, *, has_front: bool
+) -> Priors:
+    """What the network expects of B objects whose rotations are known about.
+
+    Of the rotations, what the mode says that they belong to.
 
     Args:
         rotation: (B, 3, 3), decoder frame to camera frame.
-        encoding: of B instances.
+        encoding: of the B instances.
+        priors: of the category.
+        trust: in the network.
         has_front: whether yaw about y means something.
-        belief_weight: how much the network's word counts against what was measured.
     """
     rows = torch.arange(len(rotation), device=rotation.device)
     mode = encoding.likeliest_mode(rotation, has_front)
-    precision = belief_weight / encoding.axis_variance[rows, mode]
+    precision = trust.belief_weight / encoding.axis_variance[rows, mode]
     if not has_front:
         precision[:, 1] = 0.0
-    return RotationPrior(encoding.similarity.rotation[rows, mode], precision)
+    return replace(
+        _shape_priors(encoding, priors, trust),
+        rotation=RotationPrior(encoding.similarity.rotation[rows, mode], precision),
+    )
+
+
+def _shape_priors(encoding: Encoding, priors: Priors, trust: Trust) -> Priors:
+    """What the network says of size and code; the category's priors where it says nothing."""
+    spread = encoding.shape_spread
+    if spread is None or math.isinf(trust.shape_caution):
+        return priors
+    return Priors(
+        encoding.codes,
+        spread.code_precision / trust.shape_caution**2,
+        encoding.similarity.scale[:, 0].log(),
+        trust.shape_caution * spread.log_size_sd,
+    )
 
 
 @dataclass(frozen=True)
@@ -150,17 +189,17 @@ class Search:
 
     Attributes:
         decoder: the category's decoder.
-        priors: of code and size.
+        priors: of the category's codes and sizes.
         config: weights of the refinement's terms.
         has_front: whether yaw about y means something.
-        belief_weight: how much the network's word counts against what was measured.
+        trust: in the network.
     """
 
     decoder: ShapeDecoder
     priors: Priors
     config: RefineConfig
     has_front: bool
-    belief_weight: float
+    trust: Trust
 
     def run(self, hypotheses: Hypotheses, evidence: Evidence) -> Found:
         """Refine all hypotheses, drop the worst in between, and keep each instance's best.
@@ -193,14 +232,15 @@ class Search:
             hypotheses = Hypotheses(
                 solution.state[flat],
                 keep,
-                None if hypotheses.expected is None else hypotheses.expected[flat],
+                hypotheses.priors[flat],
                 hypotheses.encoding,
             )
         fine = self._refine(hypotheses, evidence[owner], self.config, _FINE_ITERATIONS)
         doubt = self._doubt(fine, hypotheses)
         winner = doubt.argmin(dim=1)
         gaps = _rival_gaps(fine, doubt, winner, self.has_front)
-        chosen = fine[winner + hypotheses.per_instance * instance]
+        index = winner + hypotheses.per_instance * instance
+        chosen = fine[index].judged_by(self.priors, hypotheses.priors[index])
         return Found(chosen, gaps, self._belief(chosen, hypotheses.encoding))
 
     def favourites(self, hypotheses: Hypotheses, evidence: Evidence) -> Found:
@@ -221,8 +261,9 @@ class Search:
     def _refine(
         self, hypotheses: Hypotheses, evidence: Evidence, config: RefineConfig, iterations: int
     ) -> Solution:
-        priors = replace(self.priors, rotation=hypotheses.expected)
-        return refine(self.decoder, hypotheses.state, evidence, priors, config, iterations)
+        return refine(
+            self.decoder, hypotheses.state, evidence, hypotheses.priors, config, iterations
+        )
 
     def _doubt(self, solution: Solution, hypotheses: Hypotheses) -> Tensor:
         """(B, per_instance) cost and twice the negative log of what the network believes.
@@ -231,12 +272,12 @@ class Search:
         """
         cost = solution.cost.view(-1, hypotheses.per_instance)
         rotation = solution.state.similarity.rotation
-        if hypotheses.expected is not None:
-            cost = cost - hypotheses.expected.cost(rotation).view_as(cost)
+        if hypotheses.priors.rotation is not None:
+            cost = cost - hypotheses.priors.rotation.cost(rotation).view_as(cost)
         if hypotheses.encoding is None:
             return cost
         belief = hypotheses.encoding.log_belief(rotation.view(*cost.shape, 3, 3), self.has_front)
-        return cost - 2.0 * self.belief_weight * belief
+        return cost - 2.0 * self.trust.belief_weight * belief
 
 
 def _best_distinct(solution: Solution, doubt: Tensor, keep: int, has_front: bool) -> Tensor:

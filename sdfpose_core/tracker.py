@@ -39,8 +39,14 @@ from sdfpose_core.tracking.followed import (
     in_line,
     middle,
 )
+from sdfpose_core.tracking.motion import farther
 
 __all__ = ["Track", "TrackState", "Tracker", "TrackerConfig", "TrackerResult"]
+
+
+_JUMP_DEG, _JUMP_SHARE = 5.0, 0.1
+"""When another shape moves the pose by more, or by more than this share of the diagonal, that is no
+motion of the object."""
 
 
 @dataclass(frozen=True)
@@ -284,7 +290,8 @@ class Tracker:
             )
         except MeshError:
             return tested
-        return replace(tested, estimate=estimate, portrait=portrait)
+        jumped = farther(estimate, tracked.estimate, _JUMP_DEG, _JUMP_SHARE)
+        return replace(tested, estimate=estimate, portrait=portrait, anew=jumped)
 
     def _on_test(self, beliefs: Mapping[int, Belief]) -> set[int]:
         """Whose pose is put to the test in this image: at most one of those that can wait."""

@@ -32,7 +32,7 @@ LEVELS = (
     {"encoder", "refine", "selfsup"},
     {"confidence", "evaluation"},
     {"observation", "search"},
-    {"category_model", "drawing"},
+    {"category_model", "drawing", "portrait"},
     {"estimator"},
     {"tracking"},
     {"tracker"},

@@ -109,7 +109,13 @@ def train_fast(
         category.name, settings.views, range(len(codes)), stem.with_suffix(".views.npz")
     )
     training = EncoderTraining(
-        views, codes, decoder.code_covariance, category.diagonal_m, settings.training, device
+        views,
+        codes,
+        decoder.code_mean,
+        decoder.code_covariance,
+        category.diagonal_m,
+        settings.training,
+        device,
     )
     encoder = training.run(stem.with_suffix(".encoder.ckpt"), told)
     encoder.save(weights_file(category.name, "encoder", args.weights), category.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -48,7 +49,8 @@ _PARTS: dict[str, Callable[[EstimatorConfig], EstimatorConfig]] = {
         x, solver=replace(x.solver, support_weight=0.0, contact_weight=0.0)
     ),
     "free-space": lambda x: replace(x, solver=replace(x.solver, free_space_weight=0.0)),
-    "belief": lambda x: replace(x, belief_weight=0.0),
+    "belief": lambda x: replace(x, trust=replace(x.trust, belief_weight=0.0)),
+    "shape-belief": lambda x: replace(x, trust=replace(x.trust, shape_caution=math.inf)),
     "turns": lambda x: replace(x, turns=0),
 }
 """Parts of the estimator that can be left out."""

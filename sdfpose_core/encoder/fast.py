@@ -6,11 +6,13 @@ object is. Patches of neighbouring points become tokens of a small transformer (
 "Point-BERT", CVPR 2022), whose summary gives K hypotheses of the rotation as two axes (after Chen
 et al., "FS-Net", CVPR 2021), and the translation, size and code. The hypotheses are the modes of a
 mixture: each has a weight and spreads, so that the network also says how likely any other pose is.
-What it knows of the surroundings is the plane that the object stands on.
+Size and code have spreads as well: an image of a laptop's lid says little of its base. What it
+knows of the surroundings is the plane that the object stands on.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,12 +23,15 @@ from sdfpose_core.errors import ShapeError, WeightsError
 from sdfpose_core.similarity import Similarity, orthonormal_frame
 from sdfpose_core.weights import read_weights, write_weights
 
-__all__ = ["Encoding", "FastEncoder", "FastEncoderConfig", "view_frame"]
+__all__ = ["Encoding", "FastEncoder", "FastEncoderConfig", "ShapeSpread", "view_frame"]
 
-_POSE_OUTPUTS = 14
+_POSE_OUTPUTS = 13
 
 _LOG_SPREADS = (-4.5, 1.5)
 """Bounds: 0.6 degrees to 'anywhere'."""
+
+_LOG_SHAPE_SPREADS = (-4.0, 1.0)
+"""Bounds, for codes relative to the spread of all shapes."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,31 @@ class FastEncoderConfig:
 
 
 @dataclass(frozen=True)
+class ShapeSpread:
+    """How far the network may be off in the size and code of B instances.
+
+    Attributes:
+        code_axes: (D, D), orthonormal columns: directions in which the error is independent.
+        log_code: (B, D), natural logarithms of the standard deviations along them.
+        log_size: (B,), the same of the Laplace spread of the log size.
+    """
+
+    code_axes: Tensor
+    log_code: Tensor
+    log_size: Tensor
+
+    @property
+    def code_precision(self) -> Tensor:
+        """(B, D, D) inverse covariances of the codes."""
+        return (self.code_axes * (-2.0 * self.log_code).exp().unsqueeze(1)) @ self.code_axes.T
+
+    @property
+    def log_size_sd(self) -> Tensor:
+        """(B,) standard deviations of the log sizes."""
+        return math.sqrt(2.0) * self.log_size.exp()
+
+
+@dataclass(frozen=True)
 class Encoding:
     """What the network says of B instances.
 
@@ -64,12 +94,14 @@ class Encoding:
         log_spread: (B, K, 3), natural logarithms of the spreads of the y axis, the x axis (lengths
             of differences of unit vectors) and the translation (in the network's unit).
         codes: (B, D) latent codes.
+        shape_spread: how far size and code may be off; None where the network does not say.
     """
 
     similarity: Similarity
     logits: Tensor
     log_spread: Tensor
     codes: Tensor
+    shape_spread: ShapeSpread | None = None
 
     def log_belief(self, rotation: Tensor, has_front: bool) -> Tensor:
         """How likely the network thinks rotations are: log densities (B, M) up to a constant.
@@ -137,14 +169,23 @@ class FastEncoder(nn.Module):
 
     Attributes:
         unit: (), metres: the length that points are divided by, the category's median diagonal.
+        code_mean: (D,) of the decoder's codes.
+        code_axes: (D, D), orthonormal columns: their principal axes.
+        code_sd: (D,) their standard deviations along these.
     """
 
     unit: Tensor
+    code_mean: Tensor
+    code_axes: Tensor
+    code_sd: Tensor
 
     def __init__(self, config: FastEncoderConfig, unit_m: float) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("unit", torch.tensor(float(unit_m)))
+        self.register_buffer("code_mean", torch.zeros(config.code_length))
+        self.register_buffer("code_axes", torch.eye(config.code_length))
+        self.register_buffer("code_sd", torch.ones(config.code_length))
         width = config.width
         self.patch = nn.Sequential(nn.Linear(8, 64), nn.SiLU(), nn.Linear(64, width))
         self.patch_mix = nn.Sequential(
@@ -164,10 +205,22 @@ class FastEncoder(nn.Module):
         self.transformer = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(width)
         self.trunk = nn.Sequential(nn.Linear(2 * width, 256), nn.SiLU())
-        # Per hypothesis: y axis (3), x axis (3), translation (3), log scale (1), logit (1),
-        # log spreads (3).
+        # Per hypothesis: y axis (3), x axis (3), translation (3), logit (1), log spreads (3).
         self.pose_head = nn.Linear(256, config.hypotheses * _POSE_OUTPUTS)
-        self.code_head = nn.Linear(256, config.code_length)
+        # Code (D), its log spreads (D), log scale (1), its log spread (1).
+        self.shape_head = nn.Linear(256, 2 * config.code_length + 2)
+
+    def expect_codes(self, mean: Tensor, covariance: Tensor) -> None:
+        """Tell an untrained network what codes are like: it predicts how they differ from that.
+
+        Args:
+            mean: (D,) of the decoder's codes.
+            covariance: (D, D) of the same.
+        """
+        variance, axes = torch.linalg.eigh(covariance.to(self.code_axes))
+        self.code_mean.copy_(mean)
+        self.code_axes.copy_(axes)
+        self.code_sd.copy_(variance.clamp(min=1e-8).sqrt())
 
     def forward(self, points: Tensor, support: Tensor) -> Encoding:
         """Hypotheses for B instances.
@@ -198,23 +251,30 @@ class FastEncoder(nn.Module):
         height = ((support[:, :3] * centre).sum(-1) - support[:, 3]) / self.unit
         plane = torch.cat([normal, height.clamp(-1.0, 3.0).unsqueeze(-1)], dim=-1)
 
-        pose, codes = self._network(local, plane)
-        y_axis, x_axis, offset, log_scale, logit, spread = pose.split([3, 3, 3, 1, 1, 3], dim=-1)
+        pose, shape = self._network(local, plane)
+        y_axis, x_axis, offset, logit, spread = pose.split([3, 3, 3, 1, 3], dim=-1)
+        length = self.config.code_length
+        along_axes, code_spread, log_scale, size_spread = shape.split([length, length, 1, 1], dim=1)
         rotation = frame.unsqueeze(1) @ orthonormal_frame(
             y_axis + y_axis.new_tensor([0.0, 1e-3, 0.0]),
             x_axis + x_axis.new_tensor([1e-3, 0.0, 0.0]),
         )
         translation = centre.unsqueeze(1) + self.unit * (offset @ frame.transpose(-1, -2))
-        scale = self.unit * log_scale.squeeze(-1).clamp(-2.0, 2.0).exp()
+        scale = self.unit * log_scale.clamp(-2.0, 2.0).exp().expand(logit.shape[:2])
         return Encoding(
             Similarity(rotation, translation, scale),
             logit.squeeze(-1),
             spread.clamp(*_LOG_SPREADS),
-            codes,
+            self.code_mean + (along_axes * self.code_sd) @ self.code_axes.T,
+            ShapeSpread(
+                self.code_axes,
+                code_spread.clamp(*_LOG_SHAPE_SPREADS) + self.code_sd.log(),
+                size_spread.squeeze(1).clamp(*_LOG_SPREADS),
+            ),
         )
 
     def _network(self, local: Tensor, plane: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw pose outputs (B, K, 14) and codes (B, D).
+        """Raw outputs of the poses (B, K, 13) and of size and code (B, 2 D + 2).
 
         Args:
             local: (B, N, 3) points in the view frame, in the network's unit.
@@ -246,8 +306,8 @@ class FastEncoder(nn.Module):
         tokens = self.norm(self.transformer(torch.cat([tokens, support], dim=1)))
         summary = self.trunk(torch.cat([tokens.amax(dim=1), tokens.mean(dim=1)], dim=-1))
         pose: Tensor = self.pose_head(summary)
-        codes: Tensor = self.code_head(summary)
-        return pose.view(batch, config.hypotheses, _POSE_OUTPUTS), codes
+        shape: Tensor = self.shape_head(summary)
+        return pose.view(batch, config.hypotheses, _POSE_OUTPUTS), shape
 
     def save(self, path: Path | str, category: str) -> None:
         """Write weights and architecture to a safetensors file, in half precision."""

@@ -27,12 +27,13 @@ __all__ = [
     "EncoderTrainingConfig",
     "Views",
     "pose_losses",
+    "shape_losses",
     "validate_encoder",
 ]
 
 _STORED_POINTS = 1024
 
-_OUTER_LAYERS = ("patch.0", "position.0", "support.0", "pose_head", "code_head")
+_OUTER_LAYERS = ("patch.0", "position.0", "support.0", "pose_head", "shape_head")
 """The first and last layers, which Muon is not made for."""
 
 
@@ -101,7 +102,7 @@ class EncoderTrainingConfig:
         spread_weight: share of the mean over all hypotheses in the loss, besides the best one's.
         likelihood_weight: of the negative log likelihood of the mixture.
         scale_weight: of the error of the log size.
-        code_weight: of the squared error of the code, in the prior's standard deviations.
+        code_weight: of the error of the code, in the standard deviations of all shapes' codes.
         roll_sd_deg: augmentation: turn about the optical axis.
         size_range: augmentation: everything grows or shrinks by up to this factor.
         jitter: augmentation: noise of points, largest standard deviation over the unit length.
@@ -121,7 +122,7 @@ class EncoderTrainingConfig:
     spread_weight: float = 0.05
     likelihood_weight: float = 0.1
     scale_weight: float = 1.0
-    code_weight: float = 0.1
+    code_weight: float = 0.2
     roll_sd_deg: float = 8.0
     size_range: float = 1.15
     jitter: float = 0.006
@@ -139,7 +140,8 @@ class EncoderTraining(TrainingRun):
     Args:
         views: what to train on.
         codes: (S, D) latent codes of the procedural models, by seed.
-        code_covariance: (D, D) of the decoder's prior.
+        code_mean: (D,) of the decoder's prior.
+        code_covariance: (D, D) of the same.
         unit_m: the category's median diagonal, metres.
         config: how to train.
         device: where.
@@ -149,6 +151,7 @@ class EncoderTraining(TrainingRun):
         self,
         views: Views,
         codes: Tensor,
+        code_mean: Tensor,
         code_covariance: Tensor,
         unit_m: float,
         config: EncoderTrainingConfig,
@@ -158,11 +161,11 @@ class EncoderTraining(TrainingRun):
         self.device = device
         self._views = views
         self._codes = codes.to(device)
-        self._code_sd = code_covariance.diagonal().sqrt().to(device)
         self._rng = torch.Generator().manual_seed(config.seed)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             self.encoder = FastEncoder(config.encoder, unit_m).to(device)
+        self.encoder.expect_codes(code_mean, code_covariance)
         self.average = copy.deepcopy(self.encoder).requires_grad_(False)
         self._optimisers = _optimisers(self.encoder, config)
 
@@ -194,13 +197,13 @@ class EncoderTraining(TrainingRun):
         encoding = self.encoder(points, support)
         losses = pose_losses(encoding, truth, symmetric, float(self.encoder.unit))
         best = losses["hypotheses"].min(dim=1).values.mean()
-        code = ((encoding.codes - codes) / self._code_sd).square().mean()
+        shape = shape_losses(encoding, truth, codes, self.encoder.code_sd)
         total = (
             best
             + config.spread_weight * losses["hypotheses"].mean()
             + config.likelihood_weight * losses["likelihood"].mean()
-            + config.scale_weight * losses["scale"].mean()
-            + config.code_weight * code
+            + config.scale_weight * shape["scale"].mean()
+            + config.code_weight * shape["code"].mean()
         )
         for optimiser in self._optimisers:
             optimiser.zero_grad(set_to_none=True)
@@ -217,8 +220,8 @@ class EncoderTraining(TrainingRun):
                 mean.lerp_(value, 1.0 - keep)
         return {
             "pose": best.detach(),
-            "scale": losses["scale"].mean().detach(),
-            "code": code.detach(),
+            "scale": shape["scale"].mean().detach(),
+            "code": shape["code"].mean().detach(),
             "likelihood": losses["likelihood"].mean().detach(),
         }
 
@@ -342,8 +345,7 @@ def pose_losses(
 
     Returns:
         ``hypotheses`` (B, K): lengths of the axes' errors plus that of the translation;
-        ``likelihood`` (B,): negative log likelihood of the mixture;
-        ``scale`` (B,): absolute error of the log size.
+        ``likelihood`` (B,): negative log likelihood of the mixture.
     """
     difference = encoding.similarity.rotation - truth.rotation.unsqueeze(1)
     y_error = difference[..., :, 1].norm(dim=-1)
@@ -351,11 +353,41 @@ def pose_losses(
     t_error = (encoding.similarity.translation - truth.translation.unsqueeze(1)).norm(
         dim=-1
     ) / unit_m
-    log_error = (encoding.similarity.scale[:, 0].log() - truth.scale.log()).abs()
     return {
         "hypotheses": y_error + x_error + 2.0 * t_error,
         "likelihood": encoding.negative_log_likelihood(y_error, x_error, t_error, symmetric),
-        "scale": log_error,
+    }
+
+
+def shape_losses(
+    encoding: Encoding, truth: Similarity, codes: Tensor, code_sd: Tensor
+) -> dict[str, Tensor]:
+    """Errors of size and code, and of their spreads.
+
+    Negative log likelihoods, weighted so that what is hard to tell is learnt as well: without that
+    the network gives it up and calls it unknown (Seitzer et al., "On the Pitfalls of
+    Heteroscedastic Uncertainty Estimation with Probabilistic Neural Networks", 2022).
+
+    Args:
+        encoding: of B views.
+        truth: (B,) true similarities.
+        codes: (B, D) true codes.
+        code_sd: (D,) standard deviations of all shapes' codes along the principal axes.
+
+    Returns:
+        ``code`` (B,): Gaussian, weighted with the standard deviation, mean over the axes, in units
+        of `code_sd`; ``scale`` (B,): of the log size, Laplace, weighted with its spread.
+    """
+    spread = encoding.shape_spread
+    assert spread is not None
+    error = ((encoding.codes - codes) @ spread.code_axes) / code_sd
+    log_sd = spread.log_code - code_sd.log()
+    likelihood = 0.5 * error.square() * (-2.0 * log_sd).exp() + log_sd
+    size_error = (encoding.similarity.scale[:, 0].log() - truth.scale.log()).abs()
+    size = size_error * (-spread.log_size).exp() + spread.log_size
+    return {
+        "code": (log_sd.exp().detach() * likelihood).mean(dim=1),
+        "scale": spread.log_size.exp().detach() * size,
     }
 
 

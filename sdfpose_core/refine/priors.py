@@ -56,19 +56,30 @@ class RotationPrior:
 class Priors:
     """Gaussian priors of code and log size, and of the rotation where one is known.
 
+    The same for all hypotheses, or with a dimension B where each has its own.
+
     Attributes:
-        code_mean: (D,), or (B, D) where each hypothesis has its own.
-        code_precision: (D, D), inverse covariance of the training shapes' codes.
-        log_scale_mean: natural logarithm of the category's median diagonal in metres, or (B,).
-        log_scale_sd: its standard deviation.
+        code_mean: (D,) or (B, D).
+        code_precision: (D, D) or (B, D, D), inverse covariance.
+        log_scale_mean: () or (B,), natural logarithm of metres.
+        log_scale_sd: () or (B,).
         rotation: what is expected of the rotation, None for nothing.
     """
 
     code_mean: Tensor
     code_precision: Tensor
-    log_scale_mean: float | Tensor
-    log_scale_sd: float
+    log_scale_mean: Tensor
+    log_scale_sd: Tensor
     rotation: RotationPrior | None = None
+
+    def __getitem__(self, index: Tensor | slice) -> Priors:
+        return Priors(
+            self.code_mean[index] if self.code_mean.ndim == 2 else self.code_mean,
+            self.code_precision[index] if self.code_precision.ndim == 3 else self.code_precision,
+            self.log_scale_mean[index] if self.log_scale_mean.ndim == 1 else self.log_scale_mean,
+            self.log_scale_sd[index] if self.log_scale_sd.ndim == 1 else self.log_scale_sd,
+            None if self.rotation is None else self.rotation[index],
+        )
 
     def shared(self, views: int) -> Priors:
         """The part of them that each of several views of one object has to bear."""
@@ -82,7 +93,7 @@ class Priors:
         """Squared Mahalanobis distances (B,) of code and log size, and of the rotation."""
         d = state.codes - self.code_mean
         e = (state.similarity.scale.log() - self.log_scale_mean) / self.log_scale_sd
-        cost = (d @ self.code_precision * d).sum(-1) + e.square()
+        cost = (_times(d, self.code_precision) * d).sum(-1) + e.square()
         if self.rotation is not None:
             cost = cost + self.rotation.cost(state.similarity.rotation)
         return cost
@@ -90,9 +101,14 @@ class Priors:
     def add_to(self, state: ShapePose, hessian: Tensor, gradient: Tensor) -> None:
         """Add the priors' share to Hessians (B, P, P) and gradients (B, P), in place."""
         hessian[:, 7:, 7:] += self.code_precision
-        gradient[:, 7:] += (state.codes - self.code_mean) @ self.code_precision
+        gradient[:, 7:] += _times(state.codes - self.code_mean, self.code_precision)
         weight = 1.0 / self.log_scale_sd**2
         hessian[:, 6, 6] += weight
         gradient[:, 6] += (state.similarity.scale.log() - self.log_scale_mean) * weight
         if self.rotation is not None:
             self.rotation.add_to(state.similarity.rotation, hessian, gradient)
+
+
+def _times(vectors: Tensor, matrices: Tensor) -> Tensor:
+    """Vectors (B, D) times a symmetric matrix (D, D), or each times its own (B, D, D)."""
+    return (vectors.unsqueeze(1) @ matrices).squeeze(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from sdfpose_core.refine.residuals import (
 from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 
-__all__ = ["POSE_PARAMETERS", "RefineConfig", "Solution", "refine", "refine_together"]
+__all__ = ["POSE_PARAMETERS", "RefineConfig", "Solution", "refine", "refine_together", "total_cost"]
 
 
 _ROTATION_PRECISION = 3.0 / 3.14159**2
@@ -30,6 +30,9 @@ which the measurements say nothing, solvable."""
 _TRANSLATION_PRECISION = 1.0
 """1 / m^2: a translation of which nothing is known, so that the Hessian of a hypothesis far from
 everything that was measured can be inverted."""
+
+_VIEW_COST = 30.0
+"""Cost c0 of a view that counts half. That of a good one is 10 to 20."""
 
 POSE_PARAMETERS = 6
 """Rotation and translation come first in the state."""
@@ -81,6 +84,11 @@ class Solution:
     hessian: Tensor
     surface_residual: Tensor
     violation: Tensor
+
+    def judged_by(self, priors: Priors, used: Priors) -> Solution:
+        """With the cost under other priors than those that were `used`."""
+        cost = self.cost - used.cost(self.state) + priors.cost(self.state)
+        return replace(self, cost=cost)
 
     def __getitem__(self, index: Tensor | slice) -> Solution:
         return Solution(
@@ -153,7 +161,8 @@ def refine_together(
     """As `refine`, where several views show the same object: size and code are one for all.
 
     The poses are independent given these, and eliminated first (the Schur complement of bundle
-    adjustment; Triggs et al., 2000).
+    adjustment; Triggs et al., 2000). A view whose mask or pose is wrong must not spoil the others:
+    each one's cost c counts as c / (1 + c / c0).
 
     Args:
         decoder: the category's decoder.
@@ -169,14 +178,17 @@ def refine_together(
     cost, hessian, gradient, surface, violation = _linearise(
         decoder, state, evidence, anchors, priors, config
     )
-    damping = config.damping.start(_each_total(cost, views))
+    damping = config.damping.start(cost)
     for _ in range(iterations):
         damped = config.damping.apply(hessian, damping)
-        trial = state.retract(-_solve_together(damped, gradient, views))
+        weight = (1.0 + cost / _VIEW_COST).pow(-2)
+        trial = state.retract(
+            -_solve_together(weight[:, None, None] * damped, weight[:, None] * gradient, views)
+        )
         new_cost, new_hessian, new_gradient, new_surface, new_violation = _linearise(
             decoder, trial, evidence, anchors, priors, config
         )
-        accepted = _each_total(new_cost, views) < _each_total(cost, views)
+        accepted = (total_cost(new_cost, views) < total_cost(cost, views)).repeat_interleave(views)
         state = trial.where(accepted, state)
         cost = torch.where(accepted, new_cost, cost)
         hessian = torch.where(accepted[:, None, None], new_hessian, hessian)
@@ -187,9 +199,9 @@ def refine_together(
     return Solution(state, cost, hessian, surface, violation)
 
 
-def _each_total(cost: Tensor, views: int) -> Tensor:
-    """(B,) for each view the sum over all views of its object."""
-    return cost.view(-1, views).sum(1).repeat_interleave(views)
+def total_cost(cost: Tensor, views: int) -> Tensor:
+    """Costs of hypotheses from those of their views, which come in a row; see `refine_together`."""
+    return (cost / (1.0 + cost / _VIEW_COST)).view(-1, views).sum(1)
 
 
 def _solve_together(hessian: Tensor, gradient: Tensor, views: int) -> Tensor:

@@ -5,25 +5,26 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from sdfpose_core.evaluation.pose_errors import rotation_error_deg
 from sdfpose_core.frame import ObjectEstimate
 from sdfpose_core.tracking.config import TrackerConfig
-from sdfpose_core.tracking.motion import yaw_open
+from sdfpose_core.tracking.motion import farther, with_yaw_of, yaw_open
 
 __all__ = ["Belief", "agree"]
 
 
-_MOST_LOG_ODDS = 4.0
-"""What detections say is limited: images of a sequence err together."""
+_MOST_VOTE, _MOST_LOG_ODDS = 2.5, 4.0
+"""What one detection, and all of them, can say: images of a sequence err together."""
+
+
+_FADING = 0.9
+"""Factor of the log odds for each image that speaks against the pose."""
 
 
 _FIRST_INTERVAL = 2
 """Images between the first detection of an object and the second."""
 
 
-_DOUBTFUL_IMAGES = 8
+_DOUBTFUL_IMAGES = 4
 """An image that speaks against the pose brings the next detection nearer by so many."""
 
 
@@ -45,7 +46,7 @@ class Belief:
     1985), so that a pose that was believed for long can still be given up. Votes are taken less and
     less often while they agree, and sooner when an image speaks against the pose: its confidence is
     low, or it shows a front after one that left the yaw open. When the handle of a mug comes into
-    view, the refinement may be caught where the handle is not.
+    view, the refinement may be caught where the handle is not, and one vote decides.
 
     Attributes:
         log_odds: of the pose, natural logarithm.
@@ -67,7 +68,7 @@ class Belief:
     def of(cls, detection: ObjectEstimate) -> Belief:
         """After a detection whose pose is taken."""
         return cls(
-            min(_log_odds(detection), _MOST_LOG_ODDS),
+            _vote(detection),
             _FIRST_INTERVAL,
             inlier_level=_inliers(detection, 0.0),
         )
@@ -83,6 +84,7 @@ class Belief:
             level += _LEVEL_BLEND * (inliers - level)
         return replace(
             self,
+            log_odds=(_FADING if against else 1.0) * self.log_odds,
             waited=self.waited + (_DOUBTFUL_IMAGES if against else 1),
             yaw_open=self.yaw_open or symmetric or yaw_open(estimate),
             inlier_level=level,
@@ -104,10 +106,9 @@ class Belief:
             tracked: the pose in the same image.
             config: when to believe what.
         """
-        vote = max(_log_odds(detection), 0.0)
-        held = self.log_odds
-        if tracked.confidence < config.drop_confidence:
-            held = min(held, _log_odds(tracked))
+        vote = _vote(detection)
+        # What was said while the yaw was open says nothing of it.
+        held = 0.0 if self.yaw_open and not tracked.symmetric_about_y else self.log_odds
         settled = replace(
             self,
             waited=0,
@@ -115,26 +116,28 @@ class Belief:
             inlier_level=_inliers(tracked, self.inlier_level),
             collapsed=False,
         )
-        if agree(detection, tracked):
-            return replace(
-                settled,
-                log_odds=min(self.log_odds + vote, _MOST_LOG_ODDS),
-                interval=min(2 * self.interval, config.redetect_frames),
-            )
-        return replace(settled, log_odds=held - vote, interval=_FIRST_INTERVAL)
+        same = agree(detection, tracked)
+        return replace(
+            settled,
+            log_odds=min(held + (vote if same else -vote), _MOST_LOG_ODDS),
+            # Nothing was learnt from a detection without confidence: the next one can wait as well.
+            interval=min(2 * self.interval, config.redetect_frames)
+            if same or vote == 0.0
+            else _FIRST_INTERVAL,
+        )
 
 
 def agree(one: ObjectEstimate, other: ObjectEstimate) -> bool:
     """Whether two estimates of an object in one image have the same pose, but for noise."""
-    symmetric = any(x.symmetric_about_y or yaw_open(x) for x in (one, other))
-    degrees = float(rotation_error_deg(one.rotation, other.rotation, symmetric))
-    offset_m = float(np.linalg.norm(one.translation - other.translation))
-    return degrees < _SAME_DEG and offset_m < _SAME_SHARE * max(one.scale, other.scale)
+    if one.symmetric_about_y or other.symmetric_about_y:
+        other = with_yaw_of(other, one)
+    return not farther(one, other, _SAME_DEG, _SAME_SHARE)
 
 
-def _log_odds(estimate: ObjectEstimate) -> float:
-    confidence = min(max(estimate.confidence, 1e-12), 1.0 - 1e-12)
-    return math.log(confidence / (1.0 - confidence))
+def _vote(detection: ObjectEstimate) -> float:
+    """Log odds of its confidence; one that is more likely wrong than right says nothing."""
+    confidence = min(max(detection.confidence, 0.5), 1.0 - 1e-12)
+    return min(math.log(confidence / (1.0 - confidence)), _MOST_VOTE)
 
 
 def _inliers(estimate: ObjectEstimate, otherwise: float) -> float:

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sdfpose_core.evaluation.pose_errors import rotation_error_deg
 from sdfpose_core.frame import ObjectEstimate
 from sdfpose_core.tracking.config import TrackerConfig
 
-__all__ = ["PoseFilter", "moved", "with_yaw_of", "yaw_open"]
+__all__ = ["PoseFilter", "farther", "moved", "with_yaw_of", "yaw_open"]
 
 
 _OPEN_YAW_SD = math.radians(20.0)
@@ -131,6 +132,21 @@ def yaw_open(estimate: ObjectEstimate) -> bool:
     """Whether the image of the estimate says next to nothing of the yaw about its y axis."""
     y_axis = estimate.rotation[:, 1]
     return float(y_axis @ estimate.covariance[3:, 3:] @ y_axis) > _OPEN_YAW_SD**2
+
+
+def farther(one: ObjectEstimate, other: ObjectEstimate, degrees: float, share: float) -> bool:
+    """Whether two poses of an object differ by more than that.
+
+    Args:
+        one: an estimate. A yaw that it or the other leaves open does not count.
+        other: from the same image.
+        degrees: between their rotations.
+        share: of the larger one's diagonal, between their places.
+    """
+    symmetric = yaw_open(one) or yaw_open(other)
+    turn = float(rotation_error_deg(one.rotation, other.rotation, symmetric))
+    offset_m = float(np.linalg.norm(one.translation - other.translation))
+    return turn > degrees or offset_m > share * max(one.scale, other.scale)
 
 
 def _velocity_variance(config: TrackerConfig) -> NDArray[np.float64]:

@@ -109,7 +109,7 @@ def instance(points):
 
 
 def test_features_of_a_known_solution():
-    priors = Priors(torch.zeros(4), 4.0 * torch.eye(4), math.log(0.2), 0.5)
+    priors = Priors(torch.zeros(4), 4.0 * torch.eye(4), torch.tensor(0.2).log(), torch.tensor(0.5))
     hessian = torch.diag(torch.tensor([4.0, 1.0, 16.0, *[1.0] * 8]))
     found = confidence_features(
         solution(
@@ -140,7 +140,7 @@ def test_features_of_a_known_solution():
 
 
 def test_features_stay_finite_where_nothing_fits():
-    priors = Priors(torch.zeros(4), torch.eye(4), math.log(0.2), 0.5)
+    priors = Priors(torch.zeros(4), torch.eye(4), torch.tensor(0.2).log(), torch.tensor(0.5))
     found = confidence_features(
         solution(torch.full((5,), 50.0), torch.zeros(3), torch.zeros(4), 0.2, torch.eye(11)),
         priors,

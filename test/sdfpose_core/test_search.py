@@ -1,16 +1,24 @@
 """Hypotheses and the choice among them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from sdfpose_core.encoder.fast import Encoding
+from sdfpose_core.encoder.fast import Encoding, ShapeSpread
 from sdfpose_core.refine.evidence import Evidence, FreeSpaceMap
 from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import RefineConfig, Solution
 from sdfpose_core.refine.state import ShapePose
-from sdfpose_core.search import Hypotheses, Search, _best_distinct, hypotheses_of
+from sdfpose_core.search import (
+    Hypotheses,
+    Search,
+    Trust,
+    _best_distinct,
+    expected_at,
+    hypotheses_of,
+)
 from sdfpose_core.similarity import Similarity, so3_exp
 
 
@@ -27,9 +35,13 @@ def encoding(logits=(0.0, 1.0, -1.0), log_spread=-1.0):
     )
 
 
+PRIORS = Priors(torch.zeros(4), torch.eye(4), torch.tensor(-1.5), torch.tensor(0.3))
+HALF = Trust(belief_weight=0.5)
+
+
 def test_the_favourite_comes_first_and_its_turned_copies_follow():
     said = encoding()
-    found = hypotheses_of(said, turns=3, has_front=True, belief_weight=0.5)
+    found = hypotheses_of(said, PRIORS, HALF, turns=3, has_front=True)
     assert found.per_instance == len(found.state) == 12
     rotation = found.state.similarity.rotation
     torch.testing.assert_close(rotation[0], said.similarity.rotation[0, 1])
@@ -41,17 +53,17 @@ def test_the_favourite_comes_first_and_its_turned_copies_follow():
 
 
 def test_nothing_is_expected_of_the_front_of_turned_copies():
-    found = hypotheses_of(encoding(), turns=1, has_front=True, belief_weight=0.5)
-    precision = found.expected.precision
+    found = hypotheses_of(encoding(), PRIORS, HALF, turns=1, has_front=True)
+    precision = found.priors.rotation.precision
     assert precision[:, 0] == pytest.approx(0.5 / (3.0 * math.exp(-2.0)))
     assert precision[:3, 1] == pytest.approx(0.5 / (2.0 * math.exp(-2.0)))
     assert not precision[3:, 1].any()
 
 
 def test_an_object_without_a_front_has_no_turned_copies():
-    found = hypotheses_of(encoding(), turns=3, has_front=False, belief_weight=0.5)
+    found = hypotheses_of(encoding(), PRIORS, HALF, turns=3, has_front=False)
     assert found.per_instance == 3
-    assert not found.expected.precision[:, 1].any()
+    assert not found.priors.rotation.precision[:, 1].any()
 
 
 @pytest.fixture
@@ -71,7 +83,12 @@ def ball(tiny_shapes):
         ),
         torch.zeros(1, 4),
     )
-    priors = Priors(decoder.code_mean, torch.linalg.inv(decoder.code_covariance), -1.5, 0.3)
+    priors = Priors(
+        decoder.code_mean,
+        torch.linalg.inv(decoder.code_covariance),
+        PRIORS.log_scale_mean,
+        PRIORS.log_scale_sd,
+    )
     return decoder, evidence, priors
 
 
@@ -91,8 +108,8 @@ def test_where_depth_says_nothing_the_network_decides(ball, weight, favourite):
         said.log_spread,
         decoder.code_mean[None],
     )
-    search = Search(decoder, priors, RefineConfig(), True, weight)
-    hypotheses = hypotheses_of(said, turns=0, has_front=True, belief_weight=weight)
+    search = Search(decoder, priors, RefineConfig(), True, Trust(weight))
+    hypotheses = hypotheses_of(said, priors, Trust(weight), turns=0, has_front=True)
     found = search.run(hypotheses, evidence)
     truth = said.similarity.rotation[0, favourite]
     cosine = ((found.solution.state.similarity.rotation[0] * truth).sum() - 1.0) / 2.0
@@ -111,8 +128,8 @@ def test_favourites_are_left_as_they_are(ball):
         ),
         decoder.code_mean.expand(4, -1),
     )
-    search = Search(decoder, priors, RefineConfig(), True, 0.5)
-    found = search.favourites(Hypotheses(states, 4), evidence)
+    search = Search(decoder, priors, RefineConfig(), True, HALF)
+    found = search.favourites(Hypotheses(states, 4, priors), evidence)
     torch.testing.assert_close(
         found.solution.state.similarity.rotation[0], states.similarity.rotation[0]
     )
@@ -132,3 +149,43 @@ def test_a_hypothesis_like_a_better_one_yields_to_another():
     assert _best_distinct(solution, doubt, 2, True).tolist() == [[0, 2]]
     # Far worse than a duplicate is no use either.
     assert _best_distinct(solution, doubt, 4, True).tolist() == [[0, 2, 1, 3]]
+
+
+def shape_spread(log_code=-1.0, log_size=-2.0):
+    return ShapeSpread(torch.eye(4), torch.full((1, 4), log_code), torch.full((1,), log_size))
+
+
+def test_what_the_network_says_of_the_shape_is_expected_of_all_hypotheses():
+    said = replace(encoding(), codes=torch.full((1, 4), 0.3), shape_spread=shape_spread())
+    trust = Trust(shape_caution=2.0)
+    found = hypotheses_of(said, PRIORS, trust, turns=1, has_front=True)
+    priors = found.priors
+    assert priors.code_mean.shape == (6, 4)
+    torch.testing.assert_close(priors.code_mean[5], said.codes[0])
+    torch.testing.assert_close(
+        priors.code_precision[5], math.exp(2.0) / 4.0 * torch.eye(4), rtol=1e-5, atol=1e-6
+    )
+    assert priors.log_scale_mean.exp() == pytest.approx(0.2)
+    assert priors.log_scale_sd == pytest.approx(2.0 * math.sqrt(2.0) * math.exp(-2.0))
+
+
+@pytest.mark.parametrize(
+    ("said", "trust"),
+    [
+        (encoding(), Trust()),
+        (replace(encoding(), shape_spread=shape_spread()), Trust(shape_caution=math.inf)),
+    ],
+)
+def test_of_a_network_that_says_nothing_of_the_shape_the_category_s_priors_stand(said, trust):
+    priors = hypotheses_of(said, PRIORS, trust, turns=0, has_front=True).priors
+    assert priors.code_mean is PRIORS.code_mean
+    assert priors.log_scale_sd is PRIORS.log_scale_sd
+
+
+def test_a_known_rotation_is_expected_to_be_that_of_its_mode():
+    said = encoding(log_spread=-2.0)
+    turned = said.similarity.rotation[:, 2] @ so3_exp(torch.tensor([0.05, 0.0, 0.0]))
+    for has_front in (True, False):
+        priors = expected_at(turned, said, PRIORS, HALF, has_front=has_front)
+        torch.testing.assert_close(priors.rotation.rotation[0], said.similarity.rotation[0, 2])
+        assert bool(priors.rotation.precision[0, 1] > 0.0) is has_front

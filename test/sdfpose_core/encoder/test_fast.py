@@ -39,6 +39,26 @@ def turned_plane(plane, turn):
     return torch.cat([plane[:, :3] @ turn.T, plane[:, 3:]], dim=1)
 
 
+def test_codes_and_their_spreads_are_told_in_the_frame_of_all_codes(encoder):
+    """Without a word of the network's, they are the mean and the covariance."""
+    generator = torch.Generator().manual_seed(2)
+    factor = torch.randn(6, 6, generator=generator)
+    mean, covariance = torch.randn(6, generator=generator), factor @ factor.T + torch.eye(6)
+    encoder.expect_codes(mean, covariance)
+    torch.nn.init.zeros_(encoder.shape_head.weight)
+    torch.nn.init.zeros_(encoder.shape_head.bias)
+    with torch.no_grad():
+        said = encoder(seen_points(), torch.zeros(2, 4))
+    torch.testing.assert_close(said.codes, mean.expand(2, -1))
+    torch.testing.assert_close(
+        said.shape_spread.code_precision,
+        torch.linalg.inv(covariance).expand(2, -1, -1),
+        rtol=1e-3,
+        atol=1e-4,
+    )
+    assert said.shape_spread.log_size_sd == pytest.approx(math.sqrt(2.0))
+
+
 def test_shapes_of_the_output(encoder, device):
     encoder = encoder.to(device)
     with torch.no_grad():

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from sdfpose_core.encoder.fast import Encoding, FastEncoderConfig
+from sdfpose_core.encoder.fast import Encoding, FastEncoderConfig, ShapeSpread
 from sdfpose_core.encoder.pretraining import (
     EncoderTraining,
     EncoderTrainingConfig,
     Views,
     pose_losses,
+    shape_losses,
     validate_encoder,
 )
 from sdfpose_core.similarity import Similarity, so3_exp
@@ -33,7 +34,9 @@ def views() -> Views:
 
 def training(views: Views, config: EncoderTrainingConfig = CONFIG) -> EncoderTraining:
     codes = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
-    return EncoderTraining(views, codes, torch.eye(4), 0.17, config, torch.device("cpu"))
+    return EncoderTraining(
+        views, codes, torch.zeros(4), torch.eye(4), 0.17, config, torch.device("cpu")
+    )
 
 
 def test_views_survive_a_file(views: Views, tmp_path: Path) -> None:
@@ -75,7 +78,46 @@ def test_a_perfect_hypothesis_costs_nothing() -> None:
     )
     losses = pose_losses(encoding, truth, torch.zeros(3, dtype=torch.bool), 0.2)
     assert losses["hypotheses"].abs().max() < 1e-6
-    assert losses["scale"].abs().max() < 1e-6
+
+
+def said_of_shape(codes: torch.Tensor, log_code: torch.Tensor, log_size: torch.Tensor) -> Encoding:
+    """Of B views, the size 0.2 m."""
+    count = len(codes)
+    axes = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(0))).Q
+    return Encoding(
+        Similarity(
+            torch.eye(3).expand(count, 1, 3, 3),
+            torch.zeros(count, 1, 3),
+            torch.full((count, 1), 0.2),
+        ),
+        torch.zeros(count, 1),
+        torch.zeros(count, 1, 3),
+        codes,
+        ShapeSpread(axes, log_code, log_size),
+    )
+
+
+@pytest.mark.parametrize("sd", [0.02, 0.3])
+def test_the_spreads_that_cost_least_are_those_of_the_errors(sd: float) -> None:
+    """Of the code's standard deviation, and of the mean absolute error of the log size."""
+    generator = torch.Generator().manual_seed(1)
+    count = 4000
+    codes = sd * torch.randn(count, 4, generator=generator)
+    log_code = torch.full((1, 4), -1.0, requires_grad=True)
+    log_size = torch.full((1,), -1.0, requires_grad=True)
+    sizes = 0.2 * (sd * torch.randn(count, generator=generator)).exp()
+    truth = Similarity(torch.eye(3).expand(count, 3, 3), torch.zeros(count, 3), sizes)
+    optimiser = torch.optim.Adam([log_code, log_size], lr=0.05)
+    for _ in range(600):
+        said = said_of_shape(codes, log_code.expand(count, 4), log_size.expand(count))
+        losses = shape_losses(said, truth, torch.zeros(count, 4), torch.full((4,), 0.5))
+        optimiser.zero_grad()
+        (losses["code"].mean() + losses["scale"].mean()).backward()
+        optimiser.step()
+    np.testing.assert_allclose(log_code.detach().exp().numpy(), sd, rtol=0.05)
+    np.testing.assert_allclose(
+        log_size.detach().exp().numpy(), sd * np.sqrt(2.0 / np.pi), rtol=0.05
+    )
 
 
 def test_yaw_costs_nothing_where_it_has_no_meaning() -> None:

@@ -1,3 +1,4 @@
+import itertools
 import math
 from dataclasses import replace
 
@@ -7,7 +8,8 @@ import torch
 
 from sdfpose_core.estimator import _pose_covariance
 from sdfpose_core.refine.kernel import GemanMcClureKernel
-from sdfpose_core.refine.solver import RefineConfig, refine
+from sdfpose_core.refine.priors import RotationPrior
+from sdfpose_core.refine.solver import RefineConfig, refine, refine_together, total_cost
 from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.similarity import so3_exp, so3_log
 
@@ -46,7 +48,11 @@ def test_a_perturbed_pose_of_a_known_shape_is_recovered(view):
     start = moved(view, 0)
     known = ShapePose(start.similarity, view.truth.codes)
     # The priors are those of this shape, not of all: nothing draws the solution away from it.
-    priors = view.priors.around(view.truth, code_weight=1.0, log_scale_sd=0.3)
+    priors = replace(
+        view.priors,
+        code_mean=view.truth.codes,
+        log_scale_mean=view.truth.similarity.scale.log(),
+    )
     solution = refine(view.decoder, known, view.evidence, priors, CONFIG, 25)
     assert max(rotation_error_deg(view, solution)) < 1.5
     truth, found = view.truth.similarity, solution.state.similarity
@@ -209,3 +215,104 @@ def test_no_tensor_is_made_without_a_device(view, explicit_devices):
     with explicit_devices():
         run(view, start, 2)
         run(view, start, 2, pose_only=True)
+
+
+# --- several views of one object ---
+
+
+def together(view, state, iterations, views=3, evidence=None):
+    evidence = view.evidence if evidence is None else evidence
+    return refine_together(view.decoder, state, evidence, view.priors, CONFIG, iterations, views)
+
+
+def perturbed(view, seed, **options):
+    """Each view's pose is off by itself; size and code are the same wrong ones."""
+    count = len(view.truth)
+    generator = torch.Generator().manual_seed(seed)
+    unit = torch.nn.functional.normalize(torch.randn(2, count, 3, generator=generator), dim=-1)
+    delta = torch.cat(
+        [math.radians(8.0) * unit[0], 0.01 * unit[1], torch.full((count, 1), 0.1)], dim=-1
+    )
+    codes = view.decoder.code_mean.expand(count, -1)
+    return ShapePose(view.truth.similarity.retract(delta.to(codes.device)), codes)
+
+
+def test_one_view_is_refined_as_before(view):
+    start = moved(view, 1)
+    one = refine(view.decoder, start, view.evidence, view.priors, CONFIG, 6)
+    other = together(view, start, 6, views=1)
+    torch.testing.assert_close(one.cost, other.cost, rtol=0.02, atol=0.05)
+    torch.testing.assert_close(one.state.codes, other.state.codes, rtol=0.0, atol=0.02)
+
+
+def test_size_and_code_stay_the_same_in_all_views(several_views):
+    solution = together(several_views, perturbed(several_views, 0), 12)
+    for values in (solution.state.similarity.scale, solution.state.codes):
+        torch.testing.assert_close(values, values[:1].expand_as(values), rtol=1e-6, atol=1e-7)
+
+
+def test_several_views_know_the_size_better_than_one(several_views):
+    """What one of them hides another shows."""
+    start = perturbed(several_views, 2)
+    truth = several_views.truth.similarity.scale.log()
+
+    def error(solution):
+        return (solution.state.similarity.scale.log() - truth).abs()
+
+    alone = refine(
+        several_views.decoder, start, several_views.evidence, several_views.priors, CONFIG, 40
+    )
+    joint = together(several_views, start, 40)
+    assert error(joint).max() < 0.7 * error(alone).max()
+    assert error(joint).max() < 0.04
+
+
+def test_the_total_never_rises(several_views):
+    start = perturbed(several_views, 3)
+    totals = [total_cost(together(several_views, start, n).cost, 3) for n in range(8)]
+    assert all((b <= a).all() for a, b in itertools.pairwise(totals))
+    assert (totals[-1] < 0.7 * totals[0]).all()
+
+
+def test_hypotheses_of_several_views_do_not_disturb_one_another(several_views):
+    first, second = perturbed(several_views, 0), perturbed(several_views, 1)
+    rows = torch.arange(3).repeat(2)
+    both = together(
+        several_views, ShapePose.cat([first, second]), 6, evidence=several_views.evidence[rows]
+    )
+    torch.testing.assert_close(
+        both[3:].cost, together(several_views, second, 6).cost, rtol=1e-3, atol=1e-2
+    )
+
+
+def test_a_view_of_another_object_hardly_counts(several_views):
+    """Its points are not on this one: what the others agree on stands."""
+    evidence = several_views.evidence
+    spoilt = evidence.surface.clone()
+    spoilt[2] = (
+        spoilt[2] * 1.15
+        + torch.randn(spoilt[2].shape, generator=torch.Generator().manual_seed(0)).to(spoilt) * 0.03
+    )
+    clean = together(several_views, several_views.truth, 10)
+    robust = together(
+        several_views, several_views.truth, 10, evidence=replace(evidence, surface=spoilt)
+    )
+    change = (robust.state.similarity.scale / clean.state.similarity.scale).log()[:2]
+    assert change.abs().max() < 0.03
+
+
+def test_another_prior_changes_nothing_but_the_cost(view):
+    used = replace(
+        view.priors,
+        code_mean=view.truth.codes,
+        code_precision=4.0 * view.priors.code_precision.expand(2, -1, -1),
+        rotation=RotationPrior(
+            view.truth.similarity.rotation, torch.ones(2, 2).to(view.truth.codes)
+        ),
+    )
+    start = moved(view, 1)
+    under_used = refine(view.decoder, start, view.evidence, used, CONFIG, 0)
+    direct = refine(view.decoder, start, view.evidence, view.priors, CONFIG, 0)
+    torch.testing.assert_close(
+        under_used.judged_by(view.priors, used).cost, direct.cost, rtol=1e-4, atol=1e-3
+    )
