@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,6 +108,7 @@ class PoseEstimator:
     Args:
         config: how to work.
         categories: the known ones.
+        models: networks to use in place of those of the weights' folder.
         confidence: what turns findings into a probability; by default that of the weights' folder,
             or the shipped one where it has none.
 
@@ -121,12 +122,13 @@ class PoseEstimator:
         config: EstimatorConfig | None = None,
         categories: Categories | None = None,
         confidence: ConfidenceModel | None = None,
+        models: Iterable[CategoryModel] = (),
     ) -> None:
         self.config = config or EstimatorConfig()
         self.categories = categories or default_categories()
         self.device = resolve_device(self.config.device)
         self._confidence = confidence or ConfidenceModel.beside(self.config.weights_dir)
-        self._models: dict[str, CategoryModel] = {}
+        self._models = {x.category.name: x for x in models}
 
     def __call__(self, frame: RgbdFrame) -> list[ObjectEstimate]:
         """The objects of a frame."""

@@ -29,6 +29,7 @@ from sdfpose_core.encoder.colour_views import SimulatedRounds
 from sdfpose_core.encoder.pretraining import (
     EncoderTraining,
     EncoderTrainingConfig,
+    Lessons,
     Views,
     validate_encoder,
 )
@@ -109,8 +110,7 @@ def train_fast(
         category.name, settings.views, range(len(codes)), stem.with_suffix(".views.npz")
     )
     training = EncoderTraining(
-        views,
-        codes,
+        [Lessons(views, codes, settings.training.batch)],
         decoder.code_mean,
         decoder.code_covariance,
         category.diagonal_m,

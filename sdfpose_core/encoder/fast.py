@@ -103,6 +103,24 @@ class Encoding:
     codes: Tensor
     shape_spread: ShapeSpread | None = None
 
+    def __getitem__(self, index: slice) -> Encoding:
+        spread = self.shape_spread
+        return Encoding(
+            self.similarity[index],
+            self.logits[index],
+            self.log_spread[index],
+            self.codes[index],
+            None
+            if spread is None
+            else ShapeSpread(spread.code_axes, spread.log_code[index], spread.log_size[index]),
+        )
+
+    @property
+    def favourite(self) -> Similarity:
+        """(B,) the hypotheses with the largest weight."""
+        rows = torch.arange(len(self.logits), device=self.logits.device)
+        return self.similarity[rows, self.logits.argmax(dim=1)]
+
     def log_belief(self, rotation: Tensor, has_front: bool) -> Tensor:
         """How likely the network thinks rotations are: log densities (B, M) up to a constant.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
+from sdfpose_core.distributed import own_share, shared_between_processes
 from sdfpose_core.encoder.fast import Encoding, FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.training_run import Progress, TrainingRun
+from sdfpose_core.errors import WeightsError
 from sdfpose_core.files import replacing
 from sdfpose_core.frame import Instance
 from sdfpose_core.muon import muon
@@ -25,13 +28,12 @@ from sdfpose_core.simulation.instances import SimulatedInstance
 __all__ = [
     "EncoderTraining",
     "EncoderTrainingConfig",
+    "Lessons",
     "Views",
     "pose_losses",
     "shape_losses",
     "validate_encoder",
 ]
-
-_STORED_POINTS = 1024
 
 _OUTER_LAYERS = ("patch.0", "position.0", "support.0", "pose_head", "shape_head")
 """The first and last layers, which Muon is not made for."""
@@ -51,6 +53,8 @@ class Views:
         symmetric: (V,) bool, whether yaw has no meaning in the view.
     """
 
+    POINTS: ClassVar[int] = 1024
+
     points: NDArray[np.float32]
     support: NDArray[np.float32]
     rotation: NDArray[np.float32]
@@ -64,7 +68,7 @@ class Views:
         """Arrays of instances; points of small ones are repeated."""
         items = list(instances)
         return cls(
-            np.stack([np.resize(x.instance.points, (_STORED_POINTS, 3)) for x in items]),
+            np.stack([np.resize(x.instance.points, (cls.POINTS, 3)) for x in items]),
             np.stack([_plane(x.instance) for x in items]),
             np.stack([x.truth.rotation for x in items]).astype(np.float32),
             np.stack([x.truth.translation for x in items]).astype(np.float32),
@@ -84,8 +88,35 @@ class Views:
         with np.load(path, allow_pickle=False) as arrays:
             return cls(**{x.name: arrays[x.name] for x in fields(cls)})
 
+    @classmethod
+    def cat(cls, several: Sequence[Views]) -> Views:
+        """All views in a row."""
+        if len(several) == 1:
+            return several[0]
+        return cls(
+            **{x.name: np.concatenate([getattr(v, x.name) for v in several]) for x in fields(cls)}
+        )
+
+    def __getitem__(self, index: NDArray[np.integer] | slice) -> Views:
+        return Views(**{name: array[index] for name, array in vars(self).items()})
+
     def __len__(self) -> int:
         return len(self.scale)
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Labelled views, and how many of them each step sees.
+
+    Attributes:
+        views: what to train on.
+        codes: (S, D) latent codes, by the views' `model`.
+        batch: views per step.
+    """
+
+    views: Views
+    codes: Tensor
+    batch: int
 
 
 @dataclass(frozen=True)
@@ -107,6 +138,8 @@ class EncoderTrainingConfig:
         size_range: augmentation: everything grows or shrinks by up to this factor.
         jitter: augmentation: noise of points, largest standard deviation over the unit length.
         crop_probability: augmentation: how often a half-space of points is cut away.
+        mirror_probability: augmentation: how often left and right are exchanged, for categories
+            whose shapes are their own mirror images.
         plane_dropout: augmentation: how often the support is not told.
         average_decay: of the moving average of the weights that is kept in the end.
         checkpoint_every: steps between checkpoints.
@@ -127,6 +160,7 @@ class EncoderTrainingConfig:
     size_range: float = 1.15
     jitter: float = 0.006
     crop_probability: float = 0.3
+    mirror_probability: float = 0.0
     plane_dropout: float = 0.1
     average_decay: float = 0.995
     checkpoint_every: int = 250
@@ -138,34 +172,40 @@ class EncoderTraining(TrainingRun):
     """An encoder in training; can be interrupted and resumed to the same numbers.
 
     Args:
-        views: what to train on.
-        codes: (S, D) latent codes of the procedural models, by seed.
+        lessons: what to train on; every step sees some of each.
         code_mean: (D,) of the decoder's prior.
         code_covariance: (D, D) of the same.
         unit_m: the category's median diagonal, metres.
         config: how to train.
         device: where.
+        start: weights to begin with, random ones by default.
+
+    Raises:
+        ConfigurationError: the processes cannot share the views of a step evenly.
     """
 
     def __init__(
         self,
-        views: Views,
-        codes: Tensor,
+        lessons: Sequence[Lessons],
         code_mean: Tensor,
         code_covariance: Tensor,
         unit_m: float,
         config: EncoderTrainingConfig,
         device: torch.device,
+        start: FastEncoder | None = None,
     ) -> None:
         self.config = config
         self.device = device
-        self._views = views
-        self._codes = codes.to(device)
+        self._set_lessons(lessons)
         self._rng = torch.Generator().manual_seed(config.seed)
-        with torch.random.fork_rng():
-            torch.manual_seed(config.seed)
-            self.encoder = FastEncoder(config.encoder, unit_m).to(device)
-        self.encoder.expect_codes(code_mean, code_covariance)
+        if start is None:
+            with torch.random.fork_rng():
+                torch.manual_seed(config.seed)
+                self.encoder = FastEncoder(config.encoder, unit_m).to(device)
+            self.encoder.expect_codes(code_mean, code_covariance)
+        else:
+            self.encoder = copy.deepcopy(start).to(device).train().requires_grad_(True)
+        self._shared = shared_between_processes(self.encoder, self._batch_views)
         self.average = copy.deepcopy(self.encoder).requires_grad_(False)
         self._optimisers = _optimisers(self.encoder, config)
 
@@ -186,86 +226,124 @@ class EncoderTraining(TrainingRun):
         self._run_to(self.config.steps, self.config.checkpoint_every, checkpoint, progress)
         return self.average.eval()
 
+    def _set_lessons(self, lessons: Sequence[Lessons]) -> None:
+        """What the next steps are trained on."""
+        self._lessons = lessons
+        self._batch_views = sum(x.batch for x in lessons)
+        self._codes = torch.cat([x.codes for x in lessons]).to(self.device)
+
     def _train_step(self) -> dict[str, Tensor]:
-        config = self.config
         warm_up = min(1.0, (self.step + 1) / 200)
-        decay = 0.5 * (1.0 + math.cos(math.pi * self.step / config.steps))
+        decay = 0.5 * (1.0 + math.cos(math.pi * self.step / self.config.steps))
         for optimiser in self._optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group["peak"] * warm_up * decay
-        points, support, truth, codes, symmetric = self._batch()
-        encoding = self.encoder(points, support)
-        losses = pose_losses(encoding, truth, symmetric, float(self.encoder.unit))
-        best = losses["hypotheses"].min(dim=1).values.mean()
-        shape = shape_losses(encoding, truth, codes, self.encoder.code_sd)
-        total = (
-            best
-            + config.spread_weight * losses["hypotheses"].mean()
-            + config.likelihood_weight * losses["likelihood"].mean()
-            + config.scale_weight * shape["scale"].mean()
-            + config.code_weight * shape["code"].mean()
-        )
+        losses = self._losses()
         for optimiser in self._optimisers:
             optimiser.zero_grad(set_to_none=True)
-        total.backward()
+        losses["total"].backward()
         torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)
         for optimiser in self._optimisers:
             optimiser.step()
         with torch.no_grad():
-            # The average forgets its random beginning quickly.
-            keep = min(config.average_decay, (self.step + 1) / (self.step + 10))
+            # The average forgets its beginning quickly.
+            keep = min(self.config.average_decay, (self.step + 1) / (self.step + 10))
             for mean, value in zip(
                 self.average.parameters(), self.encoder.parameters(), strict=True
             ):
                 mean.lerp_(value, 1.0 - keep)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _losses(self) -> dict[str, Tensor]:
+        """Of one step; the gradient is that of ``total``."""
+        points, support, truth, codes, symmetric = self._batch()
+        return self._supervised(self._shared(points, support), truth, codes, symmetric)
+
+    def _supervised(
+        self, encoding: Encoding, truth: Similarity, codes: Tensor, symmetric: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses of views with labels; ``total`` is their weighted sum.
+
+        Args:
+            encoding: of B views.
+            truth: (B,).
+            codes: (B, D).
+            symmetric: (B,) bool, whether yaw has no meaning.
+        """
+        config = self.config
+        losses = pose_losses(encoding, truth, symmetric, float(self.encoder.unit))
+        best = losses["hypotheses"].min(dim=1).values.mean()
+        shape = shape_losses(encoding, truth, codes, self.encoder.code_sd)
+        likelihood = losses["likelihood"].mean()
+        total = (
+            best
+            + config.spread_weight * losses["hypotheses"].mean()
+            + config.likelihood_weight * likelihood
+            + config.scale_weight * shape["scale"].mean()
+            + config.code_weight * shape["code"].mean()
+        )
         return {
-            "pose": best.detach(),
-            "scale": shape["scale"].mean().detach(),
-            "code": shape["code"].mean().detach(),
-            "likelihood": losses["likelihood"].mean().detach(),
+            "total": total,
+            "pose": best,
+            "scale": shape["scale"].mean(),
+            "code": shape["code"].mean(),
+            "likelihood": likelihood,
         }
 
     def _batch(self) -> tuple[Tensor, Tensor, Similarity, Tensor, Tensor]:
-        """Points (B, N, 3), planes (B, 4), similarities, codes (B, D) and symmetry flags (B,)."""
-        config, rng = self.config, self._rng
-        pick = torch.randint(len(self._views), (config.batch,), generator=rng)
-        index = pick.numpy()
-        order = torch.rand(config.batch, _STORED_POINTS, generator=rng).argsort(dim=1)
-        stored = torch.from_numpy(self._views.points[index])
+        """Points (B, N, 3), planes (B, 4), similarities, codes (B, D) and symmetry flags (B,).
+
+        Every process draws the views of all, and keeps its share.
+        """
+        config, rng, batch = self.config, self._rng, self._batch_views
+        views, model = self._draw()
+        order = torch.rand(batch, Views.POINTS, generator=rng).argsort(dim=1)
+        stored = torch.from_numpy(views.points)
         points = stored.gather(1, order[:, : config.encoder.points, None].expand(-1, -1, 3))
-        rotation = torch.from_numpy(self._views.rotation[index])
-        translation = torch.from_numpy(self._views.translation[index])
-        scale = torch.from_numpy(self._views.scale[index])
+        rotation = torch.from_numpy(views.rotation)
+        translation = torch.from_numpy(views.translation)
+        scale = torch.from_numpy(views.scale)
+        support = torch.from_numpy(views.support)
 
         points = self._cut(points)
-        roll = torch.zeros(config.batch, 3)
-        roll[:, 2] = math.radians(config.roll_sd_deg) * torch.randn(config.batch, generator=rng)
+        roll = torch.zeros(batch, 3)
+        roll[:, 2] = math.radians(config.roll_sd_deg) * torch.randn(batch, generator=rng)
         turn = so3_exp(roll)
-        growth = math.log(config.size_range) * (2.0 * torch.rand(config.batch, generator=rng) - 1.0)
+        growth = math.log(config.size_range) * (2.0 * torch.rand(batch, generator=rng) - 1.0)
         factor = growth.exp()
         points = (points @ turn.transpose(1, 2)) * factor[:, None, None]
-        support = torch.from_numpy(self._views.support[index])
         support = torch.cat(
             [(turn @ support[:, :3, None]).squeeze(-1), support[:, 3:] * factor[:, None]], dim=1
         )
-        told = torch.rand(config.batch, 1, generator=rng) >= config.plane_dropout
-        noise = (
-            config.jitter * float(self.encoder.unit) * torch.rand(config.batch, 1, 1, generator=rng)
-        )
+        told = torch.rand(batch, 1, generator=rng) >= config.plane_dropout
+        noise = config.jitter * float(self.encoder.unit) * torch.rand(batch, 1, 1, generator=rng)
         points = points + noise * torch.randn(points.shape, generator=rng)
         truth = Similarity(
             turn @ rotation,
             (turn @ translation.unsqueeze(-1)).squeeze(-1) * factor[:, None],
             scale * factor,
         )
-        model = torch.from_numpy(self._views.model[index]).to(self.device)
+        if config.mirror_probability > 0.0:
+            mirrored = torch.rand(batch, generator=rng) < config.mirror_probability
+            points, support, truth = _mirrored(points, support, truth, mirrored)
+        mine = own_share(batch)
         return (
-            points.to(self.device),
-            (support * told).to(self.device),
-            truth.to(self.device),
-            self._codes[model],
-            torch.from_numpy(self._views.symmetric[index]).to(self.device),
+            points[mine].to(self.device),
+            (support * told)[mine].to(self.device),
+            truth[mine].to(self.device),
+            self._codes[model[mine].to(self.device)],
+            torch.from_numpy(views.symmetric)[mine].to(self.device),
         )
+
+    def _draw(self) -> tuple[Views, Tensor]:
+        """The views of a step, and the number (B,) of each one's code."""
+        drawn, models, first = [], [], 0
+        for x in self._lessons:
+            index = torch.randint(len(x.views), (x.batch,), generator=self._rng).numpy()
+            drawn.append(x.views[index])
+            models.append(torch.from_numpy(drawn[-1].model) + first)
+            first += len(x.codes)
+        return Views.cat(drawn), torch.cat(models)
 
     def _cut(self, points: Tensor) -> Tensor:
         """Hide up to 40 % of some views' points beyond a random plane, as an occluder does."""
@@ -283,25 +361,62 @@ class EncoderTraining(TrainingRun):
         return torch.where(hidden.unsqueeze(-1), replaced, points)
 
     def _save(self, path: Path) -> None:
-        save_checkpoint(
-            path,
-            {
-                "step": self.step,
-                "encoder": self.encoder.state_dict(),
-                "average": self.average.state_dict(),
-                "optimisers": [x.state_dict() for x in self._optimisers],
-                "rng": self._rng.get_state(),
-            },
-        )
+        save_checkpoint(path, self._state())
 
     def _load(self, path: Path) -> None:
-        state = load_checkpoint(path)
+        try:
+            self._restore(load_checkpoint(path))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(
+                f"{path}: is the checkpoint of another architecture or training ({error}): delete "
+                "it, or train with the configuration that it was written with"
+            ) from error
+
+    def _state(self) -> dict[str, Any]:
+        """Everything that the next steps depend on."""
+        return {
+            "step": self.step,
+            "encoder": self.encoder.state_dict(),
+            "average": self.average.state_dict(),
+            "optimisers": [x.state_dict() for x in self._optimisers],
+            "rng": self._rng.get_state(),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.encoder.load_state_dict(state["encoder"])
         self.average.load_state_dict(state["average"])
         for optimiser, saved in zip(self._optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self._rng.set_state(state["rng"])
         self.step = state["step"]
+
+
+def _mirrored(
+    points: Tensor, support: Tensor, truth: Similarity, where: Tensor
+) -> tuple[Tensor, Tensor, Similarity]:
+    """Views with left and right exchanged, where asked for.
+
+    With F = diag(-1, 1, 1) in the camera frame and G = diag(1, 1, -1) in the object's, the mirror
+    image of the object at (R, t) is its own mirror image G at (F R G, F t).
+
+    Args:
+        points: (B, N, 3).
+        support: (B, 4).
+        truth: (B,).
+        where: (B,) bool.
+    """
+    flip = torch.tensor([-1.0, 1.0, 1.0])
+    sign = torch.where(where[:, None], flip, torch.ones(3))
+    other = torch.where(where[:, None], flip.flip(0), torch.ones(3))
+    return (
+        points * sign[:, None],
+        torch.cat([support[:, :3] * sign, support[:, 3:]], dim=1),
+        Similarity(
+            sign[:, :, None] * truth.rotation * other[:, None],
+            sign * truth.translation,
+            truth.scale,
+        ),
+    )
 
 
 def _plane(instance: Instance) -> NDArray[np.float32]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from sdfpose_core.distributed import is_first
+
 __all__ = ["Progress", "TrainingRun"]
 
 Progress = Callable[[int, dict[str, float]], None]
@@ -45,9 +47,9 @@ class TrainingRun(ABC):
         while self.step < steps:
             losses = self._train_step()
             self.step += 1
-            if progress is not None and self.step % _TOLD_EVERY == 0:
+            if progress is not None and self.step % _TOLD_EVERY == 0 and is_first():
                 progress(self.step, {k: float(v) for k, v in losses.items()})
-            if checkpoint is not None and self.step % checkpoint_every == 0:
+            if checkpoint is not None and self.step % checkpoint_every == 0 and is_first():
                 self._save(checkpoint)
 
     @abstractmethod

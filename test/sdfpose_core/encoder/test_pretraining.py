@@ -13,6 +13,7 @@ from sdfpose_core.encoder.fast import Encoding, FastEncoderConfig, ShapeSpread
 from sdfpose_core.encoder.pretraining import (
     EncoderTraining,
     EncoderTrainingConfig,
+    Lessons,
     Views,
     pose_losses,
     shape_losses,
@@ -35,7 +36,12 @@ def views() -> Views:
 def training(views: Views, config: EncoderTrainingConfig = CONFIG) -> EncoderTraining:
     codes = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
     return EncoderTraining(
-        views, codes, torch.zeros(4), torch.eye(4), 0.17, config, torch.device("cpu")
+        [Lessons(views, codes, config.batch)],
+        torch.zeros(4),
+        torch.eye(4),
+        0.17,
+        config,
+        torch.device("cpu"),
     )
 
 

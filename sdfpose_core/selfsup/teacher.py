@@ -1,0 +1,90 @@
+"""The teacher: labels of real objects, from the estimator's own refined and certified poses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sdfpose_core.encoder.pretraining import Views
+from sdfpose_core.estimator import PoseEstimator
+from sdfpose_core.frame import Instance, ObjectEstimate
+from sdfpose_core.observation import resample, supports
+from sdfpose_core.selfsup.certificate import Certificate
+
+__all__ = ["PseudoLabels", "labelled_views", "pseudo_labels"]
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """Certified estimates as labelled views.
+
+    Attributes:
+        chosen: numbers of the instances that were certified.
+        views: one of each; `model` counts them.
+        codes: (V, D), one of each.
+        objections: how often each reason spoke against an instance; ``no estimate`` where the
+            estimator had none.
+    """
+
+    chosen: list[int]
+    views: Views
+    codes: Tensor
+    objections: Counter[str]
+
+
+def pseudo_labels(
+    estimator: PoseEstimator,
+    instances: Sequence[Instance],
+    certificate: Certificate,
+    progress: Callable[[], None] = lambda: None,
+) -> PseudoLabels:
+    """Estimate instances and keep what can be believed.
+
+    Args:
+        estimator: refines on the SDF.
+        instances: of one category.
+        certificate: what an estimate must stand up to.
+        progress: told after each instance.
+    """
+    objections: Counter[str] = Counter()
+    certified: dict[int, ObjectEstimate] = {}
+    for number, instance in enumerate(instances):
+        found = estimator.estimate([instance]).estimates
+        against = certificate.objections(found[0]) if found else ["no estimate"]
+        objections.update(against)
+        if not against:
+            certified[number] = found[0]
+        progress()
+    chosen = sorted(certified)
+    return PseudoLabels(
+        chosen,
+        labelled_views([instances[i] for i in chosen], [certified[i] for i in chosen]),
+        torch.from_numpy(np.array([certified[i].code for i in chosen], dtype=np.float32)),
+        objections,
+    )
+
+
+def labelled_views(instances: Sequence[Instance], estimates: Sequence[ObjectEstimate]) -> Views:
+    """Views with the decoder's transforms as labels.
+
+    Args:
+        instances: what was measured.
+        estimates: one of each.
+    """
+    count = len(instances)
+    rng = np.random.default_rng(0)
+    points = [resample(x.points, Views.POINTS, rng) for x in instances]
+    return Views(
+        np.array(points, dtype=np.float32).reshape(count, Views.POINTS, 3),
+        supports(instances, torch.device("cpu")).numpy(),
+        np.array([x.rotation for x in estimates], dtype=np.float32).reshape(count, 3, 3),
+        np.array([x.decoder_translation for x in estimates], dtype=np.float32).reshape(count, 3),
+        np.array([x.decoder_scale for x in estimates], dtype=np.float32),
+        np.arange(count),
+        np.array([x.symmetric_about_y for x in estimates], dtype=bool),
+    )

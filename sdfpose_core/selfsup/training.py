@@ -1,0 +1,251 @@
+"""Training on real instances without labels, mixed with simulated ones that have them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sdfpose_core.category_model import CategoryModel
+from sdfpose_core.distributed import own_share
+from sdfpose_core.encoder.fast import FastEncoder
+from sdfpose_core.encoder.pretraining import (
+    EncoderTraining,
+    EncoderTrainingConfig,
+    Lessons,
+    Views,
+)
+from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.frame import Instance
+from sdfpose_core.observation import resample, supports
+from sdfpose_core.selfsup.certificate import Certificate
+from sdfpose_core.selfsup.losses import PaperLosses
+from sdfpose_core.selfsup.teacher import PseudoLabels, pseudo_labels
+
+__all__ = [
+    "CertifiedTraining",
+    "LossesName",
+    "PaperTraining",
+    "SelfSupervision",
+    "self_supervised_training",
+]
+
+LossesName = Literal["certified", "paper"]
+
+_TEACHER_MESH_RESOLUTION = 48
+"""Of the surface whose box the teacher reports: its labels are the decoder's transforms."""
+
+_FEWEST_LABELS = 8
+
+
+@dataclass(frozen=True)
+class SelfSupervision:
+    """How a network learns from real instances without labels.
+
+    Attributes:
+        losses: ``certified``: the refined estimates of a slowly moving average of the network
+            serve as labels where they stand up to `certificate`; ``paper``: those of SSC-6D.
+        synthetic_batch: simulated views per step.
+        real_batch: real ones.
+        rounds: how often the teacher labels all real instances, evenly spread over the steps.
+        certificate: of ``certified``.
+        training: everything else; `batch` is not used.
+    """
+
+    losses: LossesName = "certified"
+    synthetic_batch: int = 24
+    real_batch: int = 12
+    rounds: int = 2
+    certificate: Certificate = field(default_factory=Certificate)
+    training: EncoderTrainingConfig = field(
+        default_factory=lambda: EncoderTrainingConfig(
+            steps=600, learning_rate=2e-4, hidden_learning_rate=0.004, average_decay=0.98
+        )
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("synthetic_batch", "real_batch", "rounds"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}: expected at least 1")
+
+
+def self_supervised_training(
+    model: CategoryModel,
+    synthetic: tuple[Views, Tensor],
+    real: Sequence[Instance],
+    config: SelfSupervision,
+    *,
+    progress: Callable[[], None] = lambda: None,
+) -> CertifiedTraining | PaperTraining:
+    """The training that the configuration asks for.
+
+    Args:
+        model: of the category; its encoder is where the training starts.
+        synthetic: labelled views, and the codes of their models.
+        real: instances of the category without labels.
+        config: how to train.
+        progress: told after each instance that a teacher has labelled.
+
+    Raises:
+        CategoryError: the paper has no setting for the category.
+        ConfigurationError: there are no real instances, or the network is not `fast`.
+    """
+    if not real:
+        raise ConfigurationError("there are no real instances to learn from: expected at least one")
+    if not isinstance(model.encoder, FastEncoder):
+        raise ConfigurationError("self-supervision needs an encoder 'fast' to start from")
+    lessons = Lessons(*synthetic, config.synthetic_batch)
+    if config.losses == "paper":
+        return PaperTraining(model, model.encoder, lessons, real, config)
+    return CertifiedTraining(model, model.encoder, lessons, real, config, progress)
+
+
+class CertifiedTraining(EncoderTraining):
+    """Real instances get the labels of a teacher, which are renewed now and then.
+
+    The teacher is the moving average of the trained network, refined on the SDF (after the mean
+    teacher of Tarvainen and Valpola, NeurIPS 2017). Its labels are for the instance as it was
+    measured; what is trained sees it cut, turned, mirrored and with more noise.
+
+    Attributes:
+        labels: the last ones, None before the first step.
+    """
+
+    def __init__(
+        self,
+        model: CategoryModel,
+        start: FastEncoder,
+        synthetic: Lessons,
+        real: Sequence[Instance],
+        config: SelfSupervision,
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(
+            [synthetic],
+            model.decoder.code_mean,
+            model.decoder.code_covariance,
+            model.category.diagonal_m,
+            config.training,
+            model.device,
+            start,
+        )
+        self.labels: PseudoLabels | None = None
+        self._model, self._real, self._setup = model, real, config
+        self._synthetic, self._progress = synthetic, progress
+
+    def _losses(self) -> dict[str, Tensor]:
+        if self.step % -(-self.config.steps // self._setup.rounds) == 0 or self.labels is None:
+            self._label()
+        return super()._losses()
+
+    def _label(self) -> None:
+        """Ask the teacher; the same again gives the same labels."""
+        teacher = PoseEstimator(
+            EstimatorConfig(device=str(self.device), mesh_resolution=_TEACHER_MESH_RESOLUTION),
+            models=[replace(self._model, encoder=self.average.eval())],
+        )
+        self.labels = pseudo_labels(teacher, self._real, self._setup.certificate, self._progress)
+        self._use(self.labels)
+
+    def _state(self) -> dict[str, Any]:
+        assert self.labels is not None
+        labels = self.labels
+        return super()._state() | {
+            "labels": {
+                "chosen": labels.chosen,
+                "views": {k: torch.from_numpy(x) for k, x in vars(labels.views).items()},
+                "codes": labels.codes,
+                "objections": dict(labels.objections),
+            }
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        found = state["labels"]
+        self.labels = PseudoLabels(
+            found["chosen"],
+            Views(**{k: x.numpy() for k, x in found["views"].items()}),
+            found["codes"],
+            Counter(found["objections"]),
+        )
+        self._use(self.labels)
+
+    def _use(self, labels: PseudoLabels) -> None:
+        if len(labels.chosen) < _FEWEST_LABELS:
+            counts = ", ".join(f"{k}: {n}" for k, n in labels.objections.most_common())
+            raise ConfigurationError(
+                f"{len(labels.chosen)} of {len(self._real)} real instances are certified: expected "
+                f"at least {_FEWEST_LABELS} ({counts}); take more or better images, or a milder "
+                "certificate"
+            )
+        self._set_lessons(
+            [self._synthetic, Lessons(labels.views, labels.codes, self._setup.real_batch)]
+        )
+
+
+class PaperTraining(EncoderTraining):
+    """The losses of SSC-6D on the network's favourite hypothesis of each real instance."""
+
+    def __init__(
+        self,
+        model: CategoryModel,
+        start: FastEncoder,
+        synthetic: Lessons,
+        real: Sequence[Instance],
+        config: SelfSupervision,
+    ) -> None:
+        super().__init__(
+            [synthetic],
+            model.decoder.code_mean,
+            model.decoder.code_covariance,
+            model.category.diagonal_m,
+            config.training,
+            model.device,
+            start,
+        )
+        self._criterion = PaperLosses.of(model.category.name)
+        self._decoder, self._real_batch = model.decoder, config.real_batch
+        rng = np.random.default_rng(config.training.seed)
+        self._points = torch.from_numpy(
+            np.stack([resample(x.points, Views.POINTS, rng) for x in real])
+        )
+        self._supports = supports(real, torch.device("cpu"))
+
+    def _losses(self) -> dict[str, Tensor]:
+        points, support, truth, codes, symmetric = self._batch()
+        real_points, real_support = self._draw_real()
+        encoding = self._shared(
+            torch.cat([points, real_points]), torch.cat([support, real_support])
+        )
+        known = len(points)
+        losses = self._supervised(encoding[:known], truth, codes, symmetric)
+        real = encoding[known:]
+        found = self._criterion(
+            self._decoder,
+            real.codes,
+            real.favourite,
+            real_points,
+            real_points / real_points[..., 2:],
+        )
+        means = {name: value.mean() for name, value in found.items()}
+        return losses | {
+            "total": losses["total"] + means.pop("total"),
+            **{f"real_{name}": value for name, value in means.items()},
+        }
+
+    def _draw_real(self) -> tuple[Tensor, Tensor]:
+        """Points (B, N, 3) and supports (B, 4) of this process's share of the real instances."""
+        pick = torch.randint(len(self._points), (self._real_batch,), generator=self._rng)
+        order = torch.rand(self._real_batch, Views.POINTS, generator=self._rng).argsort(dim=1)
+        order = order[:, : self.config.encoder.points, None].expand(-1, -1, 3)
+        mine = own_share(self._real_batch)
+        return (
+            self._points[pick].gather(1, order)[mine].to(self.device),
+            self._supports[pick][mine].to(self.device),
+        )
