@@ -70,6 +70,13 @@ def _convert(wanted: Any, value: Any, where: str) -> Any:
         return value
     if wanted in (str, bool) and isinstance(value, wanted):
         return value
+    if typing.get_origin(wanted) is typing.Literal:
+        choices = typing.get_args(wanted)
+        if value in choices:
+            return value
+        raise ConfigurationError(
+            f"{where} is {value!r}: expected {' or '.join(repr(x) for x in choices)}"
+        )
     raise ConfigurationError(
         f"{where} is {value!r}: expected {getattr(wanted, '__name__', wanted)}"
     )

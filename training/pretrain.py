@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from rich.progress import Progress
@@ -47,6 +48,7 @@ from sdfpose_core.sdf.training import load_codes, save_codes
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import simulated_instances
+from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
 from sdfpose_core.weights import weights_file, weights_kind
 
 CONFIGS = Path(__file__).parent.parent / "config" / "training"
@@ -59,11 +61,15 @@ HELD_OUT = range(HELD_OUT_SEED, HELD_OUT_SEED + VALIDATION_MODELS)
 
 @dataclass(frozen=True)
 class Settings:
-    """Content of the configuration file; `training` is documented where it is used."""
+    """Content of the configuration file; `training` is documented where it is used.
+
+    `noise`: of depth and masks, ``random`` for cameras and detectors of all kinds.
+    """
 
     shapes: int = 480
     views: int = 12_000
     validation_views: int = 800
+    noise: Literal["random", "mild"] = "random"
     training: EncoderTrainingConfig = field(default_factory=EncoderTrainingConfig)
 
 
@@ -76,10 +82,19 @@ class Ssc6dSettings:
     training: Ssc6dTrainingConfig = field(default_factory=Ssc6dTrainingConfig)
 
 
-def simulated_views(category: str, count: int, models: range, cache: Path) -> Views:
+def simulated_views(
+    category: str, count: int, models: range, noise: Literal["random", "mild"], cache: Path
+) -> Views:
     """Simulated views of procedural models, kept in a file for a resumed run."""
     if not cache.exists():
-        stream = simulated_instances(category, seed=models.start, count=count, model_seeds=models)
+        stream = simulated_instances(
+            category,
+            seed=models.start,
+            count=count,
+            model_seeds=models,
+            noise=SensorNoise.mild() if noise == "mild" else None,
+            mask_noise=MaskNoise.mild() if noise == "mild" else None,
+        )
         Views.collect(stream).save(cache)
     return Views.load(cache)
 
@@ -107,7 +122,11 @@ def train_fast(
     stem = args.work / category.name
     codes = training_codes(category.name, settings.shapes, args)
     views = simulated_views(
-        category.name, settings.views, range(len(codes)), stem.with_suffix(".views.npz")
+        category.name,
+        settings.views,
+        range(len(codes)),
+        settings.noise,
+        stem.with_suffix(".views.npz"),
     )
     training = EncoderTraining(
         [Lessons(views, codes, settings.training.batch)],
@@ -122,7 +141,11 @@ def train_fast(
 
     def validate() -> dict[str, float]:
         held_out = simulated_views(
-            category.name, settings.validation_views, HELD_OUT, stem.with_suffix(".validation.npz")
+            category.name,
+            settings.validation_views,
+            HELD_OUT,
+            settings.noise,
+            stem.with_suffix(".validation.npz"),
         )
         return validate_encoder(encoder, held_out, settings.training.seed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sdfpose_core.cli import bench_pose, bench_shapes
+from sdfpose_core.cli import bench_adaptation, bench_pose, bench_shapes
 
 __all__ = ["add_parser", "run"]
 
@@ -16,6 +16,7 @@ def add_parser(subparsers: Any) -> None:
         "bench", help="measure accuracy and speed", description="Measure accuracy and speed."
     )
     benchmarks = parser.add_subparsers(title="benchmarks", metavar="BENCHMARK", required=True)
+    bench_adaptation.add_parser(benchmarks)
     bench_pose.add_parser(benchmarks)
     bench_shapes.add_parser(benchmarks)
 

@@ -1,14 +1,15 @@
-"""Arguments that choose how the estimator works, the same for every command."""
+"""Arguments that several commands have."""
 
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 from sdfpose_core.estimator import EstimatorConfig
 
-__all__ = ["add_estimator_arguments", "estimator_config"]
+__all__ = ["add_estimator_arguments", "estimator_config", "shard_of"]
 
 
 def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> None:
@@ -49,3 +50,11 @@ def estimator_config(args: argparse.Namespace) -> EstimatorConfig:
 def _choices(field: str) -> tuple[str, ...]:
     """What a `Literal` field of the estimator's configuration may be."""
     return tuple(get_args(get_type_hints(EstimatorConfig)[field]))
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """Number from 0 and count of ``i/n``, which part of the work is this machine's; i is from 1."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected i/n with 1 <= i <= n")
+    return int(match[1]) - 1, int(match[2])

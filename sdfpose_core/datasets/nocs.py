@@ -32,6 +32,7 @@ __all__ = [
     "nocs_camera",
     "nocs_images",
     "read_nocs_image",
+    "scene_images",
     "write_nocs_image",
 ]
 
@@ -88,13 +89,19 @@ def nocs_images(folder: Path | str) -> Iterator[Path]:
     An image of which any part is there is named; `read_nocs_image` says what is missing.
     """
     for scene in sorted(x for x in Path(folder).iterdir() if x.is_dir()):
-        numbers = {
-            path.name.removesuffix(part)
-            for path in scene.iterdir()
-            for part in _PARTS
-            if path.name.endswith(part)
-        }
-        yield from (scene / number for number in sorted(numbers))
+        yield from scene_images(scene)
+
+
+def scene_images(scene: Path | str) -> list[Path]:
+    """The images of one scene, as of `nocs_images`."""
+    scene = Path(scene)
+    numbers = {
+        path.name.removesuffix(part)
+        for path in scene.iterdir()
+        for part in _PARTS
+        if path.name.endswith(part)
+    }
+    return [scene / number for number in sorted(numbers)]
 
 
 def read_nocs_image(stem: Path | str, source: NocsSource, *, root: Path | None = None) -> NocsImage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ from sdfpose_core.encoder.fast import Encoding, FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.training_run import Progress, TrainingRun
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.files import replacing
-from sdfpose_core.frame import Instance
+from sdfpose_core.frame import GroundTruth, Instance
 from sdfpose_core.muon import muon
 from sdfpose_core.similarity import Similarity, so3_exp
 from sdfpose_core.simulation.instances import SimulatedInstance
@@ -65,16 +65,23 @@ class Views:
 
     @classmethod
     def collect(cls, instances: Iterable[SimulatedInstance]) -> Views:
-        """Arrays of instances; points of small ones are repeated."""
-        items = list(instances)
+        """Arrays of simulated instances; points of small ones are repeated."""
+        return cls.of_images((x.instance, x.truth, x.model_seed) for x in instances)
+
+    @classmethod
+    def of_images(cls, items: Iterable[tuple[Instance, GroundTruth, int]]) -> Views:
+        """Arrays of instances with at most 1024 points in random order, their true poses and the
+        numbers of their models; points of small ones are repeated.
+        """
+        instances, truths, models = zip(*items, strict=True)
         return cls(
-            np.stack([np.resize(x.instance.points, (cls.POINTS, 3)) for x in items]),
-            np.stack([_plane(x.instance) for x in items]),
-            np.stack([x.truth.rotation for x in items]).astype(np.float32),
-            np.stack([x.truth.translation for x in items]).astype(np.float32),
-            np.array([x.truth.scale for x in items], dtype=np.float32),
-            np.array([x.model_seed for x in items], dtype=np.int64),
-            np.array([x.truth.symmetric_about_y for x in items]),
+            np.stack([np.resize(x.points, (cls.POINTS, 3)) for x in instances]),
+            np.stack([_plane(x) for x in instances]),
+            np.stack([x.rotation for x in truths]).astype(np.float32),
+            np.stack([x.translation for x in truths]).astype(np.float32),
+            np.array([x.scale for x in truths], dtype=np.float32),
+            np.array(models, dtype=np.int64),
+            np.array([x.symmetric_about_y for x in truths]),
         )
 
     def save(self, path: Path) -> None:
@@ -178,7 +185,7 @@ class EncoderTraining(TrainingRun):
         unit_m: the category's median diagonal, metres.
         config: how to train.
         device: where.
-        start: weights to begin with, random ones by default.
+        start: weights to begin with, and their architecture; random ones by default.
 
     Raises:
         ConfigurationError: the processes cannot share the views of a step evenly.
@@ -194,7 +201,7 @@ class EncoderTraining(TrainingRun):
         device: torch.device,
         start: FastEncoder | None = None,
     ) -> None:
-        self.config = config
+        self.config = config if start is None else replace(config, encoder=start.config)
         self.device = device
         self._set_lessons(lessons)
         self._rng = torch.Generator().manual_seed(config.seed)

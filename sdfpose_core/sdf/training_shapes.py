@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ __all__ = [
     "SampleCounts",
     "TrainingShapes",
     "folder_shapes",
+    "model_codes",
     "procedural_codes",
     "procedural_shapes",
     "read_exclusions",
@@ -107,12 +109,25 @@ def procedural_codes(
         count: of them.
         told: called with the name of each shape that is ready.
     """
+    return model_codes((sample_model(category, seed) for seed in range(count)), decoder, told)
+
+
+def model_codes(
+    models: Iterable[CadModel], decoder: ShapeDecoder, told: Told = lambda name: None
+) -> Tensor:
+    """Latent codes (S, D) of models, fitted to the decoder as it is.
+
+    Args:
+        models: solids of the decoder's category.
+        decoder: theirs.
+        told: called with the name of each shape that is ready.
+    """
     rng = np.random.default_rng(0)
     codes = []
-    for start in range(0, count, _FITTED_AT_ONCE):
+    models = iter(models)
+    while batch := list(islice(models, _FITTED_AT_ONCE)):
         some = []
-        for seed in range(start, min(start + _FITTED_AT_ONCE, count)):
-            model = sample_model(category, seed)
+        for model in batch:
             some.append(sample_sdf(model, rng, *_FITTED_SAMPLES, threads=1))
             told(model.name)
         points = torch.from_numpy(np.stack([x.points for x in some])).to(decoder.code_mean.device)

@@ -34,6 +34,7 @@ __all__ = [
     "PaperTraining",
     "SelfSupervision",
     "self_supervised_training",
+    "teacher",
 ]
 
 LossesName = Literal["certified", "paper"]
@@ -106,6 +107,14 @@ def self_supervised_training(
     return CertifiedTraining(model, model.encoder, lessons, real, config, progress)
 
 
+def teacher(model: CategoryModel) -> PoseEstimator:
+    """The estimator of one category that labels for its network."""
+    return PoseEstimator(
+        EstimatorConfig(device=str(model.device), mesh_resolution=_TEACHER_MESH_RESOLUTION),
+        models=[model],
+    )
+
+
 class CertifiedTraining(EncoderTraining):
     """Real instances get the labels of a teacher, which are renewed now and then.
 
@@ -146,11 +155,12 @@ class CertifiedTraining(EncoderTraining):
 
     def _label(self) -> None:
         """Ask the teacher; the same again gives the same labels."""
-        teacher = PoseEstimator(
-            EstimatorConfig(device=str(self.device), mesh_resolution=_TEACHER_MESH_RESOLUTION),
-            models=[replace(self._model, encoder=self.average.eval())],
+        self.labels = pseudo_labels(
+            teacher(replace(self._model, encoder=self.average.eval())),
+            self._real,
+            self._setup.certificate,
+            self._progress,
         )
-        self.labels = pseudo_labels(teacher, self._real, self._setup.certificate, self._progress)
         self._use(self.labels)
 
     def _state(self) -> dict[str, Any]:

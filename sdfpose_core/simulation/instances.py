@@ -113,6 +113,7 @@ def simulated_instances(
     pool: ModelPool | None = None,
     model_seeds: Sequence[int] = range(256),
     style: SceneStyle | None = None,
+    camera: PinholeCamera | None = None,
     noise: SensorNoise | None = None,
     mask_noise: MaskNoise | None = None,
     views_per_scene: int = 8,
@@ -134,6 +135,7 @@ def simulated_instances(
         pool: models to draw from; by default one with `model_seeds`.
         model_seeds: of the category's models, where no pool is given.
         style: of the scenes.
+        camera: of all views; a random one for each by default.
         noise: of depth; `SensorNoise.random` for each view by default.
         mask_noise: of masks; one of the three presets for each view by default.
         views_per_scene: views of a scene before the next one is built.
@@ -155,7 +157,16 @@ def simulated_instances(
         scene = random_scene(rng, pool.models, style, focus=category)
         for _ in range(views_per_scene):
             for instance, truth, visibility in _view(
-                rng, scene, category, categories, noise, mask_noise, pixels, min_points, colour
+                rng,
+                scene,
+                category,
+                categories,
+                camera,
+                noise,
+                mask_noise,
+                pixels,
+                min_points,
+                colour,
             ):
                 if visibility < min_visibility:
                     continue
@@ -173,6 +184,7 @@ def _view(
     scene: Scene,
     category: str,
     categories: Categories,
+    camera: PinholeCamera | None,
     noise: SensorNoise | None,
     mask_noise: MaskNoise | None,
     pixels: int,
@@ -182,7 +194,7 @@ def _view(
     """The category's instances in one random view, with ground truth and visibility."""
     wanted = [x for x in scene.instances if x.category == category]
     target = wanted[int(rng.integers(len(wanted)))]
-    whole, pose = random_view(rng, scene, target=target)
+    whole, pose = random_view(rng, scene, target=target, camera=camera)
     camera = _close_up(whole, pose, wanted, pixels)
     rendering = render(scene, camera, pose, colour=colour)
     # At a lower resolution fewer pixels say as much about the handle.

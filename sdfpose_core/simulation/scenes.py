@@ -118,6 +118,7 @@ def random_view(
     scene: Scene,
     *,
     target: SceneObject | None = None,
+    camera: PinholeCamera | None = None,
     largest_width: int = 640,
 ) -> tuple[PinholeCamera, CameraPose]:
     """A camera that looks at one of the objects from somewhere above the table.
@@ -126,13 +127,14 @@ def random_view(
         rng: source of every draw.
         scene: what is looked at.
         target: the object near the image's centre; any by default.
-        largest_width: of the image, pixels.
+        camera: random by default.
+        largest_width: of a random camera's image, pixels.
 
     Returns:
         Camera and its pose. Distances are 0.35 to 1.5 m, farther for large objects; elevations 5
         to 85 degrees, from below as well where there is no table.
     """
-    camera = random_camera(rng, largest_width)
+    camera = camera or random_camera(rng, largest_width)
     instances = scene.instances
     item = target if target is not None else instances[int(rng.integers(len(instances)))]
     diagonal = float(np.linalg.norm(item.dimensions_m))

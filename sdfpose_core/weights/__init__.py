@@ -15,10 +15,14 @@ from torch import Tensor
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.files import write_atomically
 
-__all__ = ["SHIPPED", "read_weights", "weights_file", "weights_kind", "write_weights"]
+__all__ = ["MILD", "SHIPPED", "read_weights", "weights_file", "weights_kind", "write_weights"]
 
 SHIPPED = Path(__file__).parent
 """The folder of the weights that ship with the package."""
+
+MILD = SHIPPED / "mild"
+"""Encoders that know good cameras and careful masks alone: where `sdfpose bench adaptation` starts.
+The decoders are those of `SHIPPED`."""
 
 _FORMAT = "sdfpose/1"
 

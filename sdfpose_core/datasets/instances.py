@@ -1,0 +1,160 @@
+"""Files of segmented instances: what training and evaluation read again and again."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.errors import FrameError
+from sdfpose_core.files import replacing
+from sdfpose_core.frame import GroundTruth, Instance
+from sdfpose_core.free_space import FreeSpace
+from sdfpose_core.support import SupportPlane
+
+__all__ = ["StoredInstance", "read_instances", "write_instances"]
+
+_FORMAT = "sdfpose-instances/1"
+
+_MOST_POINTS = 1024
+"""Of an instance that are kept, in random order."""
+
+
+@dataclass(frozen=True)
+class StoredInstance:
+    """An instance of an image, and what is known of its pose.
+
+    Attributes:
+        image: name of the image that it is in.
+        instance: without its colour image.
+        truth: None where nothing is known.
+    """
+
+    image: str
+    instance: Instance
+    truth: GroundTruth | None = None
+
+
+def write_instances(path: Path | str, items: Sequence[StoredInstance]) -> None:
+    """Write an ``.npz``, whole or not at all.
+
+    Args:
+        path: the file.
+        items: any number; of large instances 1024 points are kept.
+    """
+    rng = np.random.default_rng(0)
+    chosen = [rng.permutation(len(x.instance.points))[:_MOST_POINTS] for x in items]
+    instances = [x.instance for x in items]
+    cameras = [x.free.camera for x in instances]
+    arrays: dict[str, Any] = {
+        "format": np.array(_FORMAT),
+        "image": np.array([x.image for x in items], dtype=str),
+        "category": np.array([x.category for x in instances], dtype=str),
+        "mask_id": np.array([x.mask_id for x in instances], dtype=np.int64),
+        "score": np.array([x.score for x in instances], dtype=np.float64),
+        "mask_pixels": np.array([x.mask_pixels for x in instances], dtype=np.int64),
+        "count": np.array([len(x) for x in chosen], dtype=np.int64),
+        "points": _joined([x.points[i] for x, i in zip(instances, chosen, strict=True)], 3, "f4"),
+        "pixels": _joined([x.pixels[i] for x, i in zip(instances, chosen, strict=True)], 2, "i4"),
+        "support": np.array([_plane(x.support) for x in instances], dtype=np.float32).reshape(
+            -1, 5
+        ),
+        "free_depth": _stacked([x.free.depth for x in instances]),
+        "free_outside": _stacked([x.free.outside for x in instances]),
+        "free_hidden": np.array([x.free.hidden for x in instances], dtype=np.float64),
+        "free_camera": np.array(
+            [(x.width, x.height, x.fx, x.fy, x.cx, x.cy) for x in cameras], dtype=np.float64
+        ).reshape(-1, 6),
+        "known": np.array([x.truth is not None for x in items], dtype=bool),
+    }
+    truths = [x.truth for x in items if x.truth is not None]
+    arrays |= {
+        "truth_name": np.array([x.instance for x in truths], dtype=str),
+        "truth_rotation": np.array([x.rotation for x in truths], np.float64).reshape(-1, 3, 3),
+        "truth_translation": np.array([x.translation for x in truths], np.float64).reshape(-1, 3),
+        "truth_dimensions": np.array([x.dimensions_m for x in truths], np.float64).reshape(-1, 3),
+        "truth_symmetric": np.array([x.symmetric_about_y for x in truths], dtype=bool),
+    }
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read_instances(path: Path | str) -> list[StoredInstance]:
+    """Read what `write_instances` wrote.
+
+    Raises:
+        FrameError: the file is missing, damaged, or something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            a = {name: file[name] for name in file.files}
+        if str(a["format"]) != _FORMAT:
+            raise FrameError(
+                f"{path}: has the format {a['format']}: expected {_FORMAT}; prepare the data anew"
+            )
+        return _unpacked(a)
+    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, EOFError) as error:
+        raise FrameError(
+            f"{path}: cannot be read as instances ({error!r}): delete it and prepare the data anew"
+        ) from error
+
+
+def _unpacked(a: dict[str, NDArray[Any]]) -> list[StoredInstance]:
+    ends = np.cumsum(a["count"])
+    row_of_truth = np.cumsum(a["known"]) - 1
+    items = []
+    for i, (end, count) in enumerate(zip(ends, a["count"], strict=True)):
+        width, height, *intrinsics = a["free_camera"][i].tolist()
+        normal = a["support"][i, :3]
+        offset, noise = a["support"][i, 3:].tolist()
+        instance = Instance(
+            mask_id=int(a["mask_id"][i]),
+            category=str(a["category"][i]),
+            score=float(a["score"][i]),
+            points=a["points"][end - count : end],
+            pixels=a["pixels"][end - count : end],
+            free=FreeSpace(
+                a["free_depth"][i],
+                a["free_outside"][i],
+                PinholeCamera(int(width), int(height), *intrinsics),
+                float(a["free_hidden"][i]),
+            ),
+            mask_pixels=int(a["mask_pixels"][i]),
+            support=SupportPlane(normal, offset, noise) if normal.any() else None,
+        )
+        truth = None
+        if a["known"][i]:
+            row = int(row_of_truth[i])
+            truth = GroundTruth(
+                mask_id=instance.mask_id,
+                category=instance.category,
+                instance=str(a["truth_name"][row]),
+                rotation=a["truth_rotation"][row],
+                translation=a["truth_translation"][row],
+                dimensions_m=a["truth_dimensions"][row],
+                symmetric_about_y=bool(a["truth_symmetric"][row]),
+            )
+        items.append(StoredInstance(str(a["image"][i]), instance, truth))
+    return items
+
+
+def _plane(plane: SupportPlane | None) -> NDArray[np.float32]:
+    """Normal, offset and noise (5,), zeros for none."""
+    if plane is None:
+        return np.zeros(5, dtype=np.float32)
+    return np.array([*plane.normal, plane.offset, plane.noise], dtype=np.float32)
+
+
+def _joined(parts: Sequence[NDArray[Any]], width: int, dtype: str) -> NDArray[Any]:
+    return np.concatenate([np.zeros((0, width), dtype=dtype), *parts]).astype(dtype)
+
+
+def _stacked(windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    side = windows[0].shape[0] if windows else 0
+    return np.array(windows, dtype=np.float32).reshape(len(windows), side, side)

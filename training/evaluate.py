@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""Measure poses on prepared images with ground truth.
+
+    python training/evaluate.py --data PREPARED --part Real/test --weights WEIGHTS --json FILE
+    python training/evaluate.py --data PREPARED --part Real/test --refine icp --shard 1/4 ...
+
+The figures are those of `sdfpose bench pose`: average precision by the rules of the NOCS benchmark
+with the masks that the data have, oriented boxes, misses count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+
+from sdfpose_core.benchmark.poses import PoseCase, PoseOutcome, run_cases, summarise
+from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config, shard_of
+from sdfpose_core.cli.output import write_json
+from sdfpose_core.datasets.nocs_preparation import prepared_instances
+from sdfpose_core.errors import FrameError, SdfposeError
+from sdfpose_core.estimator import PoseEstimator
+
+
+def cases_of(data: Path, part: str, category: str, problems: list[str]) -> list[PoseCase]:
+    """The instances with a pose."""
+    return [
+        PoseCase(f"{x.image}/{x.truth.instance}", x.instance, x.truth)
+        for x in prepared_instances(data, part, category, problems)
+        if x.truth is not None
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the prepared data")
+    parser.add_argument("--part", required=True, help="e.g. Real/test")
+    parser.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
+    parser.add_argument("--shard", type=shard_of, default=(0, 1), metavar="i/n")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
+    add_estimator_arguments(parser, device="auto")
+    args = parser.parse_args(arguments)
+    if args.threads > 0:
+        torch.set_num_threads(args.threads)
+    categories = default_categories()
+    names = [categories[name].name for name in args.category or categories]
+    estimator = PoseEstimator(estimator_config(args), categories)
+    problems: list[str] = []
+    outcomes: dict[str, list[PoseOutcome]] = {}
+    with Progress() as bar:
+        for name in names:
+            try:
+                cases = cases_of(args.data, args.part, name, problems)
+            except FrameError as error:
+                problems.append(str(error))
+                continue
+            cases = cases[args.shard[0] :: args.shard[1]]
+            task = bar.add_task(name, total=len(cases))
+            outcomes[name] = list(run_cases(estimator, cases, progress=partial(bar.advance, task)))
+    for problem in problems:
+        print(f"evaluate: {problem}", file=sys.stderr)
+    if not any(outcomes.values()):
+        raise FrameError(f"{args.data / args.part}: holds no instance with a pose")
+    document = {"part": args.part, "left_out": len(problems)} | summarise(outcomes)
+    if args.json is not None:
+        write_json(args.json, document)
+    print(json.dumps(document["mean"]))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except SdfposeError as error:
+        sys.exit(f"evaluate: error: {error}")

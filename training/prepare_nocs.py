@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Prepare the NOCS data: check that it is all there, find poses and sizes, fit codes of the models.
+
+    python training/prepare_nocs.py DATA --out PREPARED
+    python training/prepare_nocs.py DATA --out PREPARED --parts Real/train Real/test
+    python training/prepare_nocs.py DATA --check
+
+What is done is not done again, so that an interrupted run goes on; ``--shard i/n`` shares the
+scenes between machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+from rich.progress import Progress
+
+from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.choices import shard_of
+from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
+from sdfpose_core.datasets.nocs_layout import missing_parts, part_sizes
+from sdfpose_core.datasets.nocs_preparation import (
+    NOCS_IMAGE_PARTS,
+    ScenePreparation,
+    model_sides,
+    prepare_scene,
+    scenes_of,
+)
+from sdfpose_core.errors import ConfigurationError, SdfposeError
+from sdfpose_core.files import write_atomically
+from sdfpose_core.sdf.loading import load_decoder
+from sdfpose_core.sdf.training import save_codes
+from sdfpose_core.sdf.training_shapes import model_codes
+from sdfpose_core.shapes.imports import load_collection
+from sdfpose_core.weights import weights_file
+
+TOLD = 20
+"""Problems that are printed; all of them stand in the scenes' reports."""
+
+
+SYNSETS = {
+    "bottle": "02876657",
+    "bowl": "02880940",
+    "camera": "02942699",
+    "can": "02946921",
+    "laptop": "03642806",
+    "mug": "03797390",
+}
+"""Folders of ShapeNet."""
+
+
+def check(data: Path) -> None:
+    """Print what is there and what is missing.
+
+    Raises:
+        ConfigurationError: the folder is not there.
+    """
+    if not data.is_dir():
+        raise ConfigurationError(f"{data}: no such folder: expected that of the NOCS data")
+    for folder, count in part_sizes(data).items():
+        print(f"{folder}: {count}")
+    for part in missing_parts(data):
+        print(
+            f"{part.folder} is missing ({part.purpose}"
+            f"{', optional' if part.optional else ''}): {part.source}"
+        )
+
+
+def prepare_part(
+    data: Path, part: str, out: Path, shard: tuple[int, int], pool: ProcessPoolExecutor
+) -> ScenePreparation:
+    """All scenes of a part that are this machine's."""
+    problems: list[str] = []
+    sides = model_sides(data, part, problems)
+    scenes = scenes_of(data, part)[shard[0] :: shard[1]]
+    categories = default_categories()
+    images, instances = 0, Counter[str]()
+    with Progress() as bar:
+        task = bar.add_task(part, total=len(scenes))
+        jobs = [
+            pool.submit(prepare_scene, data, part, scene, out, categories, sides)
+            for scene in scenes
+        ]
+        for job in as_completed(jobs):
+            made = job.result()
+            images += made.images
+            instances.update(made.instances)
+            problems += made.problems
+            bar.advance(task)
+    return ScenePreparation(images, dict(sorted(instances.items())), problems)
+
+
+def fit_models(data: Path, weights: Path | None, out: Path) -> None:
+    """Codes of the CAD models of CAMERA, one file and one list of names for each category."""
+    for class_id, category in enumerate(NOCS_CATEGORIES, start=1):
+        path = out / "codes" / f"{category}.safetensors"
+        if path.is_file():
+            continue
+        folder = model_folder(data / "obj_models" / "train", class_id, category)
+        if folder is None:
+            print(f"obj_models/train: no models of '{category}'; no codes", file=sys.stderr)
+            continue
+        collection = load_collection(folder, category)
+        decoder = load_decoder(weights_file(category, "decoder", weights))
+        with Progress() as bar:
+            models = bar.track(collection.models, description=f"{category} codes")
+            codes = model_codes(models, decoder)
+        save_codes(path, codes)
+        names = [x.name.split("/")[0] for x in collection.models]
+        write_atomically(path.with_suffix(".json"), (json.dumps(names, indent=1) + "\n").encode())
+        if collection.report():
+            print(collection.report())
+
+
+def model_folder(models: Path, class_id: int, category: str) -> Path | None:
+    """The folder of a category's CAD models, None where there is none."""
+    for name in (SYNSETS[category], f"{class_id:08d}", category):
+        if (models / name).is_dir():
+            return models / name
+    return None
+
+
+def report(part: str, made: ScenePreparation) -> None:
+    """Print what became of a part."""
+    counts = ", ".join(f"{name} {count}" for name, count in made.instances.items())
+    print(f"{part}: {made.images} images; instances: {counts}; left out: {len(made.problems)}")
+    for problem in made.problems[:TOLD]:
+        print(f"  {problem}")
+    if len(made.problems) > TOLD:
+        print(f"  ... and {len(made.problems) - TOLD} more (see report.json of each scene)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path, help="folder with CAMERA, Real and obj_models")
+    parser.add_argument("--out", type=Path, help="folder of the prepared data")
+    parser.add_argument("--check", action="store_true", help="only say what is missing")
+    parser.add_argument(
+        "--parts", nargs="+", choices=NOCS_IMAGE_PARTS, default=NOCS_IMAGE_PARTS, metavar="PART"
+    )
+    parser.add_argument("--weights", type=Path, help="folder of the decoders that codes are for")
+    parser.add_argument("--no-codes", action="store_true", help="leave out the models' codes")
+    parser.add_argument("--shard", type=shard_of, default=(0, 1), metavar="i/n")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
+    args = parser.parse_args(arguments)
+    check(args.data)
+    if args.check:
+        return 0
+    if args.out is None:
+        raise ConfigurationError("--out DIR is missing: expected the folder of the prepared data")
+    with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
+        for part in args.parts:
+            if not (args.data / part).is_dir():
+                print(f"{part}: is not there; left out", file=sys.stderr)
+                continue
+            report(part, prepare_part(args.data, part, args.out, args.shard, pool))
+    if not args.no_codes and args.shard[0] == 0:
+        fit_models(args.data, args.weights, args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except SdfposeError as error:
+        sys.exit(f"prepare_nocs: error: {error}")

@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Train the encoder of one category on real images without labels.
+
+    python training/self_supervise.py mug --data PREPARED --part Real/train --out OUT --work WORK
+    python training/self_supervise.py mug --data FRAMES --out OUT --work WORK
+
+The data are NOCS images as training/prepare_nocs.py prepares them, of which the labels are not
+looked at, or frame folders with masks. Several processes share a step's images:
+``torchrun --nproc-per-node 2 training/self_supervise.py ...``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+from torch.utils.tensorboard import SummaryWriter
+
+from sdfpose_core.categories import default_categories
+from sdfpose_core.category_model import CategoryModel
+from sdfpose_core.configuration import read_configuration
+from sdfpose_core.datasets.nocs_preparation import prepared_instances
+from sdfpose_core.distributed import is_first, process_group
+from sdfpose_core.encoder.pretraining import Views
+from sdfpose_core.errors import SdfposeError
+from sdfpose_core.frame import Instance
+from sdfpose_core.sdf.training_shapes import procedural_codes
+from sdfpose_core.selfsup.recordings import recorded_instances
+from sdfpose_core.selfsup.training import (
+    CertifiedTraining,
+    SelfSupervision,
+    self_supervised_training,
+)
+from sdfpose_core.simulation.instances import simulated_instances
+from sdfpose_core.weights import weights_file
+
+CONFIG = Path(__file__).parent.parent / "config" / "training" / "self_supervision.yaml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Content of the configuration file; `learning` is documented where it is used.
+
+    `synthetic_views` of `synthetic_shapes` procedural shapes are mixed in, with labels.
+    """
+
+    synthetic_views: int = 2000
+    synthetic_shapes: int = 96
+    learning: SelfSupervision = field(default_factory=SelfSupervision)
+
+
+def real_instances(args: argparse.Namespace, problems: list[str]) -> list[Instance]:
+    """The category's instances in the data, without labels."""
+    if args.part is not None:
+        items = prepared_instances(args.data, args.part, args.category, problems)
+        return [x.instance for x in items]
+    return recorded_instances(args.data, args.category, problems)
+
+
+def synthetic_views(
+    model: CategoryModel, settings: Settings, work: Path
+) -> tuple[Views, torch.Tensor]:
+    """Simulated views with labels, kept in a file for a resumed run, and their shapes' codes."""
+    category, shapes = model.category.name, settings.synthetic_shapes
+    cache = work / f"{category}.synthetic.{settings.synthetic_views}.{shapes}.npz"
+    if not cache.exists():
+        stream = simulated_instances(
+            category, 1, settings.synthetic_views, model_seeds=range(shapes)
+        )
+        Views.collect(stream).save(cache)
+    return Views.load(cache), procedural_codes(category, model.decoder, shapes).cpu()
+
+
+def train(args: argparse.Namespace, settings: Settings, device: torch.device) -> None:
+    """Train, and save the encoder."""
+    model = CategoryModel.load(default_categories()[args.category], "fast", args.weights, device)
+    category = model.category.name
+    problems: list[str] = []
+    real = real_instances(args, problems)
+    for problem in problems:
+        print(f"self_supervise: {problem}", file=sys.stderr)
+    start = time.monotonic()
+    learning = settings.learning
+    with (
+        Progress(disable=not is_first()) as bar,
+        SummaryWriter(str(args.work / "tensorboard" / f"{category}.{learning.losses}")) as log,
+    ):
+        labelling = bar.add_task(f"{category} labels", total=learning.rounds * len(real))
+        task = bar.add_task(f"{category} {learning.losses}", total=learning.training.steps)
+
+        def told(step: int, losses: dict[str, float]) -> None:
+            bar.update(task, completed=step)
+            for name, value in losses.items():
+                log.add_scalar(f"self_supervision/{name}", value, step)
+
+        training = self_supervised_training(
+            model,
+            synthetic_views(model, settings, args.work),
+            real,
+            learning,
+            progress=lambda: bar.advance(labelling),
+        )
+        encoder = training.run(args.work / f"{category}.{learning.losses}.ckpt", told)
+    if not is_first():
+        return
+    encoder.save(weights_file(category, "encoder", args.out), category)
+    report = {
+        "category": category,
+        "losses": learning.losses,
+        "instances": len(real),
+        "left_out": len(problems),
+        "minutes": round((time.monotonic() - start) / 60.0, 1),
+    }
+    if isinstance(training, CertifiedTraining) and training.labels is not None:
+        report["certified"] = len(training.labels.chosen)
+    print(json.dumps(report))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("category")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data, or frame folders")
+    parser.add_argument("--part", help="of prepared NOCS data, e.g. Real/train")
+    parser.add_argument(
+        "--weights", type=Path, help="folder of the weights to start from (default: shipped)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new encoder")
+    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and logs")
+    parser.add_argument("--config", type=Path, default=CONFIG)
+    parser.add_argument("--losses", choices=("certified", "paper"), help="in place of the file's")
+    parser.add_argument("--seed", type=int, help="in place of the file's")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
+    args = parser.parse_args(arguments)
+    if args.threads > 0:
+        torch.set_num_threads(args.threads)
+    args.category = default_categories()[args.category].name
+    settings = read_configuration(args.config, Settings)
+    learning = settings.learning
+    if args.losses is not None:
+        learning = replace(learning, losses=args.losses)
+    if args.seed is not None:
+        learning = replace(learning, training=replace(learning.training, seed=args.seed))
+    with process_group(args.device) as device:
+        train(args, replace(settings, learning=learning), device)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except SdfposeError as error:
+        sys.exit(f"self_supervise: error: {error}")
