@@ -4,7 +4,11 @@
     python training/pretrain.py mug --weights sdfpose_core/weights --work build/training
     python training/pretrain.py mug --weights paper --work build/training --encoder ssc6d
 
-Needs the decoder in the weights' folder. The training shapes' codes are fitted to it (two minutes).
+    python training/pretrain.py mug --weights W --work build/training --data PREPARED
+    torchrun --nproc-per-node 2 training/pretrain.py mug --weights W --work build/training
+
+Needs the decoder in the weights' folder. The training shapes' codes are fitted to it (two minutes);
+those of NOCS data come from training/prepare_nocs.py.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,7 +29,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sdfpose_core.categories import Category, default_categories
 from sdfpose_core.configuration import read_configuration
-from sdfpose_core.device import resolve_device
+from sdfpose_core.datasets.nocs_preparation import prepared_instances
+from sdfpose_core.distributed import is_first, process_group
 from sdfpose_core.encoder.colour_views import SimulatedRounds
 from sdfpose_core.encoder.pretraining import (
     EncoderTraining,
@@ -41,7 +46,7 @@ from sdfpose_core.encoder.ssc6d_training import (
     validate_ssc6d,
 )
 from sdfpose_core.encoder.training_run import Progress as Told
-from sdfpose_core.errors import SdfposeError, WeightsError
+from sdfpose_core.errors import FrameError, SdfposeError, WeightsError
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import load_codes, save_codes
@@ -113,21 +118,56 @@ def training_codes(category: str, count: int, args: argparse.Namespace) -> torch
     return load_codes(path)
 
 
+def prepared_views(data: Path, part: str, category: str) -> tuple[Views, torch.Tensor]:
+    """Views of prepared NOCS images with their poses, and the codes of their models.
+
+    Raises:
+        SdfposeError: there are none, or no codes.
+    """
+    codes = load_codes(data / "codes" / f"{category}.safetensors")
+    names = json.loads((data / "codes" / f"{category}.json").read_text())
+    number = {name: i for i, name in enumerate(names)}
+    problems: list[str] = []
+    items = prepared_instances(data, part, category, problems)
+    known = [
+        (x.instance, x.truth, number[x.truth.instance])
+        for x in items
+        if x.truth is not None and x.truth.instance in number
+    ]
+    for problem in problems:
+        print(f"pretrain: {problem}", file=sys.stderr)
+    if len(known) < len(items):
+        print(
+            f"pretrain: {len(items) - len(known)} of {len(items)} instances have no pose or a "
+            "model without a code; left out",
+            file=sys.stderr,
+        )
+    if not known:
+        raise FrameError(f"{data / part}: no instance of '{category}' has a pose and a code")
+    return Views.of_images(known), codes
+
+
 def train_fast(
-    args: argparse.Namespace, settings: Settings, category: Category, told: Told
+    args: argparse.Namespace,
+    settings: Settings,
+    category: Category,
+    told: Told,
+    device: torch.device,
 ) -> Callable[[], dict[str, float]]:
     """Train and save the encoder ``fast``; returns what validates it."""
-    device = resolve_device(args.device)
     decoder = SdfDecoder.load(weights_file(category.name, "decoder", args.weights))
     stem = args.work / category.name
-    codes = training_codes(category.name, settings.shapes, args)
-    views = simulated_views(
-        category.name,
-        settings.views,
-        range(len(codes)),
-        settings.noise,
-        stem.with_suffix(".views.npz"),
-    )
+    if args.data is not None:
+        views, codes = prepared_views(args.data, args.part, category.name)
+    else:
+        codes = training_codes(category.name, settings.shapes, args)
+        views = simulated_views(
+            category.name,
+            settings.views,
+            range(len(codes)),
+            settings.noise,
+            stem.with_suffix(".views.npz"),
+        )
     training = EncoderTraining(
         [Lessons(views, codes, settings.training.batch)],
         decoder.code_mean,
@@ -137,7 +177,8 @@ def train_fast(
         device,
     )
     encoder = training.run(stem.with_suffix(".encoder.ckpt"), told)
-    encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
+    if is_first():
+        encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
 
     def validate() -> dict[str, float]:
         held_out = simulated_views(
@@ -153,7 +194,11 @@ def train_fast(
 
 
 def train_ssc6d(
-    args: argparse.Namespace, settings: Ssc6dSettings, category: Category, told: Told
+    args: argparse.Namespace,
+    settings: Ssc6dSettings,
+    category: Category,
+    told: Told,
+    device: torch.device,
 ) -> Callable[[], dict[str, float]]:
     """Train and save the encoder ``ssc6d``; returns what validates it."""
     config = settings.training
@@ -170,11 +215,12 @@ def train_ssc6d(
         codes,
         symmetric,
         config,
-        resolve_device(args.device),
+        device,
         workers=args.workers,
     )
     encoder = training.run(args.work / f"{category.name}.ssc6d.ckpt", told)
-    encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
+    if is_first():
+        encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
     return lambda: validate_ssc6d(
         encoder, rounds(HELD_OUT, settings.validation_views)(0), symmetric
     )
@@ -193,7 +239,7 @@ def check_target(path: Path, encoder: str) -> None:
         )
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("category")
@@ -201,12 +247,16 @@ def main() -> int:
     parser.add_argument("--config", type=Path, help="default: that of the encoder")
     parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
     parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and logs")
+    parser.add_argument(
+        "--data", type=Path, help="prepared NOCS data to train on, in place of simulated views"
+    )
+    parser.add_argument("--part", default="CAMERA/train", help="of these (default: %(default)s)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
     parser.add_argument(
         "--workers", type=int, default=0, help="processes that simulate views ahead (ssc6d)"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     category = default_categories()[args.category]
@@ -215,7 +265,8 @@ def main() -> int:
     start = time.monotonic()
     log_name = "encoder" if args.encoder == "fast" else args.encoder
     with (
-        Progress() as bar,
+        process_group(args.device) as device,
+        Progress(disable=not is_first()) as bar,
         SummaryWriter(str(args.work / "tensorboard" / f"{category.name}.{log_name}")) as log,
     ):
         task = bar.add_task(f"{category.name} encoder", total=None)
@@ -228,11 +279,13 @@ def main() -> int:
         if args.encoder == "ssc6d":
             ssc6d = read_configuration(config, Ssc6dSettings)
             bar.update(task, total=ssc6d.training.steps)
-            validate = train_ssc6d(args, ssc6d, category, told)
+            validate = train_ssc6d(args, ssc6d, category, told, device)
         else:
             fast = read_configuration(config, Settings)
             bar.update(task, total=fast.training.steps)
-            validate = train_fast(args, fast, category, told)
+            validate = train_fast(args, fast, category, told, device)
+        if not is_first():
+            return 0
     minutes = (time.monotonic() - start) / 60.0
     reached = validate()
     print(json.dumps({"category": category.name, "minutes": round(minutes, 1), **reached}))

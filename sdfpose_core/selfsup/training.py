@@ -42,8 +42,6 @@ LossesName = Literal["certified", "paper"]
 _TEACHER_MESH_RESOLUTION = 48
 """Of the surface whose box the teacher reports: its labels are the decoder's transforms."""
 
-_FEWEST_LABELS = 8
-
 
 @dataclass(frozen=True)
 class SelfSupervision:
@@ -55,6 +53,7 @@ class SelfSupervision:
         synthetic_batch: simulated views per step.
         real_batch: real ones.
         rounds: how often the teacher labels all real instances, evenly spread over the steps.
+        fewest_labels: with fewer certified instances nothing is learnt.
         certificate: of ``certified``.
         training: everything else; `batch` is not used.
     """
@@ -63,6 +62,7 @@ class SelfSupervision:
     synthetic_batch: int = 24
     real_batch: int = 12
     rounds: int = 2
+    fewest_labels: int = 8
     certificate: Certificate = field(default_factory=Certificate)
     training: EncoderTrainingConfig = field(
         default_factory=lambda: EncoderTrainingConfig(
@@ -71,7 +71,7 @@ class SelfSupervision:
     )
 
     def __post_init__(self) -> None:
-        for name in ("synthetic_batch", "real_batch", "rounds"):
+        for name in ("synthetic_batch", "real_batch", "rounds", "fewest_labels"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}: expected at least 1")
 
@@ -187,12 +187,12 @@ class CertifiedTraining(EncoderTraining):
         self._use(self.labels)
 
     def _use(self, labels: PseudoLabels) -> None:
-        if len(labels.chosen) < _FEWEST_LABELS:
+        if len(labels.chosen) < self._setup.fewest_labels:
             counts = ", ".join(f"{k}: {n}" for k, n in labels.objections.most_common())
             raise ConfigurationError(
                 f"{len(labels.chosen)} of {len(self._real)} real instances are certified: expected "
-                f"at least {_FEWEST_LABELS} ({counts}); take more or better images, or a milder "
-                "certificate"
+                f"at least {self._setup.fewest_labels} ({counts}); take more or better images, or "
+                "a milder certificate"
             )
         self._set_lessons(
             [self._synthetic, Lessons(labels.views, labels.codes, self._setup.real_batch)]

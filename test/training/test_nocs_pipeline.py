@@ -1,0 +1,214 @@
+"""The whole way through a miniature of the NOCS data, from its preparation to the evaluation."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import yaml
+
+from sdfpose_core.datasets.instances import read_instances
+from sdfpose_core.errors import ConfigurationError, FrameError
+from sdfpose_core.simulation.nocs_data import write_miniature
+from sdfpose_core.weights import SHIPPED
+
+TRAINING = Path(__file__).parents[2] / "training"
+
+ENCODER = {"points": 64, "patches": 8, "patch_points": 8, "width": 32, "layers": 1, "heads": 2}
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, TRAINING / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their annotations up there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("nocs")
+    write_miniature(root, images=5)
+    return root
+
+
+@pytest.fixture(scope="module")
+def prepared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("prepared")
+    assert script("prepare_nocs").main([str(data), "--out", str(out), "--workers", "1"]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def weights(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network pre-trained on the rendered images, a few steps only."""
+    folder = tmp_path_factory.mktemp("weights")
+    shutil.copy(SHIPPED / "can.decoder.safetensors", folder)
+    config = folder / "encoder.yaml"
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "validation_views": 8,
+                "training": {"steps": 4, "batch": 4, "checkpoint_every": 2, "encoder": ENCODER},
+            }
+        )
+    )
+    arguments = ["can", "--weights", str(folder), "--work", str(folder / "work")]
+    arguments += ["--data", str(prepared), "--config", str(config)]
+    assert script("pretrain").main(arguments) == 0
+    assert (folder / "can.encoder.safetensors").exists()
+    return folder
+
+
+def test_poses_of_prepared_instances_are_those_of_the_maps(data: Path, prepared: Path) -> None:
+    items = [x for path in prepared.glob("Real/*/*/*.npz") for x in read_instances(path)]
+    assert {x.instance.category for x in items} == {
+        "bottle", "bowl", "camera", "can", "laptop", "mug",
+    }  # fmt: skip
+    posed = [x for x in items if x.truth is not None]
+    assert len(posed) > 0.8 * len(items)
+    for x in posed:
+        assert x.truth is not None
+        local = (x.instance.points - x.truth.translation) @ x.truth.rotation
+        inside = np.abs(local) < 0.5 * x.truth.dimensions_m + 0.03
+        assert inside.all(axis=1).mean() > 0.8
+
+
+def test_what_is_prepared_is_not_prepared_again(
+    data: Path, prepared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = prepared / "Real" / "test" / "scene_2" / "report.json"
+    report = json.loads(path.read_text())
+    path.write_text(json.dumps(report | {"images": 99}))
+    arguments = [str(data), "--out", str(prepared), "--parts", "Real/test", "--no-codes"]
+    assert script("prepare_nocs").main([*arguments, "--workers", "1"]) == 0
+    assert "Real/test: 99 images" in capsys.readouterr().out
+    path.write_text(json.dumps(report))
+
+
+def test_a_shard_prepares_its_scenes_alone(data: Path, tmp_path: Path) -> None:
+    second = shutil.copytree(
+        data / "Real" / "train" / "scene_1", data / "Real" / "train" / "scene_9"
+    )
+    try:
+        arguments = [str(data), "--out", str(tmp_path), "--parts", "Real/train", "--no-codes"]
+        script("prepare_nocs").main([*arguments, "--shard", "2/2", "--workers", "1"])
+    finally:
+        shutil.rmtree(second)
+    assert [x.name for x in (tmp_path / "Real" / "train").iterdir()] == ["scene_9"]
+
+
+def test_damaged_images_are_named_and_left_out(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(data, root)
+    scene = root / "Real" / "train" / "scene_1"
+    (scene / "0000_depth.png").unlink()
+    (scene / "0001_color.png").write_bytes(b"rubbish")
+    (scene / "0002_meta.txt").write_text("1 99 model\n")
+    arguments = [str(root), "--out", str(tmp_path / "out"), "--parts", "Real/train", "--no-codes"]
+    assert script("prepare_nocs").main([*arguments, "--workers", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "Real/train: 3 images" in told
+    assert "lacks 0000_depth.png" in told
+    assert "0001_color.png" in told
+    assert "class id 99" in told
+
+
+def test_what_is_missing_is_said_with_its_source(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script("prepare_nocs").main([str(data), "--check"]) == 0
+    told = capsys.readouterr().out
+    assert "Real/train: 5" in told
+    assert "results/mrcnn_results is missing" in told
+    assert "github.com/mentian/object-deformnet" in told
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no such folder"):
+        script("prepare_nocs").main([str(tmp_path / "nowhere"), "--check"])
+
+
+def test_evaluation_after_pre_training_and_self_supervision(
+    prepared: Path, weights: Path, tmp_path: Path
+) -> None:
+    """The shipped network labels what a smaller one would not: the teacher must know something."""
+    config = tmp_path / "self.yaml"
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "synthetic_views": 8,
+                "synthetic_shapes": 2,
+                "learning": {
+                    "losses": "certified",
+                    "synthetic_batch": 2,
+                    "real_batch": 2,
+                    "rounds": 1,
+                    "fewest_labels": 1,
+                    "certificate": {
+                        "confidence": 0.3,
+                        "inlier_ratio": 0.6,
+                        "free_space_violation": 0.3,
+                    },
+                    "training": {"steps": 3, "checkpoint_every": 2},
+                },
+            }
+        )
+    )
+    out = tmp_path / "adapted"
+    arguments = ["can", "--data", str(prepared), "--part", "Real/train", "--out", str(out)]
+    arguments += ["--work", str(tmp_path / "work"), "--config", str(config), "--device", "cpu"]
+    assert script("self_supervise").main(arguments) == 0
+    paper = [*arguments, "--losses", "paper", "--weights", str(weights)]
+    paper[paper.index(str(out))] = str(tmp_path / "paper")
+    assert script("self_supervise").main(paper) == 0
+    shutil.copy(SHIPPED / "can.decoder.safetensors", out)
+    report = tmp_path / "report.json"
+    arguments = ["--data", str(prepared), "--part", "Real/test", "--category", "can"]
+    arguments += ["--weights", str(out), "--json", str(report), "--device", "cpu"]
+    assert script("evaluate").main(arguments) == 0
+    found = json.loads(report.read_text())
+    assert found["n"] == found["per_category"]["can"]["n"] > 0
+    assert found["mean"]["iou25"] > 50.0
+
+
+def test_a_part_without_instances_is_named(prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(FrameError, match="holds no instance with a pose"):
+        script("evaluate").main(["--data", str(prepared), "--part", "Real/none", "--device", "cpu"])
+
+
+def test_two_processes_train_what_one_does(prepared: Path, weights: Path, tmp_path: Path) -> None:
+    """The views of a step are shared, and the gradients averaged."""
+    found = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        shutil.copy(SHIPPED / "can.decoder.safetensors", folder)
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command += ["--nproc-per-node", str(processes), str(TRAINING / "pretrain.py"), "can"]
+        command += ["--weights", str(folder), "--work", str(folder / "work"), "--device", "cpu"]
+        command += ["--data", str(prepared), "--config", str(weights / "encoder.yaml")]
+        command += ["--threads", "1"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        found.append(_tensors(folder / "can.encoder.safetensors"))
+    assert found[0].keys() == found[1].keys()
+    for name, values in found[0].items():
+        np.testing.assert_allclose(values, found[1][name], atol=2e-3, err_msg=name)
+
+
+def _tensors(path: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return {name: x.astype(np.float32) for name, x in load_file(str(path)).items()}
