@@ -33,12 +33,11 @@ from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.encoder.pretraining import EncoderTraining, Lessons, Views
 from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.sdf.training_shapes import model_codes, procedural_codes
-from sdfpose_core.selfsup.teacher import pseudo_labels
+from sdfpose_core.selfsup.teacher import pseudo_labels, teacher
 from sdfpose_core.selfsup.training import (
     LossesName,
     SelfSupervision,
     self_supervised_training,
-    teacher,
 )
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.shapes.model import CadModel

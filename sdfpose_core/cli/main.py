@@ -26,6 +26,7 @@ __all__ = ["main"]
 _GROUP = "sdfpose.commands"
 
 _CORE_COMMANDS = {
+    "adapt": "sdfpose_core.cli.adapt",
     "bench": "sdfpose_core.cli.bench",
     "estimate": "sdfpose_core.cli.estimate",
     "import-ssc6d": "sdfpose_core.cli.import_ssc6d",

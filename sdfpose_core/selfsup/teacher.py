@@ -5,18 +5,37 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sdfpose_core.category_model import CategoryModel
 from sdfpose_core.encoder.pretraining import Views
-from sdfpose_core.estimator import PoseEstimator
+from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.frame import Instance, ObjectEstimate
 from sdfpose_core.observation import resample, supports
 from sdfpose_core.selfsup.certificate import Certificate
 
-__all__ = ["PseudoLabels", "labelled_views", "pseudo_labels"]
+__all__ = ["PseudoLabels", "labelled_views", "pseudo_labels", "teacher"]
+
+
+_MESH_RESOLUTION = 48
+"""Of the surface whose box is reported: what is learnt are the decoder's transforms."""
+
+
+def teacher(model: CategoryModel, *, refine: Literal["sdf", "none"] = "sdf") -> PoseEstimator:
+    """The estimator of one category.
+
+    Args:
+        model: its networks.
+        refine: ``none`` for what the network says alone.
+    """
+    return PoseEstimator(
+        EstimatorConfig(refine=refine, device=str(model.device), mesh_resolution=_MESH_RESOLUTION),
+        models=[model],
+    )
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,11 @@ from sdfpose_core.encoder.pretraining import (
     Views,
 )
 from sdfpose_core.errors import ConfigurationError
-from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.frame import Instance
 from sdfpose_core.observation import resample, supports
 from sdfpose_core.selfsup.certificate import Certificate
 from sdfpose_core.selfsup.losses import PaperLosses
-from sdfpose_core.selfsup.teacher import PseudoLabels, pseudo_labels
+from sdfpose_core.selfsup.teacher import PseudoLabels, pseudo_labels, teacher
 
 __all__ = [
     "CertifiedTraining",
@@ -34,13 +33,9 @@ __all__ = [
     "PaperTraining",
     "SelfSupervision",
     "self_supervised_training",
-    "teacher",
 ]
 
 LossesName = Literal["certified", "paper"]
-
-_TEACHER_MESH_RESOLUTION = 48
-"""Of the surface whose box the teacher reports: its labels are the decoder's transforms."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +100,6 @@ def self_supervised_training(
     if config.losses == "paper":
         return PaperTraining(model, model.encoder, lessons, real, config)
     return CertifiedTraining(model, model.encoder, lessons, real, config, progress)
-
-
-def teacher(model: CategoryModel) -> PoseEstimator:
-    """The estimator of one category that labels for its network."""
-    return PoseEstimator(
-        EstimatorConfig(device=str(model.device), mesh_resolution=_TEACHER_MESH_RESOLUTION),
-        models=[model],
-    )
 
 
 class CertifiedTraining(EncoderTraining):

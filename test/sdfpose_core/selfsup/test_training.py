@@ -18,12 +18,11 @@ from sdfpose_core.evaluation.comparison import compare
 from sdfpose_core.frame import Instance
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.selfsup.certificate import Certificate
-from sdfpose_core.selfsup.teacher import labelled_views, pseudo_labels
+from sdfpose_core.selfsup.teacher import labelled_views, pseudo_labels, teacher
 from sdfpose_core.selfsup.training import (
     CertifiedTraining,
     SelfSupervision,
     self_supervised_training,
-    teacher,
 )
 from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
 from sdfpose_core.simulation.scenes import SceneStyle

@@ -1,0 +1,229 @@
+"""`sdfpose adapt`: adapt a category's network to one's own camera, without labels."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import cv2
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from sdfpose_core.categories import default_categories
+from sdfpose_core.category_model import CategoryModel
+from sdfpose_core.cli.output import write_file, write_json
+from sdfpose_core.datasets import frame_folders, read_frame
+from sdfpose_core.device import resolve_device
+from sdfpose_core.drawing import draw_overlay
+from sdfpose_core.encoder.pretraining import Views
+from sdfpose_core.errors import ConfigurationError, FrameError
+from sdfpose_core.frame import Instance
+from sdfpose_core.sdf.training_shapes import procedural_codes
+from sdfpose_core.segmentation import segment
+from sdfpose_core.selfsup.fitness import measure_fitness, ways_it_is_worse
+from sdfpose_core.selfsup.recordings import recorded_instances
+from sdfpose_core.selfsup.teacher import teacher
+from sdfpose_core.selfsup.training import (
+    CertifiedTraining,
+    LossesName,
+    SelfSupervision,
+    self_supervised_training,
+)
+from sdfpose_core.shapes.families import HELD_OUT_SEED
+from sdfpose_core.simulation.instances import simulated_instances
+from sdfpose_core.weights import SHIPPED, weights_file
+
+__all__ = ["add_parser", "run"]
+
+_HELD_OUT_EVERY = 4
+_FEWEST_TO_SPLIT = 12
+_SYNTHETIC_VIEWS, _SYNTHETIC_SHAPES = 800, 64
+_SIMULATED_TESTS = 60
+_OVERLAYS = 4
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command's arguments."""
+    parser = subparsers.add_parser(
+        "adapt",
+        help="adapt a category's network to your own camera, without labels",
+        description=(
+            "Learn from RGB-D frames with instance masks, without any pose. Every fourth instance "
+            "is held out and measured before and afterwards, and so are simulated ones; weights "
+            "that measure worse are not written. OUT becomes a complete folder of weights, for "
+            "`--weights OUT` or the node's parameter weights_dir."
+        ),
+    )
+    parser.add_argument("data", type=Path, metavar="DIR", help="a folder of frame folders")
+    parser.add_argument("--category", required=True, help="of the objects to learn from")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where the weights go"
+    )
+    parser.add_argument(
+        "--weights", type=Path, default=SHIPPED, metavar="DIR", help="weights to start from"
+    )
+    parser.add_argument(
+        "--losses",
+        choices=get_args(LossesName),
+        default="certified",
+        help="what to learn from (default: %(default)s)",
+    )
+    parser.add_argument("--steps", type=int, default=300, help="of training (default: 300)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N]")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="write the figures and pictures of both networks"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Adapt; 0 if weights were written, 1 if they measured worse.
+
+    Raises:
+        SdfposeError: an argument is wrong, or data or weights cannot be used.
+    """
+    if args.steps < 1:
+        raise ConfigurationError(f"--steps is {args.steps}: expected at least 1")
+    if args.threads > 0:
+        torch.set_num_threads(args.threads)
+    name = default_categories()[args.category].name
+    before = CategoryModel.load(
+        default_categories()[name], "fast", args.weights, resolve_device(args.device)
+    )
+    errors = Console(stderr=True)
+    problems: list[str] = []
+    real = recorded_instances(args.data, name, problems)
+    for problem in problems:
+        errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
+    learnt, held_out = _split(real)
+    setup = SelfSupervision(losses=args.losses)
+    setup = replace(setup, training=replace(setup.training, steps=args.steps, seed=args.seed))
+    tests = list(
+        simulated_instances(
+            name,
+            args.seed,
+            _SIMULATED_TESTS,
+            model_seeds=range(HELD_OUT_SEED, HELD_OUT_SEED + _SYNTHETIC_SHAPES),
+        )
+    )
+    with Progress(console=errors, transient=True) as bar:
+        measuring = bar.add_task("measuring", total=2 * (len(held_out) + len(tests)))
+        labelling = bar.add_task("labelling", total=setup.rounds * len(learnt))
+        training_task = bar.add_task("training", total=args.steps)
+
+        def measured(model: CategoryModel) -> Any:
+            return measure_fitness(
+                model, held_out, tests, setup.certificate, lambda: bar.advance(measuring)
+            )
+
+        was = measured(before)
+        training = self_supervised_training(
+            before,
+            _synthetic(before, args.seed),
+            learnt,
+            setup,
+            progress=lambda: bar.advance(labelling),
+        )
+        encoder = training.run(
+            progress=lambda step, losses: bar.update(training_task, completed=step)
+        )
+        after = replace(before, encoder=encoder)
+        now = measured(after)
+    worse = ways_it_is_worse(now, was)
+    report = {
+        "category": name,
+        "instances": len(real),
+        "learnt_from": len(learnt),
+        "certified_for_learning": len(training.labels.chosen)
+        if isinstance(training, CertifiedTraining) and training.labels is not None
+        else None,
+        "left_out": problems,
+        "before": asdict(was),
+        "after": asdict(now),
+        "worse": worse,
+        "written": not worse,
+    }
+    _print(report)
+    if args.report is not None:
+        write_json(args.report / "report.json", report)
+        _draw(args.report, args.data, {"before": before, "after": after})
+    if worse:
+        errors.print(
+            f"sdfpose: the adapted network measures worse ({'; '.join(worse)}): nothing was "
+            "written; record more images, or of better masks",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        return 1
+    args.out.mkdir(parents=True, exist_ok=True)
+    for path in sorted([*args.weights.glob("*.safetensors"), *args.weights.glob("*.json")]):
+        if path.resolve() != (args.out / path.name).resolve():
+            shutil.copyfile(path, args.out / path.name)
+    encoder.save(weights_file(name, "encoder", args.out), name)
+    print(f"weights: {args.out}")
+    return 0
+
+
+def _split(real: Sequence[Instance]) -> tuple[list[Instance], list[Instance]]:
+    """Those to learn from, and those to measure on; of few, all serve both."""
+    if len(real) < _FEWEST_TO_SPLIT:
+        return list(real), list(real)
+    held_out = list(real[_HELD_OUT_EVERY - 1 :: _HELD_OUT_EVERY])
+    learnt = [x for i, x in enumerate(real, start=1) if i % _HELD_OUT_EVERY]
+    return learnt, held_out
+
+
+def _synthetic(model: CategoryModel, seed: int) -> tuple[Views, torch.Tensor]:
+    """Simulated views with labels, and their shapes' codes."""
+    stream = simulated_instances(
+        model.category.name, seed, _SYNTHETIC_VIEWS, model_seeds=range(_SYNTHETIC_SHAPES)
+    )
+    codes = procedural_codes(model.category.name, model.decoder, _SYNTHETIC_SHAPES)
+    return Views.collect(stream), codes.cpu()
+
+
+def _print(report: dict[str, Any]) -> None:
+    table = Table(title=f"sdfpose adapt: {report['category']}", title_justify="left")
+    for heading in ("", "before", "after"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, was in report["before"].items():
+        now = report["after"][name]
+        if name != "instances":
+            table.add_row(name.replace("_", " "), f"{was:.3f}", f"{now:.3f}")
+    Console().print(table)
+    print(
+        f"learnt from {report['learnt_from']} of {report['instances']} instances, measured on "
+        f"{report['before']['instances']}"
+    )
+
+
+def _draw(folder: Path, data: Path, models: Mapping[str, CategoryModel]) -> None:
+    """Pictures of what the networks say alone of some frames."""
+    categories = default_categories()
+    drawn = 0
+    for frame_folder in frame_folders(data):
+        try:
+            frame = read_frame(frame_folder).frame
+        except FrameError:
+            continue  # it was reported when the instances were read
+        instances, _ = segment(frame, categories)
+        for title, model in models.items():
+            mine = [x for x in instances if x.category == model.category.name]
+            if not mine:
+                break
+            found = teacher(model, refine="none").estimate(mine).estimates
+            picture = draw_overlay(frame, found, categories)
+            content = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
+            write_file(folder / f"{frame_folder.name}.{title}.png", content)
+        else:
+            drawn += 1
+        if drawn == _OVERLAYS:
+            return
