@@ -15,6 +15,7 @@ from sdfpose_core.encoder.pretraining import (
     EncoderTrainingConfig,
     Lessons,
     Views,
+    _mirrored,
     pose_losses,
     shape_losses,
     validate_encoder,
@@ -157,3 +158,43 @@ def test_validation_reports_finite_errors(views: Views) -> None:
     assert set(reached) == {"rot_deg", "best_rot_deg", "trans_cm", "scale_percent"}
     assert all(np.isfinite(x) and x >= 0.0 for x in reached.values())
     assert reached["best_rot_deg"] <= reached["rot_deg"]
+
+
+def test_a_mirrored_view_is_that_of_the_mirrored_object() -> None:
+    """The object's z axis turns round; points and support go with the image."""
+    generator = torch.Generator().manual_seed(3)
+    truth = Similarity(
+        so3_exp(torch.randn(2, 3, generator=generator)),
+        torch.randn(2, 3, generator=generator),
+        torch.tensor([0.2, 0.3]),
+    )
+    local = torch.rand(2, 5, 3, generator=generator) - 0.5
+    points = truth.transform(local)
+    plane = torch.cat([torch.nn.functional.normalize(points[:, 0], dim=-1), torch.ones(2, 1)], 1)
+    height = (points @ plane[:, :3, None]).squeeze(-1)
+    mirrored, support, pose = _mirrored(points, plane, truth, torch.tensor([True, False]))
+    torch.testing.assert_close(mirrored[0], points[0] * torch.tensor([-1.0, 1.0, 1.0]))
+    torch.testing.assert_close(torch.linalg.det(pose.rotation), torch.ones(2))
+    seen = pose.inverse_transform(mirrored)
+    torch.testing.assert_close(
+        seen[0], local[0] * torch.tensor([1.0, 1.0, -1.0]), atol=1e-5, rtol=0.0
+    )
+    torch.testing.assert_close(seen[1], local[1], atol=1e-5, rtol=0.0)
+    torch.testing.assert_close((mirrored @ support[:, :3, None]).squeeze(-1), height)
+
+
+def test_a_start_brings_its_architecture(views: Views) -> None:
+    trained = training(views).run()
+    again = EncoderTraining(
+        [Lessons(views, torch.zeros(3, 4), 4)],
+        torch.zeros(4),
+        torch.eye(4),
+        0.17,
+        replace(CONFIG, encoder=FastEncoderConfig()),
+        torch.device("cpu"),
+        trained,
+    )
+    assert again.config.encoder == SMALL
+    for a, b in zip(again.encoder.parameters(), trained.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+        assert a.requires_grad
