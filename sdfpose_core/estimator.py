@@ -25,7 +25,7 @@ from sdfpose_core.device import resolve_device
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.observation import observe
-from sdfpose_core.portrait import Portrait
+from sdfpose_core.portrait import Portrait, states_of
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
 from sdfpose_core.refine.solver import (
@@ -41,7 +41,6 @@ from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
 from sdfpose_core.search import Search, Trust
 from sdfpose_core.segmentation import segment
 from sdfpose_core.shapes.body import BodyProfile
-from sdfpose_core.similarity import Similarity
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator"]
 
@@ -200,10 +199,6 @@ class PoseEstimator:
                 skipped.append(SkippedInstance(mask_id, instance.category, str(error)))
         return FrameResult(estimates, skipped, clock.stage_ms)
 
-    def portrait(self, instance: Instance, estimate: ObjectEstimate) -> Portrait:
-        """The first view of an object."""
-        return Portrait((instance,), _states([estimate], self.device))
-
     def portrayed(
         self, portrait: Portrait, instance: Instance, estimates: Sequence[ObjectEstimate]
     ) -> tuple[Portrait, ObjectEstimate]:
@@ -223,12 +218,12 @@ class PoseEstimator:
             MeshError: the object has no surface.
         """
         model = self._model(instance.category)
-        first = _states(estimates[:1], self.device)
-        portrait = portrait.with_view(instance, first)
+        first = states_of(estimates[:1], self.device)
+        portrait = portrait.to(self.device).with_view(instance, first)
         views = len(portrait.instances)
         state = ShapePose.cat(
             [portrait.state]
-            + [portrait.reshaped(first, _states([x], self.device)) for x in estimates[1:]]
+            + [portrait.reshaped(first, states_of([x], self.device)) for x in estimates[1:]]
         )
         encoding = model.encode(portrait.instances, [self._rng(x) for x in portrait.instances])
         expected = model.expected(portrait.state.similarity.rotation, encoding, self.config.trust)
@@ -298,7 +293,7 @@ class PoseEstimator:
         warm = [x for x in group if x.mask_id in warm_starts]
         if warm:
             earlier = [warm_starts[x.mask_id] for x in warm]
-            start = _states(earlier, self.device)
+            start = states_of(earlier, self.device)
             with clock("encode"):
                 encoding = model.encode(warm, [self._rng(x) for x in warm])
             with clock("refine"):
@@ -454,20 +449,6 @@ class _StageClock:
             yield
         finally:
             self.stage_ms[stage] += 1e3 * (time.perf_counter() - start)
-
-
-def _states(earlier: Sequence[ObjectEstimate], device: torch.device) -> ShapePose:
-    def stack(arrays: Sequence[NDArray[np.floating] | float]) -> Tensor:
-        return torch.from_numpy(np.stack([np.float32(x) for x in arrays])).to(device)
-
-    return ShapePose(
-        Similarity(
-            stack([x.rotation for x in earlier]),
-            stack([x.decoder_translation for x in earlier]),
-            stack([x.decoder_scale for x in earlier]),
-        ),
-        stack([x.code for x in earlier]),
-    )
 
 
 def _pose_covariance(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from sdfpose_core.frame import Instance
+from sdfpose_core.frame import Instance, ObjectEstimate
 from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.similarity import Similarity
 
-__all__ = ["Portrait"]
+__all__ = ["Portrait", "states_of"]
 
 _MOST_VIEWS = 6
+
+_MOST_POINTS = 1024
+"""Of a view."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,15 @@ class Portrait:
     instances: tuple[Instance, ...]
     state: ShapePose
 
-    def __post_init__(self) -> None:
-        assert len(self.instances) == len(self.state)
+    @classmethod
+    def of(cls, instance: Instance, estimate: ObjectEstimate) -> Portrait:
+        """The first view of an object, which detected it."""
+        return cls((_kept(instance),), states_of([estimate], torch.device("cpu")))
+
+    def to(self, device: torch.device) -> Portrait:
+        """The same with the state on another device."""
+        codes = self.state.codes.to(device)
+        return Portrait(self.instances, ShapePose(self.state.similarity.to(device), codes))
 
     def with_view(self, instance: Instance, state: ShapePose) -> Portrait:
         """With one more view; of too many, the older one of the two most alike is left out.
@@ -45,7 +58,7 @@ class Portrait:
         if len(kept) > _MOST_VIEWS:
             kept = kept[kept != _most_redundant(rotation, translation)]
         return Portrait(
-            tuple((*self.instances, instance)[i] for i in kept.tolist()),
+            tuple((*self.instances, _kept(instance))[i] for i in kept.tolist()),
             ShapePose(
                 Similarity(rotation[kept], translation[kept], new.scale.expand(len(kept))),
                 state.codes.expand(len(kept), -1),
@@ -70,6 +83,31 @@ class Portrait:
             ),
             after.codes.expand(len(self.state), -1),
         )
+
+
+def states_of(estimates: Sequence[ObjectEstimate], device: torch.device) -> ShapePose:
+    """Where estimates have their decoder's frames, and their codes."""
+
+    def stack(arrays: Sequence[NDArray[np.floating] | float]) -> Tensor:
+        return torch.from_numpy(np.stack([np.float32(x) for x in arrays])).to(device)
+
+    return ShapePose(
+        Similarity(
+            stack([x.rotation for x in estimates]),
+            stack([x.decoder_translation for x in estimates]),
+            stack([x.decoder_scale for x in estimates]),
+        ),
+        stack([x.code for x in estimates]),
+    )
+
+
+def _kept(instance: Instance) -> Instance:
+    """The instance with as many of its points as are looked at."""
+    count = len(instance.points)
+    if count <= _MOST_POINTS:
+        return instance
+    chosen = np.random.default_rng(0).permutation(count)[:_MOST_POINTS]
+    return replace(instance, points=instance.points[chosen], pixels=instance.pixels[chosen])
 
 
 def _most_redundant(rotation: Tensor, translation: Tensor) -> int:

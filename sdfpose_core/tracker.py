@@ -26,6 +26,7 @@ import numpy as np
 from sdfpose_core.errors import MeshError
 from sdfpose_core.estimator import FrameResult, PoseEstimator
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.portrait import Portrait
 from sdfpose_core.segmentation import segment
 from sdfpose_core.tracking.association import associate
 from sdfpose_core.tracking.belief import Belief, agree
@@ -267,7 +268,7 @@ class Tracker:
 
     def _detected(self, estimate: ObjectEstimate, instance: Instance) -> Sighting:
         """What a detection says that owes nothing to earlier images."""
-        portrait = self._estimator.portrait(instance, estimate)
+        portrait = Portrait.of(instance, estimate)
         return Sighting(estimate, instance, Belief.of(estimate), portrait, anew=True)
 
     def _tested(self, tracked: Sighting, detection: ObjectEstimate) -> Sighting:

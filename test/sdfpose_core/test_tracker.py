@@ -4,6 +4,7 @@ import types
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -13,6 +14,7 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import ConfigurationError, MeshError
 from sdfpose_core.estimator import FrameResult
 from sdfpose_core.frame import InstanceLabel, ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.portrait import states_of
 from sdfpose_core.tracker import Tracker, TrackerConfig, TrackState
 from sdfpose_core.tracking.association import associate
 from sdfpose_core.tracking.motion import PoseFilter, moved, with_yaw_of
@@ -108,17 +110,13 @@ class FakeEstimator:
             )
         return FrameResult(estimates, skipped, {"encode": 1.0, "refine": 2.0, "mesh": 0.5})
 
-    def portrait(self, instance, estimate):
-        """Views are the estimates that their shapes were known from."""
-        return (estimate,)
-
     def portrayed(self, portrait, instance, estimates):
         """Takes the more confident pose and the mean code of all detections."""
         self.portrayals.append(estimates)
-        portrait = (*portrait, estimates[-1])
-        code = np.mean([x.code for x in portrait], axis=0)
-        best = max(estimates, key=lambda x: x.confidence)
-        return portrait, dataclasses.replace(best, code=code)
+        known = len(portrait.instances)
+        code = (known * portrait.state.codes[0].numpy() + estimates[-1].code) / (known + 1)
+        best = dataclasses.replace(max(estimates, key=lambda x: x.confidence), code=code)
+        return portrait.with_view(instance, states_of([best], torch.device("cpu"))), best
 
 
 def run(tracker, frames, start=0, **options):

@@ -356,6 +356,9 @@ class StubEstimator:
         estimates = [self.fakes.make_estimate(x.mask_id, x.category) for x in instances]
         return FrameResult(estimates, [], {})
 
+    def portrayed(self, portrait, instance, estimates):
+        return portrait, estimates[0]
+
 
 def test_an_object_that_leaves_is_lost_and_then_deleted(fakes, make_bench):
     bench = make_bench(tracker=Tracker(StubEstimator(fakes)))
