@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -122,30 +123,16 @@ def refine(
         iterations: steps tried; each costs one evaluation of values and Jacobians.
         pose_only: whether size and code stay as they are.
     """
-    anchors = surface_anchors(decoder, state.codes, config.anchors)
-    cost, hessian, gradient, surface, violation = _linearise(
-        decoder, state, evidence, anchors, priors, config
+    free = POSE_PARAMETERS if pose_only else 7 + state.codes.shape[1]
+
+    def step(hessian: Tensor, gradient: Tensor, _: Tensor) -> Tensor:
+        found = torch.zeros_like(gradient)
+        found[:, :free] = _solve(hessian[:, :free, :free], gradient[:, :free])
+        return found
+
+    return _minimise(
+        decoder, state, evidence, priors, config, iterations, step, judged=lambda cost: cost
     )
-    damping = config.damping.start(cost)
-    free = POSE_PARAMETERS if pose_only else gradient.shape[1]
-    for _ in range(iterations):
-        step = torch.zeros_like(gradient)
-        step[:, :free] = _solve(
-            config.damping.apply(hessian[:, :free, :free], damping), gradient[:, :free]
-        )
-        trial = state.retract(-step)
-        new_cost, new_hessian, new_gradient, new_surface, new_violation = _linearise(
-            decoder, trial, evidence, anchors, priors, config
-        )
-        accepted = new_cost < cost
-        state = trial.where(accepted, state)
-        cost = torch.where(accepted, new_cost, cost)
-        hessian = torch.where(accepted[:, None, None], new_hessian, hessian)
-        gradient = torch.where(accepted[:, None], new_gradient, gradient)
-        surface = torch.where(accepted[:, None], new_surface, surface)
-        violation = torch.where(accepted[:, None], new_violation, violation)
-        damping = config.damping.update(damping, accepted)
-    return Solution(state, cost, hessian, surface, violation)
 
 
 @torch.no_grad()
@@ -173,22 +160,56 @@ def refine_together(
         iterations: steps tried.
         views: of each hypothesis.
     """
-    priors = priors.shared(views)
+
+    def step(hessian: Tensor, gradient: Tensor, cost: Tensor) -> Tensor:
+        weight = (1.0 + cost / _VIEW_COST).pow(-2)
+        return _solve_together(weight[:, None, None] * hessian, weight[:, None] * gradient, views)
+
+    return _minimise(
+        decoder,
+        state,
+        evidence,
+        priors.shared(views),
+        config,
+        iterations,
+        step,
+        judged=lambda cost: total_cost(cost, views).repeat_interleave(views),
+    )
+
+
+def _minimise(
+    decoder: ShapeDecoder,
+    state: ShapePose,
+    evidence: Evidence,
+    priors: Priors,
+    config: RefineConfig,
+    iterations: int,
+    step: Callable[[Tensor, Tensor, Tensor], Tensor],
+    judged: Callable[[Tensor], Tensor],
+) -> Solution:
+    """Take the steps that lower what is judged.
+
+    Args:
+        decoder: the category's decoder.
+        state: B hypotheses.
+        evidence: what was measured of each.
+        priors: of code and size.
+        config: weights of the terms.
+        iterations: steps tried.
+        step: to go back (B, P), from damped Hessians (B, P, P), gradients (B, P) and costs (B,).
+        judged: what has to fall (B,), of the costs (B,).
+    """
     anchors = surface_anchors(decoder, state.codes, config.anchors)
     cost, hessian, gradient, surface, violation = _linearise(
         decoder, state, evidence, anchors, priors, config
     )
     damping = config.damping.start(cost)
     for _ in range(iterations):
-        damped = config.damping.apply(hessian, damping)
-        weight = (1.0 + cost / _VIEW_COST).pow(-2)
-        trial = state.retract(
-            -_solve_together(weight[:, None, None] * damped, weight[:, None] * gradient, views)
-        )
+        trial = state.retract(-step(config.damping.apply(hessian, damping), gradient, cost))
         new_cost, new_hessian, new_gradient, new_surface, new_violation = _linearise(
             decoder, trial, evidence, anchors, priors, config
         )
-        accepted = (total_cost(new_cost, views) < total_cost(cost, views)).repeat_interleave(views)
+        accepted = judged(new_cost) < judged(cost)
         state = trial.where(accepted, state)
         cost = torch.where(accepted, new_cost, cost)
         hessian = torch.where(accepted[:, None, None], new_hessian, hessian)

@@ -102,7 +102,28 @@ def self_supervised_training(
     return CertifiedTraining(model, model.encoder, lessons, real, config, progress)
 
 
-class CertifiedTraining(EncoderTraining):
+class _MixedTraining(EncoderTraining):
+    """What both have in common: simulated views with labels, and where they start."""
+
+    def __init__(
+        self,
+        model: CategoryModel,
+        start: FastEncoder,
+        synthetic: Lessons,
+        config: SelfSupervision,
+    ) -> None:
+        super().__init__(
+            [synthetic],
+            model.decoder.code_mean,
+            model.decoder.code_covariance,
+            model.category.diagonal_m,
+            config.training,
+            model.device,
+            start,
+        )
+
+
+class CertifiedTraining(_MixedTraining):
     """Real instances get the labels of a teacher, which are renewed now and then.
 
     The teacher is the moving average of the trained network, refined on the SDF (after the mean
@@ -122,15 +143,7 @@ class CertifiedTraining(EncoderTraining):
         config: SelfSupervision,
         progress: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(
-            [synthetic],
-            model.decoder.code_mean,
-            model.decoder.code_covariance,
-            model.category.diagonal_m,
-            config.training,
-            model.device,
-            start,
-        )
+        super().__init__(model, start, synthetic, config)
         self.labels: PseudoLabels | None = None
         self._model, self._real, self._setup = model, real, config
         self._synthetic, self._progress = synthetic, progress
@@ -186,7 +199,7 @@ class CertifiedTraining(EncoderTraining):
         )
 
 
-class PaperTraining(EncoderTraining):
+class PaperTraining(_MixedTraining):
     """The losses of SSC-6D on the network's favourite hypothesis of each real instance."""
 
     def __init__(
@@ -197,15 +210,7 @@ class PaperTraining(EncoderTraining):
         real: Sequence[Instance],
         config: SelfSupervision,
     ) -> None:
-        super().__init__(
-            [synthetic],
-            model.decoder.code_mean,
-            model.decoder.code_covariance,
-            model.category.diagonal_m,
-            config.training,
-            model.device,
-            start,
-        )
+        super().__init__(model, start, synthetic, config)
         self._criterion = PaperLosses.of(model.category.name)
         self._decoder, self._real_batch = model.decoder, config.real_batch
         rng = np.random.default_rng(config.training.seed)
