@@ -32,9 +32,10 @@ _LEVEL_BLEND = 0.1
 """Share of the newest inlier ratio in its usual value."""
 
 
-_SAME_DEG, _SAME_SHARE = 25.0, 0.5
-"""Poses that differ by less, and by less than this share of the diagonal, are the same. The box of
-a laptop of which the lid alone is to be seen may be off by a lot."""
+_SAME_DEG, _SAME_SHARE = 25.0, 0.12
+"""Poses that differ by less, and by less than this share of the diagonal, are the same. A laptop of
+which the lid alone was seen may be turned right and be in the wrong place: its shape is wrong, and
+other detections vote against it."""
 
 
 @dataclass(frozen=True)

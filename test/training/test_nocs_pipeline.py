@@ -140,11 +140,10 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
         script("prepare_nocs").main([str(tmp_path / "nowhere"), "--check"])
 
 
-def test_evaluation_after_pre_training_and_self_supervision(
-    prepared: Path, weights: Path, tmp_path: Path
-) -> None:
-    """The shipped network labels what a smaller one would not: the teacher must know something."""
-    config = tmp_path / "self.yaml"
+@pytest.fixture(scope="module")
+def self_supervision(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few steps, with labels of which little is asked: there are few instances."""
+    config = tmp_path_factory.mktemp("config") / "self.yaml"
     config.write_text(
         yaml.safe_dump(
             {
@@ -166,9 +165,23 @@ def test_evaluation_after_pre_training_and_self_supervision(
             }
         )
     )
+    return config
+
+
+def test_evaluation_after_pre_training_and_self_supervision(
+    prepared: Path, weights: Path, self_supervision: Path, tmp_path: Path
+) -> None:
+    """The shipped network labels what a smaller one would not: the teacher must know something."""
     out = tmp_path / "adapted"
     arguments = ["can", "--data", str(prepared), "--part", "Real/train", "--out", str(out)]
-    arguments += ["--work", str(tmp_path / "work"), "--config", str(config), "--device", "cpu"]
+    arguments += [
+        "--work",
+        str(tmp_path / "work"),
+        "--config",
+        str(self_supervision),
+        "--device",
+        "cpu",
+    ]
     assert script("self_supervise").main(arguments) == 0
     paper = [*arguments, "--losses", "paper", "--weights", str(weights)]
     paper[paper.index(str(out))] = str(tmp_path / "paper")
@@ -186,6 +199,33 @@ def test_evaluation_after_pre_training_and_self_supervision(
 def test_a_part_without_instances_is_named(prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(FrameError, match="holds no instance with a pose"):
         script("evaluate").main(["--data", str(prepared), "--part", "Real/none", "--device", "cpu"])
+
+
+def test_runs_with_several_seeds_are_averaged(
+    prepared: Path, self_supervision: Path, tmp_path: Path
+) -> None:
+    arguments = ["--runs", "2", "--data", str(prepared), "--work", str(tmp_path / "runs")]
+    arguments += ["--category", "can", "--config", str(self_supervision), "--device", "cpu"]
+    arguments += ["--threads", "1", "--json", str(tmp_path / "runs.json")]
+    assert script("repeat_runs").main(arguments) == 0
+    found = json.loads((tmp_path / "runs.json").read_text())
+    single = [
+        json.loads((tmp_path / "runs" / f"run{i}" / "report.json").read_text()) for i in (0, 1)
+    ]
+    assert found["runs"] == 2
+    expected = np.mean([x["mean"]["trans_median_cm"] for x in single])
+    assert found["mean"]["trans_median_cm"] == pytest.approx(expected)
+    assert found["per_category"]["can"]["n"] == single[0]["n"]
+    # The second time nothing is trained.
+    for folder in (tmp_path / "runs").iterdir():
+        shutil.rmtree(folder / "weights")
+    assert script("repeat_runs").main(arguments) == 0
+
+
+def test_a_run_that_fails_ends_them_all(tmp_path: Path) -> None:
+    arguments = ["--runs", "1", "--data", str(tmp_path), "--work", str(tmp_path / "runs")]
+    with pytest.raises(ConfigurationError, match=r"self_supervise\.py failed"):
+        script("repeat_runs").main([*arguments, "--category", "can", "--device", "cpu"])
 
 
 def test_two_processes_train_what_one_does(prepared: Path, weights: Path, tmp_path: Path) -> None:
