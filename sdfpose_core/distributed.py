@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from sdfpose_core.device import resolve_device
 from sdfpose_core.errors import ConfigurationError
 
-__all__ = ["is_first", "own_share", "process_group", "shared_between_processes"]
+__all__ = ["is_first", "only_process", "own_share", "process_group", "shared_between_processes"]
 
 
 @contextmanager
@@ -42,6 +42,16 @@ def process_group(device_name: str) -> Iterator[torch.device]:
         yield device
     finally:
         torch.distributed.destroy_process_group()
+
+
+def only_process(what: str) -> None:
+    """Refuse several processes.
+
+    Raises:
+        ConfigurationError: there are some.
+    """
+    if _world() > 1:
+        raise ConfigurationError(f"{what} runs in one process: start it without torchrun")
 
 
 def is_first() -> bool:

@@ -26,10 +26,10 @@ from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.observation import observe
 from sdfpose_core.portrait import Portrait, states_of
+from sdfpose_core.refine.covariance import pose_covariance
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
 from sdfpose_core.refine.solver import (
-    POSE_PARAMETERS,
     RefineConfig,
     Solution,
     refine,
@@ -372,7 +372,7 @@ class PoseEstimator:
             scale=float(scale * np.linalg.norm(sides)),
             dimensions_m=scale * sides,
             confidence=self._confidence.probability(features),
-            covariance=_pose_covariance(solution, rotation, scale, centre, earlier is not None),
+            covariance=pose_covariance(solution, rotation, scale, centre, earlier is not None),
             symmetric_about_y=symmetric,
             code=code.cpu().numpy(),
             decoder_translation=origin,
@@ -449,30 +449,3 @@ class _StageClock:
             yield
         finally:
             self.stage_ms[stage] += 1e3 * (time.perf_counter() - start)
-
-
-def _pose_covariance(
-    solution: Solution,
-    rotation: NDArray[np.float64],
-    scale: float,
-    centre: NDArray[np.float64],
-    pose_only: bool,
-) -> NDArray[np.float64]:
-    """(6, 6) of the box's centre and the rotation about the camera's axes.
-
-    The solver's state is (w, dt, dl, dz) with w in the object frame: the centre t + s R c moves
-    by dt + s R (w x c) + s R c dl, the rotation by R w.
-    """
-    free = POSE_PARAMETERS if pose_only else solution.hessian.shape[-1]
-    inverse = np.linalg.inv(solution.hessian[0, :free, :free].double().cpu().numpy())
-    full = np.zeros((7, 7))
-    full[: min(free, 7), : min(free, 7)] = inverse[:7, :7]
-    x, y, z = centre
-    hat = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    to_box = np.zeros((6, 7))
-    to_box[:3, :3] = -scale * rotation @ hat
-    to_box[:3, 3:6] = np.eye(3)
-    to_box[:3, 6] = scale * rotation @ centre
-    to_box[3:, :3] = rotation
-    covariance = np.asarray(to_box @ full @ to_box.T)
-    return 0.5 * (covariance + covariance.T)  # the float32 Hessian is not quite symmetric

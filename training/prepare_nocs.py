@@ -36,7 +36,7 @@ from sdfpose_core.datasets.nocs_preparation import (
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.files import write_atomically
 from sdfpose_core.sdf.loading import load_decoder
-from sdfpose_core.sdf.training import save_codes
+from sdfpose_core.sdf.training import codes_file, save_codes
 from sdfpose_core.sdf.training_shapes import model_codes
 from sdfpose_core.shapes.imports import load_collection
 from sdfpose_core.weights import weights_file
@@ -100,7 +100,8 @@ def prepare_part(
 def fit_models(data: Path, weights: Path | None, out: Path) -> None:
     """Codes of the CAD models of CAMERA, one file and one list of names for each category."""
     for class_id, category in enumerate(NOCS_CATEGORIES, start=1):
-        path = out / "codes" / f"{category}.safetensors"
+        decoder = weights_file(category, "decoder", weights)
+        path = codes_file(out / "codes", category, decoder)
         if path.is_file():
             continue
         folder = model_folder(data / "obj_models" / "train", class_id, category)
@@ -108,10 +109,9 @@ def fit_models(data: Path, weights: Path | None, out: Path) -> None:
             print(f"obj_models/train: no models of '{category}'; no codes", file=sys.stderr)
             continue
         collection = load_collection(folder, category)
-        decoder = load_decoder(weights_file(category, "decoder", weights))
         with Progress() as bar:
             models = bar.track(collection.models, description=f"{category} codes")
-            codes = model_codes(models, decoder)
+            codes = model_codes(models, load_decoder(decoder))
         save_codes(path, codes)
         names = [x.name.split("/")[0] for x in collection.models]
         write_atomically(path.with_suffix(".json"), (json.dumps(names, indent=1) + "\n").encode())

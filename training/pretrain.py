@@ -14,7 +14,6 @@ those of NOCS data come from training/prepare_nocs.py.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import time
@@ -30,13 +29,11 @@ from torch.utils.tensorboard import SummaryWriter
 from sdfpose_core.categories import Category, default_categories
 from sdfpose_core.configuration import read_configuration
 from sdfpose_core.datasets.nocs_preparation import prepared_instances
-from sdfpose_core.distributed import is_first, process_group
+from sdfpose_core.distributed import is_first, only_process, process_group
 from sdfpose_core.encoder.colour_views import SimulatedRounds
 from sdfpose_core.encoder.pretraining import (
     EncoderTraining,
     EncoderTrainingConfig,
-    Lessons,
-    Views,
     validate_encoder,
 )
 from sdfpose_core.encoder.ssc6d import SSC6D_KIND
@@ -46,10 +43,11 @@ from sdfpose_core.encoder.ssc6d_training import (
     validate_ssc6d,
 )
 from sdfpose_core.encoder.training_run import Progress as Told
+from sdfpose_core.encoder.views import Lessons, Views
 from sdfpose_core.errors import FrameError, SdfposeError, WeightsError
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.loading import load_decoder
-from sdfpose_core.sdf.training import load_codes, save_codes
+from sdfpose_core.sdf.training import codes_file, load_codes, save_codes
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import simulated_instances
@@ -105,27 +103,30 @@ def simulated_views(
 
 
 def training_codes(category: str, count: int, args: argparse.Namespace) -> torch.Tensor:
-    """Codes (count, D) of the training shapes, kept in a file for a resumed run.
-
-    The file's name holds a digest of the decoder, so that it never stands for another one's codes.
-    """
+    """Codes (count, D) of the training shapes, kept in a file for a resumed run."""
     weights = weights_file(category, "decoder", args.weights)
-    decoder = load_decoder(weights)
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
-    path = args.work / f"{category}.{digest}.codes.safetensors"
+    path = codes_file(args.work, category, weights)
     if not path.exists():
-        save_codes(path, procedural_codes(category, decoder, count))
+        save_codes(path, procedural_codes(category, load_decoder(weights), count))
     return load_codes(path)
 
 
-def prepared_views(data: Path, part: str, category: str) -> tuple[Views, torch.Tensor]:
+def prepared_views(
+    data: Path, part: str, category: str, decoder: Path
+) -> tuple[Views, torch.Tensor]:
     """Views of prepared NOCS images with their poses, and the codes of their models.
 
     Raises:
         SdfposeError: there are none, or no codes.
     """
-    codes = load_codes(data / "codes" / f"{category}.safetensors")
-    names = json.loads((data / "codes" / f"{category}.json").read_text())
+    path = codes_file(data / "codes", category, decoder)
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: the CAD models have no codes for {decoder}: run training/prepare_nocs.py "
+            f"with --weights {decoder.parent}"
+        )
+    codes = load_codes(path)
+    names = json.loads(path.with_suffix(".json").read_text())
     number = {name: i for i, name in enumerate(names)}
     problems: list[str] = []
     items = prepared_instances(data, part, category, problems)
@@ -158,7 +159,12 @@ def train_fast(
     decoder = SdfDecoder.load(weights_file(category.name, "decoder", args.weights))
     stem = args.work / category.name
     if args.data is not None:
-        views, codes = prepared_views(args.data, args.part, category.name)
+        views, codes = prepared_views(
+            args.data,
+            args.part,
+            category.name,
+            weights_file(category.name, "decoder", args.weights),
+        )
     else:
         codes = training_codes(category.name, settings.shapes, args)
         views = simulated_views(
@@ -277,6 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 log.add_scalar(f"encoder/{name}", value, step)
 
         if args.encoder == "ssc6d":
+            only_process("the training of ssc6d")
             ssc6d = read_configuration(config, Ssc6dSettings)
             bar.update(task, total=ssc6d.training.steps)
             validate = train_ssc6d(args, ssc6d, category, told, device)

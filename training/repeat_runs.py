@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -46,9 +45,6 @@ def one_run(args: argparse.Namespace, categories: Sequence[str], seed: int) -> d
     report = folder / "report.json"
     if not report.is_file():
         weights = folder / "weights"
-        weights.mkdir(parents=True, exist_ok=True)
-        for path in [*args.weights.glob("*.decoder.safetensors"), *args.weights.glob("*.json")]:
-            shutil.copy(path, weights)
         common = ["--data", str(args.data), "--device", args.device, "--threads", str(args.threads)]
         for category in categories:
             training = [category, *common, "--part", args.train, "--weights", str(args.weights)]

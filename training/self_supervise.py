@@ -28,7 +28,7 @@ from sdfpose_core.category_model import CategoryModel
 from sdfpose_core.configuration import read_configuration
 from sdfpose_core.datasets.nocs_preparation import prepared_instances
 from sdfpose_core.distributed import is_first, process_group
-from sdfpose_core.encoder.pretraining import Views
+from sdfpose_core.encoder.views import Views
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.frame import Instance
 from sdfpose_core.sdf.training_shapes import procedural_codes
@@ -39,7 +39,7 @@ from sdfpose_core.selfsup.training import (
     self_supervised_training,
 )
 from sdfpose_core.simulation.instances import simulated_instances
-from sdfpose_core.weights import weights_file
+from sdfpose_core.weights import complete_weights, weights_file
 
 CONFIG = Path(__file__).parent.parent / "config" / "training" / "self_supervision.yaml"
 
@@ -110,6 +110,7 @@ def train(args: argparse.Namespace, settings: Settings, device: torch.device) ->
         encoder = training.run(args.work / f"{category}.{learning.losses}.ckpt", told)
     if not is_first():
         return
+    complete_weights(args.out, args.weights)
     encoder.save(weights_file(category, "encoder", args.out), category)
     report = {
         "category": category,
@@ -134,7 +135,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--weights", type=Path, help="folder of the weights to start from (default: shipped)"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the new encoder")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the new encoder; what it lacks is copied"
+    )
     parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and logs")
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--losses", choices=("certified", "paper"), help="in place of the file's")

@@ -30,7 +30,8 @@ from sdfpose_core.benchmark.poses import (
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.category_model import CategoryModel
 from sdfpose_core.encoder.fast import FastEncoder
-from sdfpose_core.encoder.pretraining import EncoderTraining, Lessons, Views
+from sdfpose_core.encoder.pretraining import EncoderTraining
+from sdfpose_core.encoder.views import Lessons, Views
 from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.sdf.training_shapes import model_codes, procedural_codes
 from sdfpose_core.selfsup.teacher import pseudo_labels, teacher

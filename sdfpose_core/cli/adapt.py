@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from sdfpose_core.cli.output import write_file, write_json
 from sdfpose_core.datasets import frame_folders, read_frame
 from sdfpose_core.device import resolve_device
 from sdfpose_core.drawing import draw_overlay
-from sdfpose_core.encoder.pretraining import Views
+from sdfpose_core.encoder.views import Views
 from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.frame import Instance
 from sdfpose_core.sdf.training_shapes import procedural_codes
@@ -37,7 +36,7 @@ from sdfpose_core.selfsup.training import (
 )
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import simulated_instances
-from sdfpose_core.weights import SHIPPED, weights_file
+from sdfpose_core.weights import SHIPPED, complete_weights, weights_file
 
 __all__ = ["add_parser", "run"]
 
@@ -163,10 +162,7 @@ def run(args: argparse.Namespace) -> int:
             soft_wrap=True,
         )
         return 1
-    args.out.mkdir(parents=True, exist_ok=True)
-    for path in sorted([*args.weights.glob("*.safetensors"), *args.weights.glob("*.json")]):
-        if path.resolve() != (args.out / path.name).resolve():
-            shutil.copyfile(path, args.out / path.name)
+    complete_weights(args.out, args.weights)
     encoder.save(weights_file(name, "encoder", args.out), name)
     print(f"weights: {args.out}")
     return 0

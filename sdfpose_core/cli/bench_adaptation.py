@@ -71,7 +71,7 @@ def add_parser(benchmarks: Any) -> None:
         type=Path,
         default=MILD,
         metavar="DIR",
-        help="encoders to start from (default: those that come with sdfpose)",
+        help="folder of the encoders to start from (default: %(default)s)",
     )
     parser.add_argument(
         "--seeds", type=int, default=_SEEDS, help="repetitions (default: %(default)s)"
@@ -106,6 +106,13 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"{args.data}: no category has {_FEWEST_MESHES} meshes: expected at least one to learn "
             "from and one to measure on"
+        )
+    lacking = [x for x in usable if not weights_file(x, "encoder", args.start).is_file()]
+    if lacking:
+        raise ConfigurationError(
+            f"{args.start}: holds no encoder to start from of {', '.join(lacking)}: train them "
+            "(training/pretrain.py --config config/training/encoder_mild.yaml) and give their "
+            "folder as --start"
         )
     errors = Console(stderr=True)
     runs: list[AdaptationRun] = []

@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
 from sdfpose_core.distributed import own_share, shared_between_processes
 from sdfpose_core.encoder.fast import Encoding, FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.training_run import Progress, TrainingRun
+from sdfpose_core.encoder.views import Lessons, Views
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.files import replacing
-from sdfpose_core.frame import GroundTruth, Instance
 from sdfpose_core.muon import muon
 from sdfpose_core.similarity import Similarity, so3_exp
-from sdfpose_core.simulation.instances import SimulatedInstance
 
 __all__ = [
     "EncoderTraining",
     "EncoderTrainingConfig",
-    "Lessons",
-    "Views",
     "pose_losses",
     "shape_losses",
     "validate_encoder",
@@ -37,93 +31,6 @@ __all__ = [
 
 _OUTER_LAYERS = ("patch.0", "position.0", "support.0", "pose_head", "shape_head")
 """The first and last layers, which Muon is not made for."""
-
-
-@dataclass(frozen=True)
-class Views:
-    """Simulated instances as arrays.
-
-    Attributes:
-        points: (V, 1024, 3) float32, metres, camera frame, in random order.
-        support: (V, 4) float32, normal and offset of `SupportPlane`; zeros where there is none.
-        rotation: (V, 3, 3) float32, object to camera frame.
-        translation: (V, 3) float32, metres.
-        scale: (V,) float32, metres, diagonal of the box.
-        model: (V,) int64, seed of the procedural model.
-        symmetric: (V,) bool, whether yaw has no meaning in the view.
-    """
-
-    POINTS: ClassVar[int] = 1024
-
-    points: NDArray[np.float32]
-    support: NDArray[np.float32]
-    rotation: NDArray[np.float32]
-    translation: NDArray[np.float32]
-    scale: NDArray[np.float32]
-    model: NDArray[np.int64]
-    symmetric: NDArray[np.bool_]
-
-    @classmethod
-    def collect(cls, instances: Iterable[SimulatedInstance]) -> Views:
-        """Arrays of simulated instances; points of small ones are repeated."""
-        return cls.of_images((x.instance, x.truth, x.model_seed) for x in instances)
-
-    @classmethod
-    def of_images(cls, items: Iterable[tuple[Instance, GroundTruth, int]]) -> Views:
-        """Arrays of instances with at most 1024 points in random order, their true poses and the
-        numbers of their models; points of small ones are repeated.
-        """
-        instances, truths, models = zip(*items, strict=True)
-        return cls(
-            np.stack([np.resize(x.points, (cls.POINTS, 3)) for x in instances]),
-            np.stack([_plane(x) for x in instances]),
-            np.stack([x.rotation for x in truths]).astype(np.float32),
-            np.stack([x.translation for x in truths]).astype(np.float32),
-            np.array([x.scale for x in truths], dtype=np.float32),
-            np.array(models, dtype=np.int64),
-            np.array([x.symmetric_about_y for x in truths]),
-        )
-
-    def save(self, path: Path) -> None:
-        """Write an ``.npz``, whole or not at all."""
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **vars(self))
-
-    @classmethod
-    def load(cls, path: Path) -> Views:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**{x.name: arrays[x.name] for x in fields(cls)})
-
-    @classmethod
-    def cat(cls, several: Sequence[Views]) -> Views:
-        """All views in a row."""
-        if len(several) == 1:
-            return several[0]
-        return cls(
-            **{x.name: np.concatenate([getattr(v, x.name) for v in several]) for x in fields(cls)}
-        )
-
-    def __getitem__(self, index: NDArray[np.integer] | slice) -> Views:
-        return Views(**{name: array[index] for name, array in vars(self).items()})
-
-    def __len__(self) -> int:
-        return len(self.scale)
-
-
-@dataclass(frozen=True)
-class Lessons:
-    """Labelled views, and how many of them each step sees.
-
-    Attributes:
-        views: what to train on.
-        codes: (S, D) latent codes, by the views' `model`.
-        batch: views per step.
-    """
-
-    views: Views
-    codes: Tensor
-    batch: int
 
 
 @dataclass(frozen=True)
@@ -424,14 +331,6 @@ def _mirrored(
             truth.scale,
         ),
     )
-
-
-def _plane(instance: Instance) -> NDArray[np.float32]:
-    """Normal and offset (4,) of an instance's support, zeros for none."""
-    plane = instance.support
-    if plane is None:
-        return np.zeros(4, dtype=np.float32)
-    return np.append(plane.normal, np.float32(plane.offset)).astype(np.float32)
 
 
 def _optimisers(encoder: FastEncoder, config: EncoderTrainingConfig) -> list[torch.optim.Optimizer]:

@@ -13,6 +13,7 @@ surface is clearly more accurate than with Adam alone.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -37,6 +38,7 @@ __all__ = [
     "DecoderTraining",
     "DecoderTrainingConfig",
     "Progress",
+    "codes_file",
     "load_codes",
     "save_codes",
     "validate_decoder",
@@ -277,6 +279,26 @@ def validate_decoder(decoder: SdfDecoder, samples: Sequence[SdfSamples]) -> dict
         "surface_error": float((value - sdf).abs()[near].mean()),
         "gradient_norm_error": float((gradient.norm(dim=-1) - 1.0).abs()[near].mean()),
     }
+
+
+def codes_file(folder: Path, category: str, decoder: Path) -> Path:
+    """Where codes that were fitted to a decoder are kept.
+
+    The name holds a digest of the decoder, so that the file never stands for another one's codes.
+
+    Args:
+        folder: of the codes.
+        category: the decoder's.
+        decoder: its file.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    try:
+        digest = hashlib.sha256(decoder.read_bytes()).hexdigest()[:12]
+    except OSError as error:
+        raise WeightsError(f"{decoder}: cannot be read: {error.strerror}") from error
+    return folder / f"{category}.{digest}.codes.safetensors"
 
 
 def save_codes(path: Path, codes: Tensor) -> None:

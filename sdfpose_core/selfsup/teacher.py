@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sdfpose_core.category_model import CategoryModel
-from sdfpose_core.encoder.pretraining import Views
+from sdfpose_core.encoder.views import Views
 from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.frame import Instance, ObjectEstimate
 from sdfpose_core.observation import resample, supports

@@ -14,12 +14,8 @@ from torch import Tensor
 from sdfpose_core.category_model import CategoryModel
 from sdfpose_core.distributed import own_share
 from sdfpose_core.encoder.fast import FastEncoder
-from sdfpose_core.encoder.pretraining import (
-    EncoderTraining,
-    EncoderTrainingConfig,
-    Lessons,
-    Views,
-)
+from sdfpose_core.encoder.pretraining import EncoderTraining, EncoderTrainingConfig
+from sdfpose_core.encoder.views import Lessons, Views
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.frame import Instance
 from sdfpose_core.observation import resample, supports

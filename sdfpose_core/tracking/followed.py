@@ -272,13 +272,9 @@ class Predicted:
             return np.stack([self.middle, self.middle])
         return np.stack([self.memory.estimate.translation - self.memory.offset, self.middle])
 
-    @property
-    def start(self) -> ObjectEstimate:
-        """From where to refine the pose: the prediction, with what is known of size and shape."""
-        return self.estimate
-
     def other_start(self, instance: Instance) -> ObjectEstimate | None:
-        """The same, moved after the points, where they are farther off than hidden parts explain.
+        """Where it would be if it had followed its points, where hidden parts do not explain that
+        they are so far off.
 
         When the camera or the object speeds up, a refinement from the predicted place may be
         caught elsewhere. When something hides most of the object, the points that are left say
@@ -287,7 +283,7 @@ class Predicted:
         off = middle(instance) - self.middle
         if float(np.linalg.norm(off)) <= _MIDDLE_SLACK * self.estimate.scale:
             return None
-        return moved(self.start, np.eye(3), off)
+        return moved(self.estimate, np.eye(3), off)
 
 
 def in_line(estimate: ObjectEstimate, predicted: Predicted) -> ObjectEstimate:

@@ -15,7 +15,15 @@ from torch import Tensor
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.files import write_atomically
 
-__all__ = ["MILD", "SHIPPED", "read_weights", "weights_file", "weights_kind", "write_weights"]
+__all__ = [
+    "MILD",
+    "SHIPPED",
+    "complete_weights",
+    "read_weights",
+    "weights_file",
+    "weights_kind",
+    "write_weights",
+]
 
 SHIPPED = Path(__file__).parent
 """The folder of the weights that ship with the package."""
@@ -36,6 +44,20 @@ def weights_file(category: str, kind: str, folder: Path | str | None = None) -> 
         folder: where to look; None for the shipped weights.
     """
     return Path(folder or SHIPPED) / f"{category}.{kind}.safetensors"
+
+
+def complete_weights(folder: Path | str, source: Path | str | None = None) -> None:
+    """Copy the weights and the confidence model that a folder lacks from another one.
+
+    Args:
+        folder: is made where it is not there.
+        source: where from; None for the shipped weights.
+    """
+    folder, source = Path(folder), Path(source or SHIPPED)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted([*source.glob("*.safetensors"), *source.glob("*.json")]):
+        if not (folder / path.name).exists():
+            write_atomically(folder / path.name, path.read_bytes())
 
 
 def write_weights(

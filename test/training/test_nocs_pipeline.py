@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from sdfpose_core.datasets.instances import read_instances
-from sdfpose_core.errors import ConfigurationError, FrameError
+from sdfpose_core.errors import ConfigurationError, FrameError, WeightsError
 from sdfpose_core.simulation.nocs_data import write_miniature
 from sdfpose_core.weights import SHIPPED
 
@@ -186,7 +186,9 @@ def test_evaluation_after_pre_training_and_self_supervision(
     paper = [*arguments, "--losses", "paper", "--weights", str(weights)]
     paper[paper.index(str(out))] = str(tmp_path / "paper")
     assert script("self_supervise").main(paper) == 0
-    shutil.copy(SHIPPED / "can.decoder.safetensors", out)
+    assert {x.name for x in out.iterdir()} == {
+        x.name for x in SHIPPED.iterdir() if x.suffix in (".safetensors", ".json")
+    }
     report = tmp_path / "report.json"
     arguments = ["--data", str(prepared), "--part", "Real/test", "--category", "can"]
     arguments += ["--weights", str(out), "--json", str(report), "--device", "cpu"]
@@ -194,6 +196,16 @@ def test_evaluation_after_pre_training_and_self_supervision(
     found = json.loads(report.read_text())
     assert found["n"] == found["per_category"]["can"]["n"] > 0
     assert found["mean"]["iou25"] > 50.0
+
+
+def test_codes_for_another_decoder_are_not_taken(
+    prepared: Path, weights: Path, tmp_path: Path
+) -> None:
+    shutil.copy(SHIPPED / "bottle.decoder.safetensors", tmp_path / "can.decoder.safetensors")
+    arguments = ["can", "--weights", str(tmp_path), "--work", str(tmp_path / "work")]
+    arguments += ["--data", str(prepared), "--config", str(weights / "encoder.yaml")]
+    with pytest.raises(WeightsError, match=r"no codes for .*can\.decoder.*--weights"):
+        script("pretrain").main([*arguments, "--device", "cpu"])
 
 
 def test_a_part_without_instances_is_named(prepared: Path, tmp_path: Path) -> None:

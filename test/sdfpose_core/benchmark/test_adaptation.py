@@ -97,13 +97,17 @@ def test_objects_to_learn_from_are_others_than_those_to_measure_on(tmp_path: Pat
         (["--data", "nowhere"], "nowhere"),
         (["--data", "DIR"], "no category has 2 meshes"),
         (["--data", "DIR", "--seeds", "0"], "--seeds is 0"),
+        (["--data", "PAIR", "--start", "DIR"], "no encoder to start from of can"),
     ],
 )
 def test_bad_input_is_named(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "can").mkdir()
-    trimesh.creation.cylinder(0.03, 0.1).export(tmp_path / "can" / "one.obj")
-    arguments = [str(tmp_path) if x == "DIR" else x for x in arguments]
+    folders = {"DIR": tmp_path / "single", "PAIR": tmp_path / "pair"}
+    for folder, names in zip(folders.values(), (["one"], ["one", "two"]), strict=True):
+        (folder / "can").mkdir(parents=True)
+        for name in names:
+            trimesh.creation.cylinder(0.03, 0.1).export(folder / "can" / f"{name}.obj")
+    arguments = [str(folders.get(x, x)) for x in arguments]
     assert main(["bench", "adaptation", *arguments]) == 2
     assert message in capsys.readouterr().err

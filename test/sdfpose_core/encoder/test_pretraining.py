@@ -13,13 +13,12 @@ from sdfpose_core.encoder.fast import Encoding, FastEncoderConfig, ShapeSpread
 from sdfpose_core.encoder.pretraining import (
     EncoderTraining,
     EncoderTrainingConfig,
-    Lessons,
-    Views,
     _mirrored,
     pose_losses,
     shape_losses,
     validate_encoder,
 )
+from sdfpose_core.encoder.views import Lessons, Views
 from sdfpose_core.similarity import Similarity, so3_exp
 from sdfpose_core.simulation.instances import simulated_instances
 

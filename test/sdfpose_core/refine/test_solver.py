@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdfpose_core.estimator import _pose_covariance
+from sdfpose_core.refine.covariance import pose_covariance
 from sdfpose_core.refine.kernel import GemanMcClureKernel
 from sdfpose_core.refine.priors import RotationPrior
 from sdfpose_core.refine.solver import RefineConfig, refine, refine_together, total_cost
@@ -183,7 +183,7 @@ def test_the_pose_covariance_is_that_of_the_box_in_the_camera_frame(view):
     rotation = similarity.rotation[0].double().cpu().numpy()
     centre = np.array([0.05, -0.02, 0.03])
     scale = float(similarity.scale[0])
-    covariance = _pose_covariance(solution, rotation, scale, centre, pose_only=False)
+    covariance = pose_covariance(solution, rotation, scale, centre, pose_only=False)
     np.testing.assert_array_equal(covariance, covariance.T)
     assert (np.linalg.eigvalsh(covariance) > 0.0).all()
 
