@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BagError",
     "CategoryError",
     "ConfigurationError",
     "DeviceError",
@@ -25,6 +26,10 @@ class ConfigurationError(SdfposeError):
 
 class CategoryError(SdfposeError):
     """A category name that is not in the table of categories."""
+
+
+class BagError(SdfposeError):
+    """A bag of messages that cannot be read or played."""
 
 
 class FrameError(SdfposeError):

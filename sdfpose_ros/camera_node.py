@@ -16,7 +16,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from sdfpose_core.frame import GroundTruth, RgbdFrame
-from sdfpose_ros.conversions import (
+from sdfpose_ros.image_messages import (
     camera_info_message,
     image_message,
     labels_message,

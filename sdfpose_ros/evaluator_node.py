@@ -30,7 +30,8 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from sdfpose_core.meshes import write_ply
-from sdfpose_ros.conversions import decode_colour, stamp_ns
+from sdfpose_core.messages.decoding import decode_colour
+from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_ros.live_evaluation import EvaluatedFrame, EvaluatedObject, LiveEvaluation
 from sdfpose_ros.parameters import EvaluatorNodeParameters, declare
 from sdfpose_ros.process import run_node

@@ -13,7 +13,7 @@ from sdfpose.msg import SdfObject, SdfObjectArray
 
 from sdfpose_core.evaluation.boxes import OrientedBox, oriented_iou, symmetric_iou
 from sdfpose_core.evaluation.pose_errors import rotation_error_deg, translation_error_m
-from sdfpose_ros.conversions import stamp_ns
+from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_ros.object_messages import pose_arrays
 
 __all__ = ["EvaluatedFrame", "EvaluatedObject", "LiveEvaluation"]

@@ -19,8 +19,8 @@ from rclpy.parameter import Parameter
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.errors import CategoryError, ConfigurationError
+from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.segmentation import ANY_CATEGORY
-from sdfpose_ros.conversions import LabelRules
 
 __all__ = [
     "CameraNodeParameters",

@@ -6,7 +6,7 @@ import importlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 from builtin_interfaces.msg import Time as TimeMessage
@@ -15,25 +15,21 @@ from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Connection
 from rosgraph_msgs.msg import Clock as ClockMessage
 
-from sdfpose_core.errors import SdfposeError
+from sdfpose_core.datasets.bags import open_bag
+from sdfpose_core.errors import BagError
 from sdfpose_ros.parameters import PlayerNodeParameters, declare
 from sdfpose_ros.process import run_node
 
-__all__ = ["BagError", "PlayerNode", "main"]
+__all__ = ["PlayerNode", "main"]
 
 _PERIOD_S = 0.002
 """How often it is looked whether the next message is due."""
 
 _DEPTH = 50
 _SECOND_NS = 1_000_000_000
-
-
-class BagError(SdfposeError):
-    """A bag that cannot be played."""
 
 
 class PlayerNode(Node):
@@ -53,7 +49,8 @@ class PlayerNode(Node):
     def __init__(self, *, name: str = "player", **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, PlayerNodeParameters)
-        self._reader = _open(Path(self._settings.bag))
+        self._files = ExitStack()
+        self._reader = self._files.enter_context(open_bag(self._settings.bag))
         self._publishers_by_topic = self._advertise()
         self._clock_publisher: Publisher[Any] | None = None
         if self._settings.clock:
@@ -63,7 +60,7 @@ class PlayerNode(Node):
 
     def destroy_node(self) -> None:
         """Close the bag, then the node."""
-        self._reader.close()
+        self._files.close()
         super().destroy_node()
 
     def _advertise(self) -> dict[str, Publisher[Any]]:
@@ -130,23 +127,6 @@ def _message_class(name: str) -> type:
     """Class of a message type, e.g. ``sensor_msgs/msg/Image``."""
     package, _, kind = name.partition("/msg/")
     return getattr(importlib.import_module(f"{package}.msg"), kind)
-
-
-def _open(path: Path) -> AnyReader:
-    if not path.exists():
-        raise BagError(f"{path}: no such bag: expected a rosbag2's folder, .mcap or .db3 file")
-    reader = AnyReader([path])
-    try:
-        reader.open()
-    except (AnyReaderError, OSError, ValueError) as error:
-        raise BagError(
-            f"{path}: cannot be read: {error}: expected a complete rosbag2 (ros2 bag reindex "
-            "repairs one that was not closed)"
-        ) from error
-    if reader.message_count == 0:
-        reader.close()
-        raise BagError(f"{path}: holds no messages")
-    return reader
 
 
 def _qos(connection: Connection) -> QoSProfile:

@@ -24,14 +24,15 @@ from std_srvs.srv import Trigger
 from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.errors import SdfposeError, WeightsError
 from sdfpose_core.frame import RgbdFrame, SkippedInstance
-from sdfpose_ros.conversions import (
+from sdfpose_core.messages.decoding import (
     InputTopics,
     camera_from_info,
     check_depth_unit,
     check_rectified,
     rgbd_frame,
 )
-from sdfpose_ros.errors import MessageError
+from sdfpose_core.messages.errors import MessageError
+from sdfpose_core.messages.synchronizer import FrameMessages, FrameSynchronizer
 from sdfpose_ros.parameters import (
     PoseNodeParameters,
     declare,
@@ -40,8 +41,7 @@ from sdfpose_ros.parameters import (
 )
 from sdfpose_ros.process import run_node
 from sdfpose_ros.publishers import ResultPublisher
-from sdfpose_ros.stand_ins import message_filters
-from sdfpose_ros.synchronizer import FrameMessages, FrameSynchronizer
+from sdfpose_ros.stand_ins import cv_bridge, message_filters
 from sdfpose_ros.target_frame import TargetFrame
 from sdfpose_ros.throttle import ThrottledLog
 from sdfpose_ros.worker import NewestWorker
@@ -131,6 +131,7 @@ class PoseNode(Node):
         self._label_rules = parse_label_rules(
             parameters.category, parameters.mask_categories, categories
         )
+        self._bridge = cv_bridge.CvBridge()
         self._log = ThrottledLog(self.get_logger())
         target_frame = None
         if parameters.target_frame:
@@ -204,7 +205,13 @@ class PoseNode(Node):
         labels = self._label_rules if messages.labels is None else messages.labels
         assert labels is not None
         frame = rgbd_frame(
-            messages.colour, messages.depth, messages.mask, camera, labels, self.topics
+            messages.colour,
+            messages.depth,
+            messages.mask,
+            camera,
+            labels,
+            self.topics,
+            self._bridge,
         )
         self._tell_only(lambda: check_depth_unit(messages.depth, self.topics.depth))
         if not frame.mask.any():

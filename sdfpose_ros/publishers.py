@@ -18,7 +18,8 @@ from visualization_msgs.msg import Marker, MarkerArray
 from sdfpose_core.categories import Categories
 from sdfpose_core.drawing import draw_overlay
 from sdfpose_core.frame import RgbdFrame
-from sdfpose_ros.conversions import image_message, stamp_ns
+from sdfpose_core.messages.interfaces import stamp_ns
+from sdfpose_ros.image_messages import image_message
 from sdfpose_ros.markers import (
     axes_marker,
     box_marker,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,18 +20,15 @@ from rosbags.interfaces import (
     QosTime,
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from sdfpose_core.errors import SdfposeError
+from sdfpose_core.messages.definitions import message_definitions
 
-__all__ = ["McapRecorder", "RecordedTopic", "RecorderError", "typestore_with"]
+__all__ = ["McapRecorder", "RecordedTopic", "RecorderError"]
 
 _FOREVER = QosTime(9_223_372_036, 854_775_807)
 """How ROS 2 writes an infinite duration."""
-
-_PACKAGE = "sdfpose"
-_MESSAGES = ("InstanceLabel", "InstanceLabels", "SdfObject", "SdfObjectArray")
 
 
 class RecorderError(SdfposeError):
@@ -47,22 +43,6 @@ class RecordedTopic:
     qos: QoSProfile
 
 
-def typestore_with(package: str = _PACKAGE, names: tuple[str, ...] = _MESSAGES) -> Typestore:
-    """Definitions of the common messages and of a package's own, as their ``.msg`` files say.
-
-    Raises:
-        RecorderError: the package was installed without its message definitions.
-    """
-    store = get_typestore(Stores.LATEST)
-    folder = _definitions(package)
-    types = {}
-    for name in names:
-        text = (folder / f"{name}.msg").read_text()
-        types.update(get_types_from_msg(text, f"{package}/msg/{name}"))
-    store.register(types)
-    return store
-
-
 class McapRecorder:
     """Writes the messages of some topics as they come, without decoding them.
 
@@ -72,7 +52,7 @@ class McapRecorder:
         topics: what to record, by name.
 
     Raises:
-        RecorderError: the folder cannot be written.
+        RecorderError: the folder cannot be written, or a message has no definition.
     """
 
     def __init__(self, node: Node, path: Path, topics: Mapping[str, RecordedTopic]) -> None:
@@ -91,7 +71,7 @@ class McapRecorder:
             raise RecorderError(f"{path}: cannot be written: {error}") from error
         self._open = True
         self.counts = dict.fromkeys(topics, 0)
-        store = typestore_with()
+        store = message_definitions()
         self._subscriptions = [self._record(name, topic, store) for name, topic in topics.items()]
 
     def close(self) -> Path:
@@ -107,6 +87,11 @@ class McapRecorder:
 
     def _record(self, name: str, topic: RecordedTopic, store: Typestore) -> Any:
         package, kind = topic.message.__module__.split(".")[0], topic.message.__name__
+        if f"{package}/msg/{kind}" not in store.fielddefs:
+            raise RecorderError(
+                f"{name}: the definition of {package}/msg/{kind} is missing: expected it in "
+                f"share/{package}/msg beside the installed package (install it anew)"
+            )
         connection = self._writer.add_connection(
             name,
             f"{package}/msg/{kind}",
@@ -135,18 +120,4 @@ def _offered_qos(qos: QoSProfile) -> Qos:
         liveliness=QosLiveliness.AUTOMATIC,
         liveliness_lease_duration=_FOREVER,
         avoid_ros_namespace_conventions=False,
-    )
-
-
-def _definitions(package: str) -> Path:
-    """Folder of a package's ``.msg`` files; the prefix is some levels above its Python package."""
-    module = importlib.import_module(package)
-    assert module.__file__ is not None
-    for prefix in Path(module.__file__).resolve().parents:
-        folder = prefix / "share" / package / "msg"
-        if folder.is_dir():
-            return folder
-    raise RecorderError(
-        f"the message definitions of {package} are missing: expected them in share/{package}/msg "
-        f"of the prefix of {module.__file__} (install the package anew)"
     )

@@ -28,7 +28,7 @@ LEVELS = (
     },
     {"free_space"},
     {"frame", "meshes"},
-    {"segmentation", "shapes"},
+    {"messages", "segmentation", "shapes"},
     {"datasets", "sdf", "simulation"},
     {"encoder", "refine"},
     {"confidence", "evaluation"},
@@ -42,7 +42,7 @@ LEVELS = (
 )
 """Modules and subpackages of sdfpose_core, lowest first; each imports its own level and lower."""
 
-ROS = {"rclpy", "sdfpose", "sdfpose_ros", "cv_bridge", "message_filters", "rosbags", "launch"}
+ROS = {"rclpy", "sdfpose", "sdfpose_ros", "cv_bridge", "message_filters", "launch"}
 
 
 def imports(path: Path) -> set[str]:

@@ -2,10 +2,10 @@
 """Train the encoder of one category on real images without labels.
 
     python training/self_supervise.py mug --data PREPARED --part Real/train --out OUT --work WORK
-    python training/self_supervise.py mug --data FRAMES --out OUT --work WORK
+    python training/self_supervise.py mug --data FRAMES_OR_BAG --out OUT --work WORK
 
 The data are NOCS images as training/prepare_nocs.py prepares them, of which the labels are not
-looked at, or frame folders with masks. Several processes share a step's images:
+looked at, or frame folders or a rosbag2 with masks. Several processes share a step's images:
 ``torchrun --nproc-per-node 2 training/self_supervise.py ...``.
 """
 
@@ -25,6 +25,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.category_model import CategoryModel
+from sdfpose_core.cli.choices import add_recording_arguments
 from sdfpose_core.configuration import read_configuration
 from sdfpose_core.datasets.nocs_preparation import prepared_instances
 from sdfpose_core.distributed import is_first, process_group
@@ -61,7 +62,9 @@ def real_instances(args: argparse.Namespace, problems: list[str]) -> list[Instan
     if args.part is not None:
         items = prepared_instances(args.data, args.part, args.category, problems)
         return [x.instance for x in items]
-    return recorded_instances(args.data, args.category, problems)
+    return recorded_instances(
+        args.data, args.category, problems, topics=dict(args.topic), every=args.every
+    )
 
 
 def synthetic_views(
@@ -130,7 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("category")
-    parser.add_argument("--data", type=Path, required=True, help="prepared data, or frame folders")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data, or a recording")
+    add_recording_arguments(parser)
     parser.add_argument("--part", help="of prepared NOCS data, e.g. Real/train")
     parser.add_argument(
         "--weights", type=Path, help="folder of the weights to start from (default: shipped)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -16,17 +16,17 @@ from rich.table import Table
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.category_model import CategoryModel
+from sdfpose_core.cli.choices import add_recording_arguments
 from sdfpose_core.cli.output import write_file, write_json
-from sdfpose_core.datasets import frame_folders, read_frame
 from sdfpose_core.device import resolve_device
 from sdfpose_core.drawing import draw_overlay
 from sdfpose_core.encoder.views import Views
-from sdfpose_core.errors import ConfigurationError, FrameError
-from sdfpose_core.frame import Instance
+from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.frame import Instance, RgbdFrame
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.segmentation import segment
 from sdfpose_core.selfsup.fitness import measure_fitness, ways_it_is_worse
-from sdfpose_core.selfsup.recordings import recorded_instances
+from sdfpose_core.selfsup.recordings import recorded_frames, recorded_instances
 from sdfpose_core.selfsup.teacher import teacher
 from sdfpose_core.selfsup.training import (
     CertifiedTraining,
@@ -59,11 +59,14 @@ def add_parser(subparsers: Any) -> None:
             "`--weights OUT` or the node's parameter weights_dir."
         ),
     )
-    parser.add_argument("data", type=Path, metavar="DIR", help="a folder of frame folders")
+    parser.add_argument(
+        "data", type=Path, metavar="DIR|BAG", help="a folder of frame folders, or a rosbag2"
+    )
     parser.add_argument("--category", required=True, help="of the objects to learn from")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="where the weights go"
     )
+    add_recording_arguments(parser)
     parser.add_argument(
         "--weights", type=Path, default=SHIPPED, metavar="DIR", help="weights to start from"
     )
@@ -98,7 +101,8 @@ def run(args: argparse.Namespace) -> int:
     )
     errors = Console(stderr=True)
     problems: list[str] = []
-    real = recorded_instances(args.data, name, problems)
+    topics = dict(args.topic)
+    real = recorded_instances(args.data, name, problems, topics=topics, every=args.every)
     for problem in problems:
         errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
     learnt, held_out = _split(real)
@@ -152,7 +156,8 @@ def run(args: argparse.Namespace) -> int:
     _print(report)
     if args.report is not None:
         write_json(args.report / "report.json", report)
-        _draw(args.report, args.data, {"before": before, "after": after})
+        frames = recorded_frames(args.data, name, [], topics=topics, every=args.every)
+        _draw(args.report, frames, {"before": before, "after": after})
     if worse:
         errors.print(
             f"sdfpose: the adapted network measures worse ({'; '.join(worse)}): nothing was "
@@ -201,15 +206,13 @@ def _print(report: dict[str, Any]) -> None:
     )
 
 
-def _draw(folder: Path, data: Path, models: Mapping[str, CategoryModel]) -> None:
+def _draw(
+    folder: Path, frames: Iterable[tuple[str, RgbdFrame]], models: Mapping[str, CategoryModel]
+) -> None:
     """Pictures of what the networks say alone of some frames."""
     categories = default_categories()
     drawn = 0
-    for frame_folder in frame_folders(data):
-        try:
-            frame = read_frame(frame_folder).frame
-        except FrameError:
-            continue  # it was reported when the instances were read
+    for name, frame in frames:
         instances, _ = segment(frame, categories)
         for title, model in models.items():
             mine = [x for x in instances if x.category == model.category.name]
@@ -218,7 +221,7 @@ def _draw(folder: Path, data: Path, models: Mapping[str, CategoryModel]) -> None
             found = teacher(model, refine="none").estimate(mine).estimates
             picture = draw_overlay(frame, found, categories)
             content = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
-            write_file(folder / f"{frame_folder.name}.{title}.png", content)
+            write_file(folder / f"{Path(name).name}.{title}.png", content)
         else:
             drawn += 1
         if drawn == _OVERLAYS:

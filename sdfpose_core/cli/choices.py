@@ -7,9 +7,15 @@ import re
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+from sdfpose_core.datasets.bags import ROLES
 from sdfpose_core.estimator import EstimatorConfig
 
-__all__ = ["add_estimator_arguments", "estimator_config", "shard_of"]
+__all__ = [
+    "add_estimator_arguments",
+    "add_recording_arguments",
+    "estimator_config",
+    "shard_of",
+]
 
 
 def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> None:
@@ -40,6 +46,21 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
     )
 
 
+def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--every`` and ``--topic``, of commands that read frame folders and bags."""
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="take every N-th frame (default: 1)"
+    )
+    parser.add_argument(
+        "--topic",
+        action="append",
+        type=_role_and_topic,
+        default=[],
+        metavar="ROLE=NAME",
+        help=f"topic of a bag that is not to be guessed; ROLE is one of {', '.join(ROLES)}",
+    )
+
+
 def estimator_config(args: argparse.Namespace) -> EstimatorConfig:
     """The configuration that `add_estimator_arguments`' arguments ask for."""
     return EstimatorConfig(
@@ -50,6 +71,17 @@ def estimator_config(args: argparse.Namespace) -> EstimatorConfig:
 def _choices(field: str) -> tuple[str, ...]:
     """What a `Literal` field of the estimator's configuration may be."""
     return tuple(get_args(get_type_hints(EstimatorConfig)[field]))
+
+
+def _role_and_topic(text: str) -> tuple[str, str]:
+    """Role and name of a bag's topic, from ``ROLE=NAME``."""
+    role, _, topic = text.partition("=")
+    if role not in ROLES or not topic.startswith("/"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected ROLE=NAME with a role of {', '.join(ROLES)} and a name that "
+            "starts with '/'"
+        )
+    return role, topic
 
 
 def shard_of(text: str) -> tuple[int, int]:

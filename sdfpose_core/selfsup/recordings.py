@@ -1,45 +1,75 @@
-"""Recordings of one's own camera as unlabelled instances."""
+"""Recordings of one's own camera: frame folders, or a bag."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.datasets import frame_folders, read_frame
-from sdfpose_core.errors import FrameError
-from sdfpose_core.frame import Instance
+from sdfpose_core.datasets.bags import bag_frames, is_bag
+from sdfpose_core.errors import ConfigurationError, FrameError
+from sdfpose_core.frame import Instance, RgbdFrame
+from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.segmentation import segment
 
-__all__ = ["recorded_instances"]
+__all__ = ["recorded_frames", "recorded_instances"]
 
 
-def recorded_instances(path: Path | str, category: str, problems: list[str]) -> list[Instance]:
-    """The instances of a category in frame folders; poses that these may have are not looked at.
+def recorded_frames(
+    path: Path | str,
+    category: str,
+    problems: list[str],
+    *,
+    topics: Mapping[str, str] | None = None,
+    every: int = 1,
+) -> Iterator[tuple[str, RgbdFrame]]:
+    """Frames and their names; poses that folders may hold are not looked at.
 
     Args:
-        path: a frame folder, or a folder of such.
-        category: name of the category.
-        problems: is told of each frame and instance that was left out.
+        path: a frame folder, a folder of such, or a rosbag2.
+        category: what every mask id shows where a bag does not say it.
+        problems: is told of each frame that was left out.
+        topics: of a bag, by role, see `datasets.bags.bag_frames`.
+        every: take every n-th frame.
 
     Raises:
+        BagError: the bag cannot be read.
+        FrameError: there is no such path.
+        ConfigurationError: `every` is below 1.
+    """
+    if every < 1:
+        raise ConfigurationError(f"every is {every}: expected at least 1")
+    path = Path(path)
+    frames = (
+        _of_bag(path, category, problems, topics) if is_bag(path) else _of_folders(path, problems)
+    )
+    for number, item in enumerate(frames):
+        if number % every == 0:
+            yield item
+
+
+def recorded_instances(
+    path: Path | str,
+    category: str,
+    problems: list[str],
+    *,
+    topics: Mapping[str, str] | None = None,
+    every: int = 1,
+) -> list[Instance]:
+    """The instances of a category in a recording; arguments as of `recorded_frames`.
+
+    Raises:
+        BagError, ConfigurationError: see `recorded_frames`.
         FrameError: nothing is left.
     """
-    path = Path(path)
-    if not path.is_dir():
-        raise FrameError(f"{path}: no such folder: expected one with frame folders")
     categories = default_categories()
     found: list[Instance] = []
-    for folder in frame_folders(path):
-        try:
-            frame = read_frame(folder)
-        except FrameError as error:
-            problems.append(f"{error}; frame left out")
-            continue
-        problems += frame.problems
-        instances, skipped = segment(frame.frame, categories)
+    for name, frame in recorded_frames(path, category, problems, topics=topics, every=every):
+        instances, skipped = segment(frame, categories)
         found += [x for x in instances if x.category == category]
         problems += [
-            f"{folder}: instance {x.mask_id} ({x.category}): {x.reason}; left out" for x in skipped
+            f"{name}: instance {x.mask_id} ({x.category}): {x.reason}; left out" for x in skipped
         ]
     if not found:
         raise FrameError(
@@ -47,3 +77,24 @@ def recorded_instances(path: Path | str, category: str, problems: list[str]) -> 
             "masks of that category"
         )
     return found
+
+
+def _of_folders(path: Path, problems: list[str]) -> Iterator[tuple[str, RgbdFrame]]:
+    if not path.is_dir():
+        raise FrameError(f"{path}: no such recording: expected frame folders or a rosbag2")
+    for folder in frame_folders(path):
+        try:
+            frame = read_frame(folder)
+        except FrameError as error:
+            problems.append(f"{error}; frame left out")
+            continue
+        problems += frame.problems
+        yield str(folder), frame.frame
+
+
+def _of_bag(
+    path: Path, category: str, problems: list[str], topics: Mapping[str, str] | None
+) -> Iterator[tuple[str, RgbdFrame]]:
+    rules = LabelRules({}, category)
+    for number, frame in enumerate(bag_frames(path, rules, problems, topics=topics)):
+        yield f"{path.name}.{number:06d}", frame

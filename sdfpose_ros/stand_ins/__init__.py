@@ -14,7 +14,7 @@ except ImportError:
 try:
     import cv_bridge
 except ImportError:
-    from sdfpose_ros.stand_ins import cv_bridge
+    from sdfpose_core.messages import image_bridge as cv_bridge
 
 try:
     import tf2_ros

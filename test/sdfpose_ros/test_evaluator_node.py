@@ -16,8 +16,8 @@ from sdfpose.msg import SdfObjectArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from sdfpose_ros.conversions import image_message
 from sdfpose_ros.evaluator_node import EvaluatorNode, evaluation_table
+from sdfpose_ros.image_messages import image_message
 from sdfpose_ros.live_evaluation import EvaluatedFrame, EvaluatedObject
 from sdfpose_ros.object_messages import ground_truth_message, object_message
 

@@ -96,24 +96,6 @@ def test_the_queue_is_bounded_and_loses_the_oldest():
     assert chain.groups == [["a3", "b3"], ["a4", "b4"]]
 
 
-def test_messages_without_a_header_are_left_out():
-    chain = Chain(count=2)
-    chain.inputs[0].signalMessage(String())
-    chain.add(0, 1.0)
-    chain.add(1, 1.0)
-    assert chain.groups == [["a1", "b1"]]
-
-
-def test_messages_without_a_header_are_matched_by_arrival_where_that_is_allowed():
-    inputs = [message_filters.SimpleFilter() for _ in range(2)]
-    groups = []
-    synchronizer = message_filters.ApproximateTimeSynchronizer(inputs, 5, 5.0, True)
-    synchronizer.registerCallback(lambda *group: groups.append([x.data for x in group]))
-    for source, text in zip(inputs, "ab", strict=True):
-        source.signalMessage(String(data=text))
-    assert groups == [["a", "b"]]
-
-
 def test_callbacks_get_the_arguments_that_they_were_registered_with():
     source = message_filters.SimpleFilter()
     seen = []

@@ -18,11 +18,13 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from sdfpose_ros.conversions import image_message
+from sdfpose_core.errors import BagError
+from sdfpose_core.messages.definitions import message_definitions
+from sdfpose_ros.image_messages import image_message
 from sdfpose_ros.markers import box_marker
 from sdfpose_ros.object_messages import object_message
-from sdfpose_ros.player_node import BagError, PlayerNode
-from sdfpose_ros.recorder import McapRecorder, RecordedTopic, typestore_with
+from sdfpose_ros.player_node import PlayerNode
+from sdfpose_ros.recorder import McapRecorder, RecordedTopic
 
 QOS = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -112,7 +114,7 @@ def test_the_recording_holds_the_definitions_that_viewers_need(recording):
 
 
 def test_definitions_agree_with_the_installed_messages():
-    store = typestore_with()
+    store = message_definitions()
     for name in ("InstanceLabel", "InstanceLabels", "SdfObject", "SdfObjectArray"):
         message = getattr(importlib.import_module("sdfpose.msg"), name)
         fields = {field for field, _ in store.fielddefs[f"sdfpose/msg/{name}"][1]}

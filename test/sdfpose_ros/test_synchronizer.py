@@ -6,10 +6,10 @@ from sdfpose.msg import InstanceLabels
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from sdfpose_ros.conversions import InputTopics
-from sdfpose_ros.errors import FrameIdError, MissingCameraInfoError, StaleFrameError
+from sdfpose_core.messages.decoding import InputTopics
+from sdfpose_core.messages.errors import FrameIdError, MissingCameraInfoError, StaleFrameError
+from sdfpose_core.messages.synchronizer import FrameSynchronizer
 from sdfpose_ros.stand_ins import message_filters
-from sdfpose_ros.synchronizer import FrameSynchronizer
 
 TOPICS = InputTopics("/colour", "/depth", "/mask", "/camera_info", "/labels")
 KINDS = {

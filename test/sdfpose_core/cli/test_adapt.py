@@ -98,7 +98,7 @@ def test_weights_that_measure_worse_are_not_written(
     ("arguments", "message"),
     [
         (["DIR", "--category", "mug"], "holds no instance of 'mug'"),
-        (["nowhere", "--category", "can"], "no such folder"),
+        (["nowhere", "--category", "can"], "no such recording"),
         (["DIR", "--category", "cann"], "can"),
         (["DIR", "--category", "can", "--steps", "0"], "--steps is 0"),
     ],

@@ -5,22 +5,16 @@ Everything that can be wrong with a message raises a `MessageError` that names i
 
 from __future__ import annotations
 
-import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from rclpy.time import Time
-from sdfpose.msg import InstanceLabel as InstanceLabelMessage
-from sdfpose.msg import InstanceLabels
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
 
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.errors import FrameError
 from sdfpose_core.frame import MAX_DEPTH_M, InstanceLabel, RgbdFrame
-from sdfpose_ros.errors import (
+from sdfpose_core.messages.errors import (
     CameraInfoError,
     DepthUnitError,
     EncodingError,
@@ -28,24 +22,21 @@ from sdfpose_ros.errors import (
     ImageSizeError,
     LabelsError,
 )
-from sdfpose_ros.stand_ins import cv_bridge
+from sdfpose_core.messages.image_bridge import CvBridge, ImageBridge
+from sdfpose_core.messages.interfaces import CameraInfo, Image, InstanceLabels, stamp_ns
 
 __all__ = [
+    "MILLIMETRE",
     "InputTopics",
     "LabelRules",
     "camera_from_info",
-    "camera_info_message",
     "check_depth_unit",
     "check_rectified",
     "decode_colour",
     "decode_depth",
     "decode_mask",
-    "image_message",
     "labels_from_message",
-    "labels_message",
-    "millimetres",
     "rgbd_frame",
-    "stamp_ns",
 ]
 
 _COLOUR_CHANNELS: Mapping[str, tuple[int, ...]] = {
@@ -71,7 +62,8 @@ _PIXEL_TYPES: Mapping[str, tuple[str, int]] = {
 }
 """Type and number of a pixel's channels."""
 
-_MILLIMETRE = np.float32(0.001)
+MILLIMETRE = np.float32(0.001)
+"""Unit of 16UC1 depth, metres."""
 
 _ABSURD_SHARE = 0.5
 """A depth image of which a larger share lies beyond `MAX_DEPTH_M` is in the wrong unit."""
@@ -107,15 +99,17 @@ class LabelRules:
         return {i: InstanceLabel(name) for i, name in names.items() if name is not None}
 
 
-def stamp_ns(header: Header) -> int:
-    """A header's stamp in nanoseconds."""
-    return int(Time.from_msg(header.stamp).nanoseconds)
-
-
-def decode_colour(message: Image, topic: str) -> NDArray[np.uint8]:
+def decode_colour(
+    message: Image, topic: str, bridge: ImageBridge | None = None
+) -> NDArray[np.uint8]:
     """Colour image (H, W, 3) uint8, RGB.
 
-    Common encodings are read in place; all others (Bayer, YUV, 16 bits) go through cv_bridge.
+    Common encodings are read in place; all others (Bayer, YUV, 16 bits) go through the bridge.
+
+    Args:
+        message: the image.
+        topic: where it came from.
+        bridge: with the interface of ROS 2's `cv_bridge.CvBridge`; None for our own.
 
     Raises:
         EncodingError: the encoding holds no colour.
@@ -128,8 +122,9 @@ def decode_colour(message: Image, topic: str) -> NDArray[np.uint8]:
             return np.ascontiguousarray(pixels)
         return np.ascontiguousarray(pixels[..., channels])
     try:
-        return np.asarray(cv_bridge.CvBridge().imgmsg_to_cv2(message, "rgb8"), dtype=np.uint8)
-    except (TypeError, ValueError, cv_bridge.CvBridgeError) as error:
+        pixels = (bridge or CvBridge()).imgmsg_to_cv2(message, "rgb8")
+        return np.asarray(pixels, dtype=np.uint8)
+    except (TypeError, ValueError) as error:
         raise EncodingError(
             topic,
             f"colour image with encoding '{message.encoding}' ({error})",
@@ -145,7 +140,7 @@ def decode_depth(message: Image, topic: str) -> NDArray[np.float32]:
         ImageLayoutError: sizes, step and data do not agree.
     """
     if message.encoding in ("16UC1", "mono16"):
-        return _pixels(message, topic)[..., 0] * _MILLIMETRE
+        return _pixels(message, topic)[..., 0] * MILLIMETRE
     if message.encoding == "32FC1":
         return np.ascontiguousarray(_pixels(message, topic)[..., 0], dtype=np.float32)
     raise EncodingError(
@@ -262,8 +257,9 @@ def rgbd_frame(
     camera: PinholeCamera,
     labels: InstanceLabels | LabelRules,
     topics: InputTopics,
+    bridge: ImageBridge | None = None,
 ) -> RgbdFrame:
-    """One frame, with stamp and frame id of the colour image.
+    """One frame, with stamp and frame id of the colour image; `bridge` is `decode_colour`'s.
 
     Raises:
         MessageError: something is wrong with one of the messages.
@@ -278,7 +274,7 @@ def rgbd_frame(
         )
     ids = decode_mask(mask, topics.mask)
     return RgbdFrame(
-        colour=decode_colour(colour, topics.colour),
+        colour=decode_colour(colour, topics.colour, bridge),
         depth=decode_depth(depth, topics.depth),
         mask=ids,
         camera=camera,
@@ -288,53 +284,6 @@ def rgbd_frame(
         stamp_ns=stamp_ns(colour.header),
         frame_id=colour.header.frame_id,
     )
-
-
-def image_message(pixels: NDArray[np.generic], encoding: str, header: Header) -> Image:
-    """Image message of an array (H, W) or (H, W, channels) that suits the encoding."""
-    pixels = np.ascontiguousarray(pixels)
-    # Setting the data from anything but array.array checks every byte in Python.
-    data = array.array("B")
-    data.frombytes(pixels.data.cast("B"))
-    return Image(
-        header=header,
-        height=pixels.shape[0],
-        width=pixels.shape[1],
-        encoding=encoding,
-        is_bigendian=0,
-        step=pixels.strides[0],
-        data=data,
-    )
-
-
-def millimetres(depth: NDArray[np.floating]) -> NDArray[np.uint16]:
-    """Depth (H, W), metres, 0 = missing, as 16UC1 wants it."""
-    return np.clip(np.rint(depth / _MILLIMETRE), 0, np.iinfo(np.uint16).max).astype(np.uint16)
-
-
-def camera_info_message(camera: PinholeCamera, header: Header) -> CameraInfo:
-    """Camera info of a rectified camera."""
-    k = camera.matrix
-    projection = np.hstack([k, np.zeros((3, 1))])
-    return CameraInfo(
-        header=header,
-        width=camera.width,
-        height=camera.height,
-        distortion_model="plumb_bob",
-        d=[0.0] * 5,
-        k=k.reshape(-1).tolist(),
-        r=np.eye(3).reshape(-1).tolist(),
-        p=projection.reshape(-1).tolist(),
-    )
-
-
-def labels_message(labels: Mapping[int, InstanceLabel], header: Header) -> InstanceLabels:
-    """Labels message of category and score by mask id."""
-    instances = [
-        InstanceLabelMessage(id=mask_id, category=label.category, score=float(label.score))
-        for mask_id, label in labels.items()
-    ]
-    return InstanceLabels(header=header, instances=instances)
 
 
 def _pixels(message: Image, topic: str) -> NDArray[np.generic]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sdfpose.msg import InstanceLabels
-from sensor_msgs.msg import CameraInfo, Image
-
-from sdfpose_ros.conversions import InputTopics, stamp_ns
-from sdfpose_ros.errors import FrameIdError, MessageError, MissingCameraInfoError, StaleFrameError
-from sdfpose_ros.stand_ins import message_filters
+from sdfpose_core.messages.decoding import InputTopics
+from sdfpose_core.messages.errors import (
+    FrameIdError,
+    MessageError,
+    MissingCameraInfoError,
+    StaleFrameError,
+)
+from sdfpose_core.messages.filters import ApproximateTimeSynchronizer, SimpleFilter
+from sdfpose_core.messages.interfaces import CameraInfo, Image, InstanceLabels, stamp_ns
 
 __all__ = ["FrameMessages", "FrameSynchronizer", "SynchronizerStatistics"]
 
@@ -82,11 +86,11 @@ class FrameSynchronizer:
     def __init__(
         self,
         *,
-        colour: message_filters.SimpleFilter,
-        depth: message_filters.SimpleFilter,
-        mask: message_filters.SimpleFilter,
-        info: message_filters.SimpleFilter,
-        labels: message_filters.SimpleFilter | None,
+        colour: SimpleFilter,
+        depth: SimpleFilter,
+        mask: SimpleFilter,
+        info: SimpleFilter,
+        labels: SimpleFilter | None,
         topics: InputTopics,
         queue_size: int,
         slop_s: float,
@@ -103,7 +107,7 @@ class FrameSynchronizer:
         self._on_restart = on_restart
         self._infos: deque[CameraInfo] = deque(maxlen=queue_size)
         self._infos_follow = False
-        self._waiting: Sequence[Image | InstanceLabels] | None = None
+        self._waiting: Sequence[Any] | None = None
         self._last_ns: int | None = None
         self._newest_ns: dict[str, int] = {}
         self.statistics = SynchronizerStatistics()
@@ -114,19 +118,23 @@ class FrameSynchronizer:
             self.statistics.received[topic] = 0
             source.registerCallback(self._count, topic)
         # Filters between the subscriptions and the matching, which can be made anew.
-        self._inputs = [message_filters.SimpleFilter() for _ in named]
+        self._inputs = [SimpleFilter() for _ in named]
         for (topic, source), inlet in zip(named, self._inputs, strict=True):
             source.registerCallback(self._watch_clock, topic)
             source.registerCallback(inlet.signalMessage)
         info.registerCallback(self._take_info)
         self._matcher = self._connect()
 
-    def _connect(self) -> message_filters.ApproximateTimeSynchronizer:
+    def finish(self) -> None:
+        """Give out the frame that waits for its camera info: no more messages come."""
+        if self._waiting is not None:
+            group, self._waiting = self._waiting, None
+            self._give_out(group)
+
+    def _connect(self) -> ApproximateTimeSynchronizer:
         for inlet in self._inputs:
             inlet.callbacks.clear()
-        matcher = message_filters.ApproximateTimeSynchronizer(
-            self._inputs, self._queue_size, self._slop_s
-        )
+        matcher = ApproximateTimeSynchronizer(self._inputs, self._queue_size, self._slop_s)
         matcher.registerCallback(self._take_group)
         return matcher
 
@@ -155,7 +163,7 @@ class FrameSynchronizer:
             group, self._waiting = self._waiting, None
             self._give_out(group)
 
-    def _take_group(self, *group: Image | InstanceLabels) -> None:
+    def _take_group(self, *group: Any) -> None:
         self.statistics.matched += 1
         if self._waiting is not None:
             earlier, self._waiting = self._waiting, None
@@ -165,13 +173,13 @@ class FrameSynchronizer:
         else:
             self._give_out(group)
 
-    def _own_info(self, group: Sequence[Image | InstanceLabels]) -> CameraInfo | None:
+    def _own_info(self, group: Sequence[Any]) -> CameraInfo | None:
         """The camera info of the group's moment; None where there is none."""
         stamp = stamp_ns(group[0].header)
         near = [i for i in self._infos if abs(stamp_ns(i.header) - stamp) <= self._slop_ns]
         return min(near, key=lambda i: abs(stamp_ns(i.header) - stamp), default=None)
 
-    def _give_out(self, group: Sequence[Image | InstanceLabels]) -> None:
+    def _give_out(self, group: Sequence[Any]) -> None:
         own = self._own_info(group)
         self._infos_follow = own is not None
         if own is not None or self._infos:
@@ -186,7 +194,7 @@ class FrameSynchronizer:
             )
         )
 
-    def _accept(self, group: Sequence[Image | InstanceLabels], info: CameraInfo) -> None:
+    def _accept(self, group: Sequence[Any], info: CameraInfo) -> None:
         try:
             self._check_frame_ids(group, info)
             self._check_order(group[0])
@@ -209,7 +217,7 @@ class FrameSynchronizer:
         self.statistics.refused[name] = self.statistics.refused.get(name, 0) + 1
         self._on_error(error)
 
-    def _check_frame_ids(self, group: Sequence[Image | InstanceLabels], info: CameraInfo) -> None:
+    def _check_frame_ids(self, group: Sequence[Any], info: CameraInfo) -> None:
         expected = group[0].header.frame_id
         if not expected:
             raise FrameIdError(

@@ -6,15 +6,24 @@ Only what sdfpose uses: `CvBridge.imgmsg_to_cv2`.
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.image import ImageError, message_to_cvimage
 from rosbags.image.image import to_cvtype
-from sensor_msgs.msg import Image
 
-__all__ = ["CvBridge", "CvBridgeError"]
+from sdfpose_core.messages.interfaces import Image
+
+__all__ = ["CvBridge", "CvBridgeError", "ImageBridge"]
+
+
+class ImageBridge(Protocol):
+    """What is used of ROS 2's `cv_bridge.CvBridge`."""
+
+    def imgmsg_to_cv2(self, img_msg: Image, desired_encoding: str) -> NDArray[np.generic]:
+        """The image as an array; a TypeError or ValueError says why it cannot be."""
+        ...
 
 
 class CvBridgeError(TypeError):

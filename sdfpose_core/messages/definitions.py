@@ -1,0 +1,43 @@
+"""Definitions of messages: the common ones of ROS 2, and sdfpose's own as installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+__all__ = ["message_definitions"]
+
+_PACKAGE = "sdfpose"
+_MESSAGES = ("InstanceLabel", "InstanceLabels", "SdfObject", "SdfObjectArray")
+
+
+def message_definitions() -> Typestore:
+    """Definitions by which messages are written, and read from bags that hold none.
+
+    sdfpose's own come from the ``.msg`` files of its installed interfaces; where these are not
+    installed the common ones are all there is.
+    """
+    store = get_typestore(Stores.LATEST)
+    folder = _installed_definitions()
+    if folder is not None:
+        types = {}
+        for name in _MESSAGES:
+            text = (folder / f"{name}.msg").read_text()
+            types.update(get_types_from_msg(text, f"{_PACKAGE}/msg/{name}"))
+        store.register(types)
+    return store
+
+
+def _installed_definitions() -> Path | None:
+    """Folder of the ``.msg`` files: the prefix is some levels above the Python package."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    for prefix in Path(spec.origin).resolve().parents:
+        folder = prefix / "share" / _PACKAGE / "msg"
+        if folder.is_dir():
+            return folder
+    return None

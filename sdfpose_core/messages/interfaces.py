@@ -1,0 +1,63 @@
+"""The fields that are read of ROS messages; rclpy's classes have them, and those of rosbags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+__all__ = ["CameraInfo", "Header", "Image", "InstanceLabels", "Stamped", "stamp_ns"]
+
+
+class Stamp(Protocol):
+    """builtin_interfaces/Time."""
+
+    sec: int
+    nanosec: int
+
+
+class Header(Protocol):
+    """std_msgs/Header."""
+
+    stamp: Stamp
+    frame_id: str
+
+
+class Stamped(Protocol):
+    """A message with a header."""
+
+    header: Any  # Header; the fields of a protocol are invariant
+
+
+class Image(Stamped, Protocol):
+    """sensor_msgs/Image."""
+
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
+    data: Any
+
+
+class CameraInfo(Stamped, Protocol):
+    """sensor_msgs/CameraInfo."""
+
+    height: int
+    width: int
+    d: Any
+    k: Any
+    p: Any
+    binning_x: int
+    binning_y: int
+    roi: Any
+
+
+class InstanceLabels(Stamped, Protocol):
+    """sdfpose/InstanceLabels."""
+
+    instances: Sequence[Any]
+
+
+def stamp_ns(header: Header) -> int:
+    """A header's stamp in nanoseconds."""
+    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
