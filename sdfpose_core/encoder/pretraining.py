@@ -18,7 +18,7 @@ from sdfpose_core.encoder.fast import Encoding, FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.training_run import Progress, TrainingRun
 from sdfpose_core.encoder.views import Lessons, Views
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.muon import muon
+from sdfpose_core.muon import Muon
 from sdfpose_core.similarity import Similarity, so3_exp
 
 __all__ = [
@@ -346,7 +346,7 @@ def _optimisers(encoder: FastEncoder, config: EncoderTrainingConfig) -> list[tor
         torch.optim.AdamW(
             [{"params": others, "peak": config.learning_rate}], weight_decay=config.weight_decay
         ),
-        muon(
+        Muon(
             [{"params": hidden, "peak": config.hidden_learning_rate}],
             weight_decay=config.weight_decay,
         ),

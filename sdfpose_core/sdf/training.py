@@ -28,7 +28,7 @@ from torch import Tensor
 from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.files import write_atomically
-from sdfpose_core.muon import muon
+from sdfpose_core.muon import Muon
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
 from sdfpose_core.sdf.fitting import Distances, fit_codes
 from sdfpose_core.sdf.shape_decoder import code_statistics
@@ -254,7 +254,7 @@ def _optimisers(
     if not hidden:
         return [adam]
     groups = [{"params": hidden, "peak": config.hidden_learning_rate}]
-    return [adam, muon(groups, weight_decay=0.0)]
+    return [adam, Muon(groups, weight_decay=0.0)]
 
 
 def validate_decoder(decoder: SdfDecoder, samples: Sequence[SdfSamples]) -> dict[str, float]:
