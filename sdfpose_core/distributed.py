@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -15,7 +16,18 @@ from torch.nn.parallel import DistributedDataParallel
 from sdfpose_core.device import resolve_device
 from sdfpose_core.errors import ConfigurationError
 
-__all__ = ["is_first", "only_process", "own_share", "process_group", "shared_between_processes"]
+__all__ = [
+    "average_gradients",
+    "first_ahead",
+    "is_first",
+    "only_process",
+    "own_share",
+    "process_group",
+    "shared_between_processes",
+]
+
+_PATIENCE = timedelta(hours=12)
+"""How long processes wait for the first one, which simulates and samples."""
 
 
 @contextmanager
@@ -37,11 +49,23 @@ def process_group(device_name: str) -> Iterator[torch.device]:
     if device.type == "cuda":
         device = resolve_device(f"cuda:{os.environ['LOCAL_RANK']}")
         torch.cuda.set_device(device)
-    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    torch.distributed.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE
+    )
     try:
         yield device
     finally:
         torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def first_ahead() -> Iterator[None]:
+    """What is inside is done by the first process, and then by the others, who find its files."""
+    if not is_first():
+        torch.distributed.barrier()
+    yield
+    if is_first() and _world() > 1:
+        torch.distributed.barrier()
 
 
 def only_process(what: str) -> None:
@@ -69,17 +93,36 @@ def shared_between_processes(network: nn.Module, batch: int) -> Any:
     Raises:
         ConfigurationError: they cannot be shared evenly.
     """
+    own_share(batch)
+    return network if _world() == 1 else DistributedDataParallel(network)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Give every process the means of all processes' gradients, as if it had seen all items.
+
+    For losses that differentiate twice, which `shared_between_processes` cannot do.
+
+    Args:
+        parameters: of which every process has gradients.
+    """
     if _world() == 1:
-        return network
-    if batch % _world():
-        raise ConfigurationError(
-            f"{batch} views per step cannot be shared by {_world()} processes: expected a multiple"
-        )
-    return DistributedDataParallel(network)
+        return
+    for parameter in parameters:
+        assert parameter.grad is not None
+        torch.distributed.all_reduce(parameter.grad)
+        parameter.grad /= _world()
 
 
 def own_share(count: int) -> slice:
-    """Which of a step's items this process computes."""
+    """Which of a step's items this process computes.
+
+    Raises:
+        ConfigurationError: the processes cannot share them evenly.
+    """
+    if count % _world():
+        raise ConfigurationError(
+            f"{count} items per step cannot be shared by {_world()} processes: expected a multiple"
+        )
     share = count // _world()
     return slice(_rank() * share, (_rank() + 1) * share)
 

@@ -29,7 +29,7 @@ from torch.utils.tensorboard import SummaryWriter
 from sdfpose_core.categories import Category, default_categories
 from sdfpose_core.configuration import read_configuration
 from sdfpose_core.datasets.nocs_preparation import prepared_instances
-from sdfpose_core.distributed import is_first, only_process, process_group
+from sdfpose_core.distributed import first_ahead, is_first, only_process, process_group
 from sdfpose_core.encoder.colour_views import SimulatedRounds
 from sdfpose_core.encoder.pretraining import (
     EncoderTraining,
@@ -166,14 +166,15 @@ def train_fast(
             weights_file(category.name, "decoder", args.weights),
         )
     else:
-        codes = training_codes(category.name, settings.shapes, args)
-        views = simulated_views(
-            category.name,
-            settings.views,
-            range(len(codes)),
-            settings.noise,
-            stem.with_suffix(".views.npz"),
-        )
+        with first_ahead():
+            codes = training_codes(category.name, settings.shapes, args)
+            views = simulated_views(
+                category.name,
+                settings.views,
+                range(len(codes)),
+                settings.noise,
+                stem.with_suffix(".views.npz"),
+            )
     training = EncoderTraining(
         [Lessons(views, codes, settings.training.batch)],
         decoder.code_mean,

@@ -28,7 +28,7 @@ from sdfpose_core.category_model import CategoryModel
 from sdfpose_core.cli.choices import add_recording_arguments
 from sdfpose_core.configuration import read_configuration
 from sdfpose_core.datasets.nocs_preparation import prepared_instances
-from sdfpose_core.distributed import is_first, process_group
+from sdfpose_core.distributed import first_ahead, is_first, process_group
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.frame import Instance
@@ -103,9 +103,11 @@ def train(args: argparse.Namespace, settings: Settings, device: torch.device) ->
             for name, value in losses.items():
                 log.add_scalar(f"self_supervision/{name}", value, step)
 
+        with first_ahead():
+            synthetic = synthetic_views(model, settings, args.work)
         training = self_supervised_training(
             model,
-            synthetic_views(model, settings, args.work),
+            synthetic,
             real,
             learning,
             progress=lambda: bar.advance(labelling),

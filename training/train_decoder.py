@@ -27,7 +27,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.configuration import read_configuration
-from sdfpose_core.device import resolve_device
+from sdfpose_core.distributed import first_ahead, is_first, process_group
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.sdf.training import (
     DecoderTraining,
@@ -115,15 +115,17 @@ def main() -> int:
     settings = read_configuration(args.config, Settings)
     start = time.monotonic()
     with (
-        Progress() as bar,
+        process_group(args.device) as device,
+        Progress(disable=not is_first()) as bar,
         SummaryWriter(str(args.work / "tensorboard" / f"{category}.decoder")) as log,
     ):
         sampling = bar.add_task(f"{category} samples", total=None)
-        shapes = shapes_of(args, settings, lambda name: bar.update(sampling, advance=1))
+        with first_ahead():
+            shapes = shapes_of(args, settings, lambda name: bar.update(sampling, advance=1))
         bar.remove_task(sampling)
-        if shapes.report:
+        if shapes.report and is_first():
             bar.console.print(shapes.report, highlight=False, markup=False, soft_wrap=True)
-        training = DecoderTraining(shapes.training, settings.training, resolve_device(args.device))
+        training = DecoderTraining(shapes.training, settings.training, device)
         task = bar.add_task(f"{category} decoder", total=settings.training.steps)
 
         def progress(step: int, figures: dict[str, float]) -> None:
@@ -132,6 +134,8 @@ def main() -> int:
                 log.add_scalar(f"decoder/{name}", value, step)
 
         decoder = training.run(args.work / f"{category}.decoder.ckpt", progress, shapes.validation)
+        if not is_first():
+            return 0
     minutes = (time.monotonic() - start) / 60.0
     reached = validate_decoder(decoder, shapes.validation)
     decoder.save(weights_file(category, "decoder", args.out), category)

@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
+from sdfpose_core.distributed import average_gradients, is_first, own_share
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.files import write_atomically
 from sdfpose_core.muon import Muon
@@ -99,7 +100,7 @@ class DecoderTraining:
         device: where.
 
     Raises:
-        ConfigurationError: this version of torch is too old for training.
+        ConfigurationError: the processes cannot share the shapes of a step evenly.
     """
 
     def __init__(
@@ -143,6 +144,8 @@ class DecoderTraining:
         while self.step < self.config.steps:
             losses = self._train_step()
             self.step += 1
+            if not is_first():
+                continue
             if progress is not None and self.step % 50 == 0:
                 progress(self.step, losses)
             if validation and progress is not None and self.step % self.config.validate_every == 0:
@@ -171,6 +174,8 @@ class DecoderTraining:
         count, total = min(config.shapes_per_step, len(self._points)), self._points.shape[1]
         shapes = torch.randperm(len(self._points), generator=self._generator)[:count]
         picks = torch.randint(total, (count, config.points_per_shape), generator=self._generator)
+        mine = own_share(count)
+        shapes, picks = shapes[mine], picks[mine]
         points = self._points[shapes[:, None], picks]
         target = self._sdf[shapes[:, None], picks]
         codes = self.codes[shapes.to(self.device)]
@@ -190,6 +195,7 @@ class DecoderTraining:
         for optimiser in self._optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        average_gradients([*self.decoder.parameters(), self.codes])
         torch.nn.utils.clip_grad_norm_(self.decoder.parameters(), 1.0)
         for optimiser in self._optimisers:
             optimiser.step()

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import runpy
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from sdfpose_core.cli.main import main
 from sdfpose_core.configuration import read_configuration
@@ -129,3 +131,24 @@ def test_a_category_of_ones_own_needs_no_code(train, tmp_path, capsys, monkeypat
 )
 def test_bad_arguments(train, arguments, message):
     assert message in train(*arguments)
+
+
+def test_two_processes_train_what_one_does(tmp_path):
+    """The shapes of a step are shared, and the gradients averaged."""
+    config = tmp_path / "tiny.yaml"
+    config.write_text(yaml.safe_dump(TINY | {"training": TINY["training"] | {"steps": 10}}))
+    found = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command += ["--nproc-per-node", processes, SCRIPT, "bowl", "--config", config]
+        command += ["--out", folder, "--work", folder / "work", "--threads", 1, "--device", "cpu"]
+        done = subprocess.run(
+            [str(x) for x in command], capture_output=True, text=True, timeout=200, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert len([x for x in done.stdout.splitlines() if x.startswith("{")]) == 1
+        found.append(load_file(folder / "bowl.decoder.safetensors"))
+    assert found[0].keys() == found[1].keys()
+    for name, values in found[0].items():
+        torch.testing.assert_close(values, found[1][name], atol=1e-4, rtol=0.0)
