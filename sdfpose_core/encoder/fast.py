@@ -190,8 +190,11 @@ class FastEncoder(nn.Module):
         code_mean: (D,) of the decoder's codes.
         code_axes: (D, D), orthonormal columns: their principal axes.
         code_sd: (D,) their standard deviations along these.
+        mixed_precision: whether the layers compute in bfloat16 where that is safe; geometry and
+            weights stay in single precision.
     """
 
+    mixed_precision = False
     unit: Tensor
     code_mean: Tensor
     code_axes: Tensor
@@ -269,7 +272,9 @@ class FastEncoder(nn.Module):
         height = ((support[:, :3] * centre).sum(-1) - support[:, 3]) / self.unit
         plane = torch.cat([normal, height.clamp(-1.0, 3.0).unsqueeze(-1)], dim=-1)
 
-        pose, shape = self._network(local, plane)
+        with torch.autocast(local.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            pose, shape = self._network(local, plane)
+        pose, shape = pose.float(), shape.float()
         y_axis, x_axis, offset, logit, spread = pose.split([3, 3, 3, 1, 3], dim=-1)
         length = self.config.code_length
         along_axes, code_spread, log_scale, size_spread = shape.split([length, length, 1, 1], dim=1)

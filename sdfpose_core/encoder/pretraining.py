@@ -33,6 +33,10 @@ _OUTER_LAYERS = ("patch.0", "position.0", "support.0", "pose_head", "shape_head"
 """The first and last layers, which Muon is not made for."""
 
 
+_WARM_UP_STEPS = 200
+"""During which learning rates grow; of short trainings a tenth."""
+
+
 @dataclass(frozen=True)
 class EncoderTrainingConfig:
     """How an encoder is trained.
@@ -56,6 +60,7 @@ class EncoderTrainingConfig:
             whose shapes are their own mirror images.
         plane_dropout: augmentation: how often the support is not told.
         average_decay: of the moving average of the weights that is kept in the end.
+        mixed_precision: whether the network's layers compute in bfloat16.
         checkpoint_every: steps between checkpoints.
         seed: of initialisation, order and augmentation.
         encoder: the architecture.
@@ -77,6 +82,7 @@ class EncoderTrainingConfig:
     mirror_probability: float = 0.0
     plane_dropout: float = 0.1
     average_decay: float = 0.995
+    mixed_precision: bool = False
     checkpoint_every: int = 250
     seed: int = 0
     encoder: FastEncoderConfig = field(default_factory=FastEncoderConfig)
@@ -119,8 +125,10 @@ class EncoderTraining(TrainingRun):
             self.encoder.expect_codes(code_mean, code_covariance)
         else:
             self.encoder = copy.deepcopy(start).to(device).train().requires_grad_(True)
+        self.encoder.mixed_precision = config.mixed_precision
         self._shared = shared_between_processes(self.encoder, self._batch_views)
         self.average = copy.deepcopy(self.encoder).requires_grad_(False)
+        self.average.mixed_precision = False
         self._optimisers = _optimisers(self.encoder, config)
 
     def run(
@@ -147,7 +155,7 @@ class EncoderTraining(TrainingRun):
         self._codes = torch.cat([x.codes for x in lessons]).to(self.device)
 
     def _train_step(self) -> dict[str, Tensor]:
-        warm_up = min(1.0, (self.step + 1) / 200)
+        warm_up = min(1.0, (self.step + 1) / min(_WARM_UP_STEPS, 0.1 * self.config.steps))
         decay = 0.5 * (1.0 + math.cos(math.pi * self.step / self.config.steps))
         for optimiser in self._optimisers:
             for group in optimiser.param_groups:

@@ -78,8 +78,13 @@ class ColourView:
 
 
 class Ssc6dEncoder(nn.Module):
-    """Network of one category."""
+    """Network of one category.
 
+    Attributes:
+        mixed_precision: whether the colour network's layers compute in bfloat16.
+    """
+
+    mixed_precision = False
     colour_mean: Tensor
     colour_sd: Tensor
 
@@ -115,7 +120,9 @@ class Ssc6dEncoder(nn.Module):
         """
         self._check(colour, points, index)
         image = (colour.float().permute(0, 3, 1, 2) - self.colour_mean) / self.colour_sd
-        pixels = self.colour(image).flatten(2)
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            pixels = self.colour(image)
+        pixels = pixels.float().flatten(2)
         pixels = pixels.gather(2, index.unsqueeze(1).expand(-1, pixels.shape[1], -1))
         centre = points.mean(dim=1)
         x = self.fusion((points - centre.unsqueeze(1)).transpose(1, 2), pixels)

@@ -54,6 +54,7 @@ class Ssc6dTrainingConfig:
         hue_jitter: augmentation: hue turns by up to this share of the circle.
         jitter_m: augmentation: noise of points, standard deviation, metres.
         round_views: views that are simulated, and then used once each in random order, at a time.
+        mixed_precision: whether the colour network's layers compute in bfloat16.
         checkpoint_every: steps between checkpoints.
         seed: of initialisation, views, order and augmentation.
         resnet18: file with torchvision's weights of a ResNet-18 to start from; empty for none.
@@ -71,6 +72,7 @@ class Ssc6dTrainingConfig:
     hue_jitter: float = 0.05
     jitter_m: float = 0.001
     round_views: int = 96
+    mixed_precision: bool = False
     checkpoint_every: int = 500
     seed: int = 0
     resnet18: str = ""
@@ -131,6 +133,7 @@ class Ssc6dTraining(TrainingRun):
         if config.resnet18:
             encoder.colour.resnet.load_torchvision(config.resnet18)
         self.encoder = encoder.to(device)
+        self.encoder.mixed_precision = config.mixed_precision
         self._optimiser = torch.optim.Adam(self.encoder.parameters(), lr=config.learning_rate)
         self._stream: Iterator[ColourViews] | None = None
         self._round: tuple[int, ColourViews] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,28 @@ def test_resuming_gives_the_same_numbers(views: Views, tmp_path: Path) -> None:
     resumed = training(views).run(checkpoint)
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0.0, atol=0.0)
+
+
+def test_mixed_precision_trains_nearly_the_same(views: Views) -> None:
+    whole = training(views)
+    mixed = training(views, replace(CONFIG, mixed_precision=True))
+    assert not mixed.average.mixed_precision
+    for _ in range(3):
+        a, b = whole._train_step(), mixed._train_step()
+        torch.testing.assert_close(a["total"], b["total"], rtol=0.03, atol=0.0)
+    assert float(a["total"]) != float(b["total"])
+    assert all(x.dtype == torch.float32 for x in mixed.encoder.parameters())
+
+
+def test_rates_grow_over_a_tenth_of_a_short_training(views: Views) -> None:
+    run = training(views, replace(CONFIG, steps=40))
+    rates = []
+    for run.step in range(6):
+        run._train_step()
+        rates.append(run._optimisers[0].param_groups[0]["lr"] / CONFIG.learning_rate)
+    growth = [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    decay = [0.5 + 0.5 * math.cos(math.pi * step / 40) for step in range(6)]
+    assert rates == pytest.approx([a * b for a, b in zip(growth, decay, strict=True)])
 
 
 def test_a_perfect_hypothesis_costs_nothing() -> None:

@@ -98,6 +98,13 @@ def test_a_few_steps_lower_the_loss(views: ColourViews) -> None:
     assert last["code"] < 0.9 * first["code"]
 
 
+def test_mixed_precision_trains_nearly_the_same(views: ColourViews) -> None:
+    whole = training(views)._train_step()
+    mixed = training(views, replace(CONFIG, mixed_precision=True))._train_step()
+    torch.testing.assert_close(whole["distance_m"], mixed["distance_m"], rtol=0.05, atol=0.0)
+    assert float(whole["distance_m"]) != float(mixed["distance_m"])
+
+
 def test_resuming_gives_the_same_numbers(views: ColourViews, tmp_path: Path) -> None:
     def rounds(number: int) -> ColourViews:
         return ColourViews(**{name: np.roll(x, number, axis=0) for name, x in vars(views).items()})
