@@ -74,18 +74,20 @@ def check(data: Path) -> None:
 
 
 def prepare_part(
-    data: Path, part: str, out: Path, shard: tuple[int, int], pool: ProcessPoolExecutor
+    args: argparse.Namespace, part: str, pool: ProcessPoolExecutor
 ) -> ScenePreparation:
     """All scenes of a part that are this machine's."""
     problems: list[str] = []
-    sides = model_sides(data, part, problems)
-    scenes = scenes_of(data, part)[shard[0] :: shard[1]]
+    sides = model_sides(args.data, part, problems)
+    scenes = scenes_of(args.data, part)[args.shard[0] :: args.shard[1]]
     categories = default_categories()
     images, instances = 0, Counter[str]()
     with Progress() as bar:
         task = bar.add_task(part, total=len(scenes))
         jobs = [
-            pool.submit(prepare_scene, data, part, scene, out, categories, sides)
+            pool.submit(
+                prepare_scene, args.data, part, scene, args.out, categories, sides, args.detections
+            )
             for scene in scenes
         ]
         for job in as_completed(jobs):
@@ -148,6 +150,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--parts", nargs="+", choices=NOCS_IMAGE_PARTS, default=NOCS_IMAGE_PARTS, metavar="PART"
     )
+    parser.add_argument(
+        "--detections",
+        type=Path,
+        metavar="DIR",
+        help="masks of a detector in place of the data's (results/mrcnn_results/real_test)",
+    )
     parser.add_argument("--weights", type=Path, help="folder of the decoders that codes are for")
     parser.add_argument("--no-codes", action="store_true", help="leave out the models' codes")
     parser.add_argument("--shard", type=shard_of, default=(0, 1), metavar="i/n")
@@ -163,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not (args.data / part).is_dir():
                 print(f"{part}: is not there; left out", file=sys.stderr)
                 continue
-            report(part, prepare_part(args.data, part, args.out, args.shard, pool))
+            report(part, prepare_part(args, part, pool))
     if not args.no_codes and args.shard[0] == 0:
         fit_models(args.data, args.weights, args.out)
     return 0

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.instances import StoredInstance, read_instances, write_instances
 from sdfpose_core.datasets.nocs import NocsSource, read_nocs_image, scene_images
+from sdfpose_core.datasets.nocs_detections import detected, detections_file, matched_truths
 from sdfpose_core.datasets.nocs_poses import nocs_poses
 from sdfpose_core.errors import FrameError, MeshError
 from sdfpose_core.files import write_atomically
@@ -101,6 +102,7 @@ def prepare_scene(
     out: Path,
     categories: Categories,
     sides: Mapping[str, NDArray[np.floating]],
+    detections: Path | None = None,
 ) -> ScenePreparation:
     """Prepare one scene, or say what became of it where that is done.
 
@@ -111,6 +113,8 @@ def prepare_scene(
         out: folder of the prepared data.
         categories: the known ones.
         sides: of the boxes of the CAD models (3,), in units of their diagonals, by model.
+        detections: folder with the masks of a detector, which take the place of the image's own;
+            poses go to the detections that overlap the objects.
 
     Raises:
         OSError: a file cannot be written.
@@ -134,8 +138,21 @@ def prepare_scene(
         rng = np.random.default_rng(zlib.crc32(image.name.encode()))
         truths, unposed = nocs_poses(image, categories, sides, rng)
         problems += unposed
-        known = {x.mask_id: x for x in truths}
-        instances, skipped = segment(image.frame, categories)
+        frame, known = image.frame, {x.mask_id: x for x in truths}
+        if detections is not None:
+            try:
+                frame = detected(image.frame, detections_file(detections, stem))
+            except FrameError as error:
+                problems.append(f"{error}; image left out")
+                continue
+            known = matched_truths(image.frame, truths, frame)
+            found_ids = {x.instance for x in known.values()}
+            problems += [
+                f"{image.name}: {x.instance} ({x.category}) was not detected"
+                for x in truths
+                if x.instance not in found_ids
+            ]
+        instances, skipped = segment(frame, categories)
         problems += [
             f"{image.name}: instance {x.mask_id} ({x.category}): {x.reason}; left out"
             for x in skipped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import pytest
 import yaml
 
 from sdfpose_core.datasets.instances import read_instances
+from sdfpose_core.datasets.nocs import NOCS_CATEGORIES, read_nocs_image, scene_images
+from sdfpose_core.datasets.nocs_detections import detections_file
 from sdfpose_core.errors import ConfigurationError, FrameError, WeightsError
 from sdfpose_core.simulation.nocs_data import write_miniature
 from sdfpose_core.weights import SHIPPED
@@ -105,6 +108,37 @@ def test_a_shard_prepares_its_scenes_alone(data: Path, tmp_path: Path) -> None:
     finally:
         shutil.rmtree(second)
     assert [x.name for x in (tmp_path / "Real" / "train").iterdir()] == ["scene_9"]
+
+
+def test_masks_of_a_detector_take_the_place_of_the_data_s(data: Path, tmp_path: Path) -> None:
+    """Of four images one has no detections; a detector that misses the mugs leaves those out."""
+    results = tmp_path / "mrcnn"
+    results.mkdir()
+    for stem in scene_images(data / "Real" / "test" / "scene_2")[1:]:
+        frame = read_nocs_image(stem, "Real").frame
+        ids = [x for x in sorted(frame.labels) if frame.labels[x].category != "mug"]
+        content = {
+            "rois": np.zeros((len(ids), 4), np.int32),
+            "masks": np.stack([frame.mask == x for x in ids], axis=-1),
+            "class_ids": np.array(
+                [1 + NOCS_CATEGORIES.index(frame.labels[x].category) for x in ids], np.int32
+            ),
+            "scores": np.linspace(0.5, 0.9, len(ids), dtype=np.float32),
+        }
+        path = detections_file(results, stem)
+        assert path.name == f"results_test_scene_2_{stem.name}.pkl"
+        path.write_bytes(pickle.dumps(content, protocol=2))
+    arguments = [str(data), "--out", str(tmp_path / "out"), "--parts", "Real/test", "--no-codes"]
+    script("prepare_nocs").main([*arguments, "--workers", "1", "--detections", str(results)])
+    scene = tmp_path / "out" / "Real" / "test" / "scene_2"
+    assert not (scene / "mug.npz").exists()
+    plain = scene_images(data / "Real" / "test" / "scene_2")[0]
+    report = json.loads((scene / "report.json").read_text())
+    assert any("_0000.pkl: cannot be read" in x for x in report["problems"])
+    assert sum("(mug) was not detected" in x for x in report["problems"]) >= 1
+    cans = read_instances(scene / "can.npz")
+    assert all(x.truth is not None and 0.5 <= x.instance.score <= 0.9 for x in cans)
+    assert not any(x.image.endswith(plain.name) for x in cans)
 
 
 def test_damaged_images_are_named_and_left_out(
