@@ -38,7 +38,7 @@ from sdfpose_core.refine.solver import (
 )
 from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
-from sdfpose_core.search import Search, Trust
+from sdfpose_core.search import THOROUGH, Search, Stage, Trust
 from sdfpose_core.segmentation import segment
 from sdfpose_core.shapes.body import BodyProfile
 
@@ -60,6 +60,7 @@ class EstimatorConfig:
         min_points: instances with fewer depth pixels are skipped.
         turns: copies of each of the network's poses, turned about y, that the search starts from
             as well, for categories that have a front.
+        schedule: the rounds of the search.
         trust: how much the network's word counts against what was measured.
         mesh_resolution: cells along each axis of the reconstructed surface's grid.
         mesh_tolerance: of the diagonal; how far that surface may move for fewer triangles.
@@ -74,6 +75,7 @@ class EstimatorConfig:
     surface_points: int = 256
     min_points: int = 50
     turns: int = 3
+    schedule: tuple[Stage, ...] = THOROUGH
     trust: Trust = field(default_factory=Trust)
     mesh_resolution: int = 96
     mesh_tolerance: float = 1e-3
@@ -283,6 +285,7 @@ class PoseEstimator:
                     self.config.solver,
                     model.has_front,
                     self.config.trust,
+                    self.config.schedule,
                 )
                 find = search.run if self.config.refine == "sdf" else search.favourites
                 found = find(hypotheses, evidence)

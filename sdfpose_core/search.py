@@ -17,11 +17,21 @@ from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.similarity import Similarity, so3_exp
 
-__all__ = ["Found", "Hypotheses", "Search", "Trust", "expected_at", "hypotheses_of"]
+__all__ = [
+    "SWIFT",
+    "THOROUGH",
+    "Found",
+    "Hypotheses",
+    "Search",
+    "Stage",
+    "Trust",
+    "expected_at",
+    "hypotheses_of",
+]
 
 
 @dataclass(frozen=True)
-class _Stage:
+class Stage:
     """One round of the search; each has fewer hypotheses and looks more closely.
 
     Attributes:
@@ -38,10 +48,14 @@ class _Stage:
     keep: int
 
 
-_SCHEDULE = (
-    _Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=5, keep=8),
-    _Stage(surface=128, anchors=64, kernel_sd=5.0, iterations=6, keep=3),
+THOROUGH = (
+    Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=5, keep=8),
+    Stage(surface=128, anchors=64, kernel_sd=5.0, iterations=6, keep=3),
 )
+"""Rounds of a search that leaves little to chance."""
+
+SWIFT = (Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=5, keep=2),)
+"""Rounds of one that takes a third of the time, and is wrong more often."""
 
 _FINE_ITERATIONS = 8
 
@@ -193,6 +207,7 @@ class Search:
         config: weights of the refinement's terms.
         has_front: whether yaw about y means something.
         trust: in the network.
+        schedule: the rounds before the last, which looks at everything.
     """
 
     decoder: ShapeDecoder
@@ -200,6 +215,7 @@ class Search:
     config: RefineConfig
     has_front: bool
     trust: Trust
+    schedule: tuple[Stage, ...] = THOROUGH
 
     def run(self, hypotheses: Hypotheses, evidence: Evidence) -> Found:
         """Refine all hypotheses, drop the worst in between, and keep each instance's best.
@@ -216,7 +232,7 @@ class Search:
         device = hypotheses.state.codes.device
         instance = torch.arange(count, device=device)
         owner = instance.repeat_interleave(hypotheses.per_instance)
-        for stage in _SCHEDULE:
+        for stage in self.schedule:
             config = replace(
                 self.config,
                 anchors=stage.anchors,

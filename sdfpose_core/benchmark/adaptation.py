@@ -38,6 +38,7 @@ from sdfpose_core.selfsup.teacher import pseudo_labels, teacher
 from sdfpose_core.selfsup.training import (
     LossesName,
     SelfSupervision,
+    TooFewLabelsError,
     self_supervised_training,
 )
 from sdfpose_core.shapes.families import HELD_OUT_SEED
@@ -62,12 +63,12 @@ _CAMERA = PinholeCamera(848, 480, 430.0, 430.0, 421.5, 236.8)
 _DISTRACTORS = 16
 _FIRST_DISTRACTOR = HELD_OUT_SEED + 500_000
 
-_SYNTHETIC_MODELS = 64
+_SYNTHETIC_MODELS = 40
 
-_TIMED = 8
+_TIMED = 6
 """Instances, and steps, that the speed of a training is found from."""
 
-_MESH_RESOLUTION, _CHAMFER_SAMPLES = 48, 500
+_MESH_RESOLUTION, _MESH_TOLERANCE, _CHAMFER_SAMPLES = 32, 0.0, 500
 
 _RESAMPLINGS = 2000
 """Of the bootstrap."""
@@ -90,10 +91,10 @@ class AdaptationPlan:
         seconds: time of each training.
     """
 
-    unlabelled: int = 240
-    tested: int = 300
-    refined: int = 100
-    synthetic: int = 1000
+    unlabelled: int = 160
+    tested: int = 100
+    refined: int = 30
+    synthetic: int = 600
     seconds: float = 60.0
 
 
@@ -163,9 +164,17 @@ def adapt_and_measure(
     for row in ROWS[1:]:
         progress(row)
         training = _training(row, start, synthetic, seen, learnt, plan.seconds, seed)
-        encoders[row] = training.run()
-        steps[row] = training.config.steps
-    whole = EstimatorConfig(device=str(start.device), mesh_resolution=_MESH_RESOLUTION)
+        try:
+            encoders[row] = training.run()
+            steps[row] = training.config.steps
+        except TooFewLabelsError as error:
+            progress(f"{row}: stays as it was: {error}")
+            encoders[row], steps[row] = start.encoder, 0
+    whole = EstimatorConfig(
+        device=str(start.device),
+        mesh_resolution=_MESH_RESOLUTION,
+        mesh_tolerance=_MESH_TOLERANCE,
+    )
     alone: dict[str, list[PoseOutcome]] = {}
     refined: dict[str, list[PoseOutcome]] = {}
     for row in ROWS:
@@ -262,7 +271,9 @@ def _training(
     real = [x.instance for x in seen]
 
     def setup(steps: int) -> SelfSupervision:
-        setup = SelfSupervision(losses=losses)
+        setup = SelfSupervision(
+            losses=losses, synthetic_batch=12, real_batch=12, rounds=1, swift_teacher=True
+        )
         return replace(setup, training=replace(setup.training, seed=seed, steps=steps))
 
     def made(labels: bool, steps: int) -> EncoderTraining:
@@ -273,7 +284,7 @@ def _training(
     if row == "after":
         config = setup(_TIMED)
         labelling_s = _seconds(
-            lambda: pseudo_labels(teacher(start), real[:_TIMED], config.certificate)
+            lambda: pseudo_labels(teacher(start, swift=True), real[:_TIMED], config.certificate)
         )
         seconds -= config.rounds * labelling_s * len(real) / _TIMED
     # Steps with labels of a teacher take the time of those with true ones.

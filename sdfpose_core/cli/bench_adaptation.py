@@ -36,7 +36,7 @@ from sdfpose_core.weights import MILD, weights_file
 __all__ = ["add_parser", "run"]
 
 _SEEDS = 3
-_QUICK = AdaptationPlan(unlabelled=80, tested=100, refined=30, synthetic=300, seconds=20.0)
+_QUICK = AdaptationPlan(unlabelled=60, tested=40, refined=10, synthetic=200, seconds=25.0)
 _FEWEST_MESHES = 2
 
 _TITLES = {

@@ -28,10 +28,15 @@ __all__ = [
     "LossesName",
     "PaperTraining",
     "SelfSupervision",
+    "TooFewLabelsError",
     "self_supervised_training",
 ]
 
 LossesName = Literal["certified", "paper"]
+
+
+class TooFewLabelsError(ConfigurationError):
+    """Hardly any of the real instances are certified: there is nothing to learn from."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class SelfSupervision:
         synthetic_batch: simulated views per step.
         real_batch: real ones.
         rounds: how often the teacher labels all real instances, evenly spread over the steps.
+        swift_teacher: whether the teacher searches in a third of the time.
         fewest_labels: with fewer certified instances nothing is learnt.
         certificate: of ``certified``.
         training: everything else; `batch` is not used.
@@ -53,11 +59,16 @@ class SelfSupervision:
     synthetic_batch: int = 24
     real_batch: int = 12
     rounds: int = 2
+    swift_teacher: bool = False
     fewest_labels: int = 8
     certificate: Certificate = field(default_factory=Certificate)
     training: EncoderTrainingConfig = field(
         default_factory=lambda: EncoderTrainingConfig(
-            steps=600, learning_rate=2e-4, hidden_learning_rate=0.004, average_decay=0.98
+            steps=600,
+            learning_rate=1e-4,
+            hidden_learning_rate=0.002,
+            average_decay=0.98,
+            mirror_probability=0.5,
         )
     )
 
@@ -152,7 +163,9 @@ class CertifiedTraining(_MixedTraining):
     def _label(self) -> None:
         """Ask the teacher; the same again gives the same labels."""
         self.labels = pseudo_labels(
-            teacher(replace(self._model, encoder=self.average.eval())),
+            teacher(
+                replace(self._model, encoder=self.average.eval()), swift=self._setup.swift_teacher
+            ),
             self._real,
             self._setup.certificate,
             self._progress,
@@ -185,7 +198,7 @@ class CertifiedTraining(_MixedTraining):
     def _use(self, labels: PseudoLabels) -> None:
         if len(labels.chosen) < self._setup.fewest_labels:
             counts = ", ".join(f"{k}: {n}" for k, n in labels.objections.most_common())
-            raise ConfigurationError(
+            raise TooFewLabelsError(
                 f"{len(labels.chosen)} of {len(self._real)} real instances are certified: expected "
                 f"at least {self._setup.fewest_labels} ({counts}); take more or better images, or "
                 "a milder certificate"
