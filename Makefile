@@ -41,6 +41,13 @@ weights: setup ## train the shipped weights anew, from scratch (hours); resumes 
 			--work build/training || exit 1; \
 	done
 	@$(BIN)/python training/calibrate_confidence.py --weights $(WEIGHTS)
+	@mkdir -p build/training/mild/weights
+	@cp $(WEIGHTS)/*.decoder.safetensors build/training/mild/weights
+	@for category in $(CATEGORIES); do \
+		$(BIN)/python training/pretrain.py $$category --weights build/training/mild/weights \
+			--work build/training/mild --config config/training/encoder_mild.yaml || exit 1; \
+	done
+	@cp build/training/mild/weights/*.encoder.safetensors $(WEIGHTS)/mild
 
 test-oldest: ## the tests with the oldest supported versions, in .venv-oldest
 	@bash packaging/setup_environment.sh $(OLDEST) packaging/requirements-oldest.txt

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.categories import Categories
-from sdfpose_core.frame import ObjectEstimate, RgbdFrame
+from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame
 
-__all__ = ["draw_overlay"]
+__all__ = ["draw_instance", "draw_overlay"]
 
 _Colour = tuple[int, int, int]
 
@@ -104,6 +104,43 @@ def draw_overlay(
         text = f"{estimates[i].category} {shown[i]}  {estimates[i].confidence:.2f}"
         labels.draw(text, colours[i], pen.project(_corners(estimates[i])))
     return image
+
+
+def draw_instance(
+    instance: Instance,
+    estimates: Sequence[ObjectEstimate],
+    categories: Categories,
+    side: int = 288,
+) -> NDArray[np.uint8]:
+    """Draw estimates over the depth around an instance, where no colour image was kept.
+
+    Args:
+        instance: its surroundings are drawn in grey, near ones bright, its own pixels in white.
+        estimates: see `draw_overlay`.
+        categories: see `draw_overlay`.
+        side: of the picture, pixels.
+
+    Returns:
+        (side, side, 3) uint8, RGB.
+    """
+    depth = instance.free.depth
+    own = instance.free.outside <= 0.0
+    known = depth > 0.0
+    grey = np.zeros(depth.shape, dtype=np.uint8)
+    if known.any():
+        near, far = np.percentile(depth[known], [5, 95])
+        share = np.clip((far - depth) / max(far - near, 1e-6), 0.0, 1.0)
+        grey = np.where(known, 30 + 120 * share, 0).astype(np.uint8)
+    grey = np.where(own, np.uint8(230), grey)
+    image = cv2.resize(grey, (side, side), interpolation=cv2.INTER_NEAREST)
+    frame = RgbdFrame(
+        colour=np.repeat(image[..., None], 3, axis=2),
+        depth=np.zeros((side, side), dtype=np.float32),
+        mask=np.zeros((side, side), dtype=np.uint16),
+        camera=instance.free.camera.resize(side, side),
+        labels={},
+    )
+    return draw_overlay(frame, estimates, categories)
 
 
 def _draw_outlines(image: NDArray[np.uint8], mask: NDArray[np.integer]) -> None:

@@ -29,11 +29,13 @@ from sdfpose_core.cli.choices import add_recording_arguments
 from sdfpose_core.configuration import read_configuration
 from sdfpose_core.datasets.nocs_preparation import prepared_instances
 from sdfpose_core.distributed import first_ahead, is_first, process_group
+from sdfpose_core.drawing import draw_instance
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.frame import Instance
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.selfsup.recordings import recorded_instances
+from sdfpose_core.selfsup.teacher import teacher
 from sdfpose_core.selfsup.training import (
     CertifiedTraining,
     SelfSupervision,
@@ -41,6 +43,9 @@ from sdfpose_core.selfsup.training import (
 )
 from sdfpose_core.simulation.instances import simulated_instances
 from sdfpose_core.weights import complete_weights, weights_file
+
+SHOWN = 4
+"""Instances of which TensorBoard has pictures."""
 
 CONFIG = Path(__file__).parent.parent / "config" / "training" / "self_supervision.yaml"
 
@@ -81,6 +86,21 @@ def synthetic_views(
     return Views.load(cache), procedural_codes(category, model.decoder, shapes).cpu()
 
 
+def show(log: SummaryWriter, model: CategoryModel, real: Sequence[Instance], step: int) -> None:
+    """Pictures and surfaces of what the network says of some real instances, by itself."""
+    estimator = teacher(model, refine="none")
+    for number, instance in enumerate(real[:: max(len(real) // SHOWN, 1)][:SHOWN]):
+        found = estimator.estimate([instance]).estimates
+        picture = draw_instance(instance, found, estimator.categories)
+        log.add_image(f"overlay/{number}", picture, step, dataformats="HWC")
+        for estimate in found:
+            vertices = torch.from_numpy(estimate.vertices)
+            faces = torch.from_numpy(estimate.faces)
+            log.add_mesh(
+                f"reconstruction/{number}", vertices[None], faces=faces[None], global_step=step
+            )
+
+
 def train(args: argparse.Namespace, settings: Settings, device: torch.device) -> None:
     """Train, and save the encoder."""
     model = CategoryModel.load(default_categories()[args.category], "fast", args.weights, device)
@@ -105,6 +125,8 @@ def train(args: argparse.Namespace, settings: Settings, device: torch.device) ->
 
         with first_ahead():
             synthetic = synthetic_views(model, settings, args.work)
+        if is_first():
+            show(log, model, real, 0)
         training = self_supervised_training(
             model,
             synthetic,
@@ -113,6 +135,8 @@ def train(args: argparse.Namespace, settings: Settings, device: torch.device) ->
             progress=lambda: bar.advance(labelling),
         )
         encoder = training.run(args.work / f"{category}.{learning.losses}.ckpt", told)
+        if is_first():
+            show(log, replace(model, encoder=encoder), real, learning.training.steps)
     if not is_first():
         return
     complete_weights(args.out, args.weights)

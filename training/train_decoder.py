@@ -28,7 +28,8 @@ from torch.utils.tensorboard import SummaryWriter
 from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.configuration import read_configuration
 from sdfpose_core.distributed import first_ahead, is_first, process_group
-from sdfpose_core.errors import SdfposeError
+from sdfpose_core.errors import MeshError, SdfposeError
+from sdfpose_core.sdf.meshing import decode_mesh
 from sdfpose_core.sdf.training import (
     DecoderTraining,
     DecoderTrainingConfig,
@@ -42,6 +43,9 @@ from sdfpose_core.sdf.training_shapes import (
     read_exclusions,
 )
 from sdfpose_core.weights import weights_file
+
+SHOWN = 4
+"""Training shapes of which TensorBoard has the surfaces."""
 
 DEFAULT_CONFIG = Path(__file__).parent.parent / "config" / "training" / "decoder.yaml"
 
@@ -136,6 +140,18 @@ def main() -> int:
         decoder = training.run(args.work / f"{category}.decoder.ckpt", progress, shapes.validation)
         if not is_first():
             return 0
+        for number, code in enumerate(training.codes.detach()[:SHOWN]):
+            try:
+                mesh = decode_mesh(decoder, code, 64)
+            except MeshError as error:
+                bar.console.print(f"no picture of training shape {number}: {error}", markup=False)
+                continue
+            log.add_mesh(
+                f"reconstruction/{number}",
+                torch.from_numpy(mesh.vertices)[None],
+                faces=torch.from_numpy(mesh.faces)[None],
+                global_step=settings.training.steps,
+            )
     minutes = (time.monotonic() - start) / 60.0
     reached = validate_decoder(decoder, shapes.validation)
     decoder.save(weights_file(category, "decoder", args.out), category)

@@ -7,8 +7,9 @@ from scipy.spatial.transform import Rotation
 
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.categories import default_categories
-from sdfpose_core.drawing import draw_overlay
-from sdfpose_core.frame import ObjectEstimate, RgbdFrame
+from sdfpose_core.drawing import draw_instance, draw_overlay
+from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame
+from sdfpose_core.free_space import FreeSpace
 
 CATEGORIES = default_categories()
 GREY = 90
@@ -51,6 +52,27 @@ def make_estimate(category="mug", at=(0.0, 0.0, 0.8), rotation=None, side=0.1, m
 
 def touched(image):
     return np.any(image != GREY, axis=-1)
+
+
+def test_an_instance_without_colour_is_drawn_over_its_depth():
+    v, u = np.mgrid[0:96, 0:96]
+    outside = np.maximum(np.hypot(u - 48, v - 48) - 20, 0.0).astype(np.float32)
+    free = FreeSpace(
+        np.where(u < 90, 0.8 + 0.001 * u, 0.0).astype(np.float32),
+        outside,
+        PinholeCamera(96, 96, 90.0, 90.0, 48.0, 48.0),
+        0.0,
+    )
+    nothing = np.zeros((0, 3), np.float32)
+    instance = Instance(1, "mug", 1.0, nothing, np.zeros((0, 2), np.int32), free, 0)
+    bare = draw_instance(instance, [], CATEGORIES, side=192)
+    assert bare.shape == (192, 192, 3)
+    assert (bare[96, 96] == 230).all()  # the object's own pixels
+    assert bare[20, 20, 0] > bare[20, 150, 0] > bare[20, 190, 0] == 0  # near, far, unknown
+    drawn = draw_instance(instance, [make_estimate(side=0.2)], CATEGORIES, side=192)
+    changed = np.any(drawn != bare, axis=-1)
+    assert changed[96, 96]
+    assert not changed[:20].any()
 
 
 def test_a_plain_picture_shows_outlines_in_place_of_the_image():

@@ -217,6 +217,10 @@ def test_evaluation_after_pre_training_and_self_supervision(
         "cpu",
     ]
     assert script("self_supervise").main(arguments) == 0
+    log = tmp_path / "work" / "tensorboard" / "can.certified"
+    events = b"".join(x.read_bytes() for x in log.iterdir())
+    assert b"overlay/0" in events
+    assert b"reconstruction/0" in events
     paper = [*arguments, "--losses", "paper", "--weights", str(weights)]
     paper[paper.index(str(out))] = str(tmp_path / "paper")
     assert script("self_supervise").main(paper) == 0
