@@ -29,6 +29,7 @@ _CORE_COMMANDS = {
     "adapt": "sdfpose_core.cli.adapt",
     "bench": "sdfpose_core.cli.bench",
     "estimate": "sdfpose_core.cli.estimate",
+    "eval": "sdfpose_core.cli.eval",
     "import-ssc6d": "sdfpose_core.cli.import_ssc6d",
     "shapes": "sdfpose_core.cli.shapes",
 }

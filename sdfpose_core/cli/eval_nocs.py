@@ -1,0 +1,103 @@
+"""`sdfpose eval nocs`: average precision of predictions in the format of the NOCS benchmark."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from rich.console import Console
+from rich.table import Table
+
+from sdfpose_core.cli.output import write_json
+from sdfpose_core.datasets.nocs_results import read_nocs_results
+from sdfpose_core.evaluation.nocs_protocol import IouName, Misses
+from sdfpose_core.evaluation.nocs_results import average_figures, figures
+
+__all__ = ["add_parser", "run"]
+
+_TOLD = 10
+"""Problems that are printed; the rest is counted."""
+
+
+def add_parser(evaluations: Any) -> None:
+    """Declare the evaluation's arguments."""
+    parser = evaluations.add_parser(
+        "nocs",
+        help="average precision of predictions in the format of the NOCS benchmark",
+        description=(
+            "Score pickles with objects and predictions, one for each image, as the NOCS family "
+            "of repositories writes them. Several folders are repeated runs: their means and "
+            "standard deviations are given."
+        ),
+    )
+    parser.add_argument("results", type=Path, nargs="+", metavar="RESULTS_DIR")
+    parser.add_argument(
+        "--iou",
+        choices=get_args(IouName),
+        default="oriented",
+        help=(
+            "of the boxes as they are; of the boxes round them along the camera's axes, as SSC-6D "
+            "evaluates; or as the older code of NOCS does (default: %(default)s)"
+        ),
+    )
+    parser.add_argument(
+        "--misses",
+        choices=get_args(Misses),
+        default="ignore",
+        help=(
+            "whether objects without a matching box count in the precision of poses; published "
+            "figures ignore them (default: %(default)s)"
+        ),
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.set_defaults(evaluation=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score the results.
+
+    Raises:
+        FrameError: a folder has no results.
+    """
+    errors = Console(stderr=True)
+    problems: list[str] = []
+    runs = []
+    for folder in args.results:
+        results = read_nocs_results(folder, problems)
+        runs.append(figures(results, iou=args.iou, misses=args.misses) | {"images": len(results)})
+    for problem in problems[:_TOLD]:
+        errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
+    if len(problems) > _TOLD:
+        errors.print(f"sdfpose: ... and {len(problems) - _TOLD} more", highlight=False)
+    document = runs[0] if len(runs) == 1 else average_figures(runs)
+    document |= {"iou": args.iou, "misses": args.misses, "problems": len(problems)}
+    _print(document)
+    if args.json is not None:
+        write_json(args.json, document)
+    return 0
+
+
+def _print(document: Mapping[str, Any]) -> None:
+    console = Console()
+    console = console if console.is_terminal else Console(width=120)
+    table = Table(
+        title=f"Average precision, %: IoU {document['iou']}, misses {document['misses']}",
+        title_justify="left",
+    )
+    table.add_column("")
+    for key in document["mean"]:
+        table.add_column(key.replace("_", " "), justify="right")
+    spread = document.get("spread", {})
+    for name, row in [*document["per_category"].items(), ("mean", document["mean"])]:
+        table.add_row(name, *(_cell(key, row[key], spread, name) for key in row))
+    console.print(table)
+
+
+def _cell(key: str, value: float | None, spread: Mapping[str, float], row: str) -> str:
+    if value is None:
+        return "-"
+    if key == "n":
+        return f"{value:.0f}"
+    return f"{value:.1f}" + (f" ± {spread[key]:.1f}" if row == "mean" and key in spread else "")

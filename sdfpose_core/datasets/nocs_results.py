@@ -1,0 +1,204 @@
+"""Predictions as the NOCS family of repositories exchanges them: one pickle for each image.
+
+A pickle holds a dictionary: ``gt_class_ids`` (G,), ``gt_RTs`` (G, 4, 4) with the scale in their
+upper left part, ``gt_scales`` (G, 3), sides of the boxes in normalised object units,
+``gt_handle_visibility`` (G,), and ``pred_class_ids`` (P,), ``pred_RTs``, ``pred_scales``,
+``pred_scores`` (P,). Class ids count from 1 in the order of `NOCS_CATEGORIES`.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
+from sdfpose_core.errors import FrameError, PickleError
+from sdfpose_core.files import write_atomically
+from sdfpose_core.pickles import load_pickle
+
+__all__ = ["NocsResult", "read_nocs_result", "read_nocs_results", "write_nocs_result"]
+
+
+@dataclass(frozen=True)
+class NocsResult:
+    """Objects and predictions of one image.
+
+    Attributes:
+        name: of the file.
+        class_ids: (G,) of the objects.
+        transforms: (G, 4, 4), normalised object to camera frame, metres.
+        sizes: (G, 3), normalised object units.
+        handle_visible: (G,) bool; of objects without a handle it means nothing.
+        found_class_ids: (P,) of the predictions.
+        found_transforms: (P, 4, 4).
+        found_sizes: (P, 3).
+        scores: (P,).
+    """
+
+    name: str
+    class_ids: NDArray[np.int64]
+    transforms: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+    handle_visible: NDArray[np.bool_]
+    found_class_ids: NDArray[np.int64]
+    found_transforms: NDArray[np.float64]
+    found_sizes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
+def read_nocs_results(folder: Path | str, problems: list[str]) -> list[NocsResult]:
+    """The results in a folder, in order of name.
+
+    Args:
+        folder: with ``.pkl`` files.
+        problems: is told of files that cannot be used, and of what else was left out or counts as
+            wrong, a sentence each.
+
+    Raises:
+        FrameError: no file can be used.
+    """
+    folder = Path(folder)
+    paths = sorted(folder.glob("*.pkl")) if folder.is_dir() else []
+    results = []
+    for path in paths:
+        try:
+            results.append(read_nocs_result(path, problems))
+        except FrameError as error:
+            problems.append(f"{error}; left out")
+    if not results:
+        raise FrameError(
+            f"{folder}: none of {len(paths)} pickles can be used: expected a folder with one for "
+            f"each image{': ' + problems[-1] if problems else ''}"
+        )
+    return results
+
+
+def read_nocs_result(path: Path | str, problems: list[str]) -> NocsResult:
+    """One image's result; see `read_nocs_results`.
+
+    Raises:
+        FrameError: the file is missing, damaged, holds more than plain data or something else.
+    """
+    try:
+        content = load_pickle(path)
+    except PickleError as error:
+        raise FrameError(str(error)) from error
+    if not isinstance(content, Mapping):
+        raise FrameError(f"{path}: holds a {type(content).__name__}: expected a dictionary")
+    class_ids = _column(content, "gt_class_ids", (), path)
+    count = len(class_ids)
+    truths = {
+        "transforms": _column(content, "gt_RTs", (4, 4), path, count),
+        "sizes": _column(content, "gt_scales", (3,), path, count),
+        "handle_visible": _column(content, "gt_handle_visibility", (), path, count, missing=1.0),
+    }
+    found_ids = _column(content, "pred_class_ids", (), path)
+    count = len(found_ids)
+    found = {
+        "found_transforms": _column(content, "pred_RTs", (4, 4), path, count),
+        "found_sizes": _column(content, "pred_scales", (3,), path, count),
+        "scores": _column(content, "pred_scores", (), path, count),
+    }
+    known, found_known = _known(class_ids), _known(found_ids)
+    for what, ids, good in (("gt", class_ids, known), ("pred", found_ids, found_known)):
+        if not good.all():
+            problems.append(
+                f"{path}: {what}_class_ids {ids[~good].tolist()} are not among 1 to "
+                f"{len(NOCS_CATEGORIES)}; left out"
+            )
+    sound = _sound(truths["transforms"], truths["sizes"])
+    if not (sound | ~known).all():
+        problems.append(
+            f"{path}: {int((~sound & known).sum())} objects have poses or sizes that are not "
+            "finite, or no volume; left out"
+        )
+    usable = _sound(found["found_transforms"], found["found_sizes"])
+    if not (usable | ~found_known).all():
+        problems.append(
+            f"{path}: {int((~usable & found_known).sum())} predictions have poses or sizes that "
+            "are not finite, or no volume; they count as wrong"
+        )
+    scored: NDArray[np.bool_] = np.asarray(np.isfinite(found["scores"]))
+    if not (scored | ~found_known).all():
+        problems.append(
+            f"{path}: {int((~scored & found_known).sum())} predictions have no finite score; they "
+            "come last"
+        )
+        found["scores"] = np.where(scored, found["scores"], -np.inf)
+    keep = known & sound
+    return NocsResult(
+        Path(path).stem,
+        class_ids[keep].astype(np.int64),
+        truths["transforms"][keep],
+        truths["sizes"][keep],
+        truths["handle_visible"][keep] != 0.0,
+        found_ids[found_known].astype(np.int64),
+        **{name: values[found_known] for name, values in found.items()},
+    )
+
+
+def write_nocs_result(path: Path | str, result: NocsResult) -> None:
+    """Write one image's result, whole or not at all; any version of NumPy reads it.
+
+    Args:
+        path: the file.
+        result: `name` is not written.
+    """
+    content = {
+        "gt_class_ids": result.class_ids.astype(np.int32),
+        "gt_RTs": result.transforms,
+        "gt_scales": result.sizes,
+        "gt_handle_visibility": result.handle_visible.astype(np.int32),
+        "pred_class_ids": result.found_class_ids.astype(np.int32),
+        "pred_RTs": result.found_transforms,
+        "pred_scales": result.found_sizes,
+        "pred_scores": result.scores,
+    }
+    # NumPy 2 names a module that NumPy 1 does not have; both know the old name.
+    plain = pickle.dumps(content, protocol=2)
+    write_atomically(Path(path), plain.replace(b"cnumpy._core.", b"cnumpy.core."))
+
+
+def _column(
+    content: Mapping[str, Any],
+    key: str,
+    inner: tuple[int, ...],
+    path: Path | str,
+    count: int | None = None,
+    missing: float | None = None,
+) -> NDArray[np.float64]:
+    """An entry as an array (N, *inner)."""
+    if key not in content:
+        if missing is not None and count is not None:
+            return np.full((count, *inner), missing)
+        raise FrameError(
+            f"{path}: holds {', '.join(sorted(map(str, content)))}: expected {key} among them"
+        )
+    try:
+        values = np.asarray(content[key], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise FrameError(f"{path}: {key} is no array of numbers ({error})") from error
+    if values.size == 0:
+        values = values.reshape(0, *inner)
+    if values.shape[1:] != inner or values.ndim != 1 + len(inner):
+        raise FrameError(f"{path}: {key} has shape {values.shape}: expected (N, {inner})")
+    if count is not None and len(values) != count:
+        raise FrameError(f"{path}: {key} has {len(values)} entries: expected {count}")
+    return values
+
+
+def _known(class_ids: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray(np.isin(class_ids, np.arange(1, len(NOCS_CATEGORIES) + 1)))
+
+
+def _sound(transforms: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) whether boxes are finite and have a volume."""
+    finite = np.asarray(np.isfinite(transforms).all((1, 2)) & np.isfinite(sizes).all(1))
+    upper = np.where(finite[:, None, None], transforms[:, :3, :3], np.eye(3))
+    return np.asarray(finite & (np.linalg.det(upper) > 0.0) & (sizes > 0.0).all(axis=1))
