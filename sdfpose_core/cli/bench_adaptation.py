@@ -128,6 +128,8 @@ def run(args: argparse.Namespace) -> int:
         ]
         problems: dict[str, None] = {}
         for job in as_completed(jobs):
+            if job.exception() is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
             found, told = job.result()
             problems |= dict.fromkeys(told)
             runs.append(found)
