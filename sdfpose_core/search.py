@@ -55,7 +55,7 @@ THOROUGH = (
 """Rounds of a search that leaves little to chance."""
 
 SWIFT = (Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=5, keep=2),)
-"""Rounds of one that takes a third of the time, and is wrong more often."""
+"""Rounds of one that takes less than half the time."""
 
 _FINE_ITERATIONS = 8
 

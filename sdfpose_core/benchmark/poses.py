@@ -12,8 +12,7 @@ import numpy as np
 
 from sdfpose_core.benchmark.mesh_folder import measurable_models
 from sdfpose_core.categories import Categories
-from sdfpose_core.datasets import frame_folders, read_frame
-from sdfpose_core.errors import FrameError
+from sdfpose_core.datasets import read_frames
 from sdfpose_core.estimator import PoseEstimator
 from sdfpose_core.evaluation.average_precision import average_precision
 from sdfpose_core.evaluation.calibration import expected_calibration_error, ranking_auroc
@@ -179,12 +178,7 @@ def real_cases(
         colour: whether instances keep the frame's colour image, which takes memory.
     """
     root = data / "frames" if (data / "frames").is_dir() else data
-    for folder in frame_folders(root):
-        try:
-            frame = read_frame(folder)
-        except FrameError as error:
-            problems.append(f"{error}; frame left out")
-            continue
+    for frame in read_frames(root, problems):
         instances, skipped = segment(frame.frame, categories)
         seen = {x.mask_id: x if colour else replace(x, colour=None) for x in instances}
         reasons = {x.mask_id: x.reason for x in skipped}

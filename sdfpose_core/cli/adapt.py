@@ -223,7 +223,7 @@ def _draw(
             found = teacher(model, refine="none").estimate(mine).estimates
             picture = draw_overlay(frame, found, categories)
             content = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
-            write_file(folder / f"{Path(name).name}.{title}.png", content)
+            write_file(folder / f"{name}.{title}.png", content)
         else:
             drawn += 1
         if drawn == _OVERLAYS:

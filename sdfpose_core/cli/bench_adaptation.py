@@ -160,7 +160,10 @@ def _one(
     model = CategoryModel.load(default_categories()[name], "none", None, where)
     encoder = FastEncoder.load(weights_file(name, "encoder", start), where)
     model = replace(model, encoder=encoder)
-    return adapt_and_measure(model, learnt, measured, plan, seed), problems
+    found = adapt_and_measure(model, learnt, measured, plan, seed)
+    if not found.steps["after"]:
+        problems.append(f"{name}, seed {seed}: too few certified instances; nothing was learnt")
+    return found, problems
 
 
 def _print(document: Mapping[str, Any]) -> None:

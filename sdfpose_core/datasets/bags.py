@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -146,18 +146,22 @@ def bag_frames(
     Raises:
         BagError: the bag cannot be read, or its topics make up no frame.
     """
-    left_out: Counter[str] = Counter()
+    left_out: dict[tuple[type, str], list[str]] = {}
+
+    def refuse(error: MessageError) -> None:
+        left_out.setdefault((type(error), error.topic), []).append(str(error))
+
     with open_bag(path) as bag:
         chosen = find_topics(bag.connections, path, topics or {})
-        pairing = _Pairing(chosen, slop_s, queue_size, left_out)
+        pairing = _Pairing(chosen, slop_s, queue_size, refuse)
         for messages in pairing.frames(_read(bag, pairing.sources, path, problems)):
             try:
                 yield _frame(messages, rules, chosen)
             except MessageError as error:
-                left_out[str(error)] += 1
+                refuse(error)
     if pairing.restarts:
         problems.append(f"{path}: time jumps back {pairing.restarts} times")
-    problems += [f"{path}: {n} frames left out: {reason}" for reason, n in left_out.items()]
+    problems += [f"{path}: {len(x)} frames left out: {x[0]}" for x in left_out.values()]
     if not pairing.matched:
         counts = ", ".join(f"{n} on {topic}" for topic, n in pairing.received.items())
         problems.append(
@@ -170,7 +174,11 @@ class _Pairing:
     """Messages of a bag through the node's synchroniser."""
 
     def __init__(
-        self, topics: InputTopics, slop_s: float, queue_size: int, left_out: Counter[str]
+        self,
+        topics: InputTopics,
+        slop_s: float,
+        queue_size: int,
+        refuse: Callable[[MessageError], None],
     ) -> None:
         self.sources = {topic: SimpleFilter() for topic in asdict(topics).values() if topic}
         self._ready: deque[FrameMessages] = deque()
@@ -184,7 +192,7 @@ class _Pairing:
             queue_size=queue_size,
             slop_s=slop_s,
             on_frame=self._ready.append,
-            on_error=lambda error: left_out.update([str(error)]),
+            on_error=refuse,
             on_restart=lambda: None,
         )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from sdfpose_core.errors import FrameError
 from sdfpose_core.files import temporary_sibling
 from sdfpose_core.frame import GroundTruth, InstanceLabel, RgbdFrame
 
-__all__ = ["FolderFrame", "frame_folders", "read_frame", "write_frame"]
+__all__ = ["FolderFrame", "frame_folders", "read_frame", "read_frames", "write_frame"]
 
 _COLOUR, _DEPTH, _MASK, _META = "color.png", "depth.png", "mask.png", "meta.json"
 _FILES = (_COLOUR, _DEPTH, _MASK, _META)
@@ -68,6 +68,23 @@ def frame_folders(folder: Path | str) -> list[Path]:
         return [folder]
     inner = sorted(p for p in folder.iterdir() if p.is_dir() and _has_frame_file(p))
     return inner or [folder]
+
+
+def read_frames(folder: Path | str, problems: list[str]) -> Iterator[FolderFrame]:
+    """The frames that a path stands for, see `frame_folders`, as far as they can be read.
+
+    Args:
+        folder: a frame folder, or a folder of such.
+        problems: is told of frames, and of what is in them, that was left out.
+    """
+    for path in frame_folders(folder):
+        try:
+            frame = read_frame(path)
+        except FrameError as error:
+            problems.append(f"{error}; frame left out")
+            continue
+        problems += frame.problems
+        yield frame
 
 
 def read_frame(folder: Path | str) -> FolderFrame:

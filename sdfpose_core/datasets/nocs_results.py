@@ -186,8 +186,9 @@ def _column(
         raise FrameError(f"{path}: {key} is no array of numbers ({error})") from error
     if values.size == 0:
         values = values.reshape(0, *inner)
+    wanted = ", ".join(["N", *map(str, inner)])
     if values.shape[1:] != inner or values.ndim != 1 + len(inner):
-        raise FrameError(f"{path}: {key} has shape {values.shape}: expected (N, {inner})")
+        raise FrameError(f"{path}: {key} has shape {values.shape}: expected ({wanted})")
     if count is not None and len(values) != count:
         raise FrameError(f"{path}: {key} has {len(values)} entries: expected {count}")
     return values

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.datasets import frame_folders, read_frame
+from sdfpose_core.datasets import read_frames
 from sdfpose_core.datasets.bags import bag_frames, is_bag
 from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.frame import Instance, RgbdFrame
@@ -82,14 +82,8 @@ def recorded_instances(
 def _of_folders(path: Path, problems: list[str]) -> Iterator[tuple[str, RgbdFrame]]:
     if not path.is_dir():
         raise FrameError(f"{path}: no such recording: expected frame folders or a rosbag2")
-    for folder in frame_folders(path):
-        try:
-            frame = read_frame(folder)
-        except FrameError as error:
-            problems.append(f"{error}; frame left out")
-            continue
-        problems += frame.problems
-        yield str(folder), frame.frame
+    for frame in read_frames(path, problems):
+        yield frame.name, frame.frame
 
 
 def _of_bag(

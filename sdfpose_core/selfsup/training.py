@@ -49,7 +49,7 @@ class SelfSupervision:
         synthetic_batch: simulated views per step.
         real_batch: real ones.
         rounds: how often the teacher labels all real instances, evenly spread over the steps.
-        swift_teacher: whether the teacher searches in a third of the time.
+        swift_teacher: whether the teacher searches from fewer start poses.
         fewest_labels: with fewer certified instances nothing is learnt.
         certificate: of ``certified``.
         training: everything else; `batch` is not used.

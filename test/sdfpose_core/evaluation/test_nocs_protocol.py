@@ -60,18 +60,17 @@ def test_boxes_round_a_turned_cube_are_larger_than_it():
 
 
 def test_legacy_runs_over_the_three_coordinates_of_each_corner():
-    """Worked out for a cube of side 2 at (1, 2, 3) and one at the origin, corner by corner."""
-    signs = np.array([[1, 1, 1], [1, 1, -1], [-1, 1, 1], [-1, 1, -1],
-                      [1, -1, 1], [1, -1, -1], [-1, -1, 1], [-1, -1, -1]])  # fmt: skip
-    a, b = np.add(signs, [1, 2, 3]), signs
-    low, high = np.maximum(a.min(1), b.min(1)), np.minimum(a.max(1), b.max(1))
-    common = 0.0 if (high < low).any() else float(np.prod(high - low))
-    whole = float(np.prod(a.max(1) - a.min(1)) + np.prod(b.max(1) - b.min(1)))
-    found = iou("legacy", transform((1, 2, 3)), transform(), 2 * UNIT, 2 * UNIT)
-    assert found == pytest.approx(common / (whole - common) if whole > common else 0.0)
-    # The box (0, 1, 2), (1, 2, 4) of a non-cube, with itself: always 1 where no corner is cubic.
-    flat = np.array([[1.0, 2.0, 4.0]])
-    assert iou("legacy", transform((0, 1, 9)), transform((0, 1, 9)), flat, flat) == 1.0
+    """Unit cubes at (0, 10, 20) and (0, 10, 21), corner by corner.
+
+    A corner's extent runs from its x to its z. That is 20 for four corners of the first cube, 21
+    and 19 for two each; one more for those of the second, in which the first lie.
+    """
+    first = 20.0**4 * 21.0**2 * 19.0**2
+    second = 21.0**4 * 22.0**2 * 20.0**2
+    found = iou("legacy", transform((0, 10, 20)), transform((0, 10, 21)))
+    assert found == pytest.approx(first / second)
+    assert found > 0.6  # they only touch
+    assert iou("oriented", transform((0, 10, 20)), transform((0, 10, 21))) < 1e-9
 
 
 @pytest.mark.parametrize("kind", KINDS)
