@@ -1,12 +1,14 @@
-"""The one place where a device's name becomes a `torch.device`."""
+"""Where networks run: devices by name, and threads of the CPU."""
 
 from __future__ import annotations
+
+import os
 
 import torch
 
 from sdfpose_core.errors import DeviceError
 
-__all__ = ["resolve_device"]
+__all__ = ["resolve_device", "use_threads"]
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
@@ -38,3 +40,13 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
                 "CUDA device(s): use 'cpu' or 'auto', or install a CUDA build of torch"
             )
     return device
+
+
+def use_threads(count: int = 0) -> None:
+    """Set the CPU threads of the networks in this process.
+
+    Args:
+        count: 0 for all cores but one: a thread that waits for a core which something else has
+            makes everything slower.
+    """
+    torch.set_num_threads(count or max(1, (os.cpu_count() or 1) - 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.categories import Categories
-from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame
+from sdfpose_core.frame import GroundTruth, Instance, ObjectEstimate, RgbdFrame
 
-__all__ = ["draw_instance", "draw_overlay"]
+__all__ = ["draw_error", "draw_instance", "draw_overlay"]
 
 _Colour = tuple[int, int, int]
 
@@ -30,6 +31,10 @@ _AXIS_SHARE = 0.4
 
 _HIDDEN_OPACITY = 0.5
 _UNKNOWN_COLOUR: _Colour = (200, 200, 200)
+
+_TRUTH_COLOUR: _Colour = (255, 255, 255)
+_ERROR_MARGIN = 1.6
+"""How much larger than the object and its estimate the cut-out of an error is."""
 
 _GROUND = 244
 _OUTLINE_COLOUR: _Colour = (20, 20, 20)
@@ -141,6 +146,58 @@ def draw_instance(
         labels={},
     )
     return draw_overlay(frame, estimates, categories)
+
+
+def draw_error(
+    frame: RgbdFrame,
+    estimate: ObjectEstimate,
+    truth: GroundTruth,
+    categories: Categories,
+    side: int = 320,
+) -> NDArray[np.uint8]:
+    """Draw an estimate and, in white, the true box and its up axis; cut out what is around them.
+
+    Args:
+        frame: its colour is not changed.
+        estimate: of the object.
+        truth: of the object; one of unknown size gets the estimate's.
+        categories: see `draw_overlay`.
+        side: of the picture, pixels.
+
+    Returns:
+        (side, side, 3) uint8, RGB.
+    """
+    known = np.all(np.isfinite(truth.dimensions_m))
+    true = replace(
+        estimate,
+        rotation=truth.rotation,
+        translation=truth.translation,
+        dimensions_m=truth.dimensions_m if known else estimate.dimensions_m,
+    )
+    image = draw_overlay(frame, [estimate], categories)
+    pen = _Pen(image, frame.camera)
+    _draw_box(pen, true, _TRUTH_COLOUR)
+    tip = 0.5 * true.dimensions_m[1] * np.asarray(truth.rotation)[:, 1]
+    pen.line(truth.translation, truth.translation + tip, _TRUTH_COLOUR, pen.thickness)
+    pixels = pen.project(np.concatenate([_corners(estimate), _corners(true)]))
+    return _cut_out(image, pixels, side)
+
+
+def _cut_out(image: NDArray[np.uint8], pixels: NDArray[np.float64], side: int) -> NDArray[np.uint8]:
+    """The square around pixels (M, 2), within the image, at another size."""
+    height, width = image.shape[:2]
+    largest = min(height, width)
+    centre, reach = np.array([width, height]) / 2.0, float(largest)
+    if len(pixels):
+        low = np.clip(pixels.min(axis=0), 0, [width, height])
+        high = np.clip(pixels.max(axis=0), 0, [width, height])
+        centre, reach = (low + high) / 2.0, _ERROR_MARGIN * float((high - low).max())
+    cut = int(np.clip(reach, 16, largest))
+    x, y = (
+        int(np.clip(c - cut / 2, 0, s - cut)) for c, s in zip(centre, (width, height), strict=True)
+    )
+    part = np.ascontiguousarray(image[y : y + cut, x : x + cut])
+    return np.asarray(cv2.resize(part, (side, side), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
 def _draw_outlines(image: NDArray[np.uint8], mask: NDArray[np.integer]) -> None:

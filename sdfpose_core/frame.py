@@ -187,7 +187,8 @@ class GroundTruth:
         instance: name of the individual object.
         rotation: R (3, 3), object to camera frame.
         translation: t (3,), metres, camera frame: centre of the bounding box.
-        dimensions_m: (3,) sides of the bounding box along the object's x, y, z.
+        dimensions_m: (3,) sides of the bounding box along the object's x, y, z; NaN where they are
+            not known.
         symmetric_about_y: whether yaw about y has no meaning for it in this view.
     """
 

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sdfpose.msg import InstanceLabels, SdfObjectArray
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from sdfpose_core.frame import GroundTruth, RgbdFrame
-from sdfpose_ros.image_messages import (
-    camera_info_message,
-    image_message,
-    labels_message,
-    millimetres,
-)
+from sdfpose_ros.image_messages import frame_messages
 from sdfpose_ros.object_messages import ground_truth_message
 from sdfpose_ros.parameters import CameraNodeParameters, declare
 from sdfpose_ros.process import run_node
@@ -31,11 +26,16 @@ __all__ = ["CameraNode", "FrameSource", "main", "make_source"]
 
 FrameSource = Iterator[tuple[RgbdFrame, Sequence[GroundTruth]]]
 
+_TYPES: Mapping[str, type] = {
+    "camera_info": CameraInfo,
+    "labels": InstanceLabels,
+    "colour": Image,
+    "depth": Image,
+    "mask": Image,
+}
+
 _QOS = QoSProfile(depth=5)
 """Reliable: it serves subscribers of both kinds."""
-
-_SMALL_MASK = 255
-"""Masks with larger ids do not fit mono8."""
 
 
 def make_source(parameters: CameraNodeParameters, warn: Callable[[str], object]) -> FrameSource:
@@ -81,11 +81,9 @@ class CameraNode(Node):
         super().__init__(name, **options)
         self._settings = declare(self, CameraNodeParameters)
         self._frames = source(self._settings, self.get_logger().warning)
-        self._colour = self.create_publisher(Image, "~/colour", _QOS)
-        self._depth = self.create_publisher(Image, "~/depth", _QOS)
-        self._mask = self.create_publisher(Image, "~/mask", _QOS)
-        self._info = self.create_publisher(CameraInfo, "~/camera_info", _QOS)
-        self._labels = self.create_publisher(InstanceLabels, "~/labels", _QOS)
+        self._publishers_by_name: dict[str, Publisher[Any]] = {
+            name: self.create_publisher(kind, f"~/{name}", _QOS) for name, kind in _TYPES.items()
+        }
         self._truth = self.create_publisher(SdfObjectArray, "~/ground_truth", _QOS)
         self.create_timer(
             1.0 / self._settings.rate_hz,
@@ -106,19 +104,11 @@ class CameraNode(Node):
         self, frame: RgbdFrame, ground_truth: Sequence[GroundTruth], header: Header
     ) -> None:
         """Publish one frame with everything that belongs to it."""
-        self._info.publish(camera_info_message(frame.camera, header))
-        self._labels.publish(labels_message(frame.labels, header))
         truth = [ground_truth_message(item, header) for item in ground_truth]
         self._truth.publish(SdfObjectArray(header=header, objects=truth))
-        self._colour.publish(image_message(frame.colour, "rgb8", header))
-        if self._settings.depth_encoding == "16UC1":
-            self._depth.publish(image_message(millimetres(frame.depth), "16UC1", header))
-        else:
-            self._depth.publish(image_message(frame.depth, "32FC1", header))
-        if frame.mask.max(initial=0) > _SMALL_MASK:
-            self._mask.publish(image_message(frame.mask.astype(np.uint16), "16UC1", header))
-        else:
-            self._mask.publish(image_message(frame.mask.astype(np.uint8), "mono8", header))
+        messages = frame_messages(frame, header, self._settings.depth_encoding)
+        for name, publisher in self._publishers_by_name.items():
+            publisher.publish(messages[name])
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -29,10 +29,11 @@ from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from sdfpose_core.evaluation.judgement import ReportedObject
 from sdfpose_core.meshes import write_ply
 from sdfpose_core.messages.decoding import decode_colour
 from sdfpose_core.messages.interfaces import stamp_ns
-from sdfpose_ros.live_evaluation import EvaluatedFrame, EvaluatedObject, LiveEvaluation
+from sdfpose_ros.live_evaluation import EvaluatedFrame, LiveEvaluation
 from sdfpose_ros.parameters import EvaluatorNodeParameters, declare
 from sdfpose_ros.process import run_node
 from sdfpose_ros.recorder import McapRecorder, RecordedTopic
@@ -78,6 +79,7 @@ class EvaluatorNode(Node):
         self._overlays: dict[int, Image] = {}
         self._console = console or _default_console()
         self._live = Live(console=self._console, auto_refresh=False)
+        self._reported = False
         self._started_s = time.monotonic()
         self._first_result_s: float | None = None
         self._printed_s = self._started_s
@@ -96,8 +98,8 @@ class EvaluatorNode(Node):
         self.create_timer(_REFRESH_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def destroy_node(self) -> None:
-        """Leave the terminal and the recording in order."""
-        self._live.stop()
+        """Leave the terminal, the outputs and the recording in order."""
+        self._report()
         if self._recorder is not None:
             self._recorder.close()
         super().destroy_node()
@@ -171,14 +173,22 @@ class EvaluatorNode(Node):
     def _table(self, frame: EvaluatedFrame) -> Table:
         return evaluation_table(frame, self._evaluation.rate_hz, self._evaluation.latency_s)
 
-    def _finish(self) -> None:
-        """Write the outputs, say what is missing, and end the process."""
-        self._live.stop()
+    def _report(self) -> None:
+        """Show the best frame and write the outputs, once."""
         best = self._evaluation.best
+        if self._reported:
+            return
+        self._reported = True
+        self._live.stop()
         if best is not None:
             self._console.print(self._table(best))
             if self._output is not None:
                 self._write(self._output, best)
+
+    def _finish(self) -> None:
+        """Report, say what is missing, and end the process."""
+        self._report()
+        best = self._evaluation.best
         missing = self.missing_categories()
         if missing or best is None:
             silent = "no results came: " if best is None else ""
@@ -200,11 +210,11 @@ class EvaluatorNode(Node):
             pixels = decode_colour(overlay, "overlay")
             cv2.imwrite(str(folder / "overlay.png"), pixels[..., ::-1])
         for item in frame.objects:
-            self._write_mesh(folder, item)
+            self._write_mesh(folder, item.reported)
         if self._recorder is not None:
             self._recorder.close()
 
-    def _write_mesh(self, folder: Path, item: EvaluatedObject) -> None:
+    def _write_mesh(self, folder: Path, item: ReportedObject) -> None:
         mesh = self._meshes.get(item.id)
         if mesh is None:
             self.get_logger().warning(
@@ -242,10 +252,11 @@ def evaluation_table(frame: EvaluatedFrame, rate_hz: float, latency_s: float) ->
     table.add_column("category", no_wrap=True)
     for column in ("position (m)", "up axis", "size (cm)", "conf.", "error"):
         table.add_column(column, justify="right", no_wrap=True)
-    for item in sorted(frame.objects, key=lambda x: (x.category, x.id)):
+    for judged in sorted(frame.objects, key=lambda x: (x.reported.category, x.reported.id)):
+        item, errors = judged.reported, judged.errors
         error = "-"
-        if item.rot_err_deg is not None:
-            error = f"{item.rot_err_deg:.1f}\u00b0 {item.trans_err_cm:.1f} cm"
+        if errors is not None:
+            error = f"{errors.rot_err_deg:.1f}\u00b0 {errors.trans_err_cm:.1f} cm"
         table.add_row(
             str(item.id),
             item.category,

@@ -7,60 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from sdfpose.msg import SdfObject, SdfObjectArray
 
-from sdfpose_core.evaluation.boxes import OrientedBox, oriented_iou, symmetric_iou
-from sdfpose_core.evaluation.pose_errors import rotation_error_deg, translation_error_m
+from sdfpose_core.evaluation.judgement import Judged, ReportedObject, judge_frame
 from sdfpose_core.messages.interfaces import stamp_ns
-from sdfpose_ros.object_messages import pose_arrays
+from sdfpose_core.messages.objects import pose_arrays, truth_from_message
 
-__all__ = ["EvaluatedFrame", "EvaluatedObject", "LiveEvaluation"]
+__all__ = ["EvaluatedFrame", "LiveEvaluation"]
 
 _WINDOW_S = 5.0
 """Rate and latency are those of the last seconds."""
-
-
-@dataclass(frozen=True)
-class EvaluatedObject:
-    """One object of one frame, and its errors where its true pose is known.
-
-    Attributes:
-        id: the tracker's.
-        category: name of its category.
-        rotation: R (3, 3), object to camera frame.
-        translation: t (3,), metres, camera frame.
-        scale: diagonal of the box, metres.
-        dimensions_m: (3,) sides of the box.
-        confidence: 0 to 1.
-        rot_err_deg, trans_err_cm, iou3d_oriented: errors by the NOCS rules; None without truth.
-    """
-
-    id: int
-    category: str
-    rotation: NDArray[np.float64]
-    translation: NDArray[np.float64]
-    scale: float
-    dimensions_m: NDArray[np.float64]
-    confidence: float
-    rot_err_deg: float | None = None
-    trans_err_cm: float | None = None
-    iou3d_oriented: float | None = None
-
-    def as_json(self) -> dict[str, object]:
-        """The object as an entry of ``objects.json``."""
-        return {
-            "id": self.id,
-            "category": self.category,
-            "R": self.rotation.tolist(),
-            "t": self.translation.tolist(),
-            "scale": self.scale,
-            "dimensions_m": self.dimensions_m.tolist(),
-            "confidence": self.confidence,
-            "rot_err_deg": self.rot_err_deg,
-            "trans_err_cm": self.trans_err_cm,
-        }
 
 
 @dataclass(frozen=True)
@@ -74,13 +30,13 @@ class EvaluatedFrame:
     """
 
     stamp_ns: int
-    objects: tuple[EvaluatedObject, ...]
+    objects: tuple[Judged, ...]
     has_truth: bool
 
     @property
     def evaluated_categories(self) -> set[str]:
         """Categories of which an object has errors."""
-        return {x.category for x in self.objects if x.rot_err_deg is not None}
+        return {x.reported.category for x in self.objects if x.errors is not None}
 
 
 class LiveEvaluation:
@@ -160,50 +116,18 @@ def _keep(
         queue.popitem(last=False)
 
 
-def _evaluate(
-    results: Sequence[SdfObject], truth: Sequence[SdfObject]
-) -> tuple[EvaluatedObject, ...]:
-    """Objects with their errors; within a category each goes with the nearest true one."""
-    partner: dict[int, SdfObject] = {}
-    for category in {x.category for x in results}:
-        own = [i for i, x in enumerate(results) if x.category == category]
-        true = [x for x in truth if x.category == category]
-        if true:
-            distance = np.linalg.norm(
-                np.array([pose_arrays(results[i].pose.pose)[1] for i in own])[:, None]
-                - np.array([pose_arrays(x.pose.pose)[1] for x in true])[None],
-                axis=-1,
-            )
-            rows, columns = linear_sum_assignment(distance)
-            partner.update({own[r]: true[c] for r, c in zip(rows, columns, strict=True)})
-    return tuple(_evaluated(x, partner.get(i)) for i, x in enumerate(results))
+def _evaluate(results: Sequence[SdfObject], truth: Sequence[SdfObject]) -> tuple[Judged, ...]:
+    return judge_frame([_reported(x) for x in results], [truth_from_message(x) for x in truth])
 
 
-def _evaluated(result: SdfObject, truth: SdfObject | None) -> EvaluatedObject:
-    box = _box(result)
-    errors: dict[str, float] = {}
-    if truth is not None:
-        true = _box(truth)
-        symmetric = bool(truth.symmetric_about_y)
-        overlap = symmetric_iou if symmetric else oriented_iou
-        errors = {
-            "rot_err_deg": float(rotation_error_deg(box.rotation, true.rotation, symmetric)),
-            "trans_err_cm": 100.0 * float(translation_error_m(box.translation, true.translation)),
-            "iou3d_oriented": float(overlap(box, true)),
-        }
-    return EvaluatedObject(
-        id=result.id,
-        category=result.category,
-        rotation=box.rotation,
-        translation=box.translation,
-        scale=result.scale,
-        dimensions_m=box.dimensions_m,
-        confidence=result.confidence,
-        **errors,
-    )
-
-
-def _box(message: SdfObject) -> OrientedBox:
+def _reported(message: SdfObject) -> ReportedObject:
     rotation, translation = pose_arrays(message.pose.pose)
     sides = message.dimensions
-    return OrientedBox(rotation, translation, np.array([sides.x, sides.y, sides.z]))
+    return ReportedObject(
+        message.id,
+        message.category,
+        rotation,
+        translation,
+        np.array([sides.x, sides.y, sides.z]),
+        message.confidence,
+    )

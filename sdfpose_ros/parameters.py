@@ -17,10 +17,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from sdfpose_core.categories import Categories
-from sdfpose_core.errors import CategoryError, ConfigurationError
-from sdfpose_core.messages.decoding import LabelRules
-from sdfpose_core.segmentation import ANY_CATEGORY
+from sdfpose_core.errors import ConfigurationError
 
 __all__ = [
     "CameraNodeParameters",
@@ -29,7 +26,6 @@ __all__ = [
     "PoseNodeParameters",
     "declare",
     "default_frame_prefix",
-    "parse_label_rules",
 ]
 
 if TYPE_CHECKING:
@@ -137,7 +133,7 @@ class CameraNodeParameters:
         maximum=1e6,
     )
     frame_id: str = parameter("camera_optical_frame", "Name of the optical frame.")
-    depth_encoding: str = parameter(
+    depth_encoding: Literal["16UC1", "32FC1"] = parameter(
         "16UC1", "Encoding of the depth images.", choices=("16UC1", "32FC1")
     )
 
@@ -151,6 +147,20 @@ class PlayerNodeParameters:
     rate: float = parameter(1.0, "Speed, 1 for the bag's own.", minimum=0.001, maximum=1000.0)
     loop: bool = parameter(False, "Whether to start again after the last message, or to end.")
     clock: bool = parameter(False, "Whether /clock tells the time of the bag.")
+    lockstep: bool = parameter(
+        False,
+        "Whether the next frame waits for the result of the last; then rate and loop mean nothing.",
+    )
+    wait_s: float = parameter(
+        0.0,
+        "How long to wait at the start for a pose node that takes the bag's topics, seconds.",
+        minimum=0.0,
+        maximum=1e6,
+    )
+    results: str = parameter("/sdfpose/objects", "Topic of the pose node's results.")
+    result_timeout_s: float = parameter(
+        60.0, "With lockstep, how long a result may take, seconds.", minimum=0.1, maximum=1e6
+    )
 
 
 @dataclass(frozen=True)
@@ -194,38 +204,6 @@ def declare(node: Node, table: type[Table]) -> Table:
 def default_frame_prefix(namespace: str) -> str:
     """``sdfpose`` and a node's namespace, so that the frames of two cameras do not collide."""
     return "/".join(["sdfpose", *(part for part in namespace.split("/") if part)])
-
-
-def parse_label_rules(
-    category: str, mask_categories: Sequence[str], categories: Categories
-) -> LabelRules | None:
-    """Rules from the parameters of these names; None where neither is set.
-
-    Raises:
-        ConfigurationError: an entry is not of the form ``id:category``, or names an unknown one.
-    """
-    by_id: dict[int, str] = {}
-    for entry in mask_categories:
-        mask_id, separator, name = (part.strip() for part in entry.partition(":"))
-        if not separator or not mask_id.isdecimal() or not 0 < int(mask_id) < 65536:
-            raise ConfigurationError(
-                f"parameter mask_categories: entry '{entry}': expected 'id:category' with an id "
-                "from 1 to 65535, for example '1:mug'"
-            )
-        if int(mask_id) in by_id:
-            raise ConfigurationError(f"parameter mask_categories: id {mask_id} is given twice")
-        by_id[int(mask_id)] = _known("mask_categories", name, categories)
-    default = _known("category", category, categories) if category else None
-    return LabelRules(by_id, default) if by_id or default else None
-
-
-def _known(parameter_name: str, name: str, categories: Categories) -> str:
-    if name == ANY_CATEGORY:
-        return name
-    try:
-        return categories[name].name
-    except CategoryError as error:
-        raise ConfigurationError(f"parameter {parameter_name}: {error}") from error
 
 
 def _declare_one(node: Node, field: dataclasses.Field[Any]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,8 +17,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosbags.interfaces import Connection
 from rosgraph_msgs.msg import Clock as ClockMessage
 
-from sdfpose_core.datasets.bags import open_bag
+from sdfpose_core.datasets.bags import find_topics, open_bag
 from sdfpose_core.errors import BagError
+from sdfpose_ros.lockstep import Audience, Lockstep
+from sdfpose_ros.message_factory import message_class
 from sdfpose_ros.parameters import PlayerNodeParameters, declare
 from sdfpose_ros.process import run_node
 
@@ -34,6 +35,9 @@ _SECOND_NS = 1_000_000_000
 
 class PlayerNode(Node):
     """Plays a bag at its own speed or a multiple of it.
+
+    In lock-step it plays as fast as the results come: with the message that completes a frame it
+    stops until the pose node's result of that frame is there, so that no frame is dropped.
 
     Stamps stay as they are: with ``clock``, ``/clock`` tells the bag's time, and the other nodes
     are to be started with ``use_sim_time``. When the bag starts again, time jumps back.
@@ -55,6 +59,18 @@ class PlayerNode(Node):
         self._clock_publisher: Publisher[Any] | None = None
         if self._settings.clock:
             self._clock_publisher = self.create_publisher(ClockMessage, "/clock", 10)
+        self._lockstep: Lockstep | None = None
+        self._audience: Audience | None = None
+        if self._settings.lockstep or self._settings.wait_s:
+            topics = find_topics(self._reader.connections, self._settings.bag, {})
+            self._audience = Audience(
+                self, self._publishers_by_topic, topics, self._settings.results
+            )
+            if self._settings.lockstep:
+                self._lockstep = Lockstep(
+                    self, self._audience, topics, self._settings.result_timeout_s
+                )
+        self._waits_until_s = time.monotonic() + self._settings.wait_s
         self._start()
         self.create_timer(_PERIOD_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -76,7 +92,7 @@ class PlayerNode(Node):
             if wanted and connection.topic not in wanted:
                 continue
             try:
-                message = _message_class(connection.msgtype)
+                message = message_class(connection.msgtype)
             except (AttributeError, ImportError) as error:
                 self.get_logger().warning(
                     f"{self._settings.bag}: {connection.topic} is not played: its type "
@@ -102,6 +118,42 @@ class PlayerNode(Node):
         self._wall_start_s = time.monotonic()
 
     def _tick(self) -> None:
+        if self._lockstep is not None:
+            self._play_next_frame(self._lockstep)
+        elif not self._waits():
+            self._play_until_now()
+
+    def _waits(self) -> bool:
+        """Whether there is no pose node yet, and still time for one to come."""
+        if self._audience is None:
+            return False
+        late = time.monotonic() >= self._waits_until_s
+        if not self._audience.is_there() and not late:
+            return True
+        if late and self._audience.silent():
+            self.get_logger().warning(
+                f"{', '.join(self._audience.silent())}: nobody there after "
+                f"{self._settings.wait_s:g} s: expected a pose node that takes the bag's topics; "
+                "plays all the same"
+            )
+        self._audience = None
+        self._wall_start_s = time.monotonic()
+        return False
+
+    def _play_next_frame(self, lockstep: Lockstep) -> None:
+        while self._next is not None and lockstep.may_play():
+            connection, stamp_ns, data = self._next
+            self._tell_time(stamp_ns)
+            self._publishers_by_topic[connection.topic].publish(bytes(data))
+            lockstep.played(connection.topic, self._reader.deserialize(data, connection.msgtype))
+            self._next = next(self._messages, None)
+        if self._next is None and lockstep.may_play():
+            self.get_logger().info(
+                f"{self._settings.bag}: all {lockstep.frames} frames were answered"
+            )
+            raise SystemExit(0)
+
+    def _play_until_now(self) -> None:
         elapsed_s = (time.monotonic() - self._wall_start_s) * self._settings.rate
         now_ns = self._bag_start_ns + round(elapsed_s * _SECOND_NS)
         while self._next is not None and self._next[1] <= now_ns:
@@ -121,12 +173,6 @@ class PlayerNode(Node):
         if self._clock_publisher is not None:
             now = TimeMessage(sec=now_ns // _SECOND_NS, nanosec=now_ns % _SECOND_NS)
             self._clock_publisher.publish(ClockMessage(clock=now))
-
-
-def _message_class(name: str) -> type:
-    """Class of a message type, e.g. ``sensor_msgs/msg/Image``."""
-    package, _, kind = name.partition("/msg/")
-    return getattr(importlib.import_module(f"{package}.msg"), kind)
 
 
 def _qos(connection: Connection) -> QoSProfile:

@@ -5,7 +5,6 @@ Callbacks only put messages together; a worker thread estimates on the newest co
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -32,13 +31,9 @@ from sdfpose_core.messages.decoding import (
     rgbd_frame,
 )
 from sdfpose_core.messages.errors import MessageError
+from sdfpose_core.messages.label_rules import parse_label_rules
 from sdfpose_core.messages.synchronizer import FrameMessages, FrameSynchronizer
-from sdfpose_ros.parameters import (
-    PoseNodeParameters,
-    declare,
-    default_frame_prefix,
-    parse_label_rules,
-)
+from sdfpose_ros.parameters import PoseNodeParameters, declare, default_frame_prefix
 from sdfpose_ros.process import run_node
 from sdfpose_ros.publishers import ResultPublisher
 from sdfpose_ros.stand_ins import cv_bridge, message_filters
@@ -84,13 +79,11 @@ def make_tracker(
         SdfposeError: the device cannot be used.
     """
     # Imported here: torch takes seconds, and tests of the node do without.
-    import torch
-
+    from sdfpose_core.device import use_threads
     from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
     from sdfpose_core.tracker import Tracker
 
-    # Threads that wait for a core which another process has make everything slower.
-    torch.set_num_threads(parameters.threads or max(1, (os.cpu_count() or 1) - 1))
+    use_threads(parameters.threads)
     config = EstimatorConfig(
         encoder=parameters.encoder,
         refine=parameters.refine,

@@ -19,6 +19,7 @@ from sdfpose_core.categories import Categories
 from sdfpose_core.drawing import draw_overlay
 from sdfpose_core.frame import RgbdFrame
 from sdfpose_core.messages.interfaces import stamp_ns
+from sdfpose_core.messages.objects import child_frame_id
 from sdfpose_ros.image_messages import image_message
 from sdfpose_ros.markers import (
     axes_marker,
@@ -29,11 +30,7 @@ from sdfpose_ros.markers import (
     mesh_marker,
 )
 from sdfpose_ros.mesh_colours import sample_colours
-from sdfpose_ros.object_messages import (
-    child_frame_id,
-    object_message,
-    transform_message,
-)
+from sdfpose_ros.object_messages import object_message, transform_message
 from sdfpose_ros.parameters import PoseNodeParameters
 from sdfpose_ros.target_frame import TargetFrame, TransformMissingError
 from sdfpose_ros.throttle import ThrottledLog

@@ -9,26 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys.store import Typestore
 
+from sdfpose_core.datasets.bag_writing import offered_qos
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.messages.definitions import message_definitions
 
 __all__ = ["McapRecorder", "RecordedTopic", "RecorderError"]
-
-_FOREVER = QosTime(9_223_372_036, 854_775_807)
-"""How ROS 2 writes an infinite duration."""
 
 
 class RecorderError(SdfposeError):
@@ -96,7 +86,13 @@ class McapRecorder:
             name,
             f"{package}/msg/{kind}",
             typestore=store,
-            offered_qos_profiles=[_offered_qos(topic.qos)],
+            offered_qos_profiles=[
+                offered_qos(
+                    latched=topic.qos.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+                    depth=topic.qos.depth,
+                    reliable=topic.qos.reliability == ReliabilityPolicy.RELIABLE,
+                )
+            ],
         )
 
         def write(data: bytes, connection: Connection = connection) -> None:
@@ -106,18 +102,3 @@ class McapRecorder:
                 self.counts[name] += 1
 
         return self._node.create_subscription(topic.message, name, write, topic.qos, raw=True)
-
-
-def _offered_qos(qos: QoSProfile) -> Qos:
-    """What a player should offer, so that latched topics are latched again."""
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=qos.depth,
-        reliability=QosReliability[qos.reliability.name],
-        durability=QosDurability[qos.durability.name],
-        deadline=_FOREVER,
-        lifespan=_FOREVER,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=_FOREVER,
-        avoid_ros_namespace_conventions=False,
-    )

@@ -11,8 +11,9 @@ from rclpy.time import Time
 from std_msgs.msg import Header
 
 from sdfpose_core.errors import ConfigurationError, SdfposeError
+from sdfpose_core.messages.objects import transform_arrays
 from sdfpose_ros import stand_ins
-from sdfpose_ros.object_messages import transform_arrays, transform_message
+from sdfpose_ros.object_messages import transform_message
 
 __all__ = ["TargetFrame", "TransformMissingError"]
 

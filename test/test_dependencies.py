@@ -32,12 +32,12 @@ LEVELS = (
     {"datasets", "sdf", "simulation"},
     {"encoder", "refine"},
     {"confidence", "evaluation"},
-    {"observation", "search"},
+    {"observation", "report", "search"},
     {"category_model", "drawing", "portrait"},
     {"estimator"},
     {"selfsup", "tracking"},
     {"tracker"},
-    {"benchmark"},
+    {"benchmark", "replay"},
     {"cli"},
 )
 """Modules and subpackages of sdfpose_core, lowest first; each imports its own level and lower."""

@@ -3,9 +3,11 @@
 
     python training/evaluate.py --data PREPARED --part Real/test --weights WEIGHTS --json FILE
     python training/evaluate.py --data PREPARED --part Real/test --refine icp --shard 1/4 ...
+    python training/evaluate.py --data PREPARED --part Real/test --nocs RESULTS
 
 The figures are those of `sdfpose bench pose`: average precision by the rules of the NOCS benchmark
-with the masks that the data have, oriented boxes, misses count.
+with the masks that the data have, oriented boxes, misses count. ``--nocs`` writes objects and
+estimates in the format of the NOCS repositories, for `sdfpose eval nocs` and others' evaluators.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,8 +27,11 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config, shard_of
 from sdfpose_core.cli.output import write_json
 from sdfpose_core.datasets.nocs_preparation import prepared_instances
-from sdfpose_core.errors import FrameError, SdfposeError
+from sdfpose_core.datasets.nocs_results import write_nocs_result
+from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
 from sdfpose_core.estimator import PoseEstimator
+from sdfpose_core.evaluation.judged_frames import nocs_result
+from sdfpose_core.evaluation.judgement import ReportedObject
 
 
 def cases_of(data: Path, part: str, category: str, problems: list[str]) -> list[PoseCase]:
@@ -36,6 +41,18 @@ def cases_of(data: Path, part: str, category: str, problems: list[str]) -> list[
         for x in prepared_instances(data, part, category, problems)
         if x.truth is not None
     ]
+
+
+def write_results(folder: Path, outcomes: Mapping[str, Sequence[PoseOutcome]]) -> int:
+    """A pickle in the format of NOCS for each image; gives their number."""
+    images: dict[str, list[PoseOutcome]] = {}
+    for outcome in (x for some in outcomes.values() for x in some):
+        images.setdefault(outcome.case.name.rpartition("/")[0], []).append(outcome)
+    for image, some in images.items():
+        reported = [ReportedObject.of(x.estimate) for x in some if x.estimate is not None]
+        result = nocs_result(image, reported, [x.case.truth for x in some])
+        write_nocs_result(folder / f"{image.replace('/', '_')}.pkl", result)
+    return len(images)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,9 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
     parser.add_argument("--shard", type=shard_of, default=(0, 1), metavar="i/n")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--nocs", type=Path, metavar="DIR", help="write results in NOCS's format")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
     add_estimator_arguments(parser, device="auto")
     args = parser.parse_args(arguments)
+    if args.nocs is not None and args.shard[1] > 1:
+        raise ConfigurationError(
+            "--nocs with --shard: expected one or the other: a shard has only "
+            "some of an image's objects"
+        )
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     categories = default_categories()
@@ -75,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     document = {"part": args.part, "left_out": len(problems)} | summarise(outcomes)
     if args.json is not None:
         write_json(args.json, document)
+    if args.nocs is not None:
+        print(f"{write_results(args.nocs, outcomes)} results in {args.nocs}")
     print(json.dumps(document["mean"]))
     return 0
 

@@ -7,13 +7,19 @@ import re
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.bags import ROLES
 from sdfpose_core.estimator import EstimatorConfig
+from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.messages.label_rules import parse_label_rules
 
 __all__ = [
     "add_estimator_arguments",
+    "add_labelling_arguments",
     "add_recording_arguments",
+    "add_topic_argument",
     "estimator_config",
+    "label_rules",
     "shard_of",
 ]
 
@@ -51,6 +57,11 @@ def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--every", type=int, default=1, metavar="N", help="take every N-th frame (default: 1)"
     )
+    add_topic_argument(parser)
+
+
+def add_topic_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--topic``, of commands that read bags."""
     parser.add_argument(
         "--topic",
         action="append",
@@ -59,6 +70,34 @@ def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROLE=NAME",
         help=f"topic of a bag that is not to be guessed; ROLE is one of {', '.join(ROLES)}",
     )
+
+
+def add_labelling_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--category`` and ``--mask-categories``, the parameters of the node."""
+    parser.add_argument(
+        "--category",
+        default="",
+        help=(
+            "category of every mask id that --mask-categories does not name; 'any' finds it out; "
+            "only for bags without a topic of labels"
+        ),
+    )
+    parser.add_argument(
+        "--mask-categories",
+        nargs="+",
+        default=[],
+        metavar="ID:NAME",
+        help="categories of mask ids, for example 1:mug 2:bowl",
+    )
+
+
+def label_rules(args: argparse.Namespace, categories: Categories) -> LabelRules | None:
+    """The rules that `add_labelling_arguments`' arguments ask for; None where there are none.
+
+    Raises:
+        ConfigurationError: an argument is wrong.
+    """
+    return parse_label_rules(args.category, args.mask_categories, categories)
 
 
 def estimator_config(args: argparse.Namespace) -> EstimatorConfig:

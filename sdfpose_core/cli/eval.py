@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sdfpose_core.cli import eval_nocs
+from sdfpose_core.cli import eval_frames, eval_nocs
 
 __all__ = ["add_parser", "run"]
 
@@ -18,6 +18,7 @@ def add_parser(subparsers: Any) -> None:
         description="Judge predictions by what is true.",
     )
     evaluations = parser.add_subparsers(title="evaluations", metavar="EVALUATION", required=True)
+    eval_frames.add_parser(evaluations)
     eval_nocs.add_parser(evaluations)
 
 

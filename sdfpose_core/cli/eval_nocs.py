@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from rich.console import Console
-from rich.table import Table
-
-from sdfpose_core.cli.output import write_json
+from sdfpose_core.cli.output import precision_table, tell, wide_console, write_json
 from sdfpose_core.datasets.nocs_results import read_nocs_results
 from sdfpose_core.evaluation.nocs_protocol import IouName, Misses
 from sdfpose_core.evaluation.nocs_results import average_figures, figures
 
 __all__ = ["add_parser", "run"]
-
-_TOLD = 10
-"""Problems that are printed; the rest is counted."""
 
 
 def add_parser(evaluations: Any) -> None:
@@ -61,43 +54,15 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         FrameError: a folder has no results.
     """
-    errors = Console(stderr=True)
     problems: list[str] = []
     runs = []
     for folder in args.results:
         results = read_nocs_results(folder, problems)
         runs.append(figures(results, iou=args.iou, misses=args.misses) | {"images": len(results)})
-    for problem in problems[:_TOLD]:
-        errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
-    if len(problems) > _TOLD:
-        errors.print(f"sdfpose: ... and {len(problems) - _TOLD} more", highlight=False)
+    tell(problems)
     document = runs[0] if len(runs) == 1 else average_figures(runs)
     document |= {"iou": args.iou, "misses": args.misses, "problems": len(problems)}
-    _print(document)
+    wide_console().print(precision_table(document))
     if args.json is not None:
         write_json(args.json, document)
     return 0
-
-
-def _print(document: Mapping[str, Any]) -> None:
-    console = Console()
-    console = console if console.is_terminal else Console(width=120)
-    table = Table(
-        title=f"Average precision, %: IoU {document['iou']}, misses {document['misses']}",
-        title_justify="left",
-    )
-    table.add_column("")
-    for key in document["mean"]:
-        table.add_column(key.replace("_", " "), justify="right")
-    spread = document.get("spread", {})
-    for name, row in [*document["per_category"].items(), ("mean", document["mean"])]:
-        table.add_row(name, *(_cell(key, row[key], spread, name) for key in row))
-    console.print(table)
-
-
-def _cell(key: str, value: float | None, spread: Mapping[str, float], row: str) -> str:
-    if value is None:
-        return "-"
-    if key == "n":
-        return f"{value:.0f}"
-    return f"{value:.1f}" + (f" ± {spread[key]:.1f}" if row == "mean" and key in spread else "")

@@ -27,10 +27,12 @@ _GROUP = "sdfpose.commands"
 
 _CORE_COMMANDS = {
     "adapt": "sdfpose_core.cli.adapt",
+    "bag": "sdfpose_core.cli.bag",
     "bench": "sdfpose_core.cli.bench",
     "estimate": "sdfpose_core.cli.estimate",
     "eval": "sdfpose_core.cli.eval",
     "import-ssc6d": "sdfpose_core.cli.import_ssc6d",
+    "replay": "sdfpose_core.cli.replay",
     "shapes": "sdfpose_core.cli.shapes",
 }
 

@@ -1,15 +1,25 @@
-"""Files that commands leave behind."""
+"""What commands print, and the files that they leave behind."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.files import write_atomically
 
-__all__ = ["write_file", "write_json"]
+__all__ = ["precision_table", "tell", "wide_console", "write_file", "write_json"]
+
+_PIPE_WIDTH = 120
+"""Columns where no terminal says how many there are."""
+
+_TOLD = 10
+"""Problems that are printed; the rest is counted."""
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -27,3 +37,47 @@ def write_file(path: Path, content: bytes) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON document; errors as of `write_file`."""
     write_file(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+
+def wide_console(width: int = _PIPE_WIDTH) -> Console:
+    """The terminal; in a pipe or file, whose width is unknown, tables have room."""
+    console = Console()
+    return console if console.is_terminal else Console(width=width)
+
+
+def tell(problems: Sequence[str]) -> None:
+    """Say on stderr what was left out: the first few problems, and how many more there are."""
+    console = Console(stderr=True)
+    for problem in problems[:_TOLD]:
+        console.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
+    if len(problems) > _TOLD:
+        console.print(f"sdfpose: ... and {len(problems) - _TOLD} more", highlight=False)
+
+
+def precision_table(document: Mapping[str, Any]) -> Table:
+    """Average precisions by category and their mean.
+
+    Args:
+        document: with ``per_category``, ``mean``, ``iou`` and ``misses``, and the ``spread`` of
+            repeated runs.
+    """
+    table = Table(
+        title=f"Average precision, %: IoU {document['iou']}, misses {document['misses']}",
+        title_justify="left",
+    )
+    table.add_column("")
+    for key in document["mean"]:
+        table.add_column(key.replace("_", " "), justify="right")
+    for name, row in document["per_category"].items():
+        table.add_row(name, *(_cell(key, value, {}) for key, value in row.items()))
+    spread = document.get("spread", {})
+    table.add_row("mean", *(_cell(key, x, spread) for key, x in document["mean"].items()))
+    return table
+
+
+def _cell(key: str, value: float | None, spread: Mapping[str, float]) -> str:
+    if value is None:
+        return "-"
+    if key == "n":
+        return f"{value:.0f}"
+    return f"{value:.1f}" + (f" ± {spread[key]:.1f}" if key in spread else "")

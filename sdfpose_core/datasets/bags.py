@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections import deque
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
+from sdfpose_core.datasets.bag_repair import mended_copy, storage_files
 from sdfpose_core.errors import BagError
 from sdfpose_core.frame import RgbdFrame
 from sdfpose_core.messages.decoding import (
@@ -23,21 +24,36 @@ from sdfpose_core.messages.decoding import (
 )
 from sdfpose_core.messages.definitions import message_definitions
 from sdfpose_core.messages.errors import MessageError
-from sdfpose_core.messages.filters import SimpleFilter
-from sdfpose_core.messages.synchronizer import FrameMessages, FrameSynchronizer
+from sdfpose_core.messages.pairing import FramePairing
+from sdfpose_core.messages.synchronizer import FrameMessages
 
-__all__ = ["ROLES", "bag_frames", "find_topics", "is_bag", "open_bag"]
+__all__ = [
+    "ROLES",
+    "TOPIC_TYPES",
+    "Listeners",
+    "Pairing",
+    "RecordedFrame",
+    "bag_frames",
+    "find_topics",
+    "frame_of",
+    "is_bag",
+    "open_bag",
+]
 
 ROLES = ("colour", "depth", "mask", "camera_info", "labels")
 """What a frame is made of."""
 
-_TYPES = {
+TOPIC_TYPES = {
     "colour": "sensor_msgs/msg/Image",
     "depth": "sensor_msgs/msg/Image",
     "mask": "sensor_msgs/msg/Image",
     "camera_info": "sensor_msgs/msg/CameraInfo",
     "labels": "sdfpose/msg/InstanceLabels",
 }
+"""Types of their topics."""
+
+Listeners = Mapping[str, Callable[[Any], None]]
+"""What is told of the messages of further topics."""
 
 _WORDS = {
     "mask": re.compile(r"mask|segment"),
@@ -50,18 +66,48 @@ _REGISTERED = re.compile(r"aligned|registered")
 """Depth that is registered to colour, where there is other depth, too."""
 
 
+@dataclass(frozen=True)
+class Pairing:
+    """How messages become frames; the defaults are the pose node's.
+
+    Attributes:
+        topics: by role (see `ROLES`), those that are not to be guessed.
+        slop_s: largest difference of stamps within a frame, seconds.
+        queue_size: messages of each topic that wait for the others.
+    """
+
+    topics: Mapping[str, str] = field(default_factory=dict)
+    slop_s: float = 0.02
+    queue_size: int = 10
+
+
+@dataclass(frozen=True)
+class RecordedFrame:
+    """A frame of a bag.
+
+    Attributes:
+        frame: what was seen.
+        arrival_ns: when the last of its messages was recorded, nanoseconds.
+    """
+
+    frame: RgbdFrame
+    arrival_ns: int
+
+
 def is_bag(path: Path | str) -> bool:
-    """Whether a path looks like a rosbag2: a file of one, or a folder with its metadata."""
+    """Whether a path looks like a rosbag2: a file of one, or a folder with such files."""
     path = Path(path)
-    return path.suffix in (".mcap", ".db3") or (path / "metadata.yaml").is_file()
+    return (path / "metadata.yaml").is_file() or bool(storage_files(path))
 
 
 @contextmanager
-def open_bag(path: Path | str) -> Iterator[AnyReader]:
+def open_bag(path: Path | str, problems: list[str] | None = None) -> Iterator[AnyReader]:
     """A bag with at least one message.
 
     Args:
         path: the bag's folder, or its ``.mcap`` or ``.db3`` file.
+        problems: is told if the bag was not closed and only a part of it can be read. Where it is
+            left out, such a bag is refused.
 
     Raises:
         BagError: it cannot be read, or is empty.
@@ -69,20 +115,19 @@ def open_bag(path: Path | str) -> Iterator[AnyReader]:
     path = Path(path)
     if not path.exists():
         raise BagError(f"{path}: no such bag: expected a rosbag2's folder, .mcap or .db3 file")
-    try:
-        reader = AnyReader([path], default_typestore=message_definitions())
-        reader.open()
-    except Exception as error:  # damage makes parsers fail in any way
-        raise BagError(
-            f"{path}: cannot be read: {error}: expected a complete rosbag2 (ros2 bag reindex "
-            "repairs one that was not closed)"
-        ) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            reader = _open([path], stack)
+        except Exception as error:  # damage makes parsers fail in any way
+            mended = None if problems is None else _open_mended(path, problems, stack)
+            if mended is None:
+                raise BagError(
+                    f"{path}: cannot be read: {error}: expected a complete rosbag2"
+                ) from error
+            reader = mended
         if reader.message_count == 0:
             raise BagError(f"{path}: holds no messages")
         yield reader
-    finally:
-        reader.close()
 
 
 def find_topics(
@@ -106,17 +151,17 @@ def find_topics(
     if unknown:
         raise BagError(f"no such role: {', '.join(sorted(unknown))}: expected {', '.join(ROLES)}")
     for role, topic in given.items():
-        if types.get(topic) != _TYPES[role]:
+        if types.get(topic) != TOPIC_TYPES[role]:
             came = f"has the type {types[topic]}" if topic in types else "is not in the bag"
             raise BagError(
                 f"{path}: {topic}, given for {role}, {came}: expected one of "
-                f"{_listed(types, _TYPES[role])}, of type {_TYPES[role]}"
+                f"{_listed(types, TOPIC_TYPES[role])}, of type {TOPIC_TYPES[role]}"
             )
     found = {
         role: given.get(role) or _only(role, _candidates(role, types, given), types, path)
         for role in ("colour", "depth", "mask", "labels")
     }
-    infos = _listed_of(types, _TYPES["camera_info"])
+    infos = _listed_of(types, TOPIC_TYPES["camera_info"])
     beside = [x for x in infos if _parent(x) == _parent(found["colour"])]
     found["camera_info"] = given.get("camera_info") or _only(
         "camera_info", beside or infos, types, path
@@ -129,116 +174,72 @@ def bag_frames(
     rules: LabelRules,
     problems: list[str],
     *,
-    topics: Mapping[str, str] | None = None,
-    slop_s: float = 0.02,
-    queue_size: int = 10,
-) -> Iterator[RgbdFrame]:
+    pairing: Pairing | None = None,
+    listeners: Listeners | None = None,
+) -> Iterator[RecordedFrame]:
     """The frames of a bag, put together as the node does it.
 
     Args:
         path: the bag's folder, or its ``.mcap`` or ``.db3`` file.
         rules: which categories mask ids have where the bag has no topic of labels.
         problems: is told at the end what was left out and why, a sentence for each reason.
-        topics: topics by role (see `ROLES`) that are not to be guessed.
-        slop_s: largest difference of stamps within a frame, seconds.
-        queue_size: messages of each topic that wait for the others.
+        pairing: how messages become frames.
+        listeners: by further topics, called with each of their messages when its turn comes.
 
     Raises:
         BagError: the bag cannot be read, or its topics make up no frame.
     """
+    pairing, listeners = pairing or Pairing(), listeners or {}
     left_out: dict[tuple[type, str], list[str]] = {}
 
     def refuse(error: MessageError) -> None:
         left_out.setdefault((type(error), error.topic), []).append(str(error))
 
-    with open_bag(path) as bag:
-        chosen = find_topics(bag.connections, path, topics or {})
-        pairing = _Pairing(chosen, slop_s, queue_size, refuse)
-        for messages in pairing.frames(_read(bag, pairing.sources, path, problems)):
-            try:
-                yield _frame(messages, rules, chosen)
-            except MessageError as error:
-                refuse(error)
-    if pairing.restarts:
-        problems.append(f"{path}: time jumps back {pairing.restarts} times")
+    with open_bag(path, problems) as bag:
+        chosen = find_topics(bag.connections, path, pairing.topics)
+        pairs = FramePairing(chosen, pairing.slop_s, pairing.queue_size, refuse)
+        arrival_ns = 0
+
+        def usable(groups: Iterable[FrameMessages], arrival_ns: int) -> Iterator[RecordedFrame]:
+            for messages in groups:
+                try:
+                    yield RecordedFrame(frame_of(messages, rules, chosen), arrival_ns)
+                except MessageError as error:
+                    refuse(error)
+
+        wanted = pairs.topics | set(listeners)
+        for topic, message, arrival_ns in _read(bag, wanted, path, problems):
+            if topic in listeners:
+                listeners[topic](message)
+            if topic in pairs.topics:
+                yield from usable(pairs.take(topic, message), arrival_ns)
+        yield from usable(pairs.finish(), arrival_ns)
+    restarts = pairs.statistics.restarts
+    if restarts:
+        problems.append(f"{path}: time jumps back {restarts} times")
     problems += [f"{path}: {len(x)} frames left out: {x[0]}" for x in left_out.values()]
-    if not pairing.matched:
-        counts = ", ".join(f"{n} on {topic}" for topic, n in pairing.received.items())
+    if not pairs.statistics.matched:
+        counts = ", ".join(
+            f"{n} on {topic}{_span(pairs.spans_ns.get(topic))}"
+            for topic, n in pairs.received.items()
+        )
         problems.append(
-            f"{path}: no stamps of colour, depth and mask agree within {slop_s:g} s ({counts} "
-            "messages): expected equal stamps"
+            f"{path}: no stamps of colour, depth and mask agree within {pairing.slop_s:g} s "
+            f"({counts} messages): expected equal stamps"
         )
 
 
-class _Pairing:
-    """Messages of a bag through the node's synchroniser."""
+def frame_of(messages: FrameMessages, rules: LabelRules, topics: InputTopics) -> RgbdFrame:
+    """The frame that the messages make up.
 
-    def __init__(
-        self,
-        topics: InputTopics,
-        slop_s: float,
-        queue_size: int,
-        refuse: Callable[[MessageError], None],
-    ) -> None:
-        self.sources = {topic: SimpleFilter() for topic in asdict(topics).values() if topic}
-        self._ready: deque[FrameMessages] = deque()
-        self._synchronizer = FrameSynchronizer(
-            colour=self.sources[topics.colour],
-            depth=self.sources[topics.depth],
-            mask=self.sources[topics.mask],
-            info=self.sources[topics.camera_info],
-            labels=self.sources[topics.labels] if topics.labels else None,
-            topics=topics,
-            queue_size=queue_size,
-            slop_s=slop_s,
-            on_frame=self._ready.append,
-            on_error=refuse,
-            on_restart=lambda: None,
-        )
+    Args:
+        messages: of one moment.
+        rules: which categories mask ids have where there are no labels.
+        topics: where they came from.
 
-    @property
-    def restarts(self) -> int:
-        return self._synchronizer.statistics.restarts
-
-    @property
-    def matched(self) -> int:
-        return self._synchronizer.statistics.matched
-
-    @property
-    def received(self) -> Mapping[str, int]:
-        return self._synchronizer.statistics.received
-
-    def frames(self, messages: Iterable[tuple[str, Any]]) -> Iterator[FrameMessages]:
-        """Groups, each as soon as its last message has come."""
-        for topic, message in messages:
-            self.sources[topic].signalMessage(message)
-            while self._ready:
-                yield self._ready.popleft()
-        self._synchronizer.finish()
-        yield from self._ready
-
-
-def _read(
-    bag: AnyReader, topics: Iterable[str], path: Path | str, problems: list[str]
-) -> Iterator[tuple[str, Any]]:
-    """Topic and message, in the order in which they were recorded, as far as they can be read."""
-    wanted = set(topics)
-    raw = bag.messages([x for x in bag.connections if x.topic in wanted])
-    count = 0
-    while True:
-        try:
-            connection, _, data = next(raw)
-            message = bag.deserialize(data, connection.msgtype)
-        except StopIteration:
-            return
-        except Exception as error:  # damage makes parsers fail in any way
-            problems.append(f"{path}: breaks off after {count} messages: {error!r}")
-            return
-        count += 1
-        yield connection.topic, message
-
-
-def _frame(messages: FrameMessages, rules: LabelRules, topics: InputTopics) -> RgbdFrame:
+    Raises:
+        MessageError: something is wrong with one of them.
+    """
     return rgbd_frame(
         messages.colour,
         messages.depth,
@@ -249,9 +250,64 @@ def _frame(messages: FrameMessages, rules: LabelRules, topics: InputTopics) -> R
     )
 
 
+def _span(stamps_ns: tuple[int, int] | None) -> str:
+    if stamps_ns is None:
+        return ""
+    first, last = (1e-9 * x for x in stamps_ns)
+    return f" from {first:.3f} to {last:.3f} s"
+
+
+def _open(paths: Sequence[Path], stack: ExitStack) -> AnyReader:
+    reader = AnyReader(paths, default_typestore=message_definitions())
+    return stack.enter_context(reader)
+
+
+def _open_mended(path: Path, problems: list[str], stack: ExitStack) -> AnyReader | None:
+    """What can be read of a bag that was not closed; None where that is nothing."""
+    files: list[Path] = []
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    for file in storage_files(path):
+        try:
+            with ExitStack() as trial:
+                _open([file], trial)
+            files.append(file)
+        except Exception as error:  # as above
+            try:
+                copy, kept = mended_copy(file, folder)
+            except BagError as worse:
+                problems.append(str(worse))
+                continue
+            problems.append(f"{file}: is not complete ({error}): {kept} can be read")
+            files.append(copy)
+    try:
+        return _open(files, stack) if files else None
+    except Exception:  # the first error tells more
+        return None
+
+
+def _read(
+    bag: AnyReader, topics: Iterable[str], path: Path | str, problems: list[str]
+) -> Iterator[tuple[str, Any, int]]:
+    """Topic, message and when it was recorded (nanoseconds), in that order, as far as possible."""
+    wanted = set(topics)
+    raw = bag.messages([x for x in bag.connections if x.topic in wanted])
+    count = 0
+    while True:
+        try:
+            connection, arrival_ns, data = next(raw)
+            message = bag.deserialize(data, connection.msgtype)
+        except StopIteration:
+            return
+        except Exception as error:  # damage makes parsers fail in any way
+            problems.append(f"{path}: breaks off after {count} messages: {error!r}")
+            return
+        count += 1
+        yield connection.topic, message, arrival_ns
+
+
 def _candidates(role: str, types: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
     """Topics that could play a role."""
-    of_type = [x for x in _listed_of(types, _TYPES[role]) if x not in given.values()]
+    of_type = [x for x in _listed_of(types, TOPIC_TYPES[role]) if x not in given.values()]
     if role not in _WORDS:
         return of_type
     told = {x: next((k for k, words in _WORDS.items() if words.search(x)), None) for x in of_type}
@@ -270,7 +326,7 @@ def _only(role: str, found: Sequence[str], types: Mapping[str, str], path: Path 
         return ""
     if not found:
         raise BagError(
-            f"{path}: has no topic for {role}: expected one of type {_TYPES[role]}; it has "
+            f"{path}: has no topic for {role}: expected one of type {TOPIC_TYPES[role]}; it has "
             f"{', '.join(f'{k} ({v})' for k, v in sorted(types.items()))}"
         )
     raise BagError(

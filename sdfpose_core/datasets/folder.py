@@ -25,7 +25,14 @@ from sdfpose_core.errors import FrameError
 from sdfpose_core.files import temporary_sibling
 from sdfpose_core.frame import GroundTruth, InstanceLabel, RgbdFrame
 
-__all__ = ["FolderFrame", "frame_folders", "read_frame", "read_frames", "write_frame"]
+__all__ = [
+    "FolderFrame",
+    "frame_folders",
+    "ground_truth_of",
+    "read_frame",
+    "read_frames",
+    "write_frame",
+]
 
 _COLOUR, _DEPTH, _MASK, _META = "color.png", "depth.png", "mask.png", "meta.json"
 _FILES = (_COLOUR, _DEPTH, _MASK, _META)
@@ -267,46 +274,66 @@ class _Objects:
                 self._read_ground_truth(mask_id, category, entry)
 
     def _read_ground_truth(self, mask_id: int, category: str, entry: Mapping[str, Any]) -> None:
-        wanted = {
-            "R": ((3, 3), "a rotation matrix, 3x3 finite numbers"),
-            "t": ((3,), "three finite numbers, metres"),
-            "extents_m": ((3,), "three finite positive numbers, metres"),
-        }
-        arrays = {}
-        for key, (shape, expected) in wanted.items():
-            array = _numbers(entry.get(key), shape)
-            if (
-                array is None
-                or (key == "R" and not _is_rotation(array))
-                or (key == "extents_m" and array.min() <= 0)
-            ):
-                self._no_ground_truth(mask_id, key, entry.get(key), expected)
-                return
-            arrays[key] = array
-        symmetric = entry.get("symmetric_about_y", False)
-        if not isinstance(symmetric, bool):
-            self._no_ground_truth(mask_id, "symmetric_about_y", symmetric, "true or false")
-            return
-        self.ground_truth.append(
-            GroundTruth(
-                mask_id=mask_id,
-                category=category,
-                instance=self.instances[mask_id],
-                rotation=arrays["R"],
-                translation=arrays["t"],
-                dimensions_m=arrays["extents_m"],
-                symmetric_about_y=symmetric,
+        try:
+            self.ground_truth.append(
+                ground_truth_of(entry, mask_id, category, instance=self.instances[mask_id])
             )
-        )
-
-    def _no_ground_truth(self, mask_id: int, key: str, came: Any, wanted: str) -> None:
-        self.problems.append(
-            f"{self._path}: object {mask_id}: {key} is {came!r}: expected {wanted}; the object is "
-            "kept without ground truth"
-        )
+        except FrameError as error:
+            self.problems.append(
+                f"{self._path}: object {mask_id}: {error}; the object is kept without ground truth"
+            )
 
     def _leave_out(self, sentence: str) -> None:
         self.problems.append(f"{self._path}: {sentence}; left out")
+
+
+def ground_truth_of(
+    entry: Mapping[str, Any],
+    mask_id: int,
+    category: str,
+    *,
+    instance: str,
+    symmetric_about_y: bool = False,
+) -> GroundTruth:
+    """The true pose that an entry of a JSON document tells: ``R``, ``t`` and ``extents_m``.
+
+    Args:
+        entry: may have ``symmetric_about_y``.
+        mask_id: of the object.
+        category: of the object.
+        instance: name of the individual object.
+        symmetric_about_y: where the entry does not say it.
+
+    Raises:
+        FrameError: a value is missing or wrong; the message names its key.
+    """
+    wanted = {
+        "R": ((3, 3), "a rotation matrix, 3x3 finite numbers"),
+        "t": ((3,), "three finite numbers, metres"),
+        "extents_m": ((3,), "three finite positive numbers, metres"),
+    }
+    arrays = {}
+    for key, (shape, expected) in wanted.items():
+        array = _numbers(entry.get(key), shape)
+        if (
+            array is None
+            or (key == "R" and not _is_rotation(array))
+            or (key == "extents_m" and array.min() <= 0)
+        ):
+            raise FrameError(f"{key} is {entry.get(key)!r}: expected {expected}")
+        arrays[key] = array
+    symmetric = entry.get("symmetric_about_y", symmetric_about_y)
+    if not isinstance(symmetric, bool):
+        raise FrameError(f"symmetric_about_y is {symmetric!r}: expected true or false")
+    return GroundTruth(
+        mask_id=mask_id,
+        category=category,
+        instance=instance,
+        rotation=arrays["R"],
+        translation=arrays["t"],
+        dimensions_m=arrays["extents_m"],
+        symmetric_about_y=symmetric,
+    )
 
 
 def _meta(

@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 
 from sdfpose_core.errors import ShapeError
 
-__all__ = ["expected_calibration_error", "ranking_auroc"]
+__all__ = ["expected_calibration_error", "ranking_auroc", "reliability"]
 
 
 def expected_calibration_error(
@@ -26,10 +26,26 @@ def expected_calibration_error(
     Raises:
         ShapeError: the two differ in length or are empty.
     """
+    mean, share, count = reliability(probability, right, bins)
+    some = count > 0
+    return float(np.abs((mean - share)[some] * count[some]).sum() / len(right))
+
+
+def reliability(
+    probability: NDArray[np.floating], right: NDArray[np.bool_], bins: int = 10
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Mean confidence, success rate and number (bins,) in bins of equal width.
+
+    The points of a reliability diagram; NaN where a bin is empty. Arguments and errors are those
+    of `expected_calibration_error`.
+    """
     _check(probability, right)
     index = np.minimum((np.asarray(probability) * bins).astype(int), bins - 1)
-    gap = np.bincount(index, weights=np.asarray(probability) - right, minlength=bins)
-    return float(np.abs(gap).sum() / len(right))
+    count = np.bincount(index, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        mean = np.bincount(index, weights=probability, minlength=bins) / count
+        share = np.bincount(index, weights=right, minlength=bins) / count
+    return mean, share, count
 
 
 def ranking_auroc(probability: NDArray[np.floating], right: NDArray[np.bool_]) -> float:

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sdfpose_core.evaluation.boxes import OrientedBox, oriented_iou, symmetric_iou
 from sdfpose_core.evaluation.pose_errors import rotation_error_deg, translation_error_m
-from sdfpose_core.frame import GroundTruth, ObjectEstimate
+from sdfpose_core.frame import GroundTruth
 
-__all__ = ["PoseErrors", "compare"]
+__all__ = ["PoseErrors", "Posed", "compare"]
+
+
+class Posed(Protocol):
+    """Something with a box, as `sdfpose_core.frame.ObjectEstimate` has it."""
+
+    @property
+    def rotation(self) -> NDArray[np.float64]: ...  # noqa: D102
+    @property
+    def translation(self) -> NDArray[np.float64]: ...  # noqa: D102
+    @property
+    def dimensions_m(self) -> NDArray[np.float64]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -19,7 +34,7 @@ class PoseErrors:
         rot_err_deg: angle between the rotations, or between the y axes of symmetric objects.
         trans_err_cm: distance between the centres of the boxes.
         iou3d_oriented: intersection over union of the oriented boxes, 0 to 1; the best over yaw
-            for symmetric objects.
+            for symmetric objects; NaN where the true size is not known.
     """
 
     rot_err_deg: float
@@ -27,17 +42,20 @@ class PoseErrors:
     iou3d_oriented: float
 
 
-def compare(estimate: ObjectEstimate, ground_truth: GroundTruth) -> PoseErrors:
+def compare(estimate: Posed, ground_truth: GroundTruth) -> PoseErrors:
     """Errors of an estimate; the ground truth says whether yaw counts."""
     symmetric = ground_truth.symmetric_about_y
     iou = symmetric_iou if symmetric else oriented_iou
-    overlap = iou(
-        OrientedBox(estimate.rotation, estimate.translation, estimate.dimensions_m),
-        OrientedBox(ground_truth.rotation, ground_truth.translation, ground_truth.dimensions_m),
-    )
+    overlap = float("nan")
+    if np.all(np.isfinite(ground_truth.dimensions_m)):
+        true_box = OrientedBox(
+            ground_truth.rotation, ground_truth.translation, ground_truth.dimensions_m
+        )
+        box = OrientedBox(estimate.rotation, estimate.translation, estimate.dimensions_m)
+        overlap = float(iou(box, true_box))
     return PoseErrors(
         rot_err_deg=float(rotation_error_deg(estimate.rotation, ground_truth.rotation, symmetric)),
         trans_err_cm=100.0
         * float(translation_error_m(estimate.translation, ground_truth.translation)),
-        iou3d_oriented=float(overlap),
+        iou3d_oriented=overlap,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from sdfpose_core.evaluation.nocs_protocol import (
     nocs_precision,
 )
 
-__all__ = ["average_figures", "figures", "precisions"]
+__all__ = ["average_figures", "figures", "mean_figures", "precisions"]
 
 _SYMMETRIC = ("bottle", "bowl", "can")
 
@@ -104,10 +104,14 @@ def figures(
         }
         values = dict(zip(_IOUS, x.iou, strict=True)) | poses
         per_category[name] = {"n": x.truths} | {k: _per_cent(v) for k, v in values.items()}
-    keys = [*_IOUS, *_POSES]
-    mean = {key: _mean([x[key] for x in per_category.values()]) for key in keys}
+    return {"per_category": per_category, "mean": mean_figures(per_category)}
+
+
+def mean_figures(per_category: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Unweighted means of the categories' figures that are known; ``n`` is the sum."""
     total = sum(x["n"] for x in per_category.values())
-    return {"per_category": per_category, "mean": {"n": total} | mean}
+    keys = [*_IOUS, *_POSES]
+    return {"n": total} | {key: _mean([x[key] for x in per_category.values()]) for key in keys}
 
 
 def average_figures(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:

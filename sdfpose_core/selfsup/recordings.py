@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.datasets import read_frames
-from sdfpose_core.datasets.bags import bag_frames, is_bag
+from sdfpose_core.datasets.bags import Pairing, bag_frames, is_bag
 from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.frame import Instance, RgbdFrame
 from sdfpose_core.messages.decoding import LabelRules
@@ -90,5 +90,6 @@ def _of_bag(
     path: Path, category: str, problems: list[str], topics: Mapping[str, str] | None
 ) -> Iterator[tuple[str, RgbdFrame]]:
     rules = LabelRules({}, category)
-    for number, frame in enumerate(bag_frames(path, rules, problems, topics=topics)):
-        yield f"{path.name}.{number:06d}", frame
+    recordings = bag_frames(path, rules, problems, pairing=Pairing(topics or {}))
+    for number, recorded in enumerate(recordings):
+        yield f"{path.name}.{number:06d}", recorded.frame

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
+from sdfpose_core.datasets.bags import is_bag
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments, prepare_middleware
 
 __all__ = ["add_parser", "run"]
-
-_BAG_SUFFIXES = (".mcap", ".db3")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,6 +28,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--loop", action="store_true", help="start again after the end")
     parser.add_argument("--topics", nargs="+", default=[], help="of a bag: play only these")
     parser.add_argument("--clock", action="store_true", help="publish a bag's time on /clock")
+    parser.add_argument(
+        "--lockstep",
+        action="store_true",
+        help="of a bag: the next frame waits for the result of the last one, so that none is lost",
+    )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="of a bag: wait so long for the pose node, seconds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--node",
+        default="/sdfpose",
+        help="with --lockstep or --wait, the pose node (default: %(default)s)",
+    )
     add_ros_arguments(parser)
 
 
@@ -37,13 +52,16 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; gives the exit status."""
     prepare_middleware(args)
     loop = f"loop:={str(args.loop).lower()}"
-    if len(args.path) == 1 and _is_bag(Path(args.path[0])):
+    if len(args.path) == 1 and is_bag(args.path[0]):
         from sdfpose_ros.player_node import main
 
         parameters = [
             "-p", f"bag:={json.dumps(args.path[0])}",
             "-p", f"rate:={float(args.rate or 1.0)}",
             "-p", f"clock:={str(args.clock).lower()}",
+            "-p", f"lockstep:={str(args.lockstep).lower()}",
+            "-p", f"wait_s:={float(args.wait)}",
+            "-p", f"results:={args.node.rstrip('/')}/objects",
             "-p", loop,
         ]  # fmt: skip
         if args.topics:
@@ -57,7 +75,3 @@ def run(args: argparse.Namespace) -> int:
             "-p", loop,
         ]  # fmt: skip
     return main(["--ros-args", *parameters, *args.ros_args])
-
-
-def _is_bag(path: Path) -> bool:
-    return path.suffix in _BAG_SUFFIXES or (path / "metadata.yaml").is_file()

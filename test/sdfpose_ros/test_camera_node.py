@@ -12,8 +12,8 @@ from sdfpose_core.datasets.folder import write_frame
 from sdfpose_core.errors import FrameError
 from sdfpose_core.messages.decoding import InputTopics, camera_from_info, rgbd_frame
 from sdfpose_core.messages.interfaces import stamp_ns
+from sdfpose_core.messages.objects import pose_arrays
 from sdfpose_ros.camera_node import CameraNode, make_source
-from sdfpose_ros.object_messages import pose_arrays
 from sdfpose_ros.parameters import CameraNodeParameters
 from sdfpose_ros.sources import folder_frames, simulated_frames
 

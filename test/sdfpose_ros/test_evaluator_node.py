@@ -16,9 +16,11 @@ from sdfpose.msg import SdfObjectArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from sdfpose_core.evaluation.comparison import PoseErrors
+from sdfpose_core.evaluation.judgement import Judged, ReportedObject
 from sdfpose_ros.evaluator_node import EvaluatorNode, evaluation_table
 from sdfpose_ros.image_messages import image_message
-from sdfpose_ros.live_evaluation import EvaluatedFrame, EvaluatedObject
+from sdfpose_ros.live_evaluation import EvaluatedFrame
 from sdfpose_ros.object_messages import ground_truth_message, object_message
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -154,10 +156,10 @@ def test_without_any_result_it_ends_after_the_startup_time(make_scene):
 
 def test_the_table_fits_a_usual_terminal(fakes):
     estimate = fakes.make_estimate()
-    item = EvaluatedObject(
-        123, "bottle", estimate.rotation, -estimate.translation, 0.2, np.full(3, 0.4567), 1.0,
-        123.4, 3.4, 0.5,
-    )  # fmt: skip
+    reported = ReportedObject(
+        123, "bottle", estimate.rotation, -estimate.translation, np.full(3, 0.4567), 1.0
+    )
+    item = Judged(reported, fakes.make_truth(1, "bottle"), PoseErrors(123.4, 3.4, 0.5))
     text = io.StringIO()
     table = evaluation_table(EvaluatedFrame(0, (item,), True), 12.3, 0.123)
     Console(file=text, width=80).print(table)

@@ -12,6 +12,7 @@ from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.frame import InstanceLabel
 from sdfpose_core.messages import decoding as d
 from sdfpose_core.messages import errors as e
+from sdfpose_core.messages.encoding import millimetres
 from sdfpose_ros import image_messages as m
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="optical")
@@ -89,7 +90,7 @@ def test_depth_in_metres_keeps_what_is_missing():
 
 def test_millimetres_are_the_inverse_of_decoding():
     depth = np.array([[0.0, 0.5004, 70.0]], dtype=np.float32)
-    np.testing.assert_array_equal(m.millimetres(depth), [[0, 500, 65535]])
+    np.testing.assert_array_equal(millimetres(depth), [[0, 500, 65535]])
 
 
 def test_depth_in_another_encoding_is_refused():

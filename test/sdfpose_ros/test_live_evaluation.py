@@ -47,10 +47,10 @@ def test_a_perfect_estimate_has_no_errors(fakes, truth, result):
     evaluation.add_truth(truth(1, (1, "mug")))
     evaluation.add_result(result(1, (7, fakes.make_estimate(1))), 1.25)
     (item,) = evaluation.latest.objects
-    assert (item.id, item.category) == (7, "mug")
-    assert item.rot_err_deg == pytest.approx(0.0, abs=1e-5)
-    assert item.trans_err_cm == pytest.approx(0.0)
-    assert item.iou3d_oriented == pytest.approx(1.0)
+    assert (item.reported.id, item.reported.category) == (7, "mug")
+    assert item.errors.rot_err_deg == pytest.approx(0.0, abs=1e-5)
+    assert item.errors.trans_err_cm == pytest.approx(0.0)
+    assert item.errors.iou3d_oriented == pytest.approx(1.0)
     assert evaluation.latency_s == pytest.approx(0.25)
 
 
@@ -74,7 +74,7 @@ def test_errors_are_those_of_the_nearest_object_of_the_category(fakes, truth, re
         near_5, translation=near_5.translation + np.array([0.0, 0.0, 0.01])
     )
     evaluation.add_result(result(1, (7, near_5), (8, fakes.make_estimate(1))), 1.0)
-    errors = {x.id: x.trans_err_cm for x in evaluation.latest.objects}
+    errors = {x.reported.id: x.errors.trans_err_cm for x in evaluation.latest.objects}
     assert errors == {7: pytest.approx(1.0), 8: pytest.approx(0.0)}
 
 
@@ -87,14 +87,14 @@ def test_yaw_has_no_meaning_where_the_truth_is_symmetric(fakes, truth, result):
     evaluation = LiveEvaluation(window=10)
     evaluation.add_truth(message)
     evaluation.add_result(result(1, (7, turned)), 1.0)
-    assert evaluation.latest.objects[0].rot_err_deg == pytest.approx(0.0, abs=1e-4)
+    assert evaluation.latest.objects[0].errors.rot_err_deg == pytest.approx(0.0, abs=1e-4)
 
 
 def test_an_object_without_truth_has_no_errors(fakes, truth, result):
     evaluation = LiveEvaluation(window=10)
     evaluation.add_truth(truth(1, (1, "mug")))
     evaluation.add_result(result(1, (7, fakes.make_estimate(1, "can"))), 1.0)
-    assert evaluation.latest.objects[0].rot_err_deg is None
+    assert evaluation.latest.objects[0].errors is None
     assert evaluation.latest.evaluated_categories == set()
 
 
@@ -120,7 +120,7 @@ def test_old_truth_is_forgotten(fakes, truth, result):
     for second in (1, 2, 3):
         evaluation.add_truth(truth(second, (1, "mug")))
     evaluation.add_result(result(1, (7, fakes.make_estimate(1))), 1.0)
-    assert evaluation.latest.objects[0].rot_err_deg is None
+    assert evaluation.latest.objects[0].errors is None
 
 
 def test_rate_and_latency_are_those_of_the_last_seconds(fakes, result):
@@ -141,7 +141,7 @@ def test_the_json_entry_has_the_fields_of_objects_json(fakes, truth, result):
     entry = json.loads(json.dumps(evaluation.latest.objects[0].as_json()))
     assert set(entry) == {
         "id", "category", "R", "t", "scale", "dimensions_m", "confidence", "rot_err_deg",
-        "trans_err_cm",
+        "trans_err_cm", "iou3d_oriented",
     }  # fmt: skip
     np.testing.assert_allclose(entry["R"], fakes.make_estimate(1).rotation, atol=1e-12)
     assert entry["dimensions_m"] == [0.10, 0.12, 0.08]

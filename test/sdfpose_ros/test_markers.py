@@ -6,8 +6,8 @@ from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
+from sdfpose_core.messages.objects import pose_arrays
 from sdfpose_ros import markers as m
-from sdfpose_ros.object_messages import pose_arrays
 
 HEADER = Header(stamp=Time(sec=3), frame_id="optical")
 

@@ -8,6 +8,7 @@ from builtin_interfaces.msg import Time
 from sdfpose.msg import SdfObject
 from std_msgs.msg import Header
 
+from sdfpose_core.messages.objects import child_frame_id, pose_arrays, transform_arrays
 from sdfpose_core.tracker import TrackState
 from sdfpose_ros import object_messages as m
 
@@ -20,7 +21,7 @@ def test_a_pose_survives_the_round_trip_through_quaternions(fakes, seed):
     pose = m.pose_message(rotation, translation)
     q = pose.orientation
     assert np.linalg.norm([q.x, q.y, q.z, q.w]) == pytest.approx(1.0)
-    back_rotation, back_translation = m.pose_arrays(pose)
+    back_rotation, back_translation = pose_arrays(pose)
     np.testing.assert_allclose(back_rotation, rotation, atol=1e-12)
     np.testing.assert_array_equal(back_translation, translation)
 
@@ -32,11 +33,11 @@ def test_quaternions_are_in_the_order_x_y_z_w():
 
 
 def test_a_transform_goes_from_the_object_to_the_image_frame(fakes, estimate):
-    child = m.child_frame_id("sdfpose/left", "mug", 7)
+    child = child_frame_id("sdfpose/left", "mug", 7)
     transform = m.transform_message(estimate.rotation, estimate.translation, HEADER, child)
     assert transform.header == HEADER
     assert transform.child_frame_id == "sdfpose/left/mug_7"
-    rotation, translation = m.transform_arrays(transform.transform)
+    rotation, translation = transform_arrays(transform.transform)
     np.testing.assert_allclose(rotation, estimate.rotation, atol=1e-12)
     np.testing.assert_array_equal(translation, estimate.translation)
 
@@ -88,7 +89,7 @@ def test_ground_truth_carries_pose_size_and_symmetry(fakes):
     assert (message.id, message.category, message.confidence) == (5, "bowl", 1.0)
     assert message.symmetric_about_y
     assert message.state == SdfObject.UNKNOWN
-    rotation, translation = m.pose_arrays(message.pose.pose)
+    rotation, translation = pose_arrays(message.pose.pose)
     np.testing.assert_allclose(rotation, truth.rotation, atol=1e-12)
     np.testing.assert_array_equal(translation, truth.translation)
     assert message.scale == pytest.approx(truth.scale)

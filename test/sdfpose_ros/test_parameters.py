@@ -7,6 +7,7 @@ from rclpy.node import Node
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.messages.label_rules import parse_label_rules
 from sdfpose_ros import parameters as p
 
 TABLES = (
@@ -85,11 +86,11 @@ def test_the_frame_prefix_tells_namespaces_apart(namespace, prefix):
 
 
 def test_label_rules_are_parsed():
-    rules = p.parse_label_rules("can", ["1:mug", " 20 : bowl "], default_categories())
+    rules = parse_label_rules("can", ["1:mug", " 20 : bowl "], default_categories())
     assert rules is not None
     assert rules.by_id == {1: "mug", 20: "bowl"}
     assert rules.default == "can"
-    assert p.parse_label_rules("", [], default_categories()) is None
+    assert parse_label_rules("", [], default_categories()) is None
 
 
 @pytest.mark.parametrize(
@@ -106,4 +107,4 @@ def test_label_rules_are_parsed():
 )
 def test_wrong_label_rules_name_the_entry(category, entries, message):
     with pytest.raises(ConfigurationError, match=message):
-        p.parse_label_rules(category, entries, default_categories())
+        parse_label_rules(category, entries, default_categories())

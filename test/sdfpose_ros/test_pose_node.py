@@ -20,15 +20,15 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import ConfigurationError, DeviceError
 from sdfpose_core.estimator import EstimatorConfig, FrameResult
 from sdfpose_core.frame import InstanceLabel
+from sdfpose_core.messages.encoding import millimetres
 from sdfpose_core.messages.interfaces import stamp_ns
+from sdfpose_core.messages.objects import pose_arrays, transform_arrays
 from sdfpose_core.tracker import Tracker
 from sdfpose_ros.image_messages import (
     camera_info_message,
     image_message,
     labels_message,
-    millimetres,
 )
-from sdfpose_ros.object_messages import pose_arrays, transform_arrays
 from sdfpose_ros.parameters import PoseNodeParameters
 from sdfpose_ros.pose_node import PoseNode, make_tracker
 

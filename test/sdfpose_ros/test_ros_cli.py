@@ -46,7 +46,10 @@ def test_play_tells_bags_from_frame_folders(call, tmp_path):
     )
     with_topics = call(play, "player_node", "demo.mcap", "--topics", "/a", "/b")
     assert with_topics.endswith('-p topics:=["/a", "/b"]')
-    expected = '-p bag:="demo.mcap" -p rate:=0.5 -p clock:=true -p loop:=false'
+    expected = (
+        '-p bag:="demo.mcap" -p rate:=0.5 -p clock:=true -p lockstep:=false -p wait_s:=0.0 '
+        "-p results:=/sdfpose/objects -p loop:=false"
+    )
     assert call(play, "player_node", "demo.mcap", "--rate", "0.5", "--clock") == expected
     (tmp_path / "metadata.yaml").touch()
     assert call(play, "player_node", folder).startswith(f'-p bag:="{folder}"')

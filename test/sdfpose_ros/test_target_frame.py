@@ -7,8 +7,9 @@ import pytest
 from std_msgs.msg import Header
 
 from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.messages.objects import transform_arrays
 from sdfpose_ros import stand_ins
-from sdfpose_ros.object_messages import transform_arrays, transform_message
+from sdfpose_ros.object_messages import transform_message
 from sdfpose_ros.target_frame import TargetFrame, TransformMissingError
 
 

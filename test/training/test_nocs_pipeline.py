@@ -18,7 +18,9 @@ import yaml
 from sdfpose_core.datasets.instances import read_instances
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES, read_nocs_image, scene_images
 from sdfpose_core.datasets.nocs_detections import detections_file
+from sdfpose_core.datasets.nocs_results import read_nocs_results
 from sdfpose_core.errors import ConfigurationError, FrameError, WeightsError
+from sdfpose_core.evaluation.nocs_results import figures
 from sdfpose_core.simulation.nocs_data import write_miniature
 from sdfpose_core.weights import SHIPPED
 
@@ -230,10 +232,21 @@ def test_evaluation_after_pre_training_and_self_supervision(
     report = tmp_path / "report.json"
     arguments = ["--data", str(prepared), "--part", "Real/test", "--category", "can"]
     arguments += ["--weights", str(out), "--json", str(report), "--device", "cpu"]
+    arguments += ["--nocs", str(tmp_path / "results")]
     assert script("evaluate").main(arguments) == 0
     found = json.loads(report.read_text())
     assert found["n"] == found["per_category"]["can"]["n"] > 0
     assert found["mean"]["iou25"] > 50.0
+    # The same figures from the results in the format of NOCS.
+    again = figures(read_nocs_results(tmp_path / "results", []), misses="count")
+    for key, value in again["mean"].items():
+        assert value == pytest.approx(found["n"] if key == "n" else found["mean"][key])
+
+
+def test_a_shard_has_no_results_in_the_format_of_nocs(prepared: Path, tmp_path: Path) -> None:
+    arguments = ["--data", str(prepared), "--part", "Real/test", "--shard", "1/2"]
+    with pytest.raises(ConfigurationError, match="--nocs with --shard"):
+        script("evaluate").main([*arguments, "--nocs", str(tmp_path)])
 
 
 def test_codes_for_another_decoder_are_not_taken(

@@ -32,6 +32,10 @@ def frame(number: int) -> RgbdFrame:
     )
 
 
+def frames_of(bag, problems=None) -> list[RgbdFrame]:
+    return [x.frame for x in bag_frames(bag, RULES, [] if problems is None else problems)]
+
+
 def assert_same(read: RgbdFrame, written: RgbdFrame) -> None:
     np.testing.assert_array_equal(read.colour, written.colour)
     np.testing.assert_allclose(read.depth, written.depth, atol=1e-7)
@@ -48,7 +52,7 @@ def test_frames_of_a_bag_are_those_that_were_written(bags, tmp_path, plugin, com
     written = [frame(i) for i in range(4)]
     bag = bags.write(tmp_path / "bag", written, plugin, compression=compression)
     problems: list[str] = []
-    read = list(bag_frames(bag, RULES, problems))
+    read = frames_of(bag, problems)
     assert problems == []
     assert len(read) == 4
     for a, b in zip(read, written, strict=True):
@@ -63,12 +67,12 @@ def test_the_file_alone_serves_as_well_as_its_folder(bags, tmp_path, plugin, suf
     assert is_bag(bag)
     assert is_bag(file)
     assert not is_bag(tmp_path)
-    assert_same(next(bag_frames(file, RULES, [])), frame(0))
+    assert_same(frames_of(file)[0], frame(0))
 
 
 def test_without_labels_the_rules_say_what_mask_ids_are(bags, tmp_path):
     bag = bags.write(tmp_path / "bag", [frame(0)], without=["/camera/labels"])
-    assert next(bag_frames(bag, RULES, [])).labels == {3: InstanceLabel("mug")}
+    assert frames_of(bag)[0].labels == {3: InstanceLabel("mug")}
 
 
 def test_a_bag_is_read_without_any_ros_package(bags, tmp_path):
@@ -89,7 +93,7 @@ def test_a_frame_that_lacks_a_message_is_left_out(bags, tmp_path):
     broken = bags.messages_of(frame(1))
     del broken["/camera/mask"]
     bag = bags.write(tmp_path / "bag", [frame(0), broken, frame(2)])
-    assert [x.stamp_ns for x in bag_frames(bag, RULES, [])] == [
+    assert [x.stamp_ns for x in frames_of(bag)] == [
         frame(0).stamp_ns, frame(2).stamp_ns,
     ]  # fmt: skip
 
@@ -102,7 +106,7 @@ def test_frames_that_cannot_be_used_are_counted_with_the_reason(bags, tmp_path):
         )
     problems: list[str] = []
     bag = bags.write(tmp_path / "bag", [frame(0), *broken])
-    assert len(list(bag_frames(bag, RULES, problems))) == 1
+    assert len(frames_of(bag, problems)) == 1
     assert len(problems) == 1
     assert "2 frames left out: /camera/depth: image of 4x3 pixels" in problems[0]
 
@@ -112,15 +116,16 @@ def test_stamps_that_never_agree_are_told(bags, tmp_path):
     messages["/camera/mask"] = bags.image(frame(0).mask, "mono16", bags.header(9 * 10**9))
     problems: list[str] = []
     bag = bags.write(tmp_path / "bag", [messages])
-    assert list(bag_frames(bag, RULES, problems)) == []
+    assert frames_of(bag, problems) == []
     assert "no stamps of colour, depth and mask agree within 0.02 s (1 on" in problems[0]
+    assert "/camera/mask from 9.000 to 9.000 s" in problems[0]
 
 
 def test_a_clock_that_jumps_back_is_told_and_the_frames_after_it_are_read(bags, tmp_path):
     frames = [frame(i) for i in (60, 61, 0, 1)]
     bag = bags.write(tmp_path / "bag", frames, StoragePlugin.MCAP)
     problems: list[str] = []
-    read = list(bag_frames(bag, RULES, problems))
+    read = frames_of(bag, problems)
     assert [x.stamp_ns for x in read] == [x.stamp_ns for x in frames]
     assert problems == [f"{bag}: time jumps back 1 times"]
 
@@ -132,7 +137,7 @@ def test_a_bag_that_breaks_off_gives_what_can_be_read(bags, tmp_path, compressio
     with closing(sqlite3.connect(bag / "bag.db3")) as database, database:
         database.execute("UPDATE messages SET data = substr(data, 1, 40) WHERE id = 13")
     problems: list[str] = []
-    read = list(bag_frames(bag, RULES, problems))
+    read = frames_of(bag, problems)
     assert [x.stamp_ns for x in read] == [x.stamp_ns for x in frames[:2]]
     assert "breaks off after 12 messages" in problems[0]
 
@@ -153,6 +158,81 @@ def test_an_empty_bag_is_named(bags, tmp_path):
     bag = bags.write(tmp_path / "bag", [])
     with pytest.raises(BagError, match="bag: holds no messages"), open_bag(bag):
         pass
+
+
+def bytes_of(bag):
+    (file,) = (x for x in bag.iterdir() if x.suffix in (".mcap", ".db3"))
+    return file, file.read_bytes()
+
+
+@pytest.mark.parametrize("compression", [None, CompressionMode.STORAGE])
+def test_an_mcap_file_that_was_not_closed_gives_its_whole_chunks(bags, tmp_path, compression):
+    frames = [frame(i) for i in range(4)]
+    bag = bags.write(tmp_path / "bag", frames, compression=compression)
+    file, content = bytes_of(bag)
+    (bag / "metadata.yaml").unlink()  # is written last
+    file.write_bytes(content[: content.rindex(b"\x0f\x04\x00\x00\x00\x00\x00\x00\x00")])
+    assert is_bag(bag)
+    problems: list[str] = []
+    read = frames_of(bag, problems)
+    assert [x.stamp_ns for x in read] == [x.stamp_ns for x in frames]
+    assert len(problems) == 1
+    assert "bag.mcap: is not complete (" in problems[0]
+    assert "bytes can be read" in problems[0]
+
+
+def test_an_mcap_file_that_ends_in_a_chunk_gives_those_before_it(bags, tmp_path):
+    parts = [bags.write(tmp_path / f"{i}", [frame(i)]) for i in range(2)]
+    whole, cut = (bytes_of(x)[1] for x in parts)
+    bag = tmp_path / "split"
+    bag.mkdir()
+    (bag / "split_0.mcap").write_bytes(whole)
+    (bag / "split_1.mcap").write_bytes(cut[:300])
+    problems: list[str] = []
+    assert [x.stamp_ns for x in frames_of(bag, problems)] == [frame(0).stamp_ns]
+    assert any("split_1.mcap: is not complete" in x for x in problems)
+
+
+def test_an_sqlite_file_that_breaks_off_gives_the_rows_before_it(bags, tmp_path):
+    frames = [frame(i) for i in range(60)]
+    bag = bags.write(tmp_path / "bag", frames, StoragePlugin.SQLITE3)
+    file, content = bytes_of(bag)
+    (bag / "metadata.yaml").unlink()
+    file.write_bytes(content[: len(content) * 2 // 3])
+    problems: list[str] = []
+    read = [x.stamp_ns for x in frames_of(bag, problems)]
+    assert read == [x.stamp_ns for x in frames[: len(read)]]
+    assert 10 < len(read) < 60
+    assert "bag.db3: is not complete (" in problems[0]
+    assert "messages can be read" in problems[0]
+
+
+def test_a_damaged_bag_is_refused_where_nobody_is_told(bags, tmp_path):
+    bag = bags.write(tmp_path / "bag", [frame(0)])
+    (bag / "metadata.yaml").unlink()
+    with pytest.raises(BagError, match="bag: cannot be read"), open_bag(bag):
+        pass
+
+
+def test_an_unknown_compression_is_named(bags, tmp_path):
+    bag = bags.write(tmp_path / "bag", [frame(0)], compression=CompressionMode.FILE)
+    metadata = bag / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("format: zstd", "format: lz77"))
+    with pytest.raises(BagError, match=r"bag: cannot be read: .*'lz77' is not supported"):
+        frames_of(bag)
+
+
+def test_listeners_are_told_of_their_topics(bags, tmp_path):
+    truth = {"/truth": "sdfpose/msg/SdfObjectArray"}
+    messages = [
+        bags.messages_of(frame(i)) | {"/truth": bags.truth_of(frame(i).stamp_ns, [])}
+        for i in range(2)
+    ]
+    bag = bags.write(tmp_path / "bag", messages, more=truth)
+    heard = []
+    frames = list(bag_frames(bag, RULES, [], listeners={"/truth": heard.append}))
+    assert len(frames) == 2
+    assert [x.header.stamp.nanosec for x in heard] == [0, 33_000_000]
 
 
 def topics_of(bags, tmp_path, rename=None, given=None, without=()):

@@ -1,0 +1,144 @@
+"""`sdfpose eval frames`: errors of the estimates on frame folders with ground truth."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config
+from sdfpose_core.cli.output import precision_table, tell, wide_console, write_file, write_json
+from sdfpose_core.datasets import FolderFrame, read_frames
+from sdfpose_core.drawing import draw_error
+from sdfpose_core.errors import FrameError
+from sdfpose_core.estimator import PoseEstimator
+from sdfpose_core.evaluation.comparison import compare
+from sdfpose_core.evaluation.judged_frames import LEAST_OBJECTS, frame_figures
+from sdfpose_core.evaluation.judgement import Judged, JudgedFrame, ReportedObject
+from sdfpose_core.frame import ObjectEstimate
+from sdfpose_core.report.page import report_page
+from sdfpose_core.report.pictures import ErrorPicture, caption, worst_objects
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(evaluations: Any) -> None:
+    """Declare the evaluation's arguments."""
+    parser = evaluations.add_parser(
+        "frames",
+        help="errors of estimates on frame folders with ground truth",
+        description=(
+            "Estimate the objects of frame folders, each image on its own, and compare them with "
+            "their ground truth. Every instance is listed; nothing is averaged over fewer than "
+            f"{LEAST_OBJECTS}."
+        ),
+    )
+    parser.add_argument("frames", type=Path, nargs="+", metavar="DIR", help="or folders of them")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write a report as HTML")
+    add_estimator_arguments(parser, device="auto")
+    parser.set_defaults(evaluation=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Estimate and judge the frames.
+
+    Raises:
+        SdfposeError: an argument is wrong, the weights cannot be used, or no frame has a pose.
+    """
+    categories = default_categories()
+    config = estimator_config(args)
+    estimator = PoseEstimator(config, categories)
+    problems: list[str] = []
+    frames = [x for path in args.frames for x in read_frames(path, problems)]
+    if not any(x.ground_truth for x in frames):
+        raise FrameError(
+            f"{', '.join(map(str, args.frames))}: no frame has a true pose: expected meta.json "
+            f"with 'gt'{'; ' + problems[-1] if problems else ''}"
+        )
+    judged, estimates = [], []
+    for frame in frames:
+        result = estimator.run(frame.frame)
+        problems += [f"{frame.name}: {x.reason}" for x in result.skipped]
+        judged.append(_judge(frame, result.estimates, result.stage_ms))
+        estimates.append(result.estimates)
+    console = wide_console()
+    console.print(_instances(judged), highlight=False)
+    document = frame_figures(judged)
+    if document["average_precision"] is not None:
+        console.print(precision_table(document["average_precision"]))
+    tell(problems)
+    if args.json is not None:
+        listed = [{"name": x.name, "objects": [y.as_json() for y in x.objects]} for x in judged]
+        write_json(args.json, document | {"problems": problems, "frames": listed})
+    if args.report is not None:
+        pictures = [
+            ErrorPicture(
+                caption(judged[x.frame].name, x.judged),
+                draw_error(
+                    frames[x.frame].frame,
+                    estimates[x.frame][x.index],
+                    x.judged.truth,
+                    categories,
+                ),
+            )
+            for x in worst_objects(judged)
+            if x.judged.truth is not None
+        ]
+        facts = {"frames": str(len(frames)), "estimates": str(sum(map(len, estimates)))}
+        page = report_page(
+            "Estimates on frames with ground truth",
+            judged,
+            categories,
+            facts=facts,
+            problems=problems,
+            pictures=pictures,
+            configuration=config,
+        )
+        write_file(args.report, page.encode())
+    return 0
+
+
+def _judge(
+    frame: FolderFrame, estimates: Sequence[ObjectEstimate], stage_ms: dict[str, float]
+) -> JudgedFrame:
+    """Estimates against the truth of their own mask ids."""
+    truths = {x.mask_id: x for x in frame.ground_truth}
+    objects = []
+    for x in estimates:
+        reported = ReportedObject.of(x)
+        truth = truths.get(x.mask_id)
+        errors = None if truth is None else compare(reported, truth)
+        objects.append(Judged(reported, truth, errors))
+    known = tuple(frame.ground_truth) or None
+    return JudgedFrame(frame.name, frame.frame.stamp_ns, tuple(objects), known, stage_ms)
+
+
+def _instances(frames: Sequence[JudgedFrame]) -> Table:
+    table = Table(title="Instances with ground truth", title_justify="left")
+    for name in ("frame", "instance", "category"):
+        table.add_column(name, overflow="fold")
+    for name in ("rotation\n(deg)", "translation\n(cm)", "3D IoU", "size error\n(%)", "conf."):
+        table.add_column(name, justify="right", no_wrap=True)
+    for frame in frames:
+        reported = {id(x.truth): x for x in frame.objects if x.truth is not None}
+        for truth in frame.truths or ():
+            x = reported.get(id(truth))
+            if x is None or x.errors is None:
+                table.add_row(frame.name, truth.instance, truth.category, "missed", "", "", "", "")
+                continue
+            table.add_row(
+                frame.name,
+                truth.instance,
+                truth.category,
+                f"{x.errors.rot_err_deg:.1f}",
+                f"{x.errors.trans_err_cm:.2f}",
+                f"{x.errors.iou3d_oriented:.2f}",
+                f"{100.0 * (x.reported.scale / truth.scale - 1.0):+.1f}",
+                f"{x.reported.confidence:.2f}",
+            )
+    return table

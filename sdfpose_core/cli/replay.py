@@ -1,0 +1,234 @@
+"""`sdfpose replay`: a recorded bag through estimator and tracker, and how well they did."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.choices import (
+    add_estimator_arguments,
+    add_labelling_arguments,
+    add_topic_argument,
+    estimator_config,
+    label_rules,
+)
+from sdfpose_core.cli.output import (
+    precision_table,
+    tell,
+    wide_console,
+    write_file,
+    write_json,
+)
+from sdfpose_core.datasets.bags import Pairing, find_topics, open_bag
+from sdfpose_core.device import use_threads
+from sdfpose_core.errors import BagError, ConfigurationError
+from sdfpose_core.estimator import PoseEstimator
+from sdfpose_core.evaluation.judged_frames import frame_figures
+from sdfpose_core.evaluation.judgement import JudgedFrame
+from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.replay.results import ResultBag
+from sdfpose_core.replay.run import Replay, replay
+from sdfpose_core.replay.schedule import Schedule
+from sdfpose_core.replay.truth import TruthSource, truth_source
+from sdfpose_core.replay.worst import worst_pictures
+from sdfpose_core.report.page import report_page
+from sdfpose_core.tracker import Tracker
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command's arguments."""
+    defaults = Pairing()
+    parser = subparsers.add_parser(
+        "replay",
+        help="run estimator and tracker on a recorded bag, and compare with what is true",
+        description=(
+            "Put the messages of a rosbag2 together as the pose node does, estimate and track the "
+            "objects of every frame, and compare them with ground truth where there is any. No "
+            "ROS 2 is needed, and the result is the same in every run. The exit status is 0 if an "
+            "object was estimated, else 1."
+        ),
+    )
+    parser.add_argument("bag", type=Path, metavar="BAG", help="its folder, .mcap or .db3 file")
+    parser.add_argument(
+        "--gt",
+        metavar="SOURCE",
+        help=(
+            "ground truth: a topic of type sdfpose/SdfObjectArray; tf:PREFIX for the frames "
+            "PREFIX/CATEGORY_ID; or a JSON file as --json writes it (default: the topic of that "
+            "type with 'truth' in its name)"
+        ),
+    )
+    parser.add_argument("--out", type=Path, metavar="BAG", help="write the results into a new bag")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write results and figures")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write a report as HTML")
+    parser.add_argument(
+        "--busy-ms",
+        type=float,
+        metavar="MS",
+        help=(
+            "pretend that a frame takes so long: those that come meanwhile are dropped, but for "
+            "the newest (default: every frame is worked on)"
+        ),
+    )
+    parser.add_argument(
+        "--hz",
+        type=float,
+        help="with --busy-ms: frames come at this rate (default: as they were recorded)",
+    )
+    add_topic_argument(parser)
+    add_labelling_arguments(parser)
+    parser.add_argument(
+        "--slop",
+        type=float,
+        default=defaults.slop_s,
+        metavar="S",
+        help="largest difference of stamps within a frame, seconds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--queue-size",
+        type=int,
+        default=defaults.queue_size,
+        metavar="N",
+        help="messages of each topic that wait for the others (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=0,
+        help="CPU threads of the networks, 0 for all cores but one, as the node (default: 0)",
+    )
+    add_estimator_arguments(parser, device="auto")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay the bag; 0 if an object was estimated, else 1.
+
+    Raises:
+        SdfposeError: an argument is wrong, or the bag, the ground truth or the weights cannot be
+            used.
+    """
+    categories = default_categories()
+    schedule = _schedule(args)
+    problems: list[str] = []
+    truth, rules = _prepare(args, problems)
+    use_threads(args.threads)
+    config = estimator_config(args)
+    tracker = Tracker(PoseEstimator(config, categories))
+    pairing = Pairing(dict(args.topic), args.slop, args.queue_size)
+    with _bar() as bar, ResultBag(args.out) if args.out else nullcontext() as results:
+        task = bar.add_task("frames", total=None)
+        done = replay(
+            args.bag,
+            tracker,
+            rules,
+            problems,
+            pairing=pairing,
+            truth=truth,
+            schedule=schedule,
+            results=results,
+            progress=lambda: bar.advance(task),
+        )
+    if not done.frames:
+        raise BagError("; ".join([f"{args.bag}: no frame could be used", *problems]))
+    tell(problems)
+    judged = done.judged(truth)
+    document = {
+        "bag": str(args.bag),
+        "processed": len(done.frames),
+        "dropped": done.dropped,
+        "elapsed_s": done.elapsed_s,
+        "rate_hz": done.rate_hz,
+        "problems": problems,
+        **frame_figures(judged),
+    }
+    _print(document)
+    if args.json is not None:
+        write_json(args.json, document | {"frames": _frames(done, judged)})
+    if args.report is not None:
+        page = report_page(
+            f"Replay of {args.bag.name}",
+            judged,
+            categories,
+            facts=_facts(document),
+            problems=problems,
+            pictures=worst_pictures(args.bag, rules, pairing, done, judged, categories),
+            configuration=config,
+        )
+        write_file(args.report, page.encode())
+    return 0 if any(x.tracks for x in done.frames) else 1
+
+
+def _schedule(args: argparse.Namespace) -> Schedule | None:
+    if args.busy_ms is None:
+        if args.hz is not None:
+            raise ConfigurationError("--hz alone drops nothing: expected --busy-ms with it")
+        return None
+    return Schedule(args.busy_ms, args.hz)
+
+
+def _prepare(
+    args: argparse.Namespace, problems: list[str]
+) -> tuple[TruthSource | None, LabelRules]:
+    """What the bag's topics allow, found out before anything takes long."""
+    categories = default_categories()
+    with open_bag(args.bag, problems) as bag:
+        topics = find_topics(bag.connections, args.bag, dict(args.topic))
+        rules = label_rules(args, categories)
+        if not topics.labels and rules is None:
+            raise BagError(
+                f"{args.bag}: has no topic of labels: expected --category NAME (or any), or "
+                "--mask-categories ID:NAME, to say what the mask ids are"
+            )
+        truth = truth_source(args.gt, bag.connections, args.bag, categories)
+    problems.clear()  # they are told again when the bag is read
+    return truth, rules or LabelRules({})
+
+
+def _frames(done: Replay, judged: Sequence[JudgedFrame]) -> list[dict[str, Any]]:
+    return [
+        {
+            "number": x.number,
+            "stamp_ns": x.stamp_ns,
+            "objects": [
+                {**item.as_json(), "state": track.state.name}
+                for item, track in zip(frame.objects, x.shown, strict=True)
+            ],
+            "skipped": list(x.skipped),
+        }
+        for x, frame in zip(done.frames, judged, strict=True)
+    ]
+
+
+def _facts(document: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "frames": f"{document['processed']} worked on, {document['dropped']} dropped",
+        "frames with ground truth": str(document["frames_with_truth"]),
+        "speed": f"{document['rate_hz']:.1f} frames/s",
+    }
+
+
+def _bar() -> Progress:
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), transient=True
+    )
+
+
+def _print(document: Mapping[str, Any]) -> None:
+    console = wide_console()
+    if document["average_precision"] is not None:
+        console.print(precision_table(document["average_precision"]))
+    stages = ", ".join(f"{k} {v['p50']:.1f}" for k, v in document["stage_ms"].items())
+    console.print(
+        f"{document['processed']} frames, {document['dropped']} dropped, "
+        f"{document['objects']} objects in them; {document['rate_hz']:.1f} frames/s; "
+        f"median ms: {stages}",
+        highlight=False,
+    )

@@ -1,0 +1,172 @@
+"""Writing of bags that RViz, Foxglove and `ros2 bag` open, without a ROS installation."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+from sdfpose_core.datasets.bags import TOPIC_TYPES
+from sdfpose_core.errors import BagError
+from sdfpose_core.files import temporary_sibling
+from sdfpose_core.frame import GroundTruth, RgbdFrame
+from sdfpose_core.messages.definitions import message_definitions
+from sdfpose_core.messages.encoding import frame_messages
+from sdfpose_core.messages.factory import bag_messages, header_message
+from sdfpose_core.messages.objects import ground_truth_message
+
+__all__ = ["OBJECTS", "BagWriter", "offered_qos", "write_frames"]
+
+_FOREVER = QosTime(9_223_372_036, 854_775_807)
+"""How ROS 2 writes an infinite duration."""
+
+OBJECTS = "sdfpose/msg/SdfObjectArray"
+"""Type of the topics of results and of ground truth."""
+
+
+class BagWriter:
+    """Writes a bag, whole or not at all.
+
+    Args:
+        path: the bag's folder; it must not be there yet.
+        topics: types of the messages by topic.
+        latched: topics of which a late subscriber gets the last message.
+
+    Attributes:
+        new: makes messages for `write`.
+
+    Raises:
+        BagError: the folder is there, cannot be written, or a type is unknown.
+
+    Example:
+        >>> with BagWriter(path, {"/chatter": "std_msgs/msg/String"}) as bag:   # doctest: +SKIP
+        ...     bag.write("/chatter", bag.new("std_msgs/msg/String", data="hello"), 0)
+    """
+
+    def __init__(
+        self, path: Path | str, topics: Mapping[str, str], latched: Sequence[str] = ()
+    ) -> None:
+        self._path = Path(path)
+        if self._path.exists():
+            raise BagError(f"{path}: is there already: expected the name of a new bag")
+        self._store = message_definitions()
+        unknown = sorted(set(topics.values()) - set(self._store.types))
+        if unknown:
+            raise BagError(
+                f"{path}: the definition of {', '.join(unknown)} is missing: expected the messages "
+                "of sdfpose to be installed (packaging/README.md says how)"
+            )
+        self.new = bag_messages(self._store)
+        # The file in a bag's folder has the folder's name.
+        self._folder = temporary_sibling(self._path)
+        try:
+            self._writer = Writer(
+                self._folder / self._path.name,
+                version=Writer.VERSION_LATEST,
+                storage_plugin=StoragePlugin.MCAP,
+            )
+            self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+            self._writer.open()
+        except OSError as error:
+            raise BagError(f"{path}: cannot be written: {error}") from error
+        self._connections: dict[str, Connection] = {
+            topic: self._writer.add_connection(
+                topic,
+                kind,
+                typestore=self._store,
+                offered_qos_profiles=[offered_qos(latched=topic in latched)],
+            )
+            for topic, kind in topics.items()
+        }
+
+    def write(self, topic: str, message: Any, recorded_ns: int) -> None:
+        """Write a message.
+
+        Args:
+            topic: one of the bag's.
+            message: of the topic's type; its parts may come from another bag.
+            recorded_ns: when it came, nanoseconds.
+        """
+        connection = self._connections[topic]
+        data = self._store.serialize_cdr(message, connection.msgtype)
+        self._writer.write(connection, recorded_ns, data)
+
+    def __enter__(self) -> BagWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+        if kind is None:
+            (self._folder / self._path.name).replace(self._path)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def offered_qos(*, latched: bool, depth: int = 10, reliable: bool = True) -> Qos:
+    """What a player should offer.
+
+    Args:
+        latched: whether a late subscriber gets the last message.
+        depth: of the queue.
+        reliable: whether lost messages are sent again.
+    """
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=depth,
+        reliability=QosReliability.RELIABLE if reliable else QosReliability.BEST_EFFORT,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=_FOREVER,
+        lifespan=_FOREVER,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=_FOREVER,
+        avoid_ros_namespace_conventions=False,
+    )
+
+
+def write_frames(
+    path: Path | str,
+    frames: Iterable[tuple[RgbdFrame, Sequence[GroundTruth]]],
+    camera: str = "/camera",
+) -> int:
+    """Write frames as a camera node publishes them, with their ground truth.
+
+    Args:
+        path: of the bag.
+        frames: with their stamps, and what is true of them; recorded at their stamps.
+        camera: first part of the topics' names.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        BagError: the bag cannot be written.
+    """
+    topics = {f"{camera}/{role}": kind for role, kind in TOPIC_TYPES.items()}
+    truth_topic = f"{camera}/ground_truth"
+    count = 0
+    with BagWriter(path, {**topics, truth_topic: OBJECTS}) as bag:
+        for frame, truths in frames:
+            header = header_message(bag.new, frame.stamp_ns, frame.frame_id)
+            objects = [ground_truth_message(bag.new, x, header) for x in truths]
+            bag.write(truth_topic, bag.new(OBJECTS, header=header, objects=objects), frame.stamp_ns)
+            for role, message in frame_messages(bag.new, frame, header).items():
+                bag.write(f"{camera}/{role}", message, frame.stamp_ns)
+            count += 1
+    return count

@@ -1,0 +1,157 @@
+"""Figures of judged frames: average precision, errors, calibration and time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
+from sdfpose_core.datasets.nocs_results import NocsResult
+from sdfpose_core.evaluation.calibration import expected_calibration_error, ranking_auroc
+from sdfpose_core.evaluation.comparison import PoseErrors
+from sdfpose_core.evaluation.judgement import Judged, JudgedFrame, ReportedObject
+from sdfpose_core.evaluation.nocs_protocol import IouName, Misses
+from sdfpose_core.evaluation.nocs_results import figures, mean_figures
+from sdfpose_core.frame import GroundTruth
+
+__all__ = ["LEAST_OBJECTS", "frame_figures", "is_right", "judged_objects", "nocs_result"]
+
+LEAST_OBJECTS = 10
+"""An average over fewer objects says nothing, and is not given."""
+
+_RIGHT_DEG, _RIGHT_CM = 10.0, 5.0
+
+
+def is_right(errors: PoseErrors) -> bool:
+    """Whether a pose is one that a confidence of 1 promises: within 10 degrees and 5 cm."""
+    return errors.rot_err_deg <= _RIGHT_DEG and errors.trans_err_cm <= _RIGHT_CM
+
+
+def judged_objects(frames: Iterable[JudgedFrame]) -> list[Judged]:
+    """The reported objects of all frames whose true pose is known."""
+    return [x for frame in frames for x in frame.objects if x.errors is not None]
+
+
+def frame_figures(
+    frames: Sequence[JudgedFrame], *, iou: IouName = "oriented", misses: Misses = "count"
+) -> dict[str, Any]:
+    """Figures of the frames of which the truth is known.
+
+    ``average_precision`` is that of `nocs_results.figures`, ``errors`` has medians by category,
+    ``confidence`` the expected calibration error and the AUROC of the reported confidences, where
+    right means within 10 degrees and 5 cm, and ``stage_ms`` wall times over all frames. Nothing is
+    averaged over fewer than `LEAST_OBJECTS` objects: None stands there.
+
+    Args:
+        frames: judged.
+        iou: see `nocs_protocol.nocs_precision`.
+        misses: see there.
+    """
+    known = [x for x in frames if x.truths is not None]
+    judged = judged_objects(known)
+    names = [x for x in NOCS_CATEGORIES if any(y.reported.category == x for y in judged)]
+    return {
+        "frames_with_truth": len(known),
+        "objects": sum(len(x.objects) for x in frames),
+        "average_precision": _precision(known, iou, misses),
+        "errors": {
+            name: _medians([x for x in judged if x.reported.category == name]) for name in names
+        },
+        "confidence": _calibration(judged),
+        "stage_ms": _times(frames),
+    }
+
+
+def nocs_result(
+    name: str, reported: Sequence[ReportedObject], truths: Sequence[GroundTruth]
+) -> NocsResult:
+    """Reported and true objects of a frame in the format of NOCS.
+
+    Objects of categories that NOCS does not have are left out, and so are true ones of unknown
+    size.
+    """
+    found = [x for x in reported if x.category in NOCS_CATEGORIES]
+    true = [
+        x for x in truths if x.category in NOCS_CATEGORIES and np.all(np.isfinite(x.dimensions_m))
+    ]
+    return NocsResult(
+        name,
+        _class_ids(true),
+        _transforms(true),
+        _sizes(true),
+        np.array([not x.symmetric_about_y for x in true], dtype=bool),
+        _class_ids(found),
+        _transforms(found),
+        _sizes(found),
+        np.array([x.confidence for x in found], dtype=np.float64),
+    )
+
+
+_Boxed = Sequence[ReportedObject | GroundTruth]
+
+
+def _class_ids(objects: _Boxed) -> NDArray[np.int64]:
+    return np.array([1 + NOCS_CATEGORIES.index(x.category) for x in objects], dtype=np.int64)
+
+
+def _transforms(objects: _Boxed) -> NDArray[np.float64]:
+    transforms = np.tile(np.eye(4), (len(objects), 1, 1))
+    for i, x in enumerate(objects):
+        transforms[i, :3, :3] = x.scale * x.rotation
+        transforms[i, :3, 3] = x.translation
+    return transforms
+
+
+def _sizes(objects: _Boxed) -> NDArray[np.float64]:
+    return np.array([x.dimensions_m / x.scale for x in objects]).reshape(-1, 3)
+
+
+def _precision(
+    frames: Sequence[JudgedFrame], iou: IouName, misses: Misses
+) -> dict[str, Any] | None:
+    results = [nocs_result(x.name, [y.reported for y in x.objects], x.truths or ()) for x in frames]
+    found = figures(results, iou=iou, misses=misses)
+    if not found["mean"]["n"]:
+        return None
+    rows = {
+        name: row if row["n"] >= LEAST_OBJECTS else dict.fromkeys(row) | {"n": row["n"]}
+        for name, row in found["per_category"].items()
+    }
+    return {"iou": iou, "misses": misses, "per_category": rows, "mean": mean_figures(rows)}
+
+
+def _medians(judged: Sequence[Judged]) -> dict[str, Any]:
+    errors = [x.errors for x in judged if x.errors is not None]
+    row: dict[str, Any] = {"n": len(errors)}
+    for key in ("rot_err_deg", "trans_err_cm", "iou3d_oriented"):
+        values = np.array([getattr(x, key) for x in errors])
+        values = values[np.isfinite(values)]
+        row[f"{key}_median"] = float(np.median(values)) if len(values) >= LEAST_OBJECTS else None
+    return row
+
+
+def _calibration(judged: Sequence[Judged]) -> dict[str, Any]:
+    row: dict[str, Any] = {"n": len(judged), "ece": None, "auroc": None}
+    if len(judged) >= LEAST_OBJECTS:
+        confidence = np.array([x.reported.confidence for x in judged])
+        right = np.array([x.errors is not None and is_right(x.errors) for x in judged])
+        auroc = ranking_auroc(confidence, right)
+        row["ece"] = expected_calibration_error(confidence, right)
+        row["auroc"] = None if np.isnan(auroc) else auroc
+    return row
+
+
+def _times(frames: Sequence[JudgedFrame]) -> dict[str, dict[str, float]]:
+    stages = dict.fromkeys(stage for x in frames for stage in x.stage_ms)
+    values = {k: np.array([x.stage_ms[k] for x in frames if k in x.stage_ms]) for k in stages}
+    return {
+        stage: {
+            "mean": float(x.mean()),
+            "p50": float(np.percentile(x, 50)),
+            "p95": float(np.percentile(x, 95)),
+        }
+        for stage, x in values.items()
+    }

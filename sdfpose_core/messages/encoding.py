@@ -1,0 +1,113 @@
+"""From a frame to messages: images, camera info and labels; the way back is `decoding`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.messages.decoding import MILLIMETRE
+from sdfpose_core.messages.factory import MessageFactory
+from sdfpose_core.messages.interfaces import Header, Image
+
+__all__ = [
+    "DepthEncoding",
+    "camera_info_message",
+    "frame_messages",
+    "image_message",
+    "labels_message",
+    "millimetres",
+]
+
+DepthEncoding = Literal["16UC1", "32FC1"]
+
+_SMALL_MASK = 255
+"""Masks with larger ids do not fit mono8."""
+
+
+def frame_messages(
+    new: MessageFactory,
+    frame: RgbdFrame,
+    header: Header,
+    depth_encoding: DepthEncoding = "16UC1",
+) -> dict[str, Any]:
+    """The messages of a frame: ``colour``, ``depth``, ``mask``, ``camera_info`` and ``labels``.
+
+    Args:
+        new: makes them.
+        frame: its own stamp and frame id are not looked at.
+        header: of all messages.
+        depth_encoding: millimetres or metres.
+    """
+    depth = millimetres(frame.depth) if depth_encoding == "16UC1" else frame.depth
+    small = frame.mask.max(initial=0) <= _SMALL_MASK
+    mask = frame.mask.astype(np.uint8 if small else np.uint16)
+    return {
+        "camera_info": camera_info_message(new, frame.camera, header),
+        "labels": labels_message(new, frame.labels, header),
+        "colour": image_message(new, frame.colour, "rgb8", header),
+        "depth": image_message(new, depth, depth_encoding, header),
+        "mask": image_message(new, mask, "mono8" if small else "16UC1", header),
+    }
+
+
+def image_message(
+    new: MessageFactory, pixels: NDArray[np.generic], encoding: str, header: Header
+) -> Image:
+    """Image message of an array (H, W) or (H, W, channels) that suits the encoding."""
+    pixels = np.ascontiguousarray(pixels)
+    return new(
+        "sensor_msgs/msg/Image",
+        header=header,
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        encoding=encoding,
+        is_bigendian=0,
+        step=pixels.strides[0],
+        data=pixels.reshape(-1).view(np.uint8),
+    )
+
+
+def millimetres(depth: NDArray[np.floating]) -> NDArray[np.uint16]:
+    """Depth (H, W), metres, 0 = missing, as 16UC1 wants it."""
+    return np.clip(np.rint(depth / MILLIMETRE), 0, np.iinfo(np.uint16).max).astype(np.uint16)
+
+
+def camera_info_message(new: MessageFactory, camera: PinholeCamera, header: Header) -> Any:
+    """Camera info of a rectified camera."""
+    k = np.asarray(camera.matrix, dtype=np.float64)
+    whole_image = new(
+        "sensor_msgs/msg/RegionOfInterest",
+        x_offset=0,
+        y_offset=0,
+        height=0,
+        width=0,
+        do_rectify=False,
+    )
+    return new(
+        "sensor_msgs/msg/CameraInfo",
+        header=header,
+        height=camera.height,
+        width=camera.width,
+        distortion_model="plumb_bob",
+        d=np.zeros(5),
+        k=k.reshape(-1),
+        r=np.eye(3).reshape(-1),
+        p=np.hstack([k, np.zeros((3, 1))]).reshape(-1),
+        binning_x=0,
+        binning_y=0,
+        roi=whole_image,
+    )
+
+
+def labels_message(new: MessageFactory, labels: Mapping[int, InstanceLabel], header: Header) -> Any:
+    """Labels message of category and score by mask id."""
+    instances = [
+        new("sdfpose/msg/InstanceLabel", id=i, category=x.category, score=float(x.score))
+        for i, x in labels.items()
+    ]
+    return new("sdfpose/msg/InstanceLabels", header=header, instances=instances)

@@ -1,0 +1,44 @@
+"""Rules of which category a mask id has, as users write them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sdfpose_core.categories import Categories
+from sdfpose_core.errors import CategoryError, ConfigurationError
+from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.segmentation import ANY_CATEGORY
+
+__all__ = ["parse_label_rules"]
+
+
+def parse_label_rules(
+    category: str, mask_categories: Sequence[str], categories: Categories
+) -> LabelRules | None:
+    """Rules from the parameters of these names; None where neither is set.
+
+    Raises:
+        ConfigurationError: an entry is not of the form ``id:category``, or names an unknown one.
+    """
+    by_id: dict[int, str] = {}
+    for entry in mask_categories:
+        mask_id, separator, name = (part.strip() for part in entry.partition(":"))
+        if not separator or not mask_id.isdecimal() or not 0 < int(mask_id) < 65536:
+            raise ConfigurationError(
+                f"parameter mask_categories: entry '{entry}': expected 'id:category' with an id "
+                "from 1 to 65535, for example '1:mug'"
+            )
+        if int(mask_id) in by_id:
+            raise ConfigurationError(f"parameter mask_categories: id {mask_id} is given twice")
+        by_id[int(mask_id)] = _known("mask_categories", name, categories)
+    default = _known("category", category, categories) if category else None
+    return LabelRules(by_id, default) if by_id or default else None
+
+
+def _known(parameter_name: str, name: str, categories: Categories) -> str:
+    if name == ANY_CATEGORY:
+        return name
+    try:
+        return categories[name].name
+    except CategoryError as error:
+        raise ConfigurationError(f"parameter {parameter_name}: {error}") from error

@@ -1,0 +1,206 @@
+"""Objects as messages, and back. Quaternions (x, y, z, w) exist only here."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from sdfpose_core.frame import GroundTruth, ObjectEstimate
+from sdfpose_core.messages.factory import MessageFactory
+from sdfpose_core.messages.interfaces import Header
+
+__all__ = [
+    "Tracked",
+    "child_frame_id",
+    "ground_truth_message",
+    "object_message",
+    "pose_arrays",
+    "pose_message",
+    "transform_arrays",
+    "transform_message",
+    "truth_from_message",
+]
+
+_UNKNOWN = 0
+"""State of an object that is not tracked, see ``SdfObject.msg``."""
+
+_NOTHING = {
+    "mesh_vertices": np.zeros(0, dtype=np.float32),
+    "mesh_triangles": np.zeros(0, dtype=np.uint32),
+    "mesh_normals": np.zeros(0, dtype=np.float32),
+    "mesh_colours": np.zeros(0, dtype=np.uint8),
+}
+
+
+class Tracked(Protocol):
+    """A tracked object; the state is a number of ``SdfObject.msg``."""
+
+    @property
+    def id(self) -> int: ...  # noqa: D102
+    @property
+    def state(self) -> int: ...  # noqa: D102
+    @property
+    def estimate(self) -> ObjectEstimate: ...  # noqa: D102
+    @property
+    def mesh_revision(self) -> int: ...  # noqa: D102
+
+
+def child_frame_id(prefix: str, category: str, object_id: int) -> str:
+    """Name of an object's frame, ``<prefix>/<category>_<id>``."""
+    return f"{prefix}/{category}_{object_id}"
+
+
+def pose_message(
+    new: MessageFactory, rotation: NDArray[np.floating], translation: NDArray[np.floating]
+) -> Any:
+    """Pose of a rotation (3, 3) and a translation (3,), metres."""
+    return new(
+        "geometry_msgs/msg/Pose",
+        position=_vector(new, "geometry_msgs/msg/Point", translation),
+        orientation=_quaternion(new, rotation),
+    )
+
+
+def pose_arrays(pose: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rotation (3, 3) and translation (3,), metres, of a pose."""
+    return _rotation(pose.orientation), _array(pose.position)
+
+
+def transform_message(
+    new: MessageFactory,
+    rotation: NDArray[np.floating],
+    translation: NDArray[np.floating],
+    header: Header,
+    child_frame: str,
+) -> Any:
+    """Transform from `child_frame` to the header's frame: rotation (3, 3), translation (3,)."""
+    return new(
+        "geometry_msgs/msg/TransformStamped",
+        header=header,
+        child_frame_id=child_frame,
+        transform=new(
+            "geometry_msgs/msg/Transform",
+            translation=_vector(new, "geometry_msgs/msg/Vector3", translation),
+            rotation=_quaternion(new, rotation),
+        ),
+    )
+
+
+def transform_arrays(transform: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rotation (3, 3) and translation (3,), metres, of a transform."""
+    return _rotation(transform.rotation), _array(transform.translation)
+
+
+def object_message(
+    new: MessageFactory,
+    track: Tracked,
+    header: Header,
+    *,
+    with_mesh: bool,
+    colours: NDArray[np.uint8] | None = None,
+) -> Any:
+    """Message of a tracked object.
+
+    Args:
+        new: makes it.
+        track: its estimate's pose is in the header's frame.
+        header: of the image.
+        with_mesh: whether the message carries the mesh, or its revision alone.
+        colours: (V, 3) RGB of the mesh's vertices, None for none.
+    """
+    estimate = track.estimate
+    mesh = dict(_NOTHING)
+    if with_mesh:
+        mesh["mesh_vertices"] = _flat(estimate.vertices, np.float32)
+        mesh["mesh_triangles"] = _flat(estimate.faces, np.uint32)
+        mesh["mesh_normals"] = _flat(estimate.normals, np.float32)
+        if colours is not None:
+            mesh["mesh_colours"] = _flat(colours, np.uint8)
+    return new(
+        "sdfpose/msg/SdfObject",
+        header=header,
+        id=track.id,
+        category=estimate.category,
+        state=int(track.state),
+        pose=_pose_with_covariance(
+            new, estimate.rotation, estimate.translation, estimate.covariance
+        ),
+        symmetric_about_y=bool(estimate.symmetric_about_y),
+        scale=float(estimate.scale),
+        dimensions=_vector(new, "geometry_msgs/msg/Vector3", estimate.dimensions_m),
+        confidence=float(estimate.confidence),
+        latent_code=_flat(estimate.code, np.float32),
+        mesh_revision=track.mesh_revision,
+        **mesh,
+    )
+
+
+def ground_truth_message(new: MessageFactory, truth: GroundTruth, header: Header) -> Any:
+    """Message of a true pose: its id is the mask's, it is certain, and it has no mesh."""
+    return new(
+        "sdfpose/msg/SdfObject",
+        header=header,
+        id=truth.mask_id,
+        category=truth.category,
+        state=_UNKNOWN,
+        pose=_pose_with_covariance(new, truth.rotation, truth.translation, np.zeros((6, 6))),
+        symmetric_about_y=bool(truth.symmetric_about_y),
+        scale=float(truth.scale),
+        dimensions=_vector(new, "geometry_msgs/msg/Vector3", truth.dimensions_m),
+        confidence=1.0,
+        latent_code=np.zeros(0, dtype=np.float32),
+        mesh_revision=0,
+        **_NOTHING,
+    )
+
+
+def truth_from_message(message: Any) -> GroundTruth:
+    """The true pose that a message of type ``sdfpose/SdfObject`` tells."""
+    rotation, translation = pose_arrays(message.pose.pose)
+    return GroundTruth(
+        mask_id=int(message.id),
+        category=message.category,
+        instance=f"{message.category}_{message.id}",
+        rotation=rotation,
+        translation=translation,
+        dimensions_m=_array(message.dimensions),
+        symmetric_about_y=bool(message.symmetric_about_y),
+    )
+
+
+def _pose_with_covariance(
+    new: MessageFactory,
+    rotation: NDArray[np.floating],
+    translation: NDArray[np.floating],
+    covariance: NDArray[np.floating],
+) -> Any:
+    return new(
+        "geometry_msgs/msg/PoseWithCovariance",
+        pose=pose_message(new, rotation, translation),
+        covariance=_flat(covariance, np.float64),
+    )
+
+
+def _vector(new: MessageFactory, kind: str, values: NDArray[np.floating]) -> Any:
+    x, y, z = (float(v) for v in values)
+    return new(kind, x=x, y=y, z=z)
+
+
+def _quaternion(new: MessageFactory, rotation: NDArray[np.floating]) -> Any:
+    x, y, z, w = (float(v) for v in Rotation.from_matrix(rotation).as_quat(canonical=True))
+    return new("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w)
+
+
+def _rotation(q: Any) -> NDArray[np.float64]:
+    return np.asarray(Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix(), dtype=np.float64)
+
+
+def _array(vector: Any) -> NDArray[np.float64]:
+    return np.array([vector.x, vector.y, vector.z], dtype=np.float64)
+
+
+def _flat(values: NDArray[np.generic], dtype: type) -> NDArray[Any]:
+    return np.ascontiguousarray(values, dtype=dtype).reshape(-1)

@@ -1,0 +1,246 @@
+"""A recorded bag through a tracker, frame by frame, and what became of it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from sdfpose_core.datasets.bags import Pairing, RecordedFrame, bag_frames
+from sdfpose_core.evaluation.judgement import JudgedFrame, ReportedObject, judge_frame
+from sdfpose_core.frame import ObjectEstimate
+from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.replay.results import ResultBag
+from sdfpose_core.replay.schedule import Schedule
+from sdfpose_core.replay.truth import TruthSource
+from sdfpose_core.tracker import Track, Tracker, TrackState
+
+__all__ = ["Replay", "ReplayedFrame", "replay"]
+
+_READ_AHEAD = 4
+"""Frames that are decoded while earlier ones are worked on."""
+
+_POLL_S = 0.1
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class ReplayedFrame:
+    """A frame that was worked on.
+
+    Attributes:
+        number: of the frame in the bag, from 0.
+        stamp_ns: of its colour image, nanoseconds.
+        frame_id: of its colour image.
+        tracks: without the arrays of their meshes, which `Replay.meshes` has.
+        skipped: mask ids without an estimate, and why.
+        stage_ms: wall time by stage; ``wait`` is that for the frame to be read.
+    """
+
+    number: int
+    stamp_ns: int
+    frame_id: str
+    tracks: tuple[Track, ...]
+    skipped: tuple[str, ...]
+    stage_ms: Mapping[str, float]
+
+    @property
+    def shown(self) -> tuple[Track, ...]:
+        """The objects that the frame shows."""
+        return tuple(x for x in self.tracks if x.state != TrackState.LOST)
+
+
+@dataclass
+class Replay:
+    """What became of a bag.
+
+    Attributes:
+        frames: that were worked on.
+        dropped: frames for which there was no time.
+        elapsed_s: wall time of all.
+        meshes: an estimate with each mesh that was made, by object and revision.
+    """
+
+    frames: list[ReplayedFrame] = field(default_factory=list)
+    dropped: int = 0
+    elapsed_s: float = 0.0
+    meshes: dict[tuple[int, int], ObjectEstimate] = field(default_factory=dict)
+
+    @property
+    def rate_hz(self) -> float:
+        """Frames worked on in a second."""
+        return len(self.frames) / self.elapsed_s if self.elapsed_s else 0.0
+
+    def with_mesh(self, track: Track) -> ObjectEstimate:
+        """The estimate of a track with its mesh."""
+        made = self.meshes.get((track.id, track.mesh_revision))
+        if made is None:
+            return track.estimate
+        return replace(
+            track.estimate, vertices=made.vertices, faces=made.faces, normals=made.normals
+        )
+
+    def judged(self, truth: TruthSource | None) -> list[JudgedFrame]:
+        """The frames against what is true of them."""
+        judged = []
+        for x in self.frames:
+            truths = None if truth is None else truth.at(x.stamp_ns, x.frame_id)
+            objects = judge_frame(
+                [ReportedObject.of(y.estimate, y.id) for y in x.shown], truths or []
+            )
+            judged.append(
+                JudgedFrame(
+                    f"{x.number:06d}",
+                    x.stamp_ns,
+                    objects,
+                    None if truths is None else tuple(truths),
+                    x.stage_ms,
+                )
+            )
+        return judged
+
+
+def replay(
+    path: Path | str,
+    tracker: Tracker,
+    rules: LabelRules,
+    problems: list[str],
+    *,
+    pairing: Pairing | None = None,
+    truth: TruthSource | None = None,
+    schedule: Schedule | None = None,
+    results: ResultBag | None = None,
+    progress: Callable[[], None] = lambda: None,
+) -> Replay:
+    """Work on a bag's frames in their order; the result is the same in every run.
+
+    Frames are read and decoded in a thread of its own.
+
+    Args:
+        path: of the bag.
+        tracker: a new one.
+        rules: which categories mask ids have where the bag has no topic of labels.
+        problems: is told what was left out and why, a sentence for each reason.
+        pairing: how messages become frames.
+        truth: is told of its topics; ask it afterwards.
+        schedule: which frames are worked on; all of them where it is left out.
+        results: gets what became of each frame.
+        progress: told after each frame, dropped or not.
+
+    Raises:
+        BagError: the bag cannot be read, or its topics make up no frame.
+    """
+    recorded = bag_frames(
+        path,
+        rules,
+        problems,
+        pairing=pairing,
+        listeners=None if truth is None else truth.listeners,
+    )
+    done = Replay()
+    start = waited = time.perf_counter()
+    with closing(_ReadAhead(recorded, _READ_AHEAD)) as frames:
+        chosen = frames if schedule is None else schedule.processed(frames)
+        for number, item in enumerate(chosen):
+            if item is None:
+                done.dropped += 1
+            else:
+                wait_ms = 1e3 * (time.perf_counter() - waited)
+                done.frames.append(_step(number, item, tracker, done, wait_ms, results))
+            waited = time.perf_counter()
+            progress()
+    done.elapsed_s = time.perf_counter() - start
+    return done
+
+
+def _step(
+    number: int,
+    recorded: RecordedFrame,
+    tracker: Tracker,
+    done: Replay,
+    wait_ms: float,
+    results: ResultBag | None,
+) -> ReplayedFrame:
+    result = tracker.step(recorded.frame)
+    stage_ms = {"wait": wait_ms, **result.stage_ms}
+    if results is not None:
+        start = time.perf_counter()
+        results.add(recorded, result)
+        stage_ms["write"] = 1e3 * (time.perf_counter() - start)
+    for x in result.tracks:
+        if len(x.estimate.vertices):
+            done.meshes.setdefault((x.id, x.mesh_revision), x.estimate)
+    return ReplayedFrame(
+        number,
+        recorded.frame.stamp_ns,
+        recorded.frame.frame_id,
+        tuple(replace(x, estimate=_without_mesh(x.estimate)) for x in result.tracks),
+        tuple(x.reason for x in result.skipped),
+        stage_ms,
+    )
+
+
+def _without_mesh(estimate: ObjectEstimate) -> ObjectEstimate:
+    """An estimate that takes little room: there are thousands."""
+    return replace(estimate, vertices=_NO_VERTICES, faces=_NO_FACES, normals=_NO_VERTICES)
+
+
+_NO_VERTICES = np.zeros((0, 3), dtype=np.float32)
+_NO_FACES = np.zeros((0, 3), dtype=np.int32)
+
+
+class _ReadAhead(Generic[Item]):
+    """Takes items from an iterable in a thread of its own, some of them in advance."""
+
+    def __init__(self, items: Iterable[Item], count: int) -> None:
+        self._items = items
+        self._queue: queue.Queue[Item | _End] = queue.Queue(maxsize=count)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Item]:
+        while not isinstance(item := self._queue.get(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        error: Exception | None = None
+        try:
+            for item in self._items:
+                if not self._put(item):
+                    return
+        except Exception as raised:
+            error = raised
+        self._put(_End(error))
+
+    def _put(self, item: Item | _End) -> bool:
+        """Wait for room; False if nobody takes any more."""
+        while not self._stopped.is_set():
+            try:
+                self._queue.put(item, timeout=_POLL_S)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+@dataclass(frozen=True)
+class _End:
+    """The last thing that a reader says."""
+
+    error: Exception | None

@@ -1,0 +1,300 @@
+"""Where true poses of a recording come from: a topic, transforms, or a JSON file."""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.interfaces import Connection
+from scipy.spatial.transform import Rotation, Slerp
+
+from sdfpose_core.categories import Categories
+from sdfpose_core.datasets.bag_writing import OBJECTS
+from sdfpose_core.datasets.bags import Listeners
+from sdfpose_core.datasets.folder import ground_truth_of
+from sdfpose_core.errors import BagError, FrameError
+from sdfpose_core.frame import GroundTruth
+from sdfpose_core.messages.interfaces import stamp_ns
+from sdfpose_core.messages.objects import transform_arrays, truth_from_message
+
+__all__ = ["FileTruth", "TopicTruth", "TransformTruth", "TruthSource", "truth_source"]
+
+_TF, _TF_STATIC = "/tf", "/tf_static"
+_TF_TYPE = "tf2_msgs/msg/TFMessage"
+_TF_WORD = "tf:"
+
+_LARGEST_GAP_NS = 200_000_000
+"""Between two transforms that are farther apart in time, nothing is known."""
+
+_DEEPEST = 64
+"""Frames between an object and the root of its tree; more of them go in a circle."""
+
+
+class TruthSource(Protocol):
+    """True poses by the time of an image."""
+
+    @property
+    def listeners(self) -> Listeners:
+        """What has to be told of which topic's messages before anything is asked."""
+        ...
+
+    def at(self, stamp: int, frame_id: str) -> list[GroundTruth] | None:
+        """The objects in an image's frame at its stamp, nanoseconds; None where not known."""
+        ...
+
+
+def truth_source(
+    wish: str | None, connections: Iterable[Connection], path: Path | str, categories: Categories
+) -> TruthSource | None:
+    """The source that a user asks for.
+
+    Args:
+        wish: name of a topic of type ``sdfpose/SdfObjectArray``; ``tf:PREFIX`` for the frames
+            ``PREFIX/CATEGORY_ID``; or a JSON file. None takes the bag's own topic of that type with
+            'truth' in its name, if it has one.
+        connections: of the bag.
+        path: the bag, for messages.
+        categories: the known ones.
+
+    Raises:
+        BagError: the bag has no such topic.
+        FrameError: the file cannot be used.
+    """
+    types = {x.topic: x.msgtype for x in connections}
+    topics = sorted(x for x, kind in types.items() if kind == OBJECTS)
+    if wish is None:
+        named = [x for x in topics if "truth" in x.lower()]
+        if len(named) > 1:
+            raise BagError(f"{path}: {', '.join(named)} could all be the ground truth: say which")
+        return TopicTruth(named[0]) if named else None
+    if wish.startswith(_TF_WORD):
+        if types.get(_TF) != _TF_TYPE and types.get(_TF_STATIC) != _TF_TYPE:
+            raise BagError(f"{path}: has no {_TF}: expected one, for ground truth from {wish}")
+        return TransformTruth(wish.removeprefix(_TF_WORD), categories)
+    if wish.startswith("/") and not Path(wish).is_file():
+        if wish not in topics:
+            came = f"has the type {types[wish]}" if wish in types else "is not in the bag"
+            raise BagError(
+                f"{path}: {wish}, given for ground truth, {came}: expected one of "
+                f"{', '.join(topics) or 'none'}, of type {OBJECTS}, or a JSON file"
+            )
+        return TopicTruth(wish)
+    return FileTruth(Path(wish), categories)
+
+
+class TopicTruth:
+    """Ground truth of a topic of type ``sdfpose/SdfObjectArray``, matched by stamp.
+
+    Args:
+        topic: its name.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._frames: dict[int, list[GroundTruth]] = {}
+
+    @property
+    def listeners(self) -> Listeners:
+        """See `TruthSource`."""
+        return {self._topic: self._take}
+
+    def at(self, stamp: int, frame_id: str) -> list[GroundTruth] | None:
+        """See `TruthSource`; `frame_id` is taken to be that of the message."""
+        return self._frames.get(stamp)
+
+    def _take(self, message: Any) -> None:
+        objects = [_sound_truth(x) for x in message.objects]
+        self._frames[stamp_ns(message.header)] = [x for x in objects if x is not None]
+
+
+class FileTruth:
+    """Ground truth of a JSON file, matched by stamp.
+
+    The file holds ``{"frames": [{"stamp_ns": N, "objects": [...]}]}``; each object has
+    ``category``, ``R``, ``t`` (metres, camera frame), ``dimensions_m`` and optionally ``id`` and
+    ``symmetric_about_y``. What `sdfpose replay --json` writes is such a file.
+
+    Args:
+        path: of the file.
+        categories: say which are symmetric where the file does not.
+
+    Raises:
+        FrameError: it cannot be read or is not such a file.
+    """
+
+    def __init__(self, path: Path, categories: Categories) -> None:
+        try:
+            content = json.loads(path.read_text())
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise FrameError(f"{path}: cannot be read as JSON: {error}") from error
+        frames = content.get("frames") if isinstance(content, dict) else None
+        if not isinstance(frames, list):
+            raise FrameError(f"{path}: has no list 'frames': expected one, of stamps and objects")
+        self._frames: dict[int, list[GroundTruth]] = {}
+        for number, frame in enumerate(frames):
+            where = f"{path}: frames[{number}]"
+            stamp = frame.get("stamp_ns") if isinstance(frame, dict) else None
+            if not isinstance(stamp, int) or not isinstance(frame.get("objects"), list):
+                raise FrameError(f"{where}: expected 'stamp_ns', an integer, and a list 'objects'")
+            self._frames[stamp] = [
+                _truth(x, i, f"{where}.objects[{i}]", categories)
+                for i, x in enumerate(frame["objects"])
+            ]
+
+    @property
+    def listeners(self) -> Listeners:
+        """See `TruthSource`."""
+        return {}
+
+    def at(self, stamp: int, frame_id: str) -> list[GroundTruth] | None:
+        """See `TruthSource`; the file speaks of the camera's frame."""
+        return self._frames.get(stamp)
+
+
+class TransformTruth:
+    """Ground truth of transforms: the frames ``PREFIX/CATEGORY_ID``; sizes are not known.
+
+    Between two transforms, 0.2 s apart at most, it interpolates.
+
+    Args:
+        prefix: of the frames' names.
+        categories: the known ones; they say which are symmetric.
+    """
+
+    def __init__(self, prefix: str, categories: Categories) -> None:
+        names = "|".join(re.escape(x) for x in categories)
+        self._pattern = re.compile(rf"{re.escape(prefix)}/({names})_(\d+)")
+        self._categories = categories
+        self._edges: dict[str, _Edge] = {}
+
+    @property
+    def listeners(self) -> Listeners:
+        """See `TruthSource`."""
+        return {_TF: self._take, _TF_STATIC: self._take_static}
+
+    def at(self, stamp: int, frame_id: str) -> list[GroundTruth] | None:
+        """See `TruthSource`."""
+        camera = self._in_root(frame_id, stamp)
+        found = []
+        for child in sorted(self._edges):
+            match = self._pattern.fullmatch(child)
+            place = self._in_root(child, stamp) if match else None
+            if match is None or place is None or camera is None or place[0] != camera[0]:
+                continue
+            pose = np.linalg.inv(camera[1]) @ place[1]
+            category = match[1]
+            found.append(
+                GroundTruth(
+                    mask_id=int(match[2]),
+                    category=category,
+                    instance=child,
+                    rotation=pose[:3, :3],
+                    translation=pose[:3, 3],
+                    dimensions_m=np.full(3, np.nan),
+                    symmetric_about_y=self._categories[category].symmetry == "y",
+                )
+            )
+        return found or None
+
+    def _take(self, message: Any) -> None:
+        for x in message.transforms:
+            edge = self._edges.setdefault(x.child_frame_id, _Edge())
+            edge.add(x.header.frame_id, stamp_ns(x.header), _matrix(x.transform))
+
+    def _take_static(self, message: Any) -> None:
+        for x in message.transforms:
+            edge = self._edges.setdefault(x.child_frame_id, _Edge())
+            edge.fix(x.header.frame_id, _matrix(x.transform))
+
+    def _in_root(self, frame: str, stamp: int) -> tuple[str, NDArray[np.float64]] | None:
+        """The root of a frame's tree, and the frame's pose (4, 4) in it; None where not known."""
+        pose = np.eye(4)
+        for _ in range(_DEEPEST):
+            edge = self._edges.get(frame)
+            if edge is None:
+                return frame, pose
+            step = edge.at(stamp)
+            if step is None:
+                return None
+            frame, pose = edge.parent, step @ pose
+        return None
+
+
+class _Edge:
+    """Pose of a frame in its parent over time."""
+
+    def __init__(self) -> None:
+        self.parent = ""
+        self._stamps: list[int] = []
+        self._poses: list[NDArray[np.float64]] = []
+        self._fixed: NDArray[np.float64] | None = None
+
+    def add(self, parent: str, stamp: int, pose: NDArray[np.float64]) -> None:
+        self.parent = parent
+        at = bisect_left(self._stamps, stamp)
+        if at < len(self._stamps) and self._stamps[at] == stamp:
+            self._poses[at] = pose
+        else:
+            self._stamps.insert(at, stamp)
+            self._poses.insert(at, pose)
+
+    def fix(self, parent: str, pose: NDArray[np.float64]) -> None:
+        self.parent, self._fixed = parent, pose
+
+    def at(self, stamp: int) -> NDArray[np.float64] | None:
+        if self._fixed is not None:
+            return self._fixed
+        after = bisect_left(self._stamps, stamp)
+        if after < len(self._stamps) and self._stamps[after] == stamp:
+            return self._poses[after]
+        if not 0 < after < len(self._stamps):
+            return None
+        first, last = self._stamps[after - 1 : after + 1]
+        if last - first > _LARGEST_GAP_NS:
+            return None
+        share = (stamp - first) / (last - first)
+        a, b = self._poses[after - 1 : after + 1]
+        pose = (1.0 - share) * a + share * b
+        turn = Slerp([0.0, 1.0], Rotation.from_matrix(np.stack([a[:3, :3], b[:3, :3]])))
+        pose[:3, :3] = turn(share).as_matrix()
+        return pose
+
+
+def _matrix(transform: Any) -> NDArray[np.float64]:
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = transform_arrays(transform)
+    return matrix
+
+
+def _truth(entry: Any, number: int, where: str, categories: Categories) -> GroundTruth:
+    category = entry.get("category") if isinstance(entry, Mapping) else None
+    if not isinstance(category, str) or category not in categories:
+        raise FrameError(
+            f"{where}: category is {category!r}: expected one of {', '.join(categories)}"
+        )
+    try:
+        return ground_truth_of(
+            {"extents_m": entry.get("dimensions_m"), **entry},
+            int(entry.get("id", number)),
+            category,
+            instance=f"{category}_{entry.get('id', number)}",
+            symmetric_about_y=categories[category].symmetry == "y",
+        )
+    except FrameError as error:
+        raise FrameError(f"{where}: {error}") from error
+
+
+def _sound_truth(message: Any) -> GroundTruth | None:
+    """A true pose; None where it is none: without a rotation, or not finite."""
+    try:
+        truth = truth_from_message(message)
+    except ValueError:  # a quaternion of length 0
+        return None
+    finite = np.all(np.isfinite(truth.rotation)) and np.all(np.isfinite(truth.translation))
+    return truth if finite else None

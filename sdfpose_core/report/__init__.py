@@ -1,0 +1,1 @@
+"""Reports for people: one HTML file with tables, plots and pictures."""

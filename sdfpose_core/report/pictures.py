@@ -1,0 +1,78 @@
+"""Which estimates are worth looking at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.evaluation.judgement import Judged, JudgedFrame
+
+__all__ = ["ErrorPicture", "WorstObject", "caption", "worst_objects"]
+
+_PICTURES = 12
+_OF_ONE_OBJECT = 2
+"""Pictures of the same true object: a sequence shows it in hundreds of frames."""
+
+_DEG, _CM = 10.0, 5.0
+"""Errors that weigh the same."""
+
+
+@dataclass(frozen=True)
+class ErrorPicture:
+    """A picture of an estimate and what is true.
+
+    Attributes:
+        caption: what it shows.
+        image: (H, W, 3) uint8, RGB.
+    """
+
+    caption: str
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class WorstObject:
+    """A bad estimate.
+
+    Attributes:
+        frame: position of its frame in the list.
+        index: position of the object among those of the frame.
+        judged: the object.
+    """
+
+    frame: int
+    index: int
+    judged: Judged
+
+
+def worst_objects(frames: Sequence[JudgedFrame], count: int = _PICTURES) -> list[WorstObject]:
+    """The estimates with the largest errors, worst first, at most two of each true object."""
+    found = [
+        (max(x.errors.rot_err_deg / _DEG, x.errors.trans_err_cm / _CM), WorstObject(i, j, x))
+        for i, frame in enumerate(frames)
+        for j, x in enumerate(frame.objects)
+        if x.errors is not None
+    ]
+    found.sort(key=lambda x: -x[0])
+    shown: Counter[tuple[str, int]] = Counter()
+    chosen: list[WorstObject] = []
+    for _, x in found:
+        truth = x.judged.truth
+        key = ("", -1) if truth is None else (truth.instance, truth.mask_id)
+        if shown[key] < _OF_ONE_OBJECT and len(chosen) < count:
+            shown[key] += 1
+            chosen.append(x)
+    return chosen
+
+
+def caption(frame: str, judged: Judged) -> str:
+    """What the picture of an estimate shows."""
+    x, errors = judged.reported, judged.errors
+    text = f"{frame}: {x.category} {x.id}, confidence {x.confidence:.2f}"
+    if errors is None:
+        return text
+    return f"{text}, {errors.rot_err_deg:.1f}°, {errors.trans_err_cm:.1f} cm"

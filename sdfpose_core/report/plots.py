@@ -1,0 +1,161 @@
+"""Plots of a report, as SVG."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from sdfpose_core.categories import Categories
+from sdfpose_core.evaluation.calibration import reliability
+from sdfpose_core.evaluation.nocs_protocol import NocsPrecision
+
+__all__ = [
+    "CENTIMETRES",
+    "DEGREES",
+    "IOUS",
+    "error_histograms",
+    "precision_curves",
+    "reliability_plot",
+    "stage_times",
+]
+
+IOUS: list[float] = np.linspace(0.0, 1.0, 51).tolist()
+DEGREES: list[float] = [*np.arange(0.0, 61.0).tolist(), np.inf]
+CENTIMETRES: list[float] = [*np.arange(0.0, 10.1, 0.25).tolist(), np.inf]
+"""Thresholds of the curves; the infinite ones leave the other error alone to decide."""
+
+_STYLE: Any = {
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "sdfpose",
+    "legend.frameon": False,
+}
+_PANEL = (3.5, 2.7)
+"""Inches."""
+
+_INK, _FILL, _MEAN = "#30506e", "#7ea6c9", "#222222"
+_BINS = 10
+
+
+def precision_curves(found: Mapping[str, NocsPrecision], categories: Categories) -> str:
+    """Average precision over thresholds of IoU, degrees and centimetres.
+
+    Args:
+        found: by category, at `IOUS`, `DEGREES` and `CENTIMETRES`.
+        categories: for their colours.
+    """
+    known = {name: x for name, x in found.items() if x.truths}
+    with _figure(3) as (figure, axes):
+        panels = [
+            ("3D IoU", IOUS, {k: x.iou for k, x in known.items()}),
+            ("rotation error (°)", DEGREES[:-1], {k: x.pose[:-1, -1] for k, x in known.items()}),
+            (
+                "translation error (cm)",
+                CENTIMETRES[:-1],
+                {k: x.pose[-1, :-1] for k, x in known.items()},
+            ),
+        ]
+        for axis, (label, thresholds, curves) in zip(axes, panels, strict=True):
+            for name, curve in curves.items():
+                colour = np.array(categories[name].colour) / 255.0
+                axis.plot(thresholds, 100.0 * curve, color=colour, linewidth=1.4, label=name)
+            if len(curves) > 1:
+                mean = np.mean([100.0 * x for x in curves.values()], axis=0)
+                axis.plot(thresholds, mean, color=_MEAN, linewidth=1.8, ls="--", label="mean")
+            axis.set(xlabel=label, ylim=(0.0, 102.0), xlim=(thresholds[0], thresholds[-1]))
+        axes[0].set_ylabel("average precision (%)")
+        axes[0].legend(loc="lower left", fontsize="small")
+        return _svg(figure, "Average precision over thresholds")
+
+
+def error_histograms(
+    degrees: NDArray[np.floating], centimetres: NDArray[np.floating], iou: NDArray[np.floating]
+) -> str:
+    """How errors are distributed; what lies beyond the last edge is in the last bin."""
+    with _figure(3) as (figure, axes):
+        panels = [
+            ("rotation error (°)", degrees, np.linspace(0.0, 60.0, 31)),
+            ("translation error (cm)", centimetres, np.linspace(0.0, 10.0, 41)),
+            ("3D IoU", iou[np.isfinite(iou)], np.linspace(0.0, 1.0, 41)),
+        ]
+        for axis, (label, values, edges) in zip(axes, panels, strict=True):
+            inside = np.clip(values, edges[0], 0.5 * (edges[-2] + edges[-1]))
+            axis.hist(inside, bins=edges.tolist(), color=_FILL, edgecolor="white", linewidth=0.3)
+            beyond = int((values > edges[-1]).sum())
+            if beyond:
+                axis.annotate(
+                    f"{beyond} beyond", (1.0, 1.0), xycoords="axes fraction", ha="right", va="top"
+                )
+            if len(values):
+                axis.axvline(float(np.median(values)), color=_INK, linewidth=1.2)
+            axis.set(xlabel=label, xlim=(edges[0], edges[-1]))
+        axes[0].set_ylabel("objects")
+        return _svg(figure, "Distribution of errors; lines: medians")
+
+
+def reliability_plot(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> str:
+    """How often estimates of a confidence are right, and how many there are of each."""
+    with _figure(2) as (figure, axes):
+        mean, share, count = reliability(confidence, right, _BINS)
+        some = count > 0
+        axes[0].plot([0, 1], [0, 1], color="#999999", linewidth=1.0, ls=":")
+        axes[0].plot(mean[some], share[some], color=_INK, marker="o", markersize=4)
+        axes[0].set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
+        width = 1.0 / _BINS
+        axes[1].bar((np.arange(_BINS) + 0.5) * width, count, 0.9 * width, color=_FILL)
+        axes[1].set(xlabel="confidence", ylabel="objects", xlim=(0, 1))
+        return _svg(figure, "Reliability of the confidence")
+
+
+def stage_times(stage_ms: Mapping[str, Sequence[float]]) -> str:
+    """Wall time by stage: median, and 5th to 95th percentile."""
+    names = list(stage_ms)[::-1]
+    low, middle, high = np.array([np.percentile(stage_ms[x], [5, 50, 95]) for x in names]).T
+    with _figure(1, (7.0, 0.6 + 0.32 * len(names))) as (figure, axes):
+        axes[0].barh(names, middle, height=0.6, color=_FILL)
+        axes[0].hlines(names, low, high, color=_INK, linewidth=1.2)
+        for name, value, end in zip(names, middle, high, strict=True):
+            axes[0].annotate(
+                f"{value:.1f}", (end, name), (4, 0), textcoords="offset points", va="center"
+            )
+        axes[0].grid(visible=False, axis="y")
+        axes[0].set(xlabel="ms per frame")
+        axes[0].set_xlim(left=0.0)
+        return _svg(figure, "Wall time by stage")
+
+
+@contextmanager
+def _figure(
+    panels: int, size: tuple[float, float] | None = None
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    width, height = size or (panels * _PANEL[0], _PANEL[1])
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure, list(figure.subplots(1, panels, squeeze=False)[0])
+
+
+def _svg(figure: Figure, title: str) -> str:
+    """The figure as an element of a page, which scales with it."""
+    target = io.StringIO()
+    figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None, "Title": title})
+    text = target.getvalue()
+    text = text[text.index("<svg") :]
+    # The same names in every figure of a page would refer to the first one's.
+    prefix = re.sub(r"\W+", "-", title.lower())
+    text = re.sub(r'\bid="', f'id="{prefix}-', text)
+    text = re.sub(r'(url\(#|href="#)', rf"\1{prefix}-", text)
+    return re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r"<svg \1", text, count=1)

@@ -1,0 +1,137 @@
+"""Playing in lock-step: the next frame waits for the result of the last one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from sdfpose.msg import SdfObjectArray
+
+from sdfpose_core.datasets.bags import Pairing, frame_of
+from sdfpose_core.errors import BagError
+from sdfpose_core.messages.decoding import InputTopics, LabelRules
+from sdfpose_core.messages.errors import MessageError
+from sdfpose_core.messages.interfaces import stamp_ns
+from sdfpose_core.messages.pairing import FramePairing
+
+__all__ = ["Audience", "Lockstep"]
+
+_QOS = QoSProfile(depth=50)
+_SETTLING_S = 0.5
+"""A node makes its subscriptions one after the other, and connections take a moment."""
+
+_STARTUP_S = 120.0
+"""How long the graph may take until it listens: torch and the weights are loaded before."""
+
+
+class Audience:
+    """Whether there is a pose node that takes the frames.
+
+    Args:
+        node: asks.
+        publishers: of the frames' topics, by topic.
+        topics: of the frames.
+        results: topic of the results.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        publishers: Mapping[str, Publisher[Any]],
+        topics: InputTopics,
+        results: str,
+    ) -> None:
+        self._node = node
+        self._publishers = publishers
+        self._inputs = (topics.colour, topics.depth, topics.mask, topics.camera_info)
+        self.results = node.resolve_topic_name(results)
+        self._there_since_s: float | None = None
+
+    def silent(self) -> list[str]:
+        """The topics of frames that nobody takes, and that of the results if nobody gives any."""
+        silent = [x for x in self._inputs if not self._publishers[x].get_subscription_count()]
+        return silent if self._node.count_publishers(self.results) else [*silent, self.results]
+
+    def is_there(self) -> bool:
+        """Whether everybody has been there for long enough to get the next message."""
+        if self.silent():
+            self._there_since_s = None
+            return False
+        now_s = time.monotonic()
+        if self._there_since_s is None:
+            self._there_since_s = now_s
+        return now_s - self._there_since_s >= _SETTLING_S
+
+
+class Lockstep:
+    """Knows when the next message may be played.
+
+    It puts the messages together as the pose node does, and so knows which of them completes a
+    frame and has a result.
+
+    Args:
+        node: subscribes to the results.
+        audience: has to be there before anything is played.
+        topics: of the frames.
+        timeout_s: how long a result may take, seconds.
+
+    Attributes:
+        frames: that were answered, or are to be.
+    """
+
+    def __init__(
+        self, node: Node, audience: Audience, topics: InputTopics, timeout_s: float
+    ) -> None:
+        self._audience = audience
+        self._topics = topics
+        self._timeout_s = timeout_s
+        pairing = Pairing()
+        self._pairs = FramePairing(topics, pairing.slop_s, pairing.queue_size, lambda _: None)
+        self._awaited_ns: int | None = None
+        self._since_s = time.monotonic()
+        self._listening = False
+        self.frames = 0
+        node.create_subscription(SdfObjectArray, audience.results, self._take_result, _QOS)
+
+    def may_play(self) -> bool:
+        """Whether everybody listens, and no result is awaited.
+
+        Raises:
+            BagError: that takes too long.
+        """
+        waited_s = time.monotonic() - self._since_s
+        if not self._listening:
+            self._listening = self._audience.is_there()
+            if not self._listening and waited_s > _STARTUP_S:
+                raise BagError(
+                    f"{', '.join(self._audience.silent())}: nobody there after {_STARTUP_S:.0f} s: "
+                    "expected a pose node that takes the bag's topics (is its --camera right?)"
+                )
+            return self._listening
+        if self._awaited_ns is not None and waited_s > self._timeout_s:
+            raise BagError(
+                f"{self._audience.results}: no result for the frame of "
+                f"{1e-9 * self._awaited_ns:.9f} s within {self._timeout_s:g} s"
+            )
+        return self._awaited_ns is None
+
+    def played(self, topic: str, message: Any) -> None:
+        """Take a message that was played; one that completes a frame makes the next one wait."""
+        if topic not in self._pairs.topics:
+            return
+        for messages in self._pairs.take(topic, message):
+            try:
+                frame_of(messages, LabelRules({}), self._topics)
+            except MessageError:
+                continue  # the node refuses it as well: there is no result
+            self._awaited_ns = messages.stamp_ns
+            self._since_s = time.monotonic()
+            self.frames += 1
+
+    def _take_result(self, message: SdfObjectArray) -> None:
+        if stamp_ns(message.header) == self._awaited_ns:
+            self._awaited_ns = None

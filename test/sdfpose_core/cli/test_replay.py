@@ -1,0 +1,193 @@
+"""`sdfpose bag`, `sdfpose replay` and `sdfpose eval frames` on frames of a simulated table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sdfpose_core.cli.main import main
+from sdfpose_core.datasets import write_frame
+from sdfpose_core.datasets.bag_writing import write_frames
+
+
+@pytest.fixture(scope="module")
+def folders(table_frames, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("frames")
+    for i, (frame, truths) in enumerate(table_frames):
+        write_frame(folder / f"f{i}", frame, truths)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bag(folders, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bag") / "table"
+    assert main(["bag", "from-frames", str(folders), "--out", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def replayed(bag, tmp_path_factory):
+    """What a replay leaves behind."""
+    out = tmp_path_factory.mktemp("out")
+    arguments = ["--json", "r.json", "--report", "r.html", "--out", "results"]
+    paths = [x if x.startswith("--") else str(out / x) for x in arguments]
+    assert main(["replay", str(bag), "--threads", "1", *paths]) == 0
+    return out
+
+
+def test_a_bag_made_of_frames_has_what_is_needed(bag, capsys):
+    assert main(["bag", "info", str(bag)]) == 0
+    output = capsys.readouterr().out
+    for text in ("/camera/colour", "camera_info", "30 messages in 0.27 s", "5 frames can be put"):
+        assert text in output
+    assert "no ground truth" not in output
+
+
+def test_info_says_what_is_missing(bags, table_frames, tmp_path, capsys):
+    frames = [x for x, _ in table_frames[:1]]
+    bag = bags.write(tmp_path / "bag", frames, without=["/camera/mask", "/camera/labels"])
+    assert main(["bag", "info", str(bag)]) == 1
+    output = capsys.readouterr()
+    assert "has no topic for mask: expected one of type sensor_msgs/msg/Image" in output.err
+    assert "/camera/depth" in output.out
+
+
+def test_info_tells_of_missing_labels_and_truth(bags, table_frames, tmp_path, capsys):
+    frames = [x for x, _ in table_frames[:1]]
+    bag = bags.write(tmp_path / "bag", frames, without=["/camera/labels"])
+    assert main(["bag", "info", str(bag)]) == 0
+    output = capsys.readouterr().out
+    assert "no labels: say what mask ids are, with --category or --mask-categories" in output
+    assert "no ground truth of type sdfpose/msg/SdfObjectArray" in output
+
+
+def test_a_bag_needs_frames(tmp_path, capsys):
+    arguments = ["bag", "from-frames", str(tmp_path), "--out", str(tmp_path / "bag")]
+    assert main(arguments) == 2
+    assert "no frame can be read: expected frame folders" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replay_judges_what_the_bag_says_is_true(replayed):
+    document = json.loads((replayed / "r.json").read_text())
+    assert (document["processed"], document["dropped"]) == (5, 0)
+    assert document["frames_with_truth"] == 5
+    assert document["average_precision"]["per_category"]["can"]["n"] == 5
+    assert set(document["stage_ms"]) >= {"wait", "segment", "encode", "refine", "total", "write"}
+    for frame in document["frames"]:
+        assert [x["category"] for x in frame["objects"]].count("mug") == 1
+        assert all(x["trans_err_cm"] < 5.0 for x in frame["objects"])
+        assert all(x["state"] in ("TENTATIVE", "TRACKED") for x in frame["objects"])
+
+
+def test_a_replay_leaves_a_report_and_a_bag(replayed):
+    page = (replayed / "r.html").read_text()
+    assert "Replay of table" in page
+    assert page.count("data:image/jpeg") == 6
+    assert (replayed / "results" / "results.mcap").is_file()
+
+
+def test_results_serve_as_ground_truth_for_another_run(replayed, bag, tmp_path):
+    arguments = ["--gt", str(replayed / "r.json"), "--json", str(tmp_path / "again.json")]
+    assert main(["replay", str(bag), "--threads", "1", *arguments]) == 0
+    document = json.loads((tmp_path / "again.json").read_text())
+    errors = [x for frame in document["frames"] for x in frame["objects"]]
+    assert len(errors) == 15
+    assert max(x["trans_err_cm"] for x in errors) == 0.0
+    assert max(x["rot_err_deg"] for x in errors) < 1e-4
+
+
+def test_transforms_of_results_serve_as_ground_truth(replayed, tmp_path, table_frames, bags):
+    """Frames and the results' own transforms in one bag, as a motion capture would record them."""
+    from sdfpose_core.datasets.bags import open_bag
+
+    transforms = {}
+    with open_bag(replayed / "results") as results:
+        (connection,) = (x for x in results.connections if x.topic == "/tf")
+        for _, stamp, data in results.messages([connection]):
+            transforms[stamp] = results.deserialize(data, connection.msgtype)
+    messages = []
+    for (frame, _), transform in zip(table_frames, transforms.values(), strict=True):
+        for x in transform.transforms:
+            x.header.frame_id = "optical"
+            x.child_frame_id = x.child_frame_id.replace("sdfpose/", "gt/")
+        stamp_ns = transform.transforms[0].header.stamp
+        shown = replace(frame, stamp_ns=stamp_ns.sec * 10**9 + stamp_ns.nanosec)
+        messages.append(bags.messages_of(shown) | {"/tf": transform})
+    bag = bags.write(tmp_path / "bag", messages, more={"/tf": "tf2_msgs/msg/TFMessage"})
+    arguments = ["--gt", "tf:gt", "--json", str(tmp_path / "r.json"), "--threads", "1"]
+    assert main(["replay", str(bag), *arguments]) == 0
+    document = json.loads((tmp_path / "r.json").read_text())
+    errors = [x for frame in document["frames"] for x in frame["objects"]]
+    assert max(x["trans_err_cm"] for x in errors) < 1e-9
+    assert all(x["iou3d_oriented"] is None for x in errors)
+    assert document["average_precision"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--hz", "10"], "--hz alone drops nothing: expected --busy-ms with it"),
+        (["--busy-ms", "-1"], "busy_ms is -1.0: expected a positive number"),
+        (["--gt", "/nowhere"], "/nowhere, given for ground truth, is not in the bag"),
+        (["--category", "cat"], "unknown category 'cat'"),
+    ],
+)
+def test_arguments_that_are_wrong_are_named(bag, arguments, problem, capsys):
+    assert main(["replay", str(bag), *arguments]) == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_without_labels_the_user_says_what_mask_ids_are(bags, table_frames, tmp_path, capsys):
+    frames = [x for x, _ in table_frames[:1]]
+    bag = bags.write(tmp_path / "bag", frames, without=["/camera/labels"])
+    assert main(["replay", str(bag)]) == 2
+    assert "has no topic of labels: expected --category NAME (or any)" in capsys.readouterr().err
+    (mask_id,) = (i for i, x in frames[0].labels.items() if x.category == "can")
+    path = tmp_path / "r.json"
+    arguments = ["--mask-categories", f"{mask_id}:can", "--json", str(path), "--threads", "1"]
+    assert main(["replay", str(bag), *arguments]) == 0
+    (frame,) = json.loads(path.read_text())["frames"]
+    assert [x["category"] for x in frame["objects"]] == ["can"]
+
+
+def test_a_bag_whose_frames_cannot_be_used_says_why(bags, table_frames, tmp_path, capsys):
+    messages = bags.messages_of(table_frames[0][0])
+    messages["/camera/depth"] = bags.image(
+        np.zeros((3, 4), np.uint16), "16UC1", messages["/camera/depth"].header
+    )
+    bag = bags.write(tmp_path / "bag", [messages])
+    assert main(["replay", str(bag)]) == 2
+    error = capsys.readouterr().err
+    assert "no frame could be used" in error
+    assert "1 frames left out: /camera/depth: image of 4x3 pixels" in error
+
+
+def test_frames_without_objects_are_a_failure(table_frames, tmp_path):
+    frame, _ = table_frames[0]
+    empty = replace(frame, mask=np.zeros_like(frame.mask))
+    write_frames(tmp_path / "bag", [(empty, [])])
+    assert main(["replay", str(tmp_path / "bag"), "--threads", "1"]) == 1
+
+
+def test_frame_folders_are_judged_one_by_one(folders, tmp_path, capsys):
+    path, report = tmp_path / "e.json", tmp_path / "e.html"
+    arguments = ["--json", str(path), "--report", str(report)]
+    assert main(["eval", "frames", str(folders / "f0"), str(folders / "f1"), *arguments]) == 0
+    document = json.loads(path.read_text())
+    assert [x["name"] for x in document["frames"]] == ["f0", "f1"]
+    assert all(len(x["objects"]) == 3 for x in document["frames"])
+    assert document["errors"]["can"]["n"] == 2
+    assert document["errors"]["can"]["rot_err_deg_median"] is None
+    assert document["average_precision"]["mean"]["iou50"] is None
+    assert "Worst estimates" in report.read_text()
+    assert "can_" in capsys.readouterr().out
+
+
+def test_frames_without_truth_cannot_be_judged(table_frames, tmp_path, capsys):
+    write_frame(tmp_path / "f", table_frames[0][0], [])
+    assert main(["eval", "frames", str(tmp_path / "f")]) == 2
+    assert "no frame has a true pose: expected meta.json with 'gt'" in capsys.readouterr().err
