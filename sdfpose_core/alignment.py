@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.errors import ShapeError
 
-__all__ = ["Alignment", "align", "align_robustly"]
+__all__ = ["Alignment", "align", "align_robustly", "nearest_yaw"]
 
 _SAMPLE = 4
 """Pairs that a hypothesis is made of."""
@@ -130,3 +132,14 @@ def _fit(
     determined &= scale > 0.0
     translation = goal - scale[:, None] * np.einsum("bij,bj->bi", rotation, middle)
     return scale, rotation, translation, determined
+
+
+def nearest_yaw(
+    rotation: NDArray[np.float64], reference: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """R (3, 3) turned about its own y axis until trace(R^T reference) is largest."""
+    x, z = rotation[:, 0], rotation[:, 2]
+    sine = reference[:, 2] @ x - reference[:, 0] @ z
+    cosine = reference[:, 0] @ x + reference[:, 2] @ z
+    yaw = np.array([0.0, math.atan2(sine, cosine), 0.0])
+    return np.asarray(rotation @ cv2.Rodrigues(yaw)[0])

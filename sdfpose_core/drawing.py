@@ -11,6 +11,7 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
+from sdfpose_core.alignment import nearest_yaw
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.categories import Categories
 from sdfpose_core.frame import GroundTruth, Instance, ObjectEstimate, RgbdFrame
@@ -153,6 +154,8 @@ def draw_error(
     estimate: ObjectEstimate,
     truth: GroundTruth,
     categories: Categories,
+    *,
+    object_id: int,
     side: int = 320,
 ) -> NDArray[np.uint8]:
     """Draw an estimate and, in white, the true box and its up axis; cut out what is around them.
@@ -160,24 +163,30 @@ def draw_error(
     Args:
         frame: its colour is not changed.
         estimate: of the object.
-        truth: of the object; one of unknown size gets the estimate's.
+        truth: of the object. One of unknown size gets the estimate's, and one whose yaw has no
+            meaning the yaw that is nearest to the estimate's.
         categories: see `draw_overlay`.
+        object_id: what the label shows.
         side: of the picture, pixels.
 
     Returns:
         (side, side, 3) uint8, RGB.
     """
     known = np.all(np.isfinite(truth.dimensions_m))
+    rotation = np.asarray(truth.rotation, dtype=np.float64)
+    if truth.symmetric_about_y:
+        rotation = nearest_yaw(rotation, np.asarray(estimate.rotation, dtype=np.float64))
     true = replace(
         estimate,
-        rotation=truth.rotation,
+        rotation=rotation,
         translation=truth.translation,
         dimensions_m=truth.dimensions_m if known else estimate.dimensions_m,
     )
-    image = draw_overlay(frame, [estimate], categories)
+    image = draw_overlay(frame, [estimate], categories, ids=[object_id])
     pen = _Pen(image, frame.camera)
+    pen.thickness //= 2
     _draw_box(pen, true, _TRUTH_COLOUR)
-    tip = 0.5 * true.dimensions_m[1] * np.asarray(truth.rotation)[:, 1]
+    tip = 0.5 * true.dimensions_m[1] * rotation[:, 1]
     pen.line(truth.translation, truth.translation + tip, _TRUTH_COLOUR, pen.thickness)
     pixels = pen.project(np.concatenate([_corners(estimate), _corners(true)]))
     return _cut_out(image, pixels, side)

@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
                     estimates[x.frame][x.index],
                     x.judged.truth,
                     categories,
+                    object_id=x.judged.reported.id,
                 ),
             )
             for x in worst_objects(judged)

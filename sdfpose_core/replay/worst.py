@@ -50,6 +50,12 @@ def worst_pictures(
         truth = x.judged.truth
         track = replayed.shown[x.index]
         if truth is not None and replayed.number in images:
-            image = draw_error(images[replayed.number], done.with_mesh(track), truth, categories)
+            image = draw_error(
+                images[replayed.number],
+                done.with_mesh(track),
+                truth,
+                categories,
+                object_id=track.id,
+            )
             pictures.append(ErrorPicture(caption(judged[x.frame].name, x.judged), image))
     return pictures

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sdfpose_core.alignment import nearest_yaw
 from sdfpose_core.evaluation.pose_errors import rotation_error_deg
 from sdfpose_core.frame import ObjectEstimate
 from sdfpose_core.tracking.config import TrackerConfig
@@ -123,7 +124,7 @@ def moved(
 
 def with_yaw_of(estimate: ObjectEstimate, reference: ObjectEstimate) -> ObjectEstimate:
     """The estimate, turned about its own y axis to the orientation nearest the reference's."""
-    turned = _nearest_yaw(estimate.rotation, reference.rotation)
+    turned = nearest_yaw(estimate.rotation, reference.rotation)
     turn = turned @ np.linalg.inv(estimate.rotation)
     return moved(estimate, turn, estimate.translation - turn @ estimate.translation)
 
@@ -175,14 +176,3 @@ def _bounded(covariance: NDArray[np.float64], most: float = math.inf) -> NDArray
     """
     values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
     return np.asarray(vectors * np.clip(values, _LEAST_VARIANCE, most) @ vectors.T)
-
-
-def _nearest_yaw(
-    rotation: NDArray[np.float64], reference: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """R (3, 3) turned about its own y axis until trace(R^T reference) is largest."""
-    x, z = rotation[:, 0], rotation[:, 2]
-    sine = reference[:, 2] @ x - reference[:, 0] @ z
-    cosine = reference[:, 0] @ x + reference[:, 2] @ z
-    yaw = np.array([0.0, math.atan2(sine, cosine), 0.0])
-    return np.asarray(rotation @ cv2.Rodrigues(yaw)[0])
