@@ -26,6 +26,7 @@ from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.observation import observe
 from sdfpose_core.portrait import Portrait, states_of
+from sdfpose_core.refine.anchors import AnchorMemory
 from sdfpose_core.refine.covariance import pose_covariance
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
@@ -38,7 +39,7 @@ from sdfpose_core.refine.solver import (
 )
 from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
-from sdfpose_core.search import THOROUGH, Search, Stage, Trust
+from sdfpose_core.search import SWIFT, THOROUGH, Search, Stage, Trust
 from sdfpose_core.segmentation import segment
 from sdfpose_core.shapes.body import BodyProfile
 
@@ -130,6 +131,7 @@ class PoseEstimator:
         self.device = resolve_device(self.config.device)
         self._confidence = confidence or ConfidenceModel.beside(self.config.weights_dir)
         self._models = {x.category.name: x for x in models}
+        self._anchors: dict[str, AnchorMemory] = {}
 
     def __call__(self, frame: RgbdFrame) -> list[ObjectEstimate]:
         """The objects of a frame."""
@@ -163,12 +165,22 @@ class PoseEstimator:
         self._model(category)
 
     def estimate(
-        self, instances: Sequence[Instance], warm_starts: Mapping[int, ObjectEstimate] | None = None
+        self,
+        instances: Sequence[Instance],
+        warm_starts: Mapping[int, ObjectEstimate] | None = None,
+        *,
+        draft: bool = False,
     ) -> FrameResult:
         """As `run`, for instances that were segmented before.
 
         Of instances with the same mask id, which differ in category, the one is reported whose
         decoder explains the depth best; where there is a warm start, that of its category.
+
+        Args:
+            instances: what was measured.
+            warm_starts: see `run`.
+            draft: whether detections serve to test what is known: the search is a swift one, and
+                the surface is coarse, until the estimate is a warm start itself.
         """
         warm_starts = warm_starts or {}
         clock = _StageClock(("encode", "refine", "mesh"))
@@ -187,7 +199,7 @@ class PoseEstimator:
                 skipped += [SkippedInstance(x.mask_id, category, str(error)) for x in group]
                 continue
             for instance, candidate in zip(
-                group, self._solve(model, group, warm_starts, clock), strict=True
+                group, self._solve(model, group, warm_starts, clock, draft), strict=True
             ):
                 rival = solved.get(instance.mask_id)
                 if rival is None or candidate.cost < rival[2].cost:
@@ -196,7 +208,7 @@ class PoseEstimator:
         for mask_id, (model, instance, candidate) in sorted(solved.items()):
             try:
                 with clock("mesh"):
-                    estimates.append(self._report(model, instance, candidate))
+                    estimates.append(self._report(model, instance, candidate, draft))
             except MeshError as error:
                 skipped.append(SkippedInstance(mask_id, instance.category, str(error)))
         return FrameResult(estimates, skipped, clock.stage_ms)
@@ -259,12 +271,19 @@ class PoseEstimator:
             )
         return self._models[category]
 
+    def _anchors_of(self, model: CategoryModel) -> AnchorMemory:
+        name = model.category.name
+        if name not in self._anchors:
+            self._anchors[name] = AnchorMemory(model.decoder, self.config.solver.anchors)
+        return self._anchors[name]
+
     def _solve(
         self,
         model: CategoryModel,
         group: Sequence[Instance],
         warm_starts: Mapping[int, ObjectEstimate],
         clock: _StageClock,
+        draft: bool,
     ) -> list[_Candidate]:
         """The best hypothesis of each instance of one category."""
         cold = [x for x in group if x.mask_id not in warm_starts]
@@ -285,7 +304,7 @@ class PoseEstimator:
                     self.config.solver,
                     model.has_front,
                     self.config.trust,
-                    self.config.schedule,
+                    SWIFT if draft else self.config.schedule,
                 )
                 find = search.run if self.config.refine == "sdf" else search.favourites
                 found = find(hypotheses, evidence)
@@ -309,6 +328,7 @@ class PoseEstimator:
                     self.config.solver,
                     _WARM_ITERATIONS if self.config.refine == "sdf" else 0,
                     pose_only=True,
+                    anchors=self._anchors_of(model)(start.codes),
                 )
                 solution = solution.judged_by(model.priors, expected)
                 belief = model.belief(solution.state.similarity.rotation, encoding)
@@ -334,7 +354,7 @@ class PoseEstimator:
         return np.random.default_rng([self.config.seed, instance.mask_id])
 
     def _report(
-        self, model: CategoryModel, instance: Instance, candidate: _Candidate
+        self, model: CategoryModel, instance: Instance, candidate: _Candidate, draft: bool = False
     ) -> ObjectEstimate:
         """The estimate: the box of the decoded surface and everything about it."""
         solution, earlier = candidate.solution, candidate.earlier
@@ -343,7 +363,7 @@ class PoseEstimator:
         scale = float(state.similarity.scale[0])
         rotation = state.similarity.rotation[0].double().cpu().numpy()
         origin = state.similarity.translation[0].double().cpu().numpy()
-        mesh, mesh_code = self._mesh(model, code, earlier)
+        mesh, mesh_code = self._mesh(model, code, earlier, draft)
         if self.config.refine == "icp" and earlier is None:
             rotation, origin = refine_icp(
                 mesh.vertices * scale,
@@ -388,7 +408,7 @@ class PoseEstimator:
         )
 
     def _mesh(
-        self, model: CategoryModel, code: Tensor, earlier: ObjectEstimate | None
+        self, model: CategoryModel, code: Tensor, earlier: ObjectEstimate | None, draft: bool
     ) -> tuple[DecodedMesh, NDArray[np.float32]]:
         """The decoded surface, or that of the earlier estimate where the code hardly moved."""
         if earlier is not None and len(earlier.vertices):
@@ -402,6 +422,10 @@ class PoseEstimator:
                     DecodedMesh(vertices.astype(np.float32), earlier.faces, earlier.normals),
                     earlier.mesh_code,
                 )
+        if draft:  # its code is near no other, so that the mesh is not taken over
+            coarse = min(_DRAFT_RESOLUTION, self.config.mesh_resolution)
+            mesh = decode_mesh(model.decoder, code, coarse, tolerance=0.0)
+            return mesh, np.full(len(code), np.nan, dtype=np.float32)
         mesh = decode_mesh(
             model.decoder,
             code,
@@ -412,6 +436,8 @@ class PoseEstimator:
 
 
 _WARM_ITERATIONS, _PORTRAIT_ITERATIONS = 5, 8
+
+_DRAFT_RESOLUTION = 48
 
 _MESH_TOLERANCE_SD = 1.0
 """Mahalanobis distance of codes below which the earlier mesh stands."""

@@ -154,7 +154,7 @@ class ObjectEstimate:
         faces: (F, 3) int32.
         normals: (V, 3) float32, outward unit vectors, object frame.
         mesh_code: (D,) latent code that the mesh was decoded from: `code` itself, or an earlier
-            one that it has hardly moved from.
+            one that it has hardly moved from; NaN of a draft, which is too coarse to be kept.
         diagnostics: what the refinement found, e.g. ``inlier_ratio``, ``free_space_violation``.
     """
 

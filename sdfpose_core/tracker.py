@@ -248,12 +248,15 @@ class Tracker:
             for i, x in tracked.items()
         }
         on_test = self._on_test({i: x.belief for i, x in sightings.items()})
-        cold = [x for x in instances if x.mask_id not in warm_starts or x.mask_id in on_test]
-        if not cold:
-            return sightings, result
-        found = self._estimator.estimate(cold)
-        result = _added(result, found)
-        for detection in found.estimates:
+        tested = [x for x in instances if x.mask_id in on_test]
+        unknown = [x for x in instances if x.mask_id not in warm_starts]
+        detections: list[ObjectEstimate] = []
+        for cold, draft in ((unknown, False), (tested, True)):
+            if cold:
+                found = self._estimator.estimate(cold, draft=draft)
+                detections += found.estimates
+                result = _added(result, found)
+        for detection in detections:
             i = detection.mask_id
             if i in owners:
                 detection = in_line(detection, owners[i])

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from sdfpose_core.refine.anchors import surface_anchors
 from sdfpose_core.refine.damping import MarquardtDamping
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.kernel import GemanMcClureKernel
 from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.residuals import (
+    DecodedPoints,
     free_space_residuals,
+    support_points,
     support_residuals,
-    surface_anchors,
+    surface_points,
     surface_residuals,
 )
 from sdfpose_core.refine.state import ShapePose
@@ -34,6 +38,10 @@ everything that was measured can be inverted."""
 
 _VIEW_COST = 30.0
 """Cost c0 of a view that counts half. That of a good one is 10 to 20."""
+
+_SETTLED = 0.1
+"""A step that promises to lower the cost by less is not taken, and is the last: what is left of the
+way is a third of a standard deviation."""
 
 POSE_PARAMETERS = 6
 """Rotation and translation come first in the state."""
@@ -111,6 +119,7 @@ def refine(
     iterations: int,
     *,
     pose_only: bool = False,
+    anchors: Tensor | None = None,
 ) -> Solution:
     """Minimise the cost of each hypothesis from where it stands.
 
@@ -121,18 +130,36 @@ def refine(
         priors: of code and size.
         config: weights of the terms.
         iterations: steps tried; each costs one evaluation of values and Jacobians.
-        pose_only: whether size and code stay as they are.
+        pose_only: whether size and code stay as they are. Then it also ends when nothing is left
+            to gain.
+        anchors: (B, M, 3), object units, the `surface_anchors` of the codes where they are known.
     """
-    free = POSE_PARAMETERS if pose_only else 7 + state.codes.shape[1]
+    if anchors is None:
+        anchors = surface_anchors(decoder, state.codes, config.anchors)
+    problem = _Problem(decoder, evidence, priors, config, anchors)
+    linearise = problem.linearise
+    if pose_only:
+        shape = DecodedPoints.of(decoder, anchors, state.codes, with_code=False)
+
+        def linearise(state: ShapePose) -> _Linearised:
+            return problem.linearise_pose(state, shape)
 
     def step(hessian: Tensor, gradient: Tensor, _: Tensor) -> Tensor:
-        found = torch.zeros_like(gradient)
-        found[:, :free] = _solve(hessian[:, :free, :free], gradient[:, :free])
-        return found
+        found = _solve(hessian, gradient)
+        return torch.nn.functional.pad(found, (0, 7 + state.codes.shape[1] - found.shape[1]))
 
-    return _minimise(
-        decoder, state, evidence, priors, config, iterations, step, judged=lambda cost: cost
+    state, found = _minimise(
+        linearise,
+        state,
+        config,
+        iterations,
+        step,
+        judged=lambda cost: cost,
+        settled=_SETTLED if pose_only else 0.0,
     )
+    if pose_only:
+        found = problem.linearise(state)
+    return _solution(state, found)
 
 
 @torch.no_grad()
@@ -157,7 +184,7 @@ def refine_together(
         evidence: what was measured in each view.
         priors: of code and size.
         config: weights of the terms.
-        iterations: steps tried.
+        iterations: steps tried; fewer where nothing is left to gain.
         views: of each hypothesis.
     """
 
@@ -165,59 +192,81 @@ def refine_together(
         weight = (1.0 + cost / _VIEW_COST).pow(-2)
         return _solve_together(weight[:, None, None] * hessian, weight[:, None] * gradient, views)
 
-    return _minimise(
-        decoder,
-        state,
-        evidence,
-        priors.shared(views),
-        config,
-        iterations,
-        step,
-        judged=lambda cost: total_cost(cost, views).repeat_interleave(views),
+    anchors = surface_anchors(decoder, state.codes, config.anchors)
+    problem = _Problem(decoder, evidence, priors.shared(views), config, anchors)
+    return _solution(
+        *_minimise(
+            problem.linearise,
+            state,
+            config,
+            iterations,
+            step,
+            judged=lambda cost: total_cost(cost, views).repeat_interleave(views),
+            settled=_SETTLED,
+        )
     )
 
 
+@dataclass(frozen=True)
+class _Linearised:
+    """Cost (B,), Hessian (B, P, P), gradient (B, P) and the residuals of both kinds."""
+
+    cost: Tensor
+    hessian: Tensor
+    gradient: Tensor
+    surface: Tensor
+    violation: Tensor
+
+    def where(self, condition: Tensor, other: _Linearised) -> _Linearised:
+        """These where `condition` (B,) holds, the other ones elsewhere."""
+        each = condition[:, None]
+        return _Linearised(
+            torch.where(condition, self.cost, other.cost),
+            torch.where(each.unsqueeze(-1), self.hessian, other.hessian),
+            torch.where(each, self.gradient, other.gradient),
+            torch.where(each, self.surface, other.surface),
+            torch.where(each, self.violation, other.violation),
+        )
+
+
 def _minimise(
-    decoder: ShapeDecoder,
+    linearise: Callable[[ShapePose], _Linearised],
     state: ShapePose,
-    evidence: Evidence,
-    priors: Priors,
     config: RefineConfig,
     iterations: int,
     step: Callable[[Tensor, Tensor, Tensor], Tensor],
     judged: Callable[[Tensor], Tensor],
-) -> Solution:
+    settled: float,
+) -> tuple[ShapePose, _Linearised]:
     """Take the steps that lower what is judged.
 
     Args:
-        decoder: the category's decoder.
+        linearise: the problem at a state.
         state: B hypotheses.
-        evidence: what was measured of each.
-        priors: of code and size.
-        config: weights of the terms.
+        config: says how to damp.
         iterations: steps tried.
-        step: to go back (B, P), from damped Hessians (B, P, P), gradients (B, P) and costs (B,).
+        step: to go back (B, 7 + D), from damped Hessians (B, P, P), gradients (B, P) and costs
+            (B,).
         judged: what has to fall (B,), of the costs (B,).
+        settled: ends when no step promises to lower the cost by more.
     """
-    anchors = surface_anchors(decoder, state.codes, config.anchors)
-    cost, hessian, gradient, surface, violation = _linearise(
-        decoder, state, evidence, anchors, priors, config
-    )
-    damping = config.damping.start(cost)
+    found = linearise(state)
+    damping = config.damping.start(found.cost)
     for _ in range(iterations):
-        trial = state.retract(-step(config.damping.apply(hessian, damping), gradient, cost))
-        new_cost, new_hessian, new_gradient, new_surface, new_violation = _linearise(
-            decoder, trial, evidence, anchors, priors, config
-        )
-        accepted = judged(new_cost) < judged(cost)
-        state = trial.where(accepted, state)
-        cost = torch.where(accepted, new_cost, cost)
-        hessian = torch.where(accepted[:, None, None], new_hessian, hessian)
-        gradient = torch.where(accepted[:, None], new_gradient, gradient)
-        surface = torch.where(accepted[:, None], new_surface, surface)
-        violation = torch.where(accepted[:, None], new_violation, violation)
+        back = step(config.damping.apply(found.hessian, damping), found.gradient, found.cost)
+        promised = (back[:, : found.gradient.shape[1]] * found.gradient).sum(1)
+        if settled and not (promised > settled).any():
+            break
+        trial = state.retract(-back)
+        new = linearise(trial)
+        accepted = judged(new.cost) < judged(found.cost)
+        state, found = trial.where(accepted, state), new.where(accepted, found)
         damping = config.damping.update(damping, accepted)
-    return Solution(state, cost, hessian, surface, violation)
+    return state, found
+
+
+def _solution(state: ShapePose, found: _Linearised) -> Solution:
+    return Solution(state, found.cost, found.hessian, found.surface, found.violation)
 
 
 def total_cost(cost: Tensor, views: int) -> Tensor:
@@ -244,44 +293,100 @@ def _solve_together(hessian: Tensor, gradient: Tensor, views: int) -> Tensor:
     return torch.where(good, step, torch.zeros_like(step)).nan_to_num(0.0)
 
 
-def _linearise(
-    decoder: ShapeDecoder,
-    state: ShapePose,
-    evidence: Evidence,
-    anchors: Tensor,
-    priors: Priors,
-    config: RefineConfig,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Cost (B,), Hessian (B, P, P), gradient (B, P) and the residuals of both kinds."""
-    surface, surface_jacobian = surface_residuals(decoder, state, evidence)
-    violation, violation_jacobian = free_space_residuals(decoder, state, evidence, anchors)
-    support, support_jacobian = support_residuals(
-        decoder, state, evidence, sigma=config.support_sigma, contact_sigma=config.contact_sigma
-    )
-    residual = torch.cat([surface, violation, support], dim=1)
-    jacobian = torch.cat([surface_jacobian, violation_jacobian, support_jacobian], dim=1)
-    share = torch.cat(
-        [
-            surface.new_full(surface.shape, config.surface_weight / surface.shape[1]),
-            violation.new_full(violation.shape, config.free_space_weight / violation.shape[1]),
-            support.new_full(
-                (len(support), support.shape[1] - 1),
-                config.support_weight / (support.shape[1] - 1),
-            ),
-            support.new_full((len(support), 1), config.contact_weight),
-        ],
-        dim=1,
-    )
-    squared = residual.square()
-    cost = (share * config.kernel.loss(squared)).sum(1) + priors.cost(state)
-    weighted = jacobian.transpose(1, 2) * (share * config.kernel.weight(squared)).unsqueeze(1)
-    hessian = weighted @ jacobian
-    gradient = (weighted @ residual.unsqueeze(-1)).squeeze(-1)
-    priors.add_to(state, hessian, gradient)
-    eye = torch.eye(3, device=hessian.device)
-    hessian[:, :3, :3] += _ROTATION_PRECISION * eye
-    hessian[:, 3:6, 3:6] += _TRANSLATION_PRECISION * eye
-    return cost, hessian, gradient, surface, violation
+@dataclass(frozen=True)
+class _Problem:
+    """What is minimised, of B hypotheses.
+
+    Attributes:
+        decoder: the category's decoder.
+        evidence: what was measured of each.
+        priors: of code and size.
+        config: weights of the terms.
+        anchors: (B, M, 3), object units.
+    """
+
+    decoder: ShapeDecoder
+    evidence: Evidence
+    priors: Priors
+    config: RefineConfig
+    anchors: Tensor
+
+    def linearise(self, state: ShapePose) -> _Linearised:
+        """The problem at a state, by all P = 7 + D parameters."""
+        parts = [
+            surface_points(state, self.evidence),
+            support_points(state, self.evidence),
+            self.anchors,
+        ]
+        decoded = DecodedPoints.of(
+            self.decoder, torch.cat(parts, dim=1), state.codes, with_code=True
+        )
+        on_surface, on_support, shape = decoded.split(*(x.shape[1] for x in parts))
+        found = self._sum(state, on_surface, on_support, shape)
+        self.priors.add_to(state, found.hessian, found.gradient)
+        return found
+
+    def linearise_pose(self, state: ShapePose, shape: DecodedPoints) -> _Linearised:
+        """The problem at a state whose size and code are held, by the P = 6 of the pose.
+
+        Args:
+            state: B hypotheses.
+            shape: the anchors decoded.
+        """
+        parts = [surface_points(state, self.evidence), support_points(state, self.evidence)]
+        decoded = DecodedPoints.of(
+            self.decoder, torch.cat(parts, dim=1), state.codes, with_code=False
+        )
+        on_surface, on_support = decoded.split(*(x.shape[1] for x in parts))
+        found = self._sum(state, on_surface, on_support, shape)
+        if self.priors.rotation is not None:
+            self.priors.rotation.add_to(state.similarity.rotation, found.hessian, found.gradient)
+        return found
+
+    def _sum(
+        self,
+        state: ShapePose,
+        on_surface: DecodedPoints,
+        on_support: DecodedPoints,
+        shape: DecodedPoints,
+    ) -> _Linearised:
+        """All terms; of the priors, the cost alone."""
+        config = self.config
+        surface, surface_jacobian = surface_residuals(on_surface, state, self.evidence)
+        violation, violation_jacobian = free_space_residuals(shape, state, self.evidence)
+        support, support_jacobian = support_residuals(
+            on_support,
+            state,
+            self.evidence,
+            sigma=config.support_sigma,
+            contact_sigma=config.contact_sigma,
+        )
+        residual = torch.cat([surface, violation, support], dim=1)
+        jacobian = torch.cat([surface_jacobian, violation_jacobian, support_jacobian], dim=1)
+        counts = (surface.shape[1], violation.shape[1], support.shape[1])
+        share = _shares(config, *counts, residual.device).to(residual.dtype)
+        squared = residual.square()
+        cost = (share * config.kernel.loss(squared)).sum(1) + self.priors.cost(state)
+        weighted = jacobian.transpose(1, 2) * (share * config.kernel.weight(squared)).unsqueeze(1)
+        hessian = weighted @ jacobian
+        gradient = (weighted @ residual.unsqueeze(-1)).squeeze(-1)
+        diagonal = hessian.diagonal(dim1=1, dim2=2)
+        diagonal[:, :3] += _ROTATION_PRECISION
+        diagonal[:, 3:6] += _TRANSLATION_PRECISION
+        return _Linearised(cost, hessian, gradient, surface, violation)
+
+
+@lru_cache(maxsize=64)
+def _shares(
+    config: RefineConfig, surface: int, violation: int, support: int, device: torch.device
+) -> Tensor:
+    """How many measurements each residual (N,) stands for; the last one is the contact."""
+    share = torch.empty(surface + violation + support, device=device)
+    share[:surface] = config.surface_weight / surface
+    share[surface:-support] = config.free_space_weight / violation
+    share[-support:-1] = config.support_weight / (support - 1)
+    share[-1] = config.contact_weight
+    return share
 
 
 def _solve(hessian: Tensor, gradient: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ class FakeEstimator:
         """Of the last call."""
         return self.calls[-1]
 
-    def estimate(self, instances, warm_starts=None):
+    def estimate(self, instances, warm_starts=None, *, draft=False):
         warm_starts = dict(warm_starts or {})
         if instances:
             self.calls.append(warm_starts)

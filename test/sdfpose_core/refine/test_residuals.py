@@ -3,11 +3,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sdfpose_core.refine.anchors import AnchorMemory, surface_anchors
 from sdfpose_core.refine.priors import RotationPrior
 from sdfpose_core.refine.residuals import (
+    DecodedPoints,
     free_space_residuals,
+    support_points,
     support_residuals,
-    surface_anchors,
+    surface_points,
     surface_residuals,
 )
 from sdfpose_core.refine.state import ShapePose
@@ -33,27 +36,29 @@ def jacobian_by_autograd(function, state):
     return torch.stack([full[i, :, i] for i in range(batch)])
 
 
-class Watched:
-    """A decoder that remembers where its Jacobian was asked for."""
+def decoded(decoder, points, state, with_code=True):
+    return DecodedPoints.of(decoder, points, state.codes, with_code=with_code)
 
-    def __init__(self, decoder):
-        self._decoder = decoder
 
-    def __call__(self, points, codes):
-        return self._decoder(points, codes)
+def surface(decoder, state, evidence, **options):
+    points = decoded(decoder, surface_points(state, evidence), state, **options)
+    return surface_residuals(points, state, evidence)
 
-    def value_and_jacobian(self, points, codes):
-        self.points = points
-        return self._decoder.value_and_jacobian(points, codes)
+
+def free_space(decoder, state, evidence, anchors, **options):
+    return free_space_residuals(decoded(decoder, anchors, state, **options), state, evidence)
+
+
+def support(decoder, state, evidence, **options):
+    points = decoded(decoder, support_points(state, evidence), state, **options)
+    return support_residuals(points, state, evidence, **SUPPORT)
 
 
 def test_the_truth_explains_the_measurements(view):
-    residual, _ = surface_residuals(view.decoder, view.truth, view.evidence)
+    residual, _ = surface(view.decoder, view.truth, view.evidence)
     assert residual.shape == (2, 120)
     assert residual.abs().max() < 0.05
-    violation, _ = free_space_residuals(
-        view.decoder, view.truth, view.evidence, anchors_of(view, view.truth)
-    )
+    violation, _ = free_space(view.decoder, view.truth, view.evidence, anchors_of(view, view.truth))
     assert violation.shape == (2, 200)
     assert violation.max() < 1.0
     assert (violation > 0.0).float().mean() < 0.02
@@ -64,7 +69,7 @@ def test_surface_residuals_are_distances_in_standard_deviations(view):
     similarity = view.truth.similarity
     ray = view.evidence.surface / view.evidence.surface.norm(dim=-1, keepdim=True)
     nearer = replace(view.evidence, surface=view.evidence.surface - 0.002 * ray)
-    residual, _ = surface_residuals(view.decoder, view.truth, nearer)
+    residual, _ = surface(view.decoder, view.truth, nearer)
     q = similarity.inverse_transform(view.evidence.surface)
     _, gradient = view.decoder.value_and_gradient(q, view.truth.codes)
     facing = -(gradient @ similarity.rotation.transpose(-1, -2) * ray).sum(-1)
@@ -75,10 +80,8 @@ def test_surface_residuals_are_distances_in_standard_deviations(view):
 def test_the_jacobian_of_surface_residuals(view, kind):
     view = view.double()
     state = displaced(view, torch.float64)
-    _, jacobian = surface_residuals(view.decoder, state, view.evidence)
-    expected = jacobian_by_autograd(
-        lambda s: surface_residuals(view.decoder, s, view.evidence)[0], state
-    )
+    _, jacobian = surface(view.decoder, state, view.evidence)
+    expected = jacobian_by_autograd(lambda s: surface(view.decoder, s, view.evidence)[0], state)
     columns = {"pose": slice(0, 6), "scale": slice(6, 7), "code": slice(7, None)}[kind]
     assert expected[..., columns].abs().max() > 1.0
     torch.testing.assert_close(jacobian[..., columns], expected[..., columns], atol=1e-8, rtol=1e-8)
@@ -89,12 +92,12 @@ def anchors_of(view, state):
 
 
 @pytest.mark.parametrize("kind", ["pose", "scale", "code"])
-def test_the_jacobian_of_free_space_residuals(view, kind):
+def test_the_jacobian_of_free_space(view, kind):
     """Against autograd, with the normals held that carry the anchors to the surface."""
     view = view.double()
     state = displaced(view, torch.float64)
     anchors = anchors_of(view, state) + 0.01
-    residual, jacobian = free_space_residuals(view.decoder, state, view.evidence, anchors)
+    residual, jacobian = free_space(view.decoder, state, view.evidence, anchors)
     _, gradient = view.decoder.value_and_gradient(anchors, state.codes)
     step = (gradient / gradient.square().sum(-1, keepdim=True)).detach()
 
@@ -121,9 +124,7 @@ def test_an_object_beside_its_pixels_is_in_free_space(view):
     aside = replace(
         view.truth, similarity=replace(similarity, translation=similarity.translation + offset)
     )
-    residual, jacobian = free_space_residuals(
-        view.decoder, aside, view.evidence, anchors_of(view, aside)
-    )
+    residual, jacobian = free_space(view.decoder, aside, view.evidence, anchors_of(view, aside))
     assert ((residual > 5.0).float().mean(dim=1) > 0.15).all()
     # Farther to the right is worse.
     assert (jacobian[..., 3][residual > 5.0] > 0.0).float().mean() > 0.9
@@ -143,6 +144,44 @@ def test_anchors_lie_on_the_surface_and_all_over_it(view):
         assert (torch.bincount(one, minlength=8) > 12).all()
 
 
+def test_anchors_of_known_codes_are_remembered(view):
+    calls = []
+
+    class Counted:
+        def __call__(self, points, codes):
+            calls.append(len(codes))
+            return view.decoder(points, codes)
+
+        def value_and_gradient(self, points, codes):
+            return view.decoder.value_and_gradient(points, codes)
+
+    memory = AnchorMemory(Counted(), 200)
+    codes = view.truth.codes
+    torch.testing.assert_close(memory(codes), anchors_of(view, view.truth))
+    assert len(calls) == 2
+    assert torch.equal(memory(codes.flip(0)), memory(codes).flip(0))
+    assert len(calls) == 2
+    memory(codes + 1e-6)
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize("kind", ["surface", "free space", "support"])
+def test_without_the_code_the_columns_of_the_pose_are_left(view, kind):
+    view = view.double()
+    state, evidence = displaced(view, torch.float64), lifted(view, 0.01)
+    anchors = anchors_of(view, state)
+    of = {
+        "surface": lambda **x: surface(view.decoder, state, evidence, **x),
+        "free space": lambda **x: free_space(view.decoder, state, evidence, anchors, **x),
+        "support": lambda **x: support(view.decoder, state, evidence, **x),
+    }[kind]
+    residual, jacobian = of(with_code=False)
+    expected, all_columns = of(with_code=True)
+    torch.testing.assert_close(residual, expected)
+    torch.testing.assert_close(jacobian, all_columns[..., :6])
+    assert jacobian.any()
+
+
 def lifted(view, metres):
     """The support moved along its normal, towards the object where `metres` is positive."""
     plane = view.evidence.support.clone()
@@ -151,24 +190,24 @@ def lifted(view, metres):
 
 
 def test_an_object_rests_on_its_support(view):
-    residual, _ = support_residuals(view.decoder, view.truth, view.evidence, **SUPPORT)
+    residual, _ = support(view.decoder, view.truth, view.evidence)
     assert residual.shape == (2, 14)
     assert (residual < 0.7).all()
 
 
 def test_a_support_that_cuts_in_and_one_that_is_out_of_reach(view):
     scale = view.truth.similarity.scale
-    cut, _ = support_residuals(view.decoder, view.truth, lifted(view, 0.05 * scale), **SUPPORT)
+    cut, _ = support(view.decoder, view.truth, lifted(view, 0.05 * scale))
     assert (cut[:, 0] > 3.0).all()  # under the middle, 0.05 deep
     assert not cut[:, -1].any()
-    below, _ = support_residuals(view.decoder, view.truth, lifted(view, -0.06 * scale), **SUPPORT)
+    below, _ = support(view.decoder, view.truth, lifted(view, -0.06 * scale))
     assert not below[:, :-1].any()
     torch.testing.assert_close(below[:, -1], torch.full_like(below[:, -1], 2.0), atol=0.3, rtol=0.0)
 
 
 def test_without_a_support_there_is_nothing_to_violate(view):
     evidence = replace(view.evidence, support=torch.zeros_like(view.evidence.support))
-    residual, jacobian = support_residuals(view.decoder, view.truth, evidence, **SUPPORT)
+    residual, jacobian = support(view.decoder, view.truth, evidence)
     assert not residual.any()
     assert not jacobian.any()
 
@@ -178,10 +217,9 @@ def test_jacobian_of_the_support(view, metres):
     """Against autograd, with the points of the support held where they are."""
     view = view.double()
     evidence = lifted(view, metres)
-    watched = Watched(view.decoder)
     state = displaced(view, torch.float64)
-    residual, jacobian = support_residuals(watched, state, evidence, **SUPPORT)
-    points = state.similarity.transform(watched.points).detach()
+    residual, jacobian = support(view.decoder, state, evidence)
+    points = state.similarity.transform(support_points(state, evidence)).detach()
 
     def distances(moved):
         return view.decoder(moved.similarity.inverse_transform(points), moved.codes)
