@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sdfpose_core.categories import Categories, Category, default_categories
+from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.category_model import CategoryModel, EncoderName
 from sdfpose_core.confidence import ConfidenceModel, confidence_features
 from sdfpose_core.device import resolve_device
@@ -26,14 +26,13 @@ from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.observation import observe
 from sdfpose_core.portrait import Portrait, states_of
-from sdfpose_core.refine.anchors import AnchorMemory
+from sdfpose_core.pursuit import ExpectedGroup, Pursuit
 from sdfpose_core.refine.covariance import pose_covariance
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
 from sdfpose_core.refine.solver import (
     RefineConfig,
     Solution,
-    refine,
     refine_together,
     total_cost,
 )
@@ -131,7 +130,13 @@ class PoseEstimator:
         self.device = resolve_device(self.config.device)
         self._confidence = confidence or ConfidenceModel.beside(self.config.weights_dir)
         self._models = {x.category.name: x for x in models}
-        self._anchors: dict[str, AnchorMemory] = {}
+        self._pursuit = Pursuit(
+            self._observe,
+            self.config.trust,
+            self.config.solver,
+            _WARM_ITERATIONS if self.config.refine == "sdf" else 0,
+            self.device,
+        )
 
     def __call__(self, frame: RgbdFrame) -> list[ObjectEstimate]:
         """The objects of a frame."""
@@ -191,6 +196,7 @@ class PoseEstimator:
             for x in instances
             if x.mask_id not in warm_starts or x.category == warm_starts[x.mask_id].category
         ]
+        followed: list[ExpectedGroup] = []
         for category in dict.fromkeys(x.category for x in wanted):
             group = [x for x in wanted if x.category == category]
             try:
@@ -198,12 +204,21 @@ class PoseEstimator:
             except WeightsError as error:
                 skipped += [SkippedInstance(x.mask_id, category, str(error)) for x in group]
                 continue
+            warm = [x for x in group if x.mask_id in warm_starts]
+            if warm:
+                earlier = [warm_starts[x.mask_id] for x in warm]
+                with clock("encode"):
+                    encoding = model.encode(warm, [self._rng(x) for x in warm])
+                followed.append(ExpectedGroup(model, warm, earlier, encoding))
+            cold = [x for x in group if x.mask_id not in warm_starts]
             for instance, candidate in zip(
-                group, self._solve(model, group, warm_starts, clock, draft), strict=True
+                cold, self._detect(model, cold, clock, draft), strict=True
             ):
                 rival = solved.get(instance.mask_id)
                 if rival is None or candidate.cost < rival[2].cost:
                     solved[instance.mask_id] = (model, instance, candidate)
+        with clock("refine"):
+            solved |= self._follow(followed)
         estimates: list[ObjectEstimate] = []
         for mask_id, (model, instance, candidate) in sorted(solved.items()):
             try:
@@ -245,7 +260,7 @@ class PoseEstimator:
         solution = refine_together(
             model.decoder,
             state,
-            self._observe(portrait.instances, model.category)[again],
+            self._observe(portrait.instances, model)[again],
             expected[again],
             self.config.solver,
             _PORTRAIT_ITERATIONS,
@@ -271,80 +286,58 @@ class PoseEstimator:
             )
         return self._models[category]
 
-    def _anchors_of(self, model: CategoryModel) -> AnchorMemory:
-        name = model.category.name
-        if name not in self._anchors:
-            self._anchors[name] = AnchorMemory(model.decoder, self.config.solver.anchors)
-        return self._anchors[name]
-
-    def _solve(
-        self,
-        model: CategoryModel,
-        group: Sequence[Instance],
-        warm_starts: Mapping[int, ObjectEstimate],
-        clock: _StageClock,
-        draft: bool,
+    def _detect(
+        self, model: CategoryModel, group: Sequence[Instance], clock: _StageClock, draft: bool
     ) -> list[_Candidate]:
-        """The best hypothesis of each instance of one category."""
-        cold = [x for x in group if x.mask_id not in warm_starts]
-        solved: dict[int, _Candidate] = {}
-        if cold:
-            evidence = self._observe(cold, model.category)
-            with clock("encode"):
-                hypotheses = model.hypotheses(
-                    cold,
-                    [self._rng(x) for x in cold],
-                    self.config.trust,
-                    turns=self.config.turns,
-                )
-            with clock("refine"):
-                search = Search(
-                    model.decoder,
-                    model.priors,
-                    self.config.solver,
-                    model.has_front,
-                    self.config.trust,
-                    SWIFT if draft else self.config.schedule,
-                )
-                find = search.run if self.config.refine == "sdf" else search.favourites
-                found = find(hypotheses, evidence)
-            for i, instance in enumerate(cold):
-                solved[instance.mask_id] = _Candidate(
-                    found.solution[i : i + 1], float(found.rival_gap[i]), float(found.belief[i])
-                )
-        warm = [x for x in group if x.mask_id in warm_starts]
-        if warm:
-            earlier = [warm_starts[x.mask_id] for x in warm]
-            start = states_of(earlier, self.device)
-            with clock("encode"):
-                encoding = model.encode(warm, [self._rng(x) for x in warm])
-            with clock("refine"):
-                expected = model.expected(start.similarity.rotation, encoding, self.config.trust)
-                solution = refine(
-                    model.decoder,
-                    start,
-                    self._observe(warm, model.category),
-                    expected,
-                    self.config.solver,
-                    _WARM_ITERATIONS if self.config.refine == "sdf" else 0,
-                    pose_only=True,
-                    anchors=self._anchors_of(model)(start.codes),
-                )
-                solution = solution.judged_by(model.priors, expected)
-                belief = model.belief(solution.state.similarity.rotation, encoding)
-            for i, instance in enumerate(warm):
-                solved[instance.mask_id] = _Candidate(
-                    solution[i : i + 1],
-                    math.expm1(earlier[i].diagnostics["rival_gap"]),
-                    float(belief[i]),
-                    earlier[i],
-                )
-        return [solved[x.mask_id] for x in group]
+        """The best hypothesis of each instance of one category, found from nothing."""
+        if not group:
+            return []
+        evidence = self._observe(group, model)
+        with clock("encode"):
+            hypotheses = model.hypotheses(
+                group, [self._rng(x) for x in group], self.config.trust, turns=self.config.turns
+            )
+        with clock("refine"):
+            search = Search(
+                model.decoder,
+                model.priors,
+                self.config.solver,
+                model.has_front,
+                self.config.trust,
+                SWIFT if draft else self.config.schedule,
+            )
+            find = search.run if self.config.refine == "sdf" else search.favourites
+            found = find(hypotheses, evidence)
+        return [
+            _Candidate(found.solution[i : i + 1], float(found.rival_gap[i]), float(found.belief[i]))
+            for i in range(len(group))
+        ]
 
-    def _observe(self, group: Sequence[Instance], category: Category) -> Evidence:
+    def _follow(
+        self, groups: Sequence[ExpectedGroup]
+    ) -> dict[int, tuple[CategoryModel, Instance, _Candidate]]:
+        """Each instance, by mask id, refined from where it is expected."""
+        return {
+            instance.mask_id: (
+                group.model,
+                instance,
+                _Candidate(
+                    pursued.solution,
+                    math.expm1(earlier.diagnostics["rival_gap"]),
+                    pursued.belief,
+                    earlier,
+                ),
+            )
+            for group, found in zip(groups, self._pursuit.run(groups), strict=True)
+            for instance, earlier, pursued in zip(
+                group.instances, group.earlier, found, strict=True
+            )
+        }
+
+    def _observe(self, group: Sequence[Instance], model: CategoryModel) -> Evidence:
         return observe(
             group,
-            category,
+            model.category,
             surface_points=self.config.surface_points,
             rngs=[self._rng(x) for x in group],
             device=self.device,

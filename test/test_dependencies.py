@@ -34,6 +34,7 @@ LEVELS = (
     {"confidence", "evaluation"},
     {"observation", "report", "search"},
     {"category_model", "drawing", "portrait"},
+    {"pursuit"},
     {"estimator"},
     {"selfsup", "tracking"},
     {"tracker"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,6 +40,17 @@ class FreeSpaceMap:
             self.focal[index],
             self.centre[index],
             self.sigma[index],
+        )
+
+    @classmethod
+    def cat(cls, maps: Sequence[FreeSpaceMap]) -> FreeSpaceMap:
+        """All objects in a row."""
+        return cls(
+            torch.cat([x.depth for x in maps]),
+            torch.cat([x.outside for x in maps]),
+            torch.cat([x.focal for x in maps]),
+            torch.cat([x.centre for x in maps]),
+            torch.cat([x.sigma for x in maps]),
         )
 
     def intrusion(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,6 +120,16 @@ class Evidence:
     def __getitem__(self, index: Tensor | slice) -> Evidence:
         return Evidence(
             self.surface[index], self.surface_sigma[index], self.free[index], self.support[index]
+        )
+
+    @classmethod
+    def cat(cls, parts: Sequence[Evidence]) -> Evidence:
+        """All hypotheses in a row."""
+        return cls(
+            torch.cat([x.surface for x in parts]),
+            torch.cat([x.surface_sigma for x in parts]),
+            FreeSpaceMap.cat([x.free for x in parts]),
+            torch.cat([x.support for x in parts]),
         )
 
     def thinned(self, surface: int) -> Evidence:

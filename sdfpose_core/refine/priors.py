@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,6 +29,11 @@ class RotationPrior:
 
     def __getitem__(self, index: Tensor | slice) -> RotationPrior:
         return RotationPrior(self.rotation[index], self.precision[index])
+
+    @classmethod
+    def cat(cls, parts: Sequence[RotationPrior]) -> RotationPrior:
+        """All hypotheses in a row."""
+        return cls(torch.cat([x.rotation for x in parts]), torch.cat([x.precision for x in parts]))
 
     def cost(self, rotation: Tensor) -> Tensor:
         """Weighted squared lengths (B,) of the differences of the axes of rotations (B, 3, 3)."""
@@ -79,6 +85,24 @@ class Priors:
             self.log_scale_mean[index] if self.log_scale_mean.ndim == 1 else self.log_scale_mean,
             self.log_scale_sd[index] if self.log_scale_sd.ndim == 1 else self.log_scale_sd,
             None if self.rotation is None else self.rotation[index],
+        )
+
+    @classmethod
+    def cat(cls, parts: Sequence[Priors], counts: Sequence[int]) -> Priors:
+        """Those of all hypotheses in a row, where some parts are of several hypotheses each.
+
+        Args:
+            parts: all with an expected rotation, or all without.
+            counts: how many hypotheses each part is of.
+        """
+        rows = [(x.code_mean.shape[-1], n, x) for x, n in zip(parts, counts, strict=True)]
+        rotations = [x.rotation for x in parts if x.rotation is not None]
+        return cls(
+            torch.cat([x.code_mean.expand(n, d) for d, n, x in rows]),
+            torch.cat([x.code_precision.expand(n, d, d) for d, n, x in rows]),
+            torch.cat([x.log_scale_mean.expand(n) for _, n, x in rows]),
+            torch.cat([x.log_scale_sd.expand(n) for _, n, x in rows]),
+            RotationPrior.cat(rotations) if rotations else None,
         )
 
     def shared(self, views: int) -> Priors:

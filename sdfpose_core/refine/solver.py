@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -155,7 +156,8 @@ def refine(
         iterations,
         step,
         judged=lambda cost: cost,
-        settled=_SETTLED if pose_only else 0.0,
+        together=lambda each: each,
+        settled=_SETTLED if pose_only else -math.inf,
     )
     if pose_only:
         found = problem.linearise(state)
@@ -202,6 +204,7 @@ def refine_together(
             iterations,
             step,
             judged=lambda cost: total_cost(cost, views).repeat_interleave(views),
+            together=lambda each: each.view(-1, views).sum(1).repeat_interleave(views),
             settled=_SETTLED,
         )
     )
@@ -236,6 +239,7 @@ def _minimise(
     iterations: int,
     step: Callable[[Tensor, Tensor, Tensor], Tensor],
     judged: Callable[[Tensor], Tensor],
+    together: Callable[[Tensor], Tensor],
     settled: float,
 ) -> tuple[ShapePose, _Linearised]:
     """Take the steps that lower what is judged.
@@ -248,18 +252,20 @@ def _minimise(
         step: to go back (B, 7 + D), from damped Hessians (B, P, P), gradients (B, P) and costs
             (B,).
         judged: what has to fall (B,), of the costs (B,).
-        settled: ends when no step promises to lower the cost by more.
+        together: sums (B,) over the rows that move together.
+        settled: rows whose step promises to lower the cost by no more stay where they are.
     """
     found = linearise(state)
     damping = config.damping.start(found.cost)
     for _ in range(iterations):
         back = step(config.damping.apply(found.hessian, damping), found.gradient, found.cost)
-        promised = (back[:, : found.gradient.shape[1]] * found.gradient).sum(1)
-        if settled and not (promised > settled).any():
+        promised = together((back[:, : found.gradient.shape[1]] * found.gradient).sum(1))
+        moving = promised > settled
+        if not moving.any():
             break
         trial = state.retract(-back)
         new = linearise(trial)
-        accepted = judged(new.cost) < judged(found.cost)
+        accepted = moving & (judged(new.cost) < judged(found.cost))
         state, found = trial.where(accepted, state), new.where(accepted, found)
         damping = config.damping.update(damping, accepted)
     return state, found

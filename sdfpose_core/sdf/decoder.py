@@ -12,7 +12,7 @@ import math
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from sdfpose_core.errors import WeightsError
 from sdfpose_core.sdf.shape_decoder import check_arguments, in_pieces
 from sdfpose_core.weights import read_weights, write_weights
 
-__all__ = ["DecoderConfig", "SdfDecoder"]
+__all__ = ["DecoderConfig", "Layer", "SdfDecoder", "SdfLayers"]
 
 _AXIS_SOFTENING = 1e-3
 """Object units; keeps the derivative of the distance from the y axis finite on that axis."""
@@ -43,6 +43,89 @@ class DecoderConfig:
     code_length: int = 32
     width: int = 96
     hidden_layers: int = 5
+
+
+class Layer(NamedTuple):
+    """Weights of one layer, or of that layer for each of B objects.
+
+    Attributes:
+        point: (m, n) or (B, m, n), of what comes from the layer before.
+        bias: (m,) or (B, m).
+        code: (m, D) or (B, m, D), of the code.
+    """
+
+    point: Tensor
+    bias: Tensor
+    code: Tensor
+
+
+class SdfLayers(NamedTuple):
+    """Weights of a decoder, or of one for each of B objects.
+
+    Attributes:
+        hidden: the hidden layers.
+        output: (width,) or (B, width).
+        bias: (1,) or (B, 1), of the output.
+    """
+
+    hidden: list[Layer]
+    output: Tensor
+    bias: Tensor
+
+    def values(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
+        """Signed distances (B, N) alone."""
+        h = _coordinates(points)
+        for layer in self.hidden:
+            a = _affine(h, layer, codes)
+            h = nn.functional.silu(a, inplace=not torch.is_grad_enabled())
+        return (self._last(h),)
+
+    def values_and_gradients(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
+        """F (B, N) and df/dpoints (B, N, 3)."""
+        value, slopes = self._value_and_slopes(points, codes)
+        gradient = slopes[-1] * self.output.unsqueeze(-2)
+        for i in range(len(slopes) - 1, 0, -1):
+            gradient = (gradient @ self.hidden[i].point) * slopes[i - 1]
+        return value, self._point_derivative(points, gradient)
+
+    def values_and_jacobians(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
+        """F (B, N), df/dpoints (B, N, 3) and df/dcodes (B, N, D)."""
+        value, slopes = self._value_and_slopes(points, codes)
+        gradient = slopes[-1] * self.output.unsqueeze(-2)
+        d_code = gradient @ self.hidden[-1].code
+        for i in range(len(slopes) - 1, 0, -1):
+            gradient = (gradient @ self.hidden[i].point) * slopes[i - 1]
+            d_code = d_code + gradient @ self.hidden[i - 1].code
+        return value, self._point_derivative(points, gradient), d_code
+
+    def _value_and_slopes(self, points: Tensor, codes: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Values f (B, N) and, per layer, the activation's derivative (B, N, width)."""
+        h = _coordinates(points)
+        one = h.new_ones(())
+        slopes = []
+        for layer in self.hidden:
+            a = _affine(h, layer, codes)
+            s = torch.sigmoid(a)
+            h = a * s
+            slopes.append(torch.lerp(s, one, h))  # s + h (1 - s)
+        return self._last(h), slopes
+
+    def _last(self, h: Tensor) -> Tensor:
+        return (h @ self.output.unsqueeze(-1)).squeeze(-1) + self.bias
+
+    def _point_derivative(self, points: Tensor, gradient: Tensor) -> Tensor:
+        """df/dpoints (B, N, 3) from the derivative by the first layer's activations."""
+        d = _INPUT_GAIN * (gradient @ self.hidden[0].point)
+        # r = sqrt(x^2 + z^2 + e^2): dr/dx = x / r, dr/dz = z / r.
+        d_axis = d[..., 3:] / _axis_distance(points)
+        return torch.cat(
+            [
+                d[..., 0:1] + d_axis * points[..., 0:1],
+                d[..., 1:2],
+                d[..., 2:3] + d_axis * points[..., 2:3],
+            ],
+            dim=-1,
+        )
 
 
 class SdfDecoder(nn.Module):
@@ -97,12 +180,12 @@ class SdfDecoder(nn.Module):
             ShapeError: the shapes of the arguments do not fit.
         """
         check_arguments(points, codes, self.config.code_length)
-        return in_pieces(self._values, points, codes)[0]
+        return in_pieces(self.layers().values, points, codes)[0]
 
     def value_and_gradient(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """As `value_and_jacobian`, without the derivative by the code: f and df/dpoints."""
         check_arguments(points, codes, self.config.code_length)
-        value, d_point = in_pieces(self._values_and_gradients, points, codes)
+        value, d_point = in_pieces(self.layers().values_and_gradients, points, codes)
         return value, d_point
 
     def value_and_jacobian(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -121,57 +204,16 @@ class SdfDecoder(nn.Module):
             ShapeError: the shapes of the arguments do not fit.
         """
         check_arguments(points, codes, self.config.code_length)
-        value, d_point, d_code = in_pieces(self._values_and_jacobians, points, codes)
+        value, d_point, d_code = in_pieces(self.layers().values_and_jacobians, points, codes)
         return value, d_point, d_code
 
-    def _values(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
-        h = _coordinates(points)
-        for layer, code_layer in zip(self.point_layers, self.code_layers, strict=True):
-            a = _affine(h, layer, code_layer(codes))
-            h = nn.functional.silu(a, inplace=not torch.is_grad_enabled())
-        return (self.output(h).squeeze(-1),)
-
-    def _values_and_gradients(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
-        value, slopes = self._value_and_slopes(points, codes)
-        gradient = slopes[-1] * self.output.weight[0]
-        for i in range(len(slopes) - 1, 0, -1):
-            gradient = (gradient @ _weight(self.point_layers, i)) * slopes[i - 1]
-        return value, self._point_derivative(points, gradient)
-
-    def _values_and_jacobians(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
-        value, slopes = self._value_and_slopes(points, codes)
-        gradient = slopes[-1] * self.output.weight[0]
-        d_code = gradient @ _weight(self.code_layers, -1)
-        for i in range(len(slopes) - 1, 0, -1):
-            gradient = (gradient @ _weight(self.point_layers, i)) * slopes[i - 1]
-            d_code = d_code + gradient @ _weight(self.code_layers, i - 1)
-        return value, self._point_derivative(points, gradient), d_code
-
-    def _value_and_slopes(self, points: Tensor, codes: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Values f (B, N) and, per layer, the activation's derivative (B, N, width)."""
-        h = _coordinates(points)
-        one = h.new_ones(())
-        slopes = []
-        for layer, code_layer in zip(self.point_layers, self.code_layers, strict=True):
-            a = _affine(h, layer, code_layer(codes))
-            s = torch.sigmoid(a)
-            h = a * s
-            slopes.append(torch.lerp(s, one, h))  # s + h (1 - s)
-        return self.output(h).squeeze(-1), slopes
-
-    def _point_derivative(self, points: Tensor, gradient: Tensor) -> Tensor:
-        """df/dpoints (B, N, 3) from the derivative by the first layer's activations."""
-        d = _INPUT_GAIN * (gradient @ _weight(self.point_layers, 0))
-        # r = sqrt(x^2 + z^2 + e^2): dr/dx = x / r, dr/dz = z / r.
-        d_axis = d[..., 3:] / _axis_distance(points)
-        return torch.cat(
-            [
-                d[..., 0:1] + d_axis * points[..., 0:1],
-                d[..., 1:2],
-                d[..., 2:3] + d_axis * points[..., 2:3],
-            ],
-            dim=-1,
-        )
+    def layers(self) -> SdfLayers:
+        """The weights, not copied."""
+        hidden = [
+            Layer(*(cast(Tensor, x) for x in (point.weight, point.bias, code.weight)))
+            for point, code in zip(self.point_layers, self.code_layers, strict=True)
+        ]
+        return SdfLayers(hidden, self.output.weight[0], self.output.bias)
 
     def save(self, path: Path | str, category: str) -> None:
         """Write weights, architecture and code statistics to a safetensors file."""
@@ -197,16 +239,15 @@ class SdfDecoder(nn.Module):
         return decoder.eval().to(device or torch.device("cpu"))
 
 
-def _weight(layers: nn.ModuleList, index: int) -> Tensor:
-    return cast(Tensor, layers[index].weight)
-
-
-def _affine(h: Tensor, layer: nn.Module, shift: Tensor) -> Tensor:
-    """A linear layer of (B, N, n), plus a shift (B, m) of all points of an object: (B, N, m)."""
-    weight, bias = cast(Tensor, layer.weight), cast(Tensor, layer.bias)
+def _affine(h: Tensor, layer: Layer, codes: Tensor) -> Tensor:
+    """A layer of activations (B, N, n) and codes (B, D): (B, N, m)."""
+    if layer.point.ndim == 3:
+        shift = torch.baddbmm(layer.bias.unsqueeze(-1), layer.code, codes.unsqueeze(-1))
+        return torch.baddbmm(shift.transpose(1, 2), h, layer.point.transpose(1, 2))
+    shift = nn.functional.linear(codes, layer.code, layer.bias)
     if len(shift) == 1:
-        return nn.functional.linear(h, weight, bias + shift[0])  # one pass over memory less
-    return nn.functional.linear(h, weight) + (bias + shift).unsqueeze(1)
+        return nn.functional.linear(h, layer.point, shift[0])  # one pass over memory less
+    return nn.functional.linear(h, layer.point) + shift.unsqueeze(1)
 
 
 def _axis_distance(points: Tensor) -> Tensor:

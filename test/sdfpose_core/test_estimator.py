@@ -13,6 +13,7 @@ from sdfpose_core.errors import CategoryError, DeviceError
 from sdfpose_core.estimator import EstimatorConfig, FrameResult, PoseEstimator
 from sdfpose_core.evaluation import compare
 from sdfpose_core.frame import GroundTruth, InstanceLabel, ObjectEstimate, RgbdFrame
+from sdfpose_core.segmentation import segment
 from sdfpose_core.simulation import orbit, simulated_frame, table_scene
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
 from sdfpose_core.weights import SHIPPED
@@ -104,6 +105,20 @@ def test_a_warm_start_returns_to_the_object(
         assert compare(y, truth).trans_err_cm < compare(x, truth).trans_err_cm + 0.6
         np.testing.assert_array_equal(x.code, y.code)
         assert x.decoder_scale == pytest.approx(y.decoder_scale, rel=1e-6)
+
+
+def test_objects_are_followed_alike_alone_and_together(
+    estimator: PoseEstimator, table: tuple[RgbdFrame, dict[int, GroundTruth]], result: FrameResult
+) -> None:
+    instances, _ = segment(table[0], estimator.categories)
+    starts = {x.mask_id: x for x in result.estimates}
+    together = estimator.estimate(instances, starts).estimates
+    assert len(together) == 6
+    for instance, x in zip(instances, together, strict=True):
+        (alone,) = estimator.estimate([instance], starts).estimates
+        np.testing.assert_allclose(alone.translation, x.translation, atol=2e-5)
+        np.testing.assert_allclose(alone.rotation, x.rotation, atol=5e-4)
+        assert alone.confidence == pytest.approx(x.confidence, abs=1e-2)
 
 
 def test_damaged_weights_leave_out_their_category_alone(
