@@ -399,7 +399,8 @@ def _draw_box(pen: _Pen, estimate: ObjectEstimate, colour: _Colour) -> None:
         if visible:
             pen.line(corners[a], corners[b], colour, pen.thickness)
         else:
-            pen.line(corners[a], corners[b], colour, pen.thickness // 2, _HIDDEN_OPACITY)
+            thin = max(1, pen.thickness // 2)
+            pen.line(corners[a], corners[b], colour, thin, _HIDDEN_OPACITY)
 
 
 def _draw_axes(pen: _Pen, estimate: ObjectEstimate) -> None:

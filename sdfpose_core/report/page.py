@@ -14,7 +14,6 @@ import cv2
 import jinja2
 import numpy as np
 import yaml
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from sdfpose_core.categories import Categories
@@ -101,7 +100,7 @@ def report_page(
         titles=_TITLES,
         cell=_cell,
         least=LEAST_OBJECTS,
-        plots={name: Markup(svg) for name, svg in plots.items()},
+        plots=plots,
         pictures=[(x.caption, _data_url(x.image)) for x in pictures],
         problems=problems,
         configuration="" if configuration is None else _as_yaml(configuration),

@@ -352,7 +352,7 @@ class StubEstimator:
         self.categories = default_categories()
         self.config = EstimatorConfig()
 
-    def estimate(self, instances, warm_starts=None):
+    def estimate(self, instances, warm_starts=None, *, draft=False):
         estimates = [self.fakes.make_estimate(x.mask_id, x.category) for x in instances]
         return FrameResult(estimates, [], {})
 

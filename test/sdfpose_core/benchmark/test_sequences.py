@@ -169,7 +169,7 @@ class Middles:
         self.config = types.SimpleNamespace(min_points=20, refine="none")
         self.finds = finds
 
-    def estimate(self, instances, warm_starts=None):
+    def estimate(self, instances, warm_starts=None, *, draft=False):
         estimates = [self.found(x) for x in instances if self.finds(x)]
         return FrameResult(estimates, [], {"encode": 1.0, "refine": 2.0, "mesh": 0.5})
 
