@@ -136,8 +136,8 @@ def run(args: argparse.Namespace) -> int:
             results=results,
             progress=lambda: bar.advance(task),
         )
-    if not done.frames:
-        raise BagError("; ".join([f"{args.bag}: no frame could be used", *problems]))
+        if not done.frames:  # the bag of results is left out as well
+            raise BagError("; ".join([f"{args.bag}: no frame could be used", *problems]))
     tell(problems)
     judged = done.judged(truth)
     document = {

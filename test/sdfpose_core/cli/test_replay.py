@@ -160,8 +160,9 @@ def test_a_bag_whose_frames_cannot_be_used_says_why(bags, table_frames, tmp_path
         np.zeros((3, 4), np.uint16), "16UC1", messages["/camera/depth"].header
     )
     bag = bags.write(tmp_path / "bag", [messages])
-    assert main(["replay", str(bag)]) == 2
+    assert main(["replay", str(bag), "--out", str(tmp_path / "results")]) == 2
     error = capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [bag]
     assert "no frame could be used" in error
     assert "1 frames left out: /camera/depth: image of 4x3 pixels" in error
 
