@@ -36,6 +36,9 @@ class Audience:
         publishers: of the frames' topics, by topic.
         topics: of the frames.
         results: topic of the results.
+
+    Raises:
+        BagError: a topic of the frames is not played.
     """
 
     def __init__(
@@ -48,6 +51,12 @@ class Audience:
         self._node = node
         self._publishers = publishers
         self._inputs = (topics.colour, topics.depth, topics.mask, topics.camera_info)
+        missing = [x for x in self._inputs if x not in publishers]
+        if missing:
+            raise BagError(
+                f"{', '.join(missing)}: not played, while a pose node is waited for: expected all "
+                "topics of a frame"
+            )
         self.results = node.resolve_topic_name(results)
         self._there_since_s: float | None = None
 

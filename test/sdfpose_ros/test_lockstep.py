@@ -105,6 +105,14 @@ def test_a_graph_without_a_pose_node_is_told(graph, monkeypatch):
         waiting.may_play()
 
 
+def test_a_part_of_a_frame_has_no_result_to_wait_for(fakes, graph, tmp_path):
+    write_frames(tmp_path / "bag", stamped(fakes, 1))
+    graph.start()
+    settings = overrides(bag=str(tmp_path / "bag"), lockstep=True, topics=["/camera/colour"])
+    with pytest.raises(BagError, match=r"^/camera/depth, /camera/mask, .* not played"):
+        PlayerNode(context=graph.context, parameter_overrides=settings)
+
+
 def test_a_player_may_wait_for_the_node_and_then_keeps_the_pace(fakes, graph, wait_until, tmp_path):
     write_frames(tmp_path / "bag", stamped(fakes, 4))
     graph.start(*input_remaps("/camera"))
