@@ -128,10 +128,12 @@ class Lockstep:
             )
         return self._awaited_ns is None
 
+    def is_part(self, topic: str) -> bool:
+        """Whether the messages of a topic are parts of frames."""
+        return topic in self._pairs.topics
+
     def played(self, topic: str, message: Any) -> None:
-        """Take a message that was played; one that completes a frame makes the next one wait."""
-        if topic not in self._pairs.topics:
-            return
+        """Take a part of a frame that was played; with its last part, the next one has to wait."""
         for messages in self._pairs.take(topic, message):
             try:
                 frame_of(messages, LabelRules({}), self._topics)

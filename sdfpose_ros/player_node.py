@@ -145,7 +145,9 @@ class PlayerNode(Node):
             connection, stamp_ns, data = self._next
             self._tell_time(stamp_ns)
             self._publishers_by_topic[connection.topic].publish(bytes(data))
-            lockstep.played(connection.topic, self._reader.deserialize(data, connection.msgtype))
+            if lockstep.is_part(connection.topic):
+                message = self._reader.deserialize(data, connection.msgtype)
+                lockstep.played(connection.topic, message)
             self._next = next(self._messages, None)
         if self._next is None and lockstep.may_play():
             self.get_logger().info(

@@ -79,7 +79,7 @@ def add_labelling_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help=(
             "category of every mask id that --mask-categories does not name; 'any' finds it out; "
-            "only for bags without a topic of labels"
+            "a bag's topic of labels is not looked at then"
         ),
     )
     parser.add_argument(
@@ -87,7 +87,7 @@ def add_labelling_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="ID:NAME",
-        help="categories of mask ids, for example 1:mug 2:bowl",
+        help="categories of mask ids, for example 1:mug 2:bowl; likewise",
     )
 
 

@@ -118,11 +118,13 @@ def run(args: argparse.Namespace) -> int:
     categories = default_categories()
     schedule = _schedule(args)
     problems: list[str] = []
-    truth, rules = _prepare(args, problems)
+    rules = label_rules(args, categories)
+    truth = _prepare(args, rules, problems)
     use_threads(args.threads)
     config = estimator_config(args)
     tracker = Tracker(PoseEstimator(config, categories))
-    pairing = Pairing(dict(args.topic), args.slop, args.queue_size)
+    pairing = Pairing(dict(args.topic), args.slop, args.queue_size, with_labels=rules is None)
+    rules = rules or LabelRules({})
     with _bar() as bar, ResultBag(args.out) if args.out else nullcontext() as results:
         task = bar.add_task("frames", total=None)
         done = replay(
@@ -175,13 +177,12 @@ def _schedule(args: argparse.Namespace) -> Schedule | None:
 
 
 def _prepare(
-    args: argparse.Namespace, problems: list[str]
-) -> tuple[TruthSource | None, LabelRules]:
-    """What the bag's topics allow, found out before anything takes long."""
+    args: argparse.Namespace, rules: LabelRules | None, problems: list[str]
+) -> TruthSource | None:
+    """The ground truth; what the bag's topics do not allow is found out before the work begins."""
     categories = default_categories()
     with open_bag(args.bag, problems) as bag:
         topics = find_topics(bag.connections, args.bag, dict(args.topic))
-        rules = label_rules(args, categories)
         if not topics.labels and rules is None:
             raise BagError(
                 f"{args.bag}: has no topic of labels: expected --category NAME (or any), or "
@@ -189,7 +190,7 @@ def _prepare(
             )
         truth = truth_source(args.gt, bag.connections, args.bag, categories)
     problems.clear()  # they are told again when the bag is read
-    return truth, rules or LabelRules({})
+    return truth
 
 
 def _frames(done: Replay, judged: Sequence[JudgedFrame]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +74,14 @@ class Pairing:
         topics: by role (see `ROLES`), those that are not to be guessed.
         slop_s: largest difference of stamps within a frame, seconds.
         queue_size: messages of each topic that wait for the others.
+        with_labels: whether a topic of labels says what mask ids are; rules do where it is not
+            wanted, or there is none.
     """
 
     topics: Mapping[str, str] = field(default_factory=dict)
     slop_s: float = 0.02
     queue_size: int = 10
+    with_labels: bool = True
 
 
 @dataclass(frozen=True)
@@ -119,12 +122,17 @@ def open_bag(path: Path | str, problems: list[str] | None = None) -> Iterator[An
         try:
             reader = _open([path], stack)
         except Exception as error:  # damage makes parsers fail in any way
-            mended = None if problems is None else _open_mended(path, problems, stack)
-            if mended is None:
+            files = [] if problems is None else _mended_files(path, problems, stack)
+            if not files:
                 raise BagError(
                     f"{path}: cannot be read: {error}: expected a complete rosbag2"
                 ) from error
-            reader = mended
+            try:
+                reader = _open(files, stack)
+            except Exception as worse:  # as above
+                raise BagError(
+                    f"{path}: cannot be read: {error}; nor can what is complete in it: {worse}"
+                ) from error
         if reader.message_count == 0:
             raise BagError(f"{path}: holds no messages")
         yield reader
@@ -181,7 +189,7 @@ def bag_frames(
 
     Args:
         path: the bag's folder, or its ``.mcap`` or ``.db3`` file.
-        rules: which categories mask ids have where the bag has no topic of labels.
+        rules: which categories mask ids have where no topic of labels says it.
         problems: is told at the end what was left out and why, a sentence for each reason.
         pairing: how messages become frames.
         listeners: by further topics, called with each of their messages when its turn comes.
@@ -197,6 +205,8 @@ def bag_frames(
 
     with open_bag(path, problems) as bag:
         chosen = find_topics(bag.connections, path, pairing.topics)
+        if not pairing.with_labels:
+            chosen = replace(chosen, labels="")
         pairs = FramePairing(chosen, pairing.slop_s, pairing.queue_size, refuse)
         arrival_ns = 0
 
@@ -262,8 +272,8 @@ def _open(paths: Sequence[Path], stack: ExitStack) -> AnyReader:
     return stack.enter_context(reader)
 
 
-def _open_mended(path: Path, problems: list[str], stack: ExitStack) -> AnyReader | None:
-    """What can be read of a bag that was not closed; None where that is nothing."""
+def _mended_files(path: Path, problems: list[str], stack: ExitStack) -> list[Path]:
+    """The files of a bag that was not closed: whole ones, and copies of what the others hold."""
     files: list[Path] = []
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     for file in storage_files(path):
@@ -279,10 +289,7 @@ def _open_mended(path: Path, problems: list[str], stack: ExitStack) -> AnyReader
                 continue
             problems.append(f"{file}: is not complete ({error}): {kept} can be read")
             files.append(copy)
-    try:
-        return _open(files, stack) if files else None
-    except Exception:  # the first error tells more
-        return None
+    return files
 
 
 def _read(

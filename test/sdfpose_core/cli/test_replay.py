@@ -154,6 +154,15 @@ def test_without_labels_the_user_says_what_mask_ids_are(bags, table_frames, tmp_
     assert [x["category"] for x in frame["objects"]] == ["can"]
 
 
+def test_what_the_user_says_of_mask_ids_goes_before_the_labels(bag, table_frames, tmp_path):
+    (mask_id,) = (i for i, x in table_frames[0][0].labels.items() if x.category == "can")
+    path = tmp_path / "r.json"
+    arguments = ["--mask-categories", f"{mask_id}:bottle", "--json", str(path), "--threads", "1"]
+    assert main(["replay", str(bag), *arguments]) == 0
+    frames = json.loads(path.read_text())["frames"]
+    assert {x["category"] for frame in frames for x in frame["objects"]} == {"bottle"}
+
+
 def test_a_bag_whose_frames_cannot_be_used_says_why(bags, table_frames, tmp_path, capsys):
     messages = bags.messages_of(table_frames[0][0])
     messages["/camera/depth"] = bags.image(
