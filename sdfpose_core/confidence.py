@@ -76,21 +76,22 @@ def confidence_features(
         the largest may be yaw about a symmetry axis;
         ``translation_sd``: metres, the largest one of the translation's.
     """
-    residual = solution.surface_residual[0]
-    inlier = residual.abs() < _INLIER_SD
-    code = solution.state.codes[0] - priors.code_mean
-    distance = float(code @ priors.code_precision @ code) / len(code)
-    log_scale = solution.state.similarity.scale[0].log()
-    deviation = (log_scale - priors.log_scale_mean).abs() / priors.log_scale_sd
+    residual = solution.surface_residual[0].cpu().numpy()
+    inlier = residual[np.abs(residual) < _INLIER_SD]
+    code = (solution.state.codes[0] - priors.code_mean).cpu().numpy()
+    distance = float(code @ priors.code_precision.cpu().numpy() @ code) / len(code)
+    log_scale = math.log(float(solution.state.similarity.scale[0]))
+    deviation = abs(log_scale - float(priors.log_scale_mean)) / float(priors.log_scale_sd)
     covariance = np.linalg.inv(solution.hessian[0].double().cpu().numpy())
     rotation = np.sqrt(np.clip(np.linalg.eigvalsh(covariance[:3, :3]), 0.0, None))
     translation = np.sqrt(np.clip(np.linalg.eigvalsh(covariance[3:6, 3:6]), 0.0, None))
+    violation = solution.violation[0].cpu().numpy()
     return {
-        "inlier_ratio": float(inlier.float().mean()),
-        "residual_rms": float(residual[inlier].square().mean().sqrt()) if inlier.any() else 10.0,
-        "free_space_violation": float((solution.violation[0] > _VIOLATION_SD).float().mean()),
+        "inlier_ratio": len(inlier) / len(residual),
+        "residual_rms": math.sqrt(float(np.mean(inlier**2))) if len(inlier) else 10.0,
+        "free_space_violation": float(np.mean(violation > _VIOLATION_SD)),
         "code_distance": math.sqrt(max(distance, 0.0)),
-        "size_deviation": float(deviation),
+        "size_deviation": deviation,
         "rival_gap": math.log1p(min(max(rival_gap, 0.0), _LARGEST_GAP)),
         "belief": max(belief, _LEAST_BELIEF),
         "log_points": math.log(min(len(instance.points), _MOST_POINTS)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from sdfpose_core.errors import DeviceError
 
@@ -43,10 +44,12 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def use_threads(count: int = 0) -> None:
-    """Set the CPU threads of the networks in this process.
+    """Set the CPU threads of the networks, and of NumPy's products, in this process.
 
     Args:
         count: 0 for all cores but one: a thread that waits for a core which something else has
             makes everything slower.
     """
-    torch.set_num_threads(count or max(1, (os.cpu_count() or 1) - 1))
+    count = count or max(1, (os.cpu_count() or 1) - 1)
+    torch.set_num_threads(count)
+    threadpool_limits(count, user_api="blas")

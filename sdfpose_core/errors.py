@@ -54,3 +54,7 @@ class ShapeError(SdfposeError, ValueError):
 
 class DeviceError(SdfposeError):
     """A compute device that was asked for and is not there."""
+
+
+class TrialError(SdfposeError):
+    """A test of a tracked pose that was lost."""

@@ -9,38 +9,30 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.category_model import CategoryModel, EncoderName
-from sdfpose_core.confidence import ConfidenceModel, confidence_features
+from sdfpose_core.confidence import ConfidenceModel
 from sdfpose_core.device import resolve_device
 from sdfpose_core.errors import MeshError, WeightsError
+from sdfpose_core.findings import Finding, redrawn, report
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.known_shapes import KnownShape, KnownShapes
 from sdfpose_core.observation import observe
 from sdfpose_core.portrait import Portrait, states_of
-from sdfpose_core.pursuit import ExpectedGroup, Pursuit
-from sdfpose_core.refine.covariance import pose_covariance
+from sdfpose_core.pursuit import Expected, Word, pursue
 from sdfpose_core.refine.evidence import Evidence
-from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
-from sdfpose_core.refine.solver import (
-    RefineConfig,
-    Solution,
-    refine_together,
-    total_cost,
-)
+from sdfpose_core.refine.solver import SETTLED, RefineConfig, refine_together, total_cost
 from sdfpose_core.refine.state import ShapePose
-from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
+from sdfpose_core.sdf.meshing import decode_mesh
 from sdfpose_core.search import SWIFT, THOROUGH, Search, Stage, Trust
 from sdfpose_core.segmentation import segment
-from sdfpose_core.shapes.body import BodyProfile
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator"]
 
@@ -91,11 +83,13 @@ class FrameResult:
         estimates: one for each instance, in the order of their mask ids.
         skipped: the mask ids without an estimate, and why.
         stage_ms: wall time by stage: ``segment``, ``encode``, ``refine``, ``mesh``, ``total``.
+        words: by mask id, what the network said of those that were expected.
     """
 
     estimates: list[ObjectEstimate]
     skipped: list[SkippedInstance]
     stage_ms: dict[str, float]
+    words: Mapping[int, Word] = field(default_factory=dict)
 
 
 class PoseEstimator:
@@ -130,32 +124,27 @@ class PoseEstimator:
         self.device = resolve_device(self.config.device)
         self._confidence = confidence or ConfidenceModel.beside(self.config.weights_dir)
         self._models = {x.category.name: x for x in models}
-        self._pursuit = Pursuit(
-            self._observe,
-            self.config.trust,
-            self.config.solver,
-            _WARM_ITERATIONS if self.config.refine == "sdf" else 0,
-            self.device,
+        self._given = bool(self._models)
+        self._shapes = KnownShapes(
+            self.config.mesh_resolution, self.config.mesh_tolerance, self.config.solver.anchors
         )
 
     def __call__(self, frame: RgbdFrame) -> list[ObjectEstimate]:
         """The objects of a frame."""
         return self.run(frame).estimates
 
-    def run(
-        self, frame: RgbdFrame, warm_starts: Mapping[int, ObjectEstimate] | None = None
-    ) -> FrameResult:
+    def run(self, frame: RgbdFrame, expected: Mapping[int, Expected] | None = None) -> FrameResult:
         """The objects of a frame, what was skipped, and the time it took.
 
         Args:
             frame: colour is looked at by the encoder ``ssc6d`` alone.
-            warm_starts: by mask id, where the object is expected, and with which size and shape:
-                these stay as they are. An instance without one is detected from nothing.
+            expected: by mask id, where the object is expected, and with which size and shape:
+                these stay as they are. An instance that is not is detected from nothing.
         """
         start = time.perf_counter()
         instances, skipped = segment(frame, self.categories, min_points=self.config.min_points)
         segment_ms = 1e3 * (time.perf_counter() - start)
-        result = self.estimate(instances, warm_starts)
+        result = self.estimate(instances, expected)
         stages = {"segment": segment_ms, **result.stage_ms}
         stages["total"] = 1e3 * (time.perf_counter() - start)
         return FrameResult(result.estimates, skipped + result.skipped, stages)
@@ -172,31 +161,32 @@ class PoseEstimator:
     def estimate(
         self,
         instances: Sequence[Instance],
-        warm_starts: Mapping[int, ObjectEstimate] | None = None,
+        expected: Mapping[int, Expected] | None = None,
         *,
         draft: bool = False,
     ) -> FrameResult:
         """As `run`, for instances that were segmented before.
 
         Of instances with the same mask id, which differ in category, the one is reported whose
-        decoder explains the depth best; where there is a warm start, that of its category.
+        decoder explains the depth best; where one is expected, that of its category.
 
         Args:
             instances: what was measured.
-            warm_starts: see `run`.
+            expected: see `run`.
             draft: whether detections serve to test what is known: the search is a swift one, and
-                the surface is coarse, until the estimate is a warm start itself.
+                the surface is coarse; see `finished`.
         """
-        warm_starts = warm_starts or {}
+        expected = expected or {}
         clock = _StageClock(("encode", "refine", "mesh"))
-        solved: dict[int, tuple[CategoryModel, Instance, _Candidate]] = {}
+        found: dict[int, tuple[CategoryModel, Instance, Finding]] = {}
         skipped: list[SkippedInstance] = []
+        followed: list[tuple[CategoryModel, Instance]] = []
+        words: dict[int, Word] = {}
         wanted = [
             x
             for x in instances
-            if x.mask_id not in warm_starts or x.category == warm_starts[x.mask_id].category
+            if x.mask_id not in expected or x.category == expected[x.mask_id].estimate.category
         ]
-        followed: list[ExpectedGroup] = []
         for category in dict.fromkeys(x.category for x in wanted):
             group = [x for x in wanted if x.category == category]
             try:
@@ -204,29 +194,36 @@ class PoseEstimator:
             except WeightsError as error:
                 skipped += [SkippedInstance(x.mask_id, category, str(error)) for x in group]
                 continue
-            warm = [x for x in group if x.mask_id in warm_starts]
-            if warm:
-                earlier = [warm_starts[x.mask_id] for x in warm]
+            warm = [x for x in group if x.mask_id in expected]
+            followed += [(model, x) for x in warm]
+            words |= {x.mask_id: word for x in warm if (word := expected[x.mask_id].word)}
+            unheard = [x for x in warm if x.mask_id not in words]
+            if unheard:
                 with clock("encode"):
-                    encoding = model.encode(warm, [self._rng(x) for x in warm])
-                followed.append(ExpectedGroup(model, warm, earlier, encoding))
-            cold = [x for x in group if x.mask_id not in warm_starts]
-            for instance, candidate in zip(
+                    encoding = model.encode(unheard, [self._rng(x) for x in unheard])
+                    said = Word.each(model, encoding, len(unheard), self.config.trust)
+                    words |= {x.mask_id: word for x, word in zip(unheard, said, strict=True)}
+            cold = [x for x in group if x.mask_id not in expected]
+            for instance, finding in zip(
                 cold, self._detect(model, cold, clock, draft), strict=True
             ):
-                rival = solved.get(instance.mask_id)
-                if rival is None or candidate.cost < rival[2].cost:
-                    solved[instance.mask_id] = (model, instance, candidate)
+                rival = found.get(instance.mask_id)
+                if rival is None or finding.cost < rival[2].cost:
+                    found[instance.mask_id] = (model, instance, finding)
         with clock("refine"):
-            solved |= self._follow(followed)
+            found |= self._follow(
+                followed,
+                [expected[x.mask_id].estimate for _, x in followed],
+                [words[x.mask_id] for _, x in followed],
+            )
         estimates: list[ObjectEstimate] = []
-        for mask_id, (model, instance, candidate) in sorted(solved.items()):
+        for mask_id, (model, instance, finding) in sorted(found.items()):
             try:
                 with clock("mesh"):
-                    estimates.append(self._report(model, instance, candidate, draft))
+                    estimates.append(self._report(model, instance, finding, draft=draft))
             except MeshError as error:
                 skipped.append(SkippedInstance(mask_id, instance.category, str(error)))
-        return FrameResult(estimates, skipped, clock.stage_ms)
+        return FrameResult(estimates, skipped, clock.stage_ms, words)
 
     def portrayed(
         self, portrait: Portrait, instance: Instance, estimates: Sequence[ObjectEstimate]
@@ -256,25 +253,77 @@ class PoseEstimator:
         )
         encoding = model.encode(portrait.instances, [self._rng(x) for x in portrait.instances])
         expected = model.expected(portrait.state.similarity.rotation, encoding, self.config.trust)
+        evidence = self._observe(portrait.instances, [model] * views).thinned(_PORTRAIT_POINTS)
         again = torch.arange(views, device=self.device).repeat(len(estimates))
-        solution = refine_together(
+        tried = refine_together(
             model.decoder,
             state,
-            self._observe(portrait.instances, model)[again],
+            evidence[again],
             expected[again],
             self.config.solver,
-            _PORTRAIT_ITERATIONS,
+            _PORTRAIT_TRIES,
             views,
         )
-        best = int(total_cost(solution.cost, views).argmin())
-        solution = solution[best * views : (best + 1) * views]
-        newest = _Candidate(
+        best = int(total_cost(tried.cost, views).argmin())
+        solution = refine_together(
+            model.decoder,
+            tried.state[best * views : (best + 1) * views],
+            evidence,
+            expected,
+            self.config.solver,
+            _PORTRAIT_ITERATIONS - _PORTRAIT_TRIES,
+            views,
+        )
+        if self._same_shape(model, first, solution.state):
+            solution = replace(solution, state=solution.state.with_shape_of(first))
+        newest = Finding(
             solution[views - 1 :],
             math.expm1(estimates[best].diagnostics["rival_gap"]),
             float(model.belief(solution.state.similarity.rotation, encoding)[-1]),
-            estimates[best],
+            shape_known=True,
         )
         return Portrait(portrait.instances, solution.state), self._report(model, instance, newest)
+
+    def finished(self, draft: ObjectEstimate) -> ObjectEstimate:
+        """A draft with the surface that it lacks.
+
+        Raises:
+            WeightsError: a file of the category's weights is missing or damaged.
+            MeshError: the object has no surface.
+        """
+        return redrawn(draft, self.shape_of(draft).mesh)
+
+    def shape_of(self, estimate: ObjectEstimate) -> KnownShape:
+        """The decoded shape of an estimate.
+
+        Raises:
+            WeightsError: a file of the category's weights is missing or damaged.
+            MeshError: the object has no surface.
+        """
+        code = torch.from_numpy(estimate.code).to(self.device)
+        return self._shapes.of(self._model(estimate.category), code)
+
+    def remember(self, estimate: ObjectEstimate, shape: KnownShape) -> None:
+        """Take the decoded shape of an estimate from elsewhere."""
+        self._shapes.remember(estimate.category, torch.from_numpy(estimate.code), shape)
+
+    @property
+    def looks_at_colour(self) -> bool:
+        """Whether instances need their images."""
+        return self.config.encoder == "ssc6d"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy in another process reads the weights itself."""
+        if self._given:
+            raise TypeError("an estimator of given models cannot be copied to another process")
+        return _loaded, (self.config, self.categories, self._confidence, tuple(self._models))
+
+    def _same_shape(self, model: CategoryModel, known: ShapePose, found: ShapePose) -> bool:
+        """Whether another size and code of an object are not worth another surface."""
+        change = found.codes[0] - known.codes[0]
+        distance = float(change @ model.priors.code_precision @ change) ** 0.5
+        growth = float((found.similarity.scale[0] / known.similarity.scale[0]).log().abs())
+        return distance < _SAME_CODE_SD and growth < _SAME_SIZE
 
     def _model(self, category: str) -> CategoryModel:
         if category not in self._models:
@@ -288,11 +337,11 @@ class PoseEstimator:
 
     def _detect(
         self, model: CategoryModel, group: Sequence[Instance], clock: _StageClock, draft: bool
-    ) -> list[_Candidate]:
+    ) -> list[Finding]:
         """The best hypothesis of each instance of one category, found from nothing."""
         if not group:
             return []
-        evidence = self._observe(group, model)
+        evidence = self._observe(group, [model] * len(group))
         with clock("encode"):
             hypotheses = model.hypotheses(
                 group, [self._rng(x) for x in group], self.config.trust, turns=self.config.turns
@@ -305,157 +354,96 @@ class PoseEstimator:
                 model.has_front,
                 self.config.trust,
                 SWIFT if draft else self.config.schedule,
+                SETTLED if draft else -math.inf,
             )
             find = search.run if self.config.refine == "sdf" else search.favourites
             found = find(hypotheses, evidence)
         return [
-            _Candidate(found.solution[i : i + 1], float(found.rival_gap[i]), float(found.belief[i]))
+            Finding(found.solution[i : i + 1], float(found.rival_gap[i]), float(found.belief[i]))
             for i in range(len(group))
         ]
 
     def _follow(
-        self, groups: Sequence[ExpectedGroup]
-    ) -> dict[int, tuple[CategoryModel, Instance, _Candidate]]:
+        self,
+        group: Sequence[tuple[CategoryModel, Instance]],
+        earlier: Sequence[ObjectEstimate],
+        words: Sequence[Word],
+    ) -> dict[int, tuple[CategoryModel, Instance, Finding]]:
         """Each instance, by mask id, refined from where it is expected."""
+        if not group:
+            return {}
+        models, instances = zip(*group, strict=True)
+        shapes = [self.shape_of(x) for x in earlier]
+        found = pursue(
+            models,
+            self._observe(instances, models, torch.device("cpu")),
+            earlier,
+            words,
+            shapes,
+            self.config.trust,
+            self.config.solver,
+            _WARM_ITERATIONS if self.config.refine == "sdf" else 0,
+        )
         return {
-            instance.mask_id: (
-                group.model,
-                instance,
-                _Candidate(
-                    pursued.solution,
-                    math.expm1(earlier.diagnostics["rival_gap"]),
-                    pursued.belief,
-                    earlier,
-                ),
-            )
-            for group, found in zip(groups, self._pursuit.run(groups), strict=True)
-            for instance, earlier, pursued in zip(
-                group.instances, group.earlier, found, strict=True
-            )
+            instance.mask_id: (model, instance, finding)
+            for model, instance, finding in zip(models, instances, found, strict=True)
         }
 
-    def _observe(self, group: Sequence[Instance], model: CategoryModel) -> Evidence:
+    def _observe(
+        self,
+        instances: Sequence[Instance],
+        models: Sequence[CategoryModel],
+        device: torch.device | None = None,
+    ) -> Evidence:
         return observe(
-            group,
-            model.category,
+            instances,
+            [x.category for x in models],
             surface_points=self.config.surface_points,
-            rngs=[self._rng(x) for x in group],
-            device=self.device,
+            rngs=[self._rng(x) for x in instances],
+            device=device or self.device,
         )
 
     def _rng(self, instance: Instance) -> np.random.Generator:
         return np.random.default_rng([self.config.seed, instance.mask_id])
 
     def _report(
-        self, model: CategoryModel, instance: Instance, candidate: _Candidate, draft: bool = False
+        self, model: CategoryModel, instance: Instance, finding: Finding, *, draft: bool = False
     ) -> ObjectEstimate:
-        """The estimate: the box of the decoded surface and everything about it."""
-        solution, earlier = candidate.solution, candidate.earlier
-        state = solution.state
-        code = state.codes[0]
-        scale = float(state.similarity.scale[0])
-        rotation = state.similarity.rotation[0].double().cpu().numpy()
-        origin = state.similarity.translation[0].double().cpu().numpy()
-        mesh, mesh_code = self._mesh(model, code, earlier, draft)
-        if self.config.refine == "icp" and earlier is None:
-            rotation, origin = refine_icp(
-                mesh.vertices * scale,
-                instance.points,
-                rotation,
-                origin,
-                icp_threshold_m(instance.category),
-            )
-        centre, sides = mesh.centre, mesh.sides
-        translation = origin + scale * rotation @ centre
-        vertices = ((mesh.vertices - centre) * scale).astype(np.float32)
-        points_obj = (instance.points - translation) @ rotation
-        symmetric = model.category.symmetry == "y" or (
-            model.category.symmetry == "y_without_handle"
-            and not BodyProfile.of(vertices, mesh.faces).handle_visible(points_obj)
-        )
-        features = confidence_features(
-            solution,
-            model.priors,
-            candidate.rival_gap,
-            candidate.belief,
-            instance,
-        )
-        return ObjectEstimate(
-            mask_id=instance.mask_id,
-            category=instance.category,
-            rotation=rotation,
-            translation=translation,
-            scale=float(scale * np.linalg.norm(sides)),
-            dimensions_m=scale * sides,
-            confidence=self._confidence.probability(features),
-            covariance=pose_covariance(solution, rotation, scale, centre, earlier is not None),
-            symmetric_about_y=symmetric,
-            code=code.cpu().numpy(),
-            decoder_translation=origin,
-            decoder_scale=scale,
-            vertices=vertices,
-            faces=mesh.faces,
-            normals=mesh.normals,
-            mesh_code=mesh_code,
-            diagnostics=features,
-        )
-
-    def _mesh(
-        self, model: CategoryModel, code: Tensor, earlier: ObjectEstimate | None, draft: bool
-    ) -> tuple[DecodedMesh, NDArray[np.float32]]:
-        """The decoded surface, or that of the earlier estimate where the code hardly moved."""
-        if earlier is not None and len(earlier.vertices):
-            moved = code - torch.from_numpy(earlier.mesh_code).to(code)
-            if float(moved @ model.priors.code_precision @ moved) <= _MESH_TOLERANCE_SD**2:
-                offset = (
-                    earlier.rotation.T @ (earlier.translation - earlier.decoder_translation)
-                ) / earlier.decoder_scale
-                vertices = earlier.vertices / earlier.decoder_scale + offset
-                return (
-                    DecodedMesh(vertices.astype(np.float32), earlier.faces, earlier.normals),
-                    earlier.mesh_code,
-                )
-        if draft:  # its code is near no other, so that the mesh is not taken over
+        code = finding.solution.state.codes[0]
+        if draft and not finding.shape_known:
             coarse = min(_DRAFT_RESOLUTION, self.config.mesh_resolution)
-            mesh = decode_mesh(model.decoder, code, coarse, tolerance=0.0)
-            return mesh, np.full(len(code), np.nan, dtype=np.float32)
-        mesh = decode_mesh(
-            model.decoder,
-            code,
-            self.config.mesh_resolution,
-            tolerance=self.config.mesh_tolerance,
-        )
-        return mesh, code.cpu().numpy()
+            mesh = decode_mesh(model.decoder, code, coarse, with_normals=False)
+        else:
+            mesh = self._shapes.of(model, code).mesh
+        icp = self.config.refine == "icp" and not finding.shape_known
+        return report(finding, model, instance, mesh, self._confidence, icp=icp)
+
+
+def _loaded(
+    config: EstimatorConfig,
+    categories: Categories,
+    confidence: ConfidenceModel,
+    names: Sequence[str],
+) -> PoseEstimator:
+    """An estimator with the weights of some categories."""
+    estimator = PoseEstimator(config, categories, confidence)
+    for name in names:
+        estimator.load(name)
+    return estimator
 
 
 _WARM_ITERATIONS, _PORTRAIT_ITERATIONS = 5, 8
 
+_PORTRAIT_POINTS = 128
+"""Observed points of each view: there are several views."""
+
+_PORTRAIT_TRIES = 2
+"""Of these iterations: after so many the better one of two starts goes on alone."""
+
+_SAME_CODE_SD, _SAME_SIZE = 0.5, 0.005
+"""Mahalanobis distance of codes and relative difference in size below which a shape stays."""
+
 _DRAFT_RESOLUTION = 48
-
-_MESH_TOLERANCE_SD = 1.0
-"""Mahalanobis distance of codes below which the earlier mesh stands."""
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """The chosen hypothesis of one instance.
-
-    Attributes:
-        solution: a batch of one.
-        rival_gap: cost by which the best hypothesis elsewhere was worse, at the detection.
-        belief: the network's log density of the rotation.
-        earlier: the estimate that it started from and whose size and code it kept, if any.
-    """
-
-    solution: Solution
-    rival_gap: float
-    belief: float
-    earlier: ObjectEstimate | None = None
-
-    @property
-    def cost(self) -> float:
-        """What it leaves unexplained."""
-        return float(self.solution.cost[0])
 
 
 class _StageClock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,14 @@ __all__ = [
     "RgbdFrame",
     "SkippedInstance",
     "clean_depth",
+    "robust_centre",
 ]
 
 MAX_DEPTH_M = 20.0
 """Depth beyond this is no measurement of a consumer RGB-D camera and counts as missing."""
+
+
+_CENTRE_POINTS = 2048
 
 
 def clean_depth(depth: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -34,6 +39,11 @@ def clean_depth(depth: NDArray[np.floating]) -> NDArray[np.float32]:
     with np.errstate(invalid="ignore"):
         good = (depth > 0.0) & (depth <= MAX_DEPTH_M)
     return np.where(good, depth, np.float32(0.0))
+
+
+def robust_centre(points: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The median (3,) of points (N, 3); of many, that of evenly many of them."""
+    return np.median(points[:: -(-len(points) // _CENTRE_POINTS)], axis=0).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,11 @@ class Instance:
     support: SupportPlane | None = None
     colour: NDArray[np.uint8] | None = None
 
+    @cached_property
+    def middle(self) -> NDArray[np.float64]:
+        """(3,), metres, camera frame: see `robust_centre`."""
+        return robust_centre(self.points)
+
 
 @dataclass(frozen=True)
 class SkippedInstance:
@@ -153,8 +168,6 @@ class ObjectEstimate:
         vertices: (V, 3) float32, metres, object frame; empty where no mesh was asked for.
         faces: (F, 3) int32.
         normals: (V, 3) float32, outward unit vectors, object frame.
-        mesh_code: (D,) latent code that the mesh was decoded from: `code` itself, or an earlier
-            one that it has hardly moved from; NaN of a draft, which is too coarse to be kept.
         diagnostics: what the refinement found, e.g. ``inlier_ratio``, ``free_space_violation``.
     """
 
@@ -173,7 +186,6 @@ class ObjectEstimate:
     vertices: NDArray[np.float32]
     faces: NDArray[np.int32]
     normals: NDArray[np.float32]
-    mesh_code: NDArray[np.float32]
     diagnostics: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -97,25 +97,26 @@ def free_space(
     canvas[inside] = part
     elsewhere = np.ones((count, count), dtype=np.uint8)
     elsewhere[pixels[:, 1] - top, pixels[:, 0] - left] = 0
-    distance, closest = cv2.distanceTransformWithLabels(
-        elsewhere, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    depth_of = np.zeros(int(closest.max()) + 1, dtype=np.float32)
-    depth_of[closest[elsewhere == 0]] = canvas[elsewhere == 0]
-    beside = (distance > _TOLERANCE_PX) & (distance <= _TOLERANCE_PX + _BESIDE_PX)
-    hidden = canvas[beside] < (1.0 - _OCCLUDER_SHARE) * depth_of[closest[beside]]
-    outside = np.maximum(distance - np.float32(_TOLERANCE_PX), np.float32(0.0))
+    distance = cv2.distanceTransform(elsewhere, cv2.DIST_L2, cv2.DIST_MASK_5)
+    beside = np.flatnonzero((distance > _TOLERANCE_PX) & (distance <= _TOLERANCE_PX + _BESIDE_PX))
+    # Of the object, as near as it is: the mean of its depth about each pixel.
+    near = (2 * (_TOLERANCE_PX + _BESIDE_PX) + 1,) * 2
+    own = np.float32(1.0) - elsewhere
+    own_depth = cv2.boxFilter(own * canvas, -1, near, normalize=False).ravel()[beside]
+    own_count = cv2.boxFilter(own, -1, near, normalize=False).ravel()[beside]
+    hidden = canvas.ravel()[beside] * own_count < (1.0 - _OCCLUDER_SHARE) * own_depth
     size = 2 * (_TOLERANCE_PX + stride // 2) + 1
     nearest = cv2.erode(
         np.where(canvas > 0.0, canvas, np.float32(_FAR_M)), np.ones((size, size), dtype=np.uint8)
     )
+    cells = (slice(stride // 2, None, stride),) * 2
+    canvas, nearest = canvas[cells], nearest[cells]
+    outside = np.maximum(distance[cells] - np.float32(_TOLERANCE_PX), np.float32(0.0))
     # On the object, and at edges of what is in front of it; a table's slope is no edge.
     blurred = (outside == 0.0) | (canvas - nearest > _EDGE_SHARE * canvas)
-    depth = np.where(blurred & (canvas > 0.0), nearest, canvas)
-    cells = slice(stride // 2, None, stride)
     return FreeSpace(
-        depth[cells, cells],
-        outside[cells, cells] / np.float32(stride),
+        np.where(blurred & (canvas > 0.0), nearest, canvas),
+        outside / np.float32(stride),
         PinholeCamera(
             _CELLS,
             _CELLS,

@@ -31,17 +31,17 @@ _FREE_SD_SHARE = 0.01
 
 def observe(
     instances: Sequence[Instance],
-    category: Category,
+    categories: Sequence[Category],
     *,
     surface_points: int,
     rngs: Sequence[np.random.Generator],
     device: torch.device,
 ) -> Evidence:
-    """Evidence of B instances of one category.
+    """Evidence of B instances.
 
     Args:
         instances: with at least one point each.
-        category: theirs.
+        categories: of each.
         surface_points: observed points to take of each; small instances repeat theirs.
         rngs: of the choice, one for each instance.
         device: of the tensors.
@@ -50,11 +50,12 @@ def observe(
         resample(x.points, surface_points, rng) for x, rng in zip(instances, rngs, strict=True)
     ]
     points = torch.from_numpy(np.stack(surface)).to(device)
-    model_sd = _MODEL_SD_SHARE * category.diagonal_m
+    diagonals = torch.tensor([x.diagonal_m for x in categories], device=device)
+    model_sd = _MODEL_SD_SHARE * diagonals.unsqueeze(1)
     return Evidence(
         points,
-        (_depth_sd(points[..., 2]).square() + model_sd**2).sqrt(),
-        _free_space_map(instances, category, device),
+        (_depth_sd(points[..., 2]).square() + model_sd.square()).sqrt(),
+        _free_space_map(instances, diagonals),
         supports(instances, device),
     )
 
@@ -64,19 +65,23 @@ def _depth_sd(depth: Tensor) -> Tensor:
     return _DEPTH_SD_M + _DEPTH_SD_PER_M * depth.square()
 
 
-def _free_space_map(
-    instances: Sequence[Instance], category: Category, device: torch.device
-) -> FreeSpaceMap:
-    """The windows, with room for the noise of what was measured behind the free space."""
+def _free_space_map(instances: Sequence[Instance], diagonals: Tensor) -> FreeSpaceMap:
+    """The windows, with room for the noise of what was measured behind the free space.
+
+    Args:
+        instances: B of them.
+        diagonals: (B,), metres, medians of their categories.
+    """
+    device = diagonals.device
     depth = torch.from_numpy(np.stack([x.free.depth for x in instances])).to(device)
-    gap = _GAP_SD * _depth_sd(depth) + _GAP_SHARE * category.diagonal_m
+    gap = _GAP_SD * _depth_sd(depth) + _GAP_SHARE * diagonals[:, None, None]
     cameras = [x.free.camera for x in instances]
     return FreeSpaceMap(
         (depth - gap).clamp(min=0.0),
         torch.from_numpy(np.stack([x.free.outside for x in instances])).to(device),
         torch.tensor([x.fx for x in cameras], device=device),
         torch.tensor([(x.cx, x.cy) for x in cameras], device=device),
-        torch.full((len(instances),), _FREE_SD_SHARE * category.diagonal_m, device=device),
+        _FREE_SD_SHARE * diagonals,
     )
 
 

@@ -39,6 +39,19 @@ class Portrait:
         """The first view of an object, which detected it."""
         return cls((_kept(instance),), states_of([estimate], torch.device("cpu")))
 
+    @property
+    def full(self) -> bool:
+        """Whether there are as many views as are kept."""
+        return len(self.instances) == _MOST_VIEWS
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Arrays travel to another process; tensors would go through shared memory."""
+        similarity = self.state.similarity
+        tensors = (
+            similarity.rotation, similarity.translation, similarity.scale, self.state.codes
+        )  # fmt: skip
+        return _restored, (self.instances, *(x.cpu().numpy() for x in tensors))
+
     def to(self, device: torch.device) -> Portrait:
         """The same with the state on another device."""
         codes = self.state.codes.to(device)
@@ -99,6 +112,17 @@ def states_of(estimates: Sequence[ObjectEstimate], device: torch.device) -> Shap
         ),
         stack([x.code for x in estimates]),
     )
+
+
+def _restored(
+    instances: tuple[Instance, ...],
+    rotation: NDArray[np.float32],
+    translation: NDArray[np.float32],
+    scale: NDArray[np.float32],
+    codes: NDArray[np.float32],
+) -> Portrait:
+    similarity = Similarity(*(torch.from_numpy(x) for x in (rotation, translation, scale)))
+    return Portrait(instances, ShapePose(similarity, torch.from_numpy(codes)))
 
 
 def _kept(instance: Instance) -> Instance:

@@ -1,163 +1,130 @@
-"""Refinement from where objects are expected: those of all categories at once."""
+"""Refinement of poses from where objects are expected, their sizes and shapes being known."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
-from typing import cast
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
 from sdfpose_core.category_model import CategoryModel
 from sdfpose_core.encoder.fast import Encoding
-from sdfpose_core.frame import Instance, ObjectEstimate
+from sdfpose_core.findings import Finding
+from sdfpose_core.frame import ObjectEstimate
+from sdfpose_core.known_shapes import KnownShape
 from sdfpose_core.portrait import states_of
-from sdfpose_core.refine.anchors import AnchorMemory
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.priors import Priors
-from sdfpose_core.refine.solver import RefineConfig, Solution, refine
-from sdfpose_core.refine.state import ShapePose
-from sdfpose_core.sdf.decoder import SdfDecoder
-from sdfpose_core.sdf.mixed import MixedDecoder, mixable
-from sdfpose_core.sdf.shape_decoder import ShapeDecoder
-from sdfpose_core.search import Trust
+from sdfpose_core.refine.rigid import refine_rigid
+from sdfpose_core.refine.solver import RefineConfig
+from sdfpose_core.search import Trust, expected_rotation, shape_priors
 
-__all__ = ["ExpectedGroup", "Pursued", "Pursuit"]
+__all__ = ["Expected", "Word", "pursue"]
 
-_REMEMBERED = 8
-"""Mixtures of categories."""
+_CPU = torch.device("cpu")
+
+_TURN_SD_RAD_S = 0.2
+"""Radians per second: what is not known of the speed at which an object turns."""
 
 
 @dataclass(frozen=True)
-class ExpectedGroup:
-    """Instances of one category, and where they are expected.
+class Word:
+    """What the network said of an object when it was last asked.
 
     Attributes:
-        model: of the category.
-        instances: what was measured.
-        earlier: an estimate of each, whose size and code stay.
-        encoding: what the network says of them, None without one.
+        encoding: of the object alone; None without a network.
+        shape: what is expected of its size and code, each of one hypothesis.
+        age_s: seconds since.
+        turned_rad: by how much the object may have turned since. It is not turned along: where
+            the network alone knows the rotation, it would be followed by its own word.
     """
 
-    model: CategoryModel
-    instances: Sequence[Instance]
-    earlier: Sequence[ObjectEstimate]
     encoding: Encoding | None
+    shape: Priors
+    age_s: float = 0.0
+    turned_rad: float = 0.0
+
+    @classmethod
+    def each(
+        cls, model: CategoryModel, encoding: Encoding | None, count: int, trust: Trust
+    ) -> list[Word]:
+        """What it said of each of so many instances of one category."""
+        if encoding is None:
+            return [cls(None, model.priors.to(_CPU))] * count
+        shape = shape_priors(encoding, model.priors, trust)
+        shape, poses = shape.to(_CPU), encoding.poses(_CPU)
+        return [cls(poses[i : i + 1], shape[i]) for i in range(count)]
+
+    def aged(self, seconds: float, rad_s: float) -> Word:
+        """The same after a while, in which the object turned at a speed of about so much."""
+        speed = math.hypot(rad_s, _TURN_SD_RAD_S)
+        return replace(
+            self, age_s=self.age_s + seconds, turned_rad=self.turned_rad + speed * seconds
+        )
 
 
 @dataclass(frozen=True)
-class Pursued:
-    """What became of an instance.
+class Expected:
+    """Where an object is expected.
 
     Attributes:
-        solution: a batch of one; its cost is under the category's priors.
-        belief: the network's log density of the rotation.
+        estimate: moved to there; size and code stay.
+        word: of the network; None where it is to be asked.
     """
 
-    solution: Solution
-    belief: float
+    estimate: ObjectEstimate
+    word: Word | None = None
 
 
-class Pursuit:
-    """Refines poses.
-
-    Objects of different categories are one batch where their decoders are of one architecture:
-    with some hundred points each, most of the time would be spent between the products.
+def pursue(
+    models: Sequence[CategoryModel],
+    evidence: Evidence,
+    earlier: Sequence[ObjectEstimate],
+    words: Sequence[Word],
+    shapes: Sequence[KnownShape],
+    trust: Trust,
+    config: RefineConfig,
+    iterations: int,
+) -> list[Finding]:
+    """Refine the poses of B objects, of whatever categories, as one batch.
 
     Args:
-        observe: gives the evidence of instances of a category.
+        models: of each object's category.
+        evidence: what was measured of them, on the CPU.
+        earlier: their estimates, where they are expected to be.
+        words: what the network said of each.
+        shapes: of the codes of the estimates.
         trust: in the network.
         config: weights of the terms.
         iterations: steps tried at most.
-        device: of the tensors.
     """
-
-    def __init__(
-        self,
-        observe: Callable[[Sequence[Instance], CategoryModel], Evidence],
-        trust: Trust,
-        config: RefineConfig,
-        iterations: int,
-        device: torch.device,
-    ) -> None:
-        self._observe = observe
-        self._trust = trust
-        self._config = config
-        self._iterations = iterations
-        self._device = device
-        self._anchors: dict[str, AnchorMemory] = {}
-        self._mixtures: OrderedDict[tuple[str, ...], MixedDecoder] = OrderedDict()
-
-    def run(self, groups: Sequence[ExpectedGroup]) -> list[list[Pursued]]:
-        """Refine the instances of all groups.
-
-        Returns:
-            For each group, in its order.
-        """
-        alike: dict[object, list[int]] = {}
-        for i, group in enumerate(groups):
-            alike.setdefault(mixable(group.model.decoder) or i, []).append(i)
-        found: list[list[Pursued]] = [[] for _ in groups]
-        for chosen in alike.values():
-            batch = [groups[i] for i in chosen]
-            for i, pursued in zip(chosen, self._run(batch), strict=True):
-                found[i] = pursued
-        return found
-
-    def _run(self, groups: Sequence[ExpectedGroup]) -> list[list[Pursued]]:
-        """As `run`, of groups whose decoders can be mixed."""
-        counts = [len(x.instances) for x in groups]
-        starts = [states_of(x.earlier, self._device) for x in groups]
-        expected = Priors.cat(
-            [
-                x.model.expected(start.similarity.rotation, x.encoding, self._trust)
-                for x, start in zip(groups, starts, strict=True)
-            ],
-            counts,
+    state = states_of(earlier, _CPU)
+    priors = Priors.stack([x.shape for x in words])
+    said = [x.encoding for x in words if x.encoding is not None]
+    encoding = Encoding.cat(said) if said else None
+    fronts = torch.tensor([x.has_front for x in models])
+    if encoding is not None:
+        turned = torch.tensor([x.turned_rad for x in words])
+        rotation = expected_rotation(
+            state.similarity.rotation,
+            encoding,
+            trust,
+            has_front=fronts,
+            variance=turned.square(),
         )
-        solution = refine(
-            self._decoder(groups, counts),
-            ShapePose.cat(starts),
-            Evidence.cat([self._observe(x.instances, x.model) for x in groups]),
-            expected,
-            self._config,
-            self._iterations,
-            pose_only=True,
-            anchors=torch.cat(
-                [
-                    self._anchors_of(x.model)(start.codes)
-                    for x, start in zip(groups, starts, strict=True)
-                ]
-            ),
-        ).judged_by(Priors.cat([x.model.priors for x in groups], counts), expected)
-        found = []
-        for group, end, count in zip(groups, accumulate(counts), counts, strict=True):
-            part = solution[end - count : end]
-            belief = group.model.belief(part.state.similarity.rotation, group.encoding)
-            found.append([Pursued(part[i : i + 1], float(belief[i])) for i in range(count)])
-        return found
-
-    def _decoder(self, groups: Sequence[ExpectedGroup], counts: Sequence[int]) -> ShapeDecoder:
-        if len(groups) == 1:
-            return groups[0].model.decoder
-        names = tuple(np.repeat([x.model.category.name for x in groups], counts).tolist())
-        if names not in self._mixtures:
-            decoders = [
-                cast(SdfDecoder, x.model.decoder)
-                for x, count in zip(groups, counts, strict=True)
-                for _ in range(count)
-            ]
-            self._mixtures[names] = MixedDecoder(decoders)
-        self._mixtures.move_to_end(names)
-        while len(self._mixtures) > _REMEMBERED:
-            self._mixtures.popitem(last=False)
-        return self._mixtures[names]
-
-    def _anchors_of(self, model: CategoryModel) -> AnchorMemory:
-        name = model.category.name
-        if name not in self._anchors:
-            self._anchors[name] = AnchorMemory(model.decoder, self._config.anchors)
-        return self._anchors[name]
+        priors = replace(priors, rotation=rotation)
+    solution = refine_rigid([x.frozen for x in shapes], state, evidence, priors, config, iterations)
+    belief = torch.zeros(len(earlier))
+    if encoding is not None:
+        found = solution.state.similarity.rotation.unsqueeze(1)
+        belief = encoding.log_belief(found, fronts).squeeze(1)
+    return [
+        Finding(
+            solution[i : i + 1],
+            math.expm1(x.diagnostics["rival_gap"]),
+            float(belief[i]),
+            shape_known=True,
+        )
+        for i, x in enumerate(earlier)
+    ]

@@ -26,7 +26,9 @@ __all__ = [
     "Stage",
     "Trust",
     "expected_at",
+    "expected_rotation",
     "hypotheses_of",
+    "shape_priors",
 ]
 
 
@@ -136,7 +138,7 @@ def hypotheses_of(
         ShapePose(similarity, encoding.codes[owner]),
         per_instance,
         replace(
-            _shape_priors(encoding, priors, trust)[owner],
+            shape_priors(encoding, priors, trust)[owner],
             rotation=RotationPrior(similarity.rotation, precision.flatten(0, 2)),
         ),
         encoding,
@@ -148,8 +150,6 @@ def expected_at(
 ) -> Priors:
     """What the network expects of B objects whose rotations are known about.
 
-    Of the rotations, what the mode says that they belong to.
-
     Args:
         rotation: (B, 3, 3), decoder frame to camera frame.
         encoding: of the B instances.
@@ -157,18 +157,38 @@ def expected_at(
         trust: in the network.
         has_front: whether yaw about y means something.
     """
-    rows = torch.arange(len(rotation), device=rotation.device)
-    mode = encoding.likeliest_mode(rotation, has_front)
-    precision = trust.belief_weight / encoding.axis_variance[rows, mode]
-    if not has_front:
-        precision[:, 1] = 0.0
     return replace(
-        _shape_priors(encoding, priors, trust),
-        rotation=RotationPrior(encoding.similarity.rotation[rows, mode], precision),
+        shape_priors(encoding, priors, trust),
+        rotation=expected_rotation(rotation, encoding, trust, has_front=has_front),
     )
 
 
-def _shape_priors(encoding: Encoding, priors: Priors, trust: Trust) -> Priors:
+def expected_rotation(
+    rotation: Tensor,
+    encoding: Encoding,
+    trust: Trust,
+    *,
+    has_front: bool | Tensor,
+    variance: float | Tensor = 0.0,
+) -> RotationPrior:
+    """What the mode says of B rotations that each of them belongs to.
+
+    Args:
+        rotation: (B, 3, 3), decoder frame to camera frame.
+        encoding: of the B instances.
+        trust: in the network.
+        has_front: whether yaw about y means something, of all or (B,) of each.
+        variance: radians^2, of all or (B,) of each: how far the modes may have turned since.
+    """
+    rows = torch.arange(len(rotation), device=rotation.device)
+    mode = encoding.likeliest_mode(rotation, has_front)
+    spread = encoding.axis_variance[rows, mode]
+    precision = trust.belief_weight / (spread + torch.as_tensor(variance).to(spread).view(-1, 1))
+    precision[:, 1] *= torch.as_tensor(has_front).to(spread)
+    return RotationPrior(encoding.similarity.rotation[rows, mode], precision)
+
+
+def shape_priors(encoding: Encoding, priors: Priors, trust: Trust) -> Priors:
     """What the network says of size and code; the category's priors where it says nothing."""
     spread = encoding.shape_spread
     if spread is None or math.isinf(trust.shape_caution):
@@ -208,6 +228,7 @@ class Search:
         has_front: whether yaw about y means something.
         trust: in the network.
         schedule: the rounds before the last, which looks at everything.
+        settled: see `refine`.
     """
 
     decoder: ShapeDecoder
@@ -216,6 +237,7 @@ class Search:
     has_front: bool
     trust: Trust
     schedule: tuple[Stage, ...] = THOROUGH
+    settled: float = -math.inf
 
     def run(self, hypotheses: Hypotheses, evidence: Evidence) -> Found:
         """Refine all hypotheses, drop the worst in between, and keep each instance's best.
@@ -278,7 +300,13 @@ class Search:
         self, hypotheses: Hypotheses, evidence: Evidence, config: RefineConfig, iterations: int
     ) -> Solution:
         return refine(
-            self.decoder, hypotheses.state, evidence, hypotheses.priors, config, iterations
+            self.decoder,
+            hypotheses.state,
+            evidence,
+            hypotheses.priors,
+            config,
+            iterations,
+            self.settled,
         )
 
     def _doubt(self, solution: Solution, hypotheses: Hypotheses) -> Tensor:

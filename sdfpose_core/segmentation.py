@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from sdfpose_core.categories import Categories, Category
 from sdfpose_core.errors import FrameError
-from sdfpose_core.frame import Instance, RgbdFrame, SkippedInstance
+from sdfpose_core.frame import Instance, RgbdFrame, SkippedInstance, robust_centre
 from sdfpose_core.free_space import free_space
-from sdfpose_core.support import find_support
+from sdfpose_core.support import SupportPlane, find_support
 
 __all__ = ["ANY_CATEGORY", "largest_diagonal_m", "segment"]
 
@@ -79,10 +80,11 @@ def segment(
     Raises:
         FrameError: the mask holds an id that is negative or does not fit 16 bits.
     """
-    boxes = _bounding_boxes(frame.mask)
+    pixels_of = _pixels(frame.mask)
     instances: list[Instance] = []
     skipped: list[SkippedInstance] = []
-    for mask_id, box in boxes.items():
+    planes: list[SupportPlane] = []
+    for mask_id, pixels in pixels_of.items():
         label = frame.labels.get(mask_id)
         if label is None:
             reason = (
@@ -100,7 +102,8 @@ def segment(
             )
             skipped.append(SkippedInstance(mask_id, label.category, reason))
             continue
-        measured = [_measure(frame, mask_id, box, x, label.score) for x in candidates]
+        measured = [_measure(frame, mask_id, pixels, x, label.score, planes) for x in candidates]
+        planes += [x.support for x in measured if x.support is not None]
         usable = [x for x in measured if len(x.points) >= min_points]
         if not usable:
             most = max(measured, key=lambda x: len(x.points))
@@ -128,35 +131,47 @@ def largest_diagonal_m(category: Category) -> float:
     return category.diagonal_m * math.exp(_SIZE_SDS * category.diagonal_log_sd)
 
 
-def _bounding_boxes(mask: NDArray[np.integer]) -> dict[int, tuple[slice, slice]]:
-    """Rows and columns that each id of the mask spans, in the order of the ids."""
+def _pixels(mask: NDArray[np.integer]) -> dict[int, NDArray[np.int32]]:
+    """Pixels (N, 2), (u, v), of each id of the mask, row by row, in the order of the ids."""
     lowest, highest = int(mask.min()), int(mask.max())
     if lowest < 0 or highest > _LARGEST_ID:
         raise FrameError(
             f"mask holds the id {lowest if lowest < 0 else highest}: expected instance ids from 0 "
             f"(background) to {_LARGEST_ID}"
         )
-    found = ndimage.find_objects(mask, max_label=highest) if highest else []
-    return {index: box for index, box in enumerate(found, start=1) if box is not None}
+    if highest == 0:
+        return {}
+    pixels = cv2.findNonZero(mask.astype(np.uint16, copy=False)).reshape(-1, 2)
+    ids = mask[pixels[:, 1], pixels[:, 0]]
+    return {int(x): pixels[ids == x] for x in np.flatnonzero(np.bincount(ids))}
 
 
 def _measure(
-    frame: RgbdFrame, mask_id: int, box: tuple[slice, slice], category: Category, score: float
+    frame: RgbdFrame,
+    mask_id: int,
+    pixels: NDArray[np.int32],
+    category: Category,
+    score: float,
+    planes: Sequence[SupportPlane],
 ) -> Instance:
-    """The instance of one id, with however many points it has."""
-    inside = frame.mask[box] == mask_id
-    mask_pixels = int(np.count_nonzero(inside))
-    v, u = np.nonzero(inside & (frame.depth[box] > 0.0))
-    pixels = np.stack([u + box[1].start, v + box[0].start], axis=-1).astype(np.int32)
-    points = frame.camera.back_project(pixels, frame.depth[pixels[:, 1], pixels[:, 0]])
+    """The instance of one id, with however many points it has; others stand on `planes`."""
+    low, high = pixels.min(axis=0), pixels.max(axis=0) + 1
+    box = (slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0])))
+    mask_pixels = len(pixels)
+    depth = frame.depth[pixels[:, 1], pixels[:, 0]]
+    pixels, depth = pixels[depth > 0.0], depth[depth > 0.0]
+    points = frame.camera.back_project(pixels, depth)
     keep = _plausible(points, largest_diagonal_m(category))
-    points, pixels = points[keep], pixels[keep]
-    support = find_support(_around(frame, box, points, category), points, category.diagonal_m)
+    if not keep.all():
+        points, pixels = points[keep], pixels[keep]
+    support = find_support(
+        _around(frame, box, points, category), points, category.diagonal_m, planes
+    )
     free = free_space(frame.depth, frame.camera, pixels)
     if support is not None:
-        low = np.flatnonzero(support.holds(points, _SUPPORT_SHARE * category.diagonal_m))
+        held = np.flatnonzero(support.holds(points, _SUPPORT_SHARE * category.diagonal_m))
         keep = np.ones(len(points), dtype=np.bool_)
-        keep[low[np.arange(len(low)) % _SUPPORT_THINNING > 0]] = False
+        keep[held[np.arange(len(held)) % _SUPPORT_THINNING > 0]] = False
         points, pixels = points[keep], pixels[keep]
     return Instance(
         mask_id=mask_id,
@@ -176,13 +191,13 @@ def _plausible(points: NDArray[np.float32], diagonal_m: float) -> NDArray[np.boo
     if len(points) == 0:
         return np.zeros(0, dtype=np.bool_)
     z = points[:, 2]
-    gap = _GAP_SHARE * diagonal_m
-    order = np.argsort(z)
-    cluster = np.zeros(len(z), dtype=np.int64)
-    cluster[order[1:]] = np.cumsum(np.diff(z[order]) > gap)
-    sizes = np.bincount(cluster)
-    keep: NDArray[np.bool_] = (sizes >= _CLUSTER_SHARE * sizes.max())[cluster]
-    centre = np.median(points[keep], axis=0)
+    ordered = np.sort(z)
+    ends = np.flatnonzero(np.diff(ordered) > _GAP_SHARE * diagonal_m)
+    keep = np.ones(len(z), dtype=np.bool_)
+    if len(ends):
+        sizes = np.diff(ends + 1, prepend=0, append=len(z))
+        keep = (sizes >= _CLUSTER_SHARE * sizes.max())[np.searchsorted(ordered[ends], z)]
+    centre = robust_centre(points[keep])
     return keep & (((points - centre) ** 2).sum(axis=1) <= diagonal_m**2)
 
 

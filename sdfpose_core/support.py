@@ -6,6 +6,7 @@ ends whose foot is seen from above, and which way is up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,7 +82,10 @@ class SupportPlane:
 
 
 def find_support(
-    around: NDArray[np.float32], points: NDArray[np.float32], diagonal_m: float
+    around: NDArray[np.float32],
+    points: NDArray[np.float32],
+    diagonal_m: float,
+    likely: Sequence[SupportPlane] = (),
 ) -> SupportPlane | None:
     """The plane with most points around an object that has it in front of it, if any.
 
@@ -91,6 +95,7 @@ def find_support(
         around: (M, 3), metres, camera frame: what was measured around the object.
         points: (N, 3), metres, camera frame: of the object.
         diagonal_m: of its category.
+        likely: planes that are looked at first: one that no other can outdo is taken.
     """
     if len(around) < _FEWEST_POINTS or len(points) == 0:
         return None
@@ -100,6 +105,13 @@ def find_support(
     if len(points) > _MOST_POINTS:
         points = points[:: len(points) // _MOST_POINTS]
     tolerance = _TOLERANCE_M + _TOLERANCE_PER_M * around[:, 2] ** 2
+    for plane in likely:
+        inlier = np.abs(plane.height(around)) < tolerance
+        held = float(inlier.mean())
+        if _weight(plane.normal[1]) * held > _UPWARD_BONUS * (1.0 - held):
+            found = _fitted(around, inlier, tolerance)
+            if found is not None and _distance(found[0], points) < _REACH * diagonal_m:
+                return found[0]
     corners = around[rng.integers(len(around), size=(_CANDIDATES, 3))]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     length = np.linalg.norm(normals, axis=1)
@@ -110,7 +122,7 @@ def find_support(
     normals[behind], offsets[behind] = -normals[behind], -offsets[behind]
     distances = np.abs(around @ normals.T.astype(np.float32) - offsets.astype(np.float32))
     members = (distances < tolerance[:, None]).astype(np.float32)
-    upright = np.where(normals[:, 1] < _UPWARD, _UPWARD_BONUS, 1.0)
+    upright = _weight(normals[:, 1])
     left = np.ones(len(around), dtype=np.bool_)
     for _ in range(_PLANES):
         count = (left.astype(np.float32) @ members) * upright
@@ -126,6 +138,11 @@ def find_support(
     return None
 
 
+def _weight(normal_y: NDArray[np.floating] | np.floating) -> NDArray[np.floating]:
+    """What a point of a plane counts, by the y component of its normal."""
+    return np.where(normal_y < _UPWARD, _UPWARD_BONUS, 1.0)
+
+
 def _fitted(
     around: NDArray[np.float32], inlier: NDArray[np.bool_], tolerance: NDArray[np.float32]
 ) -> tuple[SupportPlane, NDArray[np.bool_]] | None:
@@ -139,7 +156,10 @@ def _fitted(
         offset = float(normal @ middle)
         if offset > 0.0:
             normal, offset = -normal, -offset
+        before = inlier
         inlier = np.abs(around @ normal.astype(np.float32) - np.float32(offset)) < tolerance
+        if np.array_equal(inlier, before):
+            break
     if -offset < _GRAZING * float(np.linalg.norm(middle)):
         return None
     plane = SupportPlane(normal.astype(np.float32), offset)

@@ -1,6 +1,6 @@
 """The tracker: objects keep their id, size and shape from frame to frame.
 
-    predict -> associate -> estimate, warm -> detect again where in doubt -> next state
+    predict -> associate -> estimate, warm -> put to the test, beside the images -> next state
 
 An object's life, one step per image::
 
@@ -17,19 +17,20 @@ An object's life, one step per image::
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sdfpose_core.errors import MeshError
 from sdfpose_core.estimator import FrameResult, PoseEstimator
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.portrait import Portrait
+from sdfpose_core.pursuit import Expected
 from sdfpose_core.segmentation import segment
 from sdfpose_core.tracking.association import associate
-from sdfpose_core.tracking.belief import Belief, agree
+from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.followed import (
     FollowedObject,
@@ -38,9 +39,9 @@ from sdfpose_core.tracking.followed import (
     Track,
     TrackState,
     in_line,
-    middle,
 )
 from sdfpose_core.tracking.motion import farther
+from sdfpose_core.tracking.trials import Outcome, Trial, Trials
 
 __all__ = ["Track", "TrackState", "Tracker", "TrackerConfig", "TrackerResult"]
 
@@ -48,6 +49,11 @@ __all__ = ["Track", "TrackState", "Tracker", "TrackerConfig", "TrackerResult"]
 _JUMP_DEG, _JUMP_SHARE = 5.0, 0.1
 """When another shape moves the pose by more, or by more than this share of the diagonal, that is no
 motion of the object."""
+
+
+_HURRY = 0.4
+"""Of the time that an outcome is waited for otherwise, where other objects wait for their trials:
+it is better to hold up an image than to report a wrong pose in many."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +92,29 @@ class Tracker:
         self._estimator = estimator
         self._config = config or TrackerConfig()
         self._objects: list[FollowedObject] = []
+        self._trials = Trials(
+            estimator,
+            self._config.accept_confidence,
+            apart=self._config.trial_process and self._config.trial_s > 0.0,
+        )
         self._time: tuple[str, int] | None = None
         self._next_id = 1
 
+    def prepare(self) -> None:
+        """Do now what would make the first images slow.
+
+        Raises:
+            TrialError: the process of the trials died.
+        """
+        self._trials.prepare()
+
+    def close(self) -> None:
+        """End what runs beside the images."""
+        self._trials.close()
+
     def reset(self) -> None:
         """Forget all objects. Their ids stay used."""
+        self._trials.drop()
         self._objects = []
         self._time = None
 
@@ -107,17 +131,21 @@ class Tracker:
 
         Raises:
             FrameError: the mask holds an id that is negative or does not fit 16 bits.
+            TrialError: the process of the trials died; a new one is begun.
         """
         start = time.perf_counter()
         now = frame.stamp_ns
+        seconds = 0.0 if self._time is None else max(1e-9 * (now - self._time[1]), 0.0)
         known = [x.predict(now, self._config) for x in self._remembered(frame)]
         instances, skipped = segment(
             frame, self._estimator.categories, min_points=self._estimator.config.min_points
         )
+        if not self._estimator.looks_at_colour:  # they are kept, and sent to another process
+            instances = [replace(x, colour=None) for x in instances]
         instances = self._one_category_each(instances, known)
         segment_ms = 1e3 * (time.perf_counter() - start)
         owners = self._owners(instances, known)
-        sightings, result = self._sight(instances, owners)
+        sightings, result = self._sight(instances, owners, seconds)
 
         seen = {
             owners[mask_id].memory.id: sighting
@@ -137,6 +165,8 @@ class Tracker:
         ]
         kept = {x.id for x in objects}
         removed = [x.id for x in self._objects if x.id not in kept]
+        objects, spent = self._examined(objects, {x.mask_id: x for x in instances}, now)
+        result = _added(result, spent)
         self._next_id += len(new)
         self._objects = objects
         self._time = (frame.frame_id, now)
@@ -154,6 +184,7 @@ class Tracker:
         if self._time is not None:
             frame_id, stamp_ns = self._time
             if frame.frame_id != frame_id or frame.stamp_ns < stamp_ns:
+                self._trials.drop()
                 return []
         return [x for x in self._objects if not x.given_up(frame.stamp_ns, self._config)]
 
@@ -174,7 +205,7 @@ class Tracker:
                 chosen += same
                 continue
             distance = {
-                x.memory.id: float(np.linalg.norm(x.middle - middle(same[0])))
+                x.memory.id: float(np.linalg.norm(x.middle - same[0].middle))
                 for x in known
                 if x.recent
             }
@@ -204,7 +235,7 @@ class Tracker:
             pairs = associate(
                 np.stack([x.path for x in candidates]),
                 np.array([x.gate_m for x in candidates]),
-                np.stack([middle(x) for x in free]),
+                np.stack([x.middle for x in free]),
                 compatible=np.array(
                     [[x.memory.category == y.category for y in free] for x in candidates]
                 ),
@@ -216,13 +247,13 @@ class Tracker:
         return owners
 
     def _sight(
-        self, instances: Sequence[Instance], owners: Mapping[int, Predicted]
+        self, instances: Sequence[Instance], owners: Mapping[int, Predicted], seconds: float
     ) -> tuple[dict[int, Sighting], FrameResult]:
         """The estimate of each instance, by mask id, and what was skipped and how long it took.
 
         An instance starts from its owner's prediction. It is detected from nothing if it has no
-        owner, if that has been away for long, when the pose is put to the test, and always by an
-        estimator that does not refine on the SDF: it has no use for a start.
+        owner, if that has been away for long, and always by an estimator that does not refine on
+        the SDF: it has no use for a start.
         """
         instance_of = {x.mask_id: x for x in instances}
         if self._estimator.config.refine != "sdf":
@@ -233,9 +264,13 @@ class Tracker:
                 )
                 for x in result.estimates
             }, result
-        warm_starts = {i: x.estimate for i, x in owners.items() if x.recent}
+        recent = {i: x for i, x in owners.items() if x.recent}
+        asked = self._asked(recent, seconds)
+        expected = {
+            i: Expected(x.estimate, None if i in asked else x.word) for i, x in recent.items()
+        }
         tracked, result = self._refined(
-            [x for x in instances if x.mask_id in warm_starts], owners, warm_starts
+            [x for x in instances if x.mask_id in expected], owners, expected
         )
         sightings = {
             i: Sighting(
@@ -243,85 +278,136 @@ class Tracker:
                 instance_of[i],
                 owners[i].memory.belief.after(x, self._config),
                 owners[i].memory.portrait,
+                result.words[i],
                 anew=False,
             )
             for i, x in tracked.items()
         }
-        on_test = self._on_test({i: x.belief for i, x in sightings.items()})
-        tested = [x for x in instances if x.mask_id in on_test]
-        unknown = [x for x in instances if x.mask_id not in warm_starts]
-        detections: list[ObjectEstimate] = []
-        for cold, draft in ((unknown, False), (tested, True)):
-            if cold:
-                found = self._estimator.estimate(cold, draft=draft)
-                detections += found.estimates
-                result = _added(result, found)
-        for detection in detections:
-            i = detection.mask_id
-            if i in owners:
-                detection = in_line(detection, owners[i])
-            if i not in sightings:
+        unknown = [x for x in instances if x.mask_id not in expected]
+        if unknown:
+            found = self._estimator.estimate(unknown)
+            result = _added(result, found)
+            for detection in found.estimates:
+                i = detection.mask_id
+                if i in owners:
+                    detection = in_line(detection, owners[i])
                 sightings[i] = self._detected(detection, instance_of[i])
-                continue
-            start = time.perf_counter()
-            sightings[i] = self._tested(sightings[i], detection)
-            spent_ms = 1e3 * (time.perf_counter() - start)
-            result = _added(result, FrameResult([], [], {"refine": spent_ms}))
         return sightings, result
 
     def _detected(self, estimate: ObjectEstimate, instance: Instance) -> Sighting:
         """What a detection says that owes nothing to earlier images."""
         portrait = Portrait.of(instance, estimate)
-        return Sighting(estimate, instance, Belief.of(estimate), portrait, anew=True)
+        return Sighting(estimate, instance, Belief.of(estimate), portrait, None, anew=True)
 
-    def _tested(self, tracked: Sighting, detection: ObjectEstimate) -> Sighting:
-        """What an image says in which the object was detected from nothing as well.
+    def _asked(self, followed: Mapping[int, Predicted], seconds: float) -> set[int]:
+        """Of which followed objects, by mask id, the network is asked in this image.
+
+        Of those with a front, which may be a few points of hundreds. The others take turns, as
+        often as keeps the answers as young as the configuration says.
+        """
+        age_s = {
+            i: math.inf if (word := x.word) is None else word.age_s
+            for i, x in followed.items()
+            if self._estimator.categories[x.memory.category].symmetry == "y"
+        }
+        if not age_s or seconds == 0.0:  # images without time
+            return set(followed)
+        turn_s = self._config.word_s / len(age_s)
+        due = min(age_s.values()) + 0.5 * seconds >= turn_s
+        oldest = sorted(age_s, key=age_s.__getitem__, reverse=True)
+        return followed.keys() - age_s.keys() | set(oldest[: due * math.ceil(seconds / turn_s)])
+
+    def _examined(
+        self, objects: Sequence[FollowedObject], instance_of: Mapping[int, Instance], now: int
+    ) -> tuple[list[FollowedObject], FrameResult]:
+        """The objects after the trials whose outcome is known now, and how long these took.
+
+        A trial begins with the least certain one of the objects whose turn it is, if no other one
+        is under way. An object that the image contradicts is not kept waiting.
+        """
+        by_id = {x.id: x for x in objects}
+        spent = FrameResult([], [], {})
+
+        def trial_of(x: FollowedObject) -> Trial:
+            return Trial(x.id, instance_of[x.estimate.mask_id], x.estimate, x.portrait)
+
+        def judge(trial: Trial, outcome: Outcome) -> None:
+            if trial.object_id in by_id:
+                known = by_id[trial.object_id]
+                by_id[trial.object_id] = self._judged(known, trial, outcome)
+
+        if self._estimator.config.refine != "sdf":
+            return list(objects), spent
+        due = self._trials.due(now)
+        if due is not None:
+            judge(*due)
+        for trial in [
+            trial_of(x) for x in by_id.values() if x.missing_frames == 0 and x.belief.collapsed
+        ]:
+            outcome = self._trials.at_once(trial)
+            spent = _added(spent, FrameResult([], [], outcome.stage_ms))
+            judge(trial, outcome)
+        waiting = [x for x in by_id.values() if x.missing_frames == 0 and x.belief.overdue >= 0]
+        if waiting and self._trials.on_trial is None:
+            trial = trial_of(min(waiting, key=lambda x: x.belief.log_odds))
+            delay_s = self._config.trial_s * (_HURRY if len(waiting) > 1 else 1.0)
+            if delay_s == 0.0:
+                outcome = self._trials.at_once(trial)
+                spent = _added(spent, FrameResult([], [], outcome.stage_ms))
+                judge(trial, outcome)
+            else:
+                self._trials.begin(trial, now + round(1e9 * delay_s))
+        return list(by_id.values()), spent
+
+    def _judged(self, known: FollowedObject, trial: Trial, outcome: Outcome) -> FollowedObject:
+        """An object after a trial.
 
         One that was found where it was expected is seen in one more view. One that was found
-        elsewhere too often is taken to be there.
+        elsewhere too often is taken to be there. Either way it has moved since.
         """
-        belief = tracked.belief.voted(detection, tracked.estimate, self._config)
+        detection = outcome.detection
+        if known.portrait is not trial.portrait:
+            return known  # it was found anew meanwhile
+        if detection is None:
+            return replace(known, belief=known.belief.untested())
+        view = outcome.view
+        belief = known.belief.voted(
+            detection,
+            trial.tracked,
+            self._config,
+            shape_settled=view is not None
+            and view.portrait.full
+            and np.array_equal(view.estimate.code, trial.tracked.code),
+        )
         if belief.log_odds < 0.0:
-            found = self._detected(detection, tracked.instance)
-            return replace(found, belief=replace(found.belief, log_odds=-belief.log_odds))
-        tested = replace(tracked, belief=belief)
-        sure = detection.confidence >= self._config.accept_confidence
-        if not sure or not agree(detection, tracked.estimate):
-            return tested
-        try:
-            portrait, estimate = self._estimator.portrayed(
-                tracked.portrait, tracked.instance, [tracked.estimate, detection]
-            )
-        except MeshError:
-            return tested
-        jumped = farther(estimate, tracked.estimate, _JUMP_DEG, _JUMP_SHARE)
-        return replace(tested, estimate=estimate, portrait=portrait, anew=jumped)
-
-    def _on_test(self, beliefs: Mapping[int, Belief]) -> set[int]:
-        """Whose pose is put to the test in this image: at most one of those that can wait."""
-        chosen = {i for i, x in beliefs.items() if x.collapsed}
-        due = [i for i, x in beliefs.items() if x.overdue >= 0 and i not in chosen]
-        if due:
-            chosen.add(max(due, key=lambda i: beliefs[i].overdue))
-        return chosen
+            found = self._estimator.finished(detection)
+            belief = replace(Belief.of(found), log_odds=-belief.log_odds)
+            portrait = Portrait.of(trial.instance, found)
+            return known.retaken(trial.tracked, found, portrait, belief, self._config, anew=True)
+        if view is None:
+            return replace(known, belief=belief)
+        jumped = farther(view.estimate, trial.tracked, _JUMP_DEG, _JUMP_SHARE)
+        return known.retaken(
+            trial.tracked, view.estimate, view.portrait, belief, self._config, anew=jumped
+        )
 
     def _refined(
         self,
         instances: Sequence[Instance],
         owners: Mapping[int, Predicted],
-        warm_starts: Mapping[int, ObjectEstimate],
+        expected: Mapping[int, Expected],
     ) -> tuple[dict[int, ObjectEstimate], FrameResult]:
         """The estimates by mask id, and what was skipped and how long it took.
 
         Where an instance is not where it was expected, it is refined from its place as well; the
         more confident of the two is taken.
         """
-        result = self._estimator.estimate(instances, warm_starts)
+        result = self._estimator.estimate(instances, expected)
         estimates = {x.mask_id: x for x in result.estimates}
         others = {
-            x.mask_id: start
+            x.mask_id: Expected(start, result.words[x.mask_id])
             for x in instances
-            if x.mask_id in warm_starts
+            if x.mask_id in expected
             and x.mask_id in estimates
             and (start := owners[x.mask_id].other_start(x)) is not None
         }

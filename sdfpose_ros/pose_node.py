@@ -64,6 +64,10 @@ class FrameTracker(Protocol):
         """Forget all objects."""
         ...
 
+    def close(self) -> None:
+        """End what runs beside the images."""
+        ...
+
 
 def make_tracker(
     parameters: PoseNodeParameters, categories: Categories, warn: Callable[[str], object]
@@ -81,7 +85,7 @@ def make_tracker(
     # Imported here: torch takes seconds, and tests of the node do without.
     from sdfpose_core.device import use_threads
     from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
-    from sdfpose_core.tracker import Tracker
+    from sdfpose_core.tracker import Tracker, TrackerConfig
 
     use_threads(parameters.threads)
     config = EstimatorConfig(
@@ -96,7 +100,9 @@ def make_tracker(
             estimator.load(category)
         except WeightsError as error:
             warn(f"category '{category}' is left out: {error}")
-    return Tracker(estimator)
+    tracker = Tracker(estimator, TrackerConfig(trial_process=estimator.device.type == "cpu"))
+    tracker.prepare()
+    return tracker
 
 
 TrackerFactory = Callable[[PoseNodeParameters, Categories, Callable[[str], object]], FrameTracker]
@@ -160,10 +166,13 @@ class PoseNode(Node):
         )
 
     def destroy_node(self) -> None:
-        """End the worker, then the node."""
+        """End the worker and what it started, then the node."""
         worker = getattr(self, "worker", None)
         if worker is not None and not worker.stop():
             self.get_logger().warning("the worker is still busy with its last frame")
+        tracker = getattr(self, "_tracker", None)
+        if tracker is not None:
+            tracker.close()
         super().destroy_node()
 
     def _subscribe(self, parameters: PoseNodeParameters) -> FrameSynchronizer:

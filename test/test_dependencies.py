@@ -34,6 +34,7 @@ LEVELS = (
     {"confidence", "evaluation"},
     {"observation", "report", "search"},
     {"category_model", "drawing", "portrait"},
+    {"findings", "known_shapes"},
     {"pursuit"},
     {"estimator"},
     {"selfsup", "tracking"},

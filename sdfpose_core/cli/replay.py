@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from sdfpose_core.cli.output import (
 )
 from sdfpose_core.datasets.bags import Pairing, find_topics, open_bag
 from sdfpose_core.device import use_threads
-from sdfpose_core.errors import BagError, ConfigurationError
+from sdfpose_core.errors import BagError, ConfigurationError, WeightsError
 from sdfpose_core.estimator import PoseEstimator
 from sdfpose_core.evaluation.judged_frames import frame_figures
 from sdfpose_core.evaluation.judgement import JudgedFrame
@@ -38,7 +38,7 @@ from sdfpose_core.replay.schedule import Schedule
 from sdfpose_core.replay.truth import TruthSource, truth_source
 from sdfpose_core.replay.worst import worst_pictures
 from sdfpose_core.report.page import report_page
-from sdfpose_core.tracker import Tracker
+from sdfpose_core.tracker import Tracker, TrackerConfig
 
 __all__ = ["add_parser", "run"]
 
@@ -122,10 +122,19 @@ def run(args: argparse.Namespace) -> int:
     truth = _prepare(args, rules, problems)
     use_threads(args.threads)
     config = estimator_config(args)
-    tracker = Tracker(PoseEstimator(config, categories))
+    estimator = PoseEstimator(config, categories)
+    for category in categories:
+        with suppress(WeightsError):  # told where an instance of the category comes
+            estimator.load(category)
+    tracking = TrackerConfig(trial_process=estimator.device.type == "cpu")
     pairing = Pairing(dict(args.topic), args.slop, args.queue_size, with_labels=rules is None)
     rules = rules or LabelRules({})
-    with _bar() as bar, ResultBag(args.out) if args.out else nullcontext() as results:
+    with (
+        closing(Tracker(estimator, tracking)) as tracker,
+        _bar() as bar,
+        ResultBag(args.out) if args.out else nullcontext() as results,
+    ):
+        tracker.prepare()
         task = bar.add_task("frames", total=None)
         done = replay(
             args.bag,

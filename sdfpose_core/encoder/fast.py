@@ -13,6 +13,7 @@ knows of the surroundings is the plane that the object stands on.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -121,7 +122,31 @@ class Encoding:
         rows = torch.arange(len(self.logits), device=self.logits.device)
         return self.similarity[rows, self.logits.argmax(dim=1)]
 
-    def log_belief(self, rotation: Tensor, has_front: bool) -> Tensor:
+    def poses(self, device: torch.device) -> Encoding:
+        """The same on another device, without what was said of how far shapes may be off."""
+        return Encoding(
+            self.similarity.to(device),
+            self.logits.to(device),
+            self.log_spread.to(device),
+            self.codes.to(device),
+        )
+
+    @classmethod
+    def cat(cls, parts: Sequence[Encoding]) -> Encoding:
+        """What was said of the poses of all instances, in a row."""
+        similarity = [x.similarity for x in parts]
+        return cls(
+            Similarity(
+                torch.cat([x.rotation for x in similarity]),
+                torch.cat([x.translation for x in similarity]),
+                torch.cat([x.scale for x in similarity]),
+            ),
+            torch.cat([x.logits for x in parts]),
+            torch.cat([x.log_spread for x in parts]),
+            torch.cat([x.codes for x in parts]),
+        )
+
+    def log_belief(self, rotation: Tensor, has_front: bool | Tensor) -> Tensor:
         """How likely the network thinks rotations are: log densities (B, M) up to a constant.
 
         A mixture of Laplace densities of the axes' errors. Translations are not judged: the
@@ -129,26 +154,27 @@ class Encoding:
 
         Args:
             rotation: (B, M, 3, 3), decoder frame to camera frame.
-            has_front: whether the x axis counts.
+            has_front: whether the x axis counts, of all or (B,) of each.
         """
         return self._log_densities(rotation, has_front).logsumexp(dim=2)
 
-    def likeliest_mode(self, rotation: Tensor, has_front: bool) -> Tensor:
+    def likeliest_mode(self, rotation: Tensor, has_front: bool | Tensor) -> Tensor:
         """(B,) number of the hypothesis that each of B rotations (B, 3, 3) most likely stems from.
 
         Args:
             rotation: decoder frame to camera frame.
-            has_front: whether the x axis counts.
+            has_front: whether the x axis counts, of all or (B,) of each.
         """
         return self._log_densities(rotation.unsqueeze(1), has_front).squeeze(1).argmax(dim=1)
 
-    def _log_densities(self, rotation: Tensor, has_front: bool) -> Tensor:
+    def _log_densities(self, rotation: Tensor, has_front: bool | Tensor) -> Tensor:
         """(B, M, K) shares of the hypotheses in the densities of rotations (B, M, 3, 3)."""
         difference = rotation.unsqueeze(2) - self.similarity.rotation.unsqueeze(1)
         spread = self.log_spread.unsqueeze(1)
         exponent = _laplace(difference[..., :, 1].norm(dim=-1), spread[..., 0], 2.0)
-        if has_front:
-            exponent = exponent + _laplace(difference[..., :, 0].norm(dim=-1), spread[..., 1], 1.0)
+        front = _laplace(difference[..., :, 0].norm(dim=-1), spread[..., 1], 1.0)
+        counts = torch.as_tensor(has_front, dtype=front.dtype, device=front.device)
+        exponent = exponent + counts.view(-1, 1, 1) * front
         return self.logits.log_softmax(dim=1).unsqueeze(1) - exponent
 
     @property

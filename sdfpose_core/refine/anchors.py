@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from functools import lru_cache
 
 import torch
@@ -10,14 +9,12 @@ from torch import Tensor
 
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder, newton_direction
 
-__all__ = ["AnchorMemory", "surface_anchors"]
+__all__ = ["surface_anchors"]
 
 _BALL_RADIUS = 0.51
 """Object units: this ball holds every shape."""
 
 _CANDIDATES_PER_ANCHOR = 8
-
-_REMEMBERED = 64
 
 
 def surface_anchors(decoder: ShapeDecoder, codes: Tensor, count: int) -> Tensor:
@@ -31,33 +28,6 @@ def surface_anchors(decoder: ShapeDecoder, codes: Tensor, count: int) -> Tensor:
     points = lattice.gather(1, chosen.unsqueeze(-1).expand(-1, -1, 3))
     f, d_q = decoder.value_and_gradient(points, codes)
     return points - f.unsqueeze(-1) * newton_direction(d_q)
-
-
-class AnchorMemory:
-    """Remembers the anchors of the last codes: a tracked object keeps its code.
-
-    Args:
-        decoder: the category's decoder.
-        count: of the anchors of each code.
-    """
-
-    def __init__(self, decoder: ShapeDecoder, count: int) -> None:
-        self._decoder = decoder
-        self._count = count
-        self._known: OrderedDict[bytes, Tensor] = OrderedDict()
-
-    def __call__(self, codes: Tensor) -> Tensor:
-        """Anchors (B, count, 3), object units, of codes (B, D)."""
-        return torch.cat([self._of(code) for code in codes])
-
-    def _of(self, code: Tensor) -> Tensor:
-        key = code.cpu().numpy().tobytes()
-        if key not in self._known:
-            self._known[key] = surface_anchors(self._decoder, code.unsqueeze(0), self._count)
-        self._known.move_to_end(key)
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-        return self._known[key]
 
 
 @lru_cache(maxsize=8)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-__all__ = ["Evidence", "FreeSpaceMap"]
+__all__ = ["NEAREST_M", "Evidence", "FreeSpaceMap"]
 
-_NEAREST_M = 0.01
+NEAREST_M = 0.01
 """Points nearer to the camera's plane are looked up as if they were this far from it."""
 
 
@@ -42,17 +42,6 @@ class FreeSpaceMap:
             self.sigma[index],
         )
 
-    @classmethod
-    def cat(cls, maps: Sequence[FreeSpaceMap]) -> FreeSpaceMap:
-        """All objects in a row."""
-        return cls(
-            torch.cat([x.depth for x in maps]),
-            torch.cat([x.outside for x in maps]),
-            torch.cat([x.focal for x in maps]),
-            torch.cat([x.centre for x in maps]),
-            torch.cat([x.sigma for x in maps]),
-        )
-
     def intrusion(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """How far points are inside free space.
 
@@ -67,7 +56,7 @@ class FreeSpaceMap:
             the points.
         """
         x, y, z = points.unbind(-1)
-        z = z.clamp(min=_NEAREST_M)
+        z = z.clamp(min=NEAREST_M)
         focal = self.focal.unsqueeze(-1)
         last = self.depth.shape[-1] - 1
         u = (focal * x / z + self.centre[:, :1]).clamp(0.0, last)
@@ -122,15 +111,14 @@ class Evidence:
             self.surface[index], self.surface_sigma[index], self.free[index], self.support[index]
         )
 
-    @classmethod
-    def cat(cls, parts: Sequence[Evidence]) -> Evidence:
-        """All hypotheses in a row."""
-        return cls(
-            torch.cat([x.surface for x in parts]),
-            torch.cat([x.surface_sigma for x in parts]),
-            FreeSpaceMap.cat([x.free for x in parts]),
-            torch.cat([x.support for x in parts]),
-        )
+    @cached_property
+    def support_axes(self) -> Tensor:
+        """(B, 2, 3), orthonormal directions within the support; zeros where there is none."""
+        normal = self.support[:, :3]
+        # The axis that is most nearly in the plane gives the first.
+        across = torch.nn.functional.one_hot(normal.abs().argmin(dim=1), 3).to(normal)
+        first = torch.nn.functional.normalize(torch.linalg.cross(normal, across), dim=-1)
+        return torch.stack([first, torch.linalg.cross(normal, first)], dim=1)
 
     def thinned(self, surface: int) -> Evidence:
         """The first so many points (they are stored in random order)."""

@@ -27,13 +27,8 @@ class RotationPrior:
     rotation: Tensor
     precision: Tensor
 
-    def __getitem__(self, index: Tensor | slice) -> RotationPrior:
+    def __getitem__(self, index: Tensor | slice | int) -> RotationPrior:
         return RotationPrior(self.rotation[index], self.precision[index])
-
-    @classmethod
-    def cat(cls, parts: Sequence[RotationPrior]) -> RotationPrior:
-        """All hypotheses in a row."""
-        return cls(torch.cat([x.rotation for x in parts]), torch.cat([x.precision for x in parts]))
 
     def cost(self, rotation: Tensor) -> Tensor:
         """Weighted squared lengths (B,) of the differences of the axes of rotations (B, 3, 3)."""
@@ -46,16 +41,15 @@ class RotationPrior:
         The axis a = R e moves by R (w x e): its Jacobian's square is I - e e^T, and the gradient
         of half the squared difference from a0 is (R^T a0) x e.
         """
-        for column, which in ((1, 0), (0, 1)):
-            axis = torch.zeros_like(rotation[..., 0])
-            axis[:, column] = 1.0
-            weight = self.precision[:, which]
-            expected = (self.rotation[..., column].unsqueeze(1) @ rotation).squeeze(1)
-            gradient[:, :3] += weight.unsqueeze(-1) * torch.linalg.cross(expected, axis)
-            across = torch.eye(3, dtype=axis.dtype, device=axis.device) - (
-                axis.unsqueeze(2) * axis.unsqueeze(1)
-            )
-            hessian[:, :3, :3] += weight[:, None, None] * across
+        of_y, of_x = self.precision.unbind(-1)
+        expected = self.rotation.transpose(-1, -2) @ rotation  # row c: R^T of its column c
+        x, y = expected[:, 0], expected[:, 1]
+        gradient[:, 0] -= of_y * y[:, 2]
+        gradient[:, 1] += of_x * x[:, 2]
+        gradient[:, 2] += of_y * y[:, 0] - of_x * x[:, 1]
+        hessian[:, 0, 0] += of_y
+        hessian[:, 1, 1] += of_x
+        hessian[:, 2, 2] += of_y + of_x
 
 
 @dataclass(frozen=True)
@@ -78,7 +72,7 @@ class Priors:
     log_scale_sd: Tensor
     rotation: RotationPrior | None = None
 
-    def __getitem__(self, index: Tensor | slice) -> Priors:
+    def __getitem__(self, index: Tensor | slice | int) -> Priors:
         return Priors(
             self.code_mean[index] if self.code_mean.ndim == 2 else self.code_mean,
             self.code_precision[index] if self.code_precision.ndim == 3 else self.code_precision,
@@ -88,21 +82,22 @@ class Priors:
         )
 
     @classmethod
-    def cat(cls, parts: Sequence[Priors], counts: Sequence[int]) -> Priors:
-        """Those of all hypotheses in a row, where some parts are of several hypotheses each.
-
-        Args:
-            parts: all with an expected rotation, or all without.
-            counts: how many hypotheses each part is of.
-        """
-        rows = [(x.code_mean.shape[-1], n, x) for x, n in zip(parts, counts, strict=True)]
-        rotations = [x.rotation for x in parts if x.rotation is not None]
+    def stack(cls, priors: Sequence[Priors]) -> Priors:
+        """Those of hypotheses that have each its own; expected rotations are left out."""
         return cls(
-            torch.cat([x.code_mean.expand(n, d) for d, n, x in rows]),
-            torch.cat([x.code_precision.expand(n, d, d) for d, n, x in rows]),
-            torch.cat([x.log_scale_mean.expand(n) for _, n, x in rows]),
-            torch.cat([x.log_scale_sd.expand(n) for _, n, x in rows]),
-            RotationPrior.cat(rotations) if rotations else None,
+            torch.stack([x.code_mean for x in priors]),
+            torch.stack([x.code_precision for x in priors]),
+            torch.stack([x.log_scale_mean for x in priors]),
+            torch.stack([x.log_scale_sd for x in priors]),
+        )
+
+    def to(self, device: torch.device) -> Priors:
+        """Those of code and size on another device."""
+        return Priors(
+            self.code_mean.to(device),
+            self.code_precision.to(device),
+            self.log_scale_mean.to(device),
+            self.log_scale_sd.to(device),
         )
 
     def shared(self, views: int) -> Priors:

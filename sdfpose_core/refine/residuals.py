@@ -1,13 +1,13 @@
 """The residuals of the refinement and their closed-form Jacobians.
 
 Columns of a Jacobian: rotation vector in the object frame (3), translation (3, metres, camera
-frame), log scale (1), latent code (D); the order of `ShapePose.retract`. Where size and code stay
-as they are, the first six alone.
+frame), log scale (1), latent code (D); the order of `ShapePose.retract`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from sdfpose_core.sdf.shape_decoder import ShapeDecoder, newton_direction
 __all__ = [
     "DecodedPoints",
     "free_space_residuals",
+    "support_disc",
     "support_points",
     "support_residuals",
     "surface_points",
@@ -37,35 +38,23 @@ class DecodedPoints:
         points: (B, N, 3), object units.
         value: f (B, N), object units.
         d_point: df/dpoints (B, N, 3).
-        d_code: df/dcodes (B, N, D); None where the code stays as it is.
+        d_code: df/dcodes (B, N, D).
     """
 
     points: Tensor
     value: Tensor
     d_point: Tensor
-    d_code: Tensor | None
+    d_code: Tensor
 
     @classmethod
-    def of(
-        cls, decoder: ShapeDecoder, points: Tensor, codes: Tensor, *, with_code: bool
-    ) -> DecodedPoints:
-        """Evaluate the decoder.
-
-        Args:
-            decoder: the category's decoder.
-            points: (B, N, 3), object units.
-            codes: (B, D).
-            with_code: whether the derivative by the code is wanted; it costs as much as the rest.
-        """
-        if with_code:
-            return cls(points, *decoder.value_and_jacobian(points, codes))
-        return cls(points, *decoder.value_and_gradient(points, codes), None)
+    def of(cls, decoder: ShapeDecoder, points: Tensor, codes: Tensor) -> DecodedPoints:
+        """What the decoder says of points (B, N, 3), object units, of shapes with codes (B, D)."""
+        return cls(points, *decoder.value_and_jacobian(points, codes))
 
     def split(self, *counts: int) -> list[DecodedPoints]:
         """Parts of so many points each, in a row."""
-        parts = [x.split(counts, dim=1) for x in (self.points, self.value, self.d_point)]
-        codes = (None,) * len(counts) if self.d_code is None else self.d_code.split(counts, dim=1)
-        return [DecodedPoints(*x) for x in zip(*parts, codes, strict=True)]
+        parts = [x.split(counts, dim=1) for x in vars(self).values()]
+        return [DecodedPoints(*x) for x in zip(*parts, strict=True)]
 
 
 def surface_points(state: ShapePose, evidence: Evidence) -> Tensor:
@@ -111,29 +100,28 @@ def free_space_residuals(
     # p = s R q + t: R' = R exp(w) moves it by s R (w x q), s' = s exp(l) by s R q l, and the code
     # moves the surface along its normal.
     local = toward @ similarity.rotation * (similarity.scale[:, None] * inverse_sigma).unsqueeze(-1)
-    columns = [torch.linalg.cross(q, local), toward * inverse_sigma.unsqueeze(-1)]
-    if decoded.d_code is not None:
-        columns.append((local * q).sum(-1, keepdim=True))
-        columns.append(-(local * step).sum(-1, keepdim=True) * decoded.d_code)
+    columns = [
+        torch.linalg.cross(q, local),
+        toward * inverse_sigma.unsqueeze(-1),
+        (local * q).sum(-1, keepdim=True),
+        -(local * step).sum(-1, keepdim=True) * decoded.d_code,
+    ]
     return depth * inverse_sigma, torch.cat(columns, dim=-1)
 
 
 def support_points(state: ShapePose, evidence: Evidence) -> Tensor:
     """Points (B, S, 3), object units, of the support: a disc under the object's middle."""
     similarity = state.similarity
-    normal, offset = evidence.support[:, :3], evidence.support[:, 3]
-    # Two directions within the plane; the axis that is most nearly in it gives the first.
-    across = torch.nn.functional.one_hot(normal.abs().argmin(dim=1), 3).to(normal)
-    first = torch.nn.functional.normalize(torch.linalg.cross(normal, across), dim=-1)
-    second = torch.linalg.cross(normal, first)
-    height = (normal * similarity.translation).sum(-1) - offset
-    disc = _disc(normal) * similarity.scale[:, None, None]
-    points = (
-        (similarity.translation - height.unsqueeze(-1) * normal).unsqueeze(1)
-        + disc[..., :1] * first.unsqueeze(1)
-        + disc[..., 1:] * second.unsqueeze(1)
-    )
-    return similarity.inverse_transform(points)
+    normal, offset = evidence.support[:, :3], evidence.support[:, 3:]
+    height = (normal * similarity.translation).sum(-1, keepdim=True) - offset
+    foot = (similarity.translation - height * normal).unsqueeze(1)
+    disc = support_disc(evidence)
+    return similarity.inverse_transform(foot + similarity.scale[:, None, None] * disc)
+
+
+def support_disc(evidence: Evidence) -> Tensor:
+    """Points (B, S, 3) of the supports about their feet, in diagonals of the object."""
+    return _disc(evidence.support.dtype, evidence.support.device) @ evidence.support_axes
 
 
 def support_residuals(
@@ -160,9 +148,8 @@ def support_residuals(
     known = evidence.support[:, :3].square().sum(-1) > 0.5
     inverse_scale = (1.0 / state.similarity.scale).unsqueeze(-1)
     distance, jacobian = _distance_rows(decoded, state, inverse_scale.expand_as(decoded.value))
-    if decoded.d_code is not None:
-        # In object units: the share of the size itself is taken out, as with free space.
-        jacobian[..., 6] -= distance
+    # In object units: the share of the size itself is taken out, as with free space.
+    jacobian[..., 6] -= distance
     nearest = distance.argmin(dim=1, keepdim=True)
     gap = distance.gather(1, nearest)
     gap_jacobian = jacobian.gather(1, nearest.unsqueeze(-1).expand(-1, -1, jacobian.shape[-1]))
@@ -175,11 +162,12 @@ def support_residuals(
     )
 
 
-def _disc(like: Tensor) -> Tensor:
+@lru_cache(maxsize=8)
+def _disc(dtype: torch.dtype, device: torch.device) -> Tensor:
     """Points (S, 2) of a disc, in object units: the centre and two rings."""
-    rings = [torch.zeros(1, 2, dtype=like.dtype, device=like.device)]
+    rings = [torch.zeros(1, 2, dtype=dtype, device=device)]
     for radius, count in _DISC_RINGS:
-        angle = torch.arange(count, dtype=like.dtype, device=like.device) * (2.0 * torch.pi / count)
+        angle = torch.arange(count, dtype=dtype, device=device) * (2.0 * torch.pi / count)
         rings.append(radius * torch.stack([angle.cos(), angle.sin()], dim=-1))
     return torch.cat(rings)
 
@@ -198,8 +186,7 @@ def _distance_rows(
     columns = [
         torch.linalg.cross(d_q, q) * factor,
         -(d_q @ similarity.rotation.transpose(-1, -2)) * inverse_sigma.unsqueeze(-1),
+        (f - (d_q * q).sum(-1)).unsqueeze(-1) * factor,
+        decoded.d_code * factor,
     ]
-    if decoded.d_code is not None:
-        columns.append((f - (d_q * q).sum(-1)).unsqueeze(-1) * factor)
-        columns.append(decoded.d_code * factor)
     return f * scale * inverse_sigma, torch.cat(columns, dim=-1)

@@ -26,21 +26,32 @@ from sdfpose_core.refine.residuals import (
 from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 
-__all__ = ["POSE_PARAMETERS", "RefineConfig", "Solution", "refine", "refine_together", "total_cost"]
+__all__ = [
+    "POSE_PARAMETERS",
+    "ROTATION_PRECISION",
+    "SETTLED",
+    "TRANSLATION_PRECISION",
+    "RefineConfig",
+    "Solution",
+    "refine",
+    "refine_together",
+    "term_shares",
+    "total_cost",
+]
 
 
-_ROTATION_PRECISION = 3.0 / 3.14159**2
+ROTATION_PRECISION = 3.0 / 3.14159**2
 """1 / rad^2: a rotation vector of which nothing is known. Keeps yaw about a symmetry axis, on
 which the measurements say nothing, solvable."""
 
-_TRANSLATION_PRECISION = 1.0
+TRANSLATION_PRECISION = 1.0
 """1 / m^2: a translation of which nothing is known, so that the Hessian of a hypothesis far from
 everything that was measured can be inverted."""
 
 _VIEW_COST = 30.0
 """Cost c0 of a view that counts half. That of a good one is 10 to 20."""
 
-_SETTLED = 0.1
+SETTLED = 0.1
 """A step that promises to lower the cost by less is not taken, and is the last: what is left of the
 way is a third of a standard deviation."""
 
@@ -118,9 +129,7 @@ def refine(
     priors: Priors,
     config: RefineConfig,
     iterations: int,
-    *,
-    pose_only: bool = False,
-    anchors: Tensor | None = None,
+    settled: float = -math.inf,
 ) -> Solution:
     """Minimise the cost of each hypothesis from where it stands.
 
@@ -131,37 +140,22 @@ def refine(
         priors: of code and size.
         config: weights of the terms.
         iterations: steps tried; each costs one evaluation of values and Jacobians.
-        pose_only: whether size and code stay as they are. Then it also ends when nothing is left
-            to gain.
-        anchors: (B, M, 3), object units, the `surface_anchors` of the codes where they are known.
+        settled: hypotheses whose step promises to lower the cost by no more stay where they are.
     """
-    if anchors is None:
-        anchors = surface_anchors(decoder, state.codes, config.anchors)
+    anchors = surface_anchors(decoder, state.codes, config.anchors)
     problem = _Problem(decoder, evidence, priors, config, anchors)
-    linearise = problem.linearise
-    if pose_only:
-        shape = DecodedPoints.of(decoder, anchors, state.codes, with_code=False)
-
-        def linearise(state: ShapePose) -> _Linearised:
-            return problem.linearise_pose(state, shape)
-
-    def step(hessian: Tensor, gradient: Tensor, _: Tensor) -> Tensor:
-        found = _solve(hessian, gradient)
-        return torch.nn.functional.pad(found, (0, 7 + state.codes.shape[1] - found.shape[1]))
-
-    state, found = _minimise(
-        linearise,
-        state,
-        config,
-        iterations,
-        step,
-        judged=lambda cost: cost,
-        together=lambda each: each,
-        settled=_SETTLED if pose_only else -math.inf,
+    return _solution(
+        *_minimise(
+            problem.linearise,
+            state,
+            config,
+            iterations,
+            lambda hessian, gradient, _: _solve(hessian, gradient),
+            judged=lambda cost: cost,
+            together=lambda each: each,
+            settled=settled,
+        )
     )
-    if pose_only:
-        found = problem.linearise(state)
-    return _solution(state, found)
 
 
 @torch.no_grad()
@@ -205,7 +199,7 @@ def refine_together(
             step,
             judged=lambda cost: total_cost(cost, views).repeat_interleave(views),
             together=lambda each: each.view(-1, views).sum(1).repeat_interleave(views),
-            settled=_SETTLED,
+            settled=SETTLED,
         )
     )
 
@@ -259,7 +253,7 @@ def _minimise(
     damping = config.damping.start(found.cost)
     for _ in range(iterations):
         back = step(config.damping.apply(found.hessian, damping), found.gradient, found.cost)
-        promised = together((back[:, : found.gradient.shape[1]] * found.gradient).sum(1))
+        promised = together((back * found.gradient).sum(1))
         moving = promised > settled
         if not moving.any():
             break
@@ -324,39 +318,8 @@ class _Problem:
             support_points(state, self.evidence),
             self.anchors,
         ]
-        decoded = DecodedPoints.of(
-            self.decoder, torch.cat(parts, dim=1), state.codes, with_code=True
-        )
+        decoded = DecodedPoints.of(self.decoder, torch.cat(parts, dim=1), state.codes)
         on_surface, on_support, shape = decoded.split(*(x.shape[1] for x in parts))
-        found = self._sum(state, on_surface, on_support, shape)
-        self.priors.add_to(state, found.hessian, found.gradient)
-        return found
-
-    def linearise_pose(self, state: ShapePose, shape: DecodedPoints) -> _Linearised:
-        """The problem at a state whose size and code are held, by the P = 6 of the pose.
-
-        Args:
-            state: B hypotheses.
-            shape: the anchors decoded.
-        """
-        parts = [surface_points(state, self.evidence), support_points(state, self.evidence)]
-        decoded = DecodedPoints.of(
-            self.decoder, torch.cat(parts, dim=1), state.codes, with_code=False
-        )
-        on_surface, on_support = decoded.split(*(x.shape[1] for x in parts))
-        found = self._sum(state, on_surface, on_support, shape)
-        if self.priors.rotation is not None:
-            self.priors.rotation.add_to(state.similarity.rotation, found.hessian, found.gradient)
-        return found
-
-    def _sum(
-        self,
-        state: ShapePose,
-        on_surface: DecodedPoints,
-        on_support: DecodedPoints,
-        shape: DecodedPoints,
-    ) -> _Linearised:
-        """All terms; of the priors, the cost alone."""
         config = self.config
         surface, surface_jacobian = surface_residuals(on_surface, state, self.evidence)
         violation, violation_jacobian = free_space_residuals(shape, state, self.evidence)
@@ -370,20 +333,21 @@ class _Problem:
         residual = torch.cat([surface, violation, support], dim=1)
         jacobian = torch.cat([surface_jacobian, violation_jacobian, support_jacobian], dim=1)
         counts = (surface.shape[1], violation.shape[1], support.shape[1])
-        share = _shares(config, *counts, residual.device).to(residual.dtype)
+        share = term_shares(config, *counts, residual.device).to(residual.dtype)
         squared = residual.square()
         cost = (share * config.kernel.loss(squared)).sum(1) + self.priors.cost(state)
         weighted = jacobian.transpose(1, 2) * (share * config.kernel.weight(squared)).unsqueeze(1)
         hessian = weighted @ jacobian
         gradient = (weighted @ residual.unsqueeze(-1)).squeeze(-1)
         diagonal = hessian.diagonal(dim1=1, dim2=2)
-        diagonal[:, :3] += _ROTATION_PRECISION
-        diagonal[:, 3:6] += _TRANSLATION_PRECISION
+        diagonal[:, :3] += ROTATION_PRECISION
+        diagonal[:, 3:6] += TRANSLATION_PRECISION
+        self.priors.add_to(state, hessian, gradient)
         return _Linearised(cost, hessian, gradient, surface, violation)
 
 
 @lru_cache(maxsize=64)
-def _shares(
+def term_shares(
     config: RefineConfig, surface: int, violation: int, support: int, device: torch.device
 ) -> Tensor:
     """How many measurements each residual (N,) stands for; the last one is the contact."""

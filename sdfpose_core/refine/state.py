@@ -48,6 +48,17 @@ class ShapePose:
         """Move along tangent vectors (B, 7 + D)."""
         return ShapePose(self.similarity.retract(delta[:, :7]), self.codes + delta[:, 7:])
 
+    def with_shape_of(self, other: ShapePose) -> ShapePose:
+        """These poses with the size and code of another state (1,)."""
+        similarity = self.similarity
+        scale, codes = other.similarity.scale, other.codes
+        return ShapePose(
+            Similarity(
+                similarity.rotation, similarity.translation, scale.expand_as(similarity.scale)
+            ),
+            codes.expand_as(self.codes),
+        )
+
     def where(self, condition: Tensor, other: ShapePose) -> ShapePose:
         """This state where `condition` (B,) holds, the other one elsewhere."""
         a, b = self.similarity, other.similarity

@@ -8,18 +8,27 @@ true distances only up to a few per cent, the bound is widened by a Lipschitz fa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from skimage.measure import marching_cubes
-from torch import Tensor
+from torch import Tensor, nn
 
 from sdfpose_core.errors import MeshError, ShapeError
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
+from sdfpose_core.shapes.body import BodyProfile
 from sdfpose_core.shapes.solids import simplified
 
-__all__ = ["DecodedMesh", "decode_mesh", "signed_distance_grid"]
+__all__ = [
+    "GRID_HALF_SIDE",
+    "DecodedMesh",
+    "SdfGrid",
+    "decode_mesh",
+    "mesh_of",
+    "signed_distance_grid",
+]
 
 GRID_HALF_SIDE = 0.54
 """Object units; the grid spans this far from the origin. Shapes lie in the ball of radius 0.5."""
@@ -45,19 +54,29 @@ class DecodedMesh:
     faces: NDArray[np.int32]
     normals: NDArray[np.float32]
 
-    @property
+    @cached_property
     def centre(self) -> NDArray[np.float64]:
         """Centre (3,) of the bounding box, normalised object units."""
         return 0.5 * (self.vertices.max(0).astype(np.float64) + self.vertices.min(0))
 
-    @property
+    @cached_property
     def sides(self) -> NDArray[np.float64]:
         """Sides (3,) of the bounding box, normalised object units."""
         return self.vertices.max(0).astype(np.float64) - self.vertices.min(0)
 
+    @cached_property
+    def body(self) -> BodyProfile:
+        """Of a mug: its outline without the handle, normalised object units about `centre`."""
+        return BodyProfile.of(self.vertices - self.centre, self.faces)
+
 
 def decode_mesh(
-    decoder: ShapeDecoder, code: Tensor, resolution: int = 128, *, tolerance: float = 0.0
+    decoder: ShapeDecoder,
+    code: Tensor,
+    resolution: int = 128,
+    *,
+    tolerance: float = 0.0,
+    with_normals: bool = True,
 ) -> DecodedMesh:
     """The zero level set of f(.; code).
 
@@ -70,23 +89,39 @@ def decode_mesh(
         resolution: cells along each axis; a power of two times 8 to 16, at least 32.
         tolerance: object units; the surface may move by about so much for fewer triangles. 0
             keeps those of marching cubes.
+        with_normals: whether they are wanted; they are empty otherwise.
 
     Raises:
         ShapeError: the resolution is not such a number.
         MeshError: the code has no surface inside the grid.
     """
-    grid, active = signed_distance_grid(decoder, code, resolution)
-    if not (grid.min() < 0.0 < grid.max()):
+    grid = signed_distance_grid(decoder, code, resolution)
+    return mesh_of(grid, decoder, code, tolerance=tolerance, with_normals=with_normals)
+
+
+def mesh_of(
+    grid: SdfGrid,
+    decoder: ShapeDecoder,
+    code: Tensor,
+    *,
+    tolerance: float = 0.0,
+    with_normals: bool = True,
+) -> DecodedMesh:
+    """As `decode_mesh`, where the grid is known already."""
+    values, active = grid.values.cpu().numpy(), grid.active.cpu().numpy()
+    if not (values.min() < 0.0 < values.max()):
         raise MeshError(
             "the latent code decodes to no surface: expected a code near the training shapes' "
             f"(its norm is {float(code.norm()):.2f})"
         )
-    spacing = 2.0 * GRID_HALF_SIDE / resolution
-    vertices, faces, _, _ = marching_cubes(grid, 0.0, spacing=(spacing,) * 3, mask=active)
+    spacing = 2.0 * GRID_HALF_SIDE / grid.resolution
+    vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=(spacing,) * 3, mask=active)
     vertices = (vertices - GRID_HALF_SIDE).astype(np.float32)
     faces = np.ascontiguousarray(faces, dtype=np.int32)
     if tolerance > 0.0:
         vertices, faces = simplified(vertices, faces, tolerance)
+    if not with_normals:
+        return DecodedMesh(vertices, faces, np.zeros((0, 3), dtype=np.float32))
     with torch.no_grad():
         points = torch.from_numpy(vertices).to(code.device)
         _, gradient = decoder.value_and_gradient(points.unsqueeze(0), code.unsqueeze(0))
@@ -94,21 +129,34 @@ def decode_mesh(
     return DecodedMesh(vertices, faces, normals)
 
 
+@dataclass(frozen=True)
+class SdfGrid:
+    """Signed distances at the corners of a regular grid of R x R x R cells about the origin.
+
+    Attributes:
+        values: (R + 1, R + 1, R + 1), object units, indexed [x, y, z]: the decoder's values at the
+            corners of active cells, elsewhere interpolated between those of coarser cells.
+        active: of the same shape: the cells that the surface can pass, by their highest corner;
+            so marching_cubes reads its mask.
+    """
+
+    values: Tensor
+    active: Tensor
+
+    @property
+    def resolution(self) -> int:
+        """Cells along each axis."""
+        return len(self.values) - 1
+
+
 @torch.no_grad()
-def signed_distance_grid(
-    decoder: ShapeDecoder, code: Tensor, resolution: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Signed distances at the corners of a regular grid, wherever the surface can pass.
+def signed_distance_grid(decoder: ShapeDecoder, code: Tensor, resolution: int) -> SdfGrid:
+    """Signed distances of a decoded shape, the decoder's own wherever the surface can pass.
 
     Args:
         decoder: the category's decoder.
         code: (D,) latent code.
         resolution: cells along each axis; a power of two times 8 to 16, at least 32.
-
-    Returns:
-        Distances (R + 1, R + 1, R + 1), object units, indexed [x, y, z]: the decoder's values at
-        the corners of active cells, elsewhere 1. And, of the same shape, which cells are active,
-        by their highest corner: so marching_cubes reads its mask.
 
     Raises:
         ShapeError: the resolution is not such a number.
@@ -127,12 +175,15 @@ def signed_distance_grid(
     axis = torch.arange(coarsest, device=device)
     cells, size = torch.cartesian_prod(axis, axis, axis), coarsest
     children = torch.cartesian_prod(*[torch.arange(2, device=device)] * 3)
+    middle = torch.zeros((size,) * 3, device=device)
     while True:
         side = 2.0 * GRID_HALF_SIDE / size
         centres = (cells + 0.5) * side - GRID_HALF_SIDE
         value = decoder(centres.unsqueeze(0), code.unsqueeze(0))[0]
+        middle[tuple(cells.unbind(-1))] = value
         cells = cells[value.abs() <= _LIPSCHITZ * _half_diagonal(size)]
         cells, size = (2 * cells.unsqueeze(1) + children).reshape(-1, 3), 2 * size
+        middle = _halved(middle)
         if size == resolution:
             break
     # Of the finest cells no centre is evaluated: their corners are fewer than that would save.
@@ -144,9 +195,23 @@ def signed_distance_grid(
         corner[x + i, y + j, z + k] = True
     index = corner.nonzero()
     points = index * (2.0 * GRID_HALF_SIDE / size) - GRID_HALF_SIDE
-    grid = torch.ones((size + 1,) * 3, device=device)
+    grid = _corners(middle)
     grid[corner] = decoder(points.unsqueeze(0), code.unsqueeze(0))[0]
-    return grid.cpu().numpy(), active.cpu().numpy()
+    return SdfGrid(grid, active)
+
+
+def _halved(middle: Tensor) -> Tensor:
+    """Values at the centres of cells (2 R, 2 R, 2 R) half as large, from those of (R, R, R)."""
+    twice: Tensor = nn.functional.interpolate(
+        middle[None, None], scale_factor=2, mode="trilinear", align_corners=False
+    )
+    return twice[0, 0]
+
+
+def _corners(middle: Tensor) -> Tensor:
+    """Values at the corners (R + 1, R + 1, R + 1) of cells, from those at their centres."""
+    padded = nn.functional.pad(middle[None, None], (1,) * 6, mode="replicate")
+    return nn.functional.avg_pool3d(padded, 2, stride=1)[0, 0]
 
 
 def _half_diagonal(cells: int) -> float:

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from sdfpose_core.errors import ShapeError
 
-__all__ = ["ShapeDecoder", "check_arguments", "code_statistics", "in_pieces", "newton_direction"]
+__all__ = [
+    "ShapeDecoder",
+    "check_arguments",
+    "code_statistics",
+    "in_pieces",
+    "newton_direction",
+]
 
 _CHUNK_POINTS = 4096
 """Points evaluated at once on a CPU: activations of that many stay in the second-level cache."""

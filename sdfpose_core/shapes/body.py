@@ -65,6 +65,10 @@ class BodyProfile:
         known = radii > 0.0
         return cls(axis, heights[known], radii[known])
 
+    def scaled(self, factor: float) -> BodyProfile:
+        """That of a mug so many times as large."""
+        return BodyProfile(factor * self.axis_x_m, factor * self.heights_m, factor * self.radii_m)
+
     def outside(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Which points (N, 3), metres, object frame, stand out beyond the body."""
         distance = np.hypot(points[:, 0] - self.axis_x_m, points[:, 2])

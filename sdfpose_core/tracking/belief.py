@@ -97,8 +97,17 @@ class Belief:
         """Images by which the next detection is late; negative where it is not due yet."""
         return self.waited - self.interval
 
+    def untested(self) -> Belief:
+        """After a detection that found nothing: the next one can wait as well."""
+        return replace(self, waited=0, collapsed=False)
+
     def voted(
-        self, detection: ObjectEstimate, tracked: ObjectEstimate, config: TrackerConfig
+        self,
+        detection: ObjectEstimate,
+        tracked: ObjectEstimate,
+        config: TrackerConfig,
+        *,
+        shape_settled: bool = False,
     ) -> Belief:
         """After a detection in an image; the pose is to be given up where `log_odds` are negative.
 
@@ -106,6 +115,8 @@ class Belief:
             detection: what it found.
             tracked: the pose in the same image.
             config: when to believe what.
+            shape_settled: whether there is no more to learn of the shape; then detections serve
+                the pose alone, and need not be as many.
         """
         vote = _vote(detection)
         # What was said while the yaw was open says nothing of it.
@@ -122,7 +133,10 @@ class Belief:
             settled,
             log_odds=min(held + (vote if same else -vote), _MOST_LOG_ODDS),
             # Nothing was learnt from a detection without confidence: the next one can wait as well.
-            interval=min(2 * self.interval, config.redetect_frames)
+            interval=min(
+                2 * self.interval,
+                config.settled_frames if shape_settled else config.redetect_frames,
+            )
             if same or vote == 0.0
             else _FIRST_INTERVAL,
         )

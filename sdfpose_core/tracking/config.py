@@ -18,6 +18,13 @@ class TrackerConfig:
         confirm_frames: confident images until a track is relied on.
         redetect_frames: images from one detection from nothing to the next, at most. The first
             are in quick succession.
+        settled_frames: the same once views from all sides agree with the shape.
+        trial_s: seconds from an image to the use of what a detection from nothing found in it: it
+            runs beside the images. 0: it is waited for. Less where other objects wait for theirs.
+        trial_process: whether these run in a process of their own, which has a copy of the
+            networks, and not in a thread that takes turns with the images. For CPUs.
+        word_s: seconds that the network's last word on a followed object without a front may be
+            old.
         drop_confidence: an image with less brings the next one nearer.
         inlier_collapse: so does, at once, an inlier ratio below this share of its usual value.
         gate_share: share of its diagonal by which an object may be off its predicted place,
@@ -37,6 +44,10 @@ class TrackerConfig:
     accept_confidence: float = 0.5
     confirm_frames: int = 3
     redetect_frames: int = 32
+    settled_frames: int = 128
+    trial_s: float = 0.5
+    trial_process: bool = False
+    word_s: float = 0.3
     drop_confidence: float = 0.3
     inlier_collapse: float = 0.5
     gate_share: float = 0.5
@@ -52,11 +63,16 @@ class TrackerConfig:
             value = getattr(self, name)
             if name in shares and not 0.0 <= value <= 1.0:
                 raise ConfigurationError(f"tracker: {name} is {value}: expected 0 to 1")
-            if name not in shares and not value > 0.0:
+            if name == "trial_process":
+                continue
+            if name == "trial_s" and not value >= 0.0:
+                raise ConfigurationError(f"tracker: {name} is {value}: expected 0 or more")
+            if name not in (*shares, "trial_s") and not value > 0.0:
                 raise ConfigurationError(f"tracker: {name} is {value}: expected more than 0")
         for low, high in (
             ("drop_confidence", "accept_confidence"),
             ("coast_s", "remove_after_s"),
+            ("redetect_frames", "settled_frames"),
         ):
             if getattr(self, low) > getattr(self, high):
                 raise ConfigurationError(

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from sdfpose_core.frame import Instance, ObjectEstimate
 from sdfpose_core.portrait import Portrait
+from sdfpose_core.pursuit import Word
 from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.motion import PoseFilter, moved, with_yaw_of, yaw_open
 
-__all__ = ["FollowedObject", "Predicted", "Sighting", "Track", "TrackState", "in_line", "middle"]
+__all__ = ["FollowedObject", "Predicted", "Sighting", "Track", "TrackState", "in_line"]
 
 
 _GATE_SDS = 2.0
@@ -71,12 +72,22 @@ class Track:
 
 @dataclass(frozen=True)
 class Sighting:
-    """What one image says of an object; `anew`: its pose has nothing to do with the earlier one."""
+    """What one image says of an object.
+
+    Attributes:
+        estimate: of it.
+        instance: what was measured.
+        belief: in the pose.
+        portrait: the views that its size and shape are known from.
+        word: what the network said of it; None where it is to be asked in the next image.
+        anew: whether its pose has nothing to do with the earlier one.
+    """
 
     estimate: ObjectEstimate
     instance: Instance
     belief: Belief
     portrait: Portrait
+    word: Word | None
     anew: bool
 
 
@@ -92,6 +103,7 @@ class FollowedObject:
         motion: how it moved.
         portrait: the views that its size and shape are known from.
         belief: in its pose.
+        word: what the network said of it when it was last asked.
         confirmations: images in which it was seen with confidence.
         missing_frames: images since it was last seen.
         age: images since it was detected.
@@ -106,6 +118,7 @@ class FollowedObject:
     motion: PoseFilter
     portrait: Portrait
     belief: Belief
+    word: Word | None
     confirmations: int
     missing_frames: int
     age: int
@@ -122,10 +135,11 @@ class FollowedObject:
             id=new_id,
             estimate=estimate,
             stamp_ns=stamp_ns,
-            offset=estimate.translation - middle(sighting.instance),
+            offset=estimate.translation - sighting.instance.middle,
             motion=PoseFilter.start(estimate, config),
             portrait=sighting.portrait,
             belief=sighting.belief,
+            word=sighting.word,
             confirmations=int(estimate.confidence >= config.accept_confidence),
             missing_frames=0,
             age=1,
@@ -147,17 +161,16 @@ class FollowedObject:
             motion = PoseFilter.start(estimate, config)
         else:
             estimate, motion = predicted.motion.correct(predicted.estimate, estimate)
-        revision, mesh_scale = self.mesh_revision, self.mesh_scale
-        if self._mesh_changed(estimate):
-            revision, mesh_scale = revision + 1, estimate.scale
+        revision, mesh_scale = self._mesh_of(estimate)
         return replace(
             self,
             estimate=estimate,
             stamp_ns=stamp_ns,
-            offset=estimate.translation - middle(sighting.instance),
+            offset=estimate.translation - sighting.instance.middle,
             motion=motion,
             portrait=sighting.portrait,
             belief=sighting.belief,
+            word=sighting.word,
             confirmations=self.confirmations + (estimate.confidence >= config.accept_confidence),
             missing_frames=0,
             age=self.age + 1,
@@ -168,6 +181,41 @@ class FollowedObject:
     def missed(self) -> FollowedObject:
         """After an image that does not show it."""
         return replace(self, missing_frames=self.missing_frames + 1, age=self.age + 1)
+
+    def retaken(
+        self,
+        before: ObjectEstimate,
+        after: ObjectEstimate,
+        portrait: Portrait,
+        belief: Belief,
+        config: TrackerConfig,
+        *,
+        anew: bool,
+    ) -> FollowedObject:
+        """As it turned out to be in an earlier image, moved as it has moved since.
+
+        Args:
+            before: what it was taken for in that image.
+            after: what it is.
+            portrait: its views.
+            belief: in the pose.
+            config: when to believe what.
+            anew: whether the pose has nothing to do with the earlier one.
+        """
+        turn = self.estimate.rotation @ before.rotation.T
+        estimate = moved(after, turn, self.estimate.translation - turn @ before.translation)
+        estimate = replace(estimate, mask_id=self.estimate.mask_id)
+        revision, mesh_scale = self._mesh_of(estimate)
+        return replace(
+            self,
+            estimate=estimate,
+            offset=self.offset + estimate.translation - self.estimate.translation,
+            motion=PoseFilter.start(estimate, config) if anew else self.motion,
+            portrait=portrait,
+            belief=belief,
+            mesh_revision=revision,
+            mesh_scale=mesh_scale,
+        )
 
     def confirmed(self, config: TrackerConfig) -> bool:
         """Whether it was seen with confidence often enough to be relied on."""
@@ -195,9 +243,11 @@ class FollowedObject:
         seconds = self.unseen_s(now_ns)
         estimate, motion = self.motion.predict(self.estimate, seconds, config)
         place_sd_m = math.sqrt(float(np.linalg.eigvalsh(motion.covariance[:3, :3])[-1]))
+        rad_s = float(np.linalg.norm(self.motion.velocity[3:]))
         return Predicted(
             memory=self,
             estimate=estimate,
+            word=None if self.word is None else self.word.aged(seconds, rad_s),
             motion=motion,
             recent=self.missing_frames == 0 or seconds <= config.coast_s,
             gate_m=min(
@@ -220,14 +270,16 @@ class FollowedObject:
             )
         return Track(self.id, state, estimate, self.mesh_revision, self.stamp_ns, self.age)
 
-    def _mesh_changed(self, estimate: ObjectEstimate) -> bool:
-        if not len(estimate.vertices):
-            return False
-        return (
-            self.mesh_revision == 0
-            or not np.array_equal(estimate.mesh_code, self.estimate.mesh_code)
-            or abs(estimate.scale / self.mesh_scale - 1.0) > _NEW_MESH_SCALE
+    def _mesh_of(self, estimate: ObjectEstimate) -> tuple[int, float]:
+        """Number of the estimate's mesh, and the size of the object when that was made."""
+        same = len(estimate.vertices) == 0 or (
+            self.mesh_revision > 0
+            and np.array_equal(estimate.code, self.estimate.code)
+            and abs(estimate.scale / self.mesh_scale - 1.0) <= _NEW_MESH_SCALE
         )
+        if same:
+            return self.mesh_revision, self.mesh_scale
+        return self.mesh_revision + 1, estimate.scale
 
 
 @dataclass(frozen=True)
@@ -237,6 +289,7 @@ class Predicted:
     Attributes:
         memory: the object.
         estimate: moved to where it should be.
+        word: what the network said of it.
         motion: its filter at this time.
         recent: whether that is good enough for a warm start. What the last image showed is, also
             where images come slowly.
@@ -245,6 +298,7 @@ class Predicted:
 
     memory: FollowedObject
     estimate: ObjectEstimate
+    word: Word | None
     motion: PoseFilter
     recent: bool
     gate_m: float
@@ -280,7 +334,7 @@ class Predicted:
         caught elsewhere. When something hides most of the object, the points that are left say
         little of its place.
         """
-        off = middle(instance) - self.middle
+        off = instance.middle - self.middle
         if float(np.linalg.norm(off)) <= _MIDDLE_SLACK * self.estimate.scale:
             return None
         return moved(self.estimate, np.eye(3), off)
@@ -294,8 +348,3 @@ def in_line(estimate: ObjectEstimate, predicted: Predicted) -> ObjectEstimate:
     if estimate.symmetric_about_y and yaw_open(estimate):
         return with_yaw_of(estimate, predicted.estimate)
     return estimate
-
-
-def middle(instance: Instance) -> NDArray[np.float64]:
-    """(3,), metres, camera frame: median of the visible points, a robust centre."""
-    return np.median(instance.points, axis=0).astype(np.float64)

@@ -63,17 +63,16 @@ class PoseFilter:
         """Pose and motion after a while."""
         tau, fade = config.coast_s, math.exp(-seconds / config.coast_s)
         span = tau * (1.0 - fade)
-        step = np.kron(np.array([[1.0, span], [0.0, fade]]), np.eye(6))
-        noise = np.array(
-            [
-                [tau * (2.0 * seconds - tau * (3.0 - 4.0 * fade + fade**2)), span * (1.0 - fade)],
-                [span * (1.0 - fade), 1.0 - fade**2],
-            ]
-        )
-        covariance = step @ self.covariance @ step.T
-        covariance += np.kron(noise, np.diag(_velocity_variance(config)))
+        noise = np.diag(_velocity_variance(config))
+        before, after = self.covariance, np.empty((12, 12))
+        pose, mixed, motion = before[:6, :6], before[:6, 6:], before[6:, 6:]
+        after[:6, :6] = pose + span * (mixed + mixed.T) + span**2 * motion
+        after[:6, :6] += tau * (2.0 * seconds - tau * (3.0 - 4.0 * fade + fade**2)) * noise
+        after[:6, 6:] = fade * (mixed + span * motion) + span * (1.0 - fade) * noise
+        after[6:, :6] = after[:6, 6:].T
+        after[6:, 6:] = fade**2 * motion + (1.0 - fade**2) * noise
         shift = span * self.velocity
-        return _displaced(estimate, shift), PoseFilter(fade * self.velocity, covariance)
+        return _displaced(estimate, shift), PoseFilter(fade * self.velocity, after)
 
     def correct(
         self, predicted: ObjectEstimate, seen: ObjectEstimate
@@ -112,7 +111,8 @@ def moved(
         rotation: R (3, 3).
         translation: t (3,), metres.
     """
-    turn = np.kron(np.eye(2), rotation)
+    turn = np.zeros((6, 6))
+    turn[:3, :3] = turn[3:, 3:] = rotation
     return replace(
         estimate,
         rotation=_orthonormal(rotation @ estimate.rotation),

@@ -46,7 +46,6 @@ def make_estimate(category="mug", at=(0.0, 0.0, 0.8), rotation=None, side=0.1, m
         vertices=np.asarray(ball.vertices, np.float32),
         faces=np.asarray(ball.faces, np.int32),
         normals=np.asarray(ball.vertex_normals, np.float32),
-        mesh_code=np.zeros(4, np.float32),
     )
 
 

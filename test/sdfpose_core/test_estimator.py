@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sdfpose_core.errors import CategoryError, DeviceError
 from sdfpose_core.estimator import EstimatorConfig, FrameResult, PoseEstimator
 from sdfpose_core.evaluation import compare
 from sdfpose_core.frame import GroundTruth, InstanceLabel, ObjectEstimate, RgbdFrame
+from sdfpose_core.portrait import Portrait
+from sdfpose_core.pursuit import Expected
 from sdfpose_core.segmentation import segment
+from sdfpose_core.similarity import so3_exp
 from sdfpose_core.simulation import orbit, simulated_frame, table_scene
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
 from sdfpose_core.weights import SHIPPED
@@ -98,7 +102,7 @@ def test_a_warm_start_returns_to_the_object(
     result: FrameResult,
     table: tuple[RgbdFrame, dict[int, GroundTruth]],
 ) -> None:
-    starts = {x.mask_id: moved(x, 0.01) for x in result.estimates}
+    starts = {x.mask_id: Expected(moved(x, 0.01)) for x in result.estimates}
     warm = estimator.run(table[0], starts)
     for x, y in zip(result.estimates, warm.estimates, strict=True):
         truth = table[1][x.mask_id]
@@ -111,7 +115,7 @@ def test_objects_are_followed_alike_alone_and_together(
     estimator: PoseEstimator, table: tuple[RgbdFrame, dict[int, GroundTruth]], result: FrameResult
 ) -> None:
     instances, _ = segment(table[0], estimator.categories)
-    starts = {x.mask_id: x for x in result.estimates}
+    starts = {x.mask_id: Expected(x) for x in result.estimates}
     together = estimator.estimate(instances, starts).estimates
     assert len(together) == 6
     for instance, x in zip(instances, together, strict=True):
@@ -119,6 +123,78 @@ def test_objects_are_followed_alike_alone_and_together(
         np.testing.assert_allclose(alone.translation, x.translation, atol=2e-5)
         np.testing.assert_allclose(alone.rotation, x.rotation, atol=5e-4)
         assert alone.confidence == pytest.approx(x.confidence, abs=1e-2)
+
+
+def test_a_draft_is_finished_to_what_is_detected(
+    estimator: PoseEstimator, table: tuple[RgbdFrame, dict[int, GroundTruth]]
+) -> None:
+    instances, _ = segment(table[0], estimator.categories)
+    drafts = estimator.estimate(instances, draft=True).estimates
+    assert len(drafts) == 6
+    for draft in drafts:
+        assert not len(draft.normals)
+        finished = estimator.finished(draft)
+        assert len(finished.normals) == len(finished.vertices) > 0
+        np.testing.assert_array_equal(finished.code, draft.code)
+        # A thin rim may slip between the points of the coarse grid.
+        np.testing.assert_allclose(finished.dimensions_m, draft.dimensions_m, atol=0.015)
+        np.testing.assert_allclose(finished.translation, draft.translation, atol=0.01)
+        low, high = finished.vertices.min(axis=0), finished.vertices.max(axis=0)
+        np.testing.assert_allclose(high - low, finished.dimensions_m, rtol=1e-4)
+
+
+def test_images_that_tell_nothing_new_leave_the_shape(
+    estimator: PoseEstimator, result: FrameResult, table: tuple[RgbdFrame, dict[int, GroundTruth]]
+) -> None:
+    """The same image again and again: at first it counts for more, then nothing is left to gain."""
+    instances = {x.mask_id: x for x in segment(table[0], estimator.categories)[0]}
+    changes = []
+    for x in result.estimates:
+        portrait, found = Portrait.of(instances[x.mask_id], x), x
+        for views in range(2, 7):
+            before = found
+            portrait, found = estimator.portrayed(portrait, instances[x.mask_id], [found, x])
+            assert len(portrait.instances) == views
+            assert compare(found, table[1][x.mask_id]).trans_err_cm < 5.0
+            same = np.array_equal(found.code, before.code)
+            assert same == (found.decoder_scale == before.decoder_scale)
+            changes.append((views, same))
+    assert not all(same for views, same in changes if views == 2)
+    assert sum(same for views, same in changes if views == 6) >= 4
+
+
+def test_the_network_is_heard_once_and_remembered(
+    estimator: PoseEstimator, table: tuple[RgbdFrame, dict[int, GroundTruth]], result: FrameResult
+) -> None:
+    instances, _ = segment(table[0], estimator.categories)
+    asked = estimator.estimate(instances, {x.mask_id: Expected(x) for x in result.estimates})
+    assert asked.words.keys() == {x.mask_id for x in instances}
+    known = {
+        x.mask_id: Expected(x, asked.words[x.mask_id].aged(0.0, 0.0)) for x in result.estimates
+    }
+    again = estimator.estimate(instances, known)
+    assert again.stage_ms["encode"] == 0.0
+    for x, y in zip(asked.estimates, again.estimates, strict=True):
+        np.testing.assert_allclose(x.rotation, y.rotation, atol=1e-6)
+        assert x.diagnostics["belief"] == pytest.approx(y.diagnostics["belief"], abs=1e-5)
+    # A word from long ago hardly counts.
+    turned = so3_exp(torch.tensor([0.0, 0.0, 0.3])).numpy()
+    wrong = {}
+    for x in result.estimates:
+        word = asked.words[x.mask_id]
+        poses = word.encoding
+        rotation = torch.from_numpy(turned) @ poses.similarity.rotation
+        lie = replace(poses, similarity=replace(poses.similarity, rotation=rotation))
+        wrong[x.mask_id] = replace(word, encoding=lie)
+    drawn = {}
+    for seconds in (0.0, 60.0):
+        old = {i: Expected(known[i].estimate, w.aged(seconds, 0.5)) for i, w in wrong.items()}
+        found = estimator.estimate(instances, old).estimates
+        drawn[seconds] = np.mean([
+            np.abs(x.rotation[:, 1] - y.rotation[:, 1]).max()
+            for x, y in zip(found, asked.estimates, strict=True)
+        ])  # fmt: skip
+    assert drawn[60.0] < 0.5 * drawn[0.0]
 
 
 def test_damaged_weights_leave_out_their_category_alone(

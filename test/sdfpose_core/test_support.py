@@ -62,6 +62,34 @@ def test_the_noise_of_the_measured_plane(noise_m):
     assert found.noise == pytest.approx(noise_m / 0.8**2, rel=0.15)
 
 
+@settings(max_examples=20, deadline=None)
+@given(tilt=st.floats(12.0, 85.0), seed=st.integers(0, 1000))
+def test_the_plane_that_another_object_stands_on_is_found_again(tilt, seed):
+    """From a plane that is 3 mm off, as from none."""
+    rng = np.random.default_rng(seed)
+    around, normal = table(rng, tilt)
+    points = standing(rng, normal)
+    expected = find_support(around, points, 0.15)
+    near = SupportPlane(expected.normal, expected.offset + 0.003)
+    found = find_support(around, points, 0.15, [near])
+    np.testing.assert_allclose(found.normal, expected.normal, atol=1e-3)
+    assert found.offset == pytest.approx(expected.offset, abs=5e-4)
+
+
+def test_a_likely_plane_that_another_may_outdo_is_passed_over():
+    """A shelf holds some of the points; the object stands on the table."""
+    rng = np.random.default_rng(0)
+    around, normal = table(rng)
+    points = standing(rng, normal)
+    shelf = around[:300] - (0.4 * normal).astype(np.float32)
+    shelf_plane = SupportPlane(normal.astype(np.float32), float(np.median(shelf @ normal)))
+    everything = np.concatenate([around, shelf])
+    expected = find_support(everything, points, 0.15)
+    found = find_support(everything, points, 0.15, [shelf_plane])
+    assert found.offset == expected.offset
+    assert (found.normal == expected.normal).all()
+
+
 def test_a_plane_in_front_of_the_object_does_not_support_it():
     rng = np.random.default_rng(0)
     around, normal = table(rng)

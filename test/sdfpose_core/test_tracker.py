@@ -1,6 +1,14 @@
 import dataclasses
 import itertools
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +19,19 @@ from scipy.spatial.transform import Rotation
 
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.categories import default_categories
-from sdfpose_core.errors import ConfigurationError, MeshError
-from sdfpose_core.estimator import FrameResult
+from sdfpose_core.errors import ConfigurationError, MeshError, TrialError
+from sdfpose_core.estimator import FrameResult, PoseEstimator
 from sdfpose_core.frame import InstanceLabel, ObjectEstimate, RgbdFrame, SkippedInstance
-from sdfpose_core.portrait import states_of
-from sdfpose_core.tracker import Tracker, TrackerConfig, TrackState
+from sdfpose_core.portrait import Portrait, states_of
+from sdfpose_core.pursuit import Word
+from sdfpose_core.segmentation import segment
+from sdfpose_core.simulation import simulated_frame
+from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit, table_scene
+from sdfpose_core.tracker import Tracker as TrackerBesideTrials
+from sdfpose_core.tracker import TrackerConfig, TrackState
 from sdfpose_core.tracking.association import associate
 from sdfpose_core.tracking.motion import PoseFilter, moved, with_yaw_of
+from sdfpose_core.tracking.trials import Trial, Trials, hold
 
 CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
 PERIOD_NS = 33_000_000
@@ -67,7 +81,6 @@ def make_estimate(mask_id=1, category="can", place=(0.0, 0.0, 1.0), **changes):
         "vertices": VERTICES,
         "faces": np.array([[0, 1, 2]], np.int32),
         "normals": np.zeros((3, 3), np.float32),
-        "mesh_code": code,
         "diagnostics": {"inlier_ratio": 0.9},
     }
     return ObjectEstimate(**(fields | changes))
@@ -85,6 +98,7 @@ class FakeEstimator:
         self.config = types.SimpleNamespace(min_points=20, refine=refine)
         self.script = script
         self.calls = []
+        self.asked = []
         self.portrayals = []
 
     @property
@@ -92,10 +106,12 @@ class FakeEstimator:
         """Of the last call."""
         return self.calls[-1]
 
-    def estimate(self, instances, warm_starts=None, *, draft=False):
-        warm_starts = dict(warm_starts or {})
+    def estimate(self, instances, expected=None, *, draft=False):
+        expected = expected or {}
+        warm_starts = {i: x.estimate for i, x in expected.items()}
         if instances:
             self.calls.append(warm_starts)
+            self.asked.append({i for i, x in expected.items() if x.word is None})
         estimates, skipped = [], []
         for instance in instances:
             warm = warm_starts.get(instance.mask_id)
@@ -108,7 +124,17 @@ class FakeEstimator:
             estimates.append(
                 make_estimate(instance.mask_id, instance.category, place, **(kept | changes))
             )
-        return FrameResult(estimates, skipped, {"encode": 1.0, "refine": 2.0, "mesh": 0.5})
+        words = {i: x.word or Word(None, None) for i, x in expected.items()}
+        stage_ms = {"encode": 1.0, "refine": 2.0, "mesh": 0.5}
+        return FrameResult(estimates, skipped, stage_ms, words)
+
+    looks_at_colour = False
+
+    def finished(self, draft):
+        return draft
+
+    def shape_of(self, estimate):
+        return None
 
     def portrayed(self, portrait, instance, estimates):
         """Takes the more confident pose and the mean code of all detections."""
@@ -117,6 +143,12 @@ class FakeEstimator:
         code = (known * portrait.state.codes[0].numpy() + estimates[-1].code) / (known + 1)
         best = dataclasses.replace(max(estimates, key=lambda x: x.confidence), code=code)
         return portrait.with_view(instance, states_of([best], torch.device("cpu"))), best
+
+
+def Tracker(estimator, config=None):  # noqa: N802
+    """One that waits for its trials."""
+    config = dataclasses.replace(config or TrackerConfig(), trial_s=0.0)
+    return TrackerBesideTrials(estimator, config)
 
 
 def run(tracker, frames, start=0, **options):
@@ -660,19 +692,18 @@ def test_a_surface_that_views_do_not_agree_on_leaves_the_shape_as_it_was():
 def test_the_revision_counts_meshes_that_differ():
     changes = [
         {},
-        {},
         {"scale": 0.15005},  # 0.03 %
         {"scale": 0.1501},
         {"scale": 0.15016},  # 0.11 % since the mesh was made
-        {"scale": 0.15016, "mesh_code": np.array([0.5, 0.5], np.float32)},
-        {"scale": 0.15016, "mesh_code": np.array([0.5, 0.5], np.float32)},
+        {"scale": 0.15016, "code": (0.5, 0.5)},
+        {"scale": 0.15016, "code": (0.5, 0.5)},
     ]
     index = 0
     tracker = Tracker(FakeEstimator(lambda instance, warm: changes[index]))
     revisions = []
     for index in range(len(changes)):
         revisions.append(only(tracker.step(make_frame(CAN, index))).mesh_revision)
-    assert revisions == [1, 1, 1, 1, 2, 3, 3]
+    assert revisions == [1, 1, 1, 2, 3, 3]
 
 
 def test_without_a_mesh_there_is_no_revision():
@@ -702,6 +733,20 @@ def test_the_pose_of_a_settled_object_is_put_to_the_test_ever_less_often():
         if cold_calls(estimator) > before:
             tested.append(index)
     assert np.diff(tested).tolist() == [2, 4, 8, 16, 32, 32, 32]
+
+
+def test_a_shape_that_all_sides_agree_with_is_tested_less_often_still():
+    """From the sixth view on, if the last ones left it as it is."""
+    estimator = FakeEstimator(lambda instance, warm: {"code": (0.5, -0.25)})
+    tracker = Tracker(estimator, TrackerConfig(redetect_frames=8, settled_frames=64))
+    tested = []
+    for index in range(200):
+        before = cold_calls(estimator)
+        tracker.step(make_frame(LAPTOP, index))
+        if cold_calls(estimator) > before:
+            tested.append(index)
+    # Views: 1 at first, then one in each test.
+    assert np.diff(tested).tolist() == [2, 4, 8, 8, 8, 16, 32, 64]
 
 
 def test_detections_are_spread_over_images():
@@ -805,6 +850,318 @@ def test_residuals_that_explode_are_a_reason_at_once():
         tracker.step(make_frame(CAN, settled))
         assert cold_calls(estimator) == calls + 1
         assert only(tracker.step(make_frame(CAN, settled + 1))).estimate.confidence == 0.9
+
+
+def asked_in_turn(objects, period_ns, frames, config=None):
+    """Whom the network is asked about in each image after the first."""
+    estimator = FakeEstimator()
+    run(Tracker(estimator, config), [objects] * frames, period_ns=period_ns)
+    followed = zip(estimator.calls, estimator.asked, strict=True)
+    return [asked for warm_starts, asked in followed if warm_starts]
+
+
+def test_the_network_is_always_asked_about_fronts_and_sometimes_about_round_objects():
+    objects = {1: ("can", (-0.2, 0.0, 1.0)), 2: ("mug", (0.0, 0.0, 1.0))}
+    asked = asked_in_turn(objects, 100_000_000, 18, TrackerConfig(word_s=0.4))
+    assert all(2 in x for x in asked)
+    assert [1 in x for x in asked] == [True, False, False, False] * 4 + [True]
+
+
+def test_round_objects_take_turns_with_the_network():
+    objects = {i: ("can", (-0.3 + 0.15 * i, 0.0, 1.0)) for i in range(1, 5)}
+    asked = asked_in_turn(objects, 100_000_000, 14, TrackerConfig(word_s=0.4))
+    assert asked[0] == {1, 2, 3, 4}
+    # Never is an answer older than four images.
+    for first in range(1, len(asked) - 3):
+        assert set().union(*asked[first : first + 4]) == {1, 2, 3, 4}
+
+
+def test_where_images_come_slowly_or_without_time_the_network_is_always_asked():
+    for period_ns in (1_000_000_000, 0):
+        asked = asked_in_turn(CAN, period_ns, 5)
+        assert asked == [{5}] * 4
+
+
+# --- trials beside the images ---
+
+BESIDE = TrackerConfig(trial_s=0.1)  # 3.03 periods: the outcome is used in the fourth image
+
+
+class Gated(FakeEstimator):
+    """Its tests wait until they are let through."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.gate = threading.Event()
+        self.begun = []
+
+    def estimate(self, instances, expected=None, *, draft=False):
+        if draft:
+            self.begun.append([x.mask_id for x in instances])
+            assert self.gate.wait(10.0)
+        return super().estimate(instances, expected, draft=draft)
+
+
+def test_images_do_not_wait_for_a_trial_before_its_time():
+    estimator = Gated()
+    tracker = TrackerBesideTrials(estimator, BESIDE)
+    run(tracker, [CAN] * 6)  # a trial begins in the third, and is due in the seventh
+    assert len(estimator.portrayals) == 0
+    estimator.gate.set()
+    run(tracker, [CAN], start=6)
+    assert len(estimator.portrayals) == 1
+
+
+def test_a_trial_is_waited_for_when_its_time_has_come():
+    estimator = Gated()
+    tracker = TrackerBesideTrials(estimator, BESIDE)
+    run(tracker, [CAN] * 6)
+    threading.Timer(0.2, estimator.gate.set).start()
+    start = time.perf_counter()
+    run(tracker, [CAN], start=6)
+    assert time.perf_counter() - start > 0.1
+    assert len(estimator.portrayals) == 1
+
+
+def test_what_a_trial_found_has_moved_as_the_object_has():
+    """It was taken for turned about y; meanwhile it slid along and turned about z."""
+    index = 0
+    truth = [Rotation.from_euler("z", 5 * i, degrees=True).as_matrix() for i in range(12)]
+    wrong = np.diag([-1.0, 1.0, -1.0])
+
+    def script(instance, warm):
+        right = warm is not None and warm.rotation[2, 2] > 0.5
+        if (warm is None and index > 0) or right:
+            return {"rotation": truth[index], "confidence": 0.99}
+        return {"rotation": truth[index] @ wrong, "confidence": 0.7}
+
+    tracker = TrackerBesideTrials(FakeEstimator(script), BESIDE)
+    tracks = []
+    for index in range(12):
+        place = (-0.1 + 0.01 * index, 0.0, 1.0)
+        tracks.append(only(tracker.step(make_frame({1: ("mug", place)}, index))))
+    error = [
+        np.degrees(Rotation.from_matrix(x.estimate.rotation.T @ t).magnitude())
+        for x, t in zip(tracks, truth, strict=True)
+    ]
+    assert min(error[:6]) > 170.0  # the trial of the third image is heard in the seventh
+    assert max(error[6:]) < 1.5
+    places = [x.estimate.translation[0] for x in tracks]
+    np.testing.assert_allclose(places, -0.1 + 0.01 * np.arange(12), atol=8e-3)
+    assert {x.id for x in tracks} == {1}
+
+
+def test_one_trial_at_a_time():
+    estimator = Gated()
+    estimator.gate.set()
+    objects = {i: ("can", (-0.4 + 0.1 * i, 0.0, 1.0)) for i in range(1, 5)}
+    run(TrackerBesideTrials(estimator, BESIDE), [objects] * 11)
+    # In the third image and, as others wait, in every second since: each object before any comes
+    # twice.
+    assert len(estimator.begun) in (4, 5)  # the last one may not have begun yet
+    assert sorted(estimator.begun[:4]) == [[1], [2], [3], [4]]
+
+
+def test_the_least_certain_object_goes_first():
+    confidence = {1: 0.8, 2: 0.6, 3: 0.7}
+    estimator = Gated(lambda instance, warm: {"confidence": confidence[instance.mask_id]})
+    estimator.gate.set()
+    objects = {i: ("can", (-0.4 + 0.1 * i, 0.0, 1.0)) for i in confidence}
+    run(TrackerBesideTrials(estimator, BESIDE), [objects] * 8)
+    assert estimator.begun[:3] == [[2], [3], [1]]
+
+
+def test_the_outcome_for_an_object_that_was_found_anew_is_dropped():
+    estimator = Gated()
+    tracker = TrackerBesideTrials(estimator, dataclasses.replace(BESIDE, trial_s=3.0))
+    run(tracker, [CAN] * 4 + [{}] * 60)  # a trial began; the object went out of sight for 2 s
+    estimator.gate.set()
+    before = only(run(tracker, [CAN], start=64)[0])
+    assert cold_calls(estimator) >= 2  # found anew
+    after = only(run(tracker, [CAN] * 40, start=65)[-1])
+    assert after.mesh_revision == before.mesh_revision
+    np.testing.assert_array_equal(after.estimate.code, before.estimate.code)
+
+
+@pytest.mark.parametrize("how", ["reset", "jump", "removal"])
+def test_the_outcome_for_an_object_that_is_forgotten_is_dropped(how):
+    estimator = Gated()
+    tracker = TrackerBesideTrials(
+        estimator, dataclasses.replace(BESIDE, coast_s=0.05, confirm_frames=5)
+    )
+    run(tracker, [CAN] * 3, start=100)
+    start = 101
+    if how == "reset":
+        tracker.reset()
+    elif how == "jump":
+        start = 0
+    else:
+        result = run(tracker, [{}] * 3, start=103)[-1]
+        assert result.removed == [1] or not result.tracks
+        start = 106
+    estimator.gate.set()
+    results = run(tracker, [CAN] * 2, start=start)
+    assert [only(x).id for x in results] == [2, 2]
+    assert only(results[-1]).mesh_revision == 1
+
+
+def test_the_same_images_give_the_same_poses_however_long_a_trial_takes():
+    """Whether it is done long before its time, or is waited for."""
+    seen = []
+    for delay_s in (0.0, 0.02):
+        rng = np.random.default_rng(0)
+
+        def script(instance, warm, rng=rng, delay_s=delay_s):
+            if warm is not None:
+                return {}
+            time.sleep(delay_s)
+            return {"code": (len(instance.points) / 100.0, 0.5)}
+
+        tracker = TrackerBesideTrials(FakeEstimator(script), BESIDE)
+        places = [(0.01 * rng.normal(), 0.0, 1.0 + 0.02 * rng.random()) for _ in range(20)]
+        tracks = [only(x) for x in run(tracker, [{1: ("mug", x)} for x in places])]
+        seen.append([(x.estimate.translation, x.estimate.code, x.mesh_revision) for x in tracks])
+    for one, other in zip(*seen, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert seen[0][-1][2] > 1
+
+
+# --- trials in a process of their own ---
+
+
+@pytest.fixture(scope="module")
+def real_trial():
+    """A can on a table, where it is."""
+    rng, scene = np.random.default_rng(0), table_scene(3)
+    frame, truths = simulated_frame(scene, TABLE_CAMERA, orbit(0.0), rng)
+    (can,) = (x.mask_id for x in truths if x.category == "can")
+    instances, _ = segment(frame, default_categories())
+    instance = dataclasses.replace({x.mask_id: x for x in instances}[can], colour=None)
+    estimator = PoseEstimator()
+    (tracked,) = estimator.estimate([instance]).estimates
+    return estimator, Trial(7, instance, tracked, Portrait.of(instance, tracked))
+
+
+@pytest.fixture
+def trials(real_trial):
+    trials = Trials(real_trial[0], 0.5, apart=True)
+    yield trials
+    trials.close()
+
+
+def test_a_trial_in_another_process_has_the_outcome_of_one_in_this(real_trial, trials):
+    estimator, asked = real_trial
+    trials.prepare()
+    trials.begin(asked, 100)
+    assert trials.on_trial == 7
+    assert trials.due(99) is None
+    known, outcome = trials.due(100)
+    assert known is asked
+    expected = hold(asked, estimator, 0.5)
+    assert outcome.view is not None
+    for found, other in (
+        (outcome.detection, expected.detection),
+        (outcome.view.estimate, expected.view.estimate),
+    ):
+        np.testing.assert_allclose(found.translation, other.translation, atol=1e-5)
+        np.testing.assert_allclose(found.code, other.code, atol=1e-4)
+        assert found.confidence == pytest.approx(other.confidence, abs=1e-4)
+    portrait = outcome.view.portrait
+    assert len(portrait.instances) == 2
+    np.testing.assert_array_equal(portrait.instances[0].points, asked.portrait.instances[0].points)
+    # Its shape is known here as well, and not decoded again.
+    assert estimator.shape_of(outcome.view.estimate) is outcome.view.shape
+    assert outcome.view.shape is not None
+    assert trials.due(200) is None
+
+
+def test_a_process_that_dies_is_told_of_and_another_takes_its_place(real_trial, trials):
+    _, asked = real_trial
+    trials.prepare()
+    process = trials._submit(os.getpid).result()
+    trials.begin(asked, 100)
+    os.kill(process, signal.SIGKILL)
+    told = r"has died \(.*\): its trial is lost, and the next one begins in a new process"
+    with pytest.raises(TrialError, match=told):
+        trials.due(100)
+    trials.begin(asked, 200)
+    _, outcome = trials.due(200)
+    assert outcome.detection is not None
+
+
+def test_a_process_that_dies_with_nothing_to_do_is_replaced(real_trial, trials):
+    process = trials._submit(os.getpid).result()
+    os.kill(process, signal.SIGKILL)
+    deadline = time.monotonic() + 10.0
+    while trials._pool._broken is False and time.monotonic() < deadline:
+        time.sleep(0.05)
+    trials.begin(real_trial[1], 100)
+    _, outcome = trials.due(100)
+    assert outcome.detection is not None
+
+
+def test_an_estimator_of_given_models_stays_where_it_is(real_trial):
+    model = real_trial[0]._model("can")
+    with pytest.raises(TypeError, match="given models cannot be copied to another process"):
+        pickle.dumps(PoseEstimator(models=[model]))
+
+
+def test_the_process_of_the_trials_ends_with_its_parent(tmp_path):
+    """However that one ends."""
+    script = tmp_path / "serves.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "from sdfpose_core.tracking.trials import Trials\n"
+        "if __name__ == '__main__':\n"
+        "    trials = Trials(None, 0.5, apart=True)\n"
+        "    print(trials._submit(os.getpid).result(), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    child = int(done.stdout)
+    deadline = time.monotonic() + 10.0
+    while time.monotonic() < deadline:
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+        # A child that has ended may be left for the container's first process to collect.
+        if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail(f"process {child} goes on without its parent")
+
+
+def test_what_goes_wrong_in_a_trial_is_told_when_its_time_has_come():
+    def script(instance, warm):
+        if warm is None and index > 0:
+            raise RuntimeError("out of memory")
+        return {}
+
+    index = 0
+    tracker = TrackerBesideTrials(FakeEstimator(script), BESIDE)
+    for index in range(6):
+        tracker.step(make_frame(CAN, index))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        tracker.step(make_frame(CAN, 6))
+    assert only(tracker.step(make_frame(CAN, 7))).id == 1
+
+
+def test_an_object_that_the_image_contradicts_is_not_kept_waiting():
+    wrong = False
+
+    def script(instance, warm):
+        if wrong and warm is not None and not np.allclose(warm.rotation, TURNED):
+            return {"confidence": 0.1, "diagnostics": {"inlier_ratio": 0.2}}
+        return {"rotation": TURNED, "confidence": 0.99} if wrong else {"confidence": 0.7}
+
+    tracker = TrackerBesideTrials(FakeEstimator(script), dataclasses.replace(BESIDE, trial_s=5.0))
+    run(tracker, [LAPTOP] * 5)
+    wrong = True
+    track = only(run(tracker, [LAPTOP], start=5)[0])
+    np.testing.assert_allclose(track.estimate.rotation, TURNED, atol=1e-6)
 
 
 # --- objects that are not where they were expected ---
@@ -1032,6 +1389,11 @@ def test_the_nearest_yaw_is_the_nearest_and_keeps_the_axis(first, second):
     ("changes", "message"),
     [
         ({"accept_confidence": 1.5}, "accept_confidence is 1.5: expected 0 to 1"),
+        ({"trial_s": -0.1}, "trial_s is -0.1: expected 0 or more"),
+        (
+            {"settled_frames": 16},
+            "redetect_frames is 32: expected at most settled_frames, 16",
+        ),
         ({"confirm_frames": 0}, "confirm_frames is 0: expected more than 0"),
         ({"coast_s": float("nan")}, "coast_s is nan: expected more than 0"),
         (

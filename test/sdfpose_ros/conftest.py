@@ -68,6 +68,9 @@ class StubTracker:
         self.resets += 1
         self._before = set()
 
+    def close(self) -> None:
+        self.closed = True
+
 
 def make_rotation(seed: int) -> np.ndarray:
     from scipy.spatial.transform import Rotation
@@ -97,7 +100,6 @@ def make_estimate(mask_id: int = 1, category: str = "mug", **changes: Any) -> Ob
         "decoder_scale": 0.2,
         "vertices": vertices,
         "faces": np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], dtype=np.int32),
-        "mesh_code": np.array([0.5, -1.5], dtype=np.float32),
         "normals": vertices / np.linalg.norm(vertices, axis=1, keepdims=True),
     }
     return ObjectEstimate(**{**values, **changes})

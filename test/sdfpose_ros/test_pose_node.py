@@ -23,6 +23,7 @@ from sdfpose_core.frame import InstanceLabel
 from sdfpose_core.messages.encoding import millimetres
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_core.messages.objects import pose_arrays, transform_arrays
+from sdfpose_core.pursuit import Word
 from sdfpose_core.tracker import Tracker
 from sdfpose_ros.image_messages import (
     camera_info_message,
@@ -347,14 +348,23 @@ def test_an_exception_in_the_estimator_is_told_and_the_node_lives_on(fakes, benc
 class StubEstimator:
     """Known poses for the real tracker."""
 
+    looks_at_colour = False
+
     def __init__(self, fakes):
         self.fakes = fakes
         self.categories = default_categories()
         self.config = EstimatorConfig()
 
-    def estimate(self, instances, warm_starts=None, *, draft=False):
+    def estimate(self, instances, expected=None, *, draft=False):
         estimates = [self.fakes.make_estimate(x.mask_id, x.category) for x in instances]
-        return FrameResult(estimates, [], {})
+        words = dict.fromkeys(expected or {}, Word(None, None))
+        return FrameResult(estimates, [], {"refine": 1.0}, words)
+
+    def finished(self, draft):
+        return draft
+
+    def shape_of(self, estimate):
+        return None
 
     def portrayed(self, portrait, instance, estimates):
         return portrait, estimates[0]

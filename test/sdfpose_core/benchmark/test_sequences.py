@@ -164,12 +164,14 @@ def test_objects_go_and_come_back(shown, number):
 class Middles:
     """An estimator that finds each object at the middle of its points."""
 
+    looks_at_colour = False
+
     def __init__(self, finds=lambda instance: True):
         self.categories = default_categories()
         self.config = types.SimpleNamespace(min_points=20, refine="none")
         self.finds = finds
 
-    def estimate(self, instances, warm_starts=None, *, draft=False):
+    def estimate(self, instances, expected=None, *, draft=False):
         estimates = [self.found(x) for x in instances if self.finds(x)]
         return FrameResult(estimates, [], {"encode": 1.0, "refine": 2.0, "mesh": 0.5})
 
@@ -192,7 +194,6 @@ class Middles:
             vertices=none,
             faces=np.zeros((0, 3), np.int32),
             normals=none,
-            mesh_code=code,
         )
 
 

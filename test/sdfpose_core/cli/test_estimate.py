@@ -51,7 +51,6 @@ class BoxEstimator:
             vertices=np.asarray(mesh.vertices, np.float32),
             faces=np.asarray(mesh.faces, np.int32),
             normals=np.asarray(mesh.vertex_normals, np.float32),
-            mesh_code=np.zeros(4, np.float32),
         )
 
 

@@ -27,7 +27,6 @@ def make_pair(turn, shift=(0.0, 0.0, 0.0), symmetric=False):
         vertices=nothing,
         faces=np.zeros((0, 3), np.int32),
         normals=nothing,
-        mesh_code=np.zeros(0, np.float32),
     )
     return estimate, truth
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sdfpose_core.refine.anchors import AnchorMemory, surface_anchors
+from sdfpose_core.refine.anchors import surface_anchors
 from sdfpose_core.refine.priors import RotationPrior
 from sdfpose_core.refine.residuals import (
     DecodedPoints,
@@ -36,21 +36,21 @@ def jacobian_by_autograd(function, state):
     return torch.stack([full[i, :, i] for i in range(batch)])
 
 
-def decoded(decoder, points, state, with_code=True):
-    return DecodedPoints.of(decoder, points, state.codes, with_code=with_code)
+def decoded(decoder, points, state):
+    return DecodedPoints.of(decoder, points, state.codes)
 
 
-def surface(decoder, state, evidence, **options):
-    points = decoded(decoder, surface_points(state, evidence), state, **options)
+def surface(decoder, state, evidence):
+    points = decoded(decoder, surface_points(state, evidence), state)
     return surface_residuals(points, state, evidence)
 
 
-def free_space(decoder, state, evidence, anchors, **options):
-    return free_space_residuals(decoded(decoder, anchors, state, **options), state, evidence)
+def free_space(decoder, state, evidence, anchors):
+    return free_space_residuals(decoded(decoder, anchors, state), state, evidence)
 
 
-def support(decoder, state, evidence, **options):
-    points = decoded(decoder, support_points(state, evidence), state, **options)
+def support(decoder, state, evidence):
+    points = decoded(decoder, support_points(state, evidence), state)
     return support_residuals(points, state, evidence, **SUPPORT)
 
 
@@ -142,44 +142,6 @@ def test_anchors_lie_on_the_surface_and_all_over_it(view):
     octant = ((anchors > 0.0) * torch.tensor([1, 2, 4], device=anchors.device)).sum(-1)
     for one in octant:
         assert (torch.bincount(one, minlength=8) > 12).all()
-
-
-def test_anchors_of_known_codes_are_remembered(view):
-    calls = []
-
-    class Counted:
-        def __call__(self, points, codes):
-            calls.append(len(codes))
-            return view.decoder(points, codes)
-
-        def value_and_gradient(self, points, codes):
-            return view.decoder.value_and_gradient(points, codes)
-
-    memory = AnchorMemory(Counted(), 200)
-    codes = view.truth.codes
-    torch.testing.assert_close(memory(codes), anchors_of(view, view.truth))
-    assert len(calls) == 2
-    assert torch.equal(memory(codes.flip(0)), memory(codes).flip(0))
-    assert len(calls) == 2
-    memory(codes + 1e-6)
-    assert len(calls) == 4
-
-
-@pytest.mark.parametrize("kind", ["surface", "free space", "support"])
-def test_without_the_code_the_columns_of_the_pose_are_left(view, kind):
-    view = view.double()
-    state, evidence = displaced(view, torch.float64), lifted(view, 0.01)
-    anchors = anchors_of(view, state)
-    of = {
-        "surface": lambda **x: surface(view.decoder, state, evidence, **x),
-        "free space": lambda **x: free_space(view.decoder, state, evidence, anchors, **x),
-        "support": lambda **x: support(view.decoder, state, evidence, **x),
-    }[kind]
-    residual, jacobian = of(with_code=False)
-    expected, all_columns = of(with_code=True)
-    torch.testing.assert_close(residual, expected)
-    torch.testing.assert_close(jacobian, all_columns[..., :6])
-    assert jacobian.any()
 
 
 def lifted(view, metres):

@@ -32,8 +32,8 @@ def moved(view, seed, angle_deg=10.0, shift_m=0.02, log_scale=0.1):
     return ShapePose(view.truth.similarity.retract(delta.to(codes.device)), codes)
 
 
-def run(view, state, iterations, **options):
-    return refine(view.decoder, state, view.evidence, view.priors, CONFIG, iterations, **options)
+def run(view, state, iterations):
+    return refine(view.decoder, state, view.evidence, view.priors, CONFIG, iterations)
 
 
 def rotation_error_deg(view, solution):
@@ -99,15 +99,6 @@ def test_without_iterations_the_state_is_only_judged(view):
     assert solution.hessian.shape == (2, 15, 15)
     assert solution.surface_residual.shape == (2, 120)
     assert solution.violation.shape == (2, 120)
-
-
-def test_pose_only_leaves_size_and_code(view):
-    start = ShapePose(moved(view, 0, log_scale=0.0).similarity, view.truth.codes)
-    solution = run(view, start, 20, pose_only=True)
-    assert torch.equal(solution.state.similarity.scale, start.similarity.scale)
-    assert torch.equal(solution.state.codes, start.codes)
-    assert max(rotation_error_deg(view, solution)) < 1.5
-    assert (solution.cost < run(view, start, 0).cost).all()
 
 
 def test_rotations_stay_rotations(view):
@@ -214,7 +205,6 @@ def test_no_tensor_is_made_without_a_device(view, explicit_devices):
     start = moved(view, 0)
     with explicit_devices():
         run(view, start, 2)
-        run(view, start, 2, pose_only=True)
 
 
 # --- several views of one object ---

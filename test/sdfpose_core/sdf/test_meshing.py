@@ -54,7 +54,8 @@ def test_the_mesh_is_that_of_the_dense_grid(tiny_shapes, code, resolution):
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
 def test_active_cells_hold_the_surface_and_the_decoders_values(tiny_shapes, code, resolution):
-    grid, active = signed_distance_grid(tiny_shapes.decoder, code, resolution)
+    found = signed_distance_grid(tiny_shapes.decoder, code, resolution)
+    grid, active = found.values.numpy(), found.active.numpy()
     expected, _, _ = dense(tiny_shapes.decoder, code, resolution)
     assert grid.shape == active.shape == expected.shape
     # A cell is named by its highest corner; it is crossed where its corners differ in sign.
@@ -68,6 +69,10 @@ def test_active_cells_hold_the_surface_and_the_decoders_values(tiny_shapes, code
         at = tuple(corner.T)
         np.testing.assert_allclose(grid[at], expected[at], atol=1e-5)
     assert active.mean() < 0.25
+    # Elsewhere they are interpolated.
+    assert found.resolution == resolution
+    assert np.abs(grid - expected).max() < 0.1
+    assert np.abs(grid - expected).mean() < 0.015
 
 
 @pytest.mark.parametrize("category", FAMILIES)

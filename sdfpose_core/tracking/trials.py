@@ -1,0 +1,270 @@
+"""Tests of the poses of followed objects: detections that know nothing of them.
+
+They take longer than the image of a camera lasts. So they run beside the images, one at a time, and
+what one found is used a fixed time after the image that it is of: the same recording gives the same
+poses on every machine, and one that is too slow waits. In a process of their own they do not hold
+up the images: threads of one Python take turns.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from typing import ParamSpec, Protocol, TypeVar
+
+from sdfpose_core.device import use_threads
+from sdfpose_core.errors import MeshError, TrialError
+from sdfpose_core.frame import Instance, ObjectEstimate
+from sdfpose_core.known_shapes import KnownShape
+from sdfpose_core.portrait import Portrait
+from sdfpose_core.tracking.belief import agree
+from sdfpose_core.tracking.motion import with_yaw_of, yaw_open
+
+__all__ = ["Detected", "Detector", "Outcome", "SeenView", "Trial", "Trials", "hold"]
+
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+
+class Detected(Protocol):
+    """What a detector answers."""
+
+    @property
+    def estimates(self) -> Sequence[ObjectEstimate]:
+        """Of the instances."""
+
+    @property
+    def stage_ms(self) -> dict[str, float]:
+        """Wall time by stage."""
+
+
+class Detector(Protocol):
+    """What a test needs of an estimator."""
+
+    def estimate(self, instances: Sequence[Instance], *, draft: bool) -> Detected:
+        """Detect instances."""
+
+    def portrayed(
+        self, portrait: Portrait, instance: Instance, estimates: Sequence[ObjectEstimate]
+    ) -> tuple[Portrait, ObjectEstimate]:
+        """One more view of an object."""
+
+    def shape_of(self, estimate: ObjectEstimate) -> KnownShape | None:
+        """The decoded shape of an estimate."""
+
+    def remember(self, estimate: ObjectEstimate, shape: KnownShape) -> None:
+        """Take the decoded shape of an estimate from another process."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The pose of one object in one image, to be put to the test.
+
+    Attributes:
+        object_id: the object's.
+        instance: what the image measured of it.
+        tracked: where it was taken to be.
+        portrait: the views before.
+    """
+
+    object_id: int
+    instance: Instance
+    tracked: ObjectEstimate
+    portrait: Portrait
+
+
+@dataclass(frozen=True)
+class SeenView:
+    """One more view of an object.
+
+    Attributes:
+        portrait: all views.
+        estimate: in the new one.
+        shape: the decoded shape.
+    """
+
+    portrait: Portrait
+    estimate: ObjectEstimate
+    shape: KnownShape | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial.
+
+    Attributes:
+        detection: a draft, with the tracked yaw where its own is arbitrary; None where nothing was
+            found.
+        view: where it found the same pose with confidence.
+        stage_ms: wall time by stage.
+    """
+
+    detection: ObjectEstimate | None
+    view: SeenView | None
+    stage_ms: dict[str, float]
+
+
+def hold(trial: Trial, detector: Detector, accept_confidence: float) -> Outcome:
+    """Put a pose to the test.
+
+    Args:
+        trial: the pose.
+        detector: finds the object anew.
+        accept_confidence: a detection with less adds no view.
+    """
+    found = detector.estimate([trial.instance], draft=True)
+    stage_ms = dict(found.stage_ms)
+    if not found.estimates:
+        return Outcome(None, None, stage_ms)
+    (detection,) = found.estimates
+    if detection.symmetric_about_y and yaw_open(detection):
+        detection = with_yaw_of(detection, trial.tracked)
+    view = None
+    if detection.confidence >= accept_confidence and agree(detection, trial.tracked):
+        start = time.perf_counter()
+        try:
+            seen = detector.portrayed(trial.portrait, trial.instance, [trial.tracked, detection])
+            view = SeenView(*seen, detector.shape_of(seen[1]))
+        except MeshError:
+            view = None  # the views agree on no surface: the shape stays as it was
+        stage_ms["refine"] += 1e3 * (time.perf_counter() - start)
+    return Outcome(detection, view, stage_ms)
+
+
+class Trials:
+    """Holds trials beside the images.
+
+    Args:
+        detector: finds objects anew.
+        accept_confidence: see `hold`.
+        apart: whether they are held in a process of their own, which gets a copy of the detector.
+    """
+
+    def __init__(self, detector: Detector, accept_confidence: float, *, apart: bool) -> None:
+        self._detector = detector
+        self._accept_confidence = accept_confidence
+        self._apart = apart
+        self._pool: Executor | None = None
+        self._begun: tuple[Trial, int, Future[Outcome]] | None = None
+
+    def prepare(self) -> None:
+        """Wait until a trial can begin at once: a process takes seconds to start.
+
+        Raises:
+            TrialError: it died.
+        """
+        if self._apart:
+            self._result(self._submit(os.getpid))
+
+    @property
+    def on_trial(self) -> int | None:
+        """Id of the object whose outcome is awaited."""
+        return None if self._begun is None else self._begun[0].object_id
+
+    def begin(self, trial: Trial, due_ns: int) -> None:
+        """Put a pose to the test.
+
+        Args:
+            trial: the pose.
+            due_ns: time of the images from which on its outcome is used.
+        """
+        if self._apart:
+            future = self._submit(_hold_apart, trial)
+        else:
+            future = self._submit(hold, trial, self._detector, self._accept_confidence)
+        self._begun = (trial, due_ns, future)
+
+    def at_once(self, trial: Trial) -> Outcome:
+        """The outcome of a trial that cannot wait."""
+        return hold(trial, self._detector, self._accept_confidence)
+
+    def due(self, now_ns: int) -> tuple[Trial, Outcome] | None:
+        """The trial whose time has come, once, and its outcome, which is waited for.
+
+        Raises:
+            TrialError: the process that held it died; the next trial begins in a new one.
+        """
+        if self._begun is None or now_ns < self._begun[1]:
+            return None
+        trial, _, future = self._begun
+        self._begun = None
+        outcome = self._result(future)
+        if self._apart and outcome.view is not None and outcome.view.shape is not None:
+            self._detector.remember(outcome.view.estimate, outcome.view.shape)
+        return trial, outcome
+
+    def drop(self) -> None:
+        """Forget the trial that is under way."""
+        self._begun = None
+
+    def close(self) -> None:
+        """End the thread or the process."""
+        self.drop()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    def _submit(
+        self,
+        function: Callable[Arguments, Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Future[Result]:
+        try:
+            return self._executor().submit(function, *args, **kwargs)
+        except BrokenProcessPool:  # it died while it had nothing to do: nothing is lost
+            self._pool = None
+            return self._executor().submit(function, *args, **kwargs)
+
+    def _executor(self) -> Executor:
+        if self._pool is None and self._apart:
+            self._pool = ProcessPoolExecutor(
+                1,
+                multiprocessing.get_context("spawn"),
+                _settle,
+                (self._detector, self._accept_confidence),
+            )
+        elif self._pool is None:
+            self._pool = ThreadPoolExecutor(1, "trials")
+        return self._pool
+
+    def _result(self, future: Future[Result]) -> Result:
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            self._pool = None
+            raise TrialError(
+                "the process that puts poses to the test has died (killed, or out of memory?): "
+                "its trial is lost, and the next one begins in a new process"
+            ) from error
+
+
+_hold_here: Callable[[Trial], Outcome]
+"""In the process of the trials."""
+
+
+def _settle(detector: Detector, accept_confidence: float) -> None:
+    """Begin the life of the process of the trials. It ends with the one that it serves."""
+    global _hold_here
+    _hold_here = partial(hold, detector=detector, accept_confidence=accept_confidence)
+    use_threads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        parent.join()
+        os._exit(0)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _hold_apart(trial: Trial) -> Outcome:
+    return _hold_here(trial)
