@@ -6,6 +6,7 @@ bounding box in metres, and (R, t) place it in the camera frame.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -106,6 +107,15 @@ class Similarity:
     rotation: Tensor
     translation: Tensor
     scale: Tensor
+
+    @classmethod
+    def cat(cls, parts: Sequence[Similarity]) -> Similarity:
+        """All transforms in a row, along the first dimension of their batches."""
+        return cls(
+            torch.cat([x.rotation for x in parts]),
+            torch.cat([x.translation for x in parts]),
+            torch.cat([x.scale for x in parts]),
+        )
 
     @property
     def batch_shape(self) -> torch.Size:

@@ -134,13 +134,8 @@ class Encoding:
     @classmethod
     def cat(cls, parts: Sequence[Encoding]) -> Encoding:
         """What was said of the poses of all instances, in a row."""
-        similarity = [x.similarity for x in parts]
         return cls(
-            Similarity(
-                torch.cat([x.rotation for x in similarity]),
-                torch.cat([x.translation for x in similarity]),
-                torch.cat([x.scale for x in similarity]),
-            ),
+            Similarity.cat([x.similarity for x in parts]),
             torch.cat([x.logits for x in parts]),
             torch.cat([x.log_spread for x in parts]),
             torch.cat([x.codes for x in parts]),

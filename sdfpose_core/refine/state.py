@@ -28,15 +28,8 @@ class ShapePose:
     @classmethod
     def cat(cls, states: Sequence[ShapePose]) -> ShapePose:
         """All hypotheses in a row."""
-        similarity = [x.similarity for x in states]
-        return cls(
-            Similarity(
-                torch.cat([x.rotation for x in similarity]),
-                torch.cat([x.translation for x in similarity]),
-                torch.cat([x.scale for x in similarity]),
-            ),
-            torch.cat([x.codes for x in states]),
-        )
+        similarity = Similarity.cat([x.similarity for x in states])
+        return cls(similarity, torch.cat([x.codes for x in states]))
 
     def __len__(self) -> int:
         return len(self.codes)

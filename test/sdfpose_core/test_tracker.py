@@ -723,28 +723,28 @@ LAPTOP = {1: ("laptop", (0.0, 0.0, 1.0))}
 TURNED = np.diag([-1.0, 1.0, -1.0])
 
 
-def test_the_pose_of_a_settled_object_is_put_to_the_test_ever_less_often():
-    estimator = FakeEstimator()
-    tracker = Tracker(estimator)
+def images_of_tests(estimator, tracker, count):
+    """Numbers of the images of a laptop in which its pose is put to the test."""
     tested = []
-    for index in range(140):
+    for index in range(count):
         before = cold_calls(estimator)
         tracker.step(make_frame(LAPTOP, index))
         if cold_calls(estimator) > before:
             tested.append(index)
+    return tested
+
+
+def test_the_pose_of_a_settled_object_is_put_to_the_test_ever_less_often():
+    estimator = FakeEstimator()
+    tested = images_of_tests(estimator, Tracker(estimator), 140)
     assert np.diff(tested).tolist() == [2, 4, 8, 16, 32, 32, 32]
 
 
 def test_a_shape_that_all_sides_agree_with_is_tested_less_often_still():
-    """From the sixth view on, if the last ones left it as it is."""
+    """From the sixth view on, if the last one left it as it is."""
     estimator = FakeEstimator(lambda instance, warm: {"code": (0.5, -0.25)})
     tracker = Tracker(estimator, TrackerConfig(redetect_frames=8, settled_frames=64))
-    tested = []
-    for index in range(200):
-        before = cold_calls(estimator)
-        tracker.step(make_frame(LAPTOP, index))
-        if cold_calls(estimator) > before:
-            tested.append(index)
+    tested = images_of_tests(estimator, tracker, 200)
     # Views: 1 at first, then one in each test.
     assert np.diff(tested).tolist() == [2, 4, 8, 8, 8, 16, 32, 64]
 
