@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -256,6 +257,7 @@ def _settle(detector: Detector, accept_confidence: float) -> None:
     global _hold_here
     _hold_here = partial(hold, detector=detector, accept_confidence=accept_confidence)
     use_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to parent and child
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -1080,6 +1080,7 @@ def test_a_process_that_dies_is_told_of_and_another_takes_its_place(real_trial, 
     _, asked = real_trial
     trials.prepare()
     process = trials._submit(os.getpid).result()
+    os.kill(process, signal.SIGINT)  # from the terminal: its parent will end it
     trials.begin(asked, 100)
     os.kill(process, signal.SIGKILL)
     told = r"has died \(.*\): its trial is lost, and the next one begins in a new process"
