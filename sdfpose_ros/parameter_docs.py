@@ -1,0 +1,90 @@
+"""The documentation of the nodes' parameters, from their tables.
+
+``python -m sdfpose_ros.parameter_docs > docs/parameters.md`` writes it anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Any
+
+from sdfpose_ros.parameters import (
+    CameraNodeParameters,
+    EvaluatorNodeParameters,
+    PlayerNodeParameters,
+    PoseNodeParameters,
+)
+
+__all__ = ["parameter_documentation"]
+
+_NODES = {
+    "pose_node": PoseNodeParameters,
+    "camera_node": CameraNodeParameters,
+    "player_node": PlayerNodeParameters,
+    "evaluator_node": EvaluatorNodeParameters,
+}
+
+_TYPES = {
+    bool: "bool",
+    int: "integer",
+    float: "double",
+    str: "string",
+    tuple: "string array",
+}
+
+_HEAD = """\
+# Parameters of the nodes
+
+Made from the tables in `sdfpose_ros/parameters.py` by `python -m sdfpose_ros.parameter_docs`. They
+are read when a node starts and cannot be changed later; a value of a wrong type or out of its range
+ends the node with a message that names the parameter.
+"""
+
+
+def parameter_documentation() -> str:
+    """Markdown: one table for each node."""
+    return "\n".join([_HEAD, *(_section(name, table) for name, table in _NODES.items())])
+
+
+def _section(node: str, table: type) -> str:
+    rows = [
+        f"## `{node}`",
+        "| parameter | type | default | values | |",
+        "|---|---|---|---|---|",
+        *(_row(x) for x in dataclasses.fields(table)),
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _row(field: dataclasses.Field[Any]) -> str:
+    description = field.metadata["description"].replace("|", "\\|")
+    return (
+        f"| `{field.name}` | {_TYPES[type(field.default)]} | {_shown(field.default)} "
+        f"| {_values(field)} | {description} |"
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return "`[" + ", ".join(value) + "]`"
+    return f"`{value}`" if value != "" else "empty"
+
+
+def _values(field: dataclasses.Field[Any]) -> str:
+    limits = field.metadata
+    if limits["choices"]:
+        return ", ".join(f"`{x}`" for x in limits["choices"])
+    if limits["minimum"] is not None:
+        low, high = (
+            str(x) if isinstance(x, int) else f"{x:g}"
+            for x in (limits["minimum"], limits["maximum"])
+        )
+        return f"{low} to {high}"
+    return ""
+
+
+if __name__ == "__main__":
+    sys.stdout.write(parameter_documentation())
