@@ -33,6 +33,7 @@ from sdfpose_core.messages.decoding import (
 from sdfpose_core.messages.errors import MessageError
 from sdfpose_core.messages.label_rules import parse_label_rules
 from sdfpose_core.messages.synchronizer import FrameMessages, FrameSynchronizer
+from sdfpose_ros.diagnostics import Diagnostics, FrameCounts
 from sdfpose_ros.parameters import PoseNodeParameters, declare, default_frame_prefix
 from sdfpose_ros.process import run_node
 from sdfpose_ros.publishers import ResultPublisher
@@ -154,6 +155,7 @@ class PoseNode(Node):
             )
         )
         self.worker = NewestWorker(self._process, self._tell, "estimation")
+        self.diagnostics = Diagnostics(self, self._counts, parameters.device)
         self.synchronizer = self._subscribe(parameters)
         self._matched_before = 0
         self._received_before: dict[str, int] = dict(self.synchronizer.statistics.received)
@@ -194,10 +196,18 @@ class PoseNode(Node):
             topics=self.topics,
             queue_size=parameters.queue_size,
             slop_s=parameters.slop_s,
-            on_frame=self.worker.submit,
+            on_frame=self._submit,
             on_error=self._tell,
             on_restart=self._restart,
         )
+
+    def _submit(self, messages: FrameMessages) -> None:
+        self.diagnostics.came()
+        self.worker.submit(messages)
+
+    def _counts(self) -> FrameCounts:
+        worker = self.worker
+        return FrameCounts(worker.submitted, worker.processed, worker.failed, worker.replaced)
 
     def _process(self, messages: FrameMessages) -> None:
         """Work on one frame, in the worker's thread."""
@@ -223,6 +233,7 @@ class PoseNode(Node):
             )
         result = self._tracker.step(frame)
         self._publisher.publish(frame, messages.colour.header, result)
+        self.diagnostics.done(frame.stamp_ns, result)
         self._tell_skipped(result.skipped)
 
     def _tell_only(self, check: Callable[[], None]) -> None:

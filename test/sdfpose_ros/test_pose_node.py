@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sdfpose.msg import InstanceLabels, SdfObject, SdfObjectArray
@@ -534,3 +535,42 @@ def test_a_target_frame_without_tf2_ros_says_what_to_do(fakes, graph, monkeypatc
     graph.start("-p", "target_frame:=map")
     with pytest.raises(ConfigurationError, match="target_frame is 'map', which needs tf2_ros"):
         PoseNode(lambda *_: fakes.StubTracker(), context=graph.context)
+
+
+def test_the_node_tells_of_its_health(fakes, make_bench):
+    class Failing(fakes.StubTracker):
+        fails = False
+
+        def step(self, frame):
+            if self.fails:
+                raise RuntimeError("out of memory")
+            return super().step(frame)
+
+    bench = make_bench(tracker=Failing())
+    told = []
+    bench.client.create_subscription(DiagnosticArray, "/diagnostics", told.append, 10)
+
+    def status(level):
+        """The next one of that level."""
+        before = len(told)
+        bench.wait_until(lambda: any(x.status[0].level == level for x in told[before:]), "a status")
+        return next(x.status[0] for x in told[before:] if x.status[0].level == level)
+
+    assert status(DiagnosticStatus.WARN).message == "waits for the first image"
+    for _ in range(3):
+        bench.send_and_wait(fakes.make_frame((1, 2)))
+    bench.wait_until(lambda: any("2 objects" in x.status[0].message for x in told), "two objects")
+    found = next(x.status[0] for x in told if "2 objects" in x.status[0].message)
+    assert found.level == DiagnosticStatus.OK
+    assert found.name == "sdfpose: pose estimation"
+    assert found.hardware_id == "auto"
+    values = {x.key: x.value for x in found.values}
+    assert int(values["frames worked on"]) >= 1
+    assert values["objects"] == "2"
+    assert float(values["confidence, least"]) == pytest.approx(
+        fakes.make_estimate(1).confidence, abs=0.01
+    )
+    assert float(values["memory, peak (MiB)"]) > 10.0
+    bench.tracker.fails = True
+    bench.send(fakes.make_frame((1,)))
+    assert status(DiagnosticStatus.ERROR).message == "all 1 frames went wrong, see the log"

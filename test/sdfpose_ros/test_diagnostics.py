@@ -1,0 +1,47 @@
+from dataclasses import replace
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from sdfpose_ros.diagnostics import FrameCounts, Period, judge
+
+WELL = Period(1.0, FrameCounts(10, 9, 0, 1), silence_s=0.1, objects=3)
+
+
+@pytest.mark.parametrize(
+    ("period", "level", "message"),
+    [
+        (WELL, DiagnosticStatus.OK, "3 objects at 9.0 Hz"),
+        (replace(WELL, seconds=2.0), DiagnosticStatus.OK, "3 objects at 4.5 Hz"),
+        (Period(1.0, FrameCounts()), DiagnosticStatus.WARN, "waits for the first image"),
+        (
+            replace(WELL, frames=FrameCounts(), silence_s=7.2),
+            DiagnosticStatus.ERROR,
+            "no image for 7 s",
+        ),
+        (replace(WELL, frames=FrameCounts(), silence_s=4.0), DiagnosticStatus.OK, "at 0.0 Hz"),
+        (
+            replace(WELL, frames=FrameCounts(5, 0, 5, 0)),
+            DiagnosticStatus.ERROR,
+            "all 5 frames went wrong, see the log",
+        ),
+        (
+            replace(WELL, frames=FrameCounts(5, 3, 2, 0)),
+            DiagnosticStatus.WARN,
+            "2 frames went wrong, see the log",
+        ),
+        (
+            replace(WELL, frames=FrameCounts(30, 10, 0, 20)),
+            DiagnosticStatus.WARN,
+            "20 of 30 frames are left out: images come faster than they are worked on",
+        ),
+    ],
+)
+def test_levels_mean_something(period, level, message):
+    found = judge(period)
+    assert found[0] == level
+    assert message in found[1]
+
+
+def test_counts_since_an_earlier_report():
+    assert FrameCounts(9, 6, 1, 2).since(FrameCounts(4, 3, 1, 0)) == FrameCounts(5, 3, 0, 2)
