@@ -7,7 +7,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -38,12 +38,14 @@ class FrameCounts:
         processed: that were worked on.
         failed: that could not be used, or went wrong.
         left_out: for which there was no time.
+        passed_over: that came while the node was disabled.
     """
 
     submitted: int = 0
     processed: int = 0
     failed: int = 0
     left_out: int = 0
+    passed_over: int = 0
 
     def since(self, earlier: FrameCounts) -> FrameCounts:
         """Those that came later."""
@@ -51,7 +53,7 @@ class FrameCounts:
 
     def values(self) -> tuple[int, ...]:
         """In the order of the attributes."""
-        return self.submitted, self.processed, self.failed, self.left_out
+        return astuple(self)
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ def judge(period: Period) -> tuple[bytes, str]:
         return DiagnosticStatus.WARN, "waits for the first image"
     if period.silence_s > _SILENCE_S:
         return DiagnosticStatus.ERROR, f"no image for {period.silence_s:.0f} s"
+    if frames.passed_over and frames.passed_over == frames.submitted:
+        return DiagnosticStatus.OK, "disabled: images are passed over"
     if frames.failed and not frames.processed:
         return DiagnosticStatus.ERROR, f"all {frames.failed} frames went wrong, see the log"
     if frames.failed:
@@ -181,7 +185,7 @@ class Diagnostics:
             **{
                 f"frames {name}": str(count)
                 for name, count in zip(
-                    ("put together", "worked on", "gone wrong", "left out"),
+                    ("put together", "worked on", "gone wrong", "left out", "passed over"),
                     self._before.values(),
                     strict=True,
                 )

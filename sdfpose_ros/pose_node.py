@@ -18,7 +18,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sdfpose.msg import InstanceLabels
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.errors import SdfposeError, WeightsError
@@ -116,6 +116,9 @@ class PoseNode(Node):
         tracker: makes the tracker of the node's parameters.
         name: the node's name.
         options: further arguments of `rclpy.node.Node`.
+
+    Attributes:
+        passed_over: frames that came while it was disabled.
     """
 
     def __init__(
@@ -148,6 +151,8 @@ class PoseNode(Node):
             self._log,
         )
         self._last_header = Header()
+        self._enabled = True
+        self.passed_over = 0
         self.topics = InputTopics(
             *(
                 self.resolve_topic_name(f"~/{name}")
@@ -163,6 +168,7 @@ class PoseNode(Node):
             _SILENCE_S, self._check_inputs, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self._reset_service = self.create_service(Trigger, "~/reset", self._reset)
+        self._enable_service = self.create_service(SetBool, "~/set_enabled", self._set_enabled)
         self.get_logger().info(
             f"ready: waits for {', '.join(self.synchronizer.statistics.received)}"
         )
@@ -203,11 +209,20 @@ class PoseNode(Node):
 
     def _submit(self, messages: FrameMessages) -> None:
         self.diagnostics.came()
-        self.worker.submit(messages)
+        if self._enabled:
+            self.worker.submit(messages)
+        else:
+            self.passed_over += 1
 
     def _counts(self) -> FrameCounts:
         worker = self.worker
-        return FrameCounts(worker.submitted, worker.processed, worker.failed, worker.replaced)
+        return FrameCounts(
+            worker.submitted + self.passed_over,
+            worker.processed,
+            worker.failed,
+            worker.replaced,
+            self.passed_over,
+        )
 
     def _process(self, messages: FrameMessages) -> None:
         """Work on one frame, in the worker's thread."""
@@ -274,6 +289,21 @@ class PoseNode(Node):
         self.worker.interrupt(self._forget_objects)
         response.success = True
         response.message = "all objects are forgotten before the next image is worked on"
+        return response
+
+    def _set_enabled(
+        self, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        """Objects are forgotten when it is disabled: where they are later is not known."""
+        if self._enabled and not request.data:
+            self.worker.interrupt(self._forget_objects)
+        self._enabled = request.data
+        response.success = True
+        response.message = (
+            "images are worked on"
+            if self._enabled
+            else "images are passed over, and all objects are forgotten"
+        )
         return response
 
     def _forget_objects(self) -> None:

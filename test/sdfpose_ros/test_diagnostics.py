@@ -35,6 +35,11 @@ WELL = Period(1.0, FrameCounts(10, 9, 0, 1), silence_s=0.1, objects=3)
             DiagnosticStatus.WARN,
             "20 of 30 frames are left out: images come faster than they are worked on",
         ),
+        (
+            replace(WELL, frames=FrameCounts(10, 0, 0, 0, 10)),
+            DiagnosticStatus.OK,
+            "disabled: images are passed over",
+        ),
     ],
 )
 def test_levels_mean_something(period, level, message):
@@ -44,4 +49,4 @@ def test_levels_mean_something(period, level, message):
 
 
 def test_counts_since_an_earlier_report():
-    assert FrameCounts(9, 6, 1, 2).since(FrameCounts(4, 3, 1, 0)) == FrameCounts(5, 3, 0, 2)
+    assert FrameCounts(9, 6, 1, 2, 4).since(FrameCounts(4, 3, 1, 0, 4)) == FrameCounts(5, 3, 0, 2)

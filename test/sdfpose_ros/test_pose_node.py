@@ -13,7 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sdfpose.msg import InstanceLabels, SdfObject, SdfObjectArray
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -312,6 +312,25 @@ def test_a_reset_forgets_all_objects(fakes, bench):
     )
     bench.wait_until(lambda: bench.received["meshes"][-1].objects == [], "no latched meshes")
     assert len(bench.send_and_wait(fakes.make_frame()).objects[0].mesh_vertices) == 12
+
+
+def test_a_disabled_node_passes_images_over_and_forgets_what_it_followed(fakes, bench):
+    enable = bench.client.create_client(SetBool, "/sdfpose/set_enabled")
+    assert enable.wait_for_service(5.0)
+    bench.send_and_wait(fakes.make_frame())
+    answer = enable.call(SetBool.Request(data=False))
+    assert (answer.success, answer.message) == (
+        True,
+        "images are passed over, and all objects are forgotten",
+    )
+    bench.wait_until(lambda: bench.received["objects"][-1].objects == [], "an empty list")
+    for _ in range(3):
+        bench.send(fakes.make_frame())
+    bench.wait_until(lambda: bench.node.passed_over >= 2, "images that are passed over")
+    assert len(bench.tracker.frames) == 1
+    assert bench.tracker.resets == 1
+    assert enable.call(SetBool.Request(data=True)).message == "images are worked on"
+    assert len(bench.send_and_wait(fakes.make_frame()).objects) == 1
 
 
 def test_a_bag_that_starts_again_resets_the_tracker(fakes, bench):
