@@ -440,7 +440,7 @@ _PORTRAIT_POINTS = 128
 _PORTRAIT_TRIES = 2
 """Of these iterations: after so many the better one of two starts goes on alone."""
 
-_SAME_CODE_SD, _SAME_SIZE = 0.5, 0.005
+_SAME_CODE_SD, _SAME_SIZE = 1.0, 0.005
 """Mahalanobis distance of codes and relative difference in size below which a shape stays."""
 
 _DRAFT_RESOLUTION = 48
