@@ -35,7 +35,8 @@ _BESIDE_PX = 3
 """Width of the strip beside the object."""
 
 _OCCLUDER_SHARE = 0.02
-"""What is nearer than the object's nearest pixel by this share of its depth may hide more of it."""
+"""What is nearer than the object's pixels about it by this share of their depth may hide more of
+it."""
 
 _FAR_M = 1e3
 """Stands for missing depth in comparisons."""
@@ -101,7 +102,7 @@ def free_space(
     beside = np.flatnonzero((distance > _TOLERANCE_PX) & (distance <= _TOLERANCE_PX + _BESIDE_PX))
     # Of the object, as near as it is: the mean of its depth about each pixel.
     near = (2 * (_TOLERANCE_PX + _BESIDE_PX) + 1,) * 2
-    own = np.float32(1.0) - elsewhere
+    own = (elsewhere == 0).astype(np.float32)
     own_depth = cv2.boxFilter(own * canvas, -1, near, normalize=False).ravel()[beside]
     own_count = cv2.boxFilter(own, -1, near, normalize=False).ravel()[beside]
     hidden = canvas.ravel()[beside] * own_count < (1.0 - _OCCLUDER_SHARE) * own_depth

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -42,6 +43,13 @@ class FrozenShape:
     samples: NDArray[np.float32]
     steps: NDArray[np.float32]
     d_code: NDArray[np.float32]
+
+    @cached_property
+    def oriented(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(6, M), the samples with their weighted normals, and (M,), their squared lengths."""
+        length = np.linalg.norm(self.steps, axis=1, keepdims=True)
+        oriented = _oriented(self.samples.T[None], (self.steps / length).T[None])[0]
+        return oriented, (oriented**2).sum(axis=0)
 
     @classmethod
     def of(cls, decoder: ShapeDecoder, code: Tensor, grid: SdfGrid, samples: Tensor) -> FrozenShape:
@@ -142,10 +150,9 @@ class FrozenShapes:
         asked = _oriented(points, gradient / np.maximum(length, 1e-9)).transpose(0, 2, 1)
         found = []
         for one, shape in zip(asked, self._shapes, strict=True):
-            length = np.linalg.norm(shape.steps, axis=1, keepdims=True)
-            known = _oriented(shape.samples.T[None], (shape.steps / length).T[None])[0]
+            known, squares = shape.oriented
             # |a - b|^2 without the |a|^2 that all have in common.
-            distance = (known**2).sum(axis=0) - 2.0 * one @ known
+            distance = squares - 2.0 * one @ known
             found.append(shape.d_code[distance.argmin(axis=1)])
         return np.stack(found)
 
