@@ -19,7 +19,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from sdfpose_core.datasets.bags import TOPIC_TYPES
+from sdfpose_core.datasets.bag_topics import TOPIC_TYPES
 from sdfpose_core.errors import BagError
 from sdfpose_core.files import temporary_sibling
 from sdfpose_core.frame import GroundTruth, RgbdFrame

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Connection
 
 from sdfpose_core.datasets.bag_repair import mended_copy, storage_files
+from sdfpose_core.datasets.bag_topics import ROLES, TOPIC_TYPES, find_topics
 from sdfpose_core.errors import BagError
 from sdfpose_core.frame import RgbdFrame
 from sdfpose_core.messages.decoding import (
@@ -40,30 +39,8 @@ __all__ = [
     "open_bag",
 ]
 
-ROLES = ("colour", "depth", "mask", "camera_info", "labels")
-"""What a frame is made of."""
-
-TOPIC_TYPES = {
-    "colour": "sensor_msgs/msg/Image",
-    "depth": "sensor_msgs/msg/Image",
-    "mask": "sensor_msgs/msg/Image",
-    "camera_info": "sensor_msgs/msg/CameraInfo",
-    "labels": "sdfpose/msg/InstanceLabels",
-}
-"""Types of their topics."""
-
 Listeners = Mapping[str, Callable[[Any], None]]
 """What is told of the messages of further topics."""
-
-_WORDS = {
-    "mask": re.compile(r"mask|segment"),
-    "depth": re.compile(r"depth"),
-    "colour": re.compile(r"colou?r|rgb"),
-}
-"""What the name of an image topic tells, the first that fits."""
-
-_REGISTERED = re.compile(r"aligned|registered")
-"""Depth that is registered to colour, where there is other depth, too."""
 
 
 @dataclass(frozen=True)
@@ -136,45 +113,6 @@ def open_bag(path: Path | str, problems: list[str] | None = None) -> Iterator[An
         if reader.message_count == 0:
             raise BagError(f"{path}: holds no messages")
         yield reader
-
-
-def find_topics(
-    connections: Iterable[Connection], path: Path | str, given: Mapping[str, str]
-) -> InputTopics:
-    """Which topics of a bag make up a frame, by their types and names.
-
-    Args:
-        connections: of the bag.
-        path: the bag, for messages.
-        given: topics by role (see `ROLES`) that are not to be guessed.
-
-    Returns:
-        The topics; ``labels`` is empty where the bag has none.
-
-    Raises:
-        BagError: a role has no topic, or several, or one of another type.
-    """
-    types = {x.topic: x.msgtype for x in connections}
-    unknown = set(given) - set(ROLES)
-    if unknown:
-        raise BagError(f"no such role: {', '.join(sorted(unknown))}: expected {', '.join(ROLES)}")
-    for role, topic in given.items():
-        if types.get(topic) != TOPIC_TYPES[role]:
-            came = f"has the type {types[topic]}" if topic in types else "is not in the bag"
-            raise BagError(
-                f"{path}: {topic}, given for {role}, {came}: expected one of "
-                f"{_listed(types, TOPIC_TYPES[role])}, of type {TOPIC_TYPES[role]}"
-            )
-    found = {
-        role: given.get(role) or _only(role, _candidates(role, types, given), types, path)
-        for role in ("colour", "depth", "mask", "labels")
-    }
-    infos = _listed_of(types, TOPIC_TYPES["camera_info"])
-    beside = [x for x in infos if _parent(x) == _parent(found["colour"])]
-    found["camera_info"] = given.get("camera_info") or _only(
-        "camera_info", beside or infos, types, path
-    )
-    return InputTopics(**found)
 
 
 def bag_frames(
@@ -310,44 +248,3 @@ def _read(
             return
         count += 1
         yield connection.topic, message, arrival_ns
-
-
-def _candidates(role: str, types: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
-    """Topics that could play a role."""
-    of_type = [x for x in _listed_of(types, TOPIC_TYPES[role]) if x not in given.values()]
-    if role not in _WORDS:
-        return of_type
-    told = {x: next((k for k, words in _WORDS.items() if words.search(x)), None) for x in of_type}
-    fitting = [x for x, what in told.items() if what == role]
-    if role == "colour" and not fitting:
-        fitting = [x for x, what in told.items() if what is None]
-    if role == "depth" and len(fitting) > 1:
-        fitting = [x for x in fitting if _REGISTERED.search(x)] or fitting
-    return fitting
-
-
-def _only(role: str, found: Sequence[str], types: Mapping[str, str], path: Path | str) -> str:
-    if len(found) == 1:
-        return found[0]
-    if not found and role == "labels":
-        return ""
-    if not found:
-        raise BagError(
-            f"{path}: has no topic for {role}: expected one of type {TOPIC_TYPES[role]}; it has "
-            f"{', '.join(f'{k} ({v})' for k, v in sorted(types.items()))}"
-        )
-    raise BagError(
-        f"{path}: {', '.join(sorted(found))} could all be {role}: say which one, as {role}=TOPIC"
-    )
-
-
-def _listed_of(types: Mapping[str, str], kind: str) -> list[str]:
-    return sorted(x for x, of in types.items() if of == kind)
-
-
-def _listed(types: Mapping[str, str], kind: str) -> str:
-    return ", ".join(_listed_of(types, kind)) or "none"
-
-
-def _parent(topic: str) -> str:
-    return topic.rpartition("/")[0]

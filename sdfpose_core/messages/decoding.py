@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.errors import FrameError
 from sdfpose_core.frame import MAX_DEPTH_M, InstanceLabel, RgbdFrame
+from sdfpose_core.messages.compressed import raw_colour, raw_depth, raw_mask
 from sdfpose_core.messages.errors import (
     CameraInfoError,
     DepthUnitError,
@@ -23,7 +24,13 @@ from sdfpose_core.messages.errors import (
     LabelsError,
 )
 from sdfpose_core.messages.image_bridge import CvBridge, ImageBridge
-from sdfpose_core.messages.interfaces import CameraInfo, Image, InstanceLabels, stamp_ns
+from sdfpose_core.messages.interfaces import (
+    AnyImage,
+    CameraInfo,
+    Image,
+    InstanceLabels,
+    stamp_ns,
+)
 
 __all__ = [
     "MILLIMETRE",
@@ -65,6 +72,9 @@ _PIXEL_TYPES: Mapping[str, tuple[str, int]] = {
 MILLIMETRE = np.float32(0.001)
 """Unit of 16UC1 depth, metres."""
 
+_CHECKED_EVERY = 4
+"""Rows and columns of a depth image that its unit is judged by."""
+
 _ABSURD_SHARE = 0.5
 """A depth image of which a larger share lies beyond `MAX_DEPTH_M` is in the wrong unit."""
 
@@ -100,21 +110,23 @@ class LabelRules:
 
 
 def decode_colour(
-    message: Image, topic: str, bridge: ImageBridge | None = None
+    message: AnyImage, topic: str, bridge: ImageBridge | None = None
 ) -> NDArray[np.uint8]:
     """Colour image (H, W, 3) uint8, RGB.
 
     Common encodings are read in place; all others (Bayer, YUV, 16 bits) go through the bridge.
 
     Args:
-        message: the image.
+        message: the image, raw or compressed.
         topic: where it came from.
         bridge: with the interface of ROS 2's `cv_bridge.CvBridge`; None for our own.
 
     Raises:
+        CompressionError: it cannot be decompressed.
         EncodingError: the encoding holds no colour.
         ImageLayoutError: sizes, step and data do not agree.
     """
+    message = raw_colour(message, topic)
     channels = _COLOUR_CHANNELS.get(message.encoding)
     if channels is not None:
         pixels = _pixels(message, topic)
@@ -132,13 +144,15 @@ def decode_colour(
         ) from error
 
 
-def decode_depth(message: Image, topic: str) -> NDArray[np.float32]:
+def decode_depth(message: AnyImage, topic: str) -> NDArray[np.float32]:
     """Depth image (H, W) float32, metres; what is missing stays 0, NaN or Inf (REP-118).
 
     Raises:
-        EncodingError: the encoding is neither 16UC1 (or mono16) nor 32FC1.
+        CompressionError: it cannot be decompressed.
+        EncodingError: the encoding is neither 16UC1 (or mono16) nor 32FC1, or loses by compression.
         ImageLayoutError: sizes, step and data do not agree.
     """
+    message = raw_depth(message, topic)
     if message.encoding in ("16UC1", "mono16"):
         return _pixels(message, topic)[..., 0] * MILLIMETRE
     if message.encoding == "32FC1":
@@ -150,13 +164,15 @@ def decode_depth(message: Image, topic: str) -> NDArray[np.float32]:
     )
 
 
-def decode_mask(message: Image, topic: str) -> NDArray[np.uint16]:
+def decode_mask(message: AnyImage, topic: str) -> NDArray[np.uint16]:
     """Mask (H, W) uint16: instance id per pixel, 0 = background.
 
     Raises:
-        EncodingError: the encoding is not one channel of 8 or 16 bits.
+        CompressionError: it cannot be decompressed.
+        EncodingError: the encoding is not one channel of 8 or 16 bits, or loses by compression.
         ImageLayoutError: sizes, step and data do not agree.
     """
+    message = raw_mask(message, topic)
     if message.encoding not in ("mono8", "8UC1", "16UC1", "mono16"):
         raise EncodingError(
             topic,
@@ -209,14 +225,14 @@ def check_rectified(message: CameraInfo, topics: InputTopics) -> None:
         )
 
 
-def check_depth_unit(message: Image, topic: str) -> None:
+def check_depth_unit(message: AnyImage, topic: str) -> None:
     """Refuse depth that no camera can have measured.
 
     Raises:
         DepthUnitError: most of it lies beyond `MAX_DEPTH_M`, and counts as missing.
-        EncodingError, ImageLayoutError: it cannot be decoded.
+        CompressionError, EncodingError, ImageLayoutError: it cannot be decoded.
     """
-    depth = decode_depth(message, topic)
+    depth = decode_depth(message, topic)[::_CHECKED_EVERY, ::_CHECKED_EVERY]
     with np.errstate(invalid="ignore"):
         measured = depth[(depth > 0) & (depth < np.inf)]
     if measured.size and np.mean(measured > MAX_DEPTH_M) > _ABSURD_SHARE:
@@ -251,9 +267,9 @@ def labels_from_message(message: InstanceLabels, topic: str) -> dict[int, Instan
 
 
 def rgbd_frame(
-    colour: Image,
-    depth: Image,
-    mask: Image,
+    colour: AnyImage,
+    depth: AnyImage,
+    mask: AnyImage,
     camera: PinholeCamera,
     labels: InstanceLabels | LabelRules,
     topics: InputTopics,
@@ -261,9 +277,14 @@ def rgbd_frame(
 ) -> RgbdFrame:
     """One frame, with stamp and frame id of the colour image; `bridge` is `decode_colour`'s.
 
+    Each image may be raw or compressed.
+
     Raises:
         MessageError: something is wrong with one of the messages.
     """
+    colour = raw_colour(colour, topics.colour)
+    depth = raw_depth(depth, topics.depth)
+    mask = raw_mask(mask, topics.mask)
     _check_size(depth, topics.depth, colour, topics.colour)
     _check_size(mask, topics.mask, colour, topics.colour)
     if (camera.width, camera.height) != (colour.width, colour.height):

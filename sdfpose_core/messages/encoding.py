@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,11 +13,13 @@ from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.frame import InstanceLabel, RgbdFrame
 from sdfpose_core.messages.decoding import MILLIMETRE
 from sdfpose_core.messages.factory import MessageFactory
-from sdfpose_core.messages.interfaces import Header, Image
+from sdfpose_core.messages.interfaces import CompressedImage, Header, Image
 
 __all__ = [
     "DepthEncoding",
     "camera_info_message",
+    "compressed_depth_message",
+    "compressed_message",
     "frame_messages",
     "image_message",
     "labels_message",
@@ -72,6 +75,39 @@ def image_message(
     )
 
 
+def compressed_message(
+    new: MessageFactory,
+    pixels: NDArray[np.generic],
+    encoding: Literal["rgb8", "bgr8", "mono8", "mono16", "16UC1"],
+    header: Header,
+    codec: Literal["jpeg", "png"] = "png",
+) -> CompressedImage:
+    """Compressed image of an array (H, W) or (H, W, 3) that suits the encoding.
+
+    As compressed_image_transport sends it; a JPEG holds 8 bits and is not lossless.
+    """
+    stored = pixels[..., ::-1] if encoding == "rgb8" else pixels
+    return new(
+        "sensor_msgs/msg/CompressedImage",
+        header=header,
+        format=f"{encoding}; {codec} compressed {'bgr8' if pixels.ndim == 3 else ''}",
+        data=_file_bytes(f".{codec}", stored),
+    )
+
+
+def compressed_depth_message(
+    new: MessageFactory, depth_mm: NDArray[np.uint16], header: Header
+) -> CompressedImage:
+    """Depth (H, W), millimetres, 0 = missing, as compressed_depth_image_transport sends 16UC1."""
+    no_parameters = np.zeros(12, dtype=np.uint8)
+    return new(
+        "sensor_msgs/msg/CompressedImage",
+        header=header,
+        format="16UC1; compressedDepth png",
+        data=np.concatenate([no_parameters, _file_bytes(".png", depth_mm)]),
+    )
+
+
 def millimetres(depth: NDArray[np.floating]) -> NDArray[np.uint16]:
     """Depth (H, W), metres, 0 = missing, as 16UC1 wants it."""
     return np.clip(np.rint(depth / MILLIMETRE), 0, np.iinfo(np.uint16).max).astype(np.uint16)
@@ -111,3 +147,8 @@ def labels_message(new: MessageFactory, labels: Mapping[int, InstanceLabel], hea
         for i, x in labels.items()
     ]
     return new("sdfpose/msg/InstanceLabels", header=header, instances=instances)
+
+
+def _file_bytes(suffix: str, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    _, content = cv2.imencode(suffix, np.ascontiguousarray(pixels))
+    return np.asarray(content, dtype=np.uint8).reshape(-1)

@@ -6,6 +6,7 @@ from sdfpose_core.errors import SdfposeError
 
 __all__ = [
     "CameraInfoError",
+    "CompressionError",
     "DepthUnitError",
     "EncodingError",
     "FrameIdError",
@@ -38,6 +39,10 @@ class EncodingError(MessageError):
 
 class ImageLayoutError(MessageError):
     """An image whose width, height, step and amount of data do not agree."""
+
+
+class CompressionError(MessageError):
+    """A compressed image that cannot be decompressed: damaged, too large, or of another kind."""
 
 
 class ImageSizeError(MessageError):

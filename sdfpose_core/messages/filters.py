@@ -40,12 +40,14 @@ class ApproximateTimeSynchronizer(SimpleFilter):
     """Groups one message of every input whose stamps lie within `slop` of one another.
 
     Each message is used once. A new message is grouped with those waiting at the other inputs
-    whose stamps are nearest to its own.
+    whose stamps are nearest to its own. Of two messages with the same stamp at one input the later
+    one is kept.
 
     Args:
         fs: the inputs.
         queue_size: messages kept for each input; beyond it the one with the oldest stamp goes.
         slop: largest difference of stamps within a group, seconds.
+        on_drop: called with the input of each message that goes without a group.
     """
 
     def __init__(
@@ -53,15 +55,22 @@ class ApproximateTimeSynchronizer(SimpleFilter):
         fs: Sequence[SimpleFilter],
         queue_size: int,
         slop: float,
+        on_drop: Callable[[int], object] = lambda _: None,
     ) -> None:
         super().__init__()
         self.queue_size = queue_size
         self.slop_ns = round(slop * _NANOSECONDS)
+        self.on_drop = on_drop
         self.lock = threading.Lock()
         # One queue per input: sorted stamps (nanoseconds), and the message of each.
         self._stamps: list[list[int]] = [[] for _ in fs]
         self._messages: list[dict[int, Any]] = [{} for _ in fs]
         self.input_connections = [f.registerCallback(self.add, i) for i, f in enumerate(fs)]
+
+    @property
+    def waiting(self) -> list[int]:
+        """Messages of each input that wait for the others."""
+        return [len(stamps) for stamps in self._stamps]
 
     def add(self, msg: Stamped, index: int) -> None:
         """Take a message of input `index` and give out the group that it completes, if any."""
@@ -75,11 +84,14 @@ class ApproximateTimeSynchronizer(SimpleFilter):
 
     def _enqueue(self, index: int, stamp: int, msg: Any) -> None:
         stamps, messages = self._stamps[index], self._messages[index]
-        if stamp not in messages:
+        if stamp in messages:
+            self.on_drop(index)
+        else:
             bisect.insort(stamps, stamp)
         messages[stamp] = msg
         while len(stamps) > self.queue_size:
             del messages[stamps.pop(0)]
+            self.on_drop(index)
 
     def _complete_group(self, index: int, stamp: int) -> list[int] | None:
         """Stamps, one per input, of the group with the new message; None where it is incomplete."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-__all__ = ["CameraInfo", "Header", "Image", "InstanceLabels", "Stamped", "stamp_ns"]
+__all__ = [
+    "AnyImage",
+    "CameraInfo",
+    "CompressedImage",
+    "Header",
+    "Image",
+    "InstanceLabels",
+    "Stamped",
+    "stamp_ns",
+]
 
 
 class Stamp(Protocol):
@@ -37,6 +46,17 @@ class Image(Stamped, Protocol):
     is_bigendian: int
     step: int
     data: Any
+
+
+class CompressedImage(Stamped, Protocol):
+    """sensor_msgs/CompressedImage."""
+
+    format: str
+    data: Any
+
+
+AnyImage = Image | CompressedImage
+"""An image as it comes; `sdfpose_core.messages.compressed` makes a raw one of it."""
 
 
 class CameraInfo(Stamped, Protocol):

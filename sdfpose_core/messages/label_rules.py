@@ -9,7 +9,7 @@ from sdfpose_core.errors import CategoryError, ConfigurationError
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.segmentation import ANY_CATEGORY
 
-__all__ = ["parse_label_rules"]
+__all__ = ["parse_label_rules", "with_rule"]
 
 
 def parse_label_rules(
@@ -33,6 +33,23 @@ def parse_label_rules(
         by_id[int(mask_id)] = _known("mask_categories", name, categories)
     default = _known("category", category, categories) if category else None
     return LabelRules(by_id, default) if by_id or default else None
+
+
+def with_rule(
+    category: str, mask_categories: Sequence[str], mask_id: int, name: str
+) -> tuple[str, tuple[str, ...]]:
+    """The parameters after one mask id got another category.
+
+    Args:
+        category: the parameter before.
+        mask_categories: the parameter before, valid.
+        mask_id: 0 for all ids that have no category of their own.
+        name: of its category; empty takes that away.
+    """
+    if mask_id == 0:
+        return name, tuple(mask_categories)
+    others = [x for x in mask_categories if int(x.partition(":")[0]) != mask_id]
+    return category, (*others, *([f"{mask_id}:{name}"] if name else []))
 
 
 def _known(parameter_name: str, name: str, categories: Categories) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,8 @@ from sdfpose_core.messages.interfaces import Header
 __all__ = [
     "Tracked",
     "child_frame_id",
+    "detection_message",
+    "detections_message",
     "ground_truth_message",
     "object_message",
     "pose_arrays",
@@ -135,6 +138,44 @@ def object_message(
         latent_code=_flat(estimate.code, np.float32),
         mesh_revision=track.mesh_revision,
         **mesh,
+    )
+
+
+def detection_message(new: MessageFactory, track: Tracked, header: Header) -> Any:
+    """Message of a tracked object as detectors send it, of type ``vision_msgs/Detection3D``.
+
+    Args:
+        new: makes it.
+        track: its estimate's pose is in the header's frame.
+        header: of the image.
+    """
+    estimate = track.estimate
+    pose = _pose_with_covariance(new, estimate.rotation, estimate.translation, estimate.covariance)
+    hypothesis = new(
+        "vision_msgs/msg/ObjectHypothesis",
+        class_id=estimate.category,
+        score=float(estimate.confidence),
+    )
+    box = new(
+        "vision_msgs/msg/BoundingBox3D",
+        center=pose.pose,
+        size=_vector(new, "geometry_msgs/msg/Vector3", estimate.dimensions_m),
+    )
+    return new(
+        "vision_msgs/msg/Detection3D",
+        header=header,
+        results=[new("vision_msgs/msg/ObjectHypothesisWithPose", hypothesis=hypothesis, pose=pose)],
+        bbox=box,
+        id=str(track.id),
+    )
+
+
+def detections_message(new: MessageFactory, tracks: Iterable[Tracked], header: Header) -> Any:
+    """Message of tracked objects of one image, of type ``vision_msgs/Detection3DArray``."""
+    return new(
+        "vision_msgs/msg/Detection3DArray",
+        header=header,
+        detections=[detection_message(new, track, header) for track in tracks],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +16,9 @@ from sdfpose_core.messages.errors import (
     StaleFrameError,
 )
 from sdfpose_core.messages.filters import ApproximateTimeSynchronizer, SimpleFilter
-from sdfpose_core.messages.interfaces import CameraInfo, Image, InstanceLabels, stamp_ns
+from sdfpose_core.messages.interfaces import AnyImage, CameraInfo, InstanceLabels, stamp_ns
 
-__all__ = ["FrameMessages", "FrameSynchronizer", "SynchronizerStatistics"]
+__all__ = ["FrameMessages", "FrameSynchronizer", "SynchronizerStatistics", "needed_queue_size"]
 
 _JUMP_BACK_NS = 1_000_000_000
 """A frame older than the last by more than this means that time itself jumped back."""
@@ -31,9 +32,9 @@ class FrameMessages:
         labels: None where the parameters say what the mask ids are.
     """
 
-    colour: Image
-    depth: Image
-    mask: Image
+    colour: AnyImage
+    depth: AnyImage
+    mask: AnyImage
     info: CameraInfo
     labels: InstanceLabels | None
 
@@ -47,8 +48,15 @@ class FrameMessages:
 class SynchronizerStatistics:
     """What became of the messages.
 
+    Nothing is lost uncounted: of every topic but that of camera infos, what was received is in a
+    group that matched, is unmatched, or waits (`FrameSynchronizer.waiting`); and a group that
+    matched was accepted, was refused, or waits (`FrameSynchronizer.awaits_camera_info`).
+
     Attributes:
         received: messages by topic.
+        unmatched: messages by topic that found no group: pushed out of a full queue by newer ones,
+            replaced by one with the same stamp, or forgotten when time jumped back or the
+            synchroniser was configured anew. Camera infos have none: one may serve many frames.
         matched: groups whose stamps agree.
         accepted: groups given out as frames; the others are in `refused`.
         refused: groups by the name of the error that refused them.
@@ -56,10 +64,24 @@ class SynchronizerStatistics:
     """
 
     received: dict[str, int] = field(default_factory=dict)
+    unmatched: dict[str, int] = field(default_factory=dict)
     matched: int = 0
     accepted: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     restarts: int = 0
+
+
+def needed_queue_size(rate_hz: float, lag_s: float) -> int:
+    """Messages that have to be kept where one topic comes later than the others.
+
+    Args:
+        rate_hz: of the frames.
+        lag_s: how far the topic is behind, see `FrameSynchronizer.lags`.
+
+    Returns:
+        The frames that come meanwhile, the one waited for, and one more for lags that vary.
+    """
+    return math.ceil(rate_hz * lag_s - 1e-6) + 2  # 1e-6: 1.1 s at 10 Hz are 11 frames, not 12
 
 
 class FrameSynchronizer:
@@ -71,7 +93,7 @@ class FrameSynchronizer:
     then everything starts anew.
 
     Args:
-        colour, depth, mask: filters that give images.
+        colour, depth, mask: filters that give images, raw or compressed ones.
         info: filter that gives camera infos.
         labels: filter that gives labels, None where the parameters say what mask ids are.
         topics: their names, for messages to the user.
@@ -101,55 +123,96 @@ class FrameSynchronizer:
         self._topics = topics
         self._queue_size = queue_size
         self._slop_s = slop_s
-        self._slop_ns = round(slop_s * 1e9)
         self._on_frame = on_frame
         self._on_error = on_error
         self._on_restart = on_restart
         self._infos: deque[CameraInfo] = deque(maxlen=queue_size)
         self._infos_follow = False
-        self._waiting: Sequence[Any] | None = None
+        self._group: Sequence[Any] | None = None
         self._last_ns: int | None = None
         self._newest_ns: dict[str, int] = {}
-        self.statistics = SynchronizerStatistics()
         named = [(topics.colour, colour), (topics.depth, depth), (topics.mask, mask)]
         if labels is not None:
             named.append((topics.labels, labels))
-        for topic, source in [*named, (topics.camera_info, info)]:
-            self.statistics.received[topic] = 0
-            source.registerCallback(self._count, topic)
+        self._matched_topics = [topic for topic, _ in named]
+        self.statistics = SynchronizerStatistics(
+            received=dict.fromkeys([*self._matched_topics, topics.camera_info], 0),
+            unmatched=dict.fromkeys(self._matched_topics, 0),
+        )
         # Filters between the subscriptions and the matching, which can be made anew.
         self._inputs = [SimpleFilter() for _ in named]
         for (topic, source), inlet in zip(named, self._inputs, strict=True):
-            source.registerCallback(self._watch_clock, topic)
-            source.registerCallback(inlet.signalMessage)
+            source.registerCallback(self._take, topic, inlet)
         info.registerCallback(self._take_info)
         self._matcher = self._connect()
 
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Messages by topic that wait for those of the other topics."""
+        return dict(zip(self._matched_topics, self._matcher.waiting, strict=True))
+
+    @property
+    def awaits_camera_info(self) -> bool:
+        """Whether a group that matched waits for its camera info."""
+        return self._group is not None
+
+    def lags(self) -> dict[str, float]:
+        """Seconds by which the newest stamp of each topic is behind the newest of all.
+
+        Of every topic but that of camera infos; one without a message has none.
+        """
+        newest = max(self._newest_ns.values(), default=0)
+        return {topic: (newest - stamp) * 1e-9 for topic, stamp in self._newest_ns.items()}
+
+    def reconfigure(self, queue_size: int, slop_s: float) -> None:
+        """Go on with another queue size and slop; messages that wait become unmatched.
+
+        Args:
+            queue_size: messages kept for each input.
+            slop_s: largest difference of stamps within a frame, seconds.
+        """
+        self._queue_size = queue_size
+        self._slop_s = slop_s
+        self._infos = deque(self._infos, maxlen=queue_size)
+        self._forget_waiting()
+
     def finish(self) -> None:
         """Give out the frame that waits for its camera info: no more messages come."""
-        if self._waiting is not None:
-            group, self._waiting = self._waiting, None
+        if self._group is not None:
+            group, self._group = self._group, None
             self._give_out(group)
 
     def _connect(self) -> ApproximateTimeSynchronizer:
         for inlet in self._inputs:
             inlet.callbacks.clear()
-        matcher = ApproximateTimeSynchronizer(self._inputs, self._queue_size, self._slop_s)
+        matcher = ApproximateTimeSynchronizer(
+            self._inputs, self._queue_size, self._slop_s, self._count_unmatched
+        )
         matcher.registerCallback(self._take_group)
         return matcher
 
-    def _count(self, _: object, topic: str) -> None:
-        self.statistics.received[topic] += 1
+    def _forget_waiting(self) -> None:
+        for index, count in enumerate(self._matcher.waiting):
+            self._count_unmatched(index, count)
+        self._matcher = self._connect()
 
-    def _watch_clock(self, message: Image | InstanceLabels, topic: str) -> None:
+    def _count_unmatched(self, index: int, count: int = 1) -> None:
+        self.statistics.unmatched[self._matched_topics[index]] += count
+
+    def _take(self, message: AnyImage | InstanceLabels, topic: str, inlet: SimpleFilter) -> None:
+        self._watch_clock(message, topic)
+        self.statistics.received[topic] += 1
+        inlet.signalMessage(message)
+
+    def _watch_clock(self, message: AnyImage | InstanceLabels, topic: str) -> None:
         """Forget what waits for a time that will not come again."""
         stamp = stamp_ns(message.header)
         if stamp < self._newest_ns.get(topic, stamp) - _JUMP_BACK_NS:
-            self._matcher = self._connect()
+            self._forget_waiting()
             self._newest_ns.clear()
             self._last_ns = None
-            if self._waiting is not None:
-                self._waiting = None
+            if self._group is not None:
+                self._group = None
                 self._refuse(
                     StaleFrameError(topic, "time jumped back while a frame waited", "later stamps")
                 )
@@ -158,25 +221,25 @@ class FrameSynchronizer:
         self._newest_ns[topic] = max(stamp, self._newest_ns.get(topic, stamp))
 
     def _take_info(self, info: CameraInfo) -> None:
+        self.statistics.received[self._topics.camera_info] += 1
         self._infos.append(info)
-        if self._waiting is not None and self._own_info(self._waiting) is not None:
-            group, self._waiting = self._waiting, None
-            self._give_out(group)
+        if self._group is not None and self._own_info(self._group) is not None:
+            self.finish()
 
     def _take_group(self, *group: Any) -> None:
         self.statistics.matched += 1
-        if self._waiting is not None:
-            earlier, self._waiting = self._waiting, None
+        earlier, self._group = self._group, group
+        if earlier is not None:
             self._give_out(earlier)
         if self._own_info(group) is None and (self._infos_follow or not self._infos):
-            self._waiting = group  # its camera info may be on its way
-        else:
-            self._give_out(group)
+            return  # its camera info may be on its way
+        self.finish()
 
     def _own_info(self, group: Sequence[Any]) -> CameraInfo | None:
         """The camera info of the group's moment; None where there is none."""
         stamp = stamp_ns(group[0].header)
-        near = [i for i in self._infos if abs(stamp_ns(i.header) - stamp) <= self._slop_ns]
+        slop_ns = round(self._slop_s * 1e9)
+        near = [i for i in self._infos if abs(stamp_ns(i.header) - stamp) <= slop_ns]
         return min(near, key=lambda i: abs(stamp_ns(i.header) - stamp), default=None)
 
     def _give_out(self, group: Sequence[Any]) -> None:
@@ -232,7 +295,7 @@ class FrameSynchronizer:
                     f"'{expected}', the frame of {self._topics.colour} (register it to colour)",
                 )
 
-    def _check_order(self, colour: Image) -> None:
+    def _check_order(self, colour: AnyImage) -> None:
         stamp = stamp_ns(colour.header)
         if self._last_ns is not None and stamp <= self._last_ns:
             late = (self._last_ns - stamp) * 1e-9

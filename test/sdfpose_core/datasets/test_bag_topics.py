@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.datasets.bag_topics import find_topics
+from sdfpose_core.datasets.bags import Pairing, bag_frames
+from sdfpose_core.errors import BagError
+from sdfpose_core.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.messages.encoding import (
+    compressed_depth_message,
+    compressed_message,
+    millimetres,
+)
+
+RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+OTHERS = {
+    "/camera/color/camera_info": "sensor_msgs/msg/CameraInfo",
+    "/camera/depth/camera_info": "sensor_msgs/msg/CameraInfo",
+    "/labels": "sdfpose/msg/InstanceLabels",
+}
+COLOUR, DEPTH, MASK = "/camera/color/image_raw", "/camera/aligned_depth/image_raw", "/mask"
+
+
+def found(images: dict[str, str], given: dict[str, str] | None = None):
+    connections = [
+        SimpleNamespace(topic=topic, msgtype=kind) for topic, kind in (OTHERS | images).items()
+    ]
+    return find_topics(connections, "bag", given or {})
+
+
+def test_compressed_topics_serve_where_raw_ones_are_missing():
+    topics = found(
+        {
+            f"{COLOUR}/compressed": COMPRESSED,
+            f"{DEPTH}/compressedDepth": COMPRESSED,
+            f"{MASK}/compressed": COMPRESSED,
+        }
+    )
+    assert topics.colour == f"{COLOUR}/compressed"
+    assert topics.depth == f"{DEPTH}/compressedDepth"
+    assert topics.mask == f"{MASK}/compressed"
+    assert topics.camera_info == "/camera/color/camera_info"
+
+
+def test_raw_topics_come_first():
+    transports = {
+        f"{image}/{transport}": COMPRESSED
+        for image in (COLOUR, DEPTH, MASK)
+        for transport in ("compressed", "compressedDepth")
+    }
+    topics = found(dict.fromkeys((COLOUR, DEPTH, MASK), RAW) | transports)
+    assert (topics.colour, topics.depth, topics.mask) == (COLOUR, DEPTH, MASK)
+    topics = found(transports)
+    assert topics.depth == f"{DEPTH}/compressedDepth"
+    assert topics.colour == f"{COLOUR}/compressed"
+
+
+def test_depth_may_be_a_plain_compressed_image():
+    images = {COLOUR: RAW, MASK: RAW, f"{DEPTH}/compressed": COMPRESSED}
+    assert found(images).depth == f"{DEPTH}/compressed"
+
+
+def test_a_compressed_topic_may_be_given_though_there_is_a_raw_one():
+    images = dict.fromkeys((COLOUR, DEPTH, MASK), RAW) | {f"{COLOUR}/compressed": COMPRESSED}
+    topics = found(images, {"colour": f"{COLOUR}/compressed"})
+    assert topics.colour == f"{COLOUR}/compressed"
+    assert topics.camera_info == "/camera/color/camera_info"
+    assert (topics.depth, topics.mask) == (DEPTH, MASK)
+
+
+def test_two_compressed_images_that_would_fit_have_to_be_told_apart():
+    images = {"/a/rgb/compressed": COMPRESSED, "/b/rgb/compressed": COMPRESSED, DEPTH: RAW}
+    with pytest.raises(BagError, match=r"/a/rgb/compressed, /b/rgb/compressed could all be colour"):
+        found(images | {MASK: RAW})
+
+
+@pytest.mark.parametrize(
+    ("images", "given", "problem"),
+    [
+        ({}, {}, f"no topic for colour: expected one of type {RAW} or {COMPRESSED}; it has"),
+        (
+            {COLOUR: RAW},
+            {"colour": "/labels"},
+            f"/labels, given for colour, has the type .*expected one of {COLOUR}, of type {RAW} or",
+        ),
+        (
+            {COLOUR: RAW, f"{DEPTH}/compressed": COMPRESSED},
+            {"camera_info": f"{DEPTH}/compressed"},
+            "given for camera_info, has the type sensor_msgs/msg/CompressedImage",
+        ),
+    ],
+)
+def test_what_no_image_can_come_from_is_refused(images, given, problem):
+    with pytest.raises(BagError, match=problem):
+        found(images, given)
+
+
+FRAME = RgbdFrame(
+    colour=np.full((16, 24, 3), (200, 30, 90), dtype=np.uint8),
+    depth=np.full((16, 24), 0.7, dtype=np.float32),
+    mask=np.full((16, 24), 3, dtype=np.uint16),
+    camera=PinholeCamera(24, 16, 30.0, 30.0, 12.0, 8.0),
+    labels={3: InstanceLabel("bowl", 0.5)},
+    stamp_ns=1_000_000_000,
+    frame_id="optical",
+)
+
+
+@pytest.mark.parametrize("given", [{}, {"depth": "/camera/depth/compressedDepth"}])
+def test_frames_of_compressed_images_are_read(bags, tmp_path, given):
+    head = bags.header(FRAME.stamp_ns)
+    images = {
+        "/camera/colour/compressed": compressed_message(
+            bags.new, FRAME.colour, "rgb8", head, codec="jpeg"
+        ),
+        "/camera/depth/compressedDepth": compressed_depth_message(
+            bags.new, millimetres(FRAME.depth), head
+        ),
+        "/camera/mask/compressed": compressed_message(
+            bags.new, FRAME.mask.astype(np.uint8), "mono8", head
+        ),
+    }
+    bag = bags.write(
+        tmp_path / "bag",
+        [bags.messages_of(FRAME) | images],
+        without=["/camera/colour", "/camera/depth", "/camera/mask"],
+        more=dict.fromkeys(images, COMPRESSED),
+    )
+    problems: list[str] = []
+    (read,) = bag_frames(bag, LabelRules({}), problems, pairing=Pairing(given))
+    assert problems == []
+    np.testing.assert_allclose(read.frame.colour, FRAME.colour, atol=4)
+    np.testing.assert_allclose(read.frame.depth, FRAME.depth, atol=1e-6)
+    np.testing.assert_array_equal(read.frame.mask, FRAME.mask)
+    assert read.frame.labels == FRAME.labels
+
+
+def test_a_mask_that_was_recorded_with_loss_is_told(bags, tmp_path):
+    head = bags.header(FRAME.stamp_ns)
+    lossy = compressed_message(bags.new, FRAME.mask.astype(np.uint8), "mono8", head, codec="jpeg")
+    bag = bags.write(
+        tmp_path / "bag",
+        [bags.messages_of(FRAME) | {"/camera/mask/compressed": lossy}],
+        without=["/camera/mask"],
+        more={"/camera/mask/compressed": COMPRESSED},
+    )
+    problems: list[str] = []
+    assert list(bag_frames(bag, LabelRules({}), problems)) == []
+    assert "1 frames left out: /camera/mask/compressed: a mask compressed as JPEG" in problems[0]
