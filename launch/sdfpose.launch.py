@@ -25,6 +25,10 @@ ARGUMENTS = {
         PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "sdfpose.yaml"]),
         "Parameters of the node (YAML).",
     ),
+    "autostart": (
+        "true",
+        "Whether the node configures and activates itself, or a lifecycle manager does.",
+    ),
     "device": ("auto", "Where networks run: auto, cpu, cuda or cuda:N."),
     "use_sim_time": ("false", "Whether time comes from /clock (bags, simulators)."),
     "log_level": ("info", "debug, info, warn or error."),
@@ -56,6 +60,7 @@ def generate_launch_description() -> LaunchDescription:
         parameters=[
             LaunchConfiguration("params_file"),
             {
+                "autostart": ParameterValue(LaunchConfiguration("autostart"), value_type=bool),
                 "device": ParameterValue(LaunchConfiguration("device"), value_type=str),
                 "use_sim_time": ParameterValue(
                     LaunchConfiguration("use_sim_time"), value_type=bool

@@ -100,6 +100,11 @@ class Tracker:
         self._time: tuple[str, int] | None = None
         self._next_id = 1
 
+    @property
+    def device(self) -> str:
+        """Where the networks run."""
+        return str(self._estimator.device)
+
     def prepare(self) -> None:
         """Do now what would make the first images slow.
 
@@ -109,7 +114,7 @@ class Tracker:
         self._trials.prepare()
 
     def close(self) -> None:
-        """End what runs beside the images."""
+        """End what runs beside the images; `prepare` begins it again."""
         self._trials.close()
 
     def reset(self) -> None:

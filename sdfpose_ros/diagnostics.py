@@ -8,17 +8,23 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import psutil
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
 
+from sdfpose_core.messages.synchronizer import FrameSynchronizer
+
 if TYPE_CHECKING:
     from sdfpose_core.tracker import TrackerResult
 
-__all__ = ["Diagnostics", "FrameCounts", "Period", "judge"]
+__all__ = ["Condition", "Diagnostics", "FrameCounts", "Health", "Period", "judge"]
+
+Condition = Literal["unconfigured", "inactive", "active"]
+"""Where a node stands in its lifecycle."""
 
 _PERIOD_S = 1.0
 
@@ -31,7 +37,7 @@ _MOST_LEFT_OUT = 0.5
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """Frames since the node began.
+    """Frames since the node was configured.
 
     Attributes:
         submitted: that were put together.
@@ -57,10 +63,28 @@ class FrameCounts:
 
 
 @dataclass(frozen=True)
+class Health:
+    """What a node says of itself when it is asked.
+
+    Attributes:
+        condition: where it stands in its lifecycle.
+        frames: what became of them.
+        device: where the networks run.
+        synchronizer: with the statistics of the messages, while it is active.
+    """
+
+    condition: Condition
+    frames: FrameCounts
+    device: str
+    synchronizer: FrameSynchronizer | None = None
+
+
+@dataclass(frozen=True)
 class Period:
     """What happened between two reports.
 
     Attributes:
+        condition: where the node stands in its lifecycle.
         seconds: between them.
         frames: what became of them.
         silence_s: seconds since the last frame was put together, None where none ever was.
@@ -70,6 +94,7 @@ class Period:
         confidences: of those that the last image showed.
     """
 
+    condition: Condition
     seconds: float
     frames: FrameCounts
     silence_s: float | None = None
@@ -82,6 +107,8 @@ class Period:
 def judge(period: Period) -> tuple[bytes, str]:
     """Level and message of a `DiagnosticStatus`."""
     frames = period.frames
+    if period.condition != "active":
+        return DiagnosticStatus.OK, period.condition
     if period.silence_s is None:
         return DiagnosticStatus.WARN, "waits for the first image"
     if period.silence_s > _SILENCE_S:
@@ -106,16 +133,14 @@ class Diagnostics:
 
     Args:
         node: publishes; its clock tells how old images are.
-        counts: gives the frames so far.
-        device: where the networks run, as the parameters say.
+        health: of the node; asked by the timer.
     """
 
-    def __init__(self, node: Node, counts: Callable[[], FrameCounts], device: str) -> None:
+    def __init__(self, node: Node, health: Callable[[], Health]) -> None:
         self._node = node
-        self._counts = counts
-        self._device = device
+        self._health = health
         self._lock = threading.Lock()
-        self._before = counts()
+        self._before = FrameCounts()
         self._began = time.monotonic()
         self._came: float | None = None
         self._latency_ms: list[float] = []
@@ -146,59 +171,96 @@ class Diagnostics:
                 self._stage_ms.setdefault(stage, []).append(milliseconds)
             self._objects, self._confidences = len(result.tracks), tuple(shown)
 
-    def _period(self) -> Period:
-        now, counts = time.monotonic(), self._counts()
+    def _period(self, health: Health) -> Period:
+        now, counts = time.monotonic(), health.frames
+        if counts.submitted < self._before.submitted:
+            self._before = FrameCounts()  # configured anew
+        if health.condition != "active":
+            self._came = None
         with self._lock:
             period = Period(
+                health.condition,
                 now - self._began,
                 counts.since(self._before),
                 None if self._came is None else now - self._came,
                 tuple(self._latency_ms),
                 {stage: tuple(x) for stage, x in self._stage_ms.items()},
-                self._objects,
-                self._confidences,
+                self._objects if health.condition == "active" else 0,
+                self._confidences if health.condition == "active" else (),
             )
             self._latency_ms, self._stage_ms = [], {}
         self._began, self._before = now, counts
         return period
 
     def _publish(self) -> None:
-        period = self._period()
+        health = self._health()
+        period = self._period(health)
         level, message = judge(period)
+        values = {**_values(period, health), **_messages(health.synchronizer)}
         status = DiagnosticStatus(
             level=level,
             name=f"{self._node.get_fully_qualified_name().lstrip('/')}: pose estimation",
             message=message,
-            hardware_id=self._device,
-            values=[KeyValue(key=key, value=value) for key, value in self._values(period).items()],
+            hardware_id=health.device,
+            values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
 
-    def _values(self, period: Period) -> dict[str, str]:
-        frames = period.frames
-        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return {
-            "input rate (Hz)": f"{frames.submitted / period.seconds:.2f}",
-            "output rate (Hz)": f"{frames.processed / period.seconds:.2f}",
-            **{
-                f"frames {name}": str(count)
-                for name, count in zip(
-                    ("put together", "worked on", "gone wrong", "left out", "passed over"),
-                    self._before.values(),
-                    strict=True,
-                )
-            },
-            "age of the last image (s)": _shown(period.silence_s),
-            "latency, median (ms)": _median(period.latency_ms),
-            "latency, largest (ms)": _shown(max(period.latency_ms, default=None)),
-            **{f"{stage}, median (ms)": _median(x) for stage, x in period.stage_ms.items()},
-            "objects": str(period.objects),
-            "confidence, least": _shown(min(period.confidences, default=None)),
-            "device": self._device,
-            "memory, peak (MiB)": f"{peak_mib:.0f}",
-        }
+
+def _values(period: Period, health: Health) -> dict[str, str]:
+    frames = period.frames
+    return {
+        "input rate (Hz)": f"{frames.submitted / period.seconds:.2f}",
+        "output rate (Hz)": f"{frames.processed / period.seconds:.2f}",
+        **{
+            f"frames {name}": str(count)
+            for name, count in zip(
+                ("put together", "worked on", "gone wrong", "left out", "passed over"),
+                health.frames.values(),
+                strict=True,
+            )
+        },
+        "age of the last image (s)": _shown(period.silence_s),
+        "latency, median (ms)": _median(period.latency_ms),
+        "latency, largest (ms)": _shown(max(period.latency_ms, default=None)),
+        **{f"{stage}, median (ms)": _median(x) for stage, x in period.stage_ms.items()},
+        "objects": str(period.objects),
+        "confidence, least": _shown(min(period.confidences, default=None)),
+        "device": health.device,
+        **_memory(health.device),
+    }
+
+
+def _messages(synchronizer: FrameSynchronizer | None) -> dict[str, str]:
+    """What became of the messages of each topic."""
+    if synchronizer is None:
+        return {}
+    found, waiting = synchronizer.statistics, synchronizer.waiting
+    messages = {
+        f"messages {what} {topic}": str(counts.get(topic, 0))
+        for topic in found.received
+        for what, counts in (
+            ("received on", found.received),
+            ("unmatched on", found.unmatched),
+            ("waiting on", waiting),
+        )
+    }
+    refused = {f"frames refused, {name}": str(count) for name, count in found.refused.items()}
+    return {**messages, **refused, "frames refused": str(sum(found.refused.values()))}
+
+
+def _memory(device: str) -> dict[str, str]:
+    memory = {
+        "memory (MiB)": f"{psutil.Process().memory_info().rss / 2**20:.0f}",
+        "memory, peak (MiB)": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}",
+    }
+    if device.startswith("cuda"):
+        import torch
+
+        memory["memory of the GPU (MiB)"] = f"{torch.cuda.memory_allocated(device) / 2**20:.0f}"
+    return memory
 
 
 def _median(values: tuple[float, ...]) -> str:

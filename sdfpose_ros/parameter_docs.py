@@ -11,6 +11,7 @@ from typing import Any
 
 from sdfpose_ros.parameters import (
     CameraNodeParameters,
+    Change,
     EvaluatorNodeParameters,
     PlayerNodeParameters,
     PoseNodeParameters,
@@ -33,12 +34,15 @@ _TYPES = {
     tuple: "string array",
 }
 
+_CHANGES: dict[Change, str] = {"never": "", "unconfigured": "unconfigured", "always": "always"}
+
 _HEAD = """\
 # Parameters of the nodes
 
-Made from the tables in `sdfpose_ros/parameters.py` by `python -m sdfpose_ros.parameter_docs`. They
-are read when a node starts and cannot be changed later; a value of a wrong type or out of its range
-ends the node with a message that names the parameter.
+Made from the tables in `sdfpose_ros/parameters.py` by `python -m sdfpose_ros.parameter_docs`. A
+value of a wrong type or out of its range ends a node that starts, and is refused by one that runs,
+with a message that names the parameter. Which may change: *always*; *unconfigured*, while the node
+is (`ros2 lifecycle set /sdfpose cleanup`); others are read once, when the node starts.
 """
 
 
@@ -50,8 +54,8 @@ def parameter_documentation() -> str:
 def _section(node: str, table: type) -> str:
     rows = [
         f"## `{node}`",
-        "| parameter | type | default | values | |",
-        "|---|---|---|---|---|",
+        "| parameter | type | default | values | may change | |",
+        "|---|---|---|---|---|---|",
         *(_row(x) for x in dataclasses.fields(table)),
     ]
     return "\n".join(rows) + "\n"
@@ -61,7 +65,7 @@ def _row(field: dataclasses.Field[Any]) -> str:
     description = field.metadata["description"].replace("|", "\\|")
     return (
         f"| `{field.name}` | {_TYPES[type(field.default)]} | {_shown(field.default)} "
-        f"| {_values(field)} | {description} |"
+        f"| {_values(field)} | {_CHANGES[field.metadata['change']]} | {description} |"
     )
 
 

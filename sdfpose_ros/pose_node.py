@@ -8,109 +8,46 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, TypeVar
 
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
-from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from sdfpose.msg import InstanceLabels
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sdfpose.srv import GetMesh, SaveMesh, SetCategory
 from std_srvs.srv import SetBool, Trigger
 
-from sdfpose_core.categories import Categories, default_categories
-from sdfpose_core.errors import SdfposeError, WeightsError
-from sdfpose_core.frame import RgbdFrame, SkippedInstance
-from sdfpose_core.messages.decoding import (
-    InputTopics,
-    camera_from_info,
-    check_depth_unit,
-    check_rectified,
-    rgbd_frame,
-)
-from sdfpose_core.messages.errors import MessageError
-from sdfpose_core.messages.label_rules import parse_label_rules
-from sdfpose_core.messages.synchronizer import FrameMessages, FrameSynchronizer
-from sdfpose_ros.diagnostics import Diagnostics, FrameCounts
-from sdfpose_ros.parameters import PoseNodeParameters, declare, default_frame_prefix
+from sdfpose_core.categories import default_categories
+from sdfpose_core.errors import ConfigurationError, SdfposeError
+from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.messages.label_rules import parse_label_rules, with_rule
+from sdfpose_core.messages.synchronizer import FrameMessages
+from sdfpose_ros.diagnostics import Condition, Diagnostics, FrameCounts, Health
+from sdfpose_ros.estimation import Estimation, TrackerFactory, make_tracker, tell
+from sdfpose_ros.inputs import FrameInputs
+from sdfpose_ros.mesh_files import mesh_path, write_mesh
+from sdfpose_ros.parameters import LiveParameters, PoseNodeParameters, default_frame_prefix
 from sdfpose_ros.process import run_node
 from sdfpose_ros.publishers import ResultPublisher
-from sdfpose_ros.stand_ins import cv_bridge, message_filters
 from sdfpose_ros.target_frame import TargetFrame
 from sdfpose_ros.throttle import ThrottledLog
-from sdfpose_ros.worker import NewestWorker
 
-if TYPE_CHECKING:
-    from sdfpose_core.tracker import TrackerResult
+__all__ = ["NotPossibleError", "PoseNode", "main"]
 
-__all__ = ["FrameTracker", "PoseNode", "main", "make_tracker"]
+Response = TypeVar("Response")
 
-_SILENCE_S = 5.0
-"""Without a frame for so long, the node says which topic it waits for."""
-
-_SKIPPED_TOLD = 5
-"""Instances without an estimate that one warning names."""
+_TRANSPORTS = ("colour_transport", "depth_transport", "mask_transport")
+"""Parameters that other subscriptions are needed for."""
 
 
-class FrameTracker(Protocol):
-    """What the node needs of a tracker."""
-
-    def step(self, frame: RgbdFrame) -> TrackerResult:
-        """Estimate the objects of one frame and follow them."""
-        ...
-
-    def reset(self) -> None:
-        """Forget all objects."""
-        ...
-
-    def close(self) -> None:
-        """End what runs beside the images."""
-        ...
+class NotPossibleError(SdfposeError):
+    """Something that the node cannot do in its present state."""
 
 
-def make_tracker(
-    parameters: PoseNodeParameters, categories: Categories, warn: Callable[[str], object]
-) -> FrameTracker:
-    """The tracker that the parameters describe, with its estimator's weights loaded.
-
-    Args:
-        parameters: say how to estimate.
-        categories: the known ones.
-        warn: told of weights that cannot be used; the other categories are estimated.
-
-    Raises:
-        SdfposeError: the device cannot be used.
-    """
-    # Imported here: torch takes seconds, and tests of the node do without.
-    from sdfpose_core.device import use_threads
-    from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
-    from sdfpose_core.tracker import Tracker, TrackerConfig
-
-    use_threads(parameters.threads)
-    config = EstimatorConfig(
-        encoder=parameters.encoder,
-        refine=parameters.refine,
-        device=parameters.device,
-        weights_dir=parameters.weights_dir or None,
-    )
-    estimator = PoseEstimator(config, categories)
-    for category in categories:
-        try:
-            estimator.load(category)
-        except WeightsError as error:
-            warn(f"category '{category}' is left out: {error}")
-    tracker = Tracker(estimator, TrackerConfig(trial_process=estimator.device.type == "cpu"))
-    tracker.prepare()
-    return tracker
-
-
-TrackerFactory = Callable[[PoseNodeParameters, Categories, Callable[[str], object]], FrameTracker]
-
-
-class PoseNode(Node):
+class PoseNode(LifecycleNode):
     """Estimates poses and shapes of the objects in RGB-D images with instance masks.
+
+    A lifecycle node: ``configure`` loads the weights and begins the outputs, ``activate``
+    subscribes and estimates, ``deactivate`` stops that and forgets all objects, ``cleanup`` lets go
+    of the weights. With the parameter ``autostart`` it configures and activates itself.
 
     Args:
         tracker: makes the tracker of the node's parameters.
@@ -118,7 +55,11 @@ class PoseNode(Node):
         options: further arguments of `rclpy.node.Node`.
 
     Attributes:
-        passed_over: frames that came while it was disabled.
+        inputs: while it is active.
+        estimation: while it is configured.
+
+    Raises:
+        SdfposeError: a parameter is wrong, or the node should start by itself and cannot.
     """
 
     def __init__(
@@ -129,214 +70,279 @@ class PoseNode(Node):
         **options: Any,
     ) -> None:
         super().__init__(name, **options)
-        categories = default_categories()
-        parameters = declare(self, PoseNodeParameters)
-        self._label_rules = parse_label_rules(
-            parameters.category, parameters.mask_categories, categories
-        )
-        self._bridge = cv_bridge.CvBridge()
+        self._make_tracker = tracker
+        self._categories = default_categories()
+        self._live = LiveParameters(self, PoseNodeParameters, self._rules_of, self._take_parameters)
+        self._rules = self._rules_of(self._live.values)
         self._log = ThrottledLog(self.get_logger())
+        self._publisher: ResultPublisher | None = None
+        self._target_frame: TargetFrame | None = None
+        self.inputs: FrameInputs | None = None
+        self.estimation: Estimation | None = None
+        self._failure: Exception | None = None
+        self.diagnostics = Diagnostics(self, self._health)
+        self.create_service(Trigger, "~/reset", self._reset)
+        self.create_service(SetBool, "~/set_enabled", self._set_enabled)
+        self.create_service(GetMesh, "~/get_mesh", self._get_mesh)
+        self.create_service(SaveMesh, "~/save_mesh", self._save_mesh)
+        self.create_service(SetCategory, "~/set_category", self._set_category)
+        if self._live.values.autostart:
+            self._start()
+
+    @property
+    def condition(self) -> Condition:
+        """Where it stands in its lifecycle."""
+        if self.estimation is None:
+            return "unconfigured"
+        return "inactive" if self.inputs is None else "active"
+
+    def destroy_node(self) -> None:
+        """End the estimation and what it started, then the node."""
+        if self.estimation is not None:
+            self.estimation.close()
+        super().destroy_node()
+
+    # Lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the weights and begin the outputs."""
+        return self._transition(self._configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and estimate."""
+        return self._transition(self._activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop estimating, forget all objects and end what runs beside the images."""
+        return self._transition(self._deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of weights and outputs."""
+        return self._transition(self._clean_up)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop whatever it does."""
+        return self._transition(self._clean_up)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Become as if new, so that it can be configured again."""
+        return self._transition(self._clean_up)
+
+    def _start(self) -> None:
+        for begin in (self.trigger_configure, self.trigger_activate):
+            if begin() is not TransitionCallbackReturn.SUCCESS:
+                self.destroy_node()
+                assert self._failure is not None
+                raise self._failure
+
+    def _transition(self, action: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            action()
+        except SdfposeError as error:
+            self._failure = error
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:  # rclpy would not tell of it
+            self._failure = error
+            self.get_logger().error("".join(traceback.format_exception(error)))
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        parameters = self._live.values
         target_frame = None
         if parameters.target_frame:
             target_frame = TargetFrame(
                 self, parameters.target_frame, parameters.transform_timeout_s
             )
-        self._tracker = tracker(parameters, categories, self.get_logger().warning)
+        tracker = self._make_tracker(parameters, self._categories, self.get_logger().warning)
         self._publisher = ResultPublisher(
             self,
-            parameters,
-            categories,
+            lambda: self._live.values,
+            self._categories,
             parameters.frame_prefix or default_frame_prefix(self.get_namespace()),
             target_frame,
             self._log,
         )
-        self._last_header = Header()
-        self._enabled = True
-        self.passed_over = 0
-        self.topics = InputTopics(
-            *(
-                self.resolve_topic_name(f"~/{name}")
-                for name in ("colour", "depth", "mask", "camera_info", "labels")
-            )
+        self.estimation = Estimation(
+            self, tracker, self._publisher, self.diagnostics.done, self._log
         )
-        self.worker = NewestWorker(self._process, self._tell, "estimation")
-        self.diagnostics = Diagnostics(self, self._counts, parameters.device)
-        self.synchronizer = self._subscribe(parameters)
-        self._matched_before = 0
-        self._received_before: dict[str, int] = dict(self.synchronizer.statistics.received)
-        self._watch = self.create_timer(
-            _SILENCE_S, self._check_inputs, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
-        self._reset_service = self.create_service(Trigger, "~/reset", self._reset)
-        self._enable_service = self.create_service(SetBool, "~/set_enabled", self._set_enabled)
-        self.get_logger().info(
-            f"ready: waits for {', '.join(self.synchronizer.statistics.received)}"
+        self._target_frame = target_frame
+        self._live.configured = True
+
+    def _activate(self) -> None:
+        self._configured().tracker.prepare()
+        self._subscribe()
+
+    def _deactivate(self) -> None:
+        self._unsubscribe()
+        self._configured().rest()
+
+    def _clean_up(self) -> None:
+        self._unsubscribe()
+        if self.estimation is not None:
+            self.estimation.close()
+        if self._publisher is not None:
+            self._publisher.close()
+        if self._target_frame is not None:
+            self._target_frame.close()
+        self.estimation = self._publisher = self._target_frame = None
+        self._live.configured = False
+
+    def _health(self) -> Health:
+        estimation, inputs = self.estimation, self.inputs
+        return Health(
+            self.condition,
+            FrameCounts() if estimation is None else estimation.counts(),
+            self._live.values.device if estimation is None else estimation.tracker.device,
+            None if inputs is None else inputs.synchronizer,
         )
 
-    def destroy_node(self) -> None:
-        """End the worker and what it started, then the node."""
-        worker = getattr(self, "worker", None)
-        if worker is not None and not worker.stop():
-            self.get_logger().warning("the worker is still busy with its last frame")
-        tracker = getattr(self, "_tracker", None)
-        if tracker is not None:
-            tracker.close()
-        super().destroy_node()
+    # Inputs
 
-    def _subscribe(self, parameters: PoseNodeParameters) -> FrameSynchronizer:
-        def source(message: type, topic: str) -> message_filters.Subscriber:
-            return message_filters.Subscriber(
-                self,
-                message,
-                topic,
-                qos_profile=qos_profile_sensor_data,
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            )
-
-        return FrameSynchronizer(
-            colour=source(Image, "~/colour"),
-            depth=source(Image, "~/depth"),
-            mask=source(Image, "~/mask"),
-            info=source(CameraInfo, "~/camera_info"),
-            labels=source(InstanceLabels, "~/labels") if self._label_rules is None else None,
-            topics=self.topics,
-            queue_size=parameters.queue_size,
-            slop_s=parameters.slop_s,
+    def _subscribe(self) -> None:
+        inputs = FrameInputs(
+            self,
+            self._live.values,
+            labelled=self._rules is None,
             on_frame=self._submit,
-            on_error=self._tell,
+            on_error=lambda error: tell(self, self._log, error),
             on_restart=self._restart,
+            log=self._log,
         )
+        self.inputs = inputs
+        topics = ", ".join(inputs.synchronizer.statistics.received)
+        self.get_logger().info(f"ready: waits for {topics}")
+
+    def _unsubscribe(self) -> None:
+        if self.inputs is not None:
+            self.inputs.close()
+            self.inputs = None
 
     def _submit(self, messages: FrameMessages) -> None:
         self.diagnostics.came()
-        if self._enabled:
-            self.worker.submit(messages)
-        else:
-            self.passed_over += 1
-
-    def _counts(self) -> FrameCounts:
-        worker = self.worker
-        return FrameCounts(
-            worker.submitted + self.passed_over,
-            worker.processed,
-            worker.failed,
-            worker.replaced,
-            self.passed_over,
-        )
-
-    def _process(self, messages: FrameMessages) -> None:
-        """Work on one frame, in the worker's thread."""
-        self._last_header = messages.colour.header
-        camera = camera_from_info(messages.info, self.topics.camera_info)
-        self._tell_only(lambda: check_rectified(messages.info, self.topics))
-        labels = self._label_rules if messages.labels is None else messages.labels
-        assert labels is not None
-        frame = rgbd_frame(
-            messages.colour,
-            messages.depth,
-            messages.mask,
-            camera,
-            labels,
-            self.topics,
-            self._bridge,
-        )
-        self._tell_only(lambda: check_depth_unit(messages.depth, self.topics.depth))
-        if not frame.mask.any():
-            self._log.warning(
-                "empty mask",
-                f"{self.topics.mask}: an empty mask: expected instance ids above 0 on the objects",
-            )
-        result = self._tracker.step(frame)
-        self._publisher.publish(frame, messages.colour.header, result)
-        self.diagnostics.done(frame.stamp_ns, result)
-        self._tell_skipped(result.skipped)
-
-    def _tell_only(self, check: Callable[[], None]) -> None:
-        """Tell what a check finds; the frame is used all the same."""
-        try:
-            check()
-        except MessageError as error:
-            self._tell(error)
-
-    def _tell(self, error: Exception) -> None:
-        if not self.context.ok():
-            return  # shut down in the middle of a frame: there is nobody left to publish to
-        if isinstance(error, MessageError):
-            self._log.warning((type(error), error.topic), str(error))
-        elif isinstance(error, SdfposeError):
-            self._log.error(type(error).__name__, str(error))
-        else:
-            trace = "".join(traceback.format_exception(error))
-            self._log.error(type(error).__name__, f"the frame is left out: {error!r}\n{trace}")
-
-    def _tell_skipped(self, skipped: Sequence[SkippedInstance]) -> None:
-        due = [s for s in skipped if self._log.due(("skipped", s.mask_id, s.category))]
-        if not due:
-            return
-        told = "; ".join(s.reason for s in due[:_SKIPPED_TOLD])
-        more = f"; and {len(due) - _SKIPPED_TOLD} more" if len(due) > _SKIPPED_TOLD else ""
-        self.get_logger().warning(
-            f"{self.topics.mask}: {len(skipped)} instance(s) without an estimate: {told}{more}"
-        )
+        self._configured().submit(messages, self._active().topics, self._rules)
 
     def _restart(self) -> None:
         self.get_logger().warning(
-            f"{self.topics.colour}: time jumped back: all objects are forgotten"
+            f"{self._active().topics.colour}: time jumped back: all objects are forgotten"
         )
-        self.worker.interrupt(self._forget_objects)
+        self._configured().forget()
+
+    def _rules_of(self, parameters: PoseNodeParameters) -> LabelRules | None:
+        return parse_label_rules(parameters.category, parameters.mask_categories, self._categories)
+
+    def _take_parameters(self, before: PoseNodeParameters, now: PoseNodeParameters) -> None:
+        """Do what parameters that changed say."""
+        rules, self._rules = self._rules, self._rules_of(now)
+        if self.inputs is None:
+            return
+        if rules != self._rules:
+            self._configured().forget()
+        others = any(getattr(before, name) != getattr(now, name) for name in _TRANSPORTS)
+        if others or (rules is None) != (self._rules is None):
+            self._unsubscribe()
+            self._subscribe()
+        elif (before.queue_size, before.slop_s) != (now.queue_size, now.slop_s):
+            self.inputs.synchronizer.reconfigure(now.queue_size, now.slop_s)
+
+    # Services
 
     def _reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self.worker.interrupt(self._forget_objects)
-        response.success = True
-        response.message = "all objects are forgotten before the next image is worked on"
-        return response
+        def reset() -> str:
+            self._active()
+            self._configured().forget()
+            return "all objects are forgotten before the next image is worked on"
+
+        return _answer(response, reset)
 
     def _set_enabled(
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
         """Objects are forgotten when it is disabled: where they are later is not known."""
-        if self._enabled and not request.data:
-            self.worker.interrupt(self._forget_objects)
-        self._enabled = request.data
-        response.success = True
-        response.message = (
-            "images are worked on"
-            if self._enabled
-            else "images are passed over, and all objects are forgotten"
-        )
-        return response
 
-    def _forget_objects(self) -> None:
-        self._tracker.reset()
-        self._publisher.clear(self._last_header)
+        def set_enabled() -> str:
+            estimation = self._configured()
+            if estimation.enabled and not request.data:
+                estimation.forget()
+            estimation.enabled = request.data
+            if request.data:
+                return "images are worked on"
+            return "images are passed over, and all objects are forgotten"
 
-    def _check_inputs(self) -> None:
-        """Say why no frames come: a topic is silent, or stamps do not agree."""
-        statistics = self.synchronizer.statistics
-        silent = [
-            topic
-            for topic, count in statistics.received.items()
-            if count == self._received_before[topic]
-        ]
-        matched = statistics.matched - self._matched_before
-        self._received_before = dict(statistics.received)
-        self._matched_before = statistics.matched
-        if matched:
-            return
-        for topic in silent:
-            publishers = self.count_publishers(topic)
-            hint = "is its QoS compatible?" if publishers else "is the topic's name right?"
-            self._log.warning(
-                ("silent", topic),
-                f"{topic}: no message for {_SILENCE_S:.0f} s from {publishers} publisher(s): "
-                f"expected one for each frame ({hint})",
+        return _answer(response, set_enabled)
+
+    def _get_mesh(self, request: GetMesh.Request, response: GetMesh.Response) -> GetMesh.Response:
+        def get_mesh() -> str:
+            found = self._publishing().object_with_mesh(request.id)
+            response.object = found
+            return f"{found.category} {found.id}, revision {found.mesh_revision}"
+
+        return _answer(response, get_mesh)
+
+    def _save_mesh(
+        self, request: SaveMesh.Request, response: SaveMesh.Response
+    ) -> SaveMesh.Response:
+        def save_mesh() -> str:
+            found = self._publishing().object_with_mesh(request.id)
+            name = request.name or f"{found.category}_{found.id}"
+            path = mesh_path(self._live.values.mesh_dir, name)
+            write_mesh(path, found)
+            response.path = str(path)
+            return f"{found.category} {found.id} is written"
+
+        return _answer(response, save_mesh)
+
+    def _set_category(
+        self, request: SetCategory.Request, response: SetCategory.Response
+    ) -> SetCategory.Response:
+        def set_category() -> str:
+            values = self._live.values
+            if self.inputs is not None and self._rules is None:
+                raise NotPossibleError(
+                    f"{self.inputs.topics.labels} says what the mask ids are: expected the "
+                    "parameters category or mask_categories to do so"
+                )
+            category, by_id = with_rule(
+                values.category, values.mask_categories, request.mask_id, request.category
             )
-        if not silent:
-            self._log.warning(
-                "unmatched",
-                f"messages come on {', '.join(statistics.received)}, but for {_SILENCE_S:.0f} s "
-                "no stamps agreed: expected equal stamps, or a larger slop_s or queue_size",
+            result = self.set_parameters_atomically(
+                [
+                    Parameter("category", Parameter.Type.STRING, category),
+                    Parameter("mask_categories", Parameter.Type.STRING_ARRAY, list(by_id)),
+                ]
             )
+            if not result.successful:
+                raise ConfigurationError(result.reason)
+            return f"category: '{category}', mask_categories: {list(by_id)}"
+
+        return _answer(response, set_category)
+
+    def _configured(self) -> Estimation:
+        if self.estimation is None:
+            raise NotPossibleError("the node is unconfigured: expected it to be active")
+        return self.estimation
+
+    def _publishing(self) -> ResultPublisher:
+        self._configured()
+        assert self._publisher is not None
+        return self._publisher
+
+    def _active(self) -> FrameInputs:
+        if self.inputs is None:
+            raise NotPossibleError(f"the node is {self.condition}: expected it to be active")
+        return self.inputs
+
+
+def _answer(response: Response, action: Callable[[], str]) -> Response:
+    """Fill in a response; what goes wrong is said in it."""
+    answer: Any = response
+    try:
+        answer.message = action()
+        answer.success = True
+    except SdfposeError as error:
+        answer.success, answer.message = False, str(error)
+    return response
 
 
 def main(args: Sequence[str] | None = None) -> int:

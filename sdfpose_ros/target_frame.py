@@ -46,6 +46,10 @@ class TargetFrame:
         self._buffer = stand_ins.tf2_ros.Buffer(node=node)
         self._listener = stand_ins.tf2_ros.TransformListener(self._buffer, node)
 
+    def close(self) -> None:
+        """End the subscriptions."""
+        self._listener.unregister()
+
     def __call__(self, transforms: list[TransformStamped]) -> list[TransformStamped]:
         """The same objects' transforms, with the target frame as their parent.
 

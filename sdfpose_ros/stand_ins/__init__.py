@@ -1,7 +1,8 @@
 """The one seam where ROS packages are used that only a ROS 2 installation has.
 
 `message_filters` and `cv_bridge` are the real packages where they are installed, and stand-ins with
-the same interface where ROS 2 comes from Python wheels. `tf2_ros` is None where it is missing.
+the same interface where ROS 2 comes from Python wheels. `tf2_ros`, and the messages `vision_msgs`
+(the module ``vision_msgs.msg``), are None where they are missing.
 """
 
 from __future__ import annotations
@@ -21,4 +22,9 @@ try:
 except ImportError:
     tf2_ros = None
 
-__all__ = ["cv_bridge", "message_filters", "tf2_ros"]
+try:
+    import vision_msgs.msg as vision_msgs
+except ImportError:
+    vision_msgs = None
+
+__all__ = ["cv_bridge", "message_filters", "tf2_ros", "vision_msgs"]

@@ -39,6 +39,8 @@ CAMERA = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)
 class StubTracker:
     """Gives each labelled mask id a known pose; can be slow, and can fail."""
 
+    device = "stub"
+
     def __init__(self) -> None:
         self.frames: list[RgbdFrame] = []
         self.resets = 0
@@ -67,6 +69,9 @@ class StubTracker:
     def reset(self) -> None:
         self.resets += 1
         self._before = set()
+
+    def prepare(self) -> None:
+        self.closed = False
 
     def close(self) -> None:
         self.closed = True
@@ -217,3 +222,15 @@ def wait_until() -> Callable[..., None]:
             time.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture
+def make_bench(fakes: Any, graph: Any, wait_until: Any) -> Any:
+    from pose_bench import Bench
+
+    return lambda *arguments, **options: Bench(fakes, graph, wait_until, *arguments, **options)
+
+
+@pytest.fixture
+def bench(make_bench: Any) -> Any:
+    return make_bench()

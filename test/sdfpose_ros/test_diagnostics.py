@@ -5,7 +5,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from sdfpose_ros.diagnostics import FrameCounts, Period, judge
 
-WELL = Period(1.0, FrameCounts(10, 9, 0, 1), silence_s=0.1, objects=3)
+WELL = Period("active", 1.0, FrameCounts(10, 9, 0, 1), silence_s=0.1, objects=3)
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ WELL = Period(1.0, FrameCounts(10, 9, 0, 1), silence_s=0.1, objects=3)
     [
         (WELL, DiagnosticStatus.OK, "3 objects at 9.0 Hz"),
         (replace(WELL, seconds=2.0), DiagnosticStatus.OK, "3 objects at 4.5 Hz"),
-        (Period(1.0, FrameCounts()), DiagnosticStatus.WARN, "waits for the first image"),
+        (Period("active", 1.0, FrameCounts()), DiagnosticStatus.WARN, "waits for the first image"),
         (
             replace(WELL, frames=FrameCounts(), silence_s=7.2),
             DiagnosticStatus.ERROR,
@@ -40,6 +40,8 @@ WELL = Period(1.0, FrameCounts(10, 9, 0, 1), silence_s=0.1, objects=3)
             DiagnosticStatus.OK,
             "disabled: images are passed over",
         ),
+        (Period("inactive", 1.0, FrameCounts()), DiagnosticStatus.OK, "inactive"),
+        (Period("unconfigured", 1.0, FrameCounts()), DiagnosticStatus.OK, "unconfigured"),
     ],
 )
 def test_levels_mean_something(period, level, message):

@@ -65,7 +65,7 @@ def test_a_slow_node_gets_every_frame(fakes, graph, tmp_path):
     settings = overrides(bag=str(tmp_path / "bag"), lockstep=True)
     assert ended(PlayerNode(context=graph.context, parameter_overrides=settings)) == 0
     assert [x.stamp_ns for x in tracker.frames] == [(10 + i) * 10**8 for i in range(6)]
-    assert node.worker.replaced == 0
+    assert node.estimation.worker.replaced == 0
 
 
 def test_a_frame_that_the_node_refuses_is_not_waited_for(fakes, graph, tmp_path):

@@ -5,14 +5,43 @@ import dataclasses
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 from sdfpose.msg import SdfObject
 from std_msgs.msg import Header
 
-from sdfpose_core.messages.objects import child_frame_id, pose_arrays, transform_arrays
+from sdfpose_core.messages.factory import bag_messages, header_message
+from sdfpose_core.messages.objects import (
+    child_frame_id,
+    detections_message,
+    pose_arrays,
+    transform_arrays,
+)
 from sdfpose_core.tracker import TrackState
 from sdfpose_ros import object_messages as m
 
 HEADER = Header(stamp=Time(sec=3, nanosec=4), frame_id="optical")
+
+# Those of vision_msgs 4, which the wheels of ROS 2 lack.
+DETECTION_DEFINITIONS = {
+    "BoundingBox3D": "geometry_msgs/Pose center\ngeometry_msgs/Vector3 size",
+    "ObjectHypothesis": "string class_id\nfloat64 score",
+    "ObjectHypothesisWithPose": (
+        "ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose"
+    ),
+    "Detection3D": (
+        "std_msgs/Header header\nObjectHypothesisWithPose[] results\nBoundingBox3D bbox\nstring id"
+    ),
+    "Detection3DArray": "std_msgs/Header header\nDetection3D[] detections",
+}
+
+
+@pytest.fixture(scope="module")
+def detection_types() -> Typestore:
+    store = get_typestore(Stores.LATEST)
+    for name, text in DETECTION_DEFINITIONS.items():
+        store.register(get_types_from_msg(text, f"vision_msgs/msg/{name}"))
+    return store
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -93,3 +122,47 @@ def test_ground_truth_carries_pose_size_and_symmetry(fakes):
     np.testing.assert_allclose(rotation, truth.rotation, atol=1e-12)
     np.testing.assert_array_equal(translation, truth.translation)
     assert message.scale == pytest.approx(truth.scale)
+
+
+def assert_detections_are_those_of_the_tracks(message, tracks):
+    assert [detection.id for detection in message.detections] == [str(x.id) for x in tracks]
+    for detection, track in zip(message.detections, tracks, strict=True):
+        estimate = track.estimate
+        assert detection.header == message.header
+        (result,) = detection.results
+        assert result.hypothesis.class_id == estimate.category
+        assert result.hypothesis.score == estimate.confidence
+        np.testing.assert_array_equal(result.pose.covariance, estimate.covariance.ravel())
+        for pose in (result.pose.pose, detection.bbox.center):
+            rotation, translation = pose_arrays(pose)
+            np.testing.assert_allclose(rotation, estimate.rotation, atol=1e-12)
+            np.testing.assert_array_equal(translation, estimate.translation)
+        size = detection.bbox.size
+        np.testing.assert_array_equal([size.x, size.y, size.z], estimate.dimensions_m)
+
+
+def test_detections_say_category_pose_and_box_of_each_object(fakes, detection_types):
+    tracks = [
+        fakes.make_track(7, fakes.make_estimate(1)),
+        fakes.make_track(2**32 - 1, fakes.make_estimate(2, "can")),
+    ]
+    new = bag_messages(detection_types)
+    message = detections_message(new, tracks, header_message(new, 3_000_000_004, "optical"))
+    assert (message.header.stamp.sec, message.header.frame_id) == (3, "optical")
+    kind = "vision_msgs/msg/Detection3DArray"
+    written = detection_types.deserialize_cdr(detection_types.serialize_cdr(message, kind), kind)
+    assert_detections_are_those_of_the_tracks(written, tracks)
+
+
+def test_no_objects_are_no_detections(detection_types):
+    new = bag_messages(detection_types)
+    message = detections_message(new, [], header_message(new, 0, "optical"))
+    assert message.detections == []
+
+
+def test_detections_are_published_where_vision_msgs_is_installed(fakes, estimate):
+    pytest.importorskip("vision_msgs.msg")
+    tracks = [fakes.make_track(7, estimate)]
+    message = m.detections_message(tracks, HEADER)
+    assert message.header == HEADER
+    assert_detections_are_those_of_the_tracks(message, tracks)

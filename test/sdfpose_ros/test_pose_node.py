@@ -4,160 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from pose_bench import LATCHED
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from sdfpose.msg import InstanceLabels, SdfObject, SdfObjectArray
+from sdfpose.msg import SdfObject, SdfObjectArray
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
-from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
+import sdfpose_core
 from sdfpose_core.categories import default_categories
-from sdfpose_core.errors import ConfigurationError, DeviceError
+from sdfpose_core.errors import ConfigurationError, DeviceError, WeightsError
 from sdfpose_core.estimator import EstimatorConfig, FrameResult
 from sdfpose_core.frame import InstanceLabel
-from sdfpose_core.messages.encoding import millimetres
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_core.messages.objects import pose_arrays, transform_arrays
 from sdfpose_core.pursuit import Word
 from sdfpose_core.tracker import Tracker
+from sdfpose_ros.estimation import make_tracker
 from sdfpose_ros.image_messages import (
-    camera_info_message,
     image_message,
-    labels_message,
 )
 from sdfpose_ros.parameters import PoseNodeParameters
-from sdfpose_ros.pose_node import PoseNode, make_tracker
+from sdfpose_ros.pose_node import PoseNode
 
-INPUTS = {
-    "camera_info": CameraInfo,
-    "colour": Image,
-    "depth": Image,
-    "mask": Image,
-    "labels": InstanceLabels,
-}
-OUTPUTS = {"objects": SdfObjectArray, "meshes": SdfObjectArray, "markers": MarkerArray}
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
-
-class Log:
-    """What the node says."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def _add(self, message: str, **_: object) -> bool:
-        self.lines.append(message)
-        return True
-
-    info = warning = error = fatal = _add
-
-    def has(self, *parts: str) -> bool:
-        return any(all(part in line for part in parts) for line in self.lines)
-
-
-class Bench:
-    """The node under test, and a client that plays camera and robot."""
-
-    def __init__(
-        self, fakes, graph, wait_until, *arguments, outputs=(*OUTPUTS, "overlay"), tracker=None
-    ):
-        self.fakes, self.graph, self.wait_until = fakes, graph, wait_until
-        graph.start(*arguments)
-        self.log, self.tracker = Log(), tracker or fakes.StubTracker()
-        self.labels_given = any("categor" in argument for argument in arguments)
-
-        class LoggedNode(PoseNode):
-            get_logger = lambda _: self.log  # noqa: E731
-
-        self.node = LoggedNode(lambda *_: self.tracker, context=graph.context)
-        client = Node("client", context=graph.context)
-        self.publishers = {
-            name: client.create_publisher(kind, f"/sdfpose/{name}", 10)
-            for name, kind in INPUTS.items()
-        }
-        self.received: dict[str, list] = {"tf": []}
-        client.create_subscription(TFMessage, "/tf", self.received["tf"].append, 10)
-        for name in outputs:
-            self.subscribe(client, name)
-        self.reset = client.create_client(Trigger, "/sdfpose/reset")
-        self.client = client
-        graph.spin(self.node)
-        graph.spin(client)
-        self.now_ns = 1_700_000_000_000_000_000
-        wait_until(self._connected, "the client's connections")
-
-    def subscribe(self, node, name, qos=None):
-        kind = OUTPUTS.get(name, Image)
-        into = self.received.setdefault(name, [])
-        qos = qos or (LATCHED if name == "meshes" else 10)
-        return node.create_subscription(kind, f"/sdfpose/{name}", into.append, qos)
-
-    def _connected(self) -> bool:
-        awaited = [x for n, x in self.publishers.items() if n != "labels" or not self.labels_given]
-        publishers = all(x.get_subscription_count() for x in awaited)
-        outputs = [n for n in self.received if n != "tf"]
-        return publishers and all(
-            self.node.count_subscribers(f"/sdfpose/{name}") for name in outputs
-        )
-
-    def send(self, frame, *, without=(), dt=0.1, frame_id="optical", **messages) -> int:
-        """Publish a frame's messages, some of them replaced; gives its stamp."""
-        self.now_ns += round(dt * 1e9)
-        header = Header(frame_id=frame_id)
-        header.stamp.sec, header.stamp.nanosec = divmod(self.now_ns, 1_000_000_000)
-        everything = {
-            "camera_info": camera_info_message(frame.camera, header),
-            "colour": image_message(frame.colour, "rgb8", header),
-            "depth": image_message(millimetres(frame.depth), "16UC1", header),
-            "mask": image_message(frame.mask, "16UC1", header),
-            "labels": labels_message(frame.labels, header),
-            **messages,
-        }
-        for name, message in everything.items():
-            if name not in without:
-                message.header = with_own_frame(message, header)
-                self.publishers[name].publish(message)
-        return self.now_ns
-
-    def result(self, stamp: int, name: str = "objects"):
-        """The message of that stamp on an output."""
-
-        def find():
-            return next((m for m in self.received[name] if stamp_ns(header_of(m)) == stamp), None)
-
-        self.wait_until(lambda: find() is not None, f"{name} of the frame")
-        return find()
-
-    def send_and_wait(self, frame, **options):
-        return self.result(self.send(frame, **options))
-
-
-def header_of(message):
-    if isinstance(message, MarkerArray):
-        return message.markers[0].header
-    return message.header
-
-
-def with_own_frame(message, header):
-    """Replaced messages keep a frame id of their own."""
-    own = message.header.frame_id
-    return header if own in ("", header.frame_id) else Header(stamp=header.stamp, frame_id=own)
-
-
-@pytest.fixture
-def make_bench(fakes, graph, wait_until):
-    return lambda *arguments, **options: Bench(fakes, graph, wait_until, *arguments, **options)
-
-
-@pytest.fixture
-def bench(make_bench):
-    return make_bench()
+WEIGHTS = Path(sdfpose_core.__file__).parent / "weights"
 
 
 def test_poses_sizes_and_meshes_arrive_as_they_were_estimated(fakes, bench):
@@ -202,7 +78,7 @@ def test_a_namespace_keeps_the_frames_of_two_cameras_apart(fakes, graph):
     graph.start("-r", "__ns:=/left")
     node = graph.spin(PoseNode(lambda *_: fakes.StubTracker(), context=graph.context))
     assert node._publisher._frame_prefix == "sdfpose/left"
-    assert node.topics.colour == "/left/sdfpose/colour"
+    assert node.inputs.topics.colour == "/left/sdfpose/colour"
 
 
 def test_markers_show_objects_and_are_deleted_when_these_go(fakes, bench):
@@ -286,12 +162,11 @@ def test_nothing_is_drawn_for_nobody(fakes, make_bench, monkeypatch):
 def test_outputs_can_be_switched_off(fakes, make_bench):
     bench = make_bench(
         "-p", "publish_meshes:=false", "-p", "publish_markers:=false",
-        "-p", "publish_overlay:=false", outputs=("objects",),
+        "-p", "publish_overlay:=false",
     )  # fmt: skip
     assert len(bench.send_and_wait(fakes.make_frame()).objects[0].mesh_vertices) == 0
-    own = {name for name, _ in bench.node.get_publisher_names_and_types_by_node("sdfpose", "/")}
-    assert "/sdfpose/objects" in own
-    assert not own & {"/sdfpose/meshes", "/sdfpose/markers", "/sdfpose/overlay"}
+    bench.send_and_wait(fakes.make_frame())
+    assert not any(bench.received[name] for name in ("meshes", "markers", "overlay"))
 
 
 def test_parameters_name_categories_where_no_labels_come(fakes, make_bench):
@@ -326,7 +201,7 @@ def test_a_disabled_node_passes_images_over_and_forgets_what_it_followed(fakes, 
     bench.wait_until(lambda: bench.received["objects"][-1].objects == [], "an empty list")
     for _ in range(3):
         bench.send(fakes.make_frame())
-    bench.wait_until(lambda: bench.node.passed_over >= 2, "images that are passed over")
+    bench.wait_until(lambda: bench.node.estimation.passed_over >= 2, "images that are passed over")
     assert len(bench.tracker.frames) == 1
     assert bench.tracker.resets == 1
     assert enable.call(SetBool.Request(data=True)).message == "images are worked on"
@@ -347,8 +222,8 @@ def test_a_slow_estimator_works_on_the_newest_frame_and_every_frame_is_accounted
         stamps.append(bench.send(fakes.make_frame()))
         time.sleep(0.03)
     bench.result(stamps[-1])
-    assert bench.node.worker.wait_idle(5.0)
-    worker, statistics = bench.node.worker, bench.node.synchronizer.statistics
+    assert bench.node.estimation.worker.wait_idle(5.0)
+    worker, statistics = bench.node.estimation.worker, bench.node.inputs.synchronizer.statistics
     assert statistics.received["/sdfpose/colour"] == statistics.matched == worker.submitted
     assert worker.submitted == worker.processed + worker.replaced
     assert worker.replaced > 0
@@ -361,8 +236,8 @@ def test_an_exception_in_the_estimator_is_told_and_the_node_lives_on(fakes, benc
     bench.send(fakes.make_frame())
     bench.wait_until(lambda: bench.log.has("ZeroDivisionError", "inside the network"), "the error")
     assert len(bench.send_and_wait(fakes.make_frame()).objects) == 1
-    assert bench.node.worker.wait_idle(5.0)
-    assert (bench.node.worker.failed, bench.node.worker.processed) == (1, 1)
+    assert bench.node.estimation.worker.wait_idle(5.0)
+    assert (bench.node.estimation.worker.failed, bench.node.estimation.worker.processed) == (1, 1)
 
 
 class StubEstimator:
@@ -515,14 +390,14 @@ def test_frames_without_camera_info_are_told(fakes, bench):
 
 
 def test_a_silent_topic_is_named(fakes, make_bench, monkeypatch):
-    monkeypatch.setattr("sdfpose_ros.pose_node._SILENCE_S", 0.3)
+    monkeypatch.setattr("sdfpose_ros.inputs._SILENCE_S", 0.3)
     bench = make_bench()
     bench.send(fakes.make_frame(), without=("mask",))
     bench.wait_until(lambda: bench.log.has("/sdfpose/mask: no message", "1 publisher"), "warning")
 
 
 def test_stamps_that_never_agree_are_told(fakes, make_bench, monkeypatch):
-    monkeypatch.setattr("sdfpose_ros.pose_node._SILENCE_S", 0.5)
+    monkeypatch.setattr("sdfpose_ros.inputs._SILENCE_S", 0.5)
     bench = make_bench()
 
     def send_and_look():
@@ -534,14 +409,22 @@ def test_stamps_that_never_agree_are_told(fakes, make_bench, monkeypatch):
     bench.wait_until(send_and_look, "a warning")
 
 
-def test_weights_that_cannot_be_read_are_named_and_the_node_starts(tmp_path):
+def test_weights_that_cannot_be_read_are_named_and_the_others_are_used(tmp_path):
+    for path in WEIGHTS.glob("bowl.*"):
+        (tmp_path / path.name).symlink_to(path)
     damaged = tmp_path / "mug.decoder.safetensors"
     damaged.write_bytes(b"rubbish")
     told: list[str] = []
     parameters = PoseNodeParameters(weights_dir=str(tmp_path), device="cpu")
     assert make_tracker(parameters, default_categories(), told.append)
-    assert len(told) == 6
+    assert len(told) == 5
     assert any("category 'mug'" in x and f"{damaged}: damaged" in x for x in told)
+
+
+def test_weights_of_which_none_can_be_read_end_the_start(tmp_path):
+    parameters = PoseNodeParameters(weights_dir=str(tmp_path), device="cpu")
+    with pytest.raises(WeightsError, match="the weights of no category can be used"):
+        make_tracker(parameters, default_categories(), print)
 
 
 def test_a_device_that_is_not_there_ends_the_start():
@@ -582,7 +465,7 @@ def test_the_node_tells_of_its_health(fakes, make_bench):
     found = next(x.status[0] for x in told if "2 objects" in x.status[0].message)
     assert found.level == DiagnosticStatus.OK
     assert found.name == "sdfpose: pose estimation"
-    assert found.hardware_id == "auto"
+    assert found.hardware_id == "stub"
     values = {x.key: x.value for x in found.values}
     assert int(values["frames worked on"]) >= 1
     assert values["objects"] == "2"

@@ -43,6 +43,6 @@ def test_results_come_and_resume_when_the_camera_was_killed_and_restarted(
     wait_until(lambda: len(results) >= before + 5, "results after the restart", timeout_s=20.0)
 
     assert all(len(x.objects) == 2 for x in results)
-    assert node.worker.failed == 0
+    assert node.estimation.worker.failed == 0
     stamps = [(x.header.stamp.sec, x.header.stamp.nanosec) for x in results]
     assert stamps == sorted(set(stamps))

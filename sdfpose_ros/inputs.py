@@ -1,0 +1,186 @@
+"""The pose node's inputs: subscriptions, the matching of stamps, and why no frames come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from rclpy.qos import (
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sdfpose.msg import InstanceLabels
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from sdfpose_core.messages.decoding import InputTopics
+from sdfpose_core.messages.errors import MessageError
+from sdfpose_core.messages.synchronizer import (
+    FrameMessages,
+    FrameSynchronizer,
+    needed_queue_size,
+)
+from sdfpose_ros.parameters import PoseNodeParameters
+from sdfpose_ros.stand_ins import message_filters
+from sdfpose_ros.throttle import ThrottledLog
+
+__all__ = ["FrameInputs"]
+
+_SILENCE_S = 5.0
+"""Without a frame for so long, it is said which topic is waited for."""
+
+_DEPTH = 10
+"""Messages of a topic that wait for the node's thread."""
+
+
+class FrameInputs:
+    """Subscribes to what makes up a frame and gives out the frames.
+
+    Private names are resolved first, and a transport's name comes behind the result, as
+    image_transport does it: ``~/colour`` remapped to ``/camera/color/image_raw`` is read from
+    ``/camera/color/image_raw/compressed``.
+
+    Args:
+        node: subscribes.
+        parameters: say how.
+        labelled: whether a topic says what the mask ids are.
+        on_frame: called with each frame.
+        on_error: called with what was wrong with messages that cannot be a frame.
+        on_restart: called when time jumped back.
+        log: where it is told why no frames come.
+
+    Attributes:
+        topics: resolved names.
+        synchronizer: with the statistics.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        parameters: PoseNodeParameters,
+        *,
+        labelled: bool,
+        on_frame: Callable[[FrameMessages], None],
+        on_error: Callable[[MessageError], None],
+        on_restart: Callable[[], None],
+        log: ThrottledLog,
+    ) -> None:
+        self._node = node
+        self._log = log
+        self._sources: dict[str, message_filters.Subscriber] = {}
+        transports = {
+            "colour": parameters.colour_transport,
+            "depth": parameters.depth_transport,
+            "mask": parameters.mask_transport,
+        }
+        self.topics = InputTopics(
+            **{
+                name: _with_transport(
+                    node.resolve_topic_name(f"~/{name}"), transports.get(name, "raw")
+                )
+                for name in ("colour", "depth", "mask", "camera_info", "labels")
+            }
+        )
+        image = {
+            name: Image if transport == "raw" else CompressedImage
+            for name, transport in transports.items()
+        }
+        self.synchronizer = FrameSynchronizer(
+            colour=self._source(image["colour"], self.topics.colour),
+            depth=self._source(image["depth"], self.topics.depth),
+            mask=self._source(image["mask"], self.topics.mask),
+            info=self._source(CameraInfo, self.topics.camera_info),
+            labels=self._source(InstanceLabels, self.topics.labels) if labelled else None,
+            topics=self.topics,
+            queue_size=parameters.queue_size,
+            slop_s=parameters.slop_s,
+            on_frame=on_frame,
+            on_error=on_error,
+            on_restart=on_restart,
+        )
+        self._matched_before = 0
+        self._received_before: dict[str, int] = dict(self.synchronizer.statistics.received)
+        self._watch = node.create_timer(
+            _SILENCE_S, self._tell_silence, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def close(self) -> None:
+        """End the subscriptions."""
+        self._node.destroy_timer(self._watch)
+        for source in self._sources.values():
+            self._node.destroy_subscription(source.sub)
+
+    def _source(self, message: type, topic: str) -> message_filters.Subscriber:
+        source = message_filters.Subscriber(
+            self._node,
+            message,
+            topic,
+            # Made for each: rclpy writes the overrides into it.
+            qos_profile=QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        self._sources[topic] = source
+        return source
+
+    def _tell_silence(self) -> None:
+        """Say why no frames come: a topic is silent, or stamps do not agree."""
+        statistics = self.synchronizer.statistics
+        silent = [
+            topic
+            for topic, count in statistics.received.items()
+            if count == self._received_before[topic]
+        ]
+        matched = statistics.matched - self._matched_before
+        colour = self.topics.colour
+        colours = statistics.received[colour] - self._received_before[colour]
+        self._received_before = dict(statistics.received)
+        self._matched_before = statistics.matched
+        if matched:
+            return
+        for topic in silent:
+            publishers = self._node.count_publishers(topic)
+            self._log.warning(
+                ("silent", topic),
+                f"{topic}: no message for {_SILENCE_S:.0f} s from {publishers} publisher(s): "
+                f"expected one for each frame ({self._hint(topic)})",
+            )
+        if not silent:
+            self._log.warning("unmatched", self._why_unmatched(colours / _SILENCE_S))
+
+    def _hint(self, topic: str) -> str:
+        """What may be wrong with a topic that is silent."""
+        offers = self._node.get_publishers_info_by_topic(topic)
+        if not offers:
+            return "is the topic's name right, and its publisher on this machine and domain?"
+        wanted = self._sources[topic].sub
+        expected = f"{wanted.msg_type.__module__.split('.')[0]}/msg/{wanted.msg_type.__name__}"
+        for offer in offers:
+            if offer.topic_type != expected:
+                return f"it carries {offer.topic_type}, expected {expected}"
+            compatibility, reason = qos_check_compatible(offer.qos_profile, wanted.qos_profile)
+            if compatibility == QoSCompatibility.ERROR:
+                return (
+                    f"the QoS of '{offer.node_name}' is incompatible: {reason.strip()} Set "
+                    f"qos_overrides.{topic}.subscription"
+                )
+        return "does its publisher run? Large images need a large shared-memory segment"
+
+    def _why_unmatched(self, rate_hz: float) -> str:
+        statistics = self.synchronizer.statistics
+        lags = self.synchronizer.lags()
+        late = max(lags, key=lambda topic: lags[topic], default=self.topics.mask)
+        lag_s = lags.get(late, 0.0)
+        needed = needed_queue_size(rate_hz, lag_s)
+        return (
+            f"messages come on {', '.join(statistics.received)}, but for {_SILENCE_S:.0f} s no "
+            f"stamps agreed: expected equal stamps, or a larger slop_s or queue_size ({late} is "
+            f"{lag_s:.2f} s behind, which takes a queue_size of {needed})"
+        )
+
+
+def _with_transport(topic: str, transport: str) -> str:
+    return topic if transport == "raw" else f"{topic}/{transport}"
