@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,12 +17,19 @@ from sdfpose.msg import InstanceLabels, SdfObjectArray
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from sdfpose_core.categories import default_categories
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.frame import GroundTruth, RgbdFrame
 from sdfpose_ros.image_messages import frame_messages
 from sdfpose_ros.object_messages import ground_truth_message
 from sdfpose_ros.parameters import CameraNodeParameters, declare
 from sdfpose_ros.process import run_node
-from sdfpose_ros.sources import folder_frames, simulated_frames
+from sdfpose_ros.sources import (
+    folder_frames,
+    forth_and_back,
+    only_categories,
+    simulated_frames,
+)
 
 __all__ = ["CameraNode", "FrameSource", "main", "make_source"]
 
@@ -33,6 +42,10 @@ _TYPES: Mapping[str, type] = {
     "depth": Image,
     "mask": Image,
 }
+
+_IMAGES = ("colour", "depth", "mask")
+
+_SETTLE_S = 0.5
 
 _QOS = QoSProfile(depth=5)
 """Reliable: it serves subscribers of both kinds."""
@@ -48,15 +61,28 @@ def make_source(parameters: CameraNodeParameters, warn: Callable[[str], object])
     Raises:
         SdfposeError: there are none.
     """
+    frames: FrameSource
     if parameters.folders:
-        return folder_frames(parameters.folders, loop=parameters.loop, warn=warn)
-    return simulated_frames(
-        seed=parameters.seed,
-        width=parameters.width,
-        rate_hz=parameters.rate_hz,
-        turn_s=parameters.turn_s,
-        loop=parameters.loop,
-    )
+        frames = folder_frames(parameters.folders, loop=parameters.loop, warn=warn)
+    else:
+        frames = simulated_frames(
+            seed=parameters.seed,
+            width=parameters.width,
+            rate_hz=parameters.rate_hz,
+            turn_s=parameters.turn_s,
+            loop=parameters.loop,
+        )
+    if parameters.categories:
+        unknown = set(parameters.categories) - set(default_categories())
+        if unknown:
+            raise ConfigurationError(
+                f"parameter categories: {', '.join(sorted(unknown))}: expected some of "
+                f"{', '.join(default_categories())}"
+            )
+        frames = only_categories(frames, parameters.categories)
+    if parameters.prerender:
+        frames = forth_and_back(frames, parameters.prerender)
+    return itertools.islice(frames, parameters.frames) if parameters.frames else frames
 
 
 class CameraNode(Node):
@@ -85,6 +111,9 @@ class CameraNode(Node):
             name: self.create_publisher(kind, f"~/{name}", _QOS) for name, kind in _TYPES.items()
         }
         self._truth = self.create_publisher(SdfObjectArray, "~/ground_truth", _QOS)
+        # Of the frames that come again and again.
+        self._made: dict[int, dict[str, Any]] = {}
+        self._waits_until_s = time.monotonic() + self._settings.wait_s
         self.create_timer(
             1.0 / self._settings.rate_hz,
             self._publish_next,
@@ -92,6 +121,13 @@ class CameraNode(Node):
         )
 
     def _publish_next(self) -> None:
+        if time.monotonic() < self._waits_until_s:
+            if not all(self._publishers_by_name[name].get_subscription_count() for name in _IMAGES):
+                return
+            # The first messages would be lost to subscriptions that are not yet set up on both
+            # sides.
+            self._waits_until_s = 0.0
+            time.sleep(_SETTLE_S)
         item = next(self._frames, None)
         if item is None:
             self.get_logger().info("the last frame was published")
@@ -106,7 +142,13 @@ class CameraNode(Node):
         """Publish one frame with everything that belongs to it."""
         truth = [ground_truth_message(item, header) for item in ground_truth]
         self._truth.publish(SdfObjectArray(header=header, objects=truth))
-        messages = frame_messages(frame, header, self._settings.depth_encoding)
+        messages = self._made.get(id(frame))
+        if messages is None:
+            messages = frame_messages(frame, header, self._settings.depth_encoding)
+            if self._settings.prerender:
+                self._made[id(frame)] = messages
+        for message in messages.values():
+            message.header = header
         for name, publisher in self._publishers_by_name.items():
             publisher.publish(messages[name])
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from sdfpose_core.datasets.folder import FolderFrame, frame_folders, read_frame
 from sdfpose_core.errors import FrameError
 from sdfpose_core.frame import GroundTruth, RgbdFrame
 
-__all__ = ["folder_frames", "simulated_frames"]
+__all__ = ["folder_frames", "forth_and_back", "only_categories", "simulated_frames"]
 
 
 def folder_frames(
@@ -79,3 +80,28 @@ def simulated_frames(
         if time_s >= turn_s and not loop:
             return
         yield simulated_frame(scene, camera, orbit(time_s, period_s=turn_s), rng)
+
+
+def only_categories(
+    frames: Iterable[tuple[RgbdFrame, Sequence[GroundTruth]]], categories: Sequence[str]
+) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
+    """The same frames, in which objects of other categories have no mask and no true pose."""
+    for frame, truths in frames:
+        kept = [x for x in truths if x.category in categories]
+        ids = [x.mask_id for x in kept]
+        yield (
+            replace(
+                frame,
+                mask=np.where(np.isin(frame.mask, ids), frame.mask, 0).astype(frame.mask.dtype),
+                labels={i: label for i, label in frame.labels.items() if i in ids},
+            ),
+            kept,
+        )
+
+
+def forth_and_back(
+    frames: Iterator[tuple[RgbdFrame, Sequence[GroundTruth]]], count: int
+) -> Iterator[tuple[RgbdFrame, Sequence[GroundTruth]]]:
+    """The first `count` frames, made at once, forth and back without end."""
+    made = list(itertools.islice(frames, count))
+    return itertools.cycle([*made, *made[-2:0:-1]])

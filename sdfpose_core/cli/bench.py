@@ -1,13 +1,20 @@
-"""`sdfpose bench`: measure accuracy and speed."""
+"""`sdfpose bench`: measure accuracy and speed.
+
+Other packages add benchmarks as entry points of the group `sdfpose.benchmarks`: modules with
+``add_parser(benchmarks)``, which sets the default ``benchmark`` to what is to be run.
+"""
 
 from __future__ import annotations
 
 import argparse
+from importlib import metadata
 from typing import Any
 
 from sdfpose_core.cli import bench_adaptation, bench_pose, bench_shapes
 
 __all__ = ["add_parser", "run"]
+
+_GROUP = "sdfpose.benchmarks"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -19,6 +26,8 @@ def add_parser(subparsers: Any) -> None:
     bench_adaptation.add_parser(benchmarks)
     bench_pose.add_parser(benchmarks)
     bench_shapes.add_parser(benchmarks)
+    for point in metadata.entry_points(group=_GROUP):
+        point.load().add_parser(benchmarks)
 
 
 def run(args: argparse.Namespace) -> int:
