@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -33,7 +32,7 @@ from sdfpose_ros.worker import NewestWorker
 if TYPE_CHECKING:
     from sdfpose_core.tracker import TrackerResult
 
-__all__ = ["Estimation", "FrameTracker", "TrackerFactory", "make_tracker", "tell"]
+__all__ = ["Estimation", "FrameTracker", "TrackerFactory", "make_tracker"]
 
 _SKIPPED_TOLD = 5
 """Instances without an estimate that one warning names."""
@@ -204,7 +203,8 @@ class Estimation:
 
     def tell(self, error: Exception) -> None:
         """Tell what went wrong, in whatever thread."""
-        tell(self._node, self._log, error)
+        if self._node.context.ok():  # else shut down in the middle of a frame
+            self._log.failure(error)
 
     def _process(self, work: _Work) -> None:
         messages, topics, rules = work
@@ -254,18 +254,3 @@ class Estimation:
         self._node.get_logger().warning(
             f"{topic}: {len(skipped)} instance(s) without an estimate: {told}{more}"
         )
-
-
-def tell(node: Node, log: ThrottledLog, error: Exception) -> None:
-    """Log what went wrong with a frame: a message's fault as a warning, what was not foreseen with
-    its trace.
-    """
-    if not node.context.ok():
-        return  # shut down in the middle of a frame: there is nobody left to publish to
-    if isinstance(error, MessageError):
-        log.warning((type(error), error.topic), str(error))
-    elif isinstance(error, SdfposeError):
-        log.error(type(error).__name__, str(error))
-    else:
-        trace = "".join(traceback.format_exception(error))
-        log.error(type(error).__name__, f"the frame is left out: {error!r}\n{trace}")

@@ -9,6 +9,7 @@ import dataclasses
 import sys
 from typing import Any
 
+from sdfpose_ros.mask_parameters import MaskNodeParameters
 from sdfpose_ros.parameters import (
     CameraNodeParameters,
     Change,
@@ -21,6 +22,7 @@ __all__ = ["parameter_documentation"]
 
 _NODES = {
     "pose_node": PoseNodeParameters,
+    "mask_node": MaskNodeParameters,
     "camera_node": CameraNodeParameters,
     "player_node": PlayerNodeParameters,
     "evaluator_node": EvaluatorNodeParameters,
@@ -39,10 +41,11 @@ _CHANGES: dict[Change, str] = {"never": "", "unconfigured": "unconfigured", "alw
 _HEAD = """\
 # Parameters of the nodes
 
-Made from the tables in `sdfpose_ros/parameters.py` by `python -m sdfpose_ros.parameter_docs`. A
-value of a wrong type or out of its range ends a node that starts, and is refused by one that runs,
-with a message that names the parameter. Which may change: *always*; *unconfigured*, while the node
-is (`ros2 lifecycle set /sdfpose cleanup`); others are read once, when the node starts.
+Made from the tables in `sdfpose_ros/parameters.py` and `mask_parameters.py` by
+`python -m sdfpose_ros.parameter_docs`. A value of a wrong type or out of its range ends a node that
+starts, and is refused by one that runs, with a message that names the parameter. Which may change:
+*always*; *unconfigured*, while the node is (`ros2 lifecycle set /sdfpose cleanup`); others are read
+once, when the node starts.
 """
 
 

@@ -21,7 +21,7 @@ from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.label_rules import parse_label_rules, with_rule
 from sdfpose_core.messages.synchronizer import FrameMessages
 from sdfpose_ros.diagnostics import Condition, Diagnostics, FrameCounts, Health
-from sdfpose_ros.estimation import Estimation, TrackerFactory, make_tracker, tell
+from sdfpose_ros.estimation import Estimation, TrackerFactory, make_tracker
 from sdfpose_ros.inputs import FrameInputs
 from sdfpose_ros.mesh_files import mesh_path, write_mesh
 from sdfpose_ros.parameters import LiveParameters, PoseNodeParameters, default_frame_prefix
@@ -206,7 +206,7 @@ class PoseNode(LifecycleNode):
             self._live.values,
             labelled=self._rules is None,
             on_frame=self._submit,
-            on_error=lambda error: tell(self, self._log, error),
+            on_error=self._log.failure,
             on_restart=self._restart,
             log=self._log,
         )

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Hashable
 from typing import Protocol
+
+from sdfpose_core.errors import SdfposeError
+from sdfpose_core.messages.errors import MessageError
 
 __all__ = ["Logger", "ThrottledLog"]
 
@@ -59,3 +63,15 @@ class ThrottledLog:
         """Report the error named `key` if it is due."""
         if self.due(key):
             self._logger.error(message)
+
+    def failure(self, error: Exception) -> None:
+        """Tell what went wrong with an image: a message's fault as a warning, what was not foreseen
+        with its trace.
+        """
+        if isinstance(error, MessageError):
+            self.warning((type(error), error.topic), str(error))
+        elif isinstance(error, SdfposeError):
+            self.error(type(error).__name__, str(error))
+        else:
+            trace = "".join(traceback.format_exception(error))
+            self.error(type(error).__name__, f"the frame is left out: {error!r}\n{trace}")

@@ -29,7 +29,7 @@ LEVELS = (
     {"free_space"},
     {"frame", "meshes"},
     {"messages", "segmentation", "shapes"},
-    {"datasets", "sdf", "simulation"},
+    {"datasets", "masks", "sdf", "simulation"},
     {"encoder", "refine"},
     {"confidence", "evaluation"},
     {"observation", "report", "search"},

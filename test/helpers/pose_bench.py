@@ -66,10 +66,7 @@ class Bench:
 
         self.node = LoggedNode(factory or (lambda *_: self.tracker), context=graph.context)
         client = Node("client", context=graph.context)
-        self.publishers = {
-            name: client.create_publisher(kind, f"/sdfpose/{name}", 10)
-            for name, kind in INPUTS.items()
-        }
+        self.publishers = self.publishers_of(client, "/sdfpose")
         self.received: dict[str, list] = {"tf": []}
         client.create_subscription(TFMessage, "/tf", self.received["tf"].append, 10)
         for name in outputs:
@@ -111,21 +108,37 @@ class Bench:
     def send(self, frame, *, without=(), dt=0.1, frame_id="optical", **messages) -> int:
         """Publish a frame's messages, some of them replaced; gives its stamp."""
         self.now_ns += round(dt * 1e9)
-        header = Header(frame_id=frame_id)
-        header.stamp.sec, header.stamp.nanosec = divmod(self.now_ns, 1_000_000_000)
-        everything = {
+        everything = {**self.messages(frame, self.now_ns, frame_id), **messages}
+        header = stamped_header(self.now_ns, frame_id)
+        for message in everything.values():
+            message.header = with_own_frame(message, header)
+        self.publish(self.publishers, {n: m for n, m in everything.items() if n not in without})
+        return self.now_ns
+
+    def send_late(self, stamp, frame, names, frame_id="optical"):
+        """Publish some of the messages of an earlier stamp."""
+        everything = self.messages(frame, stamp, frame_id)
+        self.publish(self.publishers, {name: everything[name] for name in names})
+
+    @staticmethod
+    def publishers_of(node, prefix):
+        return {n: node.create_publisher(k, f"{prefix}/{n}", 10) for n, k in INPUTS.items()}
+
+    @staticmethod
+    def publish(publishers, messages):
+        for name, message in messages.items():
+            publishers[name].publish(message)
+
+    @staticmethod
+    def messages(frame, stamp, frame_id):
+        header = stamped_header(stamp, frame_id)
+        return {
             "camera_info": camera_info_message(frame.camera, header),
             "colour": image_message(frame.colour, "rgb8", header),
             "depth": image_message(millimetres(frame.depth), "16UC1", header),
             "mask": image_message(frame.mask, "16UC1", header),
             "labels": labels_message(frame.labels, header),
-            **messages,
         }
-        for name, message in everything.items():
-            if name not in without:
-                message.header = with_own_frame(message, header)
-                self.publishers[name].publish(message)
-        return self.now_ns
 
     def result(self, stamp: int, name: str = "objects"):
         """The message of that stamp on an output."""
@@ -138,6 +151,12 @@ class Bench:
 
     def send_and_wait(self, frame, **options):
         return self.result(self.send(frame, **options))
+
+
+def stamped_header(stamp, frame_id):
+    header = Header(frame_id=frame_id)
+    header.stamp.sec, header.stamp.nanosec = divmod(stamp, 1_000_000_000)
+    return header
 
 
 def header_of(message):

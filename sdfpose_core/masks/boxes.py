@@ -1,0 +1,137 @@
+"""Instance masks from a detector's boxes and depth: within each box what stands on the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.errors import FrameError
+from sdfpose_core.masks.candidates import Candidate, compose, image_identities
+from sdfpose_core.masks.config import TabletopConfig
+from sdfpose_core.masks.instance_mask import InstanceMask
+from sdfpose_core.masks.outlines import clean_outlines
+from sdfpose_core.masks.standing import Standing, find_standing
+
+__all__ = ["Box", "BoxMasks"]
+
+_GAP_M = 0.05
+"""Without a table, what is nearest in a box ends at a gap in depth this wide, metres..."""
+
+_LEAST_SHARE = 0.1
+"""...and holds at least this share of the box's pixels with depth."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """One detection.
+
+    Attributes:
+        x0, y0, x1, y1: left, top, right and bottom edge, pixels; a pixel is inside if its centre
+            is.
+        category: name or label of its category.
+        score: 0 to 1.
+
+    Raises:
+        FrameError: an edge is not finite, or two are in the wrong order.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    category: str
+    score: float = 1.0
+
+    def __post_init__(self) -> None:
+        edges = (self.x0, self.y0, self.x1, self.y1)
+        if not np.all(np.isfinite(edges)) or self.x0 > self.x1 or self.y0 > self.y1:
+            raise FrameError(
+                f"box of {self.category} from ({self.x0}, {self.y0}) to ({self.x1}, {self.y1}): "
+                "expected finite edges, left before right and top before bottom"
+            )
+
+
+class BoxMasks:
+    """Fills boxes: objects that touch are told apart by their boxes, higher scores first.
+
+    In each box it is the cluster of what stands on the table that fits the box best. Where no table
+    is seen it is the nearest thing in the box; where one is, but nothing stands in the box, the box
+    has no mask.
+
+    Args:
+        config: what stands on a table.
+    """
+
+    def __init__(self, config: TabletopConfig | None = None) -> None:
+        self._config = TabletopConfig() if config is None else config
+        self._identities = image_identities()
+
+    def segment(
+        self, boxes: Sequence[Box], depth: NDArray[np.floating], camera: PinholeCamera
+    ) -> InstanceMask:
+        """Masks of the next image.
+
+        Args:
+            boxes: detections in it; parts outside the image are not looked at.
+            depth: (H, W), metres, missing as 0, NaN or Inf.
+            camera: of the depth.
+
+        Raises:
+            FrameError: the depth's size is not the camera's.
+        """
+        standing = find_standing(depth, camera, self._config)
+        candidates = []
+        for box in boxes:
+            rows, columns = _inside(box, standing)
+            if rows.start >= rows.stop or columns.start >= columns.stop:
+                continue  # it holds no pixel's centre
+            filled = np.zeros(standing.depth.shape, dtype=np.bool_)
+            filled[rows, columns] = self._filled(standing, rows, columns)
+            candidates.append(Candidate(filled, box.category, box.score))
+        height, width = standing.depth.shape
+        found = compose(candidates, (height, width), self._config.min_pixels, self._identities)
+        return InstanceMask(standing.full_size(found.ids, depth.shape), found.labels)
+
+    def reset(self) -> None:
+        """Forget the objects of the images before."""
+        self._identities.reset()
+
+    def _filled(self, standing: Standing, rows: slice, columns: slice) -> NDArray[np.bool_]:
+        depth = standing.depth[rows, columns]
+        if standing.surface is None:
+            own = _nearest(depth)
+        else:
+            labels = standing.labels[rows, columns]
+            inside = np.bincount(labels.reshape(-1), minlength=2).astype(np.float64)
+            everywhere = np.bincount(standing.labels.reshape(-1), minlength=len(inside))
+            inside[0] = 0.0
+            # Large in the box, and not for the most part outside of it as what is behind may be.
+            fit = inside**2 / np.maximum(everywhere[: len(inside)], 1)
+            own = (labels == int(fit.argmax())) & (fit.max() > 0.0)
+        cleaned = clean_outlines(own.astype(np.int32), depth == 0.0, self._config.close_px)
+        return np.asarray(cleaned > 0)
+
+
+def _inside(box: Box, standing: Standing) -> tuple[slice, slice]:
+    """Rows and columns of the pixels in a box."""
+    height, width = standing.depth.shape
+    low = np.ceil(np.clip(np.array([box.y0, box.x0]) / standing.step, 0, (height, width)))
+    last = (height - 1, width - 1)
+    high = np.floor(np.clip(np.array([box.y1, box.x1]) / standing.step, -1, last)) + 1
+    return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+
+
+def _nearest(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """What is nearest in depth (H, W) and separated from the rest by a gap."""
+    ordered = np.sort(depth[depth > 0.0])
+    if len(ordered) == 0:
+        return np.zeros(depth.shape, dtype=np.bool_)
+    ends = np.append(np.flatnonzero(np.diff(ordered) > _GAP_M), len(ordered) - 1)
+    sizes = np.diff(ends, prepend=-1)
+    group = int(np.argmax(sizes >= _LEAST_SHARE * len(ordered)))
+    first, last = ordered[ends[group] - sizes[group] + 1], ordered[ends[group]]
+    return np.asarray((depth >= first) & (depth <= last))

@@ -1,0 +1,72 @@
+"""Masks that may overlap, put together: each pixel belongs to the likeliest instance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.frame import InstanceLabel
+from sdfpose_core.masks.identities import Identities
+from sdfpose_core.masks.instance_mask import InstanceMask
+
+__all__ = ["Candidate", "compose", "image_identities"]
+
+_REACH = 0.08
+"""Objects move less from one image to the next, in widths of the image."""
+
+_PATIENCE = 15
+"""Images for which an id is kept while its object is not seen."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One instance that a detector found.
+
+    Attributes:
+        mask: (H, W) bool.
+        category: name or label of its category.
+        score: 0 to 1.
+    """
+
+    mask: NDArray[np.bool_]
+    category: str
+    score: float
+
+
+def image_identities() -> Identities:
+    """Identities of instances of which the place in the image alone is known."""
+    return Identities(_REACH, _PATIENCE)
+
+
+def compose(
+    candidates: Sequence[Candidate],
+    shape: tuple[int, int],
+    min_pixels: int,
+    identities: Identities,
+) -> InstanceMask:
+    """One mask of all candidates; where two overlap the higher score wins.
+
+    Args:
+        candidates: with masks of `shape`.
+        shape: (H, W), pixels.
+        min_pixels: what has fewer pixels left is dropped.
+        identities: made by `image_identities`; gives the ids.
+    """
+    order = sorted(candidates, key=lambda x: x.score)
+    winner = np.zeros(shape, dtype=np.int32)
+    for place, candidate in enumerate(order, start=1):
+        winner[candidate.mask] = place
+    pixels = np.bincount(winner.reshape(-1), minlength=len(order) + 1)
+    places = [i for i in range(1, len(order) + 1) if pixels[i] >= max(min_pixels, 1)]
+    centres = [np.mean(np.nonzero(winner == i), axis=1) / shape[1] for i in places]
+    assigned = identities.assign(np.array(centres).reshape(-1, 2))
+    id_of = np.zeros(len(order) + 1, dtype=np.uint16)
+    id_of[places] = assigned
+    labels = {
+        mask_id: InstanceLabel(order[i - 1].category, order[i - 1].score)
+        for i, mask_id in zip(places, assigned, strict=True)
+    }
+    return InstanceMask(id_of[winner], labels)

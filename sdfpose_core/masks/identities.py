@@ -1,0 +1,75 @@
+"""Ids that stay with objects from image to image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.masks.instance_mask import LARGEST_ID
+
+__all__ = ["Identities"]
+
+
+@dataclass
+class _Known:
+    centre: NDArray[np.float64]
+    unseen: int = 0
+
+
+class Identities:
+    """Gives an object the id of that which was nearest to its place in the images before.
+
+    Args:
+        reach: an object that moved farther from one image to the next is a new one, in the unit of
+            its place.
+        patience: images for which an id is kept while its object is not seen.
+    """
+
+    def __init__(self, reach: float, patience: int) -> None:
+        self._reach = reach
+        self._patience = patience
+        self._known: dict[int, _Known] = {}
+        self._last = 0
+
+    def assign(self, centres: NDArray[np.floating]) -> list[int]:
+        """Ids of the objects of the next image.
+
+        Args:
+            centres: (N, D), places of the objects, in space or in the image.
+
+        Returns:
+            One id for each, all different, from 1 to 65535.
+        """
+        ids: dict[int, int] = {}
+        taken: set[int] = set()
+        candidates = sorted(
+            (float(np.linalg.norm(centre - known.centre)), i, known_id)
+            for i, centre in enumerate(centres)
+            for known_id, known in self._known.items()
+        )
+        for distance, i, known_id in candidates:
+            if distance > self._reach:
+                break
+            if i not in ids and known_id not in taken:
+                ids[i] = known_id
+                taken.add(known_id)
+        for known in self._known.values():
+            known.unseen += 1
+        for i, centre in enumerate(centres):
+            if i not in ids:
+                ids[i] = self._new_id()
+            self._known[ids[i]] = _Known(np.asarray(centre, dtype=np.float64))
+        self._known = {k: x for k, x in self._known.items() if x.unseen <= self._patience}
+        return [ids[i] for i in range(len(centres))]
+
+    def reset(self) -> None:
+        """Forget all objects; their ids are not given again soon."""
+        self._known.clear()
+
+    def _new_id(self) -> int:
+        while True:
+            self._last = self._last % LARGEST_ID + 1
+            if self._last not in self._known:
+                return self._last

@@ -1,0 +1,90 @@
+"""Instance masks from depth alone: each thing that stands on the table is one instance."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.frame import InstanceLabel
+from sdfpose_core.masks.config import TabletopConfig
+from sdfpose_core.masks.identities import Identities
+from sdfpose_core.masks.instance_mask import InstanceMask
+from sdfpose_core.masks.outlines import clean_outlines
+from sdfpose_core.masks.standing import Standing, find_standing
+from sdfpose_core.segmentation import ANY_CATEGORY
+
+__all__ = ["Tabletop"]
+
+_STEP = 2
+"""Of every so many rows and columns of an object its size and place are measured."""
+
+_TOP_PERCENTILE = 95.0
+"""Of the heights of an object's points: above it are outliers."""
+
+
+class Tabletop:
+    """Masks of the objects on the dominant plane, with ids that stay from image to image.
+
+    Objects that touch, or nearly so, are one; see `TabletopConfig`.
+
+    Args:
+        config: what counts as an object.
+    """
+
+    def __init__(self, config: TabletopConfig | None = None) -> None:
+        self._config = TabletopConfig() if config is None else config
+        self._identities = Identities(self._config.reach_m, self._config.patience)
+
+    def segment(self, depth: NDArray[np.floating], camera: PinholeCamera) -> InstanceMask:
+        """Masks of the next image; each instance is labelled `ANY_CATEGORY`.
+
+        Args:
+            depth: (H, W), metres, missing as 0, NaN or Inf.
+            camera: of the depth.
+
+        Raises:
+            FrameError: the depth's size is not the camera's.
+        """
+        standing = find_standing(depth, camera, self._config)
+        labels = clean_outlines(standing.labels, standing.depth == 0.0, self._config.close_px)
+        objects = self._objects(standing, labels)
+        assigned = self._identities.assign(np.array(list(objects.values())).reshape(-1, 3))
+        id_of = np.zeros(labels.max() + 1, dtype=np.uint16)
+        id_of[list(objects)] = assigned
+        return InstanceMask(
+            standing.full_size(id_of[labels], depth.shape),
+            {i: InstanceLabel(ANY_CATEGORY) for i in assigned},
+            standing.problem,
+        )
+
+    def reset(self) -> None:
+        """Forget the objects of the images before."""
+        self._identities.reset()
+
+    def _objects(
+        self, standing: Standing, labels: NDArray[np.int32]
+    ) -> dict[int, NDArray[np.float32]]:
+        """Centres (3,), metres, camera frame, of the labels that are of an object's size."""
+        if standing.surface is None:
+            return {}
+        config = self._config
+        measured = np.where(labels == standing.labels, labels, 0)
+        v, u = np.nonzero(measured[::_STEP, ::_STEP])
+        pixels = np.stack([u, v], axis=-1) * _STEP
+        label_of = measured[pixels[:, 1], pixels[:, 0]]
+        points = standing.camera.back_project(pixels, standing.depth[pixels[:, 1], pixels[:, 0]])
+        heights = standing.surface.plane.height(points)
+        centres = {}
+        for label in np.flatnonzero(np.bincount(label_of) * _STEP**2 >= config.min_pixels):
+            own = label_of == label
+            high_enough = np.percentile(heights[own], _TOP_PERCENTILE) >= config.min_top_m
+            if high_enough and config.min_size_m <= _length(points[own]) <= config.max_size_m:
+                centres[int(label)] = np.median(points[own], axis=0)
+        return centres
+
+
+def _length(points: NDArray[np.float32]) -> float:
+    """Largest distance between points (N, 3), metres, or little less: from one end to the other."""
+    end = points[np.argmax(((points - points.mean(axis=0)) ** 2).sum(axis=1))]
+    return float(np.sqrt(((points - end) ** 2).sum(axis=1).max()))

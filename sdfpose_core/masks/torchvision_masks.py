@@ -1,0 +1,149 @@
+"""Instance masks from colour by torchvision's Mask R-CNN, trained on COCO.
+
+He et al., "Mask R-CNN", ICCV 2017; in the version of Li et al., "Benchmarking Detection Transfer
+Learning with Vision Transformers", 2021. torchvision is optional, and imported when it is needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.errors import WeightsError
+from sdfpose_core.masks.candidates import Candidate, compose, image_identities
+from sdfpose_core.masks.errors import MaskBackendError
+from sdfpose_core.masks.instance_mask import InstanceMask
+
+__all__ = ["TorchvisionMasks"]
+
+_INSIDE = 0.5
+"""A pixel whose soft mask is larger belongs to the instance."""
+
+
+class TorchvisionMasks:
+    """Mask R-CNN, with ids that stay from image to image.
+
+    Of COCO's classes those are kept that a category has among its labels: bottle, bowl, cup (a mug)
+    and laptop. COCO knows neither cans nor cameras.
+
+    Args:
+        threshold: instances with a lower score are dropped, 0 to 1.
+        weights: file of the network's weights, safetensors or a state dict of torch; None for those
+            that torchvision downloads.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        min_pixels: smaller instances are dropped.
+        categories: the known ones; those of the package by default.
+
+    Raises:
+        MaskBackendError: torchvision is not installed, or the weights cannot be had or read.
+        DeviceError: the device is not there.
+    """
+
+    def __init__(
+        self,
+        threshold: float = 0.5,
+        weights: Path | None = None,
+        device: str = "auto",
+        min_pixels: int = 150,
+        categories: Categories | None = None,
+    ) -> None:
+        detection = _detection()
+        # Imported here, as torch takes seconds.
+        from sdfpose_core.device import resolve_device
+
+        known = default_categories() if categories is None else categories
+        trained = detection.MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1
+        matches = [known.by_label(name) for name in trained.meta["categories"]]
+        self._category_of = {i: x.name for i, x in enumerate(matches) if x is not None}
+        self._device = resolve_device(device)
+        self._min_pixels = min_pixels
+        self._identities = image_identities()
+        state = _downloaded(trained) if weights is None else _read(weights)
+        self._network = detection.maskrcnn_resnet50_fpn_v2(
+            weights=None, weights_backbone=None, box_score_thresh=threshold
+        )
+        try:
+            self._network.load_state_dict(state)
+        except RuntimeError as error:
+            raise MaskBackendError(
+                f"{weights or trained.url}: weights of another network ({str(error)[:200]}): "
+                "expected those of torchvision's maskrcnn_resnet50_fpn_v2"
+            ) from error
+        self._network.eval().to(self._device)
+
+    def segment(self, colour: NDArray[np.uint8]) -> InstanceMask:
+        """Masks of the next image.
+
+        Args:
+            colour: (H, W, 3), RGB.
+        """
+        import torch
+
+        with torch.inference_mode():
+            image = torch.from_numpy(np.ascontiguousarray(colour)).to(self._device)
+            (found,) = self._network([image.permute(2, 0, 1).float() / 255.0])
+            kept = [i for i, x in enumerate(found["labels"].tolist()) if x in self._category_of]
+            masks = (found["masks"][kept, 0] > _INSIDE).cpu().numpy()
+        candidates = [
+            Candidate(mask, self._category_of[int(found["labels"][i])], float(found["scores"][i]))
+            for i, mask in zip(kept, masks, strict=True)
+        ]
+        height, width, _ = colour.shape
+        return compose(candidates, (height, width), self._min_pixels, self._identities)
+
+    def reset(self) -> None:
+        """Forget the objects of the images before."""
+        self._identities.reset()
+
+
+def _detection() -> Any:
+    """The detectors of torchvision."""
+    try:
+        return importlib.import_module("torchvision.models.detection")
+    except ImportError as error:
+        raise MaskBackendError(
+            f"Mask R-CNN needs torchvision, which cannot be imported ({error}): install it with "
+            "pip install 'sdfpose[masks]', or take masks from depth alone (backend tabletop)"
+        ) from error
+
+
+def _downloaded(trained: Any) -> Any:
+    """State dict of torchvision's weights, from torch's folder or the network."""
+    import torch
+
+    try:
+        # Not by torchvision's own function, which would run code from the file.
+        return torch.hub.load_state_dict_from_url(
+            trained.url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+        )
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        raise MaskBackendError(
+            f"the weights of Mask R-CNN cannot be downloaded or read ({error}): torchvision looks "
+            f"for {trained.url.rsplit('/', 1)[-1]} in {folder} (TORCH_HOME moves it): expected a "
+            f"connection, or {trained.url} fetched to there or to any file that the parameter "
+            "weights names"
+        ) from error
+
+
+def _read(path: Path) -> Any:
+    """State dict of a file, read without running code from it."""
+    # Imported here, as torch takes seconds.
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from sdfpose_core.checkpoint import load_published
+
+    try:
+        return load_file(path) if path.suffix == ".safetensors" else load_published(path)
+    except (OSError, SafetensorError, WeightsError) as error:
+        raise MaskBackendError(
+            f"{path}: the weights of Mask R-CNN cannot be read ({error}): expected a readable file "
+            "of safetensors, or a state dict saved by torch"
+        ) from error

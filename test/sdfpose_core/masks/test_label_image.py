@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from sdfpose_core.errors import FrameError
+from sdfpose_core.masks.label_image import LabelImageMasks
+
+CLASSES = {41: "mug", 45: "bowl"}
+
+
+def test_each_piece_of_a_class_is_an_instance():
+    image = np.zeros((60, 80), dtype=np.uint8)
+    image[5:15, 5:15] = 41
+    image[5:15, 30:40] = 41
+    image[30:50, 30:50] = 45
+    image[30:50, 60:70] = 7
+    image[58, 78] = 45
+    result = LabelImageMasks(CLASSES, min_pixels=20).segment(image)
+    assert sorted(x.category for x in result.labels.values()) == ["bowl", "mug", "mug"]
+    np.testing.assert_array_equal(result.ids > 0, np.isin(image, (41, 45)) & (image != 7) & (
+        np.arange(60)[:, None] < 58))  # fmt: skip
+    assert result.ids[10, 10] != result.ids[10, 35]
+
+
+@given(arrays(np.uint8, (10, 12), elements=st.sampled_from([0, 7, 41, 45])))
+def test_instances_are_the_pixels_of_the_classes(image):
+    result = LabelImageMasks(CLASSES, min_pixels=1).segment(image)
+    np.testing.assert_array_equal(result.ids > 0, np.isin(image, (41, 45)))
+    for i, label in result.labels.items():
+        assert {CLASSES[int(x)] for x in image[result.ids == i]} == {label.category}
+
+
+def test_after_a_reset_instances_have_new_ids():
+    masks, image = LabelImageMasks(CLASSES, min_pixels=1), np.full((5, 5), 41)
+    (first,) = masks.segment(image).labels
+    assert list(masks.segment(image).labels) == [first]
+    masks.reset()
+    assert list(masks.segment(image).labels) != [first]
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.float32)])
+def test_other_images_are_refused(image):
+    with pytest.raises(FrameError, match="integer class ids"):
+        LabelImageMasks(CLASSES).segment(image)
