@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+
+from sdfpose_core.categories import default_categories
 
 ROOT = Path(__file__).parents[2]
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
@@ -15,7 +21,8 @@ HAS_LAUNCH = all(importlib.util.find_spec(x) for x in ("launch", "launch_ros")) 
     getattr(importlib.util.find_spec("launch"), "origin", None) is not None
 )
 
-EXECUTABLES = {"pose_node", "camera_node", "player_node", "evaluator_node"}
+EXECUTABLES = {"pose_node", "mask_node", "camera_node", "player_node", "evaluator_node"}
+OF_OTHER_PACKAGES = {"rviz2", "realsense2_camera_node"}
 
 
 def keyword_values(tree: ast.AST, name: str) -> list[ast.expr]:
@@ -43,8 +50,8 @@ def test_a_launch_file_describes_and_does_nothing(path):
 def test_a_launch_file_starts_executables_that_exist(path):
     values = keyword_values(ast.parse(path.read_text()), "executable")
     executables = {ast.literal_eval(value) for value in values}
-    assert executables <= EXECUTABLES | {"rviz2"}
-    for name in executables - {"rviz2"}:
+    assert executables <= EXECUTABLES | OF_OTHER_PACKAGES
+    for name in executables - OF_OTHER_PACKAGES:
         assert hasattr(importlib.import_module(f"sdfpose_ros.{name}"), "main")
 
 
@@ -53,6 +60,53 @@ def test_rviz_shows_the_topics_of_the_demo():
     topics = {x["Topic"]["Value"] for x in displays["Displays"] if "Topic" in x}
     assert topics == {"/sdfpose/markers", "/sdfpose/overlay", "/camera/colour"}
     assert displays["Global Options"]["Fixed Frame"] == "camera_optical_frame"
+
+
+@pytest.fixture(scope="module")
+def foxglove() -> dict[str, Any]:
+    return json.loads((ROOT / "foxglove" / "sdfpose.json").read_text())
+
+
+def panels(node: Any) -> Iterator[str]:
+    """Ids of the panels of a layout's tree."""
+    if isinstance(node, str):
+        yield node
+    else:
+        assert node["direction"] in ("row", "column")
+        assert 0 < node["splitPercentage"] < 100
+        yield from panels(node["first"])
+        yield from panels(node["second"])
+
+
+def test_foxglove_lays_out_every_panel_once(foxglove):
+    assert set(foxglove) == {
+        *("configById", "globalVariables", "layout", "playbackConfig", "userNodes")
+    }
+    assert sorted(panels(foxglove["layout"])) == sorted(foxglove["configById"])
+    kinds = {panel.partition("!")[0] for panel in foxglove["configById"]}
+    assert kinds == {"3D", "DiagnosticSummary", "Image", "Plot"}
+
+
+def test_foxglove_shows_the_topics_of_the_demo(foxglove):
+    config = foxglove["configById"]
+    scene = config["3D!scene"]
+    shown = {topic for topic, settings in scene["topics"].items() if settings["visible"]}
+    assert shown == {"/tf", "/sdfpose/markers", "/camera/colour"}
+    assert scene["topics"]["/camera/colour"]["cameraInfoTopic"] == "/camera/camera_info"
+    assert scene["followTf"] == "camera_optical_frame"
+    assert config["Image!overlay"]["imageMode"]["imageTopic"] == "/sdfpose/overlay"
+    assert config["DiagnosticSummary!health"]["topicToRender"] == "/diagnostics"
+
+
+def test_foxglove_plots_the_confidence_of_each_category_in_its_colour(foxglove):
+    colours = {}
+    for path in foxglove["configById"]["Plot!confidence"]["paths"]:
+        pattern = r'/sdfpose/objects\.objects\[:\]\{category=="(\w+)"\}\.confidence'
+        match = re.fullmatch(pattern, path["value"])
+        assert match is not None
+        assert path["enabled"]
+        colours[match[1]] = tuple(bytes.fromhex(path["color"][1:]))
+    assert colours == {name: x.colour for name, x in default_categories().items()}
 
 
 @pytest.mark.skipif(not HAS_LAUNCH, reason="launch and launch_ros are not installed")

@@ -149,8 +149,10 @@ def test_inputs_are_wired_anew_when_their_parameters_change(fakes, bench):
     assert set_parameter(bench, "queue_size", 3).successful
     assert set_parameter(bench, "colour_transport", "compressed").successful
     bench.wait_until(
-        lambda: "/sdfpose/colour/compressed" in subscriptions(bench)
-        and "/sdfpose/colour" not in subscriptions(bench),
+        lambda: (
+            "/sdfpose/colour/compressed" in subscriptions(bench)
+            and "/sdfpose/colour" not in subscriptions(bench)
+        ),
         "the other subscription",
     )
     assert set_parameter(bench, "colour_transport", "raw").successful
