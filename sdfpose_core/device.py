@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import cv2
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -44,7 +45,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def use_threads(count: int = 0) -> None:
-    """Set the CPU threads of the networks, and of NumPy's products, in this process.
+    """Set the CPU threads of the networks, of NumPy's products and of OpenCV in this process.
 
     Args:
         count: 0 for all cores but one: a thread that waits for a core which something else has
@@ -52,4 +53,5 @@ def use_threads(count: int = 0) -> None:
     """
     count = count or max(1, (os.cpu_count() or 1) - 1)
     torch.set_num_threads(count)
+    cv2.setNumThreads(count)
     threadpool_limits(count, user_api="blas")

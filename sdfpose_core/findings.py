@@ -13,6 +13,7 @@ from sdfpose_core.refine.covariance import pose_covariance
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
 from sdfpose_core.refine.solver import Solution
 from sdfpose_core.sdf.meshing import DecodedMesh
+from sdfpose_core.shapes.body import HANDLE_PIXELS
 
 __all__ = ["Finding", "redrawn", "report"]
 
@@ -74,7 +75,9 @@ def report(
     translation = origin + scale * rotation @ mesh.centre
     symmetric = model.category.symmetry == "y" or (
         model.category.symmetry == "y_without_handle"
-        and not mesh.body.scaled(scale).handle_visible((instance.points - translation) @ rotation)
+        and not mesh.body.scaled(scale).handle_visible(
+            (instance.points - translation) @ rotation, HANDLE_PIXELS / instance.every**2
+        )
     )
     features = confidence_features(
         solution, model.priors, finding.rival_gap, finding.belief, instance

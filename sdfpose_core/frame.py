@@ -30,7 +30,7 @@ MAX_DEPTH_M = 20.0
 """Depth beyond this is no measurement of a consumer RGB-D camera and counts as missing."""
 
 
-_CENTRE_POINTS = 2048
+_CENTRE_POINTS = 512
 
 
 def clean_depth(depth: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -43,7 +43,9 @@ def clean_depth(depth: NDArray[np.floating]) -> NDArray[np.float32]:
 
 def robust_centre(points: NDArray[np.float32]) -> NDArray[np.float64]:
     """The median (3,) of points (N, 3); of many, that of evenly many of them."""
-    return np.median(points[:: -(-len(points) // _CENTRE_POINTS)], axis=0).astype(np.float64)
+    chosen = points[:: -(-len(points) // _CENTRE_POINTS)]
+    middle = len(chosen) // 2
+    return np.partition(chosen.T, middle, axis=1)[:, middle].astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,12 @@ class Instance:
         mask_id: its value in the frame's mask.
         category: name of its category.
         score: the detector's confidence, 0 to 1.
-        points: (N, 3) float32, metres, camera frame: depth inside the mask.
+        points: (N, 3) float32, metres, camera frame: depth inside the mask, of large objects on
+            every so many rows and columns.
         pixels: (N, 2) int32, (u, v) of `points`.
         free: what the camera looked through around it.
         mask_pixels: number of the mask's pixels, with or without depth.
+        every: of so many rows and columns one has points.
         support: the plane that the object stands on or leans against, None where none was found.
         colour: (H, W, 3) uint8, RGB: the whole image, not a copy of the frame's; None where there
             is none.
@@ -125,6 +129,7 @@ class Instance:
     pixels: NDArray[np.int32]
     free: FreeSpace
     mask_pixels: int
+    every: int = 1
     support: SupportPlane | None = None
     colour: NDArray[np.uint8] | None = None
 

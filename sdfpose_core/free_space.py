@@ -16,13 +16,19 @@ from numpy.typing import NDArray
 
 from sdfpose_core.camera import PinholeCamera
 
-__all__ = ["FreeSpace", "free_space"]
+__all__ = ["FreeSpace", "free_space", "thinning"]
 
 _CELLS = 96
 """Along each side of the window."""
 
 _MARGIN_SHARE, _MARGIN_PX = 0.3, 8
 """The window reaches so far beyond the mask's box: a share of the box's longer side, and pixels."""
+
+_SLACK_PX = 6
+"""A window may be so much narrower than its margins want it, before its cells get coarser."""
+
+_FEWEST_POINTS = 400
+"""Of an object that is looked at on every so many rows and columns alone."""
 
 _TOLERANCE_PX = 2
 """Edges in depth are ragged: space so near one counts as the nearer side of it, and what is so
@@ -72,8 +78,27 @@ class FreeSpace:
         return self.camera.back_project(np.stack([u, v], axis=-1), self.depth[v, u])
 
 
+def thinning(side: int, count: int) -> int:
+    """Every how many rows and columns suffice for an object, as its window is no finer.
+
+    Args:
+        side: of the box of its pixels, the longer one.
+        count: of its pixels; most of `_FEWEST_POINTS` stay.
+    """
+    return max(1, min(_stride(side, _MARGIN_PX), math.isqrt(count // _FEWEST_POINTS)))
+
+
+def _stride(side: int, margin: int) -> int:
+    """Pixels of a cell, of which a window may lack a few at its border."""
+    reach = side + 2 * (math.ceil(_MARGIN_SHARE * side) + margin)
+    return max(1, math.ceil((reach - _SLACK_PX) / _CELLS))
+
+
 def free_space(
-    measured: NDArray[np.float32], camera: PinholeCamera, pixels: NDArray[np.int32]
+    measured: NDArray[np.float32],
+    camera: PinholeCamera,
+    pixels: NDArray[np.int32],
+    every: int = 1,
 ) -> FreeSpace:
     """The window around the pixels of an object.
 
@@ -81,15 +106,22 @@ def free_space(
         measured: (H, W), metres, 0 = missing.
         camera: that of the depth image.
         pixels: (N, 2), (u, v) of the object's measured points.
+        every: of so many rows and columns one is looked at; the pixels are on those.
     """
     if len(pixels) == 0:
         return FreeSpace.unknown()
-    low, high = pixels.min(axis=0), pixels.max(axis=0)
-    side = int((high - low).max()) + 1
-    reach = side + 2 * (math.ceil(_MARGIN_SHARE * side) + _MARGIN_PX)
-    stride = math.ceil(reach / _CELLS)
+    if every > 1:
+        measured, pixels = measured[::every, ::every], pixels // every
+        camera = PinholeCamera(
+            measured.shape[1],
+            measured.shape[0],
+            *(x / every for x in (camera.fx, camera.fy, camera.cx, camera.cy)),
+        )
+    tolerance, strip = (max(1, round(x / every)) for x in (_TOLERANCE_PX, _BESIDE_PX))
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(pixels))
+    stride = _stride(max(width, height), _MARGIN_PX // every)
     count = stride * _CELLS
-    left, top = (int(x) for x in (low + high + 1 - count) // 2)
+    left, top = (2 * x + width - count) // 2, (2 * y + height - count) // 2
     canvas = np.zeros((count, count), dtype=np.float32)
     rows, columns = slice(max(top, 0), top + count), slice(max(left, 0), left + count)
     part = measured[rows, columns]
@@ -99,20 +131,20 @@ def free_space(
     elsewhere = np.ones((count, count), dtype=np.uint8)
     elsewhere[pixels[:, 1] - top, pixels[:, 0] - left] = 0
     distance = cv2.distanceTransform(elsewhere, cv2.DIST_L2, cv2.DIST_MASK_5)
-    beside = np.flatnonzero((distance > _TOLERANCE_PX) & (distance <= _TOLERANCE_PX + _BESIDE_PX))
+    beside = np.flatnonzero((distance > tolerance) & (distance <= tolerance + strip))
     # Of the object, as near as it is: the mean of its depth about each pixel.
-    near = (2 * (_TOLERANCE_PX + _BESIDE_PX) + 1,) * 2
+    near = (2 * (tolerance + strip) + 1,) * 2
     own = (elsewhere == 0).astype(np.float32)
     own_depth = cv2.boxFilter(own * canvas, -1, near, normalize=False).ravel()[beside]
     own_count = cv2.boxFilter(own, -1, near, normalize=False).ravel()[beside]
     hidden = canvas.ravel()[beside] * own_count < (1.0 - _OCCLUDER_SHARE) * own_depth
-    size = 2 * (_TOLERANCE_PX + stride // 2) + 1
+    size = 2 * (tolerance + stride // 2) + 1
     nearest = cv2.erode(
         np.where(canvas > 0.0, canvas, np.float32(_FAR_M)), np.ones((size, size), dtype=np.uint8)
     )
     cells = (slice(stride // 2, None, stride),) * 2
     canvas, nearest = canvas[cells], nearest[cells]
-    outside = np.maximum(distance[cells] - np.float32(_TOLERANCE_PX), np.float32(0.0))
+    outside = np.maximum(distance[cells] - np.float32(tolerance), np.float32(0.0))
     # On the object, and at edges of what is in front of it; a table's slope is no edge.
     blurred = (outside == 0.0) | (canvas - nearest > _EDGE_SHARE * canvas)
     return FreeSpace(

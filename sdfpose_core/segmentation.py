@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdfpose_core.categories import Categories, Category
 from sdfpose_core.errors import FrameError
 from sdfpose_core.frame import Instance, RgbdFrame, SkippedInstance, robust_centre
-from sdfpose_core.free_space import free_space
+from sdfpose_core.free_space import free_space, thinning
 from sdfpose_core.support import SupportPlane, find_support
 
 __all__ = ["ANY_CATEGORY", "largest_diagonal_m", "segment"]
@@ -46,7 +46,7 @@ however noisy the depth."""
 _BORDER_PX = 2
 """...and so many pixels more..."""
 
-_SURROUNDINGS_GRID = 64
+_SURROUNDINGS_GRID = 36
 """...on so many pixels along each side..."""
 
 _SURROUNDINGS_DEPTH = 1.5
@@ -143,7 +143,11 @@ def _pixels(mask: NDArray[np.integer]) -> dict[int, NDArray[np.int32]]:
         return {}
     pixels = cv2.findNonZero(mask.astype(np.uint16, copy=False)).reshape(-1, 2)
     ids = mask[pixels[:, 1], pixels[:, 0]]
-    return {int(x): pixels[ids == x] for x in np.flatnonzero(np.bincount(ids))}
+    order = np.argsort(ids, kind="stable")
+    counts = np.bincount(ids)
+    found = np.flatnonzero(counts)
+    parts = np.split(pixels[order], np.cumsum(counts[found])[:-1])
+    return {int(x): part for x, part in zip(found, parts, strict=True)}
 
 
 def _measure(
@@ -155,11 +159,16 @@ def _measure(
     planes: Sequence[SupportPlane],
 ) -> Instance:
     """The instance of one id, with however many points it has; others stand on `planes`."""
-    low, high = pixels.min(axis=0), pixels.max(axis=0) + 1
-    box = (slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0])))
+    left, top, width, height = cv2.boundingRect(pixels)
+    box = (slice(top, top + height), slice(left, left + width))
     mask_pixels = len(pixels)
+    every = thinning(max(width, height), mask_pixels)
+    if every > 1:
+        pixels = pixels[(pixels[:, 0] % every == 0) & (pixels[:, 1] % every == 0)]
     depth = frame.depth[pixels[:, 1], pixels[:, 0]]
-    pixels, depth = pixels[depth > 0.0], depth[depth > 0.0]
+    valid = depth > 0.0
+    if not valid.all():
+        pixels, depth = pixels[valid], depth[valid]
     points = frame.camera.back_project(pixels, depth)
     keep = _plausible(points, largest_diagonal_m(category))
     if not keep.all():
@@ -167,7 +176,7 @@ def _measure(
     support = find_support(
         _around(frame, box, points, category), points, category.diagonal_m, planes
     )
-    free = free_space(frame.depth, frame.camera, pixels)
+    free = free_space(frame.depth, frame.camera, pixels, every)
     if support is not None:
         held = np.flatnonzero(support.holds(points, _SUPPORT_SHARE * category.diagonal_m))
         keep = np.ones(len(points), dtype=np.bool_)
@@ -181,6 +190,7 @@ def _measure(
         pixels=pixels,
         free=free,
         mask_pixels=mask_pixels,
+        every=every,
         support=support,
         colour=frame.colour,
     )
@@ -190,15 +200,14 @@ def _plausible(points: NDArray[np.float32], diagonal_m: float) -> NDArray[np.boo
     """Which points (N, 3) can belong to one object of that diagonal."""
     if len(points) == 0:
         return np.zeros(0, dtype=np.bool_)
-    z = points[:, 2]
-    ordered = np.sort(z)
+    ordered = np.sort(points[:, 2])
     ends = np.flatnonzero(np.diff(ordered) > _GAP_SHARE * diagonal_m)
-    keep = np.ones(len(z), dtype=np.bool_)
+    keep = np.ones(len(points), dtype=np.bool_)
     if len(ends):
-        sizes = np.diff(ends + 1, prepend=0, append=len(z))
-        keep = (sizes >= _CLUSTER_SHARE * sizes.max())[np.searchsorted(ordered[ends], z)]
-    centre = robust_centre(points[keep])
-    return keep & (((points - centre) ** 2).sum(axis=1) <= diagonal_m**2)
+        sizes = np.diff(ends + 1, prepend=0, append=len(points))
+        keep = (sizes >= _CLUSTER_SHARE * sizes.max())[np.searchsorted(ordered[ends], points[:, 2])]
+    offset = points - robust_centre(points[keep] if len(ends) else points).astype(np.float32)
+    return keep & (np.einsum("ij,ij->i", offset, offset) <= diagonal_m**2)
 
 
 def _around(
@@ -219,7 +228,7 @@ def _around(
     rows = slice(max(box[0].start - reach, 0), box[0].stop + reach, step)
     columns = slice(max(box[1].start - reach, 0), box[1].stop + reach, step)
     depth = frame.depth[rows, columns]
-    middle = float(np.median(points[:, 2]))
+    middle = float(robust_centre(points)[2])
     near = np.abs(depth - middle) < _SURROUNDINGS_DEPTH * category.diagonal_m
     v, u = np.nonzero((frame.mask[rows, columns] == 0) & (depth > 0.0) & near)
     pixels = np.stack([u * step + columns.start, v * step + rows.start], axis=-1)

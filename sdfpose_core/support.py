@@ -35,14 +35,15 @@ _PLANES = 5
 _REACH = 0.7
 """Diagonals from the object's lowest visible points to a plane that matters."""
 
-_LOWEST_PERCENTILE = 10.0
+_LOWEST_SHARE = 0.1
 
 _UPWARD, _UPWARD_BONUS = -0.25, 2.0
 """A plane whose normal points up in the image (y component below the first) counts for more: it is
 rather a table than a wall."""
 
-_FITS = 6
-"""Rounds of least squares: what stands on a table pulls at the first ones."""
+_FITS, _SETTLED_SHARE = 6, 0.005
+"""Rounds of least squares: what stands on a table pulls at the first ones. They end when so few of
+the plane's points still change."""
 
 _HOLDS_SD = 2.0
 """Points of the mask within so many standard deviations of the plane are rather the plane's."""
@@ -147,25 +148,34 @@ def _fitted(
     around: NDArray[np.float32], inlier: NDArray[np.bool_], tolerance: NDArray[np.float32]
 ) -> tuple[SupportPlane, NDArray[np.bool_]] | None:
     """Least squares through the inliers, again and again, and the points that it holds then."""
+    # Sums over the inliers of these give mean and covariance; about a middle, so that they are
+    # exact.
+    origin = around[0].astype(np.float64)
+    local = np.ascontiguousarray((around - origin).T)
+    terms = np.concatenate([local, local * local[0], local[1:] * local[1], local[2:] * local[2]])
     for _ in range(_FITS):
-        if inlier.sum() < _LEAST_SHARE * len(around):
+        count = int(np.count_nonzero(inlier))
+        if count < _LEAST_SHARE * len(around):
             return None
-        chosen = around[inlier].astype(np.float64)
-        middle = chosen.mean(axis=0)
-        normal = np.linalg.eigh((chosen - middle).T @ (chosen - middle))[1][:, 0]
+        x, y, z, xx, xy, xz, yy, yz, zz = (terms @ inlier.astype(np.float64)).tolist()
+        mean = np.array([x, y, z]) / count
+        second = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        normal = np.linalg.eigh(second - count * np.outer(mean, mean))[1][:, 0]
+        middle = mean + origin
         offset = float(normal @ middle)
         if offset > 0.0:
             normal, offset = -normal, -offset
         before = inlier
         inlier = np.abs(around @ normal.astype(np.float32) - np.float32(offset)) < tolerance
-        if np.array_equal(inlier, before):
+        if np.count_nonzero(inlier != before) <= _SETTLED_SHARE * count:
             break
     if -offset < _GRAZING * float(np.linalg.norm(middle)):
         return None
     plane = SupportPlane(normal.astype(np.float32), offset)
     # Of a normal distribution: 1.48 median absolute deviations.
-    noise = 1.48 * np.median(np.abs(plane.height(around[inlier])) / around[inlier, 2] ** 2)
-    return replace(plane, noise=float(noise)), inlier
+    held = around[inlier]
+    noise = 1.48 * _quantile(np.abs(plane.height(held)) / held[:, 2] ** 2, 0.5)
+    return replace(plane, noise=noise), inlier
 
 
 def _distance(plane: SupportPlane, points: NDArray[np.float32]) -> float:
@@ -174,4 +184,10 @@ def _distance(plane: SupportPlane, points: NDArray[np.float32]) -> float:
     tolerance = _TOLERANCE_M + _TOLERANCE_PER_M * points[:, 2] ** 2
     if float(np.mean(height > -2.0 * tolerance)) < _IN_FRONT_SHARE:
         return np.inf
-    return float(np.percentile(height, _LOWEST_PERCENTILE))
+    return _quantile(height, _LOWEST_SHARE)
+
+
+def _quantile(values: NDArray[np.floating], share: float) -> float:
+    """One of the values (N,), without the interpolation that takes longer than the search."""
+    place = int(share * (len(values) - 1))
+    return float(np.partition(values, place)[place])

@@ -343,25 +343,32 @@ class Tracker:
 
         if self._estimator.config.refine != "sdf":
             return list(objects), spent
-        due = self._trials.due(now)
+        due = self._trials.due(now, wait=self._config.trial_wait)
         if due is not None:
             judge(*due)
-        for trial in [
-            trial_of(x) for x in by_id.values() if x.missing_frames == 0 and x.belief.collapsed
-        ]:
-            outcome = self._trials.at_once(trial)
-            spent = _added(spent, FrameResult([], [], outcome.stage_ms))
-            judge(trial, outcome)
-        waiting = [x for x in by_id.values() if x.missing_frames == 0 and x.belief.overdue >= 0]
+        if self._config.trial_wait:
+            for trial in [
+                trial_of(x) for x in by_id.values() if x.missing_frames == 0 and x.belief.collapsed
+            ]:
+                outcome = self._trials.at_once(trial)
+                spent = _added(spent, FrameResult([], [], outcome.stage_ms))
+                judge(trial, outcome)
+        waiting = [
+            x
+            for x in by_id.values()
+            if x.missing_frames == 0 and (x.belief.collapsed or x.belief.overdue >= 0)
+        ]
         if waiting and self._trials.on_trial is None:
-            trial = trial_of(min(waiting, key=lambda x: x.belief.log_odds))
+            first = min(waiting, key=lambda x: (not x.belief.collapsed, x.belief.log_odds))
+            trial = trial_of(first)
             delay_s = self._config.trial_s * (_HURRY if len(waiting) > 1 else 1.0)
             if delay_s == 0.0:
                 outcome = self._trials.at_once(trial)
                 spent = _added(spent, FrameResult([], [], outcome.stage_ms))
                 judge(trial, outcome)
             else:
-                self._trials.begin(trial, now + round(1e9 * delay_s))
+                urgent = first.belief.collapsed
+                self._trials.begin(trial, now if urgent else now + round(1e9 * delay_s))
         return list(by_id.values()), spent
 
     def _judged(self, known: FollowedObject, trial: Trial, outcome: Outcome) -> FollowedObject:

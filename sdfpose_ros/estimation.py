@@ -104,7 +104,10 @@ def make_tracker(
             warn(f"category '{category}' is left out: {error}")
     if len(failures) == len(categories):
         raise WeightsError(f"the weights of no category can be used: {failures[0]}")
-    return Tracker(estimator, TrackerConfig(trial_process=estimator.device.type == "cpu"))
+    tracking = TrackerConfig(
+        trial_process=estimator.device.type == "cpu", trial_wait=parameters.wait_for_trials
+    )
+    return Tracker(estimator, tracking)
 
 
 class _Work(NamedTuple):

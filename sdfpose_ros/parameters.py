@@ -107,6 +107,12 @@ class PoseNodeParameters:
     weights_dir: str = parameter(
         "", "Folder of the weights; empty for those of the package.", change="unconfigured"
     )
+    wait_for_trials: bool = parameter(
+        False,
+        "Whether an image waits for the test of a pose whose outcome is to be used in it, so that "
+        "results do not depend on the machine's speed; for bags in lockstep.",
+        change="unconfigured",
+    )
     category: str = parameter(
         "",
         "Category of every mask id that mask_categories does not name; 'any' to find it out; "

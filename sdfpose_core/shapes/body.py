@@ -76,7 +76,7 @@ class BodyProfile:
         return np.asarray(distance > radius + _MARGIN_M)
 
     def handle_visible(
-        self, points: NDArray[np.floating], handle_pixels: int = HANDLE_PIXELS
+        self, points: NDArray[np.floating], handle_pixels: float = HANDLE_PIXELS
     ) -> bool:
         """Whether a view shows enough of what stands out beyond the body.
 

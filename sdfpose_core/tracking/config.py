@@ -23,6 +23,9 @@ class TrackerConfig:
             runs beside the images. 0: it is waited for. Less where other objects wait for theirs.
         trial_process: whether these run in a process of their own, which has a copy of the
             networks, and not in a thread that takes turns with the images. For CPUs.
+        trial_wait: whether an image waits for an outcome that is to be used in it, and for the test
+            of a pose that it contradicts. Then the results do not depend on the machine's speed. If
+            not, outcomes are used when they are there: for images that come by themselves.
         word_s: seconds that the network's last word on a followed object without a front may be
             old.
         drop_confidence: an image with less brings the next one nearer.
@@ -47,6 +50,7 @@ class TrackerConfig:
     settled_frames: int = 128
     trial_s: float = 0.5
     trial_process: bool = False
+    trial_wait: bool = True
     word_s: float = 0.3
     drop_confidence: float = 0.3
     inlier_collapse: float = 0.5
@@ -63,7 +67,7 @@ class TrackerConfig:
             value = getattr(self, name)
             if name in shares and not 0.0 <= value <= 1.0:
                 raise ConfigurationError(f"tracker: {name} is {value}: expected 0 to 1")
-            if name == "trial_process":
+            if name in ("trial_process", "trial_wait"):
                 continue
             if name == "trial_s" and not value >= 0.0:
                 raise ConfigurationError(f"tracker: {name} is {value}: expected 0 or more")

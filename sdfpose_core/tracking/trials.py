@@ -187,8 +187,12 @@ class Trials:
         """The outcome of a trial that cannot wait."""
         return hold(trial, self._detector, self._accept_confidence)
 
-    def due(self, now_ns: int) -> tuple[Trial, Outcome] | None:
-        """The trial whose time has come, once, and its outcome, which is waited for.
+    def due(self, now_ns: int, *, wait: bool) -> tuple[Trial, Outcome] | None:
+        """The trial whose time has come, once, and its outcome.
+
+        Args:
+            now_ns: time of the image.
+            wait: whether the outcome is waited for, or its time comes later where there is none.
 
         Raises:
             TrialError: the process that held it died; the next trial begins in a new one.
@@ -196,6 +200,8 @@ class Trials:
         if self._begun is None or now_ns < self._begun[1]:
             return None
         trial, _, future = self._begun
+        if not wait and not future.done():
+            return None
         self._begun = None
         outcome = self._result(future)
         if self._apart and outcome.view is not None and outcome.view.shape is not None:
@@ -248,6 +254,9 @@ class Trials:
             ) from error
 
 
+_NICE = 5
+"""By how much the process of the trials gives way to others."""
+
 _hold_here: Callable[[Trial], Outcome]
 """In the process of the trials."""
 
@@ -257,6 +266,7 @@ def _settle(detector: Detector, accept_confidence: float) -> None:
     global _hold_here
     _hold_here = partial(hold, detector=detector, accept_confidence=accept_confidence)
     use_threads(1)
+    os.nice(_NICE)  # images come first
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to parent and child
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -129,26 +129,28 @@ def test_ros_package_imports_only_what_package_xml_declares() -> None:
 
 
 def test_both_routes_have_the_same_commands() -> None:
-    scripts, commands = {}, {}
+    groups: dict[str, dict[str, str]] = {}
     for file in (ROOT / "packaging/ros_installation").glob("*.cfg"):
         config = configparser.ConfigParser()
         config.read(file)
         for group, entries in config["options.entry_points"].items():
             pairs = dict(re.split(r"\s*=\s*", line) for line in entries.split("\n") if line)
-            (commands if group == "sdfpose.commands" else scripts).update(pairs)
-    assert commands == PROJECT["entry-points"]["sdfpose.commands"]
+            groups.setdefault(group, {}).update(pairs)
+    scripts = groups.pop("console_scripts")
+    assert groups == PROJECT["entry-points"]
     assert PROJECT["scripts"].items() <= scripts.items()
     nodes = {file.stem for file in ROOT.glob("sdfpose_ros/*_node.py")}
     executables = dict(scripts.items() - PROJECT["scripts"].items())
     assert executables == {node: f"sdfpose_ros.{node}:main" for node in nodes}
 
 
-@pytest.mark.parametrize("module", sorted(PROJECT["entry-points"]["sdfpose.commands"].values()))
-def test_commands_are_modules_with_the_two_functions(module: str) -> None:
+@pytest.mark.parametrize("group", ["sdfpose.benchmarks", "sdfpose.commands"])
+def test_commands_are_modules_with_the_two_functions(group: str) -> None:
     pytest.importorskip("rclpy")
-    command = importlib.import_module(module)
-    assert callable(command.add_parser)
-    assert callable(command.run)
+    for module in PROJECT["entry-points"][group].values():
+        command = importlib.import_module(module)
+        assert callable(command.add_parser), module
+        assert callable(command.run), module
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-oldest.txt"])

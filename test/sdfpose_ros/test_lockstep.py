@@ -150,7 +150,9 @@ def test_the_running_graph_gives_the_poses_of_a_replay(graph, wait_until, tmp_pa
     with ProcessGroup(tmp_path / "log", ros_child_environment({})) as group:
         remaps = input_remaps("/camera")
         group.start_module(
-            "node", "sdfpose_ros.pose_node", ["--ros-args", *remaps, "-p", "threads:=1"]
+            "node",
+            "sdfpose_ros.pose_node",
+            ["--ros-args", *remaps, "-p", "threads:=1", "-p", "wait_for_trials:=true"],
         )
         player = group.start_module(
             "player",
