@@ -146,7 +146,7 @@ def _pixels(mask: NDArray[np.integer]) -> dict[int, NDArray[np.int32]]:
     order = np.argsort(ids, kind="stable")
     counts = np.bincount(ids)
     found = np.flatnonzero(counts)
-    parts = np.split(pixels[order], np.cumsum(counts[found])[:-1])
+    parts: list[NDArray[np.int32]] = np.split(pixels[order], np.cumsum(counts[found])[:-1])
     return {int(x): part for x, part in zip(found, parts, strict=True)}
 
 

@@ -343,9 +343,9 @@ class Tracker:
 
         if self._estimator.config.refine != "sdf":
             return list(objects), spent
-        due = self._trials.due(now, wait=self._config.trial_wait)
-        if due is not None:
-            judge(*due)
+        held = self._trials.due(now, wait=self._config.trial_wait)
+        if held is not None:
+            judge(*held)
         if self._config.trial_wait:
             for trial in [
                 trial_of(x) for x in by_id.values() if x.missing_frames == 0 and x.belief.collapsed
@@ -356,7 +356,9 @@ class Tracker:
         waiting = [
             x
             for x in by_id.values()
-            if x.missing_frames == 0 and (x.belief.collapsed or x.belief.overdue >= 0)
+            if x.missing_frames == 0
+            and (x.belief.collapsed or x.belief.overdue >= 0)
+            and (self._config.trial_wait or not self._trials.resting or x.belief.doubtful)
         ]
         if waiting and self._trials.on_trial is None:
             first = min(waiting, key=lambda x: (not x.belief.collapsed, x.belief.log_odds))
@@ -368,7 +370,8 @@ class Tracker:
                 judge(trial, outcome)
             else:
                 urgent = first.belief.collapsed
-                self._trials.begin(trial, now if urgent else now + round(1e9 * delay_s))
+                due = now if urgent else now + round(1e9 * delay_s)
+                self._trials.begin(trial, due, self._config.trial_share)
         return list(by_id.values()), spent
 
     def _judged(self, known: FollowedObject, trial: Trial, outcome: Outcome) -> FollowedObject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from sdfpose_core.tracker import TrackerResult
 
 __all__ = ["Estimation", "FrameTracker", "TrackerFactory", "make_tracker"]
+
+_FEW_CORES, _TRIAL_SHARE = 2, 0.25
+"""On so few cores tests of poses that are believed take no more of the time: what they compute is
+missing elsewhere."""
 
 _SKIPPED_TOLD = 5
 """Instances without an estimate that one warning names."""
@@ -105,7 +110,9 @@ def make_tracker(
     if len(failures) == len(categories):
         raise WeightsError(f"the weights of no category can be used: {failures[0]}")
     tracking = TrackerConfig(
-        trial_process=estimator.device.type == "cpu", trial_wait=parameters.wait_for_trials
+        trial_process=estimator.device.type == "cpu",
+        trial_wait=parameters.wait_for_trials,
+        trial_share=_TRIAL_SHARE if (os.cpu_count() or 1) <= _FEW_CORES else 1.0,
     )
     return Tracker(estimator, tracking)
 

@@ -20,6 +20,9 @@ _FADING = 0.9
 """Factor of the log odds for each image that speaks against the pose."""
 
 
+_FIRM_LOG_ODDS = 2.0
+"""Poses with more are believed."""
+
 _FIRST_INTERVAL = 2
 """Images between the first detection of an object and the second."""
 
@@ -91,6 +94,11 @@ class Belief:
             inlier_level=level,
             collapsed=collapsed,
         )
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether few votes speak for the pose, or the last image spoke against it."""
+        return self.collapsed or self.log_odds < _FIRM_LOG_ODDS
 
     @property
     def overdue(self) -> int:

@@ -26,6 +26,8 @@ class TrackerConfig:
         trial_wait: whether an image waits for an outcome that is to be used in it, and for the test
             of a pose that it contradicts. Then the results do not depend on the machine's speed. If
             not, outcomes are used when they are there: for images that come by themselves.
+        trial_share: with `trial_wait` off, share of the time that tests of poses that are believed
+            may take; doubtful ones take what they need.
         word_s: seconds that the network's last word on a followed object without a front may be
             old.
         drop_confidence: an image with less brings the next one nearer.
@@ -51,6 +53,7 @@ class TrackerConfig:
     trial_s: float = 0.5
     trial_process: bool = False
     trial_wait: bool = True
+    trial_share: float = 1.0
     word_s: float = 0.3
     drop_confidence: float = 0.3
     inlier_collapse: float = 0.5
@@ -62,7 +65,7 @@ class TrackerConfig:
     remove_after_frames: int = 90
 
     def __post_init__(self) -> None:
-        shares = ("accept_confidence", "drop_confidence", "inlier_collapse")
+        shares = ("accept_confidence", "drop_confidence", "inlier_collapse", "trial_share")
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)
             if name in shares and not 0.0 <= value <= 1.0:
@@ -71,7 +74,7 @@ class TrackerConfig:
                 continue
             if name == "trial_s" and not value >= 0.0:
                 raise ConfigurationError(f"tracker: {name} is {value}: expected 0 or more")
-            if name not in (*shares, "trial_s") and not value > 0.0:
+            if name not in (*shares[:3], "trial_s") and not value > 0.0:
                 raise ConfigurationError(f"tracker: {name} is {value}: expected more than 0")
         for low, high in (
             ("drop_confidence", "accept_confidence"),

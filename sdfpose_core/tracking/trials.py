@@ -155,6 +155,7 @@ class Trials:
         self._apart = apart
         self._pool: Executor | None = None
         self._begun: tuple[Trial, int, Future[Outcome]] | None = None
+        self._rests_until_s = 0.0
 
     def prepare(self) -> None:
         """Wait until a trial can begin at once: a process takes seconds to start.
@@ -170,17 +171,30 @@ class Trials:
         """Id of the object whose outcome is awaited."""
         return None if self._begun is None else self._begun[0].object_id
 
-    def begin(self, trial: Trial, due_ns: int) -> None:
+    @property
+    def resting(self) -> bool:
+        """Whether the last one ended so lately that another would take more than its share."""
+        return time.monotonic() < self._rests_until_s
+
+    def begin(self, trial: Trial, due_ns: int, share: float = 1.0) -> None:
         """Put a pose to the test.
 
         Args:
             trial: the pose.
             due_ns: time of the images from which on its outcome is used.
+            share: of the time that trials may take: they rest after it accordingly.
         """
+        start_s = time.monotonic()
+
+        def rest(_: Future[Outcome]) -> None:
+            now_s = time.monotonic()
+            self._rests_until_s = now_s + (1.0 / share - 1.0) * (now_s - start_s)
+
         if self._apart:
             future = self._submit(_hold_apart, trial)
         else:
             future = self._submit(hold, trial, self._detector, self._accept_confidence)
+        future.add_done_callback(rest)
         self._begun = (trial, due_ns, future)
 
     def at_once(self, trial: Trial) -> Outcome:

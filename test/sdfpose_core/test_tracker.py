@@ -1055,8 +1055,8 @@ def test_a_trial_in_another_process_has_the_outcome_of_one_in_this(real_trial, t
     trials.prepare()
     trials.begin(asked, 100)
     assert trials.on_trial == 7
-    assert trials.due(99) is None
-    known, outcome = trials.due(100)
+    assert trials.due(99, wait=True) is None
+    known, outcome = trials.due(100, wait=True)
     assert known is asked
     expected = hold(asked, estimator, 0.5)
     assert outcome.view is not None
@@ -1073,7 +1073,7 @@ def test_a_trial_in_another_process_has_the_outcome_of_one_in_this(real_trial, t
     # Its shape is known here as well, and not decoded again.
     assert estimator.shape_of(outcome.view.estimate) is outcome.view.shape
     assert outcome.view.shape is not None
-    assert trials.due(200) is None
+    assert trials.due(200, wait=True) is None
 
 
 def test_a_process_that_dies_is_told_of_and_another_takes_its_place(real_trial, trials):
@@ -1085,9 +1085,9 @@ def test_a_process_that_dies_is_told_of_and_another_takes_its_place(real_trial, 
     os.kill(process, signal.SIGKILL)
     told = r"has died \(.*\): its trial is lost, and the next one begins in a new process"
     with pytest.raises(TrialError, match=told):
-        trials.due(100)
+        trials.due(100, wait=True)
     trials.begin(asked, 200)
-    _, outcome = trials.due(200)
+    _, outcome = trials.due(200, wait=True)
     assert outcome.detection is not None
 
 
@@ -1098,7 +1098,7 @@ def test_a_process_that_dies_with_nothing_to_do_is_replaced(real_trial, trials):
     while trials._pool._broken is False and time.monotonic() < deadline:
         time.sleep(0.05)
     trials.begin(real_trial[1], 100)
-    _, outcome = trials.due(100)
+    _, outcome = trials.due(100, wait=True)
     assert outcome.detection is not None
 
 
