@@ -88,7 +88,7 @@ class CategoryModel:
         """Whether yaw about y means something, at least in some views."""
         return self.category.symmetry != "y"
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def encode(
         self, group: Sequence[Instance], rngs: Sequence[np.random.Generator]
     ) -> Encoding | None:

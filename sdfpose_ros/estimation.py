@@ -39,6 +39,9 @@ _FEW_CORES, _TRIAL_SHARE = 2, 0.25
 """On so few cores tests of poses that are believed take no more of the time: what they compute is
 missing elsewhere."""
 
+_PATIENCE_S = 0.01
+"""A frame whose successor is due sooner is left out for it."""
+
 _SKIPPED_TOLD = 5
 """Instances without an estimate that one warning names."""
 
@@ -160,7 +163,7 @@ class Estimation:
         self._last_header = Header()
         self.enabled = True
         self.passed_over = 0
-        self.worker = NewestWorker(self._process, self.tell, "estimation")
+        self.worker = NewestWorker(self._process, self.tell, "estimation", patience_s=_PATIENCE_S)
 
     def submit(
         self, messages: FrameMessages, topics: InputTopics, rules: LabelRules | None

@@ -35,8 +35,8 @@ __all__ = ["NotPossibleError", "PoseNode", "main"]
 Response = TypeVar("Response")
 
 _SWITCH_S = 5e-4
-"""How long the estimation may keep Python to itself while a message waits: those of a frame come one
-by one."""
+"""How long the estimation may keep Python to itself while a message waits: those of a frame come
+one by one."""
 
 _TRANSPORTS = ("colour_transport", "depth_transport", "mask_transport")
 """Parameters that other subscriptions are needed for."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -80,3 +81,32 @@ def test_waiting_for_a_busy_worker_ends_in_time(recorder):
     recorder.submit_and_enter(1)
     assert not recorder.worker.wait_idle(0.05)
     assert not recorder.worker.stop(0.05)
+
+
+@pytest.mark.parametrize(("wait_s", "expected"), [(0.32, ["last"]), (0.05, ["before", "last"])])
+def test_an_item_that_is_about_to_be_replaced_is_left_out(wait_s, expected):
+    done: list[object] = []
+    gate = threading.Event()
+
+    def process(item):
+        if item == "first":
+            assert gate.wait(5.0)
+        done.append(item)
+
+    worker = NewestWorker(process, lambda error: None, patience_s=0.15)
+    try:
+        for number in range(6):
+            worker.submit(number)
+            time.sleep(0.4)
+        worker.submit("first")
+        time.sleep(0.4)
+        worker.submit("before")
+        time.sleep(wait_s)
+        gate.set()
+        time.sleep(0.37 - wait_s)
+        worker.submit("last")
+        assert worker.wait_idle(5.0)
+        assert done[7:] == expected
+        assert worker.submitted == worker.processed + worker.replaced
+    finally:
+        assert worker.stop(5.0)
