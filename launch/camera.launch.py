@@ -22,6 +22,7 @@ PROFILE = "640x480x30"
 
 ARGUMENTS = {
     "driver": ("realsense", "Which driver is started: realsense (realsense2_camera), or none."),
+    "serial_no": ("", "Serial number of the RealSense, where there are several; empty for any."),
     "camera_name": ("camera", "Name of the driver's node, and first part of its frames' names."),
     "camera": (
         [f"/{CAMERA_NAMESPACE}/", LaunchConfiguration("camera_name")],
@@ -105,6 +106,7 @@ def generate_launch_description() -> LaunchDescription:
         parameters=[
             {
                 "camera_name": ParameterValue(LaunchConfiguration("camera_name"), value_type=str),
+                "serial_no": ParameterValue(LaunchConfiguration("serial_no"), value_type=str),
                 "align_depth.enable": True,
                 # Colour and depth of one moment get one stamp.
                 "enable_sync": True,

@@ -46,7 +46,10 @@ _SKIPPED_TOLD = 5
 """Instances without an estimate that one warning names."""
 
 _STOP_S = 10.0
-"""How long the last frame may take."""
+"""How long the last frame may take..."""
+
+_END_S = 3.0
+"""...and where the node ends: who started it does not wait for long."""
 
 
 class FrameTracker(Protocol):
@@ -210,7 +213,7 @@ class Estimation:
 
     def close(self) -> None:
         """End the thread and what runs beside the images."""
-        if not self.worker.stop(_STOP_S):
+        if not self.worker.stop(_END_S):
             self._node.get_logger().warning("the worker is still busy with its last frame")
         self.tracker.close()
 

@@ -172,7 +172,7 @@ class PoseNodeParameters:
     )
     target_frame: str = parameter(
         "",
-        "Frame in which poses are published; empty for the camera's. Needs tf2_ros.",
+        "Frame in which /tf gives the poses; empty for the camera's. Needs tf2_ros.",
         change="unconfigured",
     )
     transform_timeout_s: float = parameter(
@@ -182,11 +182,7 @@ class PoseNodeParameters:
         maximum=10.0,
         change="unconfigured",
     )
-    mesh_dir: str = parameter(
-        "",
-        "Folder into which ~/save_mesh writes; empty to refuse it.",
-        change="unconfigured",
-    )
+    mesh_dir: str = parameter("", "Folder into which ~/save_mesh writes; empty to refuse it.")
 
 
 @dataclass(frozen=True)

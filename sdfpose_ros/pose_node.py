@@ -180,18 +180,28 @@ class PoseNode(LifecycleNode):
 
     def _deactivate(self) -> None:
         self._unsubscribe()
-        self._configured().rest()
+        try:
+            self._configured().rest()
+        except SdfposeError:
+            self._subscribe()  # still active
+            raise
 
     def _clean_up(self) -> None:
         self._unsubscribe()
+        device = ""
         if self.estimation is not None:
             self.estimation.close()
+            device = self.estimation.tracker.device
         if self._publisher is not None:
             self._publisher.close()
         if self._target_frame is not None:
             self._target_frame.close()
         self.estimation = self._publisher = self._target_frame = None
         self._live.configured = False
+        if device.startswith("cuda"):
+            import torch
+
+            torch.cuda.empty_cache()
 
     def _health(self) -> Health:
         estimation, inputs = self.estimation, self.inputs
@@ -324,7 +334,7 @@ class PoseNode(LifecycleNode):
 
     def _configured(self) -> Estimation:
         if self.estimation is None:
-            raise NotPossibleError("the node is unconfigured: expected it to be active")
+            raise NotPossibleError("the node is unconfigured: expected it to be configured")
         return self.estimation
 
     def _publishing(self) -> ResultPublisher:

@@ -76,7 +76,10 @@ _CHECKED_EVERY = 4
 """Rows and columns of a depth image that its unit is judged by."""
 
 _ABSURD_SHARE = 0.5
-"""A depth image of which a larger share lies beyond `MAX_DEPTH_M` is in the wrong unit."""
+"""A depth image of which a larger share lies beyond `MAX_DEPTH_M` is in the wrong unit..."""
+
+_NEAREST_M = 0.05
+"""...and so is one of which that share is nearer than any camera of the kind measures."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,8 @@ def check_depth_unit(message: AnyImage, topic: str) -> None:
     """Refuse depth that no camera can have measured.
 
     Raises:
-        DepthUnitError: most of it lies beyond `MAX_DEPTH_M`, and counts as missing.
+        DepthUnitError: most of it lies beyond `MAX_DEPTH_M`, and counts as missing; or most of it
+            is nearer than such a camera measures.
         CompressionError, EncodingError, ImageLayoutError: it cannot be decoded.
     """
     depth = decode_depth(message, topic)[::_CHECKED_EVERY, ::_CHECKED_EVERY]
@@ -240,6 +244,12 @@ def check_depth_unit(message: AnyImage, topic: str) -> None:
             topic,
             f"depth with a median of {float(np.median(measured)):.0f} m",
             f"at most {MAX_DEPTH_M:.0f} m (32FC1 holds metres, 16UC1 millimetres)",
+        )
+    if measured.size and np.mean(measured < _NEAREST_M) > _ABSURD_SHARE:
+        raise DepthUnitError(
+            topic,
+            f"depth with a median of {1e3 * float(np.median(measured)):.0f} mm",
+            f"at least {1e3 * _NEAREST_M:.0f} mm (16UC1 holds millimetres, 32FC1 metres)",
         )
 
 

@@ -2,8 +2,9 @@
 
 They take longer than the image of a camera lasts. So they run beside the images, one at a time, and
 what one found is used a fixed time after the image that it is of: the same recording gives the same
-poses on every machine, and one that is too slow waits. In a process of their own they do not hold
-up the images: threads of one Python take turns.
+poses on every machine, and one that is too slow waits. Where images come by themselves it is used
+when it is there. In a process of their own they do not hold up the images: threads of one Python
+take turns.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
@@ -155,6 +157,7 @@ class Trials:
         self._apart = apart
         self._pool: Executor | None = None
         self._begun: tuple[Trial, int, Future[Outcome]] | None = None
+        self._process: Future[int] | None = None
         self._rests_until_s = 0.0
 
     def prepare(self) -> None:
@@ -227,11 +230,15 @@ class Trials:
         self._begun = None
 
     def close(self) -> None:
-        """End the thread or the process."""
+        """End the thread after what it is at, or the process at once."""
         self.drop()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
+        if self._process is not None and self._process.done() and not self._process.exception():
+            with suppress(ProcessLookupError):
+                os.kill(self._process.result(), signal.SIGTERM)
+        self._process = None
 
     def _submit(
         self,
@@ -253,6 +260,7 @@ class Trials:
                 _settle,
                 (self._detector, self._accept_confidence),
             )
+            self._process = self._pool.submit(os.getpid)
         elif self._pool is None:
             self._pool = ThreadPoolExecutor(1, "trials")
         return self._pool

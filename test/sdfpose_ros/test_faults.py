@@ -280,3 +280,43 @@ def test_results_come_again_after_the_node_was_killed(processes, wait_until):
     start("pose")
     wait_until(lambda: any(x.objects for x in results[before:]), "results again", timeout_s=60.0)
     assert {x.category for x in results[-1].objects} == {"bowl", "can"}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_memory_stays_flat_over_twenty_thousand_frames(
+    tmp_path, graph, wait_until, record_property
+):
+    graph.start()
+    listener = Node("listener", context=graph.context)
+    frames = []
+    listener.create_subscription(
+        SdfObjectArray, "/sdfpose/objects", lambda x: frames.append(len(x.objects)), 100
+    )
+    graph.spin(listener)
+    camera = [
+        "--ros-args", "-p", "rate_hz:=40.0", "-p", "width:=320", "-p", "categories:=[bowl]",
+        "-p", "prerender:=200", "-p", "wait_s:=60.0",
+    ]  # fmt: skip
+    node = [
+        "--ros-args", "-p", "publish_meshes:=false", "-p", "threads:=1", *input_remaps("/camera"),
+    ]  # fmt: skip
+    with ProcessGroup(tmp_path / "log", ros_child_environment({})) as group:
+        process = psutil.Process(group.start_module("pose", "sdfpose_ros.pose_node", node).pid)
+        group.start_module("camera", "sdfpose_ros.camera_node", camera)
+        wait_until(lambda: frames, "results", timeout_s=120.0)
+        time.sleep(60.0)
+        minute_mib = memory_mib(process)
+        wait_until(lambda: len(frames) >= 20_000, "20,000 frames", timeout_s=3000.0)
+        end_mib = memory_mib(process)
+    record_property("MiB after a minute", minute_mib)
+    record_property("MiB at the end", end_mib)
+    for early, late in zip(minute_mib, end_mib, strict=True):
+        assert late <= 1.05 * early
+    assert min(frames[-1000:]) == 1
+
+
+def memory_mib(process):
+    """Resident memory of a process and of its children, MiB."""
+    everyone = (process, *process.children(recursive=True))
+    return [round(x.memory_info().rss / 2**20, 1) for x in everyone]

@@ -102,6 +102,9 @@ def test_depth_in_the_wrong_unit_is_told():
     wrong = np.full((4, 4), 850.0, dtype=np.float32)
     with pytest.raises(e.DepthUnitError, match=r"^/x/depth: depth with a median of 850 m"):
         d.check_depth_unit(m.image_message(wrong, "32FC1", HEADER), "/x/depth")
+    metres = np.ones((4, 4), dtype=np.uint16)
+    with pytest.raises(e.DepthUnitError, match=r"depth with a median of 1 mm: .* at least 50 mm"):
+        d.check_depth_unit(m.image_message(metres, "16UC1", HEADER), "/x/depth")
 
 
 @pytest.mark.parametrize("fill", [0.0, np.nan, np.inf, 3.0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import trimesh
 from lifecycle_msgs.msg import State, Transition
@@ -156,8 +158,14 @@ def test_inputs_are_wired_anew_when_their_parameters_change(fakes, bench):
         "the other subscription",
     )
     assert set_parameter(bench, "colour_transport", "raw").successful
-    bench.wait_connected()
-    assert len(bench.send_and_wait(fakes.make_frame()).objects) == 1
+    answered = len(bench.received["objects"])
+
+    def send_and_look():
+        bench.send(fakes.make_frame())
+        time.sleep(0.05)
+        return len(bench.received["objects"]) > answered
+
+    bench.wait_until(send_and_look, "results of raw images again")
 
 
 def test_outputs_are_switched_while_the_node_runs(fakes, bench):
@@ -250,10 +258,28 @@ def test_without_a_folder_no_mesh_is_written(fakes, bench):
 
 def test_services_of_a_node_that_is_not_active_say_so(make_bench):
     bench = make_bench("-p", "autostart:=false")
-    expected = "the node is unconfigured: expected it to be active"
-    for kind, name in ((Trigger, "reset"), (SetBool, "set_enabled"), (GetMesh, "get_mesh")):
+    for kind, name, needed in (
+        (Trigger, "reset", "active"),
+        (SetBool, "set_enabled", "configured"),
+        (GetMesh, "get_mesh", "configured"),
+    ):
         answer = bench.call(kind, name)
+        expected = f"the node is unconfigured: expected it to be {needed}"
         assert (answer.success, answer.message) == (False, expected)
+
+
+def test_a_frame_that_takes_too_long_leaves_the_node_active(fakes, bench, monkeypatch):
+    monkeypatch.setattr("sdfpose_ros.estimation._STOP_S", 0.1)
+    bench.tracker.delay_s = 1.0
+    stamp = bench.send(fakes.make_frame())
+    bench.wait_until(lambda: bench.tracker.frames, "the frame's turn")
+    assert not change(bench, Transition.TRANSITION_DEACTIVATE)
+    assert state_of(bench) == State.PRIMARY_STATE_ACTIVE
+    assert bench.log.has("the last frame takes more than")
+    bench.result(stamp)
+    bench.tracker.delay_s = 0.0
+    bench.wait_connected()
+    assert len(bench.send_and_wait(fakes.make_frame()).objects) == 1
 
 
 def test_meshes_are_latched_again_after_a_pause(fakes, bench):
