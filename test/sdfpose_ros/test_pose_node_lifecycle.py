@@ -46,8 +46,7 @@ def set_parameter(bench, name, value):
 
 
 def subscriptions(bench):
-    found = bench.node.get_subscriber_names_and_types_by_node("sdfpose", "/")
-    return {name for name, _ in found if name.startswith("/sdfpose/")}
+    return {x.topic_name for x in bench.node.subscriptions if x.topic_name.startswith("/sdfpose/")}
 
 
 def test_the_node_goes_through_its_states(fakes, make_bench):
