@@ -46,7 +46,7 @@ however noisy the depth."""
 _BORDER_PX = 2
 """...and so many pixels more..."""
 
-_SURROUNDINGS_GRID = 36
+_SURROUNDINGS_GRID = 64
 """...on so many pixels along each side..."""
 
 _SURROUNDINGS_DEPTH = 1.5

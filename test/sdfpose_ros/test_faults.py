@@ -88,13 +88,7 @@ def test_messages_out_of_order_twice_and_lost_are_accounted_for(fakes, make_benc
     assert bench.node.inputs.synchronizer.statistics.refused["StaleFrameError"] > 0
 
 
-def test_a_mask_that_comes_ten_images_late_finds_its_image(fakes, make_bench):
-    reliable = [
-        part
-        for name in (*IMAGES, "camera_info")
-        for part in ("-p", f"qos_overrides./sdfpose/{name}.subscription.reliability:=reliable")
-    ]
-    bench = make_bench(*reliable)
+def test_a_mask_that_comes_ten_images_late_finds_its_image(fakes, bench):
     frame, late = fakes.make_frame(), []
     for _ in range(30):
         late.append(bench.send(frame, without=("mask", "labels"), dt=0.033))
