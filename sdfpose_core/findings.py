@@ -95,7 +95,7 @@ def report(
         code=state.codes[0].cpu().numpy(),
         decoder_translation=origin,
         decoder_scale=scale,
-        vertices=((mesh.vertices - mesh.centre) * scale).astype(np.float32),
+        vertices=mesh.metric(scale),
         faces=mesh.faces,
         normals=mesh.normals,
         diagnostics=features,
@@ -115,7 +115,7 @@ def redrawn(estimate: ObjectEstimate, mesh: DecodedMesh) -> ObjectEstimate:
         translation=estimate.decoder_translation + scale * estimate.rotation @ mesh.centre,
         scale=float(scale * np.linalg.norm(mesh.sides)),
         dimensions_m=scale * mesh.sides,
-        vertices=((mesh.vertices - mesh.centre) * scale).astype(np.float32),
+        vertices=mesh.metric(scale),
         faces=mesh.faces,
         normals=mesh.normals,
     )

@@ -20,7 +20,7 @@ from sdfpose_core.support import SupportPlane
 
 __all__ = ["StoredInstance", "read_instances", "write_instances"]
 
-_FORMAT = "sdfpose-instances/1"
+_FORMAT = "sdfpose-instances/2"
 
 _MOST_POINTS = 1024
 """Of an instance that are kept, in random order."""
@@ -59,6 +59,7 @@ def write_instances(path: Path | str, items: Sequence[StoredInstance]) -> None:
         "mask_id": np.array([x.mask_id for x in instances], dtype=np.int64),
         "score": np.array([x.score for x in instances], dtype=np.float64),
         "mask_pixels": np.array([x.mask_pixels for x in instances], dtype=np.int64),
+        "every": np.array([x.every for x in instances], dtype=np.int64),
         "count": np.array([len(x) for x in chosen], dtype=np.int64),
         "points": _joined([x.points[i] for x, i in zip(instances, chosen, strict=True)], 3, "f4"),
         "pixels": _joined([x.pixels[i] for x, i in zip(instances, chosen, strict=True)], 2, "i4"),
@@ -126,6 +127,7 @@ def _unpacked(a: dict[str, NDArray[Any]]) -> list[StoredInstance]:
                 float(a["free_hidden"][i]),
             ),
             mask_pixels=int(a["mask_pixels"][i]),
+            every=int(a["every"][i]),
             support=SupportPlane(normal, offset, noise) if normal.any() else None,
         )
         truth = None

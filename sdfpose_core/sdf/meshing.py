@@ -64,6 +64,17 @@ class DecodedMesh:
         """Sides (3,) of the bounding box, normalised object units."""
         return self.vertices.max(0).astype(np.float64) - self.vertices.min(0)
 
+    def metric(self, scale: float) -> NDArray[np.float32]:
+        """Vertices (V, 3) about `centre` of an object of that scale, metres; those of the last
+        scale are kept.
+        """
+        kept = self.__dict__.get("_metric")
+        if kept is None or kept[0] != scale:
+            kept = scale, ((self.vertices - self.centre) * scale).astype(np.float32)
+            self.__dict__["_metric"] = kept
+        vertices: NDArray[np.float32] = kept[1]
+        return vertices
+
     @cached_property
     def body(self) -> BodyProfile:
         """Of a mug: its outline without the handle, normalised object units about `centre`."""

@@ -11,7 +11,12 @@ from skimage.measure import marching_cubes
 from sdfpose_core.errors import MeshError, ShapeError
 from sdfpose_core.evaluation.surfaces import Surface
 from sdfpose_core.sdf.decoder import SdfDecoder
-from sdfpose_core.sdf.meshing import GRID_HALF_SIDE, decode_mesh, signed_distance_grid
+from sdfpose_core.sdf.meshing import (
+    GRID_HALF_SIDE,
+    DecodedMesh,
+    decode_mesh,
+    signed_distance_grid,
+)
 from sdfpose_core.shapes.families import FAMILIES
 from sdfpose_core.shapes.solids import simplified
 from sdfpose_core.weights import weights_file
@@ -171,3 +176,12 @@ def test_a_code_without_a_surface_is_refused(value):
     code = torch.full((4,), 2.0)
     with pytest.raises(MeshError, match=r"decodes to no surface: .* \(its norm is 4\.00\)"):
         decode_mesh(Everywhere(value), code, 32)
+
+
+def test_vertices_in_metres_are_about_the_centre():
+    vertices = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.5, 0.25]], dtype=np.float32)
+    mesh = DecodedMesh(vertices, np.array([[0, 1, 2]], np.int32), np.zeros((3, 3), np.float32))
+    for scale in (0.2, 0.2, 0.3):
+        np.testing.assert_allclose(
+            mesh.metric(scale), scale * (vertices - [0.5, 0.25, 0.125]), rtol=1e-6
+        )
