@@ -60,6 +60,7 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(PathJoinSubstitution([share, "launch", "sdfpose.launch.py"])),
         launch_arguments={
             "use_sim_time": "true",
+            "wait_for_trials": LaunchConfiguration("lockstep"),
             **{name: LaunchConfiguration(name) for name in TO_POSE_NODE},
         }.items(),
     )

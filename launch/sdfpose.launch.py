@@ -29,6 +29,10 @@ ARGUMENTS = {
         "true",
         "Whether the node configures and activates itself, or a lifecycle manager does.",
     ),
+    "wait_for_trials": (
+        "false",
+        "Whether results must not depend on the machine's speed: for bags in lockstep.",
+    ),
     "device": ("auto", "Where networks run: auto, cpu, cuda or cuda:N."),
     "use_sim_time": ("false", "Whether time comes from /clock (bags, simulators)."),
     "log_level": ("info", "debug, info, warn or error."),
@@ -61,6 +65,9 @@ def generate_launch_description() -> LaunchDescription:
             LaunchConfiguration("params_file"),
             {
                 "autostart": ParameterValue(LaunchConfiguration("autostart"), value_type=bool),
+                "wait_for_trials": ParameterValue(
+                    LaunchConfiguration("wait_for_trials"), value_type=bool
+                ),
                 "device": ParameterValue(LaunchConfiguration("device"), value_type=str),
                 "use_sim_time": ParameterValue(
                     LaunchConfiguration("use_sim_time"), value_type=bool
