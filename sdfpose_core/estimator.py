@@ -443,7 +443,8 @@ _PORTRAIT_TRIES = 2
 _SAME_CODE_SD, _SAME_SIZE = 1.0, 0.005
 """Mahalanobis distance of codes and relative difference in size below which a shape stays."""
 
-_DRAFT_RESOLUTION = 48
+_DRAFT_RESOLUTION = 64
+"""With 48 cells some laptops have no lid."""
 
 
 class _StageClock:

@@ -90,8 +90,10 @@ def test_messages_out_of_order_twice_and_lost_are_accounted_for(fakes, make_benc
 
 def test_a_mask_that_comes_ten_images_late_finds_its_image(fakes, bench):
     frame, late = fakes.make_frame(), []
-    for _ in range(30):
+    received = bench.node.inputs.synchronizer.statistics.received
+    for count in range(1, 31):
         late.append(bench.send(frame, without=("mask", "labels"), dt=0.033))
+        bench.wait_until(lambda n=count: received["/sdfpose/depth"] == n, "the images")
         if len(late) > 10:
             bench.send_late(late[-11], frame, ("mask", "labels"))
             bench.result(late[-11])

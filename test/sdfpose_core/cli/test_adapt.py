@@ -26,7 +26,7 @@ STYLE = SceneStyle(occluders=0, held=0.0, lying=0.0, upside_down=0.0)
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three frames with four cans each, and one that is damaged."""
     root = tmp_path_factory.mktemp("frames")
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(1)
     models = [sample_model("can", 900 + i) for i in range(4)]
     for number in range(3):
         scene = cluttered_table(rng, ["can"] * 4, models, STYLE)
