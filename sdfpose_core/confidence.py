@@ -94,7 +94,7 @@ def confidence_features(
         "size_deviation": deviation,
         "rival_gap": math.log1p(min(max(rival_gap, 0.0), _LARGEST_GAP)),
         "belief": max(belief, _LEAST_BELIEF),
-        "log_points": math.log(min(len(instance.points) * instance.every**2, _MOST_POINTS)),
+        "log_points": math.log(min(instance.depth_pixels, _MOST_POINTS)),
         "hidden_outline": instance.free.hidden,
         "rotation_sd": float(rotation[1]),
         "translation_sd": float(translation[2]),

@@ -133,6 +133,11 @@ class Instance:
     support: SupportPlane | None = None
     colour: NDArray[np.uint8] | None = None
 
+    @property
+    def depth_pixels(self) -> int:
+        """Number of the pixels that its points stand for."""
+        return len(self.points) * self.every**2
+
     @cached_property
     def middle(self) -> NDArray[np.float64]:
         """(3,), metres, camera frame: see `robust_centre`."""

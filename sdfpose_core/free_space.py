@@ -83,7 +83,7 @@ def thinning(side: int, count: int) -> int:
 
     Args:
         side: of the box of its pixels, the longer one.
-        count: of its pixels; most of `_FEWEST_POINTS` stay.
+        count: of its pixels with depth; about `_FEWEST_POINTS` of them stay, or more.
     """
     return max(1, min(_stride(side, _MARGIN_PX), math.isqrt(count // _FEWEST_POINTS)))
 

@@ -104,12 +104,12 @@ def segment(
             continue
         measured = [_measure(frame, mask_id, pixels, x, label.score, planes) for x in candidates]
         planes += [x.support for x in measured if x.support is not None]
-        usable = [x for x in measured if len(x.points) >= min_points]
+        usable = [x for x in measured if x.depth_pixels >= min_points]
         if not usable:
-            most = max(measured, key=lambda x: len(x.points))
+            most = max(measured, key=lambda x: x.depth_pixels)
             name = candidates[0].name if len(candidates) == 1 else ANY_CATEGORY
             reason = (
-                f"mask id {mask_id} ({name}) has {len(most.points)} usable depth "
+                f"mask id {mask_id} ({name}) has {most.depth_pixels} usable depth "
                 f"pixels of {most.mask_pixels}: expected at least {min_points} (too far, "
                 "occluded, or without depth)"
             )
@@ -162,13 +162,13 @@ def _measure(
     left, top, width, height = cv2.boundingRect(pixels)
     box = (slice(top, top + height), slice(left, left + width))
     mask_pixels = len(pixels)
-    every = thinning(max(width, height), mask_pixels)
-    if every > 1:
-        pixels = pixels[(pixels[:, 0] % every == 0) & (pixels[:, 1] % every == 0)]
     depth = frame.depth[pixels[:, 1], pixels[:, 0]]
-    valid = depth > 0.0
-    if not valid.all():
-        pixels, depth = pixels[valid], depth[valid]
+    looked_at = depth > 0.0
+    every = thinning(max(width, height), int(np.count_nonzero(looked_at)))
+    if every > 1:
+        looked_at &= (pixels[:, 0] % every == 0) & (pixels[:, 1] % every == 0)
+    if not looked_at.all():
+        pixels, depth = pixels[looked_at], depth[looked_at]
     points = frame.camera.back_project(pixels, depth)
     keep = _plausible(points, largest_diagonal_m(category))
     if not keep.all():
