@@ -17,6 +17,7 @@ from rclpy.clock_type import ClockType
 from rclpy.node import Node
 
 from sdfpose_core.messages.synchronizer import FrameSynchronizer
+from sdfpose_ros.silence import SILENCE_S
 
 if TYPE_CHECKING:
     from sdfpose_core.tracker import TrackerResult
@@ -27,9 +28,6 @@ Condition = Literal["unconfigured", "inactive", "active"]
 """Where a node stands in its lifecycle."""
 
 _PERIOD_S = 1.0
-
-_SILENCE_S = 5.0
-"""Without an image for so long, something is wrong with the camera or the topics."""
 
 _MOST_LEFT_OUT = 0.5
 """Share of the frames that may be left out as newer ones came before they are told of."""
@@ -111,7 +109,7 @@ def judge(period: Period) -> tuple[bytes, str]:
         return DiagnosticStatus.OK, period.condition
     if period.silence_s is None:
         return DiagnosticStatus.WARN, "waits for the first image"
-    if period.silence_s > _SILENCE_S:
+    if period.silence_s > SILENCE_S:
         return DiagnosticStatus.ERROR, f"no image for {period.silence_s:.0f} s"
     if frames.passed_over and frames.passed_over == frames.submitted:
         return DiagnosticStatus.OK, "disabled: images are passed over"

@@ -7,12 +7,7 @@ from collections.abc import Callable
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
-from rclpy.qos import (
-    QoSCompatibility,
-    QoSProfile,
-    ReliabilityPolicy,
-    qos_check_compatible,
-)
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sdfpose.msg import InstanceLabels
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -25,13 +20,11 @@ from sdfpose_core.messages.synchronizer import (
     needed_queue_size,
 )
 from sdfpose_ros.parameters import PoseNodeParameters
+from sdfpose_ros.silence import SILENCE_S, tell_silent
 from sdfpose_ros.stand_ins import message_filters
 from sdfpose_ros.throttle import ThrottledLog
 
 __all__ = ["FrameInputs"]
-
-_SILENCE_S = 5.0
-"""Without a frame for so long, it is said which topic is waited for."""
 
 _DEPTH = 10
 """Messages of a topic that wait for the node's thread."""
@@ -105,7 +98,7 @@ class FrameInputs:
         self._matched_before = 0
         self._received_before: dict[str, int] = dict(self.synchronizer.statistics.received)
         self._watch = node.create_timer(
-            _SILENCE_S, self._tell_silence, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            SILENCE_S, self._tell_silence, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
 
     def close(self) -> None:
@@ -141,33 +134,10 @@ class FrameInputs:
         self._matched_before = statistics.matched
         if matched:
             return
-        for topic in silent:
-            publishers = self._node.count_publishers(topic)
-            self._log.warning(
-                ("silent", topic),
-                f"{topic}: no message for {_SILENCE_S:.0f} s from {publishers} publisher(s): "
-                f"expected one for each frame ({self._hint(topic)})",
-            )
+        subscriptions = {topic: source.sub for topic, source in self._sources.items()}
+        tell_silent(self._node, silent, subscriptions, self._log, SILENCE_S)
         if not silent:
-            self._log.warning("unmatched", self._why_unmatched(colours / _SILENCE_S))
-
-    def _hint(self, topic: str) -> str:
-        """What may be wrong with a topic that is silent."""
-        offers = self._node.get_publishers_info_by_topic(topic)
-        if not offers:
-            return "is the topic's name right, and its publisher on this machine and domain?"
-        wanted = self._sources[topic].sub
-        expected = f"{wanted.msg_type.__module__.split('.')[0]}/msg/{wanted.msg_type.__name__}"
-        for offer in offers:
-            if offer.topic_type != expected:
-                return f"it carries {offer.topic_type}, expected {expected}"
-            compatibility, reason = qos_check_compatible(offer.qos_profile, wanted.qos_profile)
-            if compatibility == QoSCompatibility.ERROR:
-                return (
-                    f"the QoS of '{offer.node_name}' is incompatible: {reason.strip()} Set "
-                    f"qos_overrides.{topic}.subscription"
-                )
-        return "does its publisher run? Large images need a large shared-memory segment"
+            self._log.warning("unmatched", self._why_unmatched(colours / SILENCE_S))
 
     def _why_unmatched(self, rate_hz: float) -> str:
         statistics = self.synchronizer.statistics
@@ -176,7 +146,7 @@ class FrameInputs:
         lag_s = lags.get(late, 0.0)
         needed = needed_queue_size(rate_hz, lag_s)
         return (
-            f"messages come on {', '.join(statistics.received)}, but for {_SILENCE_S:.0f} s no "
+            f"messages come on {', '.join(statistics.received)}, but for {SILENCE_S:.0f} s no "
             f"stamps agreed: expected equal stamps, or a larger slop_s or queue_size ({late} is "
             f"{lag_s:.2f} s behind, which takes a queue_size of {needed})"
         )

@@ -8,6 +8,7 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
 from sdfpose_core.messages.interfaces import Stamped, stamp_ns
@@ -39,6 +40,7 @@ class MaskInputs:
 
     Attributes:
         topics: resolved name of each input.
+        subscriptions: by topic.
         received: messages by topic.
         matched: moments given out.
     """
@@ -63,6 +65,7 @@ class MaskInputs:
         self._waiting: dict[str, Any] | None = None
         self._newest_ns: dict[str, int] = {}
         self.topics: dict[str, str] = {}
+        self.subscriptions: dict[str, Subscription[Any]] = {}
         self.received: dict[str, int] = {}
         self.matched = 0
         self._matched_before = 0
@@ -99,6 +102,7 @@ class MaskInputs:
             qos_profile=QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        self.subscriptions[topic] = subscriber.sub
         subscriber.registerCallback(self._count, topic)
         return subscriber
 

@@ -25,13 +25,11 @@ from sdfpose_ros.mask_parameters import MaskNodeParameters
 from sdfpose_ros.matched_images import MatchedImages
 from sdfpose_ros.parameters import declare
 from sdfpose_ros.process import run_node
+from sdfpose_ros.silence import SILENCE_S, tell_silent
 from sdfpose_ros.throttle import ThrottledLog
 from sdfpose_ros.worker import NewestWorker
 
 __all__ = ["MaskNode", "main"]
-
-_SILENCE_S = 5.0
-"""Without an image for so long, the node says which topic it waits for."""
 
 _QOS = QoSProfile(depth=5)
 """Reliable: it serves subscribers of both kinds."""
@@ -79,7 +77,7 @@ class MaskNode(Node):
             on_restart=self._restart,
         )
         self._watch = self.create_timer(
-            _SILENCE_S, self._check_inputs, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            SILENCE_S, self._check_inputs, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self.get_logger().info(
             f"{parameters.backend}: ready: waits for {', '.join(self.inputs.received)}"
@@ -130,18 +128,11 @@ class MaskNode(Node):
         matched, silent = self.inputs.since_last_check()
         if matched:
             return
-        for topic in silent:
-            publishers = self.count_publishers(topic)
-            hint = "is its QoS compatible?" if publishers else "is the topic's name right?"
-            self._log.warning(
-                ("silent", topic),
-                f"{topic}: no message for {_SILENCE_S:.0f} s from {publishers} publisher(s): "
-                f"expected one for each image ({hint})",
-            )
+        tell_silent(self, silent, self.inputs.subscriptions, self._log, SILENCE_S)
         if not silent:
             self._log.warning(
                 "unmatched",
-                f"messages come on {', '.join(self.inputs.received)}, but for {_SILENCE_S:.0f} s "
+                f"messages come on {', '.join(self.inputs.received)}, but for {SILENCE_S:.0f} s "
                 "no stamps agreed: expected equal stamps, or a larger slop_s or queue_size",
             )
 

@@ -34,10 +34,6 @@ __all__ = ["NotPossibleError", "PoseNode", "main"]
 
 Response = TypeVar("Response")
 
-_SWITCH_S = 5e-4
-"""How long the estimation may keep Python to itself while a message waits: those of a frame come
-one by one."""
-
 _TRANSPORTS = ("colour_transport", "depth_transport", "mask_transport")
 """Parameters that other subscriptions are needed for."""
 
@@ -361,7 +357,6 @@ def _answer(response: Response, action: Callable[[], str]) -> Response:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the pose node."""
-    sys.setswitchinterval(_SWITCH_S)
     return run_node(PoseNode, args)
 
 

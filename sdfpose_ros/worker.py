@@ -104,9 +104,9 @@ class NewestWorker(Generic[Item]):
         """Wait for the next item where it is about to come."""
         if self._waiting is None or len(self._intervals_s) < _INTERVALS:
             return
-        came_s = self._came_s
-        due_s = statistics.median(self._intervals_s) - (time.monotonic() - came_s)
-        if 0.0 < due_s < min(self._patience_s, _MOST_WAIT * statistics.median(self._intervals_s)):
+        came_s, interval_s = self._came_s, statistics.median(self._intervals_s)
+        due_s = interval_s - (time.monotonic() - came_s)
+        if 0.0 < due_s < min(self._patience_s, _MOST_WAIT * interval_s):
             self._changed.wait_for(
                 lambda: self._came_s != came_s or self._stopped or bool(self._interruptions),
                 due_s + _JITTER_S,

@@ -66,15 +66,16 @@ class TrackerConfig:
 
     def __post_init__(self) -> None:
         shares = ("accept_confidence", "drop_confidence", "inlier_collapse", "trial_share")
+        may_be_zero = ("accept_confidence", "drop_confidence", "inlier_collapse", "trial_s")
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)
-            if name in shares and not 0.0 <= value <= 1.0:
-                raise ConfigurationError(f"tracker: {name} is {value}: expected 0 to 1")
             if name in ("trial_process", "trial_wait"):
                 continue
-            if name == "trial_s" and not value >= 0.0:
+            if name in shares and not 0.0 <= value <= 1.0:
+                raise ConfigurationError(f"tracker: {name} is {value}: expected 0 to 1")
+            if name in may_be_zero and not value >= 0.0:
                 raise ConfigurationError(f"tracker: {name} is {value}: expected 0 or more")
-            if name not in (*shares[:3], "trial_s") and not value > 0.0:
+            if name not in may_be_zero and not value > 0.0:
                 raise ConfigurationError(f"tracker: {name} is {value}: expected more than 0")
         for low, high in (
             ("drop_confidence", "accept_confidence"),

@@ -15,7 +15,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
@@ -157,7 +163,7 @@ class Trials:
         self._apart = apart
         self._pool: Executor | None = None
         self._begun: tuple[Trial, int, Future[Outcome]] | None = None
-        self._process: Future[int] | None = None
+        self._pid: Future[int] | None = None
         self._rests_until_s = 0.0
 
     def prepare(self) -> None:
@@ -235,10 +241,10 @@ class Trials:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
-        if self._process is not None and self._process.done() and not self._process.exception():
-            with suppress(ProcessLookupError):
-                os.kill(self._process.result(), signal.SIGTERM)
-        self._process = None
+        if self._pid is not None and self._pid.done():
+            with suppress(ProcessLookupError, BrokenProcessPool, CancelledError):
+                os.kill(self._pid.result(), signal.SIGTERM)
+        self._pid = None
 
     def _submit(
         self,
@@ -260,7 +266,7 @@ class Trials:
                 _settle,
                 (self._detector, self._accept_confidence),
             )
-            self._process = self._pool.submit(os.getpid)
+            self._pid = self._pool.submit(os.getpid)
         elif self._pool is None:
             self._pool = ThreadPoolExecutor(1, "trials")
         return self._pool

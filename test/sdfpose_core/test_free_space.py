@@ -39,6 +39,27 @@ def test_cells_show_what_their_pixels_do(side):
         assert (free.outside[at] == 0.0) == inside
 
 
+@pytest.mark.parametrize("every", [2, 3])
+def test_on_every_so_many_rows_and_columns_the_window_is_the_same(every):
+    depth, pixels = scene(side=90)
+    on_grid = pixels[(pixels % every == 0).all(axis=1)]
+    free = free_space(depth, CAMERA, on_grid, every)
+    for u, v in ((80, 60), (80 - 45 - 9, 60), (80, 60 + 45 + 9), (80 + 45 + 20, 60)):
+        at, off = cell(free, u, v)
+        assert off < 0.51
+        inside = abs(u - 79.5) < 45 and abs(v - 59.5) < 45
+        assert free.depth[at] == np.float32(0.8 if inside else 1.5)
+        assert (free.outside[at] == 0.0) == inside
+    # What the camera looked through is as far from the object as it is with all pixels.
+    full = free_space(depth, CAMERA, pixels)
+    (row, column), _ = cell(free, 80 + 45 + 20, 60)
+    (other_row, other_column), _ = cell(full, 80 + 45 + 20, 60)
+    here = free.outside[row, column] * CAMERA.fx / free.camera.fx
+    there = full.outside[other_row, other_column] * CAMERA.fx / full.camera.fx
+    assert here == pytest.approx(there, abs=every + 1)
+    assert free.hidden == full.hidden == 0.0
+
+
 def test_the_distance_from_the_object_is_in_cells():
     free = free_space(scene()[0], CAMERA, square())
     (row, column), _ = cell(free, 80 + 19 + 12, 60)

@@ -59,6 +59,26 @@ def test_an_instance_holds_every_measured_pixel_of_its_mask(mug):
     np.testing.assert_allclose(instance.points[:, 2], 0.8, rtol=1e-6)
 
 
+def test_a_large_object_has_points_on_every_so_many_rows_and_columns():
+    mask = np.zeros((480, 640))
+    mask[100:340, 200:440] = 1
+    depth = np.where(mask == 1, 0.4, 1.5).astype(np.float32)
+    frame = make_frame(mask, depth, {1: InstanceLabel("mug")})
+    found = only(frame)
+    assert found.every > 1
+    assert found.mask_pixels == 240 * 240
+    assert not (found.pixels % found.every).any()
+    assert len(found.points) == (240 // found.every) ** 2
+    assert found.depth_pixels == 240 * 240
+    np.testing.assert_allclose(frame.camera.project(found.points), found.pixels, atol=1e-3)
+
+    # Where little of it was measured, all of that is looked at.
+    sparse = np.where(np.indices(mask.shape).sum(axis=0) % 157 == 0, depth, 0.0)
+    found = only(dataclasses.replace(frame, depth=sparse))
+    assert found.every == 1
+    assert len(found.points) == np.count_nonzero(sparse[mask == 1])
+
+
 def test_an_instance_refers_to_the_frames_colour(mug):
     assert only(mug).colour is mug.colour
 

@@ -1,14 +1,8 @@
 import dataclasses
 import itertools
-import os
-import pickle
-import signal
-import subprocess
-import sys
 import threading
 import time
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,19 +13,15 @@ from scipy.spatial.transform import Rotation
 
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.categories import default_categories
-from sdfpose_core.errors import ConfigurationError, MeshError, TrialError
-from sdfpose_core.estimator import FrameResult, PoseEstimator
+from sdfpose_core.errors import ConfigurationError, MeshError
+from sdfpose_core.estimator import FrameResult
 from sdfpose_core.frame import InstanceLabel, ObjectEstimate, RgbdFrame, SkippedInstance
-from sdfpose_core.portrait import Portrait, states_of
+from sdfpose_core.portrait import states_of
 from sdfpose_core.pursuit import Word
-from sdfpose_core.segmentation import segment
-from sdfpose_core.simulation import simulated_frame
-from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit, table_scene
 from sdfpose_core.tracker import Tracker as TrackerBesideTrials
 from sdfpose_core.tracker import TrackerConfig, TrackState
 from sdfpose_core.tracking.association import associate
 from sdfpose_core.tracking.motion import PoseFilter, moved, with_yaw_of
-from sdfpose_core.tracking.trials import Trial, Trials, hold
 
 CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
 PERIOD_NS = 33_000_000
@@ -1027,112 +1017,79 @@ def test_the_same_images_give_the_same_poses_however_long_a_trial_takes():
     assert seen[0][-1][2] > 1
 
 
-# --- trials in a process of their own ---
+# --- trials of images that come by themselves ---
+
+LIVE = dataclasses.replace(BESIDE, trial_wait=False)
 
 
-@pytest.fixture(scope="module")
-def real_trial():
-    """A can on a table, where it is."""
-    rng, scene = np.random.default_rng(0), table_scene(3)
-    frame, truths = simulated_frame(scene, TABLE_CAMERA, orbit(0.0), rng)
-    (can,) = (x.mask_id for x in truths if x.category == "can")
-    instances, _ = segment(frame, default_categories())
-    instance = dataclasses.replace({x.mask_id: x for x in instances}[can], colour=None)
-    estimator = PoseEstimator()
-    (tracked,) = estimator.estimate([instance]).estimates
-    return estimator, Trial(7, instance, tracked, Portrait.of(instance, tracked))
-
-
-@pytest.fixture
-def trials(real_trial):
-    trials = Trials(real_trial[0], 0.5, apart=True)
-    yield trials
-    trials.close()
-
-
-def test_a_trial_in_another_process_has_the_outcome_of_one_in_this(real_trial, trials):
-    estimator, asked = real_trial
-    trials.prepare()
-    trials.begin(asked, 100)
-    assert trials.on_trial == 7
-    assert trials.due(99, wait=True) is None
-    known, outcome = trials.due(100, wait=True)
-    assert known is asked
-    expected = hold(asked, estimator, 0.5)
-    assert outcome.view is not None
-    for found, other in (
-        (outcome.detection, expected.detection),
-        (outcome.view.estimate, expected.view.estimate),
-    ):
-        np.testing.assert_allclose(found.translation, other.translation, atol=1e-5)
-        np.testing.assert_allclose(found.code, other.code, atol=1e-4)
-        assert found.confidence == pytest.approx(other.confidence, abs=1e-4)
-    portrait = outcome.view.portrait
-    assert len(portrait.instances) == 2
-    np.testing.assert_array_equal(portrait.instances[0].points, asked.portrait.instances[0].points)
-    # Its shape is known here as well, and not decoded again.
-    assert estimator.shape_of(outcome.view.estimate) is outcome.view.shape
-    assert outcome.view.shape is not None
-    assert trials.due(200, wait=True) is None
-
-
-def test_a_process_that_dies_is_told_of_and_another_takes_its_place(real_trial, trials):
-    _, asked = real_trial
-    trials.prepare()
-    process = trials._submit(os.getpid).result()
-    os.kill(process, signal.SIGINT)  # from the terminal: its parent will end it
-    trials.begin(asked, 100)
-    os.kill(process, signal.SIGKILL)
-    told = r"has died \(.*\): its trial is lost, and the next one begins in a new process"
-    with pytest.raises(TrialError, match=told):
-        trials.due(100, wait=True)
-    trials.begin(asked, 200)
-    _, outcome = trials.due(200, wait=True)
-    assert outcome.detection is not None
-
-
-def test_a_process_that_dies_with_nothing_to_do_is_replaced(real_trial, trials):
-    process = trials._submit(os.getpid).result()
-    os.kill(process, signal.SIGKILL)
+def until(condition):
     deadline = time.monotonic() + 10.0
-    while trials._pool._broken is False and time.monotonic() < deadline:
-        time.sleep(0.05)
-    trials.begin(real_trial[1], 100)
-    _, outcome = trials.due(100, wait=True)
-    assert outcome.detection is not None
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
-def test_an_estimator_of_given_models_stays_where_it_is(real_trial):
-    model = real_trial[0]._model("can")
-    with pytest.raises(TypeError, match="given models cannot be copied to another process"):
-        pickle.dumps(PoseEstimator(models=[model]))
+def test_live_images_do_not_wait_for_a_trial_whose_time_has_come():
+    estimator = Gated(lambda instance, warm: {"code": (float(len(estimator.calls)), 0.5)})
+    tracker = TrackerBesideTrials(estimator, LIVE)
+    before = only(run(tracker, [CAN] * 12)[-1])  # due in the seventh
+    assert len(estimator.portrayals) == 0
+    assert len(estimator.begun) == 1
+    estimator.gate.set()
+    images = itertools.count(12)
+
+    def changed():
+        now = only(run(tracker, [CAN], start=next(images))[0])
+        return now.mesh_revision > before.mesh_revision
+
+    until(changed)
 
 
-def test_the_process_of_the_trials_ends_with_its_parent(tmp_path):
-    """However that one ends."""
-    script = tmp_path / "serves.py"
-    script.write_text(
-        "import os, signal, sys\n"
-        "from sdfpose_core.tracking.trials import Trials\n"
-        "if __name__ == '__main__':\n"
-        "    trials = Trials(None, 0.5, apart=True)\n"
-        "    print(trials._submit(os.getpid).result(), flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    child = int(done.stdout)
-    deadline = time.monotonic() + 10.0
-    while time.monotonic() < deadline:
-        try:
-            os.kill(child, 0)
-        except ProcessLookupError:
-            return
-        # A child that has ended may be left for the container's first process to collect.
-        if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-            return
-        time.sleep(0.05)
-    pytest.fail(f"process {child} goes on without its parent")
+def test_a_live_image_that_contradicts_its_object_does_not_wait_for_the_test():
+    wrong = False
+
+    def script(instance, warm):
+        if wrong and warm is not None and not np.allclose(warm.rotation, TURNED):
+            return {"confidence": 0.1, "diagnostics": {"inlier_ratio": 0.2}}
+        return {"rotation": TURNED, "confidence": 0.99} if wrong else {"confidence": 0.7}
+
+    estimator = Gated(script)
+    tracker = TrackerBesideTrials(estimator, dataclasses.replace(LIVE, trial_s=5.0))
+    run(tracker, [LAPTOP] * 2)
+    wrong = True
+    tracks = run(tracker, [LAPTOP] * 3, start=2)
+    assert not np.allclose(only(tracks[-1]).estimate.rotation, TURNED)
+    estimator.gate.set()
+
+    def mended():
+        index = len(estimator.calls)
+        track = only(run(tracker, [LAPTOP], start=index)[0])
+        time.sleep(0.01)
+        return np.allclose(track.estimate.rotation, TURNED, atol=1e-6)
+
+    until(mended)  # long before the five seconds that others are given
+
+
+def test_trials_of_what_is_believed_take_no_more_than_their_share():
+    def script(instance, warm):
+        if warm is None:
+            time.sleep(0.02)
+        return {"confidence": 0.95}
+
+    def begun(share):
+        estimator = Gated(script)
+        estimator.gate.set()
+        config = dataclasses.replace(
+            LIVE, trial_s=1e-3, trial_share=share, redetect_frames=1, settled_frames=1
+        )
+        tracker = TrackerBesideTrials(estimator, config)
+        for index in range(100):
+            tracker.step(make_frame(CAN, index))
+            time.sleep(0.005)
+        return len(estimator.begun)
+
+    assert 1 <= begun(0.05) <= 6
+    assert begun(1.0) > 10
 
 
 def test_what_goes_wrong_in_a_trial_is_told_when_its_time_has_come():

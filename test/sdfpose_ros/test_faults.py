@@ -57,7 +57,7 @@ def increasing(messages):
 def test_a_sensor_that_stops_is_told_and_results_come_when_it_is_back(
     fakes, make_bench, monkeypatch
 ):
-    monkeypatch.setattr("sdfpose_ros.inputs._SILENCE_S", 0.4)
+    monkeypatch.setattr("sdfpose_ros.inputs.SILENCE_S", 0.4)
     bench = make_bench()
     bench.send_and_wait(fakes.make_frame())
 
@@ -105,7 +105,7 @@ def test_a_mask_that_comes_ten_images_late_finds_its_image(fakes, bench):
 def test_a_mask_that_comes_too_late_for_the_queue_is_told_with_the_size_that_it_takes(
     fakes, make_bench, monkeypatch
 ):
-    monkeypatch.setattr("sdfpose_ros.inputs._SILENCE_S", 0.5)
+    monkeypatch.setattr("sdfpose_ros.inputs.SILENCE_S", 0.5)
     bench = make_bench("-p", "queue_size:=3")
     frame, late = fakes.make_frame(), []
 

@@ -390,14 +390,14 @@ def test_frames_without_camera_info_are_told(fakes, bench):
 
 
 def test_a_silent_topic_is_named(fakes, make_bench, monkeypatch):
-    monkeypatch.setattr("sdfpose_ros.inputs._SILENCE_S", 0.3)
+    monkeypatch.setattr("sdfpose_ros.inputs.SILENCE_S", 0.3)
     bench = make_bench()
     bench.send(fakes.make_frame(), without=("mask",))
     bench.wait_until(lambda: bench.log.has("/sdfpose/mask: no message", "1 publisher"), "warning")
 
 
 def test_stamps_that_never_agree_are_told(fakes, make_bench, monkeypatch):
-    monkeypatch.setattr("sdfpose_ros.inputs._SILENCE_S", 0.5)
+    monkeypatch.setattr("sdfpose_ros.inputs.SILENCE_S", 0.5)
     bench = make_bench()
 
     def send_and_look():

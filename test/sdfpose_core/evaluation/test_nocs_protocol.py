@@ -229,7 +229,6 @@ def test_precision_grows_with_every_threshold(seed, kind):
     assert (np.diff(result.pose, axis=1) >= -1e-12).all()
 
 
-@pytest.mark.long
 def test_a_benchmark_of_the_size_of_real275_takes_less_than_two_minutes():
     """2,754 images with 16,524 objects, at every threshold that papers plot, misses and all."""
     rng = np.random.default_rng(0)
