@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Sequence
 
 import rclpy
@@ -16,6 +18,8 @@ __all__ = ["run_node"]
 
 def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
     """Make a node and run it until it is interrupted or ends itself by `SystemExit`.
+
+    What the process does then is not interrupted again.
 
     Args:
         make_node: called when ROS is initialised; an `SdfposeError` of it is shown to the user.
@@ -44,6 +48,9 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
             raise
         return 0
     finally:
+        # A terminal and a launch file may send an interrupt each; the process ends as it is.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 from rclpy.node import Node
@@ -46,3 +47,19 @@ def test_results_come_and_resume_when_the_camera_was_killed_and_restarted(
     assert node.estimation.worker.failed == 0
     stamps = [(x.header.stamp.sec, x.header.stamp.nanosec) for x in results]
     assert stamps == sorted(set(stamps))
+
+
+def test_a_node_that_is_interrupted_twice_ends_well(tmp_path, graph, wait_until):
+    graph.start()
+    listener = graph.spin(Node("listener", context=graph.context))
+    with ProcessGroup(tmp_path / "log", ros_child_environment({})) as group:
+        arguments = ["--ros-args", "-p", "encoder:=none", "-p", "threads:=1"]
+        node = group.start_module("node", "sdfpose_ros.pose_node", arguments)
+        ready = lambda: listener.count_subscribers("/sdfpose/colour")  # noqa: E731
+        wait_until(ready, "the node", timeout_s=60.0)
+        node.send_signal(signal.SIGINT)
+        while node.poll() is None:  # from the terminal, from a launch file, and from the impatient
+            node.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        assert node.returncode == 0, group.log_tail("node")
+        assert "Traceback" not in group.log_tail("node")
