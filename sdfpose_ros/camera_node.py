@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,9 +79,7 @@ def make_source(parameters: CameraNodeParameters, warn: Callable[[str], object])
                 f"{', '.join(default_categories())}"
             )
         frames = only_categories(frames, parameters.categories)
-    if parameters.prerender:
-        frames = forth_and_back(frames, parameters.prerender)
-    return itertools.islice(frames, parameters.frames) if parameters.frames else frames
+    return forth_and_back(frames, parameters.prerender) if parameters.prerender else frames
 
 
 class CameraNode(Node):

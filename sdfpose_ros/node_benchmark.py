@@ -21,14 +21,14 @@ from rclpy.qos import QoSProfile
 from sdfpose.msg import SdfObjectArray
 from sensor_msgs.msg import CameraInfo
 
-from sdfpose_core.errors import SdfposeError
+from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_ros.processes import ProcessGroup, ros_child_environment
 from sdfpose_ros.topics import input_remaps
 
-__all__ = ["OBJECTS", "BenchmarkError", "NodeBenchmark", "benchmark_node"]
+__all__ = ["BenchmarkError", "NodeBenchmark", "benchmark_node"]
 
-OBJECTS = ("bottle", "bowl", "can", "mug", "camera", "laptop")
+_OBJECTS = ("bottle", "bowl", "can", "mug", "camera", "laptop")
 """Objects of the table, in the order in which they take part."""
 
 _ARC_S = 5.0
@@ -129,8 +129,11 @@ def benchmark_node(options: NodeBenchmark, tell: Callable[[str], None]) -> dict[
         ``unaccounted``.
 
     Raises:
+        ConfigurationError: there are not so many objects.
         BenchmarkError: a process ended, or no results came.
     """
+    if not 1 <= options.objects <= len(_OBJECTS):
+        raise ConfigurationError(f"{options.objects} objects: expected 1 to {len(_OBJECTS)}")
     domain = random.SystemRandom().randint(1, _LAST_DOMAIN)
     context = Context()
     rclpy.init(args=[], context=context, domain_id=domain)
@@ -160,7 +163,7 @@ def _measure(
             "-p", f"seed:={options.seed}",
             "-p", f"width:={options.width}",
             "-p", f"turn_s:={_TURN_S}",
-            "-p", f"categories:=[{', '.join(OBJECTS[: options.objects])}]",
+            "-p", f"categories:=[{', '.join(_OBJECTS[: options.objects])}]",
             "-p", f"prerender:={round(_ARC_S * options.rate_hz)}",
             "-p", f"wait_s:={_STARTUP_S}",
         ],

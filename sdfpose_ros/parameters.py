@@ -214,7 +214,6 @@ class CameraNodeParameters:
         minimum=0,
         maximum=10000,
     )
-    frames: int = parameter(0, "End after so many frames; 0 for no end.", minimum=0, maximum=2**31)
     wait_s: float = parameter(
         0.0,
         "How long to wait at the start for somebody who takes all images, seconds.",

@@ -15,8 +15,6 @@ from sdfpose_ros.cli.ros_arguments import add_ros_arguments, prepare_middleware
 
 __all__ = ["add_parser", "run"]
 
-_OBJECTS = 6
-
 
 def add_parser(benchmarks: Any) -> None:
     """Declare the benchmark's arguments."""
@@ -63,8 +61,6 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: an argument is wrong, or the graph does not work.
     """
-    if not 1 <= args.objects <= _OBJECTS:
-        raise ConfigurationError(f"--objects {args.objects}: expected 1 to {_OBJECTS}")
     if args.rate <= 0.0 or args.seconds <= 0.0 or args.warm_up < 0.0:
         raise ConfigurationError("--rate, --seconds, --warm-up: expected numbers above 0")
     prepare_middleware(args)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import time
 
 import numpy as np
 import pytest
@@ -9,13 +11,19 @@ from sdfpose.msg import InstanceLabels, SdfObjectArray
 from sensor_msgs.msg import CameraInfo, Image
 
 from sdfpose_core.datasets.folder import write_frame
-from sdfpose_core.errors import FrameError
+from sdfpose_core.errors import ConfigurationError, FrameError
+from sdfpose_core.frame import InstanceLabel
 from sdfpose_core.messages.decoding import InputTopics, camera_from_info, rgbd_frame
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_core.messages.objects import pose_arrays
 from sdfpose_ros.camera_node import CameraNode, make_source
 from sdfpose_ros.parameters import CameraNodeParameters
-from sdfpose_ros.sources import folder_frames, simulated_frames
+from sdfpose_ros.sources import (
+    folder_frames,
+    forth_and_back,
+    only_categories,
+    simulated_frames,
+)
 
 KINDS = {
     "colour": Image,
@@ -139,3 +147,52 @@ def test_parameters_choose_the_source(folders):
         lambda _: None,
     )
     assert len(list(simulated)) == 1
+
+
+def test_frames_are_made_once_and_played_forth_and_back(fakes):
+    made = []
+
+    def frames():
+        for number in itertools.count():
+            made.append(number)
+            yield fakes.make_frame((1,), stamp_ns=number), [fakes.make_truth(1)]
+
+    played = forth_and_back(frames(), 4)
+    assert made == [0, 1, 2, 3]
+    stamps = [frame.stamp_ns for frame, _ in itertools.islice(played, 9)]
+    assert stamps == [0, 1, 2, 3, 2, 1, 0, 1, 2]
+    assert made == [0, 1, 2, 3]
+    assert [f.stamp_ns for f, _ in itertools.islice(forth_and_back(frames(), 1), 3)] == [0, 0, 0]
+
+
+def test_objects_of_other_categories_have_no_mask(fakes):
+    labels = {1: InstanceLabel("mug"), 2: InstanceLabel("can")}
+    frame = fakes.make_frame((1, 2), labels=labels)
+    truths = [fakes.make_truth(1, "mug"), fakes.make_truth(2, "can")]
+    ((found, kept),) = only_categories([(frame, truths)], ["can"])
+    assert [x.mask_id for x in kept] == [2]
+    assert found.labels == {2: labels[2]}
+    np.testing.assert_array_equal(found.mask, np.where(frame.mask == 2, 2, 0))
+    np.testing.assert_array_equal(found.depth, frame.depth)
+
+
+def test_an_unknown_category_is_named():
+    with pytest.raises(ConfigurationError, match="parameter categories: spoon: expected some of"):
+        make_source(CameraNodeParameters(categories=("spoon",)), print)
+
+
+def test_the_camera_waits_for_somebody_who_takes_all_images(fakes, graph, wait_until):
+    graph.start("-p", "wait_s:=60.0", "-p", "rate_hz:=50.0")
+    client = Node("client", context=graph.context)
+    received: list[CameraInfo] = []
+    client.create_subscription(CameraInfo, "/camera/camera_info", received.append, 10)
+    client.create_subscription(Image, "/camera/colour", lambda _: None, 10)
+    client.create_subscription(Image, "/camera/depth", lambda _: None, 10)
+    graph.spin(client)
+    frames = iter(lambda: (fakes.make_frame(), []), None)
+    camera = graph.spin(CameraNode(lambda *_: frames, context=graph.context))
+    wait_until(lambda: camera.count_subscribers("/camera/depth"), "the client")
+    time.sleep(0.3)
+    assert not received
+    client.create_subscription(Image, "/camera/mask", lambda _: None, 10)
+    wait_until(lambda: received, "images")
