@@ -7,6 +7,7 @@ __all__ = [
     "CategoryError",
     "ConfigurationError",
     "DeviceError",
+    "ExportError",
     "FrameError",
     "MeshError",
     "PickleError",
@@ -30,6 +31,10 @@ class CategoryError(SdfposeError):
 
 class BagError(SdfposeError):
     """A bag of messages that cannot be read or played."""
+
+
+class ExportError(SdfposeError):
+    """A network that cannot be written for other runtimes, or does not compute the same there."""
 
 
 class FrameError(SdfposeError):

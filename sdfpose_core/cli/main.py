@@ -31,6 +31,7 @@ _CORE_COMMANDS = {
     "bench": "sdfpose_core.cli.bench",
     "estimate": "sdfpose_core.cli.estimate",
     "eval": "sdfpose_core.cli.eval",
+    "export": "sdfpose_core.cli.export",
     "import-ssc6d": "sdfpose_core.cli.import_ssc6d",
     "replay": "sdfpose_core.cli.replay",
     "shapes": "sdfpose_core.cli.shapes",

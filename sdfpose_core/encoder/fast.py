@@ -24,9 +24,20 @@ from sdfpose_core.errors import ShapeError, WeightsError
 from sdfpose_core.similarity import Similarity, orthonormal_frame
 from sdfpose_core.weights import read_weights, write_weights
 
-__all__ = ["Encoding", "FastEncoder", "FastEncoderConfig", "ShapeSpread", "view_frame"]
+__all__ = [
+    "POSE_OUTPUTS",
+    "EncoderView",
+    "Encoding",
+    "FastEncoder",
+    "FastEncoderConfig",
+    "ShapeSpread",
+    "patches",
+    "support_features",
+    "view_frame",
+]
 
-_POSE_OUTPUTS = 13
+POSE_OUTPUTS = 13
+"""Of each hypothesis: y axis (3), x axis (3), translation (3), logit (1), log spreads (3)."""
 
 _LOG_SPREADS = (-4.5, 1.5)
 """Bounds: 0.6 degrees to 'anywhere'."""
@@ -247,8 +258,7 @@ class FastEncoder(nn.Module):
         self.transformer = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(width)
         self.trunk = nn.Sequential(nn.Linear(2 * width, 256), nn.SiLU())
-        # Per hypothesis: y axis (3), x axis (3), translation (3), logit (1), log spreads (3).
-        self.pose_head = nn.Linear(256, config.hypotheses * _POSE_OUTPUTS)
+        self.pose_head = nn.Linear(256, config.hypotheses * POSE_OUTPUTS)
         # Code (D), its log spreads (D), log scale (1), its log spread (1).
         self.shape_head = nn.Linear(256, 2 * config.code_length + 2)
 
@@ -283,27 +293,32 @@ class FastEncoder(nn.Module):
             raise ShapeError(
                 f"support has shape {tuple(support.shape)}: expected ({len(points)}, 4)"
             )
-        centre = points.median(dim=1).values
-        frame = view_frame(centre)
-        local = (points - centre.unsqueeze(1)) @ frame / self.unit
-        # Background that leaks into the mask would dwarf the object: squash what is far off.
-        distance = local.norm(dim=-1, keepdim=True)
-        local = local * (distance.clamp(max=1.5) / distance.clamp(min=1e-6))
-        normal = (support[:, None, :3] @ frame).squeeze(1)
-        height = ((support[:, :3] * centre).sum(-1) - support[:, 3]) / self.unit
-        plane = torch.cat([normal, height.clamp(-1.0, 3.0).unsqueeze(-1)], dim=-1)
+        return self.about(points.median(dim=1).values, points, support)
 
-        with torch.autocast(local.device.type, torch.bfloat16, enabled=self.mixed_precision):
-            pose, shape = self._network(local, plane)
-        pose, shape = pose.float(), shape.float()
+    def about(self, centre: Tensor, points: Tensor, support: Tensor) -> Encoding:
+        """As `forward`, for points whose medians (B, 3) are known; arguments are not checked."""
+        view = EncoderView.of(centre, points, support, self.unit)
+        with torch.autocast(points.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            pose, shape = self._network(view.local, view.plane)
+        return self.encoding(view, pose.float(), shape.float())
+
+    def encoding(self, view: EncoderView, pose: Tensor, shape: Tensor) -> Encoding:
+        """What the network's raw outputs mean.
+
+        Args:
+            view: of B instances.
+            pose: (B, K, 13) of the poses.
+            shape: (B, 2 D + 2) of size and code.
+        """
         y_axis, x_axis, offset, logit, spread = pose.split([3, 3, 3, 1, 3], dim=-1)
         length = self.config.code_length
         along_axes, code_spread, log_scale, size_spread = shape.split([length, length, 1, 1], dim=1)
-        rotation = frame.unsqueeze(1) @ orthonormal_frame(
+        rotation = view.frame.unsqueeze(1) @ orthonormal_frame(
             y_axis + y_axis.new_tensor([0.0, 1e-3, 0.0]),
             x_axis + x_axis.new_tensor([1e-3, 0.0, 0.0]),
         )
-        translation = centre.unsqueeze(1) + self.unit * (offset @ frame.transpose(-1, -2))
+        towards = offset @ view.frame.transpose(-1, -2)
+        translation = view.centre.unsqueeze(1) + self.unit * towards
         scale = self.unit * log_scale.clamp(-2.0, 2.0).exp().expand(logit.shape[:2])
         return Encoding(
             Similarity(rotation, translation, scale),
@@ -326,32 +341,16 @@ class FastEncoder(nn.Module):
                 centre over it; the normal is zero where there is none.
         """
         config = self.config
-        batch = local.shape[0]
-        normal, centre_height = plane[:, :3], plane[:, 3]
-        known = normal.square().sum(-1, keepdim=True).sqrt()
-        # How high each point is, and whether that is known.
-        height = (local @ normal.unsqueeze(-1)) + (known.squeeze(-1) * centre_height)[:, None, None]
-        local = torch.cat([local, height, known.unsqueeze(1).expand_as(height)], dim=-1)
-        # The points come in random order, so the first ones are a random choice of centres.
-        centres = local[:, : config.patches]
-        nearest = (
-            torch.cdist(centres[..., :3], local[..., :3])
-            .topk(config.patch_points, dim=-1, largest=False)
-            .indices
-        )
-        members = local.gather(1, nearest.flatten(1).unsqueeze(-1).expand(-1, -1, 5)).view(
-            batch, config.patches, config.patch_points, 5
-        )
-        relative = members[..., :3] - centres[..., :3].unsqueeze(2)
-        features = self.patch(torch.cat([4.0 * relative, members], dim=-1))
+        centres, features = patches(local, plane, config.patches, config.patch_points)
+        features = self.patch(features)
         pooled = torch.cat([features.amax(dim=2), features.mean(dim=2)], dim=-1)
         tokens = self.patch_mix(pooled) + self.position(centres)
-        support = self.support(torch.cat([plane * known, known], dim=-1)).unsqueeze(1)
+        support = self.support(support_features(plane)).unsqueeze(1)
         tokens = self.norm(self.transformer(torch.cat([tokens, support], dim=1)))
         summary = self.trunk(torch.cat([tokens.amax(dim=1), tokens.mean(dim=1)], dim=-1))
         pose: Tensor = self.pose_head(summary)
         shape: Tensor = self.shape_head(summary)
-        return pose.view(batch, config.hypotheses, _POSE_OUTPUTS), shape
+        return pose.view(len(local), config.hypotheses, POSE_OUTPUTS), shape
 
     def save(self, path: Path | str, category: str) -> None:
         """Write weights and architecture to a safetensors file, in half precision."""
@@ -377,6 +376,78 @@ class FastEncoder(nn.Module):
             ) from error
         encoder.requires_grad_(False)
         return encoder.eval().to(device or torch.device("cpu"))
+
+
+@dataclass(frozen=True)
+class EncoderView:
+    """What B instances look like to the network.
+
+    Attributes:
+        centre: (B, 3), metres, camera frame: medians of the points.
+        frame: (B, 3, 3) view frames, see `view_frame`.
+        local: (B, N, 3) points in the view frame about the centre, in the network's unit.
+        plane: (B, 4) the support's normal in the view frame and the height of the centre over it
+            in the network's unit; the normal is zero where there is none.
+    """
+
+    centre: Tensor
+    frame: Tensor
+    local: Tensor
+    plane: Tensor
+
+    @classmethod
+    def of(cls, centre: Tensor, points: Tensor, support: Tensor, unit: Tensor) -> EncoderView:
+        """The view of points.
+
+        Args:
+            centre: (B, 3), metres, camera frame.
+            points: (B, N, 3), metres, camera frame.
+            support: (B, 4) as of `FastEncoder.forward`.
+            unit: () or (B, 1, 1), metres.
+        """
+        frame = view_frame(centre)
+        local = (points - centre.unsqueeze(1)) @ frame / unit
+        # Background that leaks into the mask would dwarf the object: squash what is far off.
+        distance = local.norm(dim=-1, keepdim=True)
+        local = local * (distance.clamp(max=1.5) / distance.clamp(min=1e-6))
+        normal = (support[:, None, :3] @ frame).squeeze(1)
+        height = (support[:, :3] * centre).sum(-1, keepdim=True) - support[:, 3:]
+        height = (height / unit.view(-1, 1)).clamp(-1.0, 3.0)
+        return cls(centre, frame, local, torch.cat([normal, height], dim=-1))
+
+
+def patches(local: Tensor, plane: Tensor, count: int, size: int) -> tuple[Tensor, Tensor]:
+    """Neighbourhoods of some of the points.
+
+    Args:
+        local: (B, N, 3) and
+        plane: (B, 4) as of `EncoderView`.
+        count: number P of patches.
+        size: number S of points of each.
+
+    Returns:
+        Their centres (B, P, 5): x, y, z, height over the support, and whether that is known; and
+        what is known of their points (B, P, S, 8): where they are from the centre, and the same.
+    """
+    normal, centre_height = plane[:, :3], plane[:, 3]
+    known = normal.square().sum(-1, keepdim=True).sqrt()
+    height = (local @ normal.unsqueeze(-1)) + (known.squeeze(-1) * centre_height)[:, None, None]
+    local = torch.cat([local, height, known.unsqueeze(1).expand_as(height)], dim=-1)
+    # The points come in random order, so the first ones are a random choice of centres.
+    centres = local[:, :count]
+    nearest = (
+        torch.cdist(centres[..., :3], local[..., :3]).topk(size, dim=-1, largest=False).indices
+    )
+    members = local.gather(1, nearest.flatten(1).unsqueeze(-1).expand(-1, -1, 5))
+    members = members.view(len(local), count, size, 5)
+    relative = members[..., :3] - centres[..., :3].unsqueeze(2)
+    return centres, torch.cat([4.0 * relative, members], dim=-1)
+
+
+def support_features(plane: Tensor) -> Tensor:
+    """What is known of the support (B, 5), of planes (B, 4) as of `EncoderView`."""
+    known = plane[:, :3].square().sum(-1, keepdim=True).sqrt()
+    return torch.cat([plane * known, known], dim=-1)
 
 
 def view_frame(centre: Tensor) -> Tensor:

@@ -164,7 +164,10 @@ def test_every_requirement_is_pinned_within_its_range(file: str) -> None:
         Requirement(entry)
         for entries in (
             PROJECT["dependencies"],
-            *(PROJECT["optional-dependencies"][extra] for extra in ("ros", "training", "test")),
+            *(
+                PROJECT["optional-dependencies"][extra]
+                for extra in ("ros", "training", "export", "test")
+            ),
         )
         for entry in entries
     ]

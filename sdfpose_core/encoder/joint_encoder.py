@@ -1,0 +1,166 @@
+"""Encoders `fast` of several categories as one network: instances of all of them in one pass.
+
+An instance is a few million multiplications, which take less time than torch takes to begin a
+hundred operations: so there is one operation for all instances, whose weights are stacked, and
+what a layer can take over from its neighbours has no operation of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from threading import local
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sdfpose_core.encoder.fast import (
+    POSE_OUTPUTS,
+    EncoderView,
+    Encoding,
+    FastEncoder,
+    patches,
+    support_features,
+)
+
+__all__ = ["JointEncoder"]
+
+
+class JointEncoder:
+    """What `FastEncoder.forward` of each instance's category says, without gradients.
+
+    Threads may share it.
+
+    Args:
+        encoders: of the same architecture, on one device. Later changes of their weights are not
+            seen.
+    """
+
+    @torch.no_grad()
+    def __init__(self, encoders: Sequence[FastEncoder]) -> None:
+        self._encoders = encoders
+        self._units = torch.stack([x.unit for x in encoders])
+        each = [list(_layers(x)) for x in encoders]
+        self._shapes = [x.shape for x in each[0]]
+        self._weights = torch.stack([torch.cat([w.flatten() for w in x]) for x in each])
+        self._kept = local()
+
+    @torch.inference_mode()
+    def __call__(self, points: Tensor, support: Tensor, of_row: Sequence[int]) -> list[Encoding]:
+        """Hypotheses of each category's instances.
+
+        Args:
+            points: (B, N, 3), metres, camera frame; N as in the networks' configuration.
+            support: (B, 4) as of `FastEncoder.forward`.
+            of_row: B numbers of the instances' encoders, ascending.
+        """
+        groups = [(i, len(list(x))) for i, x in groupby(of_row)]
+        if len({n for _, n in groups}) != 1:  # each instance has its own weights
+            groups = [(i, 1) for i in of_row]
+        units = self._units[torch.tensor(of_row, device=points.device)].view(-1, 1, 1)
+        view = EncoderView.of(points.median(dim=1).values, points, support, units)
+        pose, shape = self._network(view, [i for i, _ in groups])
+        found, row = [], 0
+        for i, members in groupby(of_row):
+            rows = slice(row, row + len(list(members)))
+            row = rows.stop
+            part = EncoderView(*(x[rows] for x in vars(view).values()))
+            found.append(self._encoders[i].encoding(part, pose[rows], shape[rows]))
+        return found
+
+    def _network(self, view: EncoderView, groups: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Raw outputs (B, K, 13) and (B, 2 D + 2) of B instances in groups of equal size.
+
+        Args:
+            view: of the instances.
+            groups: numbers of the encoders, one for each group.
+        """
+        config = self._encoders[0].config
+        batch, count = len(view.local), config.patches
+        weights = self._of(groups)
+
+        def linear(x: Tensor) -> Tensor:
+            """The next layer of (B, ..., n): (B, ..., m)."""
+            weight, bias = next(weights), next(weights)
+            rows = x.reshape(len(groups), -1, x.shape[-1])
+            return torch.baddbmm(bias, rows, weight).view(*x.shape[:-1], -1)
+
+        def perceptron(x: Tensor) -> Tensor:
+            """Two layers with a nonlinearity between."""
+            return linear(functional.silu(linear(x), inplace=True))
+
+        centres, features = patches(view.local, view.plane, count, config.patch_points)
+        features = perceptron(features)
+        pooled = torch.cat([features.amax(dim=2), features.mean(dim=2)], dim=-1)
+        tokens = perceptron(functional.silu(pooled, inplace=True)) + perceptron(centres)
+        support = perceptron(support_features(view.plane)).unsqueeze(1)
+        tokens = torch.cat([tokens, support], dim=1)
+        heads = (batch, count + 1, 3, config.heads, config.width // config.heads)
+        for _ in range(config.layers):
+            asked = linear(_normalised(tokens)).view(heads).permute(2, 0, 3, 1, 4)
+            seen = functional.scaled_dot_product_attention(*asked)
+            tokens = tokens + linear(seen.transpose(1, 2).reshape(tokens.shape))
+            tokens = tokens + linear(functional.gelu(linear(_normalised(tokens))))
+        scale, shift = next(weights), next(weights)
+        tokens = _normalised(tokens).view(len(groups), -1, config.width)
+        tokens = torch.addcmul(shift, tokens, scale).view(batch, count + 1, config.width)
+        summary = torch.cat([tokens.amax(dim=1), tokens.mean(dim=1)], dim=-1)
+        outputs = perceptron(summary)
+        poses = config.hypotheses * POSE_OUTPUTS
+        return outputs[:, :poses].view(batch, -1, POSE_OUTPUTS), outputs[:, poses:]
+
+    def _of(self, groups: Sequence[int]) -> Iterator[Tensor]:
+        """Weights and biases of the layers, in the order in which they are needed."""
+        if len(groups) == 1:
+            chosen = self._weights[groups[0] : groups[0] + 1]
+        else:
+            index = torch.tensor(groups, device=self._weights.device)
+            chosen = torch.index_select(self._weights, 0, index, out=self._space(len(groups)))
+        parts = chosen.split([math.prod(x) for x in self._shapes], dim=1)
+        return (part.view(-1, *shape) for part, shape in zip(parts, self._shapes, strict=True))
+
+    def _space(self, count: int) -> Tensor:
+        """Room for the weights of so many groups: new memory takes longer than what goes there."""
+        space: Tensor | None = getattr(self._kept, "space", None)
+        if space is None or len(space) < count:
+            space = self._kept.space = self._weights.new_empty(count, self._weights.shape[1])
+        return space[:count]
+
+
+def _layers(encoder: FastEncoder) -> Iterator[Tensor]:
+    """Weights (n, m) and biases (1, m) in the order of `JointEncoder._network`."""
+    for part in (encoder.patch, encoder.patch_mix, encoder.position, encoder.support):
+        for layer in part:
+            if isinstance(layer, nn.Linear):
+                yield from _weight_and_bias(layer.weight, layer.bias)
+    for block in encoder.transformer.layers:
+        assert isinstance(block, nn.TransformerEncoderLayer)
+        attention = block.self_attn
+        yield from _after(block.norm1, attention.in_proj_weight, attention.in_proj_bias)
+        yield from _weight_and_bias(attention.out_proj.weight, attention.out_proj.bias)
+        yield from _after(block.norm2, block.linear1.weight, block.linear1.bias)
+        yield from _weight_and_bias(block.linear2.weight, block.linear2.bias)
+    yield encoder.norm.weight[None]
+    yield encoder.norm.bias[None]
+    trunk = encoder.trunk[0]
+    assert isinstance(trunk, nn.Linear)
+    yield from _weight_and_bias(trunk.weight, trunk.bias)
+    heads = (encoder.pose_head, encoder.shape_head)
+    yield from _weight_and_bias(
+        torch.cat([x.weight for x in heads]), torch.cat([x.bias for x in heads])
+    )
+
+
+def _weight_and_bias(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    return weight.T, bias[None]
+
+
+def _after(norm: nn.LayerNorm, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """A layer that scales and shifts what the normalisation before it does not."""
+    return _weight_and_bias(weight * norm.weight, bias + weight @ norm.bias)
+
+
+def _normalised(tokens: Tensor) -> Tensor:
+    return functional.layer_norm(tokens, tokens.shape[-1:])
