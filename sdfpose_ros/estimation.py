@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
     from sdfpose_core.tracker import TrackerResult
 
 __all__ = ["Estimation", "FrameTracker", "TrackerFactory", "make_tracker"]
-
-_FEW_CORES, _TRIAL_SHARE = 2, 0.25
-"""On so few cores tests of poses that are believed take no more of the time: what they compute is
-missing elsewhere."""
 
 _PATIENCE_S = 0.01
 """A frame whose successor is due sooner is left out for it."""
@@ -115,12 +110,7 @@ def make_tracker(
             warn(f"category '{category}' is left out: {error}")
     if len(failures) == len(categories):
         raise WeightsError(f"the weights of no category can be used: {failures[0]}")
-    tracking = TrackerConfig(
-        trial_process=estimator.device.type == "cpu",
-        trial_wait=parameters.wait_for_trials,
-        trial_share=_TRIAL_SHARE if (os.cpu_count() or 1) <= _FEW_CORES else 1.0,
-    )
-    return Tracker(estimator, tracking)
+    return Tracker(estimator, TrackerConfig.live(estimator.device, wait=parameters.wait_for_trials))
 
 
 class _Work(NamedTuple):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +11,7 @@ import torch
 from skimage.measure import marching_cubes
 from torch import Tensor, nn
 
+from sdfpose_core.benchmark.stopwatch import elapsed_ms, median_ms
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.deepsdf import DeepSdf
 from sdfpose_core.sdf.meshing import GRID_HALF_SIDE, DecodedMesh, decode_mesh
@@ -20,10 +20,8 @@ __all__ = ["DenseMesher", "time_meshes"]
 
 _REPETITIONS = 7
 
-_CHUNKS = (1024, 4096, 16384)
+_CHUNKS = {"cpu": (1024, 4096, 16384), "cuda": (16384, 65536, 262144)}
 """Points at once; each network is timed at its best."""
-
-_TRIAL_POINTS = 16384
 
 
 @dataclass(frozen=True)
@@ -61,14 +59,16 @@ class DenseMesher:
 
     def best_chunk(self) -> int:
         """The number of points at once with which the values are fastest."""
-        points = torch.zeros(_TRIAL_POINTS, 3).to(self.code)
+        device = self.code.device
+        chunks = _CHUNKS[device.type]
+        points = torch.zeros(max(chunks), 3).to(self.code)
 
         def evaluate(chunk: int) -> None:
             for part in points.split(chunk):
                 self._values(part)
 
         with torch.no_grad():
-            return min(_CHUNKS, key=lambda chunk: _median_ms(lambda: evaluate(chunk), 3))
+            return min(chunks, key=lambda chunk: median_ms(partial(evaluate, chunk), 3, device))
 
     def _values(self, points: Tensor) -> Tensor:
         values: Tensor = self.network(points.unsqueeze(0), self.code.unsqueeze(0))
@@ -93,27 +93,17 @@ def time_meshes(decoders: Sequence[SdfDecoder]) -> dict[str, float]:
     for decoder in decoders:
         code = decoder.code_mean
         chunk = DenseMesher(decoder, code).best_chunk()
-        figures["dense_64"].append(_median_ms(partial(DenseMesher(decoder, code, chunk), 64), 1))
-        figures["fast_64"].append(_median_ms(partial(decode_mesh, decoder, code, 64)))
-        figures["fast_128"].append(_median_ms(partial(decode_mesh, decoder, code, 128)))
+        for name, mesh, repetitions in (
+            ("dense_64", partial(DenseMesher(decoder, code, chunk), 64), 1),
+            ("fast_64", partial(decode_mesh, decoder, code, 64), _REPETITIONS),
+            ("fast_128", partial(decode_mesh, decoder, code, 128), _REPETITIONS),
+        ):
+            figures[name].append(median_ms(mesh, repetitions, code.device))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         paper = DeepSdf().to(decoders[0].device).eval().requires_grad_(False)
     code = torch.zeros(paper.config.code_length, device=decoders[0].device)
     chunk = DenseMesher(paper, code).best_chunk()
-    start = time.perf_counter()
-    DenseMesher(paper, code, chunk, level=None)(64)
-    paper_ms = 1e3 * (time.perf_counter() - start)
+    paper_ms = elapsed_ms(partial(DenseMesher(paper, code, chunk, level=None), 64), code.device)
     means = {name: float(np.mean(ms)) for name, ms in figures.items()}
     return means | {"paper_dense_64": paper_ms}
-
-
-def _median_ms(work: Callable[[], object], repetitions: int = _REPETITIONS) -> float:
-    """Median wall time after one run that does not count."""
-    work()
-    times = []
-    for _ in range(repetitions):
-        start = time.perf_counter()
-        work()
-        times.append(1e3 * (time.perf_counter() - start))
-    return float(np.median(times))

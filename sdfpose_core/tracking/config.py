@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from sdfpose_core.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["TrackerConfig"]
+
+_FEW_CORES, _TRIAL_SHARE = 2, 0.25
+"""On so few cores tests of poses that are believed take no more of the time: what they compute is
+missing elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +37,10 @@ class TrackerConfig:
             not, outcomes are used when they are there: for images that come by themselves.
         trial_share: with `trial_wait` off, share of the time that tests of poses that are believed
             may take; doubtful ones take what they need.
-        word_s: seconds that the network's last word on a followed object without a front may be
-            old.
+        word_s: seconds that the network's last word on a followed object may be old, where that
+            has no front...
+        front_word_s: ...and where it has one, and its pose is believed. A doubtful one is looked
+            at in every image.
         drop_confidence: an image with less brings the next one nearer.
         inlier_collapse: so does, at once, an inlier ratio below this share of its usual value.
         gate_share: share of its diagonal by which an object may be off its predicted place,
@@ -55,6 +66,7 @@ class TrackerConfig:
     trial_wait: bool = True
     trial_share: float = 1.0
     word_s: float = 0.3
+    front_word_s: float = 0.1
     drop_confidence: float = 0.3
     inlier_collapse: float = 0.5
     gate_share: float = 0.5
@@ -63,6 +75,20 @@ class TrackerConfig:
     coast_s: float = 1.0
     remove_after_s: float = 3.0
     remove_after_frames: int = 90
+
+    @classmethod
+    def live(cls, device: torch.device, *, wait: bool = False) -> TrackerConfig:
+        """For images that come by themselves, as fast as this machine can follow them.
+
+        Args:
+            device: where the networks run.
+            wait: see `trial_wait`.
+        """
+        return cls(
+            trial_process=device.type == "cpu",
+            trial_wait=wait,
+            trial_share=_TRIAL_SHARE if (os.cpu_count() or 1) <= _FEW_CORES else 1.0,
+        )
 
     def __post_init__(self) -> None:
         shares = ("accept_confidence", "drop_confidence", "inlier_collapse", "trial_share")

@@ -7,7 +7,7 @@ import os
 
 from sdfpose_ros.middleware import one_machine_environment
 
-__all__ = ["add_ros_arguments", "prepare_middleware"]
+__all__ = ["add_ros_arguments", "prepare_middleware", "stay_on_one_machine"]
 
 
 def add_ros_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,5 +29,10 @@ def add_ros_arguments(parser: argparse.ArgumentParser) -> None:
 def prepare_middleware(args: argparse.Namespace) -> None:
     """Set the environment of this process before ROS 2 is initialised in it."""
     if not args.network:
-        for name, value in one_machine_environment().items():
-            os.environ.setdefault(name, value)
+        stay_on_one_machine()
+
+
+def stay_on_one_machine() -> None:
+    """Set what the user has not set so that images go through shared memory."""
+    for name, value in one_machine_environment().items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,106 @@
+"""The frames on which speed is measured: a table of unseen objects, seen by a slow camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import cycle, islice
+
+import numpy as np
+
+from sdfpose_core.benchmark.poses import STYLE, model_seeds
+from sdfpose_core.errors import SdfposeError
+from sdfpose_core.frame import RgbdFrame
+from sdfpose_core.shapes.families import FAMILIES, sample_model
+from sdfpose_core.simulation.frames import simulated_frame
+from sdfpose_core.simulation.rendering import render
+from sdfpose_core.simulation.scene import CameraPose, Scene
+from sdfpose_core.simulation.scenes import cluttered_table
+from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit
+
+__all__ = ["back_and_forth", "table_categories", "table_frames"]
+
+_RATE_HZ = 30.0
+_PERIOD_S = 40.0
+_ELEVATION_DEG = 40.0
+_NEAREST_M, _DISTANCE_PER_REACH = 0.9, 2.2
+"""The camera's distance, at least, and in radii of the circle in which the objects stand."""
+
+_LEAST_PIXELS = 200
+"""Of every object so many are visible at least..."""
+
+_MARGIN_PX = 2
+"""...and none so near the edge of the image."""
+
+_ATTEMPTS = 100
+
+
+def table_categories(count: int) -> list[str]:
+    """Names of the categories of so many objects: each in turn."""
+    return list(islice(cycle(FAMILIES), count))
+
+
+def table_frames(objects: int, count: int, seed: int, *, colour: bool = False) -> list[RgbdFrame]:
+    """Frames of a camera that goes slowly round a table, with the noise of a real sensor.
+
+    The objects stand upright, nothing hides them but they each other, and all are wholly in the
+    image. No training has seen their models.
+
+    Args:
+        objects: their number; mask ids count from 1.
+        count: number of frames.
+        seed: another one draws other models, scenes and noise.
+        colour: whether the frames have colour.
+
+    Raises:
+        SdfposeError: no such table was found.
+    """
+    names = table_categories(objects)
+    models = [sample_model(x, y) for x, y in zip(names, model_seeds(seed), strict=False)]
+    for attempt in range(_ATTEMPTS):
+        rng = np.random.default_rng([seed, objects, attempt])
+        scene = cluttered_table(rng, names, models, replace(STYLE, occluders=0))
+        places = np.stack([x.translation for x in scene.instances])
+        reach_m = float(np.hypot(places[:, 0], places[:, 2]).max())
+        poses = [
+            orbit(
+                k / _RATE_HZ,
+                period_s=_PERIOD_S,
+                distance_m=max(_NEAREST_M, _DISTANCE_PER_REACH * reach_m),
+                elevation_deg=_ELEVATION_DEG,
+            )
+            for k in range(count)
+        ]
+        if all(_all_in_view(scene, pose) for pose in (poses[0], poses[-1])):
+            return [
+                simulated_frame(
+                    scene, TABLE_CAMERA, pose, rng, colour=colour, stamp_ns=_stamp_ns(k)
+                )[0]
+                for k, pose in enumerate(poses)
+            ]
+    raise SdfposeError(
+        f"no table with {objects} objects was found of which a camera sees all: try another seed "
+        f"than {seed}"
+    )
+
+
+def back_and_forth(frames: Sequence[RgbdFrame], rate_hz: float = _RATE_HZ) -> Iterator[RgbdFrame]:
+    """The frames without end, forth and back by turns, with stamps that grow."""
+    order = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
+    for k, i in enumerate(cycle(order)):
+        yield replace(frames[i], stamp_ns=_stamp_ns(k))
+
+
+def _stamp_ns(k: int) -> int:
+    """Time of exposure of frame k, from 0 on, nanoseconds."""
+    return 1_000_000_000 + round(1e9 * k / _RATE_HZ)
+
+
+def _all_in_view(scene: Scene, pose: CameraPose) -> bool:
+    """Whether enough of all objects is visible, and nothing of them near the image's edge."""
+    mask = render(scene, TABLE_CAMERA, pose, colour=False).mask
+    inner = mask[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
+    if np.count_nonzero(inner) < np.count_nonzero(mask):
+        return False
+    pixels = np.bincount(mask.ravel(), minlength=len(scene.instances) + 1)
+    return bool(pixels[1:].min() >= _LEAST_PIXELS)

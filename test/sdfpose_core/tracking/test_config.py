@@ -1,0 +1,23 @@
+"""The configuration of the tracker where images come by themselves."""
+
+import os
+
+import pytest
+import torch
+
+from sdfpose_core.tracking.config import TrackerConfig
+
+
+@pytest.mark.parametrize(("cores", "share"), [(1, 0.25), (2, 0.25), (3, 1.0), (None, 0.25)])
+def test_few_cores_test_less(monkeypatch, cores, share):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert TrackerConfig.live(torch.device("cpu")) == TrackerConfig(
+        trial_process=True, trial_wait=False, trial_share=share
+    )
+
+
+def test_a_gpu_needs_no_process_of_its_own(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert TrackerConfig.live(torch.device("cuda", 0), wait=True) == TrackerConfig(
+        trial_process=False, trial_wait=True, trial_share=1.0
+    )
