@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import cv2
 import torch
@@ -10,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from sdfpose_core.errors import DeviceError
 
-__all__ = ["resolve_device", "use_threads"]
+__all__ = ["burst", "resolve_device", "use_threads"]
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
@@ -44,14 +46,34 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     return device
 
 
+_burst_threads = 0
+
+
 def use_threads(count: int = 0) -> None:
     """Set the CPU threads of the networks, of NumPy's products and of OpenCV in this process.
 
     Args:
-        count: 0 for all cores but one: a thread that waits for a core which something else has
-            makes everything slower.
+        count: 0 for all cores but one, and all of them in a `burst`: a thread that waits for a core
+            which something else has makes everything slower.
     """
-    count = count or max(1, (os.cpu_count() or 1) - 1)
+    global _burst_threads
+    cores = os.cpu_count() or 1
+    _burst_threads = count or cores
+    count = count or max(1, cores - 1)
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
     threadpool_limits(count, user_api="blas")
+
+
+@contextmanager
+def burst() -> Iterator[None]:
+    """More threads for the networks, for work that comes seldom and takes long.
+
+    All cores, unless `use_threads` was told of a number of threads, or not called.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(before, _burst_threads))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from sdfpose_core.categories import Categories, default_categories
-from sdfpose_core.category_model import CategoryModel, EncoderName
+from sdfpose_core.category_model import CategoryModel, EncoderName, JointModel
 from sdfpose_core.confidence import ConfidenceModel
-from sdfpose_core.device import resolve_device
+from sdfpose_core.device import burst, resolve_device
+from sdfpose_core.encoder.fast import Encoding
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.findings import Finding, redrawn, report
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
@@ -28,10 +29,12 @@ from sdfpose_core.observation import observe
 from sdfpose_core.portrait import Portrait, states_of
 from sdfpose_core.pursuit import Expected, Word, pursue
 from sdfpose_core.refine.evidence import Evidence
-from sdfpose_core.refine.solver import SETTLED, RefineConfig, refine_together, total_cost
+from sdfpose_core.refine.priors import Priors
+from sdfpose_core.refine.solver import RefineConfig, refine_together, total_cost
 from sdfpose_core.refine.state import ShapePose
+from sdfpose_core.sdf.joint_decoder import JointDecoder
 from sdfpose_core.sdf.meshing import decode_mesh
-from sdfpose_core.search import SWIFT, THOROUGH, Search, Stage, Trust
+from sdfpose_core.search import ROUNDS, Found, Hypotheses, Search, Stage, Trust
 from sdfpose_core.segmentation import segment
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator"]
@@ -67,7 +70,7 @@ class EstimatorConfig:
     surface_points: int = 256
     min_points: int = 50
     turns: int = 3
-    schedule: tuple[Stage, ...] = THOROUGH
+    schedule: tuple[Stage, ...] = ROUNDS
     trust: Trust = field(default_factory=Trust)
     mesh_resolution: int = 96
     mesh_tolerance: float = 1e-3
@@ -125,6 +128,7 @@ class PoseEstimator:
         self._confidence = confidence or ConfidenceModel.beside(self.config.weights_dir)
         self._models = {x.category.name: x for x in models}
         self._given = bool(self._models)
+        self._joint: JointModel | None = None
         self._shapes = KnownShapes(
             self.config.mesh_resolution, self.config.mesh_tolerance, self.config.solver.anchors
         )
@@ -173,14 +177,16 @@ class PoseEstimator:
         Args:
             instances: what was measured.
             expected: see `run`.
-            draft: whether detections serve to test what is known: the search is a swift one, and
-                the surface is coarse; see `finished`.
+            draft: whether detections serve to test what is known: the surface is coarse; see
+                `finished`.
         """
         expected = expected or {}
         clock = _StageClock(("encode", "refine", "mesh"))
         found: dict[int, tuple[CategoryModel, Instance, Finding]] = {}
         skipped: list[SkippedInstance] = []
         followed: list[tuple[CategoryModel, Instance]] = []
+        unheard: list[tuple[CategoryModel, list[Instance]]] = []
+        unknown: list[tuple[CategoryModel, list[Instance]]] = []
         words: dict[int, Word] = {}
         wanted = [
             x
@@ -197,19 +203,16 @@ class PoseEstimator:
             warm = [x for x in group if x.mask_id in expected]
             followed += [(model, x) for x in warm]
             words |= {x.mask_id: word for x in warm if (word := expected[x.mask_id].word)}
-            unheard = [x for x in warm if x.mask_id not in words]
-            if unheard:
-                with clock("encode"):
-                    encoding = model.encode(unheard, [self._rng(x) for x in unheard])
-                    said = Word.each(model, encoding, len(unheard), self.config.trust)
-                    words |= {x.mask_id: word for x, word in zip(unheard, said, strict=True)}
-            cold = [x for x in group if x.mask_id not in expected]
-            for instance, finding in zip(
-                cold, self._detect(model, cold, clock, draft), strict=True
-            ):
-                rival = found.get(instance.mask_id)
-                if rival is None or finding.cost < rival[2].cost:
-                    found[instance.mask_id] = (model, instance, finding)
+            if asked := [x for x in warm if x.mask_id not in words]:
+                unheard.append((model, asked))
+            if cold := [x for x in group if x.mask_id not in expected]:
+                unknown.append((model, cold))
+        with clock("encode"):
+            words |= self._words(unheard)
+        for model, instance, finding in self._detect(unknown, clock):
+            rival = found.get(instance.mask_id)
+            if rival is None or finding.cost < rival[2].cost:
+                found[instance.mask_id] = (model, instance, finding)
         with clock("refine"):
             found |= self._follow(
                 followed,
@@ -291,7 +294,8 @@ class PoseEstimator:
             WeightsError: a file of the category's weights is missing or damaged.
             MeshError: the object has no surface.
         """
-        return redrawn(draft, self.shape_of(draft).mesh)
+        code = torch.from_numpy(draft.code).to(self.device)
+        return redrawn(draft, self._shapes.mesh(self._model(draft.category), code))
 
     def shape_of(self, estimate: ObjectEstimate) -> KnownShape:
         """The decoded shape of an estimate.
@@ -302,6 +306,10 @@ class PoseEstimator:
         """
         code = torch.from_numpy(estimate.code).to(self.device)
         return self._shapes.of(self._model(estimate.category), code)
+
+    def forget_shapes(self) -> None:
+        """Decode every shape anew from now on."""
+        self._shapes.forget()
 
     def remember(self, estimate: ObjectEstimate, shape: KnownShape) -> None:
         """Take the decoded shape of an estimate from elsewhere."""
@@ -335,33 +343,83 @@ class PoseEstimator:
             )
         return self._models[category]
 
-    def _detect(
-        self, model: CategoryModel, group: Sequence[Instance], clock: _StageClock, draft: bool
-    ) -> list[Finding]:
-        """The best hypothesis of each instance of one category, found from nothing."""
-        if not group:
+    def _encoded(
+        self, groups: Sequence[tuple[CategoryModel, Sequence[Instance]]]
+    ) -> list[Encoding | None]:
+        """What the networks say of the instances of each category."""
+        if not groups:
             return []
-        evidence = self._observe(group, [model] * len(group))
+        if self._given:  # training may change these networks at any time
+            return [x.encode(group, [self._rng(y) for y in group]) for x, group in groups]
+        if self._joint is None or len(self._joint.models) != len(self._models):
+            self._joint = JointModel(tuple(self._models.values()))
+        return self._joint.encode(groups, self._rng)
+
+    def _words(self, groups: Sequence[tuple[CategoryModel, Sequence[Instance]]]) -> dict[int, Word]:
+        """What the networks say of followed instances, by mask id."""
+        words: dict[int, Word] = {}
+        for (model, group), said in zip(groups, self._encoded(groups), strict=True):
+            each = Word.each(model, said, len(group), self.config.trust)
+            words |= {x.mask_id: word for x, word in zip(group, each, strict=True)}
+        return words
+
+    def _detect(
+        self,
+        groups: Sequence[tuple[CategoryModel, Sequence[Instance]]],
+        clock: _StageClock,
+    ) -> list[tuple[CategoryModel, Instance, Finding]]:
+        """The best hypothesis of each instance, found from nothing.
+
+        Categories whose networks speak alike are searched in one batch.
+
+        Args:
+            groups: the instances of each category, at least one.
+            clock: adds up the time.
+        """
+        batches: dict[object, list[tuple[CategoryModel, Sequence[Instance], Hypotheses]]] = {}
         with clock("encode"):
-            hypotheses = model.hypotheses(
-                group, [self._rng(x) for x in group], self.config.trust, turns=self.config.turns
-            )
-        with clock("refine"):
-            search = Search(
-                model.decoder,
-                model.priors,
-                self.config.solver,
-                model.has_front,
-                self.config.trust,
-                SWIFT if draft else self.config.schedule,
-                SETTLED if draft else -math.inf,
-            )
-            find = search.run if self.config.refine == "sdf" else search.favourites
-            found = find(hypotheses, evidence)
-        return [
-            Finding(found.solution[i : i + 1], float(found.rival_gap[i]), float(found.belief[i]))
-            for i in range(len(group))
-        ]
+            for (model, group), said in zip(groups, self._encoded(groups), strict=True):
+                proposed = model.hypotheses(group, said, self.config.trust, turns=self.config.turns)
+                alike = (proposed.state.codes.shape[1], said is None or said.logits.shape[1])
+                batches.setdefault(alike, []).append((model, group, proposed))
+        findings = []
+        for batch in batches.values():
+            members = [(model, x) for model, group, _ in batch for x in group]
+            with clock("refine"):
+                found = self._searched(
+                    [model for model, _, _ in batch],
+                    [len(group) for _, group, _ in batch],
+                    Hypotheses.cat([proposed for _, _, proposed in batch]),
+                    self._observe([x for _, x in members], [model for model, _ in members]),
+                )
+            for i, (model, instance) in enumerate(members):
+                finding = Finding(
+                    found.solution[i : i + 1], float(found.rival_gap[i]), float(found.belief[i])
+                )
+                findings.append((model, instance, finding))
+        return findings
+
+    def _searched(
+        self,
+        models: Sequence[CategoryModel],
+        counts: Sequence[int],
+        hypotheses: Hypotheses,
+        evidence: Evidence,
+    ) -> Found:
+        """What the search finds of all instances, so many of each category in a row."""
+        category = torch.arange(len(models)).repeat_interleave(torch.tensor(counts))
+        fronts = torch.tensor([x.has_front for x in models])[category]
+        search = Search(
+            JointDecoder([x.decoder for x in models], category.to(self.device)),
+            Priors.cat([x.priors.of_each(n) for x, n in zip(models, counts, strict=True)]),
+            fronts.to(self.device),
+            self.config.solver,
+            self.config.trust,
+            self.config.schedule,
+        )
+        find = search.run if self.config.refine == "sdf" else search.favourites
+        with burst():
+            return find(hypotheses, evidence)
 
     def _follow(
         self,
@@ -414,7 +472,7 @@ class PoseEstimator:
             coarse = min(_DRAFT_RESOLUTION, self.config.mesh_resolution)
             mesh = decode_mesh(model.decoder, code, coarse, with_normals=False)
         else:
-            mesh = self._shapes.of(model, code).mesh
+            mesh = self._shapes.mesh(model, code)
         icp = self.config.refine == "icp" and not finding.shape_known
         return report(finding, model, instance, mesh, self._confidence, icp=icp)
 

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from sdfpose_core.category_model import CategoryModel
+from sdfpose_core.device import burst
 from sdfpose_core.refine.anchors import surface_anchors
 from sdfpose_core.sdf.frozen import FrozenShape
-from sdfpose_core.sdf.meshing import DecodedMesh, mesh_of, signed_distance_grid
+from sdfpose_core.sdf.meshing import DecodedMesh, SdfGrid, mesh_of, signed_distance_grid
 
 __all__ = ["KnownShape", "KnownShapes"]
 
@@ -33,6 +34,15 @@ class KnownShape:
     mesh: DecodedMesh
 
 
+@dataclass(frozen=True)
+class _Decoded:
+    """A shape of which no more than the surface may have been asked for yet."""
+
+    mesh: DecodedMesh
+    grid: SdfGrid | None
+    frozen: FrozenShape | None
+
+
 class KnownShapes:
     """Remembers the shapes of the last codes. Threads may share it.
 
@@ -46,39 +56,62 @@ class KnownShapes:
         self._resolution = resolution
         self._tolerance = tolerance
         self._anchors = anchors
-        self._known: OrderedDict[tuple[str, bytes], KnownShape] = OrderedDict()
+        self._known: OrderedDict[tuple[str, bytes], _Decoded] = OrderedDict()
         self._lock = Lock()
 
+    def mesh(self, model: CategoryModel, code: Tensor) -> DecodedMesh:
+        """The surface of a code (D,) of the model's category.
+
+        Raises:
+            MeshError: it has none.
+        """
+        return self._decoded(model, code).mesh
+
+    @torch.no_grad()
     def of(self, model: CategoryModel, code: Tensor) -> KnownShape:
         """The shape of a code (D,) of the model's category.
 
         Raises:
             MeshError: it has no surface.
         """
-        name = model.category.name
-        with self._lock:
-            known = self._known.get((name, _digest(code)))
-        if known is None:
-            known = self._decoded(model, code)
-        self.remember(name, code, known)
-        return known
+        decoded = self._decoded(model, code)
+        if decoded.frozen is not None:
+            return KnownShape(decoded.frozen, decoded.mesh)
+        assert decoded.grid is not None
+        decoder = model.decoder
+        samples = surface_anchors(decoder, code.unsqueeze(0), 2 * self._anchors)[0]
+        shape = KnownShape(FrozenShape.of(decoder, code, decoded.grid, samples), decoded.mesh)
+        self.remember(model.category.name, code, shape)
+        return shape
 
     def remember(self, category: str, code: Tensor, shape: KnownShape) -> None:
         """Take the shape of a code (D,) as the last one that was asked for."""
+        self._keep(category, code, _Decoded(shape.mesh, None, shape.frozen))
+
+    def forget(self) -> None:
+        """Know none."""
+        with self._lock:
+            self._known.clear()
+
+    def _decoded(self, model: CategoryModel, code: Tensor) -> _Decoded:
+        name = model.category.name
+        with self._lock:
+            decoded = self._known.get((name, _digest(code)))
+        if decoded is None:
+            with burst():
+                grid = signed_distance_grid(model.decoder, code, self._resolution)
+                mesh = mesh_of(grid, model.decoder, code, tolerance=self._tolerance)
+            decoded = _Decoded(mesh, grid, None)
+        self._keep(name, code, decoded)
+        return decoded
+
+    def _keep(self, category: str, code: Tensor, decoded: _Decoded) -> None:
         key = (category, _digest(code))
         with self._lock:
-            self._known[key] = shape
+            self._known[key] = decoded
             self._known.move_to_end(key)
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-
-    @torch.no_grad()
-    def _decoded(self, model: CategoryModel, code: Tensor) -> KnownShape:
-        decoder = model.decoder
-        grid = signed_distance_grid(decoder, code, self._resolution)
-        mesh = mesh_of(grid, decoder, code, tolerance=self._tolerance)
-        samples = surface_anchors(decoder, code.unsqueeze(0), 2 * self._anchors)[0]
-        return KnownShape(FrozenShape.of(decoder, code, grid, samples), mesh)
 
 
 def _digest(code: Tensor) -> bytes:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from sdfpose_core.encoder.fast import Encoding
+from sdfpose_core.refine.anchors import carried, surface_anchors
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.kernel import GemanMcClureKernel
 from sdfpose_core.refine.priors import Priors, RotationPrior
 from sdfpose_core.refine.solver import RefineConfig, Solution, refine
 from sdfpose_core.refine.state import ShapePose
-from sdfpose_core.sdf.shape_decoder import ShapeDecoder
+from sdfpose_core.sdf.joint_decoder import JointDecoder
 from sdfpose_core.similarity import Similarity, so3_exp
 
 __all__ = [
-    "SWIFT",
-    "THOROUGH",
+    "ROUNDS",
     "Found",
     "Hypotheses",
     "Search",
@@ -50,14 +51,8 @@ class Stage:
     keep: int
 
 
-THOROUGH = (
-    Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=5, keep=8),
-    Stage(surface=128, anchors=64, kernel_sd=5.0, iterations=6, keep=3),
-)
-"""Rounds of a search that leaves little to chance."""
-
-SWIFT = (Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=5, keep=2),)
-"""Rounds of one that takes less than half the time."""
+ROUNDS = (Stage(surface=48, anchors=32, kernel_sd=8.0, iterations=3, keep=2),)
+"""Rounds before the last. More points, iterations, hypotheses or rounds find no more."""
 
 _FINE_ITERATIONS = 8
 
@@ -75,16 +70,35 @@ class Hypotheses:
     """Where to search for the poses of B instances.
 
     Attributes:
-        state: start states, `per_instance` of each instance in turn.
-        per_instance: number of start states of each instance.
+        state: H start states.
+        owner: (H,) integer, ascending: number of each one's instance, of which all have some.
         priors: what is expected of each state.
         encoding: all that the network said of the instances, None without one.
     """
 
     state: ShapePose
-    per_instance: int
+    owner: Tensor
     priors: Priors
     encoding: Encoding | None = None
+
+    @classmethod
+    def cat(cls, parts: Sequence[Hypotheses]) -> Hypotheses:
+        """Those of all instances in a row: of none or of all of which a network said something."""
+        owners, instances = [], 0
+        for x in parts:
+            owners.append(x.owner + instances)
+            instances += int(x.owner[-1]) + 1
+        said = [x.encoding for x in parts if x.encoding is not None]
+        return cls(
+            ShapePose.cat([x.state for x in parts]),
+            torch.cat(owners),
+            Priors.cat([x.priors.of_each(len(x.state)) for x in parts]),
+            Encoding.cat(said) if said else None,
+        )
+
+    def __getitem__(self, index: Tensor) -> Hypotheses:
+        """Some of them, ascending; all instances keep one."""
+        return Hypotheses(self.state[index], self.owner[index], self.priors[index], self.encoding)
 
 
 @dataclass(frozen=True)
@@ -136,7 +150,7 @@ def hypotheses_of(
     owner = rows.squeeze(1).repeat_interleave(per_instance)
     return Hypotheses(
         ShapePose(similarity, encoding.codes[owner]),
-        per_instance,
+        owner,
         replace(
             shape_priors(encoding, priors, trust)[owner],
             rotation=RotationPrior(similarity.rotation, precision.flatten(0, 2)),
@@ -219,25 +233,23 @@ class Found:
 
 @dataclass(frozen=True)
 class Search:
-    """The search for the poses of one category.
+    """The search for the poses of B instances, of whatever categories.
 
     Attributes:
-        decoder: the category's decoder.
-        priors: of the category's codes and sizes.
+        decoder: of each instance's category.
+        priors: of codes and sizes, those of each instance's category.
+        has_front: (B,) whether yaw about y means something.
         config: weights of the refinement's terms.
-        has_front: whether yaw about y means something.
         trust: in the network.
         schedule: the rounds before the last, which looks at everything.
-        settled: see `refine`.
     """
 
-    decoder: ShapeDecoder
+    decoder: JointDecoder
     priors: Priors
+    has_front: Tensor
     config: RefineConfig
-    has_front: bool
     trust: Trust
-    schedule: tuple[Stage, ...] = THOROUGH
-    settled: float = -math.inf
+    schedule: tuple[Stage, ...] = ROUNDS
 
     def run(self, hypotheses: Hypotheses, evidence: Evidence) -> Found:
         """Refine all hypotheses, drop the worst in between, and keep each instance's best.
@@ -248,43 +260,29 @@ class Search:
         Args:
             hypotheses: where to start.
             evidence: what was measured of each instance.
-
         """
-        count = len(evidence.surface)
-        device = hypotheses.state.codes.device
-        instance = torch.arange(count, device=device)
-        owner = instance.repeat_interleave(hypotheses.per_instance)
+        anchors = self._anchors(hypotheses)
         for stage in self.schedule:
-            config = replace(
-                self.config,
-                anchors=stage.anchors,
-                kernel=GemanMcClureKernel(stage.kernel_sd),
+            config = replace(self.config, kernel=GemanMcClureKernel(stage.kernel_sd))
+            thinned = evidence.thinned(stage.surface)
+            solution = self._refine(
+                hypotheses, thinned, config, stage.iterations, anchors[:, : stage.anchors]
             )
-            thinned = evidence.thinned(stage.surface)[owner]
-            solution = self._refine(hypotheses, thinned, config, stage.iterations)
-            keep = min(stage.keep, hypotheses.per_instance)
-            doubt = self._doubt(solution, hypotheses)
-            best = _best_distinct(solution, doubt, keep, self.has_front)
-            flat = (best + hypotheses.per_instance * instance[:, None]).ravel()
-            owner = owner[flat]
-            hypotheses = Hypotheses(
-                solution.state[flat],
-                keep,
-                hypotheses.priors[flat],
-                hypotheses.encoding,
-            )
-        fine = self._refine(hypotheses, evidence[owner], self.config, _FINE_ITERATIONS)
-        doubt = self._doubt(fine, hypotheses)
-        winner = doubt.argmin(dim=1)
-        gaps = _rival_gaps(fine, doubt, winner, self.has_front)
-        index = winner + hypotheses.per_instance * instance
-        chosen = fine[index].judged_by(self.priors, hypotheses.priors[index])
-        return Found(chosen, gaps, self._belief(chosen, hypotheses.encoding))
+            rivals = self._rivals(solution, hypotheses)
+            best = rivals.best(stage.keep)
+            hypotheses = replace(hypotheses[best], state=solution.state[best])
+            anchors = self._carried(hypotheses, anchors[best])
+        fine = self._refine(hypotheses, evidence, self.config, _FINE_ITERATIONS, anchors)
+        rivals = self._rivals(fine, hypotheses)
+        winner = rivals.best(1)
+        chosen = fine[winner].judged_by(self.priors, hypotheses.priors[winner])
+        return Found(chosen, rivals.gaps(), self._belief(chosen, hypotheses.encoding))
 
     def favourites(self, hypotheses: Hypotheses, evidence: Evidence) -> Found:
         """The first start state of each instance, judged but not refined; as `run` otherwise."""
-        first = torch.arange(len(evidence.surface), device=hypotheses.state.codes.device)
-        state = hypotheses.state[first * hypotheses.per_instance]
+        first = torch.ones_like(hypotheses.owner, dtype=torch.bool)
+        first[1:] = hypotheses.owner[1:] != hypotheses.owner[:-1]
+        state = hypotheses.state[first]
         solution = refine(self.decoder, state, evidence, self.priors, self.config, 0)
         belief = self._belief(solution, hypotheses.encoding)
         return Found(solution, torch.full_like(solution.cost, _NO_RIVAL), belief)
@@ -296,78 +294,113 @@ class Search:
         rotation = solution.state.similarity.rotation.unsqueeze(1)
         return encoding.log_belief(rotation, self.has_front).squeeze(1)
 
+    @torch.no_grad()
+    def _anchors(self, hypotheses: Hypotheses) -> Tensor:
+        """(H, M, 3), object units, on the surfaces that the hypotheses start with."""
+        decoder = self.decoder[hypotheses.owner]
+        return surface_anchors(decoder, hypotheses.state.codes, self.config.anchors)
+
+    @torch.no_grad()
+    def _carried(self, hypotheses: Hypotheses, anchors: Tensor) -> Tensor:
+        """Anchors (H, M, 3) of earlier shapes, on the surfaces that the hypotheses have now."""
+        return carried(self.decoder[hypotheses.owner], hypotheses.state.codes, anchors)
+
     def _refine(
-        self, hypotheses: Hypotheses, evidence: Evidence, config: RefineConfig, iterations: int
+        self,
+        hypotheses: Hypotheses,
+        evidence: Evidence,
+        config: RefineConfig,
+        iterations: int,
+        anchors: Tensor,
     ) -> Solution:
         return refine(
-            self.decoder,
+            self.decoder[hypotheses.owner],
             hypotheses.state,
-            evidence,
+            evidence[hypotheses.owner],
             hypotheses.priors,
             config,
             iterations,
-            self.settled,
+            anchors=anchors,
         )
 
-    def _doubt(self, solution: Solution, hypotheses: Hypotheses) -> Tensor:
-        """(B, per_instance) cost and twice the negative log of what the network believes.
+    def _rivals(self, solution: Solution, hypotheses: Hypotheses) -> _Rivals:
+        """The refined hypotheses, by instance.
 
-        The whole mixture is asked, in place of the one mode that drew the refinement.
+        What is doubted is the cost and twice the negative log of what the network believes. The
+        whole mixture is asked, in place of the one mode that drew the refinement.
         """
-        cost = solution.cost.view(-1, hypotheses.per_instance)
+        rows = _rows_of(hypotheses.owner, len(self.has_front))
         rotation = solution.state.similarity.rotation
+        cost = solution.cost
         if hypotheses.priors.rotation is not None:
-            cost = cost - hypotheses.priors.rotation.cost(rotation).view_as(cost)
-        if hypotheses.encoding is None:
-            return cost
-        belief = hypotheses.encoding.log_belief(rotation.view(*cost.shape, 3, 3), self.has_front)
-        return cost - 2.0 * self.trust.belief_weight * belief
+            cost = cost - hypotheses.priors.rotation.cost(rotation)
+        there = rows >= 0
+        rotation, doubt = rotation[rows], torch.where(there, cost[rows], torch.inf)
+        if hypotheses.encoding is not None:
+            belief = hypotheses.encoding.log_belief(rotation, self.has_front)
+            doubt = doubt - 2.0 * self.trust.belief_weight * belief
+        return _Rivals(rows, rotation, doubt, self.has_front)
 
 
-def _best_distinct(solution: Solution, doubt: Tensor, keep: int, has_front: bool) -> Tensor:
-    """(count, keep) numbers of the best hypotheses; one like a better one yields to another.
-
-    Args:
-        solution: of all hypotheses.
-        doubt: (count, alive) of each.
-        keep: how many of each instance.
-        has_front: whether yaw about y means something.
-    """
-    rotations = solution.state.similarity.rotation.view(*doubt.shape, 3, 3)
-    rows = torch.arange(len(doubt), device=doubt.device)
-    left = doubt.clone()
-    chosen = []
-    for _ in range(keep):
-        best = left.argmin(dim=1)
-        chosen.append(best)
-        same = _same_rotation(rotations[rows, best].unsqueeze(1), rotations, has_front)
-        left = left + _DUPLICATE_COST * same
-        left[rows, best] = torch.inf
-    return torch.stack(chosen, dim=1)
-
-
-def _same_rotation(one: Tensor, others: Tensor, has_front: bool) -> Tensor:
-    """Whether rotations (..., 3, 3) differ by less than `_SAME_ROTATION_RAD`."""
-    if has_front:
-        cosine = ((one * others).sum((-1, -2)) - 1.0) / 2.0
-    else:
-        cosine = (one[..., :, 1] * others[..., :, 1]).sum(-1)
-    return cosine > math.cos(_SAME_ROTATION_RAD)
-
-
-def _rival_gaps(solution: Solution, doubt: Tensor, winner: Tensor, has_front: bool) -> Tensor:
-    """(count,) by how much the best hypothesis with another rotation is worse.
+def _rows_of(owner: Tensor, count: int) -> Tensor:
+    """(count, most) the rows of each owner, ascending; -1 where one has fewer.
 
     Args:
-        solution: of all hypotheses.
-        doubt: (count, alive) of each.
-        winner: (count,) the chosen ones.
-        has_front: whether yaw about y means something.
+        owner: (H,) of each row, ascending; every one has some.
+        count: of the owners.
     """
-    rotations = solution.state.similarity.rotation.view(*doubt.shape, 3, 3)
-    rows = torch.arange(len(doubt), device=doubt.device)
-    best = rotations[rows, winner].unsqueeze(1)
-    gap = doubt - doubt[rows, winner].unsqueeze(1)
-    same = _same_rotation(best, rotations, has_front)
-    gap = torch.where(same, torch.full_like(gap, _NO_RIVAL), gap)
-    return gap.min(dim=1).values
+    have = torch.bincount(owner, minlength=count)
+    place = torch.arange(int(have.max()), device=owner.device)
+    rows = (have.cumsum(0) - have).unsqueeze(1) + place
+    return torch.where(place < have.unsqueeze(1), rows, -1)
+
+
+@dataclass(frozen=True)
+class _Rivals:
+    """The hypotheses of B instances, at most K of each.
+
+    Attributes:
+        rows: (B, K) their numbers, -1 for none.
+        rotation: (B, K, 3, 3) theirs.
+        doubt: (B, K) of each, infinite for none.
+        has_front: (B,) whether yaw about y means something.
+    """
+
+    rows: Tensor
+    rotation: Tensor
+    doubt: Tensor
+    has_front: Tensor
+
+    def best(self, keep: int) -> Tensor:
+        """Numbers, ascending by instance, of the `keep` best of each, or of as many as it has.
+
+        One like a better one yields to another.
+        """
+        each = torch.arange(len(self.doubt), device=self.doubt.device)
+        left = self.doubt.clone()
+        chosen = []
+        for _ in range(min(keep, left.shape[1])):
+            best = left.argmin(dim=1)
+            chosen.append(torch.where(left[each, best].isinf(), -1, self.rows[each, best]))
+            same = self._like(self.rotation[each, best])
+            left = left + _DUPLICATE_COST * same
+            left[each, best] = torch.inf
+        numbers = torch.stack(chosen, dim=1).flatten()
+        return numbers[numbers >= 0]
+
+    def gaps(self) -> Tensor:
+        """(B,) by how much the best one with another rotation than the best one is worse."""
+        each = torch.arange(len(self.doubt), device=self.doubt.device)
+        best = self.doubt.argmin(dim=1)
+        gap = self.doubt - self.doubt[each, best].unsqueeze(1)
+        same = self._like(self.rotation[each, best])
+        return torch.where(same, _NO_RIVAL, gap).clamp(max=_NO_RIVAL).min(dim=1).values
+
+    def _like(self, one: Tensor) -> Tensor:
+        """(B, K) which rotations differ from those of `one` (B, 3, 3) by less than
+        `_SAME_ROTATION_RAD`.
+        """
+        products = (one.unsqueeze(1) * self.rotation).sum(dim=-2)
+        full = (products.sum(-1) - 1.0) / 2.0
+        cosine = torch.where(self.has_front.unsqueeze(1), full, products[..., 1])
+        return cosine > math.cos(_SAME_ROTATION_RAD)

@@ -30,6 +30,11 @@ class RotationPrior:
     def __getitem__(self, index: Tensor | slice | int) -> RotationPrior:
         return RotationPrior(self.rotation[index], self.precision[index])
 
+    @classmethod
+    def cat(cls, parts: Sequence[RotationPrior]) -> RotationPrior:
+        """Those of all hypotheses in a row."""
+        return cls(torch.cat([x.rotation for x in parts]), torch.cat([x.precision for x in parts]))
+
     def cost(self, rotation: Tensor) -> Tensor:
         """Weighted squared lengths (B,) of the differences of the axes of rotations (B, 3, 3)."""
         difference = (rotation - self.rotation).square().sum(dim=1)
@@ -89,6 +94,30 @@ class Priors:
             torch.stack([x.code_precision for x in priors]),
             torch.stack([x.log_scale_mean for x in priors]),
             torch.stack([x.log_scale_sd for x in priors]),
+        )
+
+    def of_each(self, count: int) -> Priors:
+        """The same for so many hypotheses, each with its own."""
+        length = self.code_mean.shape[-1]
+        return replace(
+            self,
+            code_mean=self.code_mean.expand(count, -1),
+            code_precision=self.code_precision.expand(count, length, length),
+            log_scale_mean=self.log_scale_mean.expand(count),
+            log_scale_sd=self.log_scale_sd.expand(count),
+        )
+
+    @classmethod
+    def cat(cls, parts: Sequence[Priors]) -> Priors:
+        """Those of all hypotheses in a row, which have each its own; rotations if all have some."""
+        rotations = [x.rotation for x in parts if x.rotation is not None]
+        joined = len(rotations) == len(parts)
+        return cls(
+            torch.cat([x.code_mean for x in parts]),
+            torch.cat([x.code_precision for x in parts]),
+            torch.cat([x.log_scale_mean for x in parts]),
+            torch.cat([x.log_scale_sd for x in parts]),
+            RotationPrior.cat(rotations) if joined else None,
         )
 
     def to(self, device: torch.device) -> Priors:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.state import ShapePose
+from sdfpose_core.sdf.joint_decoder import JointDecoder
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder, newton_direction
 
 __all__ = [
@@ -47,7 +48,9 @@ class DecodedPoints:
     d_code: Tensor
 
     @classmethod
-    def of(cls, decoder: ShapeDecoder, points: Tensor, codes: Tensor) -> DecodedPoints:
+    def of(
+        cls, decoder: ShapeDecoder | JointDecoder, points: Tensor, codes: Tensor
+    ) -> DecodedPoints:
         """What the decoder says of points (B, N, 3), object units, of shapes with codes (B, D)."""
         return cls(points, *decoder.value_and_jacobian(points, codes))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -24,6 +23,7 @@ from sdfpose_core.refine.residuals import (
     surface_residuals,
 )
 from sdfpose_core.refine.state import ShapePose
+from sdfpose_core.sdf.joint_decoder import JointDecoder, of_rows
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 
 __all__ = [
@@ -123,44 +123,44 @@ class Solution:
 
 @torch.no_grad()
 def refine(
-    decoder: ShapeDecoder,
+    decoder: ShapeDecoder | JointDecoder,
     state: ShapePose,
     evidence: Evidence,
     priors: Priors,
     config: RefineConfig,
     iterations: int,
-    settled: float = -math.inf,
+    settled: float = SETTLED,
+    anchors: Tensor | None = None,
 ) -> Solution:
     """Minimise the cost of each hypothesis from where it stands.
 
     Args:
-        decoder: the category's decoder.
+        decoder: of the category, or of each hypothesis.
         state: B hypotheses.
         evidence: what was measured of each.
         priors: of code and size.
         config: weights of the terms.
-        iterations: steps tried; each costs one evaluation of values and Jacobians.
+        iterations: steps tried at most; each costs one evaluation of values and Jacobians.
         settled: hypotheses whose step promises to lower the cost by no more stay where they are.
+        anchors: (B, M, 3), object units, near the decoded surfaces; chosen anew by default.
     """
-    anchors = surface_anchors(decoder, state.codes, config.anchors)
+    if anchors is None:
+        anchors = surface_anchors(decoder, state.codes, config.anchors)
     problem = _Problem(decoder, evidence, priors, config, anchors)
-    return _solution(
-        *_minimise(
-            problem.linearise,
-            state,
-            config,
-            iterations,
-            lambda hessian, gradient, _: _solve(hessian, gradient),
-            judged=lambda cost: cost,
-            together=lambda each: each,
-            settled=settled,
-        )
+    return _minimise(
+        problem,
+        state,
+        iterations,
+        lambda hessian, gradient, _: _solve(hessian, gradient),
+        judged=lambda cost: cost,
+        together=lambda each: each,
+        settled=settled,
     )
 
 
 @torch.no_grad()
 def refine_together(
-    decoder: ShapeDecoder,
+    decoder: ShapeDecoder | JointDecoder,
     state: ShapePose,
     evidence: Evidence,
     priors: Priors,
@@ -175,7 +175,7 @@ def refine_together(
     each one's cost c counts as c / (1 + c / c0).
 
     Args:
-        decoder: the category's decoder.
+        decoder: of the category, or of each hypothesis.
         state: hypotheses, each with `views` poses in a row and one size and code.
         evidence: what was measured in each view.
         priors: of code and size.
@@ -190,17 +190,14 @@ def refine_together(
 
     anchors = surface_anchors(decoder, state.codes, config.anchors)
     problem = _Problem(decoder, evidence, priors.shared(views), config, anchors)
-    return _solution(
-        *_minimise(
-            problem.linearise,
-            state,
-            config,
-            iterations,
-            step,
-            judged=lambda cost: total_cost(cost, views).repeat_interleave(views),
-            together=lambda each: each.view(-1, views).sum(1).repeat_interleave(views),
-            settled=SETTLED,
-        )
+    return _minimise(
+        problem,
+        state,
+        iterations,
+        step,
+        judged=lambda cost: total_cost(cost, views).repeat_interleave(views),
+        together=lambda each: each.view(-1, views).sum(1).repeat_interleave(views),
+        settled=SETTLED,
     )
 
 
@@ -225,47 +222,60 @@ class _Linearised:
             torch.where(each, self.violation, other.violation),
         )
 
+    def __getitem__(self, index: Tensor) -> _Linearised:
+        return _Linearised(*(x[index] for x in vars(self).values()))
+
+    @classmethod
+    def cat(cls, parts: Sequence[_Linearised]) -> _Linearised:
+        """All rows in a row."""
+        return cls(*(torch.cat(x) for x in zip(*(vars(y).values() for y in parts), strict=True)))
+
 
 def _minimise(
-    linearise: Callable[[ShapePose], _Linearised],
+    problem: _Problem,
     state: ShapePose,
-    config: RefineConfig,
     iterations: int,
     step: Callable[[Tensor, Tensor, Tensor], Tensor],
     judged: Callable[[Tensor], Tensor],
     together: Callable[[Tensor], Tensor],
     settled: float,
-) -> tuple[ShapePose, _Linearised]:
+) -> Solution:
     """Take the steps that lower what is judged.
 
     Args:
-        linearise: the problem at a state.
-        state: B hypotheses.
-        config: says how to damp.
+        problem: of B hypotheses.
+        state: where they are.
         iterations: steps tried.
         step: to go back (B, 7 + D), from damped Hessians (B, P, P), gradients (B, P) and costs
             (B,).
         judged: what has to fall (B,), of the costs (B,).
         together: sums (B,) over the rows that move together.
-        settled: rows whose step promises to lower the cost by no more stay where they are.
+        settled: rows whose step promises to lower the cost by no more stay where they are, and
+            cost nothing from then on.
     """
-    found = linearise(state)
-    damping = config.damping.start(found.cost)
+    strategy = problem.config.damping
+    found = problem.linearise(state)
+    damping = strategy.start(found.cost)
+    rows = torch.arange(len(state), device=damping.device)
+    ended: list[tuple[Tensor, ShapePose, _Linearised]] = []
     for _ in range(iterations):
-        back = step(config.damping.apply(found.hessian, damping), found.gradient, found.cost)
-        promised = together((back * found.gradient).sum(1))
-        moving = promised > settled
-        if not moving.any():
-            break
+        back = step(strategy.apply(found.hessian, damping), found.gradient, found.cost)
+        moving = together((back * found.gradient).sum(1)) > settled
+        if not moving.all():
+            ended.append((rows[~moving], state[~moving], found[~moving]))
+            rows, back, damping = rows[moving], back[moving], damping[moving]
+            problem, state, found = problem[moving], state[moving], found[moving]
+            if len(rows) == 0:
+                break
         trial = state.retract(-back)
-        new = linearise(trial)
-        accepted = moving & (judged(new.cost) < judged(found.cost))
+        new = problem.linearise(trial)
+        accepted = judged(new.cost) < judged(found.cost)
         state, found = trial.where(accepted, state), new.where(accepted, found)
-        damping = config.damping.update(damping, accepted)
-    return state, found
-
-
-def _solution(state: ShapePose, found: _Linearised) -> Solution:
+        damping = strategy.update(damping, accepted)
+    ended.append((rows, state, found))
+    order = torch.cat([x for x, _, _ in ended]).argsort()
+    state = ShapePose.cat([x for _, x, _ in ended])[order]
+    found = _Linearised.cat([x for _, _, x in ended])[order]
     return Solution(state, found.cost, found.hessian, found.surface, found.violation)
 
 
@@ -298,18 +308,27 @@ class _Problem:
     """What is minimised, of B hypotheses.
 
     Attributes:
-        decoder: the category's decoder.
+        decoder: of the category, or of each hypothesis.
         evidence: what was measured of each.
         priors: of code and size.
         config: weights of the terms.
         anchors: (B, M, 3), object units.
     """
 
-    decoder: ShapeDecoder
+    decoder: ShapeDecoder | JointDecoder
     evidence: Evidence
     priors: Priors
     config: RefineConfig
     anchors: Tensor
+
+    def __getitem__(self, index: Tensor) -> _Problem:
+        return replace(
+            self,
+            decoder=of_rows(self.decoder, index),
+            evidence=self.evidence[index],
+            priors=self.priors[index],
+            anchors=self.anchors[index],
+        )
 
     def linearise(self, state: ShapePose) -> _Linearised:
         """The problem at a state, by all P = 7 + D parameters."""

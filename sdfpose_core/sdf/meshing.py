@@ -194,18 +194,17 @@ def signed_distance_grid(decoder: ShapeDecoder, code: Tensor, resolution: int) -
         middle[tuple(cells.unbind(-1))] = value
         cells = cells[value.abs() <= _LIPSCHITZ * _half_diagonal(size)]
         cells, size = (2 * cells.unsqueeze(1) + children).reshape(-1, 3), 2 * size
-        middle = _halved(middle)
         if size == resolution:
             break
+        middle = _halved(middle)
     # Of the finest cells no centre is evaluated: their corners are fewer than that would save.
     active = torch.zeros((size + 1,) * 3, dtype=torch.bool, device=device)
-    corner = torch.zeros((size + 1,) * 3, dtype=torch.bool, device=device)
-    x, y, z = cells.unbind(-1)
-    active[x + 1, y + 1, z + 1] = True
-    for i, j, k in children.tolist():
-        corner[x + i, y + j, z + k] = True
-    index = corner.nonzero()
-    points = index * (2.0 * GRID_HALF_SIDE / size) - GRID_HALF_SIDE
+    active[tuple((cells + 1).unbind(-1))] = True
+    corner = active.clone()
+    for dim in range(3):
+        ahead = corner.narrow(dim, 1, size).clone()
+        corner.narrow(dim, 0, size).logical_or_(ahead)
+    points = corner.nonzero() * (2.0 * GRID_HALF_SIDE / size) - GRID_HALF_SIDE
     grid = _corners(middle)
     grid[corner] = decoder(points.unsqueeze(0), code.unsqueeze(0))[0]
     return SdfGrid(grid, active)
@@ -220,9 +219,20 @@ def _halved(middle: Tensor) -> Tensor:
 
 
 def _corners(middle: Tensor) -> Tensor:
-    """Values at the corners (R + 1, R + 1, R + 1) of cells, from those at their centres."""
-    padded = nn.functional.pad(middle[None, None], (1,) * 6, mode="replicate")
-    return nn.functional.avg_pool3d(padded, 2, stride=1)[0, 0]
+    """Values at the corners (2 R + 1, 2 R + 1, 2 R + 1) of cells half as large as those whose
+    centres have the values (R, R, R).
+    """
+    count = len(middle)
+    grid = nn.functional.pad(middle[None, None], (1,) * 6, mode="replicate")[0, 0]
+    for dim in range(3):  # a centre is a corner, too, and there is one between any two
+        low, high = grid.narrow(dim, 0, count + 1), grid.narrow(dim, 1, count + 1)
+        shape = list(grid.shape)
+        shape[dim] = 2 * count + 1
+        between = grid.new_empty(shape)
+        between[(slice(None),) * dim + (slice(0, None, 2),)] = 0.5 * (low + high)
+        between[(slice(None),) * dim + (slice(1, None, 2),)] = grid.narrow(dim, 1, count)
+        grid = between
+    return grid
 
 
 def _half_diagonal(cells: int) -> float:

@@ -16,7 +16,6 @@ from sdfpose_core.encoder.views import Views
 from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.frame import Instance, ObjectEstimate
 from sdfpose_core.observation import resample, supports
-from sdfpose_core.search import SWIFT
 from sdfpose_core.selfsup.certificate import Certificate
 
 __all__ = ["PseudoLabels", "labelled_views", "pseudo_labels", "teacher"]
@@ -37,7 +36,7 @@ def teacher(
     Args:
         model: its networks.
         refine: ``none`` for what the network says alone.
-        swift: whether to search from fewer start poses, in less than half the time.
+        swift: whether to search from fewer start poses.
     """
     config = EstimatorConfig(
         refine=refine,
@@ -45,9 +44,7 @@ def teacher(
         mesh_resolution=_MESH_RESOLUTION,
         mesh_tolerance=_MESH_TOLERANCE,
     )
-    return PoseEstimator(
-        replace(config, schedule=SWIFT, turns=0) if swift else config, models=[model]
-    )
+    return PoseEstimator(replace(config, turns=0) if swift else config, models=[model])
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
+import os
+
+import cv2
 import pytest
 import torch
 
-from sdfpose_core.device import resolve_device
+from sdfpose_core.device import burst, resolve_device, use_threads
 from sdfpose_core.errors import DeviceError
 
 
@@ -42,3 +45,39 @@ def test_an_unknown_device(name):
 def test_a_device_that_nothing_here_was_tried_on():
     with pytest.raises(DeviceError, match="device 'meta' is not supported: expected 'auto'"):
         resolve_device("meta")
+
+
+@pytest.fixture
+def threads():
+    """The threads are afterwards what they were."""
+    before = torch.get_num_threads()
+    yield
+    use_threads(before)
+
+
+def test_all_cores_but_one_and_all_of_them_in_a_burst(threads, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    use_threads()
+    assert torch.get_num_threads() == cv2.getNumThreads() == 2
+    with burst():
+        assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == 2
+
+
+def test_a_number_of_threads_holds_in_a_burst_as_well(threads):
+    use_threads(1)
+    with burst():
+        assert torch.get_num_threads() == 1
+
+
+def test_a_burst_ends_with_the_work_in_it_however_that_ends(threads, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    use_threads()
+
+    @burst()
+    def fails():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert torch.get_num_threads() == 2

@@ -1,5 +1,6 @@
 """Hypotheses and the choice among them."""
 
+import copy
 import math
 from dataclasses import replace
 
@@ -9,13 +10,15 @@ import torch
 from sdfpose_core.encoder.fast import Encoding, ShapeSpread
 from sdfpose_core.refine.evidence import Evidence, FreeSpaceMap
 from sdfpose_core.refine.priors import Priors
-from sdfpose_core.refine.solver import RefineConfig, Solution
+from sdfpose_core.refine.solver import RefineConfig
 from sdfpose_core.refine.state import ShapePose
+from sdfpose_core.sdf.joint_decoder import JointDecoder
 from sdfpose_core.search import (
     Hypotheses,
     Search,
     Trust,
-    _best_distinct,
+    _Rivals,
+    _rows_of,
     expected_at,
     hypotheses_of,
 )
@@ -42,7 +45,8 @@ HALF = Trust(belief_weight=0.5)
 def test_the_favourite_comes_first_and_its_turned_copies_follow():
     said = encoding()
     found = hypotheses_of(said, PRIORS, HALF, turns=3, has_front=True)
-    assert found.per_instance == len(found.state) == 12
+    assert found.owner.tolist() == [0] * 12
+    assert len(found.state) == 12
     rotation = found.state.similarity.rotation
     torch.testing.assert_close(rotation[0], said.similarity.rotation[0, 1])
     torch.testing.assert_close(
@@ -62,7 +66,7 @@ def test_nothing_is_expected_of_the_front_of_turned_copies():
 
 def test_an_object_without_a_front_has_no_turned_copies():
     found = hypotheses_of(encoding(), PRIORS, HALF, turns=3, has_front=False)
-    assert found.per_instance == 3
+    assert found.owner.tolist() == [0] * 3
     assert not found.priors.rotation.precision[:, 1].any()
 
 
@@ -92,6 +96,17 @@ def ball(tiny_shapes):
     return decoder, evidence, priors
 
 
+def searching(decoders, priors, *, fronts=(True,), trust=HALF):
+    """A search with one instance of each category."""
+    return Search(
+        JointDecoder(decoders, torch.arange(len(decoders))),
+        Priors.cat([x.of_each(1) for x in priors]),
+        torch.tensor(fronts),
+        RefineConfig(),
+        trust,
+    )
+
+
 @pytest.mark.parametrize(("weight", "favourite"), [(0.5, 1), (0.5, 2)])
 def test_where_depth_says_nothing_the_network_decides(ball, weight, favourite):
     decoder, evidence, priors = ball
@@ -108,7 +123,7 @@ def test_where_depth_says_nothing_the_network_decides(ball, weight, favourite):
         said.log_spread,
         decoder.code_mean[None],
     )
-    search = Search(decoder, priors, RefineConfig(), True, Trust(weight))
+    search = searching([decoder], [priors], trust=Trust(weight))
     hypotheses = hypotheses_of(said, priors, Trust(weight), turns=0, has_front=True)
     found = search.run(hypotheses, evidence)
     truth = said.similarity.rotation[0, favourite]
@@ -128,8 +143,8 @@ def test_favourites_are_left_as_they_are(ball):
         ),
         decoder.code_mean.expand(4, -1),
     )
-    search = Search(decoder, priors, RefineConfig(), True, HALF)
-    found = search.favourites(Hypotheses(states, 4, priors), evidence)
+    search = searching([decoder], [priors])
+    found = search.favourites(Hypotheses(states, torch.zeros(4, dtype=int), priors), evidence)
     torch.testing.assert_close(
         found.solution.state.similarity.rotation[0], states.similarity.rotation[0]
     )
@@ -137,18 +152,85 @@ def test_favourites_are_left_as_they_are(ball):
     assert found.belief.item() == 0.0
 
 
+def rivals(angles, doubt, has_front):
+    """Hypotheses of some instances, turned about the x axis by angles in radians."""
+    vector = torch.zeros(*torch.tensor(angles).shape, 3)
+    vector[..., 0] = torch.tensor(angles)
+    doubt = torch.tensor(doubt)
+    owner = torch.arange(len(doubt)).repeat_interleave(torch.isfinite(doubt).sum(1))
+    return _Rivals(_rows_of(owner, len(doubt)), so3_exp(vector), doubt, torch.tensor(has_front))
+
+
 def test_a_hypothesis_like_a_better_one_yields_to_another():
-    vector = torch.zeros(4, 3)
-    vector[:, 0] = torch.tensor([0.0, 0.05, 1.5, 3.0])
-    states = ShapePose(
-        Similarity(so3_exp(vector), torch.zeros(4, 3), torch.ones(4)), torch.zeros(4, 2)
-    )
-    blank = torch.zeros(4, 1)
-    solution = Solution(states, torch.zeros(4), torch.zeros(4, 9, 9), blank, blank)
-    doubt = torch.tensor([[1.0, 2.0, 9.0, 40.0]])
-    assert _best_distinct(solution, doubt, 2, True).tolist() == [[0, 2]]
+    found = rivals([[0.0, 0.05, 1.5, 3.0]], [[1.0, 2.0, 9.0, 40.0]], [True])
+    assert found.best(2).tolist() == [0, 2]
     # Far worse than a duplicate is no use either.
-    assert _best_distinct(solution, doubt, 4, True).tolist() == [[0, 2, 1, 3]]
+    assert found.best(4).tolist() == [0, 2, 1, 3]
+    assert found.gaps().item() == pytest.approx(8.0)
+
+
+def test_instances_have_as_many_hypotheses_as_they_have():
+    found = rivals(
+        [[0.0, 1.5, 3.0], [1.5, 0.0, 0.0]],
+        [[5.0, 1.0, 2.0], [7.0, math.inf, math.inf]],
+        [True, True],
+    )
+    assert found.best(2).tolist() == [1, 2, 3]
+    assert found.best(1).tolist() == [1, 3]
+    assert found.gaps().tolist() == [pytest.approx(1.0), 1e3]
+
+
+def test_yaw_makes_a_rival_of_what_has_a_front_alone():
+    yaw = so3_exp(torch.tensor([[[0.0, 0.0, 0.0], [0.0, 2.0, 0.0]]] * 2))
+    doubt = torch.tensor([[1.0, 4.0], [1.0, 4.0]])
+    found = _Rivals(torch.arange(4).view(2, 2), yaw, doubt, torch.tensor([True, False]))
+    assert found.gaps().tolist() == [pytest.approx(3.0), 1e3]
+
+
+def test_rows_of_owners_that_have_different_numbers():
+    assert _rows_of(torch.tensor([0, 0, 1, 2, 2, 2]), 3).tolist() == [
+        [0, 1, -1],
+        [2, -1, -1],
+        [3, 4, 5],
+    ]
+
+
+def test_instances_of_two_categories_are_found_together_as_each_alone(ball):
+    decoder, evidence, priors = ball
+    other = copy.deepcopy(decoder)
+    with torch.no_grad():
+        other.output.bias += 0.02
+    said = [encoding((0.0, 3.0, 0.0), log_spread=-2.0), encoding((2.0, 0.0), log_spread=-2.0)]
+    said = [
+        replace(
+            x,
+            similarity=replace(
+                x.similarity,
+                translation=torch.tensor([0.0, 0.0, 0.6]).expand(1, len(x.logits[0]), 3),
+            ),
+            codes=decoder.code_mean[None],
+        )
+        for x in said
+    ]
+    proposed = [
+        replace(hypotheses_of(x, priors, HALF, turns=turns, has_front=front), encoding=None)
+        for x, turns, front in zip(said, (1, 1), (True, False), strict=True)
+    ]
+    assert [len(x.state) for x in proposed] == [6, 2]
+    alone = [
+        searching([one], [priors], fronts=[front]).run(x, evidence)
+        for one, front, x in zip((decoder, other), (True, False), proposed, strict=True)
+    ]
+    both = searching([decoder, other], [priors, priors], fronts=[True, False]).run(
+        Hypotheses.cat(proposed), evidence[torch.tensor([0, 0])]
+    )
+    for i, x in enumerate(alone):
+        pose = both.solution.state.similarity.rotation[i]
+        torch.testing.assert_close(
+            pose, x.solution.state.similarity.rotation[0], atol=1e-3, rtol=0.0
+        )
+        torch.testing.assert_close(both.solution.cost[i], x.solution.cost[0], rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(both.rival_gap[i], x.rival_gap[0], rtol=0.02, atol=0.02)
 
 
 def shape_spread(log_code=-1.0, log_size=-2.0):

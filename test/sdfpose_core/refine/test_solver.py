@@ -120,6 +120,29 @@ def test_hypotheses_do_not_disturb_one_another(view):
     )
 
 
+def test_hypotheses_that_have_settled_are_left_alone_and_the_others_go_on(view):
+    end = run(view, moved(view, 2), 60).state
+    start = moved(view, 2, angle_deg=20.0)
+    both = view.evidence[torch.tensor([0, 0, 1])]
+    state = ShapePose.cat([end[:1], start[:1], end[1:]])
+    solution = refine(view.decoder, state, both, view.priors, CONFIG, 40)
+    rotation = solution.state.similarity.rotation
+    assert torch.equal(rotation[::2], end.similarity.rotation)
+    assert torch.equal(solution.state.codes[::2], end.codes)
+    alone = refine(view.decoder, start[:1], both[1:2], view.priors, CONFIG, 40)
+    torch.testing.assert_close(rotation[1], alone.state.similarity.rotation[0], atol=1e-3, rtol=0)
+    torch.testing.assert_close(solution.cost[1], alone.cost[0], atol=1e-2, rtol=1e-3)
+    assert solution.cost[1] < run(view, start, 0).cost[0] - 1.0
+
+
+def test_none_settles_where_that_is_asked_for(view):
+    start = moved(view, 2)
+    lazy = refine(view.decoder, start, view.evidence, view.priors, CONFIG, 3, math.inf)
+    assert torch.equal(lazy.state.codes, start.codes)
+    eager = refine(view.decoder, start, view.evidence, view.priors, CONFIG, 60, -math.inf)
+    assert (eager.cost <= run(view, start, 60).cost + 1e-3).all()
+
+
 def test_the_minimum_is_the_same_wherever_the_camera_frame_is_turned(view):
     """The whole scene turned about the camera's centre: the poses turn along.
 
