@@ -87,7 +87,8 @@ class PoseNodeParameters:
     )
     threads: int = parameter(
         0,
-        "CPU threads of the networks; 0 for all cores but one, which the rest of the graph needs.",
+        "CPU threads of the networks; 0 for all cores but one, which the rest of the graph needs, "
+        "and for all where a new object is detected.",
         minimum=0,
         maximum=1024,
         change="unconfigured",
