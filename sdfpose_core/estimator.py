@@ -19,7 +19,8 @@ import torch
 from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.category_model import CategoryModel, EncoderName, JointModel
 from sdfpose_core.confidence import ConfidenceModel
-from sdfpose_core.device import burst, resolve_device
+from sdfpose_core.detection import Detected, Proposal, detect
+from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.fast import Encoding
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.findings import Finding, redrawn, report
@@ -29,12 +30,10 @@ from sdfpose_core.observation import observe
 from sdfpose_core.portrait import Portrait, states_of
 from sdfpose_core.pursuit import Expected, Word, pursue
 from sdfpose_core.refine.evidence import Evidence
-from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import RefineConfig, refine_together, total_cost
 from sdfpose_core.refine.state import ShapePose
-from sdfpose_core.sdf.joint_decoder import JointDecoder
 from sdfpose_core.sdf.meshing import decode_mesh
-from sdfpose_core.search import ROUNDS, Found, Hypotheses, Search, Stage, Trust
+from sdfpose_core.search import ROUNDS, Stage, Trust
 from sdfpose_core.segmentation import segment
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator"]
@@ -182,7 +181,7 @@ class PoseEstimator:
         """
         expected = expected or {}
         clock = _StageClock(("encode", "refine", "mesh"))
-        found: dict[int, tuple[CategoryModel, Instance, Finding]] = {}
+        found: dict[int, Detected] = {}
         skipped: list[SkippedInstance] = []
         followed: list[tuple[CategoryModel, Instance]] = []
         unheard: list[tuple[CategoryModel, list[Instance]]] = []
@@ -207,12 +206,13 @@ class PoseEstimator:
                 unheard.append((model, asked))
             if cold := [x for x in group if x.mask_id not in expected]:
                 unknown.append((model, cold))
-        with clock("encode"):
-            words |= self._words(unheard)
-        for model, instance, finding in self._detect(unknown, clock):
-            rival = found.get(instance.mask_id)
-            if rival is None or finding.cost < rival[2].cost:
-                found[instance.mask_id] = (model, instance, finding)
+        if unheard:
+            with clock("encode"):
+                words |= self._words(unheard)
+        for x in self._detect(unknown, clock):
+            rival = found.get(x.instance.mask_id)
+            if rival is None or x.finding.cost < rival.finding.cost:
+                found[x.instance.mask_id] = x
         with clock("refine"):
             found |= self._follow(
                 followed,
@@ -220,12 +220,12 @@ class PoseEstimator:
                 [words[x.mask_id] for _, x in followed],
             )
         estimates: list[ObjectEstimate] = []
-        for mask_id, (model, instance, finding) in sorted(found.items()):
+        for mask_id, x in sorted(found.items()):
             try:
                 with clock("mesh"):
-                    estimates.append(self._report(model, instance, finding, draft=draft))
+                    estimates.append(self._report(x, draft=draft))
             except MeshError as error:
-                skipped.append(SkippedInstance(mask_id, instance.category, str(error)))
+                skipped.append(SkippedInstance(mask_id, x.instance.category, str(error)))
         return FrameResult(estimates, skipped, clock.stage_ms, words)
 
     def portrayed(
@@ -285,7 +285,8 @@ class PoseEstimator:
             float(model.belief(solution.state.similarity.rotation, encoding)[-1]),
             shape_known=True,
         )
-        return Portrait(portrait.instances, solution.state), self._report(model, instance, newest)
+        estimate = self._report(Detected(model, instance, newest))
+        return Portrait(portrait.instances, solution.state), estimate
 
     def finished(self, draft: ObjectEstimate) -> ObjectEstimate:
         """A draft with the surface that it lacks.
@@ -347,8 +348,6 @@ class PoseEstimator:
         self, groups: Sequence[tuple[CategoryModel, Sequence[Instance]]]
     ) -> list[Encoding | None]:
         """What the networks say of the instances of each category."""
-        if not groups:
-            return []
         if self._given:  # training may change these networks at any time
             return [x.encode(group, [self._rng(y) for y in group]) for x, group in groups]
         if self._joint is None or len(self._joint.models) != len(self._models):
@@ -364,69 +363,35 @@ class PoseEstimator:
         return words
 
     def _detect(
-        self,
-        groups: Sequence[tuple[CategoryModel, Sequence[Instance]]],
-        clock: _StageClock,
-    ) -> list[tuple[CategoryModel, Instance, Finding]]:
-        """The best hypothesis of each instance, found from nothing.
-
-        Categories whose networks speak alike are searched in one batch.
-
-        Args:
-            groups: the instances of each category, at least one.
-            clock: adds up the time.
-        """
-        batches: dict[object, list[tuple[CategoryModel, Sequence[Instance], Hypotheses]]] = {}
+        self, groups: Sequence[tuple[CategoryModel, Sequence[Instance]]], clock: _StageClock
+    ) -> list[Detected]:
+        """The best hypothesis of each instance of some categories, found from nothing."""
+        if not groups:
+            return []
         with clock("encode"):
-            for (model, group), said in zip(groups, self._encoded(groups), strict=True):
-                proposed = model.hypotheses(group, said, self.config.trust, turns=self.config.turns)
-                alike = (proposed.state.codes.shape[1], said is None or said.logits.shape[1])
-                batches.setdefault(alike, []).append((model, group, proposed))
-        findings = []
-        for batch in batches.values():
-            members = [(model, x) for model, group, _ in batch for x in group]
-            with clock("refine"):
-                found = self._searched(
-                    [model for model, _, _ in batch],
-                    [len(group) for _, group, _ in batch],
-                    Hypotheses.cat([proposed for _, _, proposed in batch]),
-                    self._observe([x for _, x in members], [model for model, _ in members]),
+            proposals = [
+                Proposal(
+                    model,
+                    group,
+                    model.hypotheses(group, said, self.config.trust, turns=self.config.turns),
                 )
-            for i, (model, instance) in enumerate(members):
-                finding = Finding(
-                    found.solution[i : i + 1], float(found.rival_gap[i]), float(found.belief[i])
-                )
-                findings.append((model, instance, finding))
-        return findings
-
-    def _searched(
-        self,
-        models: Sequence[CategoryModel],
-        counts: Sequence[int],
-        hypotheses: Hypotheses,
-        evidence: Evidence,
-    ) -> Found:
-        """What the search finds of all instances, so many of each category in a row."""
-        category = torch.arange(len(models)).repeat_interleave(torch.tensor(counts))
-        fronts = torch.tensor([x.has_front for x in models])[category]
-        search = Search(
-            JointDecoder([x.decoder for x in models], category.to(self.device)),
-            Priors.cat([x.priors.of_each(n) for x, n in zip(models, counts, strict=True)]),
-            fronts.to(self.device),
-            self.config.solver,
-            self.config.trust,
-            self.config.schedule,
-        )
-        find = search.run if self.config.refine == "sdf" else search.favourites
-        with burst():
-            return find(hypotheses, evidence)
+                for (model, group), said in zip(groups, self._encoded(groups), strict=True)
+            ]
+        with clock("refine"):
+            return detect(
+                proposals,
+                self._observe,
+                self.config.solver,
+                self.config.trust,
+                self.config.schedule if self.config.refine == "sdf" else None,
+            )
 
     def _follow(
         self,
         group: Sequence[tuple[CategoryModel, Instance]],
         earlier: Sequence[ObjectEstimate],
         words: Sequence[Word],
-    ) -> dict[int, tuple[CategoryModel, Instance, Finding]]:
+    ) -> dict[int, Detected]:
         """Each instance, by mask id, refined from where it is expected."""
         if not group:
             return {}
@@ -443,7 +408,7 @@ class PoseEstimator:
             _WARM_ITERATIONS if self.config.refine == "sdf" else 0,
         )
         return {
-            instance.mask_id: (model, instance, finding)
+            instance.mask_id: Detected(model, instance, finding)
             for model, instance, finding in zip(models, instances, found, strict=True)
         }
 
@@ -464,9 +429,8 @@ class PoseEstimator:
     def _rng(self, instance: Instance) -> np.random.Generator:
         return np.random.default_rng([self.config.seed, instance.mask_id])
 
-    def _report(
-        self, model: CategoryModel, instance: Instance, finding: Finding, *, draft: bool = False
-    ) -> ObjectEstimate:
+    def _report(self, found: Detected, *, draft: bool = False) -> ObjectEstimate:
+        model, finding = found.model, found.finding
         code = finding.solution.state.codes[0]
         if draft and not finding.shape_known:
             coarse = min(_DRAFT_RESOLUTION, self.config.mesh_resolution)
@@ -474,7 +438,7 @@ class PoseEstimator:
         else:
             mesh = self._shapes.mesh(model, code)
         icp = self.config.refine == "icp" and not finding.shape_known
-        return report(finding, model, instance, mesh, self._confidence, icp=icp)
+        return report(finding, model, found.instance, mesh, self._confidence, icp=icp)
 
 
 def _loaded(

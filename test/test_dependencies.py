@@ -35,7 +35,7 @@ LEVELS = (
     {"observation", "onnx_graphs", "report", "search"},
     {"category_model", "drawing", "export", "portrait"},
     {"findings", "known_shapes"},
-    {"pursuit"},
+    {"detection", "pursuit"},
     {"estimator"},
     {"selfsup", "tracking"},
     {"tracker"},

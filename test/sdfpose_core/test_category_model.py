@@ -22,7 +22,7 @@ def rng_of(instance):
 def seen(mask_id):
     """An instance of which an encoder `fast` is given all that it wants."""
     rng = np.random.default_rng(100 + mask_id)
-    points = rng.normal(scale=0.04, size=(300, 3)) + (0.1, 0.0, 0.8)
+    points = np.array([0.1, 0.0, 0.8]) + rng.normal(scale=0.04, size=(300, 3))
     return SimpleNamespace(mask_id=mask_id, points=points.astype(np.float32), support=None)
 
 

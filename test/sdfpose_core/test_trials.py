@@ -63,7 +63,9 @@ def test_a_trial_in_another_process_has_the_outcome_of_one_in_this(real_trial, t
     assert len(portrait.instances) == 2
     np.testing.assert_array_equal(portrait.instances[0].points, asked.portrait.instances[0].points)
     # Its shape is known here as well, and not decoded again.
-    assert estimator.shape_of(outcome.view.estimate) is outcome.view.shape
+    known = estimator.shape_of(outcome.view.estimate)
+    assert known.frozen is outcome.view.shape.frozen
+    assert known.mesh is outcome.view.shape.mesh
     assert outcome.view.shape is not None
     assert trials.due(200, wait=True) is None
 
