@@ -33,7 +33,7 @@ from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.solver import RefineConfig, refine_together, total_cost
 from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.meshing import decode_mesh
-from sdfpose_core.search import ROUNDS, Stage, Trust
+from sdfpose_core.search import SWIFT, THOROUGH, Stage, Trust
 from sdfpose_core.segmentation import segment
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator"]
@@ -69,7 +69,7 @@ class EstimatorConfig:
     surface_points: int = 256
     min_points: int = 50
     turns: int = 3
-    schedule: tuple[Stage, ...] = ROUNDS
+    schedule: tuple[Stage, ...] = THOROUGH
     trust: Trust = field(default_factory=Trust)
     mesh_resolution: int = 96
     mesh_tolerance: float = 1e-3
@@ -176,8 +176,8 @@ class PoseEstimator:
         Args:
             instances: what was measured.
             expected: see `run`.
-            draft: whether detections serve to test what is known: the surface is coarse; see
-                `finished`.
+            draft: whether detections serve to test what is known: the search is a swift one, and
+                the surface is coarse; see `finished`.
         """
         expected = expected or {}
         clock = _StageClock(("encode", "refine", "mesh"))
@@ -209,7 +209,7 @@ class PoseEstimator:
         if unheard:
             with clock("encode"):
                 words |= self._words(unheard)
-        for x in self._detect(unknown, clock):
+        for x in self._detect(unknown, clock, draft):
             rival = found.get(x.instance.mask_id)
             if rival is None or x.finding.cost < rival.finding.cost:
                 found[x.instance.mask_id] = x
@@ -363,7 +363,10 @@ class PoseEstimator:
         return words
 
     def _detect(
-        self, groups: Sequence[tuple[CategoryModel, Sequence[Instance]]], clock: _StageClock
+        self,
+        groups: Sequence[tuple[CategoryModel, Sequence[Instance]]],
+        clock: _StageClock,
+        draft: bool,
     ) -> list[Detected]:
         """The best hypothesis of each instance of some categories, found from nothing."""
         if not groups:
@@ -377,13 +380,14 @@ class PoseEstimator:
                 )
                 for (model, group), said in zip(groups, self._encoded(groups), strict=True)
             ]
+        schedule = SWIFT if draft else self.config.schedule
         with clock("refine"):
             return detect(
                 proposals,
                 self._observe,
                 self.config.solver,
                 self.config.trust,
-                self.config.schedule if self.config.refine == "sdf" else None,
+                schedule if self.config.refine == "sdf" else None,
             )
 
     def _follow(

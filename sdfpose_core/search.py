@@ -20,7 +20,8 @@ from sdfpose_core.sdf.joint_decoder import JointDecoder
 from sdfpose_core.similarity import Similarity, so3_exp
 
 __all__ = [
-    "ROUNDS",
+    "SWIFT",
+    "THOROUGH",
     "Found",
     "Hypotheses",
     "Search",
@@ -51,8 +52,15 @@ class Stage:
     keep: int
 
 
-ROUNDS = (Stage(surface=48, anchors=32, kernel_sd=8.0, iterations=3, keep=2),)
-"""Rounds before the last. More points, iterations, hypotheses or rounds find no more."""
+THOROUGH = (
+    Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=3, keep=6),
+    Stage(surface=96, anchors=48, kernel_sd=5.0, iterations=4, keep=3),
+)
+"""Rounds of a search that leaves little to chance. Twice the iterations, and more points and
+hypotheses, find no more; half of them find less."""
+
+SWIFT = (Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=5, keep=2),)
+"""Rounds of a shorter one."""
 
 _FINE_ITERATIONS = 8
 
@@ -249,7 +257,7 @@ class Search:
     has_front: Tensor
     config: RefineConfig
     trust: Trust
-    schedule: tuple[Stage, ...] = ROUNDS
+    schedule: tuple[Stage, ...] = THOROUGH
 
     def run(self, hypotheses: Hypotheses, evidence: Evidence) -> Found:
         """Refine all hypotheses, drop the worst in between, and keep each instance's best.

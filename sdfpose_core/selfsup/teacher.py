@@ -16,6 +16,7 @@ from sdfpose_core.encoder.views import Views
 from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.frame import Instance, ObjectEstimate
 from sdfpose_core.observation import resample, supports
+from sdfpose_core.search import SWIFT
 from sdfpose_core.selfsup.certificate import Certificate
 
 __all__ = ["PseudoLabels", "labelled_views", "pseudo_labels", "teacher"]
@@ -44,7 +45,9 @@ def teacher(
         mesh_resolution=_MESH_RESOLUTION,
         mesh_tolerance=_MESH_TOLERANCE,
     )
-    return PoseEstimator(replace(config, turns=0) if swift else config, models=[model])
+    return PoseEstimator(
+        replace(config, schedule=SWIFT, turns=0) if swift else config, models=[model]
+    )
 
 
 @dataclass(frozen=True)
