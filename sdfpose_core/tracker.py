@@ -307,23 +307,20 @@ class Tracker:
     def _asked(self, followed: Mapping[int, Predicted], seconds: float) -> set[int]:
         """Of which followed objects, by mask id, the network is asked in this image.
 
-        Of doubtful ones with a front, which may be a few points of hundreds. The others take
-        turns, as often as keeps the answers as young as the configuration says.
+        Of those with a front, which may be a few points of hundreds. The others take turns, as
+        often as keeps the answers as young as the configuration says.
         """
-        if seconds == 0.0:  # images without time
+        age_s = {
+            i: math.inf if (word := x.word) is None else word.age_s
+            for i, x in followed.items()
+            if self._estimator.categories[x.memory.category].symmetry == "y"
+        }
+        if not age_s or seconds == 0.0:  # images without time
             return set(followed)
-        asked: set[int] = set()
-        believed: dict[int, Predicted] = {}
-        round_ones: dict[int, Predicted] = {}
-        for i, x in followed.items():
-            if self._estimator.categories[x.memory.category].symmetry == "y":
-                round_ones[i] = x
-            elif x.memory.belief.doubtful:
-                asked.add(i)
-            else:
-                believed[i] = x
-        asked |= _in_turn(round_ones, self._config.word_s, seconds)
-        return asked | _in_turn(believed, self._config.front_word_s, seconds)
+        turn_s = self._config.word_s / len(age_s)
+        due = min(age_s.values()) + 0.5 * seconds >= turn_s
+        oldest = sorted(age_s, key=age_s.__getitem__, reverse=True)
+        return followed.keys() - age_s.keys() | set(oldest[: due * math.ceil(seconds / turn_s)])
 
     def _examined(
         self, objects: Sequence[FollowedObject], instance_of: Mapping[int, Instance], now: int
@@ -436,23 +433,6 @@ class Tracker:
                     estimates[found.mask_id] = found
             result = _added(result, second)
         return estimates, result
-
-
-def _in_turn(followed: Mapping[int, Predicted], word_s: float, seconds: float) -> set[int]:
-    """Whose turn it is, by mask id, so that the network's last words are about so old at most.
-
-    Args:
-        followed: the objects.
-        word_s: how old, seconds.
-        seconds: since the last image.
-    """
-    age_s = {i: math.inf if (word := x.word) is None else word.age_s for i, x in followed.items()}
-    if not age_s:
-        return set()
-    turn_s = word_s / len(age_s)
-    due = min(age_s.values()) + 0.5 * seconds >= turn_s
-    oldest = sorted(age_s, key=age_s.__getitem__, reverse=True)
-    return set(oldest[: due * math.ceil(seconds / turn_s)])
 
 
 def _added(result: FrameResult, more: FrameResult) -> FrameResult:

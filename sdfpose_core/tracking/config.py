@@ -37,10 +37,8 @@ class TrackerConfig:
             not, outcomes are used when they are there: for images that come by themselves.
         trial_share: with `trial_wait` off, share of the time that tests of poses that are believed
             may take; doubtful ones take what they need.
-        word_s: seconds that the network's last word on a followed object may be old, where that
-            has no front...
-        front_word_s: ...and where it has one, and its pose is believed. A doubtful one is looked
-            at in every image.
+        word_s: seconds that the network's last word on a followed object without a front may be
+            old.
         drop_confidence: an image with less brings the next one nearer.
         inlier_collapse: so does, at once, an inlier ratio below this share of its usual value.
         gate_share: share of its diagonal by which an object may be off its predicted place,
@@ -66,7 +64,6 @@ class TrackerConfig:
     trial_wait: bool = True
     trial_share: float = 1.0
     word_s: float = 0.3
-    front_word_s: float = 0.1
     drop_confidence: float = 0.3
     inlier_collapse: float = 0.5
     gate_share: float = 0.5
