@@ -62,7 +62,7 @@ hypotheses, find no more; half of them find less."""
 SWIFT = (Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=5, keep=2),)
 """Rounds of a shorter one."""
 
-_FINE_ITERATIONS = 12
+_FINE_ITERATIONS = 8
 
 _NO_RIVAL = 1e3
 """Cost gap that stands for 'no other hypothesis'."""

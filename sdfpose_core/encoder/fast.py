@@ -350,7 +350,7 @@ class FastEncoder(nn.Module):
         summary = self.trunk(torch.cat([tokens.amax(dim=1), tokens.mean(dim=1)], dim=-1))
         pose: Tensor = self.pose_head(summary)
         shape: Tensor = self.shape_head(summary)
-        return pose.view(len(local), config.hypotheses, POSE_OUTPUTS), shape
+        return pose.view(local.shape[0], config.hypotheses, POSE_OUTPUTS), shape
 
     def save(self, path: Path | str, category: str) -> None:
         """Write weights and architecture to a safetensors file, in half precision."""
@@ -439,7 +439,7 @@ def patches(local: Tensor, plane: Tensor, count: int, size: int) -> tuple[Tensor
         torch.cdist(centres[..., :3], local[..., :3]).topk(size, dim=-1, largest=False).indices
     )
     members = local.gather(1, nearest.flatten(1).unsqueeze(-1).expand(-1, -1, 5))
-    members = members.view(len(local), count, size, 5)
+    members = members.view(local.shape[0], count, size, 5)
     relative = members[..., :3] - centres[..., :3].unsqueeze(2)
     return centres, torch.cat([4.0 * relative, members], dim=-1)
 
