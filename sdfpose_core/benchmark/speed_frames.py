@@ -84,7 +84,7 @@ def table_frames(objects: int, count: int, seed: int, *, colour: bool = False) -
     )
 
 
-def back_and_forth(frames: Sequence[RgbdFrame], rate_hz: float = _RATE_HZ) -> Iterator[RgbdFrame]:
+def back_and_forth(frames: Sequence[RgbdFrame]) -> Iterator[RgbdFrame]:
     """The frames without end, forth and back by turns, with stamps that grow."""
     order = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
     for k, i in enumerate(cycle(order)):
