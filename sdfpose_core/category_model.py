@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from sdfpose_core.categories import Category
-from sdfpose_core.encoder.fast import Encoding, FastEncoder
+from sdfpose_core.encoder.encoding import Encoding
+from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.encoder.joint_encoder import JointEncoder
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.encoder.upright import upright_hypotheses

@@ -21,7 +21,7 @@ from sdfpose_core.category_model import CategoryModel, EncoderName, JointModel
 from sdfpose_core.confidence import ConfidenceModel
 from sdfpose_core.detection import Detected, Proposal, detect
 from sdfpose_core.device import resolve_device
-from sdfpose_core.encoder.fast import Encoding
+from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.findings import Finding, redrawn, report
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sdfpose_core.encoder.fast import Encoding, FastEncoder
+from sdfpose_core.encoder.encoding import Encoding
+from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.errors import ExportError
 from sdfpose_core.sdf.decoder import SdfDecoder

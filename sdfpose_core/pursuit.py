@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from sdfpose_core.category_model import CategoryModel
-from sdfpose_core.encoder.fast import Encoding
+from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.findings import Finding
 from sdfpose_core.frame import ObjectEstimate
 from sdfpose_core.known_shapes import KnownShape

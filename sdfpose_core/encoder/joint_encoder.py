@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.fast import (
     POSE_OUTPUTS,
     EncoderView,
-    Encoding,
     FastEncoder,
     patches,
     support_features,

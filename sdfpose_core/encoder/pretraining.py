@@ -14,7 +14,8 @@ from torch import Tensor
 
 from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
 from sdfpose_core.distributed import own_share, shared_between_processes
-from sdfpose_core.encoder.fast import Encoding, FastEncoder, FastEncoderConfig
+from sdfpose_core.encoder.encoding import Encoding
+from sdfpose_core.encoder.fast import FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.training_run import Progress, TrainingRun
 from sdfpose_core.encoder.views import Lessons, Views
 from sdfpose_core.errors import WeightsError

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sdfpose_core.encoder.fast import Encoding
+from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.pspnet import PspNet
 from sdfpose_core.errors import FrameError, ShapeError, WeightsError
 from sdfpose_core.frame import Instance

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
 from sdfpose_core.encoder.colour_views import ColourViews, Rounds, prefetched
-from sdfpose_core.encoder.fast import Encoding
+from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.encoder.training_run import Progress, TrainingRun
 from sdfpose_core.errors import ConfigurationError, WeightsError

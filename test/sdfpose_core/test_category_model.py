@@ -10,7 +10,7 @@ import torch
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.category_model import CategoryModel, JointModel
-from sdfpose_core.encoder.fast import Encoding
+from sdfpose_core.encoder.encoding import Encoding
 
 CPU = torch.device("cpu")
 

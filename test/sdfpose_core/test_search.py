@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sdfpose_core.encoder.fast import Encoding, ShapeSpread
+from sdfpose_core.encoder.encoding import Encoding, ShapeSpread
 from sdfpose_core.refine.evidence import Evidence, FreeSpaceMap
 from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import RefineConfig

@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from sdfpose_core.encoder.fast import Encoding, FastEncoder, FastEncoderConfig, view_frame
+from sdfpose_core.encoder.encoding import Encoding
+from sdfpose_core.encoder.fast import FastEncoder, FastEncoderConfig, view_frame
 from sdfpose_core.errors import ShapeError, WeightsError
 from sdfpose_core.similarity import Similarity, so3_exp
 from sdfpose_core.weights import write_weights

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sdfpose_core.encoder.fast import Encoding, FastEncoder, FastEncoderConfig
+from sdfpose_core.encoder.encoding import Encoding
+from sdfpose_core.encoder.fast import FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.joint_encoder import JointEncoder
 
 CONFIG = FastEncoderConfig(

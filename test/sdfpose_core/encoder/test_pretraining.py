@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from sdfpose_core.encoder.fast import Encoding, FastEncoderConfig, ShapeSpread
+from sdfpose_core.encoder.encoding import Encoding, ShapeSpread
+from sdfpose_core.encoder.fast import FastEncoderConfig
 from sdfpose_core.encoder.pretraining import (
     EncoderTraining,
     EncoderTrainingConfig,

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from sdfpose_core.encoder.colour_views import ColourViews, SimulatedRounds, prefetched
-from sdfpose_core.encoder.fast import Encoding
+from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig
 from sdfpose_core.encoder.ssc6d_training import (
     Ssc6dTraining,

@@ -1,0 +1,161 @@
+"""What an encoder says of instances: pose hypotheses, size and latent code, and how sure it is.
+
+The hypotheses are the modes of a mixture: each has a weight and spreads, so that the network also
+says how likely any other pose is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sdfpose_core.similarity import Similarity
+
+__all__ = ["Encoding", "ShapeSpread"]
+
+
+@dataclass(frozen=True)
+class ShapeSpread:
+    """How far the network may be off in the size and code of B instances.
+
+    Attributes:
+        code_axes: (D, D), orthonormal columns: directions in which the error is independent.
+        log_code: (B, D), natural logarithms of the standard deviations along them.
+        log_size: (B,), the same of the Laplace spread of the log size.
+    """
+
+    code_axes: Tensor
+    log_code: Tensor
+    log_size: Tensor
+
+    @property
+    def code_precision(self) -> Tensor:
+        """(B, D, D) inverse covariances of the codes."""
+        return (self.code_axes * (-2.0 * self.log_code).exp().unsqueeze(1)) @ self.code_axes.T
+
+    @property
+    def log_size_sd(self) -> Tensor:
+        """(B,) standard deviations of the log sizes."""
+        return math.sqrt(2.0) * self.log_size.exp()
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the network says of B instances.
+
+    Attributes:
+        similarity: (B, K) hypotheses, decoder frame to camera frame, metres.
+        logits: (B, K) unnormalised log weights of the mixture.
+        log_spread: (B, K, 3), natural logarithms of the spreads of the y axis, the x axis (lengths
+            of differences of unit vectors) and the translation (in the network's unit).
+        codes: (B, D) latent codes.
+        shape_spread: how far size and code may be off; None where the network does not say.
+    """
+
+    similarity: Similarity
+    logits: Tensor
+    log_spread: Tensor
+    codes: Tensor
+    shape_spread: ShapeSpread | None = None
+
+    def __getitem__(self, index: slice) -> Encoding:
+        spread = self.shape_spread
+        return Encoding(
+            self.similarity[index],
+            self.logits[index],
+            self.log_spread[index],
+            self.codes[index],
+            None
+            if spread is None
+            else ShapeSpread(spread.code_axes, spread.log_code[index], spread.log_size[index]),
+        )
+
+    @property
+    def favourite(self) -> Similarity:
+        """(B,) the hypotheses with the largest weight."""
+        rows = torch.arange(len(self.logits), device=self.logits.device)
+        return self.similarity[rows, self.logits.argmax(dim=1)]
+
+    def poses(self, device: torch.device) -> Encoding:
+        """The same on another device, without what was said of how far shapes may be off."""
+        return Encoding(
+            self.similarity.to(device),
+            self.logits.to(device),
+            self.log_spread.to(device),
+            self.codes.to(device),
+        )
+
+    @classmethod
+    def cat(cls, parts: Sequence[Encoding]) -> Encoding:
+        """What was said of the poses of all instances, in a row."""
+        return cls(
+            Similarity.cat([x.similarity for x in parts]),
+            torch.cat([x.logits for x in parts]),
+            torch.cat([x.log_spread for x in parts]),
+            torch.cat([x.codes for x in parts]),
+        )
+
+    def log_belief(self, rotation: Tensor, has_front: bool | Tensor) -> Tensor:
+        """How likely the network thinks rotations are: log densities (B, M) up to a constant.
+
+        A mixture of Laplace densities of the axes' errors. Translations are not judged: the
+        refinement sees them better.
+
+        Args:
+            rotation: (B, M, 3, 3), decoder frame to camera frame.
+            has_front: whether the x axis counts, of all or (B,) of each.
+        """
+        return self._log_densities(rotation, has_front).logsumexp(dim=2)
+
+    def likeliest_mode(self, rotation: Tensor, has_front: bool | Tensor) -> Tensor:
+        """(B,) number of the hypothesis that each of B rotations (B, 3, 3) most likely stems from.
+
+        Args:
+            rotation: decoder frame to camera frame.
+            has_front: whether the x axis counts, of all or (B,) of each.
+        """
+        return self._log_densities(rotation.unsqueeze(1), has_front).squeeze(1).argmax(dim=1)
+
+    def _log_densities(self, rotation: Tensor, has_front: bool | Tensor) -> Tensor:
+        """(B, M, K) shares of the hypotheses in the densities of rotations (B, M, 3, 3)."""
+        difference = rotation.unsqueeze(2) - self.similarity.rotation.unsqueeze(1)
+        spread = self.log_spread.unsqueeze(1)
+        exponent = _laplace(difference[..., :, 1].norm(dim=-1), spread[..., 0], 2.0)
+        front = _laplace(difference[..., :, 0].norm(dim=-1), spread[..., 1], 1.0)
+        counts = torch.as_tensor(has_front, dtype=front.dtype, device=front.device)
+        exponent = exponent + counts.view(-1, 1, 1) * front
+        return self.logits.log_softmax(dim=1).unsqueeze(1) - exponent
+
+    @property
+    def axis_variance(self) -> Tensor:
+        """(B, K, 2) variances of each component of the y axis and of the x axis.
+
+        Those of the Laplace densities: 3 b^2 in two dimensions, 2 b^2 in one.
+        """
+        return self.log_spread.new_tensor([3.0, 2.0]) * (2.0 * self.log_spread[..., :2]).exp()
+
+    def negative_log_likelihood(
+        self, y_error: Tensor, x_error: Tensor, t_error: Tensor, symmetric: Tensor
+    ) -> Tensor:
+        """Of true poses (B,), from the errors (B, K) of the hypotheses.
+
+        Args:
+            y_error: lengths of the differences of the y axes.
+            x_error: the same of the x axes.
+            t_error: errors of the translation, in the network's unit.
+            symmetric: (B,) bool; where it holds the x axis is ignored.
+        """
+        spread = self.log_spread
+        exponent = _laplace(y_error, spread[..., 0], 2.0) + _laplace(t_error, spread[..., 2], 3.0)
+        front = _laplace(x_error, spread[..., 1], 1.0)
+        exponent = exponent + torch.where(symmetric.unsqueeze(1), 0.0, front)
+        return -(self.logits.log_softmax(dim=1) - exponent).logsumexp(dim=1)
+
+
+def _laplace(error: Tensor, log_spread: Tensor, dimensions: float) -> Tensor:
+    """Minus the logarithm of exp(-error / b) / b^dimensions, with b = exp(log_spread)."""
+    return error * (-log_spread).exp() + dimensions * log_spread
