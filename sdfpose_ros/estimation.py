@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimation", "FrameTracker", "TrackerFactory", "make_tracker"]
 
-_PATIENCE_S = 0.01
+_PATIENCE_S = 0.02
 """A frame whose successor is due sooner is left out for it."""
 
 _SKIPPED_TOLD = 5
