@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -71,7 +71,7 @@ def segment(
         frame: colour is not looked at; the instances refer to it.
         categories: the known ones; a label is matched by `Categories.by_label`.
         min_points: an id with fewer valid depth pixels is skipped.
-        max_instances: the ids with fewest pixels beyond this number are skipped.
+        max_instances: the ids with fewest pixels beyond this number are skipped, unmeasured.
 
     Returns:
         Instances in the order of their ids, and what was left out and why. An id that is labelled
@@ -81,10 +81,9 @@ def segment(
         FrameError: the mask holds an id that is negative or does not fit 16 bits.
     """
     pixels_of = _pixels(frame.mask)
-    instances: list[Instance] = []
     skipped: list[SkippedInstance] = []
-    planes: list[SupportPlane] = []
-    for mask_id, pixels in pixels_of.items():
+    candidates_of: dict[int, list[Category]] = {}
+    for mask_id in pixels_of:
         label = frame.labels.get(mask_id)
         if label is None:
             reason = (
@@ -102,12 +101,18 @@ def segment(
             )
             skipped.append(SkippedInstance(mask_id, label.category, reason))
             continue
-        measured = [_measure(frame, mask_id, pixels, x, label.score, planes) for x in candidates]
+        candidates_of[mask_id] = candidates
+    skipped += _beyond(candidates_of, pixels_of, max_instances)
+    instances: list[Instance] = []
+    planes: list[SupportPlane] = []
+    for mask_id, candidates in candidates_of.items():
+        pixels, score = pixels_of[mask_id], frame.labels[mask_id].score
+        measured = [_measure(frame, mask_id, pixels, x, score, planes) for x in candidates]
         planes += [x.support for x in measured if x.support is not None]
         usable = [x for x in measured if x.depth_pixels >= min_points]
         if not usable:
             most = max(measured, key=lambda x: x.depth_pixels)
-            name = candidates[0].name if len(candidates) == 1 else ANY_CATEGORY
+            name = _name(candidates)
             reason = (
                 f"mask id {mask_id} ({name}) has {most.depth_pixels} usable depth "
                 f"pixels of {most.mask_pixels}: expected at least {min_points} (too far, "
@@ -115,7 +120,7 @@ def segment(
             )
             skipped.append(SkippedInstance(mask_id, name, reason))
         instances += usable
-    return _largest(instances, skipped, max_instances)
+    return instances, skipped
 
 
 def _candidates(label: str, categories: Categories) -> list[Category]:
@@ -124,6 +129,29 @@ def _candidates(label: str, categories: Categories) -> list[Category]:
         return list(categories.values())
     category = categories.by_label(label)
     return [] if category is None else [category]
+
+
+def _name(candidates: Sequence[Category]) -> str:
+    return candidates[0].name if len(candidates) == 1 else ANY_CATEGORY
+
+
+def _beyond(
+    candidates_of: dict[int, list[Category]],
+    pixels_of: Mapping[int, NDArray[np.int32]],
+    count: int,
+) -> list[SkippedInstance]:
+    """Take out all but the `count` ids with most pixels, and say so of each."""
+    came = len(candidates_of)
+    smaller = sorted(candidates_of, key=lambda x: len(pixels_of[x]), reverse=True)[count:]
+    skipped = []
+    for mask_id in sorted(smaller):
+        name = _name(candidates_of.pop(mask_id))
+        reason = (
+            f"mask id {mask_id} ({name}) is left out: {came} instances came, expected at most "
+            f"{count} (it is not among the largest)"
+        )
+        skipped.append(SkippedInstance(mask_id, name, reason))
+    return skipped
 
 
 def largest_diagonal_m(category: Category) -> float:
@@ -233,23 +261,3 @@ def _around(
     v, u = np.nonzero((frame.mask[rows, columns] == 0) & (depth > 0.0) & near)
     pixels = np.stack([u * step + columns.start, v * step + rows.start], axis=-1)
     return frame.camera.back_project(pixels, depth[v, u])
-
-
-def _largest(
-    instances: list[Instance], skipped: list[SkippedInstance], count: int
-) -> tuple[list[Instance], list[SkippedInstance]]:
-    """The `count` instances with most pixels; the others join the skipped ones."""
-    pixels = {x.mask_id: x.mask_pixels for x in instances}
-    if len(pixels) <= count:
-        return instances, skipped
-    kept = set(sorted(pixels, key=lambda x: pixels[x], reverse=True)[:count])
-    reason = (
-        "mask id {} ({}) is left out: {} instances came, expected at most {} (it is not among the "
-        "largest)"
-    )
-    left_out = {x.mask_id: x.category for x in instances if x.mask_id not in kept}
-    skipped += [
-        SkippedInstance(mask_id, name, reason.format(mask_id, name, len(pixels), count))
-        for mask_id, name in left_out.items()
-    ]
-    return [x for x in instances if x.mask_id in kept], skipped

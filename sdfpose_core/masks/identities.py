@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sdfpose_core.errors import FrameError
 from sdfpose_core.masks.instance_mask import LARGEST_ID
 
 __all__ = ["Identities"]
@@ -41,6 +42,9 @@ class Identities:
 
         Returns:
             One id for each, all different, from 1 to 65535.
+
+        Raises:
+            FrameError: there are more than ids.
         """
         ids: dict[int, int] = {}
         taken: set[int] = set()
@@ -69,6 +73,11 @@ class Identities:
         self._known.clear()
 
     def _new_id(self) -> int:
+        if len(self._known) >= LARGEST_ID:
+            raise FrameError(
+                f"{len(self._known)} objects in the last images: expected at most {LARGEST_ID}, "
+                "which is all the ids that a mask has; drop small ones by min_pixels"
+            )
         while True:
             self._last = self._last % LARGEST_ID + 1
             if self._last not in self._known:

@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
-from sdfpose_core.masks.candidates import Candidate, compose, image_identities
+from sdfpose_core.masks.candidates import (
+    MOST_CANDIDATES,
+    Candidate,
+    compose,
+    image_identities,
+)
 from sdfpose_core.masks.instance_mask import InstanceMask
 
 __all__ = ["LabelImageMasks"]
@@ -18,7 +23,8 @@ __all__ = ["LabelImageMasks"]
 class LabelImageMasks:
     """Splits the classes of interest into instances, with ids that stay from image to image.
 
-    Two objects of one class that touch in the image are one instance.
+    Two objects of one class that touch in the image are one instance. Of more than
+    `MOST_CANDIDATES` pieces the largest are instances.
 
     Args:
         classes: category of each class id that is of interest.
@@ -43,10 +49,15 @@ class LabelImageMasks:
             raise FrameError(
                 f"label image is {image.dtype} {image.shape}: expected integer class ids (H, W)"
             )
-        candidates = [
-            Candidate(piece, category, 1.0)
+        pieces = [
+            (pixels, of_class, number, category)
             for class_id, category in self._classes.items()
-            for piece in self._pieces(image == class_id)
+            for pixels, of_class, number in self._pieces(image == class_id)
+        ]
+        pieces.sort(key=lambda x: -x[0])
+        candidates = [
+            Candidate(of_class == number, category, 1.0)
+            for _, of_class, number, category in pieces[:MOST_CANDIDATES]
         ]
         height, width = image.shape
         return compose(candidates, (height, width), self._min_pixels, self._identities)
@@ -55,7 +66,9 @@ class LabelImageMasks:
         """Forget the objects of the images before."""
         self._identities.reset()
 
-    def _pieces(self, of_class: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    def _pieces(self, of_class: NDArray[np.bool_]) -> list[tuple[int, NDArray[np.int32], int]]:
+        """Of each piece that is large enough its pixels, an image (H, W) and its number in it."""
         count, pieces, statistics, _ = cv2.connectedComponentsWithStats(of_class.astype(np.uint8))
-        large = statistics[:, cv2.CC_STAT_AREA] >= self._min_pixels
-        return [pieces == i for i in range(1, count) if large[i]]
+        pixels = statistics[:, cv2.CC_STAT_AREA].tolist()
+        image = np.asarray(pieces, dtype=np.int32)
+        return [(pixels[i], image, i) for i in range(1, count) if pixels[i] >= self._min_pixels]

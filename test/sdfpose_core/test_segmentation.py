@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from sdfpose_core import segmentation
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import FrameError
@@ -230,6 +231,20 @@ def test_of_200_ids_the_largest_are_kept():
         "mask id 1 (can) is left out: 200 instances came, expected at most 64 (it is not among "
         "the largest)"
     )
+
+
+def test_thousands_of_ids_are_not_measured(monkeypatch):
+    """As where a depth image is taken for a mask."""
+    measured = []
+    original = segmentation._measure
+    monkeypatch.setattr(segmentation, "_measure", lambda *a: measured.append(a[1]) or original(*a))
+    mask = np.arange(480 * 640).reshape(480, 640) % 5000
+    frame = make_frame(mask, labels={i: InstanceLabel("any") for i in range(1, 5000)})
+    _, skipped = segment(frame, CATEGORIES)
+    assert len(set(measured)) == 64
+    assert len(skipped) == 4999 - 64
+    reasons = [x.reason for x in skipped if "4999 instances came, expected at most 64" in x.reason]
+    assert len(reasons) == 4999 - 64
 
 
 @pytest.mark.parametrize("wrong", [-1, 70000])

@@ -50,6 +50,18 @@ def test_objects_that_touch_are_told_apart_by_their_boxes():
     np.testing.assert_array_equal(result.ids, expected)
 
 
+def test_of_thousands_of_boxes_those_with_the_highest_scores_are_filled(monkeypatch):
+    filled = []
+    original = BoxMasks._filled
+    monkeypatch.setattr(BoxMasks, "_filled", lambda *args: filled.append(args) or original(*args))
+    depth = np.full((120, 160), 0.8, np.float32)
+    depth[40:80, 50:110] = 0.7
+    boxes = [Box(48, 38, 112, 82, "mug", 0.1)] * 1000 + [Box(48, 38, 112, 82, "can", 0.9)]
+    result = BoxMasks().segment(boxes, depth, CAMERA)
+    assert [x.category for x in result.labels.values()] == ["can"]
+    assert len(filled) == 64
+
+
 def test_a_box_in_which_nothing_stands_has_no_mask():
     depth = np.full((120, 160), 0.8, np.float32)
     result = BoxMasks().segment([Box(10, 10, 60, 60, "mug")], depth, CAMERA)

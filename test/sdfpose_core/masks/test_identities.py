@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdfpose_core.errors import FrameError
 from sdfpose_core.masks.identities import Identities
 from sdfpose_core.masks.instance_mask import LARGEST_ID
 
@@ -63,3 +65,11 @@ def test_ids_begin_again_after_the_last_and_leave_out_those_in_use():
     assert identities.assign(many) == list(range(1, LARGEST_ID + 1))
     assert identities.assign(many[:1]) == [1]
     assert identities.assign(many[:3]) == [1, 2, 3]
+
+
+def test_more_objects_than_ids_are_told(monkeypatch):
+    monkeypatch.setattr("sdfpose_core.masks.identities.LARGEST_ID", 3)
+    identities = Identities(0.1, 1)
+    assert identities.assign(np.eye(3)) == [1, 2, 3]
+    with pytest.raises(FrameError, match="3 objects in the last images: expected at most 3"):
+        identities.assign(10.0 * np.eye(3))

@@ -34,6 +34,16 @@ def test_instances_are_the_pixels_of_the_classes(image):
         assert {CLASSES[int(x)] for x in image[result.ids == i]} == {label.category}
 
 
+def test_of_a_noisy_image_the_largest_pieces_are_instances():
+    image = np.zeros((40, 500), dtype=np.uint8)
+    for i in range(100):
+        image[: 1 + i % 34, 5 * i : 5 * i + 3] = 41 + 4 * (i % 2)
+    result = LabelImageMasks(CLASSES, min_pixels=1).segment(image)
+    assert len(result.labels) == 64
+    kept = sorted((3 * (1 + i % 34) for i in range(100)), reverse=True)[:64]
+    assert sorted(np.bincount(result.ids[result.ids > 0])[1:], reverse=True) == kept
+
+
 def test_after_a_reset_instances_have_new_ids():
     masks, image = LabelImageMasks(CLASSES, min_pixels=1), np.full((5, 5), 41)
     (first,) = masks.segment(image).labels
