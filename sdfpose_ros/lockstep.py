@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sdfpose.msg import SdfObjectArray
 
@@ -24,6 +24,9 @@ _QOS = QoSProfile(depth=50)
 _SETTLING_S = 0.5
 """A node makes its subscriptions one after the other, and connections take a moment."""
 
+_LOOK_S = 0.05
+"""How often it is looked who is there."""
+
 _STARTUP_S = 120.0
 """How long the graph may take until it listens: torch and the weights are loaded before."""
 
@@ -33,7 +36,7 @@ class Audience:
 
     Args:
         node: asks.
-        publishers: of the frames' topics, by topic.
+        played: topics that are played.
         topics: of the frames.
         results: topic of the results.
 
@@ -44,14 +47,13 @@ class Audience:
     def __init__(
         self,
         node: Node,
-        publishers: Mapping[str, Publisher[Any]],
+        played: Collection[str],
         topics: InputTopics,
         results: str,
     ) -> None:
         self._node = node
-        self._publishers = publishers
         self._inputs = (topics.colour, topics.depth, topics.mask, topics.camera_info)
-        missing = [x for x in self._inputs if x not in publishers]
+        missing = [x for x in self._inputs if x not in played]
         if missing:
             raise BagError(
                 f"{', '.join(missing)}: not played, while a pose node is waited for: expected all "
@@ -59,18 +61,36 @@ class Audience:
             )
         self.results = node.resolve_topic_name(results)
         self._there_since_s: float | None = None
+        self._looked_s = -math.inf
 
     def silent(self) -> list[str]:
-        """The topics of frames that nobody takes, and that of the results if nobody gives any."""
-        silent = [x for x in self._inputs if not self._publishers[x].get_subscription_count()]
-        return silent if self._node.count_publishers(self.results) else [*silent, self.results]
+        """The topics of frames that no node takes which gives results, and theirs if none does.
+
+        Others may take the frames as well: a recorder is there long before the pose node is.
+        """
+        own = _full_name(self._node.get_namespace(), self._node.get_name())
+        given = self._node.get_publishers_info_by_topic(self.results)
+        pose_nodes = {_full_name(x.node_namespace, x.node_name) for x in given} - {own}
+        if not pose_nodes:
+            return [*self._inputs, self.results]
+        return [
+            topic
+            for topic in self._inputs
+            if not any(
+                _full_name(x.node_namespace, x.node_name) in pose_nodes
+                for x in self._node.get_subscriptions_info_by_topic(topic)
+            )
+        ]
 
     def is_there(self) -> bool:
         """Whether everybody has been there for long enough to get the next message."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < _LOOK_S:
+            return False
+        self._looked_s = now_s
         if self.silent():
             self._there_since_s = None
             return False
-        now_s = time.monotonic()
         if self._there_since_s is None:
             self._there_since_s = now_s
         return now_s - self._there_since_s >= _SETTLING_S
@@ -90,6 +110,7 @@ class Lockstep:
 
     Attributes:
         frames: that were answered, or are to be.
+        left_out: of these, frames of which the node gave the result of a later one.
     """
 
     def __init__(
@@ -100,10 +121,10 @@ class Lockstep:
         self._timeout_s = timeout_s
         pairing = Pairing()
         self._pairs = FramePairing(topics, pairing.slop_s, pairing.queue_size, lambda _: None)
-        self._awaited_ns: int | None = None
+        self._awaited_ns: list[int] = []
         self._since_s = time.monotonic()
         self._listening = False
-        self.frames = 0
+        self.frames = self.left_out = 0
         node.create_subscription(SdfObjectArray, audience.results, self._take_result, _QOS)
 
     def may_play(self) -> bool:
@@ -121,12 +142,12 @@ class Lockstep:
                     "expected a pose node that takes the bag's topics (is its --camera right?)"
                 )
             return self._listening
-        if self._awaited_ns is not None and waited_s > self._timeout_s:
+        if self._awaited_ns and waited_s > self._timeout_s:
             raise BagError(
                 f"{self._audience.results}: no result for the frame of "
-                f"{1e-9 * self._awaited_ns:.9f} s within {self._timeout_s:g} s"
+                f"{1e-9 * self._awaited_ns[0]:.9f} s within {self._timeout_s:g} s"
             )
-        return self._awaited_ns is None
+        return not self._awaited_ns
 
     def is_part(self, topic: str) -> bool:
         """Whether the messages of a topic are parts of frames."""
@@ -139,10 +160,18 @@ class Lockstep:
                 frame_of(messages, LabelRules({}), self._topics)
             except MessageError:
                 continue  # the node refuses it as well: there is no result
-            self._awaited_ns = messages.stamp_ns
+            self._awaited_ns.append(messages.stamp_ns)
             self._since_s = time.monotonic()
             self.frames += 1
 
     def _take_result(self, message: SdfObjectArray) -> None:
-        if stamp_ns(message.header) == self._awaited_ns:
-            self._awaited_ns = None
+        stamp = stamp_ns(message.header)
+        if stamp in self._awaited_ns:
+            # One message, a camera info, may complete two frames: the node takes the newer one.
+            place = self._awaited_ns.index(stamp)
+            self.left_out += place
+            del self._awaited_ns[: place + 1]
+
+
+def _full_name(namespace: str, name: str) -> str:
+    return f"{namespace.rstrip('/')}/{name}"

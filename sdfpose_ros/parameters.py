@@ -232,7 +232,9 @@ class PlayerNodeParameters:
     """Parameters of the node that plays a bag."""
 
     bag: str = parameter("", "Folder of a rosbag2, or its mcap or db3 file.")
-    topics: tuple[str, ...] = parameter((), "Topics that are played; none for all.")
+    topics: tuple[str, ...] = parameter(
+        (), "Topics that are played; none for all but those of a pose node that is waited for."
+    )
     rate: float = parameter(1.0, "Speed, 1 for the bag's own.", minimum=0.001, maximum=1000.0)
     loop: bool = parameter(False, "Whether to start again after the last message, or to end.")
     clock: bool = parameter(False, "Whether /clock tells the time of the bag.")

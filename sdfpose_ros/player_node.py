@@ -29,6 +29,9 @@ __all__ = ["PlayerNode", "main"]
 _PERIOD_S = 0.002
 """How often it is looked whether the next message is due."""
 
+_OUTPUTS = ("meshes", "markers", "overlay", "detections")
+"""What a pose node publishes beside its results: recorded ones would be taken for its own."""
+
 _DEPTH = 50
 _SECOND_NS = 1_000_000_000
 
@@ -88,8 +91,18 @@ class PlayerNode(Node):
                 f"{self._settings.bag}: has no topic {', '.join(sorted(missing))}: expected some "
                 f"of {', '.join(sorted({x.topic for x in self._reader.connections}))}"
             )
+        outputs: set[str] = set()
+        if not wanted and (self._settings.lockstep or self._settings.wait_s):
+            results = self.resolve_topic_name(self._settings.results)
+            outputs = {results, *(f"{results.rpartition('/')[0]}/{name}" for name in _OUTPUTS)}
         for connection in self._reader.connections:
             if wanted and connection.topic not in wanted:
+                continue
+            if connection.topic in outputs:
+                self.get_logger().info(
+                    f"{self._settings.bag}: {connection.topic} is not played: the pose node that "
+                    "is waited for publishes it"
+                )
                 continue
             try:
                 message = message_class(connection.msgtype)
@@ -150,8 +163,10 @@ class PlayerNode(Node):
                 lockstep.played(connection.topic, message)
             self._next = next(self._messages, None)
         if self._next is None and lockstep.may_play():
+            answered = lockstep.frames - lockstep.left_out
+            what = "all" if not lockstep.left_out else f"{answered} of"
             self.get_logger().info(
-                f"{self._settings.bag}: all {lockstep.frames} frames were answered"
+                f"{self._settings.bag}: {what} {lockstep.frames} frames were answered"
             )
             raise SystemExit(0)
 

@@ -57,7 +57,7 @@ class Pairing:
 
     topics: Mapping[str, str] = field(default_factory=dict)
     slop_s: float = 0.02
-    queue_size: int = 10
+    queue_size: int = 20
     with_labels: bool = True
 
 

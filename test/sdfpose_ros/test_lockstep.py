@@ -93,11 +93,8 @@ def test_a_result_that_does_not_come_ends_the_player(fakes, graph, tmp_path):
 def test_a_graph_without_a_pose_node_is_told(graph, monkeypatch):
     graph.start()
     node = graph.spin(Node("player", context=graph.context))
-    publishers = {
-        x: node.create_publisher(SdfObjectArray, x, 1)
-        for x in (TOPICS.colour, TOPICS.depth, TOPICS.mask, TOPICS.camera_info)
-    }
-    audience = Audience(node, publishers, TOPICS, "/sdfpose/objects")
+    inputs = (TOPICS.colour, TOPICS.depth, TOPICS.mask, TOPICS.camera_info)
+    audience = Audience(node, inputs, TOPICS, "/sdfpose/objects")
     waiting = Lockstep(node, audience, TOPICS, 1.0)
     assert not waiting.may_play()
     monkeypatch.setattr(lockstep, "_STARTUP_S", 0.0)
@@ -123,6 +120,59 @@ def test_a_player_may_wait_for_the_node_and_then_keeps_the_pace(fakes, graph, wa
     graph.spin(PoseNode(lambda *_: tracker, context=graph.context))
     wait_until(lambda: tracker.frames, "the first frame")
     assert tracker.frames[0].stamp_ns == 10 * 10**8
+
+
+def test_who_takes_the_frames_and_gives_no_results_is_no_pose_node(graph, wait_until):
+    graph.start()
+    player = graph.spin(Node("player", context=graph.context))
+    player.create_publisher(SdfObjectArray, "/sdfpose/objects", 1)  # of a recorded run
+    inputs = (TOPICS.colour, TOPICS.depth, TOPICS.mask, TOPICS.camera_info)
+    audience = Audience(player, inputs, TOPICS, "/sdfpose/objects")
+    recorder = graph.spin(Node("recorder", context=graph.context))
+    pose_node = graph.spin(Node("sdfpose", context=graph.context))
+    pose_node.create_publisher(SdfObjectArray, "/sdfpose/objects", 1)
+    for topic in inputs:
+        recorder.create_subscription(SdfObjectArray, topic, lambda _: None, 1)
+    wait_until(lambda: player.count_subscribers(inputs[-1]), "the recorder")
+    wait_until(lambda: player.count_publishers("/sdfpose/objects") == 2, "the pose node")
+    assert audience.silent() == list(inputs)
+    assert not audience.is_there()
+    for topic in inputs:
+        pose_node.create_subscription(SdfObjectArray, topic, lambda _: None, 1)
+    wait_until(audience.is_there, "everybody")
+    assert audience.silent() == []
+
+
+def test_recorded_results_are_not_played_to_a_running_node(fakes, graph, tmp_path):
+    write_frames(tmp_path / "bag", stamped(fakes, 1))
+    graph.start()
+    topics = {}
+    for wait_s in (0.0, 1.0):
+        settings = overrides(
+            bag=str(tmp_path / "bag"), wait_s=wait_s, results="/camera/ground_truth"
+        )
+        player = PlayerNode(context=graph.context, parameter_overrides=settings)
+        topics[wait_s] = {x.topic_name for x in player.publishers}
+        player.destroy_node()
+    assert topics[0.0] - topics[1.0] == {"/camera/ground_truth"}
+    assert "/camera/colour" in topics[1.0]
+
+
+def test_a_frame_that_was_left_out_is_told(fakes, graph):
+    graph.start()
+    node = graph.spin(Node("player", context=graph.context))
+    inputs = (TOPICS.colour, TOPICS.depth, TOPICS.mask, TOPICS.camera_info)
+    waiting = Lockstep(node, Audience(node, inputs, TOPICS, "/sdfpose/objects"), TOPICS, 1.0)
+    waiting._listening, waiting.frames, waiting._awaited_ns = True, 3, [1, 2, 3]
+    assert not waiting.may_play()
+    result = SdfObjectArray()
+    result.header.stamp.nanosec = 2
+    waiting._take_result(result)
+    assert not waiting.may_play()
+    result.header.stamp.nanosec = 3
+    waiting._take_result(result)
+    assert waiting.may_play()
+    assert (waiting.frames, waiting.left_out) == (3, 1)
 
 
 def test_the_running_graph_gives_the_poses_of_a_replay(graph, wait_until, tmp_path):
