@@ -29,11 +29,12 @@ from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from sdfpose_core.errors import SdfposeError
 from sdfpose_core.evaluation.judgement import ReportedObject
-from sdfpose_core.meshes import write_ply
 from sdfpose_core.messages.decoding import decode_colour
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_ros.live_evaluation import EvaluatedFrame, LiveEvaluation
+from sdfpose_ros.mesh_files import mesh_path, write_mesh
 from sdfpose_ros.parameters import EvaluatorNodeParameters, declare
 from sdfpose_ros.process import run_node
 from sdfpose_ros.recorder import McapRecorder, RecordedTopic
@@ -49,6 +50,7 @@ _PRINT_EVERY_S = 10.0
 
 _TABLE_WIDTH = 100
 _OVERLAYS_KEPT = 20
+_MESHES_KEPT = 100
 _SENSOR_QOS = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
 _RESULT_QOS = QoSProfile(depth=50)
 _LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -99,10 +101,12 @@ class EvaluatorNode(Node):
 
     def destroy_node(self) -> None:
         """Leave the terminal, the outputs and the recording in order."""
-        self._report()
-        if self._recorder is not None:
-            self._recorder.close()
-        super().destroy_node()
+        try:
+            self._report()
+        finally:
+            if self._recorder is not None:
+                self._recorder.close()
+            super().destroy_node()
 
     def missing_categories(self) -> list[str]:
         """Categories that should have been estimated, with errors, and were not."""
@@ -139,7 +143,15 @@ class EvaluatorNode(Node):
         self._take_meshes(message)
 
     def _take_meshes(self, message: SdfObjectArray) -> None:
-        self._meshes.update({x.id: x for x in message.objects if len(x.mesh_vertices)})
+        for x in message.objects:
+            if len(x.mesh_vertices):
+                self._meshes.pop(x.id, None)
+                self._meshes[x.id] = x
+        # Objects come and go, and ids are not given again.
+        best = self._evaluation.best
+        wanted = set() if best is None else {x.reported.id for x in best.objects}
+        for outdated in [i for i in self._meshes if i not in wanted][:-_MESHES_KEPT]:
+            del self._meshes[outdated]
 
     def _take_overlay(self, message: Image) -> None:
         self._overlays[stamp_ns(message.header)] = message
@@ -210,7 +222,10 @@ class EvaluatorNode(Node):
             pixels = decode_colour(overlay, "overlay")
             cv2.imwrite(str(folder / "overlay.png"), pixels[..., ::-1])
         for item in frame.objects:
-            self._write_mesh(folder, item.reported)
+            try:
+                self._write_mesh(folder, item.reported)
+            except SdfposeError as error:
+                self.get_logger().warning(f"{item.reported.category} {item.reported.id}: {error}")
         if self._recorder is not None:
             self._recorder.close()
 
@@ -222,14 +237,7 @@ class EvaluatorNode(Node):
                 "expected one for each object; no .ply is written for it"
             )
             return
-        colours = np.asarray(mesh.mesh_colours, dtype=np.uint8).reshape(-1, 3)
-        write_ply(
-            folder / f"{item.category}_{item.id}.ply",
-            np.asarray(mesh.mesh_vertices, dtype=np.float32).reshape(-1, 3),
-            np.asarray(mesh.mesh_triangles, dtype=np.int64).reshape(-1, 3),
-            np.asarray(mesh.mesh_normals, dtype=np.float32).reshape(-1, 3),
-            colours if len(colours) else None,
-        )
+        write_mesh(mesh_path(str(folder), f"{item.category}_{item.id}"), mesh)
 
 
 def _default_console() -> Console:

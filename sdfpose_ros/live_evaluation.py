@@ -18,6 +18,9 @@ __all__ = ["EvaluatedFrame", "LiveEvaluation"]
 _WINDOW_S = 5.0
 """Rate and latency are those of the last seconds."""
 
+_JUMP_BACK_NS = 1_000_000_000
+"""A result older than the last by more than this means that time itself jumped back."""
+
 
 @dataclass(frozen=True)
 class EvaluatedFrame:
@@ -71,6 +74,8 @@ class LiveEvaluation:
     def add_result(self, message: SdfObjectArray, arrival_s: float) -> None:
         """Take the result of one image, which came at `arrival_s` of the clock of the stamps."""
         stamp = stamp_ns(message.header)
+        if self.latest is not None and stamp < self.latest.stamp_ns - _JUMP_BACK_NS:
+            self._begin_anew()
         self.results += 1
         self._arrivals.append((arrival_s, arrival_s - stamp * 1e-9))
         while self._arrivals and arrival_s - self._arrivals[0][0] > _WINDOW_S:
@@ -78,6 +83,12 @@ class LiveEvaluation:
         if stamp not in self._truth:
             _keep(self._waiting, stamp, message, self._window)
         self._evaluate(message)
+
+    def _begin_anew(self) -> None:
+        """Time jumped back: a bag's loop, a simulation's reset. The best frame so far stays."""
+        self._waiting.clear()
+        self._arrivals.clear()
+        self.latest = None
 
     @property
     def rate_hz(self) -> float:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sdfpose.msg import SdfObject
 
-from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.errors import ConfigurationError, MeshError
 from sdfpose_core.meshes import write_ply
 
 __all__ = ["mesh_path", "write_mesh"]
@@ -25,7 +27,7 @@ def mesh_path(folder: str, name: str) -> Path:
         name: of the file, from a stranger; ``.ply`` is added where it lacks it.
 
     Raises:
-        ConfigurationError: there is no folder, or the name would leave it.
+        ConfigurationError: there is no folder, the name would leave it, or it cannot be entered.
     """
     if not folder:
         raise ConfigurationError(
@@ -36,9 +38,15 @@ def mesh_path(folder: str, name: str) -> Path:
             f"name {name!r}: expected letters, digits, '_', '-' and '.', at most 100, with a "
             "letter or a digit first, and no folder"
         )
-    root = Path(folder).expanduser().resolve()
-    path = root / (name if name.endswith(_SUFFIX) else name + _SUFFIX)
-    if path.is_symlink() or path.is_dir():
+    try:
+        root = Path(folder).expanduser().resolve()
+        path = root / (name if name.endswith(_SUFFIX) else name + _SUFFIX)
+        taken = path.is_symlink() or path.is_dir()
+    except (OSError, RuntimeError) as error:  # not to be entered; no home of that name
+        raise ConfigurationError(
+            f"no mesh is written into {folder}: {error}: expected a folder that may be written into"
+        ) from error
+    if taken:
         raise ConfigurationError(
             f"name {name!r}: {path} is a link or a folder: expected a file or nothing there"
         )
@@ -49,13 +57,20 @@ def write_mesh(path: Path, item: SdfObject) -> None:
     """Write the mesh of an object that carries it as PLY, metres, object frame.
 
     Raises:
-        MeshError: it cannot be written.
+        MeshError: its arrays are no mesh, or it cannot be written.
     """
-    colours = np.asarray(item.mesh_colours, dtype=np.uint8).reshape(-1, 3)
+    colours = _rows(item, "mesh_colours", np.uint8)
     write_ply(
         path,
-        np.asarray(item.mesh_vertices, dtype=np.float32).reshape(-1, 3),
-        np.asarray(item.mesh_triangles, dtype=np.int64).reshape(-1, 3),
-        np.asarray(item.mesh_normals, dtype=np.float32).reshape(-1, 3),
+        _rows(item, "mesh_vertices", np.float32),
+        _rows(item, "mesh_triangles", np.int64),
+        _rows(item, "mesh_normals", np.float32),
         colours if len(colours) else None,
     )
+
+
+def _rows(item: SdfObject, name: str, dtype: type) -> NDArray[Any]:
+    values: NDArray[Any] = np.asarray(getattr(item, name), dtype=dtype)
+    if len(values) % 3:
+        raise MeshError(f"{name} has {len(values)} values: expected a multiple of 3")
+    return values.reshape(-1, 3)

@@ -132,6 +132,24 @@ def test_it_leaves_json_overlay_meshes_and_a_recording(fakes, make_scene):
         assert part in table
 
 
+def test_no_mesh_leaves_the_folder_whatever_its_category_is(make_scene):
+    scene = make_scene()
+    scene.connect()
+    header = Header(frame_id="optical")
+    for category, vertices in (("../mug", 12), ("can", 11)):
+        estimate = scene.fakes.make_estimate(1, category)
+        track = scene.fakes.make_track(len(category), estimate)
+        item = object_message(track, header, with_mesh=True)
+        item.mesh_vertices = item.mesh_vertices[:vertices]
+        scene.publishers["objects"].publish(SdfObjectArray(header=header, objects=[item]))
+        header.stamp.sec += 1
+    scene.spin_until(lambda: scene.evaluator._evaluation.results == 2, "both results")
+    scene.spin_to_the_end()
+    assert not list(scene.output.parent.glob("*.ply"))
+    assert not list(scene.output.glob("*.ply"))
+    assert (scene.output / "objects.json").exists()
+
+
 def test_a_missing_category_is_named_and_gives_status_1(make_scene):
     scene = make_scene(record=False, categories=["mug", "can", "bowl"])
     scene.connect()

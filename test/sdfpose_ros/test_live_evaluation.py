@@ -155,3 +155,16 @@ def test_an_object_that_is_not_tracked_counts(fakes, truth, result):
     message.objects[0].state = SdfObject.UNKNOWN
     evaluation.add_result(message, 1.0)
     assert evaluation.latest.evaluated_categories == {"mug"}
+
+
+def test_a_bag_that_starts_again_is_shown_again(fakes, truth, result):
+    evaluation = LiveEvaluation(window=10)
+    for second in (8, 9):
+        evaluation.add_truth(truth(second, (1, "mug")))
+        evaluation.add_result(result(second, (1, fakes.make_estimate(1))), second + 0.1)
+    assert evaluation.best.stamp_ns == 9_000_000_000
+    evaluation.add_result(result(2, (5, fakes.make_estimate(1))), 2.2)
+    assert evaluation.latest.stamp_ns == 2_000_000_000
+    assert evaluation.rate_hz == 0.0
+    assert evaluation.latency_s == pytest.approx(0.2)
+    assert evaluation.best.stamp_ns == 9_000_000_000
