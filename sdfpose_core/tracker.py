@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sdfpose_core.errors import MeshError
 from sdfpose_core.estimator import FrameResult, PoseEstimator
 from sdfpose_core.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.portrait import Portrait
@@ -395,7 +396,10 @@ class Tracker:
             and np.array_equal(view.estimate.code, trial.tracked.code),
         )
         if belief.log_odds < 0.0:
-            found = self._estimator.finished(detection)
+            try:
+                found = self._estimator.finished(detection)
+            except MeshError:
+                return replace(known, belief=known.belief.untested())  # it is no object
             belief = replace(Belief.of(found), log_odds=-belief.log_odds)
             portrait = Portrait.of(trial.instance, found)
             return known.retaken(trial.tracked, found, portrait, belief, self._config, anew=True)

@@ -126,7 +126,13 @@ def mesh_of(
             f"(its norm is {float(code.norm()):.2f})"
         )
     spacing = 2.0 * GRID_HALF_SIDE / grid.resolution
-    vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=(spacing,) * 3, mask=active)
+    try:
+        vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=(spacing,) * 3, mask=active)
+    except RuntimeError as error:
+        raise MeshError(
+            "the latent code decodes to a surface that slips between the grid's points: expected a "
+            f"code near the training shapes' (its norm is {float(code.norm()):.2f})"
+        ) from error
     vertices = (vertices - GRID_HALF_SIDE).astype(np.float32)
     faces = np.ascontiguousarray(faces, dtype=np.int32)
     if tolerance > 0.0:

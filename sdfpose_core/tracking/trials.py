@@ -164,6 +164,8 @@ class Trials:
         self._pool: Executor | None = None
         self._begun: tuple[Trial, int, Future[Outcome]] | None = None
         self._pid: Future[int] | None = None
+        self._closed = False
+        self._lock = threading.Lock()  # closing does not wait for the image that is worked on
         self._rests_until_s = 0.0
 
     def prepare(self) -> None:
@@ -172,13 +174,15 @@ class Trials:
         Raises:
             TrialError: it died.
         """
+        self._closed = False
         if self._apart:
             self._result(self._submit(os.getpid))
 
     @property
     def on_trial(self) -> int | None:
         """Id of the object whose outcome is awaited."""
-        return None if self._begun is None else self._begun[0].object_id
+        begun = self._begun
+        return None if begun is None else begun[0].object_id
 
     @property
     def resting(self) -> bool:
@@ -186,7 +190,7 @@ class Trials:
         return time.monotonic() < self._rests_until_s
 
     def begin(self, trial: Trial, due_ns: int, share: float = 1.0) -> None:
-        """Put a pose to the test.
+        """Put a pose to the test, unless the trials are closed.
 
         Args:
             trial: the pose.
@@ -199,12 +203,15 @@ class Trials:
             now_s = time.monotonic()
             self._rests_until_s = now_s + (1.0 / share - 1.0) * (now_s - start_s)
 
-        if self._apart:
-            future = self._submit(_hold_apart, trial)
-        else:
-            future = self._submit(hold, trial, self._detector, self._accept_confidence)
+        with self._lock:
+            if self._closed:
+                return
+            if self._apart:
+                future = self._submit(_hold_apart, trial)
+            else:
+                future = self._submit(hold, trial, self._detector, self._accept_confidence)
+            self._begun = (trial, due_ns, future)
         future.add_done_callback(rest)
-        self._begun = (trial, due_ns, future)
 
     def at_once(self, trial: Trial) -> Outcome:
         """The outcome of a trial that cannot wait."""
@@ -220,9 +227,10 @@ class Trials:
         Raises:
             TrialError: the process that held it died; the next trial begins in a new one.
         """
-        if self._begun is None or now_ns < self._begun[1]:
+        begun = self._begun
+        if begun is None or now_ns < begun[1]:
             return None
-        trial, _, future = self._begun
+        trial, _, future = begun
         if not wait and not future.done():
             return None
         self._begun = None
@@ -236,15 +244,18 @@ class Trials:
         self._begun = None
 
     def close(self) -> None:
-        """End the thread after what it is at, or the process at once."""
-        self.drop()
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
-        if self._pid is not None and self._pid.done():
-            with suppress(ProcessLookupError, BrokenProcessPool, CancelledError):
-                os.kill(self._pid.result(), signal.SIGTERM)
-        self._pid = None
+        """End the thread after what it is at, or the process at once; `prepare` opens it again."""
+        with self._lock:
+            self._closed = True
+            self.drop()
+            pool, pid, self._pool, self._pid = self._pool, self._pid, None, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+        if pid is not None and pid.done():
+            with suppress(BrokenProcessPool, CancelledError):
+                for child in multiprocessing.active_children():  # another may have its number
+                    if child.pid == pid.result():
+                        child.terminate()
 
     def _submit(
         self,

@@ -762,6 +762,23 @@ def test_a_first_detection_that_was_wrong_is_outvoted():
     assert {x.id for x in tracks} == {1}
 
 
+def test_a_better_detection_without_a_surface_changes_nothing():
+    class Hollow(FakeEstimator):
+        def finished(self, draft):
+            raise MeshError("no surface")
+
+    tracker = Tracker(
+        Hollow(lambda _, warm: {"rotation": warm.rotation if warm else rotation, "confidence": 0.9})
+    )
+    rotation = TURNED
+    run(tracker, [LAPTOP])
+    rotation = np.eye(3)
+    tracks = [only(x) for x in run(tracker, [LAPTOP] * 12, start=1)]
+    assert {x.id for x in tracks} == {1}
+    for track in tracks:
+        np.testing.assert_allclose(track.estimate.rotation, TURNED, atol=1e-6)
+
+
 def test_a_detection_that_is_wrong_once_does_not_turn_a_settled_object():
     index = wrong_at = 0
 

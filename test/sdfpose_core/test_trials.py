@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +147,26 @@ def test_trials_that_are_closed_while_their_process_starts(trials):
     trials._executor()
     trials.close()
     trials.prepare()
+
+
+def test_closed_trials_begin_none(real_trial, trials):
+    """The image that is worked on meanwhile may ask for one."""
+    trials.close()
+    trials.begin(real_trial[1], 0)
+    assert trials.on_trial is None
+    assert trials.due(10, wait=False) is None
+    assert trials._pool is None
+    trials.prepare()
+    trials.begin(real_trial[1], 0)
+    assert trials.on_trial == 7
+
+
+def test_another_process_with_the_number_of_one_that_died_is_left_alone(trials):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        trials.prepare()
+        trials._pid = Future()
+        trials._pid.set_result(other.pid)
+        trials.close()
+        time.sleep(0.2)
+        assert other.poll() is None
+        other.communicate(b"\n", timeout=10.0)
