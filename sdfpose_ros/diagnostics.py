@@ -227,7 +227,7 @@ def _values(period: Period, health: Health) -> dict[str, str]:
         "objects": str(period.objects),
         "confidence, least": _shown(min(period.confidences, default=None)),
         "device": health.device,
-        **_memory(health.device),
+        **_memory("" if health.condition == "unconfigured" else health.device),
     }
 
 
@@ -246,10 +246,16 @@ def _messages(synchronizer: FrameSynchronizer | None) -> dict[str, str]:
         )
     }
     refused = {f"frames refused, {name}": str(count) for name, count in found.refused.items()}
-    return {**messages, **refused, "frames refused": str(sum(found.refused.values()))}
+    return {
+        **messages,
+        **refused,
+        "frames refused": str(sum(found.refused.values())),
+        "frames waiting for a camera info": str(int(synchronizer.awaits_camera_info)),
+    }
 
 
 def _memory(device: str) -> dict[str, str]:
+    """Of this process, and of the device where the networks are."""
     memory = {
         "memory (MiB)": f"{psutil.Process().memory_info().rss / 2**20:.0f}",
         "memory, peak (MiB)": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}",

@@ -209,7 +209,14 @@ def _accounts(listener: _Listener) -> dict[str, int]:
     told = {key: int(value) for key, value in listener.health.items() if value.isdigit()}
     processed = told["frames worked on"]
     dropped = sum(
-        told[f"frames {what}"] for what in ("gone wrong", "left out", "passed over", "refused")
+        told[f"frames {what}"]
+        for what in (
+            "gone wrong",
+            "left out",
+            "passed over",
+            "refused",
+            "waiting for a camera info",
+        )
     ) + sum(told[f"messages {what} on /camera/colour"] for what in ("unmatched", "waiting"))
     return {
         "processed": processed,

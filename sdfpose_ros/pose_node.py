@@ -150,24 +150,22 @@ class PoseNode(LifecycleNode):
 
     def _configure(self) -> None:
         parameters = self._live.values
-        target_frame = None
+        tracker = self._make_tracker(parameters, self._categories, self.get_logger().warning)
         if parameters.target_frame:
-            target_frame = TargetFrame(
+            self._target_frame = TargetFrame(
                 self, parameters.target_frame, parameters.transform_timeout_s
             )
-        tracker = self._make_tracker(parameters, self._categories, self.get_logger().warning)
         self._publisher = ResultPublisher(
             self,
             lambda: self._live.values,
             self._categories,
             parameters.frame_prefix or default_frame_prefix(self.get_namespace()),
-            target_frame,
+            self._target_frame,
             self._log,
         )
         self.estimation = Estimation(
             self, tracker, self._publisher, self.diagnostics.done, self._log
         )
-        self._target_frame = target_frame
         self._live.configured = True
 
     def _activate(self) -> None:
@@ -237,6 +235,8 @@ class PoseNode(LifecycleNode):
         self.get_logger().warning(
             f"{self._active().topics.colour}: time jumped back: all objects are forgotten"
         )
+        if self._target_frame is not None:
+            self._target_frame.forget()
         self._configured().forget()
 
     def _rules_of(self, parameters: PoseNodeParameters) -> LabelRules | None:
@@ -264,7 +264,7 @@ class PoseNode(LifecycleNode):
             self._configured().forget()
             return "all objects are forgotten before the next image is worked on"
 
-        return _answer(response, reset)
+        return self._answer(response, reset)
 
     def _set_enabled(
         self, request: SetBool.Request, response: SetBool.Response
@@ -280,7 +280,7 @@ class PoseNode(LifecycleNode):
                 return "images are worked on"
             return "images are passed over, and all objects are forgotten"
 
-        return _answer(response, set_enabled)
+        return self._answer(response, set_enabled)
 
     def _get_mesh(self, request: GetMesh.Request, response: GetMesh.Response) -> GetMesh.Response:
         def get_mesh() -> str:
@@ -288,7 +288,7 @@ class PoseNode(LifecycleNode):
             response.object = found
             return f"{found.category} {found.id}, revision {found.mesh_revision}"
 
-        return _answer(response, get_mesh)
+        return self._answer(response, get_mesh)
 
     def _save_mesh(
         self, request: SaveMesh.Request, response: SaveMesh.Response
@@ -301,7 +301,7 @@ class PoseNode(LifecycleNode):
             response.path = str(path)
             return f"{found.category} {found.id} is written"
 
-        return _answer(response, save_mesh)
+        return self._answer(response, save_mesh)
 
     def _set_category(
         self, request: SetCategory.Request, response: SetCategory.Response
@@ -326,7 +326,20 @@ class PoseNode(LifecycleNode):
                 raise ConfigurationError(result.reason)
             return f"category: '{category}', mask_categories: {list(by_id)}"
 
-        return _answer(response, set_category)
+        return self._answer(response, set_category)
+
+    def _answer(self, response: Response, action: Callable[[], str]) -> Response:
+        """Fill in a response; what goes wrong is said in it, and ends nothing else."""
+        answer: Any = response
+        try:
+            answer.message = action()
+            answer.success = True
+        except SdfposeError as error:
+            answer.success, answer.message = False, str(error)
+        except Exception as error:  # rclpy would end the node
+            self.get_logger().error("".join(traceback.format_exception(error)))
+            answer.success, answer.message = False, f"{type(error).__name__}: {error} (see the log)"
+        return response
 
     def _configured(self) -> Estimation:
         if self.estimation is None:
@@ -342,17 +355,6 @@ class PoseNode(LifecycleNode):
         if self.inputs is None:
             raise NotPossibleError(f"the node is {self.condition}: expected it to be active")
         return self.inputs
-
-
-def _answer(response: Response, action: Callable[[], str]) -> Response:
-    """Fill in a response; what goes wrong is said in it."""
-    answer: Any = response
-    try:
-        answer.message = action()
-        answer.success = True
-    except SdfposeError as error:
-        answer.success, answer.message = False, str(error)
-    return response
 
 
 def main(args: Sequence[str] | None = None) -> int:

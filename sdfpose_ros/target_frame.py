@@ -43,8 +43,13 @@ class TargetFrame:
             )
         self.frame_id = frame_id
         self._timeout = Duration(seconds=timeout_s)
-        self._buffer = stand_ins.tf2_ros.Buffer(node=node)
+        # Not the node's: such a one keeps a service and a callback of the node's clock for ever.
+        self._buffer = stand_ins.tf2_ros.Buffer()
         self._listener = stand_ins.tf2_ros.TransformListener(self._buffer, node)
+
+    def forget(self) -> None:
+        """Forget transforms of a time that came later; those of /tf_static stay."""
+        self._buffer.clear()
 
     def close(self) -> None:
         """End the subscriptions."""

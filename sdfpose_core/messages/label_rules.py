@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from sdfpose_core.categories import Categories
@@ -10,6 +11,8 @@ from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.segmentation import ANY_CATEGORY
 
 __all__ = ["parse_label_rules", "with_rule"]
+
+_ID = re.compile(r"[0-9]{1,5}")
 
 
 def parse_label_rules(
@@ -23,7 +26,7 @@ def parse_label_rules(
     by_id: dict[int, str] = {}
     for entry in mask_categories:
         mask_id, separator, name = (part.strip() for part in entry.partition(":"))
-        if not separator or not mask_id.isdecimal() or not 0 < int(mask_id) < 65536:
+        if not separator or not _ID.fullmatch(mask_id) or not 0 < int(mask_id) < 65536:
             raise ConfigurationError(
                 f"parameter mask_categories: entry '{entry}': expected 'id:category' with an id "
                 "from 1 to 65535, for example '1:mug'"

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from sdfpose_ros.diagnostics import FrameCounts, Period, judge
+from sdfpose_ros.diagnostics import FrameCounts, Health, Period, _values, judge
 
 WELL = Period("active", 1.0, FrameCounts(10, 9, 0, 1), silence_s=0.1, objects=3)
 
@@ -52,3 +52,13 @@ def test_levels_mean_something(period, level, message):
 
 def test_counts_since_an_earlier_report():
     assert FrameCounts(9, 6, 1, 2, 4).since(FrameCounts(4, 3, 1, 0, 4)) == FrameCounts(5, 3, 0, 2)
+
+
+def test_an_unconfigured_node_asks_no_device_for_its_memory(monkeypatch):
+    """Its parameter may name one that is not there."""
+    monkeypatch.setattr("torch.cuda.memory_allocated", lambda _: 1 / 0)
+    values = _values(
+        Period("unconfigured", 1.0, FrameCounts()), Health("unconfigured", FrameCounts(), "cuda:7")
+    )
+    assert values["device"] == "cuda:7"
+    assert "memory of the GPU (MiB)" not in values

@@ -100,6 +100,7 @@ def test_label_rules_are_parsed():
         ("", ["0:mug"], "entry '0:mug': .* from 1 to 65535"),
         ("", ["-1:mug"], "entry '-1:mug'"),
         ("", ["99999:mug"], "entry '99999:mug'"),
+        ("", ["9" * 5000 + ":mug"], "entry '9+:mug'"),  # more digits than int takes
         ("", ["1:mug", "1:can"], "id 1 is given twice"),
         ("", ["1:muk"], r"mask_categories: unknown category 'muk' \(did you mean 'mug'\?\)"),
         ("spoon", [], "parameter category: unknown category 'spoon'"),

@@ -255,6 +255,29 @@ def test_without_a_folder_no_mesh_is_written(fakes, bench):
     assert "mesh_dir is empty" in answer.message
 
 
+@pytest.mark.parametrize("folder", ["~nobody-of-that-name/x", "loop/x"])
+def test_a_folder_that_cannot_be_entered_does_not_end_the_node(fakes, make_bench, tmp_path, folder):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    where = folder if folder.startswith("~") else str(tmp_path / folder)
+    bench = make_bench("-p", f"mesh_dir:={where}")
+    bench.send_and_wait(fakes.make_frame())
+    answer = bench.call(SaveMesh, "save_mesh", id=101)
+    assert not answer.success
+    assert f"no mesh is written into {where}" in answer.message
+    assert bench.call(GetMesh, "get_mesh", id=101).success
+
+
+def test_an_unforeseen_error_in_a_service_is_answered_and_ends_nothing(fakes, bench, monkeypatch):
+    bench.send_and_wait(fakes.make_frame())
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.node, "_publishing", lambda: 1 / 0)
+        answer = bench.call(GetMesh, "get_mesh", id=101)
+    assert not answer.success
+    assert answer.message == "ZeroDivisionError: division by zero (see the log)"
+    bench.wait_until(lambda: bench.log.has("Traceback", "ZeroDivisionError"), "the error")
+    assert bench.call(GetMesh, "get_mesh", id=101).success
+
+
 def test_services_of_a_node_that_is_not_active_say_so(make_bench):
     bench = make_bench("-p", "autostart:=false")
     for kind, name, needed in (
