@@ -54,6 +54,7 @@ ARGUMENTS = {
         "Parameters of both nodes (YAML); those of one alone lie below its name.",
     ),
     "device": ("auto", "Where networks run: auto, cpu, cuda or cuda:N."),
+    "use_sim_time": ("false", "Whether time comes from /clock (bags, simulators)."),
     "rviz": ("false", "Whether RViz shows images, frames and markers."),
     "one_machine": (
         "true",
@@ -73,6 +74,7 @@ TO_POSE_NODE = (
     "camera_info_topic",
     "params_file",
     "device",
+    "use_sim_time",
     "one_machine",
 )
 
@@ -127,6 +129,9 @@ def generate_launch_description() -> LaunchDescription:
             {
                 "backend": ParameterValue(LaunchConfiguration("backend"), value_type=str),
                 "device": ParameterValue(LaunchConfiguration("device"), value_type=str),
+                "use_sim_time": ParameterValue(
+                    LaunchConfiguration("use_sim_time"), value_type=bool
+                ),
             },
         ],
         remappings=[(f"~/{name}", LaunchConfiguration(f"{name}_topic")) for name in inputs],

@@ -255,7 +255,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
     parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and logs")
     parser.add_argument(
-        "--data", type=Path, help="prepared NOCS data to train on, in place of simulated views"
+        "--data",
+        type=Path,
+        help="prepared NOCS data to train `fast` on, in place of simulated views",
     )
     parser.add_argument("--part", default="CAMERA/train", help="of these (default: %(default)s)")
     parser.add_argument("--device", default="auto")
@@ -264,6 +266,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--workers", type=int, default=0, help="processes that simulate views ahead (ssc6d)"
     )
     args = parser.parse_args(arguments)
+    if args.data is not None and args.encoder != "fast":
+        parser.error(
+            f"--data {args.data}: the encoder '{args.encoder}' is trained on simulated views "
+            "alone: expected --encoder fast with it"
+        )
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     category = default_categories()[args.category]
