@@ -138,7 +138,9 @@ def test_a_bag_in_a_loop_begins_anew_each_time(fakes, graph, wait_until, tmp_pat
     wait_until(lambda: tracker.frames[-1].stamp_ns >= 20 * 10**8, "frames of the fourth loop")
     worker = node.estimation.worker
     assert worker.failed == 0
-    assert len(tracker.frames) >= 15
+    assert worker.submitted >= 15
+    # The last frame of a loop may still wait when the first one of the next comes.
+    assert worker.processed >= worker.submitted - tracker.resets - 1
 
 
 def test_a_camera_that_changes_its_size_is_followed(fakes, bench):

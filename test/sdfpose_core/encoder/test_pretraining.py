@@ -74,7 +74,7 @@ def test_mixed_precision_trains_nearly_the_same(views: Views) -> None:
     assert not mixed.average.mixed_precision
     for _ in range(3):
         a, b = whole._train_step(), mixed._train_step()
-        torch.testing.assert_close(a["total"], b["total"], rtol=0.03, atol=0.0)
+        torch.testing.assert_close(a["total"], b["total"], rtol=0.05, atol=0.0)
     assert float(a["total"]) != float(b["total"])
     assert all(x.dtype == torch.float32 for x in mixed.encoder.parameters())
 
