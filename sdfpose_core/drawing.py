@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import cv2
 import numpy as np
-import open3d as o3d
 from numpy.typing import NDArray
 
 from sdfpose_core.alignment import nearest_yaw
@@ -299,10 +297,12 @@ def _cast(
         first_face.append(first_face[-1] + len(near_side))
     corners = np.concatenate(faces).astype(np.uint32)
 
-    scene = o3d.t.geometry.RaycastingScene()
-    scene.add_triangles(_tensor(np.concatenate(vertices)), _tensor(corners))
+    import open3d as o3d  # here: it takes a second, and nodes draw for subscribers alone
+
+    tensor, scene = o3d.core.Tensor.from_numpy, o3d.t.geometry.RaycastingScene()
+    scene.add_triangles(tensor(np.concatenate(vertices)), tensor(corners))
     rays = np.concatenate([np.zeros_like(directions), directions], axis=-1)
-    hits = scene.cast_rays(_tensor(rays))
+    hits = scene.cast_rays(tensor(rays))
     face = hits["primitive_ids"].numpy()
     hit = face != scene.INVALID_ID
     owner = np.zeros(len(face), dtype=np.int64)
@@ -317,10 +317,6 @@ def _cast(
     shade = np.zeros(len(face), dtype=np.float32)
     shade[hit] = _AMBIENT + (1.0 - _AMBIENT) * cosine
     return owner, shade
-
-
-def _tensor(array: NDArray[Any]) -> o3d.core.Tensor:
-    return o3d.core.Tensor.from_numpy(np.ascontiguousarray(array))
 
 
 class _Pen:

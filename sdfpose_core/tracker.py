@@ -106,13 +106,16 @@ class Tracker:
         """Where the networks run."""
         return str(self._estimator.device)
 
-    def prepare(self) -> None:
+    def prepare(self, *, wait: bool = True) -> None:
         """Do now what would make the first images slow.
+
+        Args:
+            wait: until poses can be put to the test beside the images, which takes seconds.
 
         Raises:
             TrialError: the process of the trials died.
         """
-        self._trials.prepare()
+        self._trials.prepare(wait=wait)
 
     def close(self) -> None:
         """End what runs beside the images; `prepare` begins it again."""

@@ -55,7 +55,7 @@ class FrameTracker(Protocol):
         """Where its networks run."""
         ...
 
-    def prepare(self) -> None:
+    def prepare(self, *, wait: bool = True) -> None:
         """Do now what would make the first images slow."""
         ...
 

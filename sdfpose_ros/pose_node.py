@@ -169,7 +169,7 @@ class PoseNode(LifecycleNode):
         self._live.configured = True
 
     def _activate(self) -> None:
-        self._configured().tracker.prepare()
+        self._configured().tracker.prepare(wait=False)  # images come sooner
         self._subscribe()
 
     def _deactivate(self) -> None:

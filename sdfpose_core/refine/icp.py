@@ -7,7 +7,6 @@ threshold per category.
 from __future__ import annotations
 
 import numpy as np
-import open3d as o3d
 from numpy.typing import NDArray
 
 __all__ = ["ICP_ITERATIONS", "icp_threshold_m", "refine_icp"]
@@ -44,6 +43,8 @@ def refine_icp(
     """
     start = np.eye(4)
     start[:3, :3], start[:3, 3] = rotation, translation
+    import open3d as o3d  # here: it takes a second, and few refine by ICP
+
     source, target = o3d.geometry.PointCloud(), o3d.geometry.PointCloud()
     source.points = o3d.utility.Vector3dVector(np.asarray(vertices, dtype=np.float64))
     target.points = o3d.utility.Vector3dVector(np.asarray(points, dtype=np.float64))

@@ -168,15 +168,20 @@ class Trials:
         self._lock = threading.Lock()  # closing does not wait for the image that is worked on
         self._rests_until_s = 0.0
 
-    def prepare(self) -> None:
-        """Wait until a trial can begin at once: a process takes seconds to start.
+    def prepare(self, *, wait: bool = True) -> None:
+        """Make ready for trials: a process takes seconds to start.
+
+        Args:
+            wait: until one can begin at once.
 
         Raises:
             TrialError: it died.
         """
         self._closed = False
         if self._apart:
-            self._result(self._submit(os.getpid))
+            ready = self._submit(os.getpid)
+            if wait:
+                self._result(ready)
 
     @property
     def on_trial(self) -> int | None:

@@ -70,7 +70,7 @@ class StubTracker:
         self.resets += 1
         self._before = set()
 
-    def prepare(self) -> None:
+    def prepare(self, *, wait: bool = True) -> None:
         self.closed = False
 
     def close(self) -> None:
