@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import open3d as o3d
 from numpy.typing import NDArray
 
 from sdfpose_core.errors import MeshError, SdfposeError, ShapeError
@@ -122,10 +121,13 @@ class SignedDistance:
     """
 
     def __init__(self, vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> None:
+        import open3d as o3d  # here: it takes a second, and the pose node does without
+
+        self._tensor = o3d.core.Tensor.from_numpy
         self._scene = o3d.t.geometry.RaycastingScene()
         self._scene.add_triangles(
-            o3d.core.Tensor.from_numpy(np.ascontiguousarray(vertices, dtype=np.float32)),
-            o3d.core.Tensor.from_numpy(np.ascontiguousarray(faces, dtype=np.uint32)),
+            self._tensor(np.ascontiguousarray(vertices, dtype=np.float32)),
+            self._tensor(np.ascontiguousarray(faces, dtype=np.uint32)),
         )
 
     def __call__(self, points: NDArray[np.floating], threads: int = 0) -> NDArray[np.float32]:
@@ -135,7 +137,7 @@ class SignedDistance:
             points: (N, 3), in the unit of the vertices.
             threads: of the computation; 0 for all cores.
         """
-        query = o3d.core.Tensor.from_numpy(np.ascontiguousarray(points, dtype=np.float32))
+        query = self._tensor(np.ascontiguousarray(points, dtype=np.float32))
         distance = self._scene.compute_signed_distance(query, nthreads=threads, nsamples=_SIGN_RAYS)
         return np.asarray(distance.numpy(), dtype=np.float32)
 
@@ -148,7 +150,7 @@ class SignedDistance:
         outward where the mesh is oriented.
         """
         query = np.ascontiguousarray(points, dtype=np.float32)
-        tensor = o3d.core.Tensor.from_numpy(query)
+        tensor = self._tensor(query)
         nearest = self._scene.compute_closest_points(tensor, nthreads=threads)
         inside = self._scene.compute_occupancy(tensor, nthreads=threads, nsamples=_SIGN_RAYS)
         sign = 1.0 - 2.0 * inside.numpy()[:, None]
@@ -175,7 +177,7 @@ class SignedDistance:
             at_most: where distances are cut off, in the unit of the vertices.
         """
         rays = np.concatenate([points + _LIFT * at_most * directions, directions], axis=1)
-        hits = self._scene.cast_rays(o3d.core.Tensor.from_numpy(rays.astype(np.float32)))
+        hits = self._scene.cast_rays(self._tensor(rays.astype(np.float32)))
         return np.minimum(hits["t_hit"].numpy().astype(np.float64), at_most)
 
 
