@@ -16,6 +16,7 @@ from sdfpose_core.support import SupportPlane
 
 __all__ = [
     "MAX_DEPTH_M",
+    "MOST_INSTANCES",
     "GroundTruth",
     "Instance",
     "InstanceLabel",
@@ -29,6 +30,9 @@ __all__ = [
 MAX_DEPTH_M = 20.0
 """Depth beyond this is no measurement of a consumer RGB-D camera and counts as missing."""
 
+
+MOST_INSTANCES = 64
+"""Of a frame: of more the largest or likeliest are taken."""
 
 _CENTRE_POINTS = 512
 

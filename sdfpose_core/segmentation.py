@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdfpose_core.categories import Categories, Category
 from sdfpose_core.errors import FrameError
-from sdfpose_core.frame import Instance, RgbdFrame, SkippedInstance, robust_centre
+from sdfpose_core.frame import MOST_INSTANCES, Instance, RgbdFrame, SkippedInstance, robust_centre
 from sdfpose_core.free_space import free_space, thinning
 from sdfpose_core.support import SupportPlane, find_support
 
@@ -58,7 +58,7 @@ def segment(
     categories: Categories,
     *,
     min_points: int = 50,
-    max_instances: int = 64,
+    max_instances: int = MOST_INSTANCES,
 ) -> tuple[list[Instance], list[SkippedInstance]]:
     """Split a frame into one `Instance` per labelled mask id.
 

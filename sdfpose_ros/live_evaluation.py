@@ -10,16 +10,13 @@ import numpy as np
 from sdfpose.msg import SdfObject, SdfObjectArray
 
 from sdfpose_core.evaluation.judgement import Judged, ReportedObject, judge_frame
-from sdfpose_core.messages.interfaces import stamp_ns
+from sdfpose_core.messages.interfaces import JUMP_BACK_NS, stamp_ns
 from sdfpose_core.messages.objects import pose_arrays, truth_from_message
 
 __all__ = ["EvaluatedFrame", "LiveEvaluation"]
 
 _WINDOW_S = 5.0
 """Rate and latency are those of the last seconds."""
-
-_JUMP_BACK_NS = 1_000_000_000
-"""A result older than the last by more than this means that time itself jumped back."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class LiveEvaluation:
     def add_result(self, message: SdfObjectArray, arrival_s: float) -> None:
         """Take the result of one image, which came at `arrival_s` of the clock of the stamps."""
         stamp = stamp_ns(message.header)
-        if self.latest is not None and stamp < self.latest.stamp_ns - _JUMP_BACK_NS:
+        if self.latest is not None and stamp < self.latest.stamp_ns - JUMP_BACK_NS:
             self._begin_anew()
         self.results += 1
         self._arrivals.append((arrival_s, arrival_s - stamp * 1e-9))

@@ -11,15 +11,12 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
-from sdfpose_core.messages.interfaces import Stamped, stamp_ns
+from sdfpose_core.messages.interfaces import JUMP_BACK_NS, Stamped, stamp_ns
 from sdfpose_ros.mask_backends import MaskSource
 from sdfpose_ros.matched_images import MatchedImages
 from sdfpose_ros.stand_ins import message_filters
 
 __all__ = ["MaskInputs"]
-
-_JUMP_BACK_NS = 1_000_000_000
-"""An image older than the last by more than this means that time itself jumped back."""
 
 _DEPTH = 10
 """Messages of a topic that wait for the node's thread."""
@@ -126,7 +123,7 @@ class MaskInputs:
     def _watch_clock(self, message: Stamped, name: str) -> None:
         """Forget what waits for a time that will not come again."""
         stamp = stamp_ns(message.header)
-        if stamp < self._newest_ns.get(name, stamp) - _JUMP_BACK_NS:
+        if stamp < self._newest_ns.get(name, stamp) - JUMP_BACK_NS:
             self._connect()
             self._waiting = None
             self._newest_ns.clear()

@@ -10,12 +10,8 @@ from numpy.typing import NDArray
 
 from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.errors import FrameError
-from sdfpose_core.masks.candidates import (
-    MOST_CANDIDATES,
-    Candidate,
-    compose,
-    image_identities,
-)
+from sdfpose_core.frame import MOST_INSTANCES
+from sdfpose_core.masks.candidates import Candidate, compose, image_identities
 from sdfpose_core.masks.config import TabletopConfig
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.outlines import clean_outlines
@@ -82,7 +78,7 @@ class BoxMasks:
 
         Args:
             boxes: detections in it; parts outside the image are not looked at. Of more than
-                `MOST_CANDIDATES` those with the highest scores are taken.
+                `MOST_INSTANCES` those with the highest scores are taken.
             depth: (H, W), metres, missing as 0, NaN or Inf.
             camera: of the depth.
 
@@ -91,7 +87,7 @@ class BoxMasks:
         """
         standing = find_standing(depth, camera, self._config)
         candidates = []
-        for box in sorted(boxes, key=lambda x: -x.score)[:MOST_CANDIDATES]:
+        for box in sorted(boxes, key=lambda x: -x.score)[:MOST_INSTANCES]:
             rows, columns = _inside(box, standing)
             if rows.start >= rows.stop or columns.start >= columns.stop:
                 continue  # it holds no pixel's centre

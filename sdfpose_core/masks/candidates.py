@@ -12,17 +12,13 @@ from sdfpose_core.frame import InstanceLabel
 from sdfpose_core.masks.identities import Identities
 from sdfpose_core.masks.instance_mask import InstanceMask
 
-__all__ = ["MOST_CANDIDATES", "Candidate", "compose", "image_identities"]
+__all__ = ["Candidate", "compose", "image_identities"]
 
 _REACH = 0.08
 """Objects move less from one image to the next, in widths of the image."""
 
 _PATIENCE = 15
 """Images for which an id is kept while its object is not seen."""
-
-
-MOST_CANDIDATES = 64
-"""Of an image: a mask of its size is made for each, and the pose node takes no more instances."""
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
-from sdfpose_core.masks.candidates import (
-    MOST_CANDIDATES,
-    Candidate,
-    compose,
-    image_identities,
-)
+from sdfpose_core.frame import MOST_INSTANCES
+from sdfpose_core.masks.candidates import Candidate, compose, image_identities
 from sdfpose_core.masks.instance_mask import InstanceMask
 
 __all__ = ["LabelImageMasks"]
@@ -24,7 +20,7 @@ class LabelImageMasks:
     """Splits the classes of interest into instances, with ids that stay from image to image.
 
     Two objects of one class that touch in the image are one instance. Of more than
-    `MOST_CANDIDATES` pieces the largest are instances.
+    `MOST_INSTANCES` pieces the largest are instances.
 
     Args:
         classes: category of each class id that is of interest.
@@ -57,7 +53,7 @@ class LabelImageMasks:
         pieces.sort(key=lambda x: -x[0])
         candidates = [
             Candidate(of_class == number, category, 1.0)
-            for _, of_class, number, category in pieces[:MOST_CANDIDATES]
+            for _, of_class, number, category in pieces[:MOST_INSTANCES]
         ]
         height, width = image.shape
         return compose(candidates, (height, width), self._min_pixels, self._identities)

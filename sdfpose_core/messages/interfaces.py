@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 __all__ = [
+    "JUMP_BACK_NS",
     "AnyImage",
     "CameraInfo",
     "CompressedImage",
@@ -76,6 +77,10 @@ class InstanceLabels(Stamped, Protocol):
     """sdfpose/InstanceLabels."""
 
     instances: Sequence[Any]
+
+
+JUMP_BACK_NS = 1_000_000_000
+"""A stamp older than the newest by more means that time itself jumped back (a bag's loop)."""
 
 
 def stamp_ns(header: Header) -> int:

@@ -16,12 +16,15 @@ from sdfpose_core.messages.errors import (
     StaleFrameError,
 )
 from sdfpose_core.messages.filters import ApproximateTimeSynchronizer, SimpleFilter
-from sdfpose_core.messages.interfaces import AnyImage, CameraInfo, InstanceLabels, stamp_ns
+from sdfpose_core.messages.interfaces import (
+    JUMP_BACK_NS,
+    AnyImage,
+    CameraInfo,
+    InstanceLabels,
+    stamp_ns,
+)
 
 __all__ = ["FrameMessages", "FrameSynchronizer", "SynchronizerStatistics", "needed_queue_size"]
-
-_JUMP_BACK_NS = 1_000_000_000
-"""A frame older than the last by more than this means that time itself jumped back."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +210,7 @@ class FrameSynchronizer:
     def _watch_clock(self, message: AnyImage | InstanceLabels, topic: str) -> None:
         """Forget what waits for a time that will not come again."""
         stamp = stamp_ns(message.header)
-        if stamp < self._newest_ns.get(topic, stamp) - _JUMP_BACK_NS:
+        if stamp < self._newest_ns.get(topic, stamp) - JUMP_BACK_NS:
             self._forget_waiting()
             self._newest_ns.clear()
             self._last_ns = None

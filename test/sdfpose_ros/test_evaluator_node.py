@@ -150,6 +150,19 @@ def test_no_mesh_leaves_the_folder_whatever_its_category_is(make_scene):
     assert (scene.output / "objects.json").exists()
 
 
+def test_a_report_that_fails_leaves_the_recording_whole(make_scene, monkeypatch):
+    scene = make_scene(duration_s=0.0)
+    scene.connect()
+    scene.publish(1)
+    scene.spin_until(lambda: scene.evaluator._evaluation.results == 1, "a result")
+    with monkeypatch.context() as full:
+        full.setattr(scene.evaluator, "_write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            scene.evaluator.destroy_node()
+    with (scene.output / "demo.mcap").open("rb") as file:
+        assert make_reader(file).get_summary() is not None  # it is finished
+
+
 def test_a_missing_category_is_named_and_gives_status_1(make_scene):
     scene = make_scene(record=False, categories=["mug", "can", "bowl"])
     scene.connect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -210,7 +211,12 @@ def test_a_disabled_node_passes_images_over_and_forgets_what_it_followed(fakes, 
 
 def test_a_bag_that_starts_again_resets_the_tracker(fakes, bench):
     bench.send_and_wait(fakes.make_frame())
+    forgotten = []
+    bench.node._target_frame = SimpleNamespace(
+        forget=lambda: forgotten.append(True), close=lambda: None
+    )
     bench.send_and_wait(fakes.make_frame(), dt=-60.0)
+    assert forgotten == [True]  # transforms of times that come again
     assert bench.tracker.resets == 1
     assert bench.log.has("/sdfpose/", "time jumped back")
 
@@ -472,6 +478,7 @@ def test_the_node_tells_of_its_health(fakes, make_bench):
     assert float(values["confidence, least"]) == pytest.approx(
         fakes.make_estimate(1).confidence, abs=0.01
     )
+    assert values["frames waiting for a camera info"] == "0"
     assert float(values["memory, peak (MiB)"]) > 10.0
     bench.tracker.fails = True
     bench.send(fakes.make_frame((1,)))

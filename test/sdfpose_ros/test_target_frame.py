@@ -20,11 +20,11 @@ class TransformException(Exception):  # noqa: N818
 @pytest.fixture
 def camera_in_map(fakes, monkeypatch):
     """A tf2_ros whose buffer knows the pose of the camera in the map, and no other."""
-    rotation, translation = fakes.make_rotation(40), np.array([1.0, 2.0, 3.0])
+    rotation, translation, cleared = fakes.make_rotation(40), np.array([1.0, 2.0, 3.0]), []
 
     class Buffer:
-        def __init__(self, **_):
-            pass
+        def clear(self):
+            cleared.append(self)
 
         def lookup_transform(self, target, source, time, timeout):
             if (target, source) != ("map", "optical"):
@@ -36,7 +36,7 @@ def camera_in_map(fakes, monkeypatch):
         Buffer=Buffer, TransformListener=lambda *_: None, TransformException=TransformException
     )
     monkeypatch.setattr(stand_ins, "tf2_ros", fake)
-    return rotation, translation
+    return SimpleNamespace(rotation=rotation, translation=translation, cleared=cleared)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def transforms(fakes):
 
 
 def test_poses_are_moved_at_the_images_time(fakes, camera_in_map, transforms):
-    camera_rotation, camera_translation = camera_in_map
+    camera_rotation, camera_translation = camera_in_map.rotation, camera_in_map.translation
     moved = TargetFrame(None, "map", 0.1)(transforms)
     for before, after in zip(transforms, moved, strict=True):
         assert after.header.frame_id == "map"
@@ -60,6 +60,12 @@ def test_poses_are_moved_at_the_images_time(fakes, camera_in_map, transforms):
         r, t = transform_arrays(before.transform)
         np.testing.assert_allclose(rotation, camera_rotation @ r, atol=1e-12)
         np.testing.assert_allclose(translation, camera_rotation @ t + camera_translation)
+
+
+def test_transforms_of_a_time_that_comes_again_are_forgotten(camera_in_map):
+    target_frame = TargetFrame(None, "map", 0.1)
+    target_frame.forget()
+    assert camera_in_map.cleared == [target_frame._buffer]
 
 
 def test_without_objects_nothing_is_looked_up(camera_in_map):

@@ -14,7 +14,9 @@ from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.meshing import (
     GRID_HALF_SIDE,
     DecodedMesh,
+    SdfGrid,
     decode_mesh,
+    mesh_of,
     signed_distance_grid,
 )
 from sdfpose_core.shapes.families import FAMILIES
@@ -176,6 +178,13 @@ def test_a_code_without_a_surface_is_refused(value):
     code = torch.full((4,), 2.0)
     with pytest.raises(MeshError, match=r"decodes to no surface: .* \(its norm is 4\.00\)"):
         decode_mesh(Everywhere(value), code, 32)
+
+
+def test_a_surface_between_the_points_of_active_cells_is_refused():
+    values, active = torch.ones(33, 33, 33), torch.zeros(33, 33, 33, dtype=torch.bool)
+    values[16, 16, 16], active[2, 2, 2] = -1.0, True
+    with pytest.raises(MeshError, match="slips between the grid's points"):
+        mesh_of(SdfGrid(values, active), None, torch.zeros(4))
 
 
 def test_vertices_in_metres_are_about_the_centre():
