@@ -13,7 +13,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
-from sdfpose_ros.middleware import one_machine_environment
+from sdfpose_ros.graph.middleware import one_machine_environment
 
 PACKAGE = "sdfpose"
 CAMERA_NAMESPACE = "camera"

@@ -9,7 +9,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
-from sdfpose_ros.topics import INPUTS, RESULTS
+from sdfpose_ros.graph.topics import INPUTS, RESULTS
 
 PACKAGE = "sdfpose"
 CAMERA, POSE_NODE = "/camera", "/sdfpose"

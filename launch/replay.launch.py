@@ -9,7 +9,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
-from sdfpose_ros.topics import INPUTS, RESULTS
+from sdfpose_ros.graph.topics import INPUTS, RESULTS
 
 PACKAGE = "sdfpose"
 POSE_NODE = "/sdfpose"
@@ -60,7 +60,7 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(PathJoinSubstitution([share, "launch", "sdfpose.launch.py"])),
         launch_arguments={
             "use_sim_time": "true",
-            "wait_for_trials": LaunchConfiguration("lockstep"),
+            "wait_for_verification": LaunchConfiguration("lockstep"),
             **{name: LaunchConfiguration(name) for name in TO_POSE_NODE},
         }.items(),
     )

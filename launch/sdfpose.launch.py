@@ -8,7 +8,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
-from sdfpose_ros.middleware import one_machine_environment
+from sdfpose_ros.graph.middleware import one_machine_environment
 
 PACKAGE = "sdfpose"
 
@@ -29,7 +29,7 @@ ARGUMENTS = {
         "true",
         "Whether the node configures and activates itself, or a lifecycle manager does.",
     ),
-    "wait_for_trials": (
+    "wait_for_verification": (
         "false",
         "Whether results must not depend on the machine's speed: for bags in lockstep.",
     ),
@@ -65,8 +65,8 @@ def generate_launch_description() -> LaunchDescription:
             LaunchConfiguration("params_file"),
             {
                 "autostart": ParameterValue(LaunchConfiguration("autostart"), value_type=bool),
-                "wait_for_trials": ParameterValue(
-                    LaunchConfiguration("wait_for_trials"), value_type=bool
+                "wait_for_verification": ParameterValue(
+                    LaunchConfiguration("wait_for_verification"), value_type=bool
                 ),
                 "device": ParameterValue(LaunchConfiguration("device"), value_type=str),
                 "use_sim_time": ParameterValue(

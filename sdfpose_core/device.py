@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from sdfpose_core.errors import DeviceError
 
-__all__ = ["burst", "resolve_device", "use_threads"]
+__all__ = ["all_threads", "resolve_device", "use_threads"]
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
@@ -46,19 +46,19 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     return device
 
 
-_burst_threads = 0
+_all_threads = 0
 
 
 def use_threads(count: int = 0) -> None:
     """Set the CPU threads of the networks, of NumPy's products and of OpenCV in this process.
 
     Args:
-        count: 0 for all cores but one, and all of them in a `burst`: a thread that waits for a core
-            which something else has makes everything slower.
+        count: number of threads. 0 means all cores but one, and all of them within `all_threads`:
+            one thread that waits for a busy core holds up the others.
     """
-    global _burst_threads
+    global _all_threads
     cores = os.cpu_count() or 1
-    _burst_threads = count or cores
+    _all_threads = count or cores
     count = count or max(1, cores - 1)
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
@@ -66,13 +66,13 @@ def use_threads(count: int = 0) -> None:
 
 
 @contextmanager
-def burst() -> Iterator[None]:
+def all_threads() -> Iterator[None]:
     """More threads for the networks, for work that comes seldom and takes long.
 
     All cores, unless `use_threads` was told of a number of threads, or not called.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(max(before, _burst_threads))
+    torch.set_num_threads(max(before, _all_threads))
     try:
         yield
     finally:

@@ -61,5 +61,5 @@ class DeviceError(SdfposeError):
     """A compute device that was asked for and is not there."""
 
 
-class TrialError(SdfposeError):
+class VerificationError(SdfposeError):
     """A test of a tracked pose that was lost."""

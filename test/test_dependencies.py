@@ -1,4 +1,4 @@
-"""Which part may import which: dependencies run one way."""
+"""The order of the rooms: which package may import which."""
 
 from __future__ import annotations
 
@@ -9,42 +9,32 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-LEVELS = (
-    {"errors", "files"},
-    {
-        "alignment",
-        "camera",
-        "categories",
-        "checkpoint",
-        "configuration",
-        "device",
-        "distributed",
-        "muon",
-        "neighbours",
-        "pickles",
-        "similarity",
-        "support",
-        "weights",
-    },
-    {"free_space"},
-    {"frame", "meshes"},
-    {"messages", "segmentation", "shapes"},
-    {"datasets", "masks", "sdf", "simulation"},
-    {"encoder", "refine"},
-    {"confidence", "evaluation"},
-    {"observation", "onnx_graphs", "report", "search"},
-    {"category_model", "drawing", "export", "portrait"},
-    {"findings", "known_shapes"},
-    {"detection", "pursuit"},
-    {"estimator"},
+CORE = (
+    {"errors"},
+    {"categories", "device", "storage"},
+    {"geometry", "learning", "shapes", "weights"},
+    {"observation", "sdf"},
+    {"masks", "messages", "refine"},
+    {"datasets"},
+    {"simulation"},
+    {"encoder", "evaluation"},
+    {"estimation", "export", "visualisation"},
     {"selfsup", "tracking"},
-    {"tracker"},
     {"benchmark", "replay"},
     {"cli"},
 )
-"""Modules and subpackages of sdfpose_core, lowest first; each imports its own level and lower."""
+"""Rooms of sdfpose_core, lowest first. A room imports itself and rooms of lower levels."""
 
-ROS = {"rclpy", "sdfpose", "sdfpose_ros", "cv_bridge", "message_filters", "launch"}
+ROS = (
+    {"graph", "stand_ins"},
+    {"evaluation", "masks", "playback", "pose"},
+    {"cli", "reference"},
+)
+"""Rooms of sdfpose_ros, in the same order."""
+
+LEVELS = {"sdfpose_core": CORE, "sdfpose_ros": ROS}
+
+ROS_PACKAGES = {"rclpy", "sdfpose", "sdfpose_ros", "cv_bridge", "message_filters", "launch"}
 
 
 def imports(path: Path) -> set[str]:
@@ -55,32 +45,45 @@ def imports(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
-def core_files() -> list[Path]:
-    return sorted((ROOT / "sdfpose_core").rglob("*.py"))
+def source_files() -> list[Path]:
+    return sorted(x for package in LEVELS for x in (ROOT / package).rglob("*.py"))
 
 
-def part_of(path: Path) -> str:
-    """Name of the module or subpackage of sdfpose_core that a file belongs to."""
-    return path.relative_to(ROOT / "sdfpose_core").parts[0].removesuffix(".py")
+def room_of(path: Path) -> str:
+    """Name of the folder, or of the module at the package's root, that a file belongs to."""
+    return path.relative_to(ROOT).parts[1].removesuffix(".py")
 
 
-def test_every_part_has_a_level() -> None:
-    parts = {part_of(x) for x in core_files()} - {"__init__"}
-    assert parts == set().union(*LEVELS)
+def level_of(package: str, room: str) -> int:
+    """Number of a room's level; the package itself stands above all."""
+    levels = LEVELS[package]
+    return next((i for i, rooms in enumerate(levels) if room in rooms), len(levels))
 
 
-@pytest.mark.parametrize("path", core_files(), ids=lambda x: str(x.relative_to(ROOT)))
-def test_dependencies_run_downward(path: Path) -> None:
-    part = part_of(path)
-    level = next((i for i, names in enumerate(LEVELS) if part in names), len(LEVELS))
-    allowed = set().union(*LEVELS[: level + 1])
+@pytest.mark.parametrize("package", LEVELS)
+def test_every_room_has_a_level(package: str) -> None:
+    rooms = {room_of(x) for x in source_files() if x.is_relative_to(ROOT / package)} - {"__init__"}
+    assert rooms == set().union(*LEVELS[package])
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda x: str(x.relative_to(ROOT)))
+def test_imports_run_downward(path: Path) -> None:
+    package, room = path.relative_to(ROOT).parts[0], room_of(path)
+    rooms = set().union(*LEVELS[package])
+    level = level_of(package, room)
     for name in imports(path):
-        package, _, rest = name.partition(".")
-        assert package not in ROS, f"{path} imports {name}: the core library knows no ROS"
-        assert package != "training", f"{path} imports {name}: scripts use the library"
-        if package == "sdfpose_core" and rest:
-            target = rest.split(".")[0]
-            assert target in allowed, f"{part} imports {target}, which is above it"
+        root, *rest = name.split(".")
+        assert root != "training", f"{path} imports {name}: scripts use the library"
+        if package == "sdfpose_core":
+            assert root not in ROS_PACKAGES, f"{path} imports {name}: the core library knows no ROS"
+        if root == package and rest and rest[0] in rooms - {room}:
+            assert level_of(package, rest[0]) < level, f"{room} imports {rest[0]}, not below it"
+
+
+def test_only_shared_vocabulary_lies_at_the_roots() -> None:
+    at_the_root = {x.name for package in LEVELS for x in (ROOT / package).glob("*.py")}
+    assert at_the_root == {"__init__.py", "categories.py", "device.py", "errors.py"}

@@ -22,16 +22,16 @@ import torch
 from rich.progress import track
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.confidence import CONFIDENCE_FILE, ConfidenceModel
 from sdfpose_core.errors import SdfposeError
-from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.estimation.confidence import CONFIDENCE_FILE, ConfidenceModel
+from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.evaluation import (
     expected_calibration_error,
     ranking_auroc,
     rotation_error_deg,
     translation_error_m,
 )
-from sdfpose_core.frame import Instance, ObjectEstimate
+from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
 from sdfpose_core.simulation.scenes import SceneStyle

@@ -29,7 +29,7 @@ from sdfpose_core.cli.output import write_json
 from sdfpose_core.datasets.nocs_preparation import prepared_instances
 from sdfpose_core.datasets.nocs_results import write_nocs_result
 from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
-from sdfpose_core.estimator import PoseEstimator
+from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.judged_frames import nocs_result
 from sdfpose_core.evaluation.judgement import ReportedObject
 

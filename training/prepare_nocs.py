@@ -34,11 +34,11 @@ from sdfpose_core.datasets.nocs_preparation import (
     scenes_of,
 )
 from sdfpose_core.errors import ConfigurationError, SdfposeError
-from sdfpose_core.files import write_atomically
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import codes_file, save_codes
 from sdfpose_core.sdf.training_shapes import model_codes
 from sdfpose_core.shapes.imports import load_collection
+from sdfpose_core.storage.files import write_atomically
 from sdfpose_core.weights import weights_file
 
 TOLD = 20

@@ -27,9 +27,7 @@ from rich.progress import Progress
 from torch.utils.tensorboard import SummaryWriter
 
 from sdfpose_core.categories import Category, default_categories
-from sdfpose_core.configuration import read_configuration
 from sdfpose_core.datasets.nocs_preparation import prepared_instances
-from sdfpose_core.distributed import first_ahead, is_first, only_process, process_group
 from sdfpose_core.encoder.colour_views import SimulatedRounds
 from sdfpose_core.encoder.pretraining import (
     EncoderTraining,
@@ -42,9 +40,10 @@ from sdfpose_core.encoder.ssc6d_training import (
     Ssc6dTrainingConfig,
     validate_ssc6d,
 )
-from sdfpose_core.encoder.training_run import Progress as Told
-from sdfpose_core.encoder.views import Lessons, Views
+from sdfpose_core.encoder.training_run import Progress as LogLine
+from sdfpose_core.encoder.views import TrainingViews, Views
 from sdfpose_core.errors import FrameError, SdfposeError, WeightsError
+from sdfpose_core.learning.distributed import first_ahead, is_first, only_process, process_group
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import codes_file, load_codes, save_codes
@@ -52,6 +51,7 @@ from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import simulated_instances
 from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
+from sdfpose_core.storage.configuration import read_configuration
 from sdfpose_core.weights import weights_file, weights_kind
 
 CONFIGS = Path(__file__).parent.parent / "config" / "training"
@@ -152,7 +152,7 @@ def train_fast(
     args: argparse.Namespace,
     settings: Settings,
     category: Category,
-    told: Told,
+    told: LogLine,
     device: torch.device,
 ) -> Callable[[], dict[str, float]]:
     """Train and save the encoder ``fast``; returns what validates it."""
@@ -176,7 +176,7 @@ def train_fast(
                 stem.with_suffix(".views.npz"),
             )
     training = EncoderTraining(
-        [Lessons(views, codes, settings.training.batch)],
+        [TrainingViews(views, codes, settings.training.batch)],
         decoder.code_mean,
         decoder.code_covariance,
         category.diagonal_m,
@@ -204,7 +204,7 @@ def train_ssc6d(
     args: argparse.Namespace,
     settings: Ssc6dSettings,
     category: Category,
-    told: Told,
+    told: LogLine,
     device: torch.device,
 ) -> Callable[[], dict[str, float]]:
     """Train and save the encoder ``ssc6d``; returns what validates it."""

@@ -24,15 +24,13 @@ from rich.progress import Progress
 from torch.utils.tensorboard import SummaryWriter
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.category_model import CategoryModel
 from sdfpose_core.cli.choices import add_recording_arguments
-from sdfpose_core.configuration import read_configuration
 from sdfpose_core.datasets.nocs_preparation import prepared_instances
-from sdfpose_core.distributed import first_ahead, is_first, process_group
-from sdfpose_core.drawing import draw_instance
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.errors import SdfposeError
-from sdfpose_core.frame import Instance
+from sdfpose_core.estimation.category_model import CategoryModel
+from sdfpose_core.learning.distributed import first_ahead, is_first, process_group
+from sdfpose_core.observation.frame import Instance
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.selfsup.recordings import recorded_instances
 from sdfpose_core.selfsup.teacher import teacher
@@ -42,6 +40,8 @@ from sdfpose_core.selfsup.training import (
     self_supervised_training,
 )
 from sdfpose_core.simulation.instances import simulated_instances
+from sdfpose_core.storage.configuration import read_configuration
+from sdfpose_core.visualisation.drawing import draw_instance
 from sdfpose_core.weights import complete_weights, weights_file
 
 SHOWN = 4

@@ -26,9 +26,8 @@ from rich.progress import Progress
 from torch.utils.tensorboard import SummaryWriter
 
 from sdfpose_core.categories import Categories, default_categories
-from sdfpose_core.configuration import read_configuration
-from sdfpose_core.distributed import first_ahead, is_first, process_group
 from sdfpose_core.errors import MeshError, SdfposeError
+from sdfpose_core.learning.distributed import first_ahead, is_first, process_group
 from sdfpose_core.sdf.meshing import decode_mesh
 from sdfpose_core.sdf.training import (
     DecoderTraining,
@@ -42,6 +41,7 @@ from sdfpose_core.sdf.training_shapes import (
     procedural_shapes,
     read_exclusions,
 )
+from sdfpose_core.storage.configuration import read_configuration
 from sdfpose_core.weights import weights_file
 
 SHOWN = 4

@@ -27,12 +27,12 @@ from sdfpose_core.benchmark.poses import (
     run_cases,
     summarise,
 )
-from sdfpose_core.camera import PinholeCamera
-from sdfpose_core.category_model import CategoryModel
 from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.encoder.pretraining import EncoderTraining
-from sdfpose_core.encoder.views import Lessons, Views
-from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.encoder.views import TrainingViews, Views
+from sdfpose_core.estimation.category_model import CategoryModel
+from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.sdf.training_shapes import model_codes, procedural_codes
 from sdfpose_core.selfsup.teacher import pseudo_labels, teacher
 from sdfpose_core.selfsup.training import (
@@ -272,7 +272,7 @@ def _training(
 
     def setup(steps: int) -> SelfSupervision:
         setup = SelfSupervision(
-            losses=losses, synthetic_batch=12, real_batch=12, rounds=1, swift_teacher=True
+            losses=losses, synthetic_batch=12, real_batch=12, rounds=1, fast_teacher=True
         )
         return replace(setup, training=replace(setup.training, seed=seed, steps=steps))
 
@@ -311,8 +311,8 @@ def _supervised(
     assert isinstance(start.encoder, FastEncoder)
     return EncoderTraining(
         [
-            Lessons(*synthetic, setup.synthetic_batch),
-            Lessons(Views.collect(seen), codes.cpu(), setup.real_batch),
+            TrainingViews(*synthetic, setup.synthetic_batch),
+            TrainingViews(Views.collect(seen), codes.cpu(), setup.real_batch),
         ],
         start.decoder.code_mean,
         start.decoder.code_covariance,

@@ -13,14 +13,14 @@ import numpy as np
 from sdfpose_core.benchmark.mesh_folder import measurable_models
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets import read_frames
-from sdfpose_core.estimator import PoseEstimator
+from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.average_precision import average_precision
 from sdfpose_core.evaluation.calibration import expected_calibration_error, ranking_auroc
 from sdfpose_core.evaluation.comparison import compare
 from sdfpose_core.evaluation.shape_metrics import surface_distance
 from sdfpose_core.evaluation.surfaces import Surface
-from sdfpose_core.frame import GroundTruth, Instance, ObjectEstimate
-from sdfpose_core.segmentation import segment
+from sdfpose_core.observation.frame import GroundTruth, Instance, ObjectEstimate
+from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.instances import ModelPool, simulated_instances

@@ -19,20 +19,20 @@ from sdfpose_core.benchmark.poses import (
     run_cases,
     summarise,
 )
-from sdfpose_core.estimator import PoseEstimator
-from sdfpose_core.evaluation.tracks import Glimpse, drift, flips, gaps, id_switches
-from sdfpose_core.frame import GroundTruth, Instance, InstanceLabel, RgbdFrame
-from sdfpose_core.free_space import FreeSpace
-from sdfpose_core.segmentation import segment
+from sdfpose_core.estimation.estimator import PoseEstimator
+from sdfpose_core.evaluation.tracks import TrackSample, drift, flips, gaps, id_switches
+from sdfpose_core.observation.frame import GroundTruth, Instance, InstanceLabel, RgbdFrame
+from sdfpose_core.observation.free_space import FreeSpace
+from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation.ground_truth import ground_truth
 from sdfpose_core.simulation.instances import pixels_alone
-from sdfpose_core.simulation.motions import MOTION_S, random_motion
+from sdfpose_core.simulation.random_motion import MOTION_S, random_motion
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scenes import cluttered_table
 from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
-from sdfpose_core.tracker import Track, Tracker, TrackState
+from sdfpose_core.tracking.tracker import Track, Tracker, TrackState
 
 __all__ = [
     "SEQUENCES",
@@ -176,7 +176,7 @@ class FollowedSequence:
 
     number: int
     names: list[str]
-    histories: list[list[Glimpse]]
+    histories: list[list[TrackSample]]
     tracked: list[PoseOutcome]
     both: list[PoseOutcome]
     detected: list[PoseOutcome]
@@ -227,7 +227,7 @@ def follow(
                 found.tracked.append(_slim(outcome))
                 cases.append((case, found.tracked[-1]))
             time_s = index / sequence.rate_hz
-            found.histories[i].append(_glimpse(time_s, view, track, outcome))
+            found.histories[i].append(_track_sample(time_s, view, track, outcome))
         if index % _DETECTION_EVERY == _DETECTION_EVERY // 2:
             _detect(estimator, shown.frame, cases, found)
         progress(1.0 / len(sequence))
@@ -286,11 +286,11 @@ def _detect(
     )
 
 
-def _glimpse(
+def _track_sample(
     time_s: float, view: View, track: Track | None, outcome: PoseOutcome | None
-) -> Glimpse:
+) -> TrackSample:
     """An object in a frame, and what its track says; `outcome` where it is visible."""
-    glimpse = Glimpse(time_s, visible=outcome is not None, hidden=view.hidden)
+    glimpse = TrackSample(time_s, visible=outcome is not None, hidden=view.hidden)
     if view.truth is not None:
         glimpse = replace(
             glimpse,

@@ -26,13 +26,13 @@ from sdfpose_core.benchmark.speed_paper import Observed, PaperConfig, time_paper
 from sdfpose_core.benchmark.stopwatch import median_ms
 from sdfpose_core.benchmark.throughput import measure_throughput
 from sdfpose_core.categories import default_categories
-from sdfpose_core.device import burst, resolve_device
-from sdfpose_core.estimator import EstimatorConfig
-from sdfpose_core.frame import RgbdFrame
+from sdfpose_core.device import all_threads, resolve_device
+from sdfpose_core.estimation.estimator import EstimatorConfig
+from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.meshing import decode_mesh
-from sdfpose_core.segmentation import segment
-from sdfpose_core.tracker import Tracker, TrackerConfig
+from sdfpose_core.tracking.tracker import Tracker, TrackerConfig
 from sdfpose_core.weights import weights_file
 
 __all__ = ["MOST_OBJECTS", "SpeedBenchmark", "benchmark_speed"]
@@ -130,7 +130,7 @@ def benchmark_speed(
     observed = _observed(detection, frames[0], options.paper.resolution)
     decoder = SdfDecoder.load(weights_file(observed[0].instance.category, "decoder", None), device)
     code = torch.from_numpy(observed[0].estimate.code).to(device)
-    with burst():  # as detections have it
+    with all_threads():  # as detections have it
         by_resolution = {
             str(x): median_ms(partial(decode_mesh, decoder, code, x), repetitions, device)
             for x in options.resolutions
@@ -204,7 +204,7 @@ def _machine(device: torch.device) -> dict[str, Any]:
     """What the figures are of: processor, its number, threads of tracking and of all else, version
     of torch, device.
     """
-    with burst():
+    with all_threads():
         most = torch.get_num_threads()
     return {
         "cpu": _processor(),

@@ -10,7 +10,7 @@ import numpy as np
 
 from sdfpose_core.benchmark.poses import STYLE, model_seeds
 from sdfpose_core.errors import SdfposeError
-from sdfpose_core.frame import RgbdFrame
+from sdfpose_core.observation.frame import RgbdFrame
 from sdfpose_core.shapes.families import FAMILIES, sample_model
 from sdfpose_core.simulation.frames import simulated_frame
 from sdfpose_core.simulation.rendering import render

@@ -13,9 +13,9 @@ import torch
 from sdfpose_core.benchmark.speed_frames import back_and_forth
 from sdfpose_core.benchmark.stopwatch import elapsed_ms
 from sdfpose_core.errors import SdfposeError
-from sdfpose_core.estimator import EstimatorConfig, FrameResult, PoseEstimator
-from sdfpose_core.frame import RgbdFrame
-from sdfpose_core.tracker import Tracker, TrackerConfig, TrackerResult
+from sdfpose_core.estimation.estimator import EstimatorConfig, FrameResult, PoseEstimator
+from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.tracking.tracker import Tracker, TrackerConfig, TrackerResult
 
 __all__ = ["STAGES", "Detection", "median_stages", "new_tracker", "time_tracking"]
 
@@ -71,7 +71,7 @@ class Detection:
 
     def _run(self, frame: RgbdFrame, surface_points: int) -> tuple[FrameResult, dict[str, float]]:
         estimator = self._estimator(surface_points)
-        estimator.forget_shapes()
+        estimator.clear_shapes()
         result, stage_ms = _timed(partial(estimator.run, frame), self._device)
         if result.skipped:
             raise SdfposeError(

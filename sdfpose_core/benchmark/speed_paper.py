@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from sdfpose_core.benchmark.meshing import DenseMesher
 from sdfpose_core.benchmark.stopwatch import elapsed_ms, median_ms
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
-from sdfpose_core.frame import Instance, ObjectEstimate
+from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
 from sdfpose_core.sdf.deepsdf import DeepSdf, DeepSdfConfig
 from sdfpose_core.simulation.rotations import about

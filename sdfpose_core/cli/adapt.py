@@ -15,16 +15,15 @@ from rich.progress import Progress
 from rich.table import Table
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.category_model import CategoryModel
 from sdfpose_core.cli.choices import add_recording_arguments
 from sdfpose_core.cli.output import write_file, write_json
 from sdfpose_core.device import resolve_device
-from sdfpose_core.drawing import draw_overlay
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.errors import ConfigurationError
-from sdfpose_core.frame import Instance, RgbdFrame
+from sdfpose_core.estimation.category_model import CategoryModel
+from sdfpose_core.observation.frame import Instance, RgbdFrame
+from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.sdf.training_shapes import procedural_codes
-from sdfpose_core.segmentation import segment
 from sdfpose_core.selfsup.fitness import measure_fitness, ways_it_is_worse
 from sdfpose_core.selfsup.recordings import recorded_frames, recorded_instances
 from sdfpose_core.selfsup.teacher import teacher
@@ -36,6 +35,7 @@ from sdfpose_core.selfsup.training import (
 )
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import simulated_instances
+from sdfpose_core.visualisation.drawing import draw_overlay
 from sdfpose_core.weights import SHIPPED, complete_weights, weights_file
 
 __all__ = ["add_parser", "run"]

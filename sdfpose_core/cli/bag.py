@@ -17,8 +17,8 @@ from sdfpose_core.datasets import read_frames
 from sdfpose_core.datasets.bag_writing import OBJECTS, write_frames
 from sdfpose_core.datasets.bags import ROLES, Pairing, bag_frames, find_topics, open_bag
 from sdfpose_core.errors import BagError, ConfigurationError, FrameError
-from sdfpose_core.frame import GroundTruth, RgbdFrame
 from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
 
 __all__ = ["add_parser", "run"]
 

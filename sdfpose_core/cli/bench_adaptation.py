@@ -26,11 +26,11 @@ from sdfpose_core.benchmark.adaptation import (
 from sdfpose_core.benchmark.mesh_folder import mesh_files
 from sdfpose_core.benchmark.poses import MEASURES
 from sdfpose_core.categories import default_categories
-from sdfpose_core.category_model import CategoryModel
 from sdfpose_core.cli.output import write_json
 from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.weights import MILD, weights_file
 
 __all__ = ["add_parser", "run"]

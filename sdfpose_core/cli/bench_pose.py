@@ -31,7 +31,7 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config
 from sdfpose_core.cli.output import write_json
 from sdfpose_core.errors import ConfigurationError
-from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 
 __all__ = ["add_parser", "run"]
 
@@ -49,8 +49,10 @@ _PARTS: dict[str, Callable[[EstimatorConfig], EstimatorConfig]] = {
         x, solver=replace(x.solver, support_weight=0.0, contact_weight=0.0)
     ),
     "free-space": lambda x: replace(x, solver=replace(x.solver, free_space_weight=0.0)),
-    "belief": lambda x: replace(x, trust=replace(x.trust, belief_weight=0.0)),
-    "shape-belief": lambda x: replace(x, trust=replace(x.trust, shape_caution=math.inf)),
+    "belief": lambda x: replace(x, network_prior=replace(x.network_prior, rotation_weight=0.0)),
+    "shape-belief": lambda x: replace(
+        x, network_prior=replace(x.network_prior, shape_sd_factor=math.inf)
+    ),
     "turns": lambda x: replace(x, turns=0),
 }
 """Parts of the estimator that can be left out."""

@@ -9,7 +9,7 @@ from typing import get_args, get_type_hints
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.bags import ROLES
-from sdfpose_core.estimator import EstimatorConfig
+from sdfpose_core.estimation.estimator import EstimatorConfig
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.label_rules import parse_label_rules
 

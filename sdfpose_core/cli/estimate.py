@@ -21,13 +21,13 @@ from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config
 from sdfpose_core.cli.output import write_file, write_json
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame
-from sdfpose_core.drawing import draw_overlay
 from sdfpose_core.errors import FrameError
-from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.evaluation import PoseErrors, compare
-from sdfpose_core.frame import InstanceLabel, ObjectEstimate, RgbdFrame, SkippedInstance
-from sdfpose_core.meshes import write_ply
-from sdfpose_core.segmentation import ANY_CATEGORY
+from sdfpose_core.geometry.meshes import write_ply
+from sdfpose_core.observation.frame import InstanceLabel, ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.observation.segmentation import ANY_CATEGORY
+from sdfpose_core.visualisation.drawing import draw_overlay
 
 __all__ = ["add_parser", "run"]
 

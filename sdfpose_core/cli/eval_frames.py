@@ -13,15 +13,15 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config
 from sdfpose_core.cli.output import precision_table, tell, wide_console, write_file, write_json
 from sdfpose_core.datasets import FolderFrame, read_frames
-from sdfpose_core.drawing import draw_error
 from sdfpose_core.errors import FrameError
-from sdfpose_core.estimator import PoseEstimator
+from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.comparison import compare
 from sdfpose_core.evaluation.judged_frames import LEAST_OBJECTS, frame_figures
 from sdfpose_core.evaluation.judgement import Judged, JudgedFrame, ReportedObject
-from sdfpose_core.frame import ObjectEstimate
-from sdfpose_core.report.page import report_page
-from sdfpose_core.report.pictures import ErrorPicture, caption, worst_objects
+from sdfpose_core.observation.frame import ObjectEstimate
+from sdfpose_core.visualisation.drawing import draw_error
+from sdfpose_core.visualisation.pictures import ErrorPicture, caption, worst_objects
+from sdfpose_core.visualisation.report import report_page
 
 __all__ = ["add_parser", "run"]
 

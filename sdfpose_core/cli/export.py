@@ -9,10 +9,10 @@ from typing import Any, get_args
 
 from rich.table import Table
 
-from sdfpose_core.category_model import EncoderName, load_networks
 from sdfpose_core.cli.output import wide_console
 from sdfpose_core.errors import ConfigurationError, SdfposeError
-from sdfpose_core.export import (
+from sdfpose_core.estimation.category_model import EncoderName, load_networks
+from sdfpose_core.export.onnx_files import (
     DEFAULT_OPSET,
     OPSETS,
     ExportedFile,

@@ -24,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
             "OUT/CATEGORY.decoder.safetensors and OUT/CATEGORY.encoder.safetensors, for "
             "'sdfpose estimate --weights OUT --encoder ssc6d'. Files are read without running "
             "code from them. There is a network of each kind for each category, and nothing in "
-            "it says which: CATEGORY is taken on trust."
+            "it says which: CATEGORY is taken on network_prior."
         ),
     )
     parser.add_argument("category", metavar="CATEGORY", help="what the networks were trained for")

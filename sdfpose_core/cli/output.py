@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sdfpose_core.errors import SdfposeError
-from sdfpose_core.files import write_atomically
+from sdfpose_core.storage.files import write_atomically
 
 __all__ = ["precision_table", "tell", "wide_console", "write_file", "write_json"]
 

@@ -28,7 +28,7 @@ from sdfpose_core.cli.output import (
 from sdfpose_core.datasets.bags import Pairing, find_topics, open_bag
 from sdfpose_core.device import use_threads
 from sdfpose_core.errors import BagError, ConfigurationError, WeightsError
-from sdfpose_core.estimator import PoseEstimator
+from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.judged_frames import frame_figures
 from sdfpose_core.evaluation.judgement import JudgedFrame
 from sdfpose_core.messages.decoding import LabelRules
@@ -36,9 +36,9 @@ from sdfpose_core.replay.results import ResultBag
 from sdfpose_core.replay.run import Replay, replay
 from sdfpose_core.replay.schedule import Schedule
 from sdfpose_core.replay.truth import TruthSource, truth_source
-from sdfpose_core.replay.worst import worst_pictures
-from sdfpose_core.report.page import report_page
-from sdfpose_core.tracker import Tracker, TrackerConfig
+from sdfpose_core.replay.worst_estimates import worst_pictures
+from sdfpose_core.tracking.tracker import Tracker, TrackerConfig
+from sdfpose_core.visualisation.report import report_page
 
 __all__ = ["add_parser", "run"]
 
@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
     for category in categories:
         with suppress(WeightsError):  # told where an instance of the category comes
             estimator.load(category)
-    tracking = TrackerConfig(trial_process=estimator.device.type == "cpu")
+    tracking = TrackerConfig(verify_in_process=estimator.device.type == "cpu")
     pairing = Pairing(dict(args.topic), args.slop, args.queue_size, with_labels=rules is None)
     rules = rules or LabelRules({})
     with (

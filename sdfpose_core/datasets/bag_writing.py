@@ -21,12 +21,12 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 
 from sdfpose_core.datasets.bag_topics import TOPIC_TYPES
 from sdfpose_core.errors import BagError
-from sdfpose_core.files import temporary_sibling
-from sdfpose_core.frame import GroundTruth, RgbdFrame
 from sdfpose_core.messages.definitions import message_definitions
 from sdfpose_core.messages.encoding import frame_messages
 from sdfpose_core.messages.factory import bag_messages, header_message
 from sdfpose_core.messages.objects import ground_truth_message
+from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
+from sdfpose_core.storage.files import temporary_sibling
 
 __all__ = ["OBJECTS", "BagWriter", "offered_qos", "write_frames"]
 

@@ -14,7 +14,6 @@ from rosbags.highlevel import AnyReader
 from sdfpose_core.datasets.bag_repair import mended_copy, storage_files
 from sdfpose_core.datasets.bag_topics import ROLES, TOPIC_TYPES, find_topics
 from sdfpose_core.errors import BagError
-from sdfpose_core.frame import RgbdFrame
 from sdfpose_core.messages.decoding import (
     InputTopics,
     LabelRules,
@@ -25,6 +24,7 @@ from sdfpose_core.messages.definitions import message_definitions
 from sdfpose_core.messages.errors import MessageError
 from sdfpose_core.messages.pairing import FramePairing
 from sdfpose_core.messages.synchronizer import FrameMessages
+from sdfpose_core.observation.frame import RgbdFrame
 
 __all__ = [
     "ROLES",

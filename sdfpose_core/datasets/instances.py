@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.errors import FrameError
-from sdfpose_core.files import replacing
-from sdfpose_core.frame import GroundTruth, Instance
-from sdfpose_core.free_space import FreeSpace
-from sdfpose_core.support import SupportPlane
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import GroundTruth, Instance
+from sdfpose_core.observation.free_space import FreeSpace
+from sdfpose_core.observation.support_plane import SupportPlane
+from sdfpose_core.storage.files import replacing
 
 __all__ = ["StoredInstance", "read_instances", "write_instances"]
 

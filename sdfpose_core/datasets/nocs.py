@@ -19,11 +19,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.datasets.images import image_size, read_image, read_text
 from sdfpose_core.errors import FrameError
-from sdfpose_core.files import write_atomically
-from sdfpose_core.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.storage.files import write_atomically
 
 __all__ = [
     "NOCS_CATEGORIES",

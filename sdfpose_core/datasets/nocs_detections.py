@@ -15,8 +15,8 @@ import numpy as np
 
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
 from sdfpose_core.errors import FrameError, PickleError
-from sdfpose_core.frame import GroundTruth, InstanceLabel, RgbdFrame
-from sdfpose_core.pickles import load_pickle
+from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
+from sdfpose_core.storage.pickles import load_pickle
 
 __all__ = ["detected", "detections_file", "matched_truths"]
 

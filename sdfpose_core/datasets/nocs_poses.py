@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.alignment import align_robustly
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.nocs import NocsImage
 from sdfpose_core.errors import ShapeError
-from sdfpose_core.frame import GroundTruth
+from sdfpose_core.geometry.alignment import align_robustly
+from sdfpose_core.observation.frame import GroundTruth
 from sdfpose_core.shapes.body import BodyProfile
 
 __all__ = ["canonical_yaw", "nocs_poses"]

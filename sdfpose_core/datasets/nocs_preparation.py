@@ -23,9 +23,9 @@ from sdfpose_core.datasets.nocs import NocsSource, read_nocs_image, scene_images
 from sdfpose_core.datasets.nocs_detections import detected, detections_file, matched_truths
 from sdfpose_core.datasets.nocs_poses import nocs_poses
 from sdfpose_core.errors import FrameError, MeshError
-from sdfpose_core.files import write_atomically
-from sdfpose_core.segmentation import segment
+from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.mesh_files import mesh_files, read_mesh
+from sdfpose_core.storage.files import write_atomically
 
 __all__ = [
     "NOCS_IMAGE_PARTS",

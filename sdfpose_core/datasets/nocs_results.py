@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
 from sdfpose_core.errors import FrameError, PickleError
-from sdfpose_core.files import write_atomically
-from sdfpose_core.pickles import load_pickle
+from sdfpose_core.storage.files import write_atomically
+from sdfpose_core.storage.pickles import load_pickle
 
 __all__ = ["NocsResult", "read_nocs_result", "read_nocs_results", "write_nocs_result"]
 

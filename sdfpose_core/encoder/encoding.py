@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sdfpose_core.similarity import Similarity
+from sdfpose_core.geometry.similarity import Similarity
 
 __all__ = ["Encoding", "ShapeSpread"]
 
@@ -99,7 +99,7 @@ class Encoding:
             torch.cat([x.codes for x in parts]),
         )
 
-    def log_belief(self, rotation: Tensor, has_front: bool | Tensor) -> Tensor:
+    def log_density(self, rotation: Tensor, has_front: bool | Tensor) -> Tensor:
         """How likely the network thinks rotations are: log densities (B, M) up to a constant.
 
         A mixture of Laplace densities of the axes' errors. Translations are not judged: the

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from sdfpose_core.encoder.encoding import Encoding, ShapeSpread
 from sdfpose_core.errors import ShapeError, WeightsError
-from sdfpose_core.similarity import Similarity, orthonormal_frame
+from sdfpose_core.geometry.similarity import Similarity, orthonormal_frame
 from sdfpose_core.weights import read_weights, write_weights
 
 __all__ = [

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
-from sdfpose_core.distributed import own_share, shared_between_processes
 from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.fast import FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.training_run import Progress, TrainingRun
-from sdfpose_core.encoder.views import Lessons, Views
+from sdfpose_core.encoder.views import TrainingViews, Views
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.muon import Muon
-from sdfpose_core.similarity import Similarity, so3_exp
+from sdfpose_core.geometry.similarity import Similarity, so3_exp
+from sdfpose_core.learning.distributed import own_share, shared_between_processes
+from sdfpose_core.learning.muon import Muon
+from sdfpose_core.storage.checkpoint import load_checkpoint, save_checkpoint
 
 __all__ = [
     "EncoderTraining",
@@ -107,7 +107,7 @@ class EncoderTraining(TrainingRun):
 
     def __init__(
         self,
-        lessons: Sequence[Lessons],
+        lessons: Sequence[TrainingViews],
         code_mean: Tensor,
         code_covariance: Tensor,
         unit_m: float,
@@ -117,7 +117,7 @@ class EncoderTraining(TrainingRun):
     ) -> None:
         self.config = config if start is None else replace(config, encoder=start.config)
         self.device = device
-        self._set_lessons(lessons)
+        self._set_training_views(lessons)
         self._rng = torch.Generator().manual_seed(config.seed)
         if start is None:
             with torch.random.fork_rng():
@@ -149,7 +149,7 @@ class EncoderTraining(TrainingRun):
         self._run_to(self.config.steps, self.config.checkpoint_every, checkpoint, progress)
         return self.average.eval()
 
-    def _set_lessons(self, lessons: Sequence[Lessons]) -> None:
+    def _set_training_views(self, lessons: Sequence[TrainingViews]) -> None:
         """What the next steps are trained on."""
         self._lessons = lessons
         self._batch_views = sum(x.batch for x in lessons)

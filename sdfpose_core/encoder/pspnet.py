@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sdfpose_core.checkpoint import load_published
 from sdfpose_core.errors import ShapeError, WeightsError
+from sdfpose_core.storage.checkpoint import load_published
 
 __all__ = ["PspNet", "ResNet18"]
 

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.pspnet import PspNet
 from sdfpose_core.errors import FrameError, ShapeError, WeightsError
-from sdfpose_core.frame import Instance
-from sdfpose_core.similarity import Similarity, hat
+from sdfpose_core.geometry.similarity import Similarity, hat
+from sdfpose_core.observation.frame import Instance
 from sdfpose_core.weights import read_weights, write_weights
 
 __all__ = ["SSC6D_KIND", "ColourView", "Ssc6dConfig", "Ssc6dEncoder", "colour_view", "crop_window"]

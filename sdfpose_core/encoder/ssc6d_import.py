@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sdfpose_core.checkpoint import load_published
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.sdf.deepsdf import DeepSdf, DeepSdfConfig
 from sdfpose_core.sdf.shape_decoder import code_statistics
+from sdfpose_core.storage.checkpoint import load_published
 
 __all__ = ["import_decoder", "import_encoder"]
 

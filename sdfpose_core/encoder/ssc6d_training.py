@@ -15,13 +15,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
 from sdfpose_core.encoder.colour_views import ColourViews, Rounds, prefetched
 from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.encoder.training_run import Progress, TrainingRun
 from sdfpose_core.errors import ConfigurationError, WeightsError
-from sdfpose_core.similarity import Similarity, so3_exp
+from sdfpose_core.geometry.similarity import Similarity, so3_exp
+from sdfpose_core.storage.checkpoint import load_checkpoint, save_checkpoint
 
 __all__ = [
     "Ssc6dTraining",

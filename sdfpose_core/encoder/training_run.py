@@ -8,14 +8,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sdfpose_core.distributed import is_first
+from sdfpose_core.learning.distributed import is_first
 
 __all__ = ["Progress", "TrainingRun"]
 
 Progress = Callable[[int, dict[str, float]], None]
 """Called with the number of steps done and the losses of the last one."""
 
-_TOLD_EVERY = 50
+_LOG_EVERY = 50
 """Steps."""
 
 
@@ -47,7 +47,7 @@ class TrainingRun(ABC):
         while self.step < steps:
             losses = self._train_step()
             self.step += 1
-            if progress is not None and self.step % _TOLD_EVERY == 0 and is_first():
+            if progress is not None and self.step % _LOG_EVERY == 0 and is_first():
                 progress(self.step, {k: float(v) for k, v in losses.items()})
             if checkpoint is not None and self.step % checkpoint_every == 0 and is_first():
                 self._save(checkpoint)

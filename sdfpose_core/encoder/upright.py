@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdfpose_core.similarity import Similarity, so3_exp
+from sdfpose_core.geometry.similarity import Similarity, so3_exp
 
 __all__ = ["upright_hypotheses"]
 

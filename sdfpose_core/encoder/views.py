@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sdfpose_core.files import replacing
-from sdfpose_core.frame import GroundTruth, Instance
+from sdfpose_core.observation.frame import GroundTruth, Instance
 from sdfpose_core.simulation.instances import SimulatedInstance
+from sdfpose_core.storage.files import replacing
 
-__all__ = ["Lessons", "Views"]
+__all__ = ["TrainingViews", "Views"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Views:
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingViews:
     """Labelled views, and how many of them each step sees.
 
     Attributes:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from sdfpose_core.evaluation.boxes import OrientedBox, oriented_iou, symmetric_iou
 from sdfpose_core.evaluation.pose_errors import rotation_error_deg, translation_error_m
-from sdfpose_core.frame import GroundTruth
+from sdfpose_core.observation.frame import GroundTruth
 
 __all__ = ["PoseErrors", "Posed", "compare"]
 
 
 class Posed(Protocol):
-    """Something with a box, as `sdfpose_core.frame.ObjectEstimate` has it."""
+    """Something with a box, as `sdfpose_core.observation.frame.ObjectEstimate` has it."""
 
     @property
     def rotation(self) -> NDArray[np.float64]: ...  # noqa: D102

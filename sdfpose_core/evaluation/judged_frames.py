@@ -15,7 +15,7 @@ from sdfpose_core.evaluation.comparison import PoseErrors
 from sdfpose_core.evaluation.judgement import Judged, JudgedFrame, ReportedObject
 from sdfpose_core.evaluation.nocs_protocol import IouName, Misses
 from sdfpose_core.evaluation.nocs_results import figures, mean_figures
-from sdfpose_core.frame import GroundTruth
+from sdfpose_core.observation.frame import GroundTruth
 
 __all__ = ["LEAST_OBJECTS", "frame_figures", "is_right", "judged_objects", "nocs_result"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from sdfpose_core.evaluation.comparison import PoseErrors, compare
-from sdfpose_core.frame import GroundTruth, ObjectEstimate
+from sdfpose_core.observation.frame import GroundTruth, ObjectEstimate
 
 __all__ = ["Judged", "JudgedFrame", "ReportedObject", "judge_frame"]
 

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.categories import Categories
 from sdfpose_core.errors import MeshError
 from sdfpose_core.evaluation.shape_metrics import ShapeErrors, compare_surfaces
@@ -21,11 +20,12 @@ from sdfpose_core.evaluation.surfaces import (
     escaping_share,
     visible_surface,
 )
-from sdfpose_core.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.fitting import Distances, fit_codes
 from sdfpose_core.sdf.meshing import decode_mesh
-from sdfpose_core.segmentation import segment
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.primitives import box
 from sdfpose_core.simulation.rendering import render

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdfpose_core.evaluation.pose_errors import rotation_error_deg
 
-__all__ = ["Drift", "Flip", "Gap", "Glimpse", "drift", "flips", "gaps", "id_switches"]
+__all__ = ["Drift", "Flip", "Gap", "TrackSample", "drift", "flips", "gaps", "id_switches"]
 
 FLIP_DEG = 60.0
 """A larger turn between two frames that the object did not make is a flip."""
@@ -27,7 +27,7 @@ DRIFT_FRAMES = 16
 
 
 @dataclass(frozen=True)
-class Glimpse:
+class TrackSample:
     """A true object in one frame, and what the track that reports it says.
 
     Attributes:
@@ -95,7 +95,7 @@ class Drift:
     tracks: int
 
 
-def id_switches(history: Sequence[Glimpse]) -> list[int]:
+def id_switches(history: Sequence[TrackSample]) -> list[int]:
     """Frames in which an object is visible and another track reports it than did last.
 
     The mismatches of CLEAR MOT (Bernardin and Stiefelhagen, "Evaluating Multiple Object Tracking
@@ -116,7 +116,7 @@ def id_switches(history: Sequence[Glimpse]) -> list[int]:
     return switches
 
 
-def flips(history: Sequence[Glimpse]) -> list[Flip]:
+def flips(history: Sequence[TrackSample]) -> list[Flip]:
     """Turns by more than `FLIP_DEG` between two frames in a row that the object did not make.
 
     With R reported and T true, it is the angle between R_i and T_i T_(i-1)^T R_(i-1), the rotation
@@ -145,7 +145,7 @@ def flips(history: Sequence[Glimpse]) -> list[Flip]:
     return found
 
 
-def gaps(history: Sequence[Glimpse]) -> list[Gap]:
+def gaps(history: Sequence[TrackSample]) -> list[Gap]:
     """Frames in a row, between two that show the object, in which it is not visible.
 
     It is hidden in at least `GAP_FRAMES` of them. A gap is recovered where the last report before
@@ -164,7 +164,7 @@ def gaps(history: Sequence[Glimpse]) -> list[Gap]:
     return found
 
 
-def drift(histories: Iterable[Sequence[Glimpse]]) -> Drift:
+def drift(histories: Iterable[Sequence[TrackSample]]) -> Drift:
     """How much the error of a track grows over its life.
 
     Of each track, the frames count in which the object is visible, from `SETTLING_S` after the
@@ -176,7 +176,7 @@ def drift(histories: Iterable[Sequence[Glimpse]]) -> Drift:
     """
     degrees, centimetres = [], []
     for history in histories:
-        lives: dict[int, list[Glimpse]] = {}
+        lives: dict[int, list[TrackSample]] = {}
         for glimpse in history:
             if glimpse.visible and glimpse.track_id is not None:
                 lives.setdefault(glimpse.track_id, []).append(glimpse)
@@ -195,7 +195,7 @@ def drift(histories: Iterable[Sequence[Glimpse]]) -> Drift:
     return Drift(float(np.median(degrees)), float(np.median(centimetres)), len(degrees))
 
 
-def _reports(glimpses: Sequence[Glimpse]) -> list[int]:
+def _reports(glimpses: Sequence[TrackSample]) -> list[int]:
     """Ids of the tracks that report a visible object."""
     return [x.track_id for x in glimpses if x.visible and x.track_id is not None]
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.errors import FrameError
-from sdfpose_core.frame import MOST_INSTANCES
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.masks.candidates import Candidate, compose, image_identities
 from sdfpose_core.masks.config import TabletopConfig
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.outlines import clean_outlines
 from sdfpose_core.masks.standing import Standing, find_standing
+from sdfpose_core.observation.frame import MOST_INSTANCES
 
 __all__ = ["Box", "BoxMasks"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.frame import InstanceLabel
 from sdfpose_core.masks.identities import Identities
 from sdfpose_core.masks.instance_mask import InstanceMask
+from sdfpose_core.observation.frame import InstanceLabel
 
 __all__ = ["Candidate", "compose", "image_identities"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.frame import InstanceLabel
+from sdfpose_core.observation.frame import InstanceLabel
 
 __all__ = ["LARGEST_ID", "InstanceMask"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
-from sdfpose_core.frame import MOST_INSTANCES
 from sdfpose_core.masks.candidates import Candidate, compose, image_identities
 from sdfpose_core.masks.instance_mask import InstanceMask
+from sdfpose_core.observation.frame import MOST_INSTANCES
 
 __all__ = ["LabelImageMasks"]
 

@@ -13,12 +13,12 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.errors import FrameError
-from sdfpose_core.frame import clean_depth
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.masks.config import TabletopConfig
 from sdfpose_core.masks.surface import Surface, find_surface
-from sdfpose_core.support import SupportPlane
+from sdfpose_core.observation.frame import clean_depth
+from sdfpose_core.observation.support_plane import SupportPlane
 
 __all__ = ["Standing", "find_standing"]
 

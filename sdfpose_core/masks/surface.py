@@ -9,7 +9,7 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
-from sdfpose_core.support import SupportPlane
+from sdfpose_core.observation.support_plane import SupportPlane
 
 __all__ = ["Surface", "find_surface"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.camera import PinholeCamera
-from sdfpose_core.frame import InstanceLabel
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.masks.config import TabletopConfig
 from sdfpose_core.masks.identities import Identities
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.outlines import clean_outlines
 from sdfpose_core.masks.standing import Standing, find_standing
-from sdfpose_core.segmentation import ANY_CATEGORY
+from sdfpose_core.observation.frame import InstanceLabel
+from sdfpose_core.observation.segmentation import ANY_CATEGORY
 
 __all__ = ["Tabletop"]
 

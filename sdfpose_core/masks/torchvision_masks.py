@@ -138,7 +138,7 @@ def _read(path: Path) -> Any:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from sdfpose_core.checkpoint import load_published
+    from sdfpose_core.storage.checkpoint import load_published
 
     try:
         return load_file(path) if path.suffix == ".safetensors" else load_published(path)

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.errors import FrameError
-from sdfpose_core.frame import MAX_DEPTH_M, InstanceLabel, RgbdFrame
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.messages.compressed import raw_colour, raw_depth, raw_mask
 from sdfpose_core.messages.errors import (
     CameraInfoError,
@@ -31,6 +30,7 @@ from sdfpose_core.messages.interfaces import (
     InstanceLabels,
     stamp_ns,
 )
+from sdfpose_core.observation.frame import MAX_DEPTH_M, InstanceLabel, RgbdFrame
 
 __all__ = [
     "MILLIMETRE",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sdfpose_core.categories import Categories
 from sdfpose_core.errors import CategoryError, ConfigurationError
 from sdfpose_core.messages.decoding import LabelRules
-from sdfpose_core.segmentation import ANY_CATEGORY
+from sdfpose_core.observation.segmentation import ANY_CATEGORY
 
 __all__ = ["parse_label_rules", "with_rule"]
 

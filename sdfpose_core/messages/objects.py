@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from sdfpose_core.frame import GroundTruth, ObjectEstimate
 from sdfpose_core.messages.factory import MessageFactory
 from sdfpose_core.messages.interfaces import Header
+from sdfpose_core.observation.frame import GroundTruth, ObjectEstimate
 
 __all__ = [
     "Tracked",

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from sdfpose_core.geometry.similarity import Similarity
 from sdfpose_core.refine.evidence import NEAREST_M, Evidence, FreeSpaceMap
 from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.residuals import support_disc
@@ -28,8 +29,7 @@ from sdfpose_core.refine.solver import (
     term_shares,
 )
 from sdfpose_core.refine.state import ShapePose
-from sdfpose_core.sdf.frozen import FrozenShape, FrozenShapes
-from sdfpose_core.similarity import Similarity
+from sdfpose_core.sdf.volume import SdfVolume, SdfVolumes
 
 __all__ = ["refine_rigid"]
 
@@ -37,7 +37,7 @@ Array = NDArray[np.float32]
 
 
 def refine_rigid(
-    shapes: Sequence[FrozenShape],
+    shapes: Sequence[SdfVolume],
     state: ShapePose,
     evidence: Evidence,
     priors: Priors,
@@ -168,7 +168,7 @@ class _Problem:
         precision: (B, 2) of their y and x axes.
     """
 
-    shapes: FrozenShapes
+    shapes: SdfVolumes
     scale: Array
     surface: Array
     factor: Array
@@ -188,7 +188,7 @@ class _Problem:
     @classmethod
     def of(
         cls,
-        shapes: Sequence[FrozenShape],
+        shapes: Sequence[SdfVolume],
         state: ShapePose,
         evidence: Evidence,
         priors: Priors,
@@ -203,7 +203,7 @@ class _Problem:
         count = len(scale)
         rotation = priors.rotation
         return cls(
-            FrozenShapes(shapes),
+            SdfVolumes(shapes),
             scale,
             np.ascontiguousarray(evidence.surface.numpy().transpose(0, 2, 1)),
             np.concatenate([factor, on_support], axis=1, dtype=np.float32),

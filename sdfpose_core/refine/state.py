@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sdfpose_core.similarity import Similarity
+from sdfpose_core.geometry.similarity import Similarity
 
 __all__ = ["ShapePose"]
 

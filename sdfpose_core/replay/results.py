@@ -10,7 +10,7 @@ from sdfpose_core.datasets.bag_writing import OBJECTS, BagWriter
 from sdfpose_core.datasets.bags import RecordedFrame
 from sdfpose_core.messages.factory import header_message
 from sdfpose_core.messages.objects import child_frame_id, object_message, transform_message
-from sdfpose_core.tracker import Track, TrackerResult, TrackState
+from sdfpose_core.tracking.tracker import Track, TrackerResult, TrackState
 
 __all__ = ["ResultBag"]
 

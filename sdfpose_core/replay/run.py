@@ -15,12 +15,12 @@ import numpy as np
 
 from sdfpose_core.datasets.bags import Pairing, RecordedFrame, bag_frames
 from sdfpose_core.evaluation.judgement import JudgedFrame, ReportedObject, judge_frame
-from sdfpose_core.frame import ObjectEstimate
 from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.replay.results import ResultBag
 from sdfpose_core.replay.schedule import Schedule
 from sdfpose_core.replay.truth import TruthSource
-from sdfpose_core.tracker import Track, Tracker, TrackState
+from sdfpose_core.tracking.tracker import Track, Tracker, TrackState
 
 __all__ = ["Replay", "ReplayedFrame", "replay"]
 

@@ -19,9 +19,9 @@ from sdfpose_core.datasets.bag_writing import OBJECTS
 from sdfpose_core.datasets.bags import Listeners
 from sdfpose_core.datasets.folder import ground_truth_of
 from sdfpose_core.errors import BagError, FrameError
-from sdfpose_core.frame import GroundTruth
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_core.messages.objects import transform_arrays, truth_from_message
+from sdfpose_core.observation.frame import GroundTruth
 
 __all__ = ["FileTruth", "TopicTruth", "TransformTruth", "TruthSource", "truth_source"]
 

@@ -28,8 +28,8 @@ import torch
 from torch import Tensor
 
 from sdfpose_core.errors import ShapeError
+from sdfpose_core.geometry.similarity import Similarity
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
-from sdfpose_core.similarity import Similarity
 
 __all__ = ["Traced", "trace"]
 

@@ -25,15 +25,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from sdfpose_core.checkpoint import load_checkpoint, save_checkpoint
-from sdfpose_core.distributed import average_gradients, is_first, own_share
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.files import write_atomically
-from sdfpose_core.muon import Muon
+from sdfpose_core.learning.distributed import average_gradients, is_first, own_share
+from sdfpose_core.learning.muon import Muon
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
 from sdfpose_core.sdf.fitting import Distances, fit_codes
 from sdfpose_core.sdf.shape_decoder import code_statistics
 from sdfpose_core.shapes.sdf_samples import SdfSamples
+from sdfpose_core.storage.checkpoint import load_checkpoint, save_checkpoint
+from sdfpose_core.storage.files import write_atomically
 
 __all__ = [
     "DecoderTraining",

@@ -39,7 +39,7 @@ _FITTED_SAMPLES = (2000, 400, 400)
 
 _FITTED_AT_ONCE = 48
 
-Told = Callable[[str], None]
+LogLine = Callable[[str], None]
 """Called with the name of each shape that is ready."""
 
 
@@ -77,7 +77,7 @@ def procedural_shapes(
     *,
     training: int,
     validation: int,
-    told: Told = lambda name: None,
+    told: LogLine = lambda name: None,
 ) -> TrainingShapes:
     """The first `training` shapes of a category's family, and the first held-out ones.
 
@@ -96,7 +96,7 @@ def procedural_shapes(
 
 
 def procedural_codes(
-    category: str, decoder: ShapeDecoder, count: int, told: Told = lambda name: None
+    category: str, decoder: ShapeDecoder, count: int, told: LogLine = lambda name: None
 ) -> Tensor:
     """Latent codes (count, D) of the first shapes of a category's family.
 
@@ -113,7 +113,7 @@ def procedural_codes(
 
 
 def model_codes(
-    models: Iterable[CadModel], decoder: ShapeDecoder, told: Told = lambda name: None
+    models: Iterable[CadModel], decoder: ShapeDecoder, told: LogLine = lambda name: None
 ) -> Tensor:
     """Latent codes (S, D) of models, fitted to the decoder as it is.
 
@@ -145,7 +145,7 @@ def folder_shapes(
     exclude: Iterable[str] = (),
     unit_m: float = 1.0,
     yaw_deg: float = 0.0,
-    told: Told = lambda name: None,
+    told: LogLine = lambda name: None,
 ) -> TrainingShapes:
     """The models of a folder (ShapeNet's, NOCS's, or flat); every tenth serves validation.
 
@@ -213,7 +213,7 @@ def _sampled(
     counts: SampleCounts,
     cache: Path,
     report: str,
-    told: Told,
+    told: LogLine,
 ) -> TrainingShapes:
     def samples(model: CadModel) -> SdfSamples:
         made = cached_samples(model, cache, counts.surface, counts.uniform, counts.boundary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdfpose_core.frame import ObjectEstimate
+from sdfpose_core.observation.frame import ObjectEstimate
 
 __all__ = ["Certificate"]
 

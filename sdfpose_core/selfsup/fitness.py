@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from sdfpose_core.category_model import CategoryModel
+from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.evaluation.comparison import compare
-from sdfpose_core.frame import Instance, ObjectEstimate
+from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.selfsup.certificate import Certificate
 from sdfpose_core.selfsup.teacher import teacher
 from sdfpose_core.simulation.instances import SimulatedInstance
@@ -94,7 +94,7 @@ def measure_fitness(
 
 
 def ways_it_is_worse(after: Fitness, before: Fitness) -> list[str]:
-    """In which figures a network does worse than another one, by more than chance; in words."""
+    """In which figures a network does worse than another one, by more than chance, in words."""
     worse = []
     was, now = asdict(before), asdict(after)
     for name, tolerance in _TOLERANCES.items():

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from sdfpose_core.errors import CategoryError
+from sdfpose_core.geometry.similarity import Similarity
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder, newton_direction
 from sdfpose_core.sdf.tracing import trace
-from sdfpose_core.similarity import Similarity
 
 __all__ = [
     "CODE_GROWTH",

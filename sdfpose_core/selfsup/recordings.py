@@ -9,9 +9,9 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.datasets import read_frames
 from sdfpose_core.datasets.bags import Pairing, bag_frames, is_bag
 from sdfpose_core.errors import ConfigurationError, FrameError
-from sdfpose_core.frame import Instance, RgbdFrame
 from sdfpose_core.messages.decoding import LabelRules
-from sdfpose_core.segmentation import segment
+from sdfpose_core.observation.frame import Instance, RgbdFrame
+from sdfpose_core.observation.segmentation import segment
 
 __all__ = ["recorded_frames", "recorded_instances"]
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdfpose_core.category_model import CategoryModel
 from sdfpose_core.encoder.views import Views
-from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
-from sdfpose_core.frame import Instance, ObjectEstimate
-from sdfpose_core.observation import resample, supports
-from sdfpose_core.search import SWIFT
+from sdfpose_core.estimation.category_model import CategoryModel
+from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.estimation.evidence import resample, supports
+from sdfpose_core.estimation.hypothesis_search import FAST_SEARCH
+from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.selfsup.certificate import Certificate
 
 __all__ = ["PseudoLabels", "labelled_views", "pseudo_labels", "teacher"]
@@ -46,7 +46,7 @@ def teacher(
         mesh_tolerance=_MESH_TOLERANCE,
     )
     return PoseEstimator(
-        replace(config, schedule=SWIFT, turns=0) if swift else config, models=[model]
+        replace(config, schedule=FAST_SEARCH, turns=0) if swift else config, models=[model]
     )
 
 

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdfpose_core.category_model import CategoryModel
-from sdfpose_core.distributed import own_share
 from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.encoder.pretraining import EncoderTraining, EncoderTrainingConfig
-from sdfpose_core.encoder.views import Lessons, Views
+from sdfpose_core.encoder.views import TrainingViews, Views
 from sdfpose_core.errors import ConfigurationError
-from sdfpose_core.frame import Instance
-from sdfpose_core.observation import resample, supports
+from sdfpose_core.estimation.category_model import CategoryModel
+from sdfpose_core.estimation.evidence import resample, supports
+from sdfpose_core.learning.distributed import own_share
+from sdfpose_core.observation.frame import Instance
 from sdfpose_core.selfsup.certificate import Certificate
 from sdfpose_core.selfsup.losses import PaperLosses
 from sdfpose_core.selfsup.teacher import PseudoLabels, pseudo_labels, teacher
@@ -49,7 +49,7 @@ class SelfSupervision:
         synthetic_batch: simulated views per step.
         real_batch: real ones.
         rounds: how often the teacher labels all real instances, evenly spread over the steps.
-        swift_teacher: whether the teacher searches from fewer start poses.
+        fast_teacher: whether the teacher searches from fewer start poses.
         fewest_labels: with fewer certified instances nothing is learnt.
         certificate: of ``certified``.
         training: everything else; `batch` is not used.
@@ -59,7 +59,7 @@ class SelfSupervision:
     synthetic_batch: int = 24
     real_batch: int = 12
     rounds: int = 2
-    swift_teacher: bool = False
+    fast_teacher: bool = False
     fewest_labels: int = 8
     certificate: Certificate = field(default_factory=Certificate)
     training: EncoderTrainingConfig = field(
@@ -103,7 +103,7 @@ def self_supervised_training(
         raise ConfigurationError("there are no real instances to learn from: expected at least one")
     if not isinstance(model.encoder, FastEncoder):
         raise ConfigurationError("self-supervision needs an encoder 'fast' to start from")
-    lessons = Lessons(*synthetic, config.synthetic_batch)
+    lessons = TrainingViews(*synthetic, config.synthetic_batch)
     if config.losses == "paper":
         return PaperTraining(model, model.encoder, lessons, real, config)
     return CertifiedTraining(model, model.encoder, lessons, real, config, progress)
@@ -116,7 +116,7 @@ class _MixedTraining(EncoderTraining):
         self,
         model: CategoryModel,
         start: FastEncoder,
-        synthetic: Lessons,
+        synthetic: TrainingViews,
         config: SelfSupervision,
     ) -> None:
         super().__init__(
@@ -145,7 +145,7 @@ class CertifiedTraining(_MixedTraining):
         self,
         model: CategoryModel,
         start: FastEncoder,
-        synthetic: Lessons,
+        synthetic: TrainingViews,
         real: Sequence[Instance],
         config: SelfSupervision,
         progress: Callable[[], None] = lambda: None,
@@ -164,7 +164,7 @@ class CertifiedTraining(_MixedTraining):
         """Ask the teacher; the same again gives the same labels."""
         self.labels = pseudo_labels(
             teacher(
-                replace(self._model, encoder=self.average.eval()), swift=self._setup.swift_teacher
+                replace(self._model, encoder=self.average.eval()), swift=self._setup.fast_teacher
             ),
             self._real,
             self._setup.certificate,
@@ -203,8 +203,8 @@ class CertifiedTraining(_MixedTraining):
                 f"at least {self._setup.fewest_labels} ({counts}); take more or better images, or "
                 "a milder certificate"
             )
-        self._set_lessons(
-            [self._synthetic, Lessons(labels.views, labels.codes, self._setup.real_batch)]
+        self._set_training_views(
+            [self._synthetic, TrainingViews(labels.views, labels.codes, self._setup.real_batch)]
         )
 
 
@@ -215,7 +215,7 @@ class PaperTraining(_MixedTraining):
         self,
         model: CategoryModel,
         start: FastEncoder,
-        synthetic: Lessons,
+        synthetic: TrainingViews,
         real: Sequence[Instance],
         config: SelfSupervision,
     ) -> None:

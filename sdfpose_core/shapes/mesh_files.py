@@ -1,4 +1,4 @@
-"""Mesh files: finding them, and reading vertices and faces that are worth working on."""
+"""Mesh files: hypothesis them, and reading vertices and faces that are worth working on."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.errors import MeshError, SdfposeError, ShapeError
-from sdfpose_core.files import write_atomically
 from sdfpose_core.shapes.model import CadModel
+from sdfpose_core.storage.files import write_atomically
 
 __all__ = [
     "SampleCacheError",

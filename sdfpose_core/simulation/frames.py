@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdfpose_core.camera import PinholeCamera
-from sdfpose_core.frame import GroundTruth, InstanceLabel, RgbdFrame
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
 from sdfpose_core.simulation.ground_truth import ground_truth
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scene import CameraPose, Scene

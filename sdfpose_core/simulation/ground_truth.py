@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.categories import Categories, default_categories
-from sdfpose_core.frame import GroundTruth
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import GroundTruth
 from sdfpose_core.shapes.body import HANDLE_PIXELS, BodyProfile
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.rendering import Rendering

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.categories import Categories, default_categories
-from sdfpose_core.frame import GroundTruth, Instance, InstanceLabel, RgbdFrame
-from sdfpose_core.segmentation import segment
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import GroundTruth, Instance, InstanceLabel, RgbdFrame
+from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.body import HANDLE_PIXELS
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.shapes.model import CadModel

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
-from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.simulation.primitives import box
 from sdfpose_core.simulation.rotations import yaw
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject

@@ -9,20 +9,20 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.datasets.nocs import (
     NOCS_CATEGORIES,
     NocsSource,
     nocs_camera,
     write_nocs_image,
 )
-from sdfpose_core.files import write_atomically
-from sdfpose_core.frame import GroundTruth, InstanceLabel, RgbdFrame
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
 from sdfpose_core.shapes.families import HELD_OUT_SEED, sample_model
 from sdfpose_core.simulation.ground_truth import ground_truth
 from sdfpose_core.simulation.rendering import Rendering, render
 from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table, random_view
 from sdfpose_core.simulation.sensor import SensorNoise
+from sdfpose_core.storage.files import write_atomically
 
 __all__ = ["object_coordinates", "write_miniature"]
 

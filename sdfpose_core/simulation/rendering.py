@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.camera import PinholeCamera
-from sdfpose_core.frame import MAX_DEPTH_M
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import MAX_DEPTH_M
 from sdfpose_core.simulation.scene import CameraPose, RayHits, Scene, SceneObject
 
 __all__ = ["Rendering", "render"]

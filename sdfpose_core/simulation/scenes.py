@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation import primitives
 from sdfpose_core.simulation.paint import Paint

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.simulation.rendering import Rendering
 
 __all__ = ["REFERENCE_FOCAL_PX", "MaskNoise", "SensorNoise"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
 from sdfpose_core.simulation import primitives
 from sdfpose_core.simulation.paint import Paint

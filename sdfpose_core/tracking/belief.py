@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from sdfpose_core.frame import ObjectEstimate
+from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.motion import farther, with_yaw_of, yaw_open
 
@@ -27,7 +27,7 @@ _FIRST_INTERVAL = 2
 """Images between the first detection of an object and the second."""
 
 
-_DOUBTFUL_IMAGES = 4
+_UNCERTAIN_IMAGES = 4
 """An image that speaks against the pose brings the next detection nearer by so many."""
 
 
@@ -89,14 +89,14 @@ class Belief:
         return replace(
             self,
             log_odds=(_FADING if against else 1.0) * self.log_odds,
-            waited=self.waited + (_DOUBTFUL_IMAGES if against else 1),
+            waited=self.waited + (_UNCERTAIN_IMAGES if against else 1),
             yaw_open=self.yaw_open or symmetric or yaw_open(estimate),
             inlier_level=level,
             collapsed=collapsed,
         )
 
     @property
-    def doubtful(self) -> bool:
+    def uncertain(self) -> bool:
         """Whether few votes speak for the pose, or the last image spoke against it."""
         return self.collapsed or self.log_odds < _FIRM_LOG_ODDS
 

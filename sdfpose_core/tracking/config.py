@@ -28,17 +28,18 @@ class TrackerConfig:
         redetect_frames: images from one detection from nothing to the next, at most. The first
             are in quick succession.
         settled_frames: the same once views from all sides agree with the shape.
-        trial_s: seconds from an image to the use of what a detection from nothing found in it: it
-            runs beside the images. 0: it is waited for. Less where other objects wait for theirs.
-        trial_process: whether these run in a process of their own, which has a copy of the
-            networks, and not in a thread that takes turns with the images. For CPUs.
-        trial_wait: whether an image waits for an outcome that is to be used in it, and for the test
-            of a pose that it contradicts. Then the results do not depend on the machine's speed. If
-            not, outcomes are used when they are there: for images that come by themselves.
-        trial_share: with `trial_wait` off, share of the time that tests of poses that are believed
-            may take; doubtful ones take what they need.
-        word_s: seconds that the network's last word on a followed object without a front may be
-            old.
+        verification_delay_s: seconds between an image and the use of its verification, which runs
+            in the background. 0 verifies synchronously. The delay is shorter while other objects
+            wait for their verification.
+        verify_in_process: verify in a separate process with a copy of the networks, not in a thread
+            that competes with tracking for the interpreter. Meant for CPUs.
+        wait_for_verification: wait for a verification that is due in this image, and verify a pose
+            that the image contradicts at once. The results then do not depend on the machine's
+            speed. Without it, a verification is used as soon as it is there: for live images.
+        verification_share: with `wait_for_verification` off, the share of the time that the
+            verification of believed poses may take. Uncertain poses are not limited.
+        network_interval_s: maximum age of the network prediction of a tracked object without a
+            front, seconds.
         drop_confidence: an image with less brings the next one nearer.
         inlier_collapse: so does, at once, an inlier ratio below this share of its usual value.
         gate_share: share of its diagonal by which an object may be off its predicted place,
@@ -59,11 +60,11 @@ class TrackerConfig:
     confirm_frames: int = 3
     redetect_frames: int = 32
     settled_frames: int = 128
-    trial_s: float = 0.5
-    trial_process: bool = False
-    trial_wait: bool = True
-    trial_share: float = 1.0
-    word_s: float = 0.3
+    verification_delay_s: float = 0.5
+    verify_in_process: bool = False
+    wait_for_verification: bool = True
+    verification_share: float = 1.0
+    network_interval_s: float = 0.3
     drop_confidence: float = 0.3
     inlier_collapse: float = 0.5
     gate_share: float = 0.5
@@ -79,20 +80,25 @@ class TrackerConfig:
 
         Args:
             device: where the networks run.
-            wait: see `trial_wait`.
+            wait: see `wait_for_verification`.
         """
         return cls(
-            trial_process=device.type == "cpu",
-            trial_wait=wait,
-            trial_share=_TRIAL_SHARE if (os.cpu_count() or 1) <= _FEW_CORES else 1.0,
+            verify_in_process=device.type == "cpu",
+            wait_for_verification=wait,
+            verification_share=_TRIAL_SHARE if (os.cpu_count() or 1) <= _FEW_CORES else 1.0,
         )
 
     def __post_init__(self) -> None:
-        shares = ("accept_confidence", "drop_confidence", "inlier_collapse", "trial_share")
-        may_be_zero = ("accept_confidence", "drop_confidence", "inlier_collapse", "trial_s")
+        shares = ("accept_confidence", "drop_confidence", "inlier_collapse", "verification_share")
+        may_be_zero = (
+            "accept_confidence",
+            "drop_confidence",
+            "inlier_collapse",
+            "verification_delay_s",
+        )
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)
-            if name in ("trial_process", "trial_wait"):
+            if name in ("verify_in_process", "wait_for_verification"):
                 continue
             if name in shares and not 0.0 <= value <= 1.0:
                 raise ConfigurationError(f"tracker: {name} is {value}: expected 0 to 1")

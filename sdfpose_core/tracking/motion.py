@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.alignment import nearest_yaw
 from sdfpose_core.evaluation.pose_errors import rotation_error_deg
-from sdfpose_core.frame import ObjectEstimate
+from sdfpose_core.geometry.alignment import nearest_yaw
+from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.tracking.config import TrackerConfig
 
 __all__ = ["PoseFilter", "farther", "moved", "with_yaw_of", "yaw_open"]

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.files import write_atomically
+from sdfpose_core.storage.files import write_atomically
 
 __all__ = [
     "MILD",

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.rate <= 0.0 or args.seconds <= 0.0 or args.warm_up < 0.0:
         raise ConfigurationError("--rate, --seconds, --warm-up: expected numbers above 0")
     prepare_middleware(args)
-    from sdfpose_ros.node_benchmark import NodeBenchmark, benchmark_node
+    from sdfpose_ros.evaluation.node_benchmark import NodeBenchmark, benchmark_node
 
     console = Console()
     figures = benchmark_node(

@@ -103,7 +103,7 @@ def _node_rss_mib(args: argparse.Namespace) -> tuple[float | None, str, int]:
         return None, "--no-node was given", 0
     stay_on_one_machine()
     try:
-        from sdfpose_ros.node_benchmark import NodeBenchmark, benchmark_node
+        from sdfpose_ros.evaluation.node_benchmark import NodeBenchmark, benchmark_node
     except ImportError as error:
         return None, f"{error} (is the ROS 2 environment set up?)", 0
     options = NodeBenchmark(

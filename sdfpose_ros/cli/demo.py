@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from types import FrameType
 
-from sdfpose_ros.demo import DemoOptions, run_demo
+from sdfpose_ros.evaluation.demo import DemoOptions, run_demo
 
 __all__ = ["add_parser", "run"]
 

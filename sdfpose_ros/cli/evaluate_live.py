@@ -30,8 +30,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives the exit status."""
     prepare_middleware(args)
-    from sdfpose_ros.evaluator_node import main
-    from sdfpose_ros.topics import input_remaps, result_remaps
+    from sdfpose_ros.evaluation.evaluator_node import main
+    from sdfpose_ros.graph.topics import input_remaps, result_remaps
 
     parameters = [
         "-p", f"duration_s:={float(args.seconds)}",

@@ -38,8 +38,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives the exit status."""
     prepare_middleware(args)
-    from sdfpose_ros.mask_node import main
-    from sdfpose_ros.topics import input_remaps
+    from sdfpose_ros.graph.topics import input_remaps
+    from sdfpose_ros.masks.mask_node import main
 
     backend = ["-p", f"backend:={args.backend}"] if args.backend else []
     # The first rule that fits wins: the user's own come first.

@@ -28,8 +28,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives the exit status."""
     prepare_middleware(args)
-    from sdfpose_ros.pose_node import main
-    from sdfpose_ros.topics import input_remaps
+    from sdfpose_ros.graph.topics import input_remaps
+    from sdfpose_ros.pose.pose_node import main
 
     # The first rule that fits wins: the user's own come first.
     return main(["--ros-args", *args.ros_args, *input_remaps(args.camera)])

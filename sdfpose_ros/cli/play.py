@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     prepare_middleware(args)
     loop = f"loop:={str(args.loop).lower()}"
     if len(args.path) == 1 and is_bag(args.path[0]):
-        from sdfpose_ros.player_node import main
+        from sdfpose_ros.playback.player_node import main
 
         parameters = [
             "-p", f"bag:={json.dumps(args.path[0])}",
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         if args.topics:
             parameters += ["-p", f"topics:={json.dumps(args.topics)}"]
     else:
-        from sdfpose_ros.camera_node import main
+        from sdfpose_ros.playback.camera_node import main
 
         parameters = [
             "-p", f"folders:={json.dumps(args.path)}",

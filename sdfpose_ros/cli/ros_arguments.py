@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from sdfpose_ros.middleware import one_machine_environment
+from sdfpose_ros.graph.middleware import one_machine_environment
 
 __all__ = ["add_ros_arguments", "prepare_middleware", "stay_on_one_machine"]
 

@@ -26,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command; gives the exit status."""
     prepare_middleware(args)
-    from sdfpose_ros.camera_node import main
+    from sdfpose_ros.playback.camera_node import main
 
     parameters = [
         "-p", f"rate_hz:={float(args.rate)}",

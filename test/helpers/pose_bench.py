@@ -13,8 +13,8 @@ from visualization_msgs.msg import MarkerArray
 
 from sdfpose_core.messages.encoding import millimetres
 from sdfpose_core.messages.interfaces import stamp_ns
-from sdfpose_ros.image_messages import camera_info_message, image_message, labels_message
-from sdfpose_ros.pose_node import PoseNode
+from sdfpose_ros.graph.image_messages import camera_info_message, image_message, labels_message
+from sdfpose_ros.pose.pose_node import PoseNode
 
 INPUTS = {
     "camera_info": CameraInfo,

@@ -139,9 +139,10 @@ def test_both_routes_have_the_same_commands() -> None:
     scripts = groups.pop("console_scripts")
     assert groups == PROJECT["entry-points"]
     assert PROJECT["scripts"].items() <= scripts.items()
-    nodes = {file.stem for file in ROOT.glob("sdfpose_ros/*_node.py")}
+    files = set(ROOT.glob("sdfpose_ros/*/*_node.py")) - set(ROOT.glob("sdfpose_ros/cli/*"))
+    nodes = {file.stem: file.parent.name for file in files}
     executables = dict(scripts.items() - PROJECT["scripts"].items())
-    assert executables == {node: f"sdfpose_ros.{node}:main" for node in nodes}
+    assert executables == {x: f"sdfpose_ros.{room}.{x}:main" for x, room in nodes.items()}
 
 
 @pytest.mark.parametrize("group", ["sdfpose.benchmarks", "sdfpose.commands"])

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import CompressionFormat, StoragePlugin, Writer
 
-from sdfpose_core.frame import GroundTruth, RgbdFrame
 from sdfpose_core.messages.definitions import message_definitions
 from sdfpose_core.messages.encoding import frame_messages, image_message
 from sdfpose_core.messages.factory import bag_messages, header_message
 from sdfpose_core.messages.objects import ground_truth_message, transform_message
+from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
 
 STORE = message_definitions()
 KINDS = {

@@ -13,21 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sdfpose_core.camera import PinholeCamera
-from sdfpose_core.frame import (
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import (
     GroundTruth,
     InstanceLabel,
     ObjectEstimate,
     RgbdFrame,
     SkippedInstance,
 )
-from sdfpose_core.tracker import Track, TrackerResult, TrackState
+from sdfpose_core.tracking.tracker import Track, TrackerResult, TrackState
 
 HAS_ROS = importlib.util.find_spec("rclpy") is not None
-collect_ignore_glob = [] if HAS_ROS else ["test_*.py"]
+collect_ignore_glob = [] if HAS_ROS else ["*test_*.py"]
 
 if HAS_ROS:
-    from sdfpose_ros.middleware import one_machine_environment
+    from sdfpose_ros.graph.middleware import one_machine_environment
 
     os.environ.update(one_machine_environment())
     # Other graphs on this machine must not be seen, nor see this one.

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sdfpose_core.configuration import read_configuration
 from sdfpose_core.encoder.fast import FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
 from sdfpose_core.sdf.training import load_codes
 from sdfpose_core.simulation.instances import ModelPool
+from sdfpose_core.storage.configuration import read_configuration
 
 SCRIPT = Path(__file__).parents[2] / "training" / "pretrain.py"
 NETWORK = {"points": 32, "image_size": 24, "width": 8}

@@ -15,10 +15,10 @@ import yaml
 from safetensors.torch import load_file
 
 from sdfpose_core.cli.main import main
-from sdfpose_core.configuration import read_configuration
-from sdfpose_core.meshes import write_ply
+from sdfpose_core.geometry.meshes import write_ply
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.shapes.families import sample_model
+from sdfpose_core.storage.configuration import read_configuration
 
 SCRIPT = Path(__file__).parents[2] / "training" / "train_decoder.py"
 TINY = {

@@ -9,9 +9,9 @@ import pytest
 from sdfpose_core.benchmark import sequences
 from sdfpose_core.benchmark.sequences import SimulatedSequence, follow, summarise_sequences
 from sdfpose_core.categories import default_categories
-from sdfpose_core.estimator import FrameResult
-from sdfpose_core.evaluation.tracks import Glimpse, gaps
-from sdfpose_core.frame import ObjectEstimate
+from sdfpose_core.estimation.estimator import FrameResult
+from sdfpose_core.evaluation.tracks import TrackSample, gaps
+from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
 
@@ -145,7 +145,7 @@ def test_motion_from_frame_to_frame_is_small(shown):
 def test_objects_go_and_come_back(shown, number):
     histories = [
         [
-            Glimpse(0.0, x.views[i].visibility >= 0.25, x.views[i].hidden, track_id=1)
+            TrackSample(0.0, x.views[i].visibility >= 0.25, x.views[i].hidden, track_id=1)
             for x in shown[number]
         ]
         for i in range(5)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from sdfpose_core import known_shapes
 from sdfpose_core.benchmark import speed_ours, speed_paper
 from sdfpose_core.benchmark.speed import SpeedBenchmark, benchmark_speed
 from sdfpose_core.benchmark.speed_frames import table_frames
@@ -21,8 +20,9 @@ from sdfpose_core.benchmark.speed_paper import Observed, PaperConfig, time_paper
 from sdfpose_core.categories import default_categories
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig
 from sdfpose_core.errors import DeviceError, SdfposeError
+from sdfpose_core.estimation import shape_cache
+from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.sdf.deepsdf import DeepSdfConfig
-from sdfpose_core.segmentation import segment
 from sdfpose_core.tracking.config import TrackerConfig
 
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ SMALL = SpeedBenchmark(
     surface_points=(64, 128),
     resolutions=(32,),
     paper=SMALL_PAPER,
-    tracking=TrackerConfig(trial_wait=False),
+    tracking=TrackerConfig(wait_for_verification=False),
 )
 STAGES = ("segment", "encode", "refine", "mesh")
 
@@ -112,7 +112,7 @@ def test_a_device_that_is_not_there():
 
 def test_each_detection_knows_no_shape_but_the_same_networks(frames, monkeypatch):
     made, decoded = [], []
-    wrapped, decode = speed_ours.PoseEstimator, known_shapes.mesh_of
+    wrapped, decode = speed_ours.PoseEstimator, shape_cache.mesh_of
 
     def estimator(config):
         made.append((config.surface_points, config.mesh_resolution))
@@ -123,7 +123,7 @@ def test_each_detection_knows_no_shape_but_the_same_networks(frames, monkeypatch
         return decode(grid, *rest, **more)
 
     monkeypatch.setattr(speed_ours, "PoseEstimator", estimator)
-    monkeypatch.setattr(known_shapes, "mesh_of", mesh_of)
+    monkeypatch.setattr(shape_cache, "mesh_of", mesh_of)
     rows = Detection(["bottle", "bowl"], CPU, 32).stage_ms([frames[0]], [32, 64], 2)
     assert {points: len(x) for points, x in rows.items()} == {32: 2, 64: 2}
     assert made == [(32, 32), (64, 32)]
@@ -171,8 +171,8 @@ def test_the_tracker_is_the_nodes(monkeypatch):
     monkeypatch.setattr(speed_ours, "Tracker", StubTracker)
     _, config = new_tracker(CPU).given
     assert config == TrackerConfig.live(CPU)
-    assert config.trial_process
-    mine = TrackerConfig(trial_wait=False)
+    assert config.verify_in_process
+    mine = TrackerConfig(wait_for_verification=False)
     assert new_tracker(CPU, mine).given[1] is mine
 
 

@@ -9,7 +9,7 @@ from sdfpose_core.benchmark import speed_frames
 from sdfpose_core.benchmark.speed_frames import back_and_forth, table_categories, table_frames
 from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import SdfposeError
-from sdfpose_core.segmentation import segment
+from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 
 NAMES = ["bottle", "bowl", "camera", "can", "laptop", "mug"]

@@ -10,9 +10,9 @@ import trimesh
 from sdfpose_core.benchmark import poses
 from sdfpose_core.benchmark.poses import PoseCase, PoseOutcome, run_cases, summarise
 from sdfpose_core.cli.main import main
-from sdfpose_core.estimator import EstimatorConfig, PoseEstimator
-from sdfpose_core.frame import GroundTruth, Instance
-from sdfpose_core.free_space import FreeSpace
+from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.observation.frame import GroundTruth, Instance
+from sdfpose_core.observation.free_space import FreeSpace
 
 MEASURES = {"iou25", "iou50", "iou75", "deg5_cm2", "deg5_cm5", "deg10_cm2", "deg10_cm5"}
 FIGURES = {"n", *MEASURES, "rot_median_deg", "trans_median_cm", "chamfer_median_mm"}

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import trimesh
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.cli import estimate as command
 from sdfpose_core.cli.main import main
 from sdfpose_core.datasets import write_frame
-from sdfpose_core.frame import GroundTruth, InstanceLabel, ObjectEstimate, RgbdFrame
-from sdfpose_core.segmentation import segment
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, ObjectEstimate, RgbdFrame
+from sdfpose_core.observation.segmentation import segment
 
 UPRIGHT = np.diag([1.0, -1.0, -1.0])
 

@@ -5,17 +5,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.datasets.bag_topics import find_topics
 from sdfpose_core.datasets.bags import Pairing, bag_frames
 from sdfpose_core.errors import BagError
-from sdfpose_core.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.encoding import (
     compressed_depth_message,
     compressed_message,
     millimetres,
 )
+from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
 
 RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 OTHERS = {

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.datasets import bag_writing
 from sdfpose_core.datasets.bag_writing import BagWriter, write_frames
 from sdfpose_core.datasets.bags import bag_frames, open_bag
 from sdfpose_core.errors import BagError
-from sdfpose_core.frame import GroundTruth, InstanceLabel, RgbdFrame
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.objects import truth_from_message
+from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
 
 STRING = "std_msgs/msg/String"
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.datasets.bags import bag_frames, find_topics, is_bag, open_bag
 from sdfpose_core.errors import BagError
-from sdfpose_core.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
 
 CAMERA = PinholeCamera(8, 6, 10.0, 10.0, 4.0, 3.0)
 RULES = LabelRules({}, "mug")

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.categories import default_categories
 from sdfpose_core.datasets import frame_folders, read_frame, write_frame
 from sdfpose_core.errors import FrameError
-from sdfpose_core.frame import GroundTruth, InstanceLabel, RgbdFrame
-from sdfpose_core.segmentation import segment
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
+from sdfpose_core.observation.segmentation import segment
 
 ROOT = Path(__file__).parents[3]
 REAL_FRAMES = Path(os.environ.get("SDFPOSE_REAL_DATA", ROOT.parent / "shared" / "real")) / "frames"

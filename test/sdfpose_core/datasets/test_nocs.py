@@ -11,7 +11,7 @@ from sdfpose_core.datasets.nocs import (
     write_nocs_image,
 )
 from sdfpose_core.errors import FrameError
-from sdfpose_core.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
 
 MODELS = {1: "mug_one_norm", 3: "can_two_norm"}
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.datasets.nocs_detections import detected, matched_truths
 from sdfpose_core.errors import FrameError
-from sdfpose_core.frame import GroundTruth, InstanceLabel, RgbdFrame
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
 
 
 def frame() -> RgbdFrame:

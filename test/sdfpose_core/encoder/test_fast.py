@@ -6,7 +6,7 @@ import torch
 from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.fast import FastEncoder, FastEncoderConfig, view_frame
 from sdfpose_core.errors import ShapeError, WeightsError
-from sdfpose_core.similarity import Similarity, so3_exp
+from sdfpose_core.geometry.similarity import Similarity, so3_exp
 from sdfpose_core.weights import write_weights
 
 CONFIG = FastEncoderConfig(
@@ -189,7 +189,7 @@ def mixture(logits, log_spread=0.0):
 
 def test_belief_is_that_of_a_mixture_of_laplace_densities():
     encoding = mixture([math.log(0.8), math.log(0.2)], log_spread=-1.0)
-    belief = encoding.log_belief(encoding.similarity.rotation, has_front=True).exp()
+    belief = encoding.log_density(encoding.similarity.rotation, has_front=True).exp()
     unit = math.exp(3.0)  # 1 / b^2 of the y axis times 1 / b of the x axis
     far = math.exp(-math.sqrt(2.0) * math.e)  # the y axes are a chord of sqrt(2) apart
     torch.testing.assert_close(
@@ -201,9 +201,9 @@ def test_belief_ignores_yaw_where_it_has_no_meaning():
     encoding = mixture([0.0, 0.0])
     turn = so3_exp(torch.tensor([0.0, 1.0, 0.0]))
     rotation = encoding.similarity.rotation
-    before = encoding.log_belief(rotation, has_front=False)
-    torch.testing.assert_close(encoding.log_belief(rotation @ turn, has_front=False), before)
-    assert (encoding.log_belief(rotation @ turn, has_front=True) < before - 0.1).all()
+    before = encoding.log_density(rotation, has_front=False)
+    torch.testing.assert_close(encoding.log_density(rotation @ turn, has_front=False), before)
+    assert (encoding.log_density(rotation @ turn, has_front=True) < before - 0.1).all()
 
 
 def test_likelihood_rewards_weight_and_sharpness_where_they_are_right():
@@ -255,4 +255,4 @@ def test_no_tensor_is_made_without_a_device(encoder, device, explicit_devices):
     plane = seen_plane(seen_points()).to(device)
     with explicit_devices(), torch.no_grad():
         encoding = encoder(points, plane)
-        encoding.log_belief(encoding.similarity.rotation, has_front=True)
+        encoding.log_density(encoding.similarity.rotation, has_front=True)

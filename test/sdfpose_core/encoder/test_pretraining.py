@@ -20,8 +20,8 @@ from sdfpose_core.encoder.pretraining import (
     shape_losses,
     validate_encoder,
 )
-from sdfpose_core.encoder.views import Lessons, Views
-from sdfpose_core.similarity import Similarity, so3_exp
+from sdfpose_core.encoder.views import TrainingViews, Views
+from sdfpose_core.geometry.similarity import Similarity, so3_exp
 from sdfpose_core.simulation.instances import simulated_instances
 
 SMALL = FastEncoderConfig(
@@ -38,7 +38,7 @@ def views() -> Views:
 def training(views: Views, config: EncoderTrainingConfig = CONFIG) -> EncoderTraining:
     codes = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
     return EncoderTraining(
-        [Lessons(views, codes, config.batch)],
+        [TrainingViews(views, codes, config.batch)],
         torch.zeros(4),
         torch.eye(4),
         0.17,
@@ -209,7 +209,7 @@ def test_a_mirrored_view_is_that_of_the_mirrored_object() -> None:
 def test_a_start_brings_its_architecture(views: Views) -> None:
     trained = training(views).run()
     again = EncoderTraining(
-        [Lessons(views, torch.zeros(3, 4), 4)],
+        [TrainingViews(views, torch.zeros(3, 4), 4)],
         torch.zeros(4),
         torch.eye(4),
         0.17,

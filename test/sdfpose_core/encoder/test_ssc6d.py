@@ -13,8 +13,8 @@ from sdfpose_core.encoder.ssc6d import (
     crop_window,
 )
 from sdfpose_core.errors import FrameError, ShapeError, WeightsError
-from sdfpose_core.frame import Instance
-from sdfpose_core.free_space import FreeSpace
+from sdfpose_core.observation.frame import Instance
+from sdfpose_core.observation.free_space import FreeSpace
 from sdfpose_core.weights import write_weights
 
 CONFIG = Ssc6dConfig(code_length=6, points=50, image_size=24, width=8)

@@ -24,7 +24,7 @@ from sdfpose_core.encoder.ssc6d_training import (
     validate_ssc6d,
 )
 from sdfpose_core.errors import ConfigurationError, WeightsError
-from sdfpose_core.similarity import Similarity, so3_exp
+from sdfpose_core.geometry.similarity import Similarity, so3_exp
 from sdfpose_core.simulation.instances import ModelPool
 
 SMALL = Ssc6dConfig(points=64, image_size=24, width=8)

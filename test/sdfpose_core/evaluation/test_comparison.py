@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from sdfpose_core.evaluation import compare
-from sdfpose_core.frame import GroundTruth, ObjectEstimate
+from sdfpose_core.observation.frame import GroundTruth, ObjectEstimate
 
 
 def make_pair(turn, shift=(0.0, 0.0, 0.0), symmetric=False):

@@ -7,7 +7,7 @@ import pytest
 
 from sdfpose_core.evaluation.judged_frames import LEAST_OBJECTS, frame_figures, nocs_result
 from sdfpose_core.evaluation.judgement import JudgedFrame, ReportedObject, judge_frame
-from sdfpose_core.frame import GroundTruth
+from sdfpose_core.observation.frame import GroundTruth
 
 SIDES = np.array([0.1, 0.2, 0.1])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from sdfpose_core.evaluation.tracks import Glimpse, drift, flips, gaps, id_switches
+from sdfpose_core.evaluation.tracks import TrackSample, drift, flips, gaps, id_switches
 
 HIDDEN, PARTLY = object(), object()
 
@@ -16,9 +16,9 @@ def turned(axes, degrees):
 def history(ids):
     """Glimpses 0.1 s apart: a track's id, None for a miss, HIDDEN, or PARTLY."""
     return [
-        Glimpse(0.1 * i, visible=False, hidden=x is HIDDEN, track_id=7 if x is PARTLY else None)
+        TrackSample(0.1 * i, visible=False, hidden=x is HIDDEN, track_id=7 if x is PARTLY else None)
         if x in (HIDDEN, PARTLY)
-        else Glimpse(0.1 * i, visible=True, hidden=False, track_id=x)
+        else TrackSample(0.1 * i, visible=True, hidden=False, track_id=x)
         for i, x in enumerate(ids)
     ]
 
@@ -82,7 +82,7 @@ def posed(reports, truths=None, ids=None, symmetric=False, degrees=None):
     count = len(reports)
     truths = truths or [np.eye(3)] * count
     return [
-        Glimpse(
+        TrackSample(
             0.1 * i,
             visible=True,
             hidden=False,
@@ -140,7 +140,7 @@ def test_no_flip_between_two_tracks_or_over_a_gap():
 
 def life(degrees, centimetres, track_id=1, start_s=0.0, step_s=0.1):
     return [
-        Glimpse(
+        TrackSample(
             start_s + step_s * i,
             visible=True,
             hidden=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sdfpose_core.frame import RgbdFrame
+from sdfpose_core.observation.frame import RgbdFrame
 from sdfpose_core.simulation import MaskNoise, Scene, simulated_frame
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit, table_scene
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.errors import FrameError
-from sdfpose_core.frame import InstanceLabel
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.masks.boxes import Box, BoxMasks
 from sdfpose_core.masks.config import TabletopConfig
+from sdfpose_core.observation.frame import InstanceLabel
 
 CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sdfpose_core.frame import InstanceLabel
 from sdfpose_core.masks.candidates import Candidate, compose, image_identities
+from sdfpose_core.observation.frame import InstanceLabel
 
 SHAPE = (8, 10)
 CANDIDATES = st.lists(

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.errors import FrameError
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.masks.config import TabletopConfig
 from sdfpose_core.masks.tabletop import Tabletop
-from sdfpose_core.segmentation import ANY_CATEGORY
+from sdfpose_core.observation.segmentation import ANY_CATEGORY
 
 MANY_PIXELS = 400
 """Of the true mask: smaller ones are hidden or cut off."""

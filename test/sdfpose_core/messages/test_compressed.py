@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from rosbags.typesys import Stores, get_typestore
 
-from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.messages import decoding as d
 from sdfpose_core.messages import errors as e
 from sdfpose_core.messages.compressed import raw_colour, raw_depth, raw_mask

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from sdfpose_core.camera import PinholeCamera
-from sdfpose_core.free_space import free_space
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.geometry.similarity import Similarity, so3_exp, so3_log
+from sdfpose_core.observation.free_space import free_space
 from sdfpose_core.refine.evidence import Evidence, FreeSpaceMap
 from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.tracing import trace
-from sdfpose_core.similarity import Similarity, so3_exp, so3_log
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sdfpose_core.geometry.similarity import Similarity, so3_exp
 from sdfpose_core.refine.anchors import surface_anchors
 from sdfpose_core.refine.priors import RotationPrior
 from sdfpose_core.refine.residuals import (
@@ -14,7 +15,6 @@ from sdfpose_core.refine.residuals import (
     surface_residuals,
 )
 from sdfpose_core.refine.state import ShapePose
-from sdfpose_core.similarity import Similarity, so3_exp
 
 SUPPORT = {"sigma": 0.01, "contact_sigma": 0.03}
 

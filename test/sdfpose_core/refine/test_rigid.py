@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 import torch
 
+from sdfpose_core.geometry.similarity import so3_exp, so3_log
 from sdfpose_core.refine import rigid, solver
 from sdfpose_core.refine.anchors import surface_anchors
 from sdfpose_core.refine.priors import Priors, RotationPrior
 from sdfpose_core.refine.rigid import refine_rigid
 from sdfpose_core.refine.solver import RefineConfig
 from sdfpose_core.refine.state import ShapePose
-from sdfpose_core.sdf.frozen import FrozenShape, FrozenShapes
 from sdfpose_core.sdf.meshing import signed_distance_grid
 from sdfpose_core.sdf.shape_decoder import newton_direction
-from sdfpose_core.similarity import so3_exp, so3_log
+from sdfpose_core.sdf.volume import SdfVolume, SdfVolumes
 
 CONFIG = RefineConfig(anchors=60)
 
 
 class LookedUp:
-    """A decoder that gives what frozen shapes give."""
+    """A decoder that gives what volume shapes give."""
 
     def __init__(self, shapes):
-        self.shapes = FrozenShapes(shapes)
+        self.shapes = SdfVolumes(shapes)
 
     def value_and_jacobian(self, points, codes):
         asked = np.ascontiguousarray(points.numpy().transpose(0, 2, 1))
@@ -36,13 +36,13 @@ class LookedUp:
         )
 
 
-def frozen(view):
+def volume(view):
     """The shapes of a view, their samples moved onto the surface that is looked up."""
     shapes = []
     for code in view.truth.codes:
         grid = signed_distance_grid(view.decoder, code, 48)
         samples = surface_anchors(view.decoder, code[None], 2 * CONFIG.anchors)[0]
-        shape = FrozenShape.of(view.decoder, code, grid, samples)
+        shape = SdfVolume.of(view.decoder, code, grid, samples)
         lookup = LookedUp([shape])
         for _ in range(20):
             value, gradient, _ = lookup.value_and_jacobian(samples[None], code[None])
@@ -88,7 +88,7 @@ def linearised(problem, state):
 @pytest.mark.parametrize("seed", range(4))
 def test_it_is_the_solvers_problem(seen, seed):
     """Costs, gradients and Hessians are those of the tensor code, where the shape is the same."""
-    shapes, priors = frozen(seen), expectations(seen, seed)
+    shapes, priors = volume(seen), expectations(seen, seed)
     state = moved(seen, seed, angle_deg=15.0, shift_m=0.04)
     problem = rigid._Problem.of(shapes, state, seen.evidence, priors, CONFIG)
     anchors = torch.from_numpy(np.stack([x.samples[::2] for x in shapes]))
@@ -118,7 +118,7 @@ def test_it_is_the_solvers_problem(seen, seed):
 def test_the_pose_is_recovered_and_size_and_code_stay(seen, seed):
     start = moved(seen, seed)
     priors = Priors.stack([seen.priors] * 2)
-    solution = refine_rigid(frozen(seen), start, seen.evidence, priors, CONFIG, 10)
+    solution = refine_rigid(volume(seen), start, seen.evidence, priors, CONFIG, 10)
     truth, found = seen.truth.similarity, solution.state.similarity
     turn = so3_log(found.rotation.transpose(1, 2) @ truth.rotation).norm(dim=-1)
     axis = (found.rotation[:, :, 1] * truth.rotation[:, :, 1]).sum(-1).clamp(max=1.0).acos()
@@ -138,7 +138,7 @@ def test_the_pose_is_recovered_and_size_and_code_stay(seen, seed):
 def test_the_cost_never_rises(seen):
     start, priors = moved(seen, 1, angle_deg=40.0, shift_m=0.05), expectations(seen)
     costs = [
-        refine_rigid(frozen(seen), start, seen.evidence, priors, CONFIG, iterations).cost
+        refine_rigid(volume(seen), start, seen.evidence, priors, CONFIG, iterations).cost
         for iterations in range(8)
     ]
     assert all((b <= a + 1e-4).all() for a, b in itertools.pairwise(costs))
@@ -147,14 +147,14 @@ def test_the_cost_never_rises(seen):
 
 def test_a_step_that_gains_nothing_is_not_taken(seen):
     priors = Priors.stack([seen.priors] * 2)
-    settled = refine_rigid(frozen(seen), seen.truth, seen.evidence, priors, CONFIG, 20)
-    again = refine_rigid(frozen(seen), settled.state, seen.evidence, priors, CONFIG, 20)
+    settled = refine_rigid(volume(seen), seen.truth, seen.evidence, priors, CONFIG, 20)
+    again = refine_rigid(volume(seen), settled.state, seen.evidence, priors, CONFIG, 20)
     assert torch.equal(again.state.similarity.rotation, settled.state.similarity.rotation)
 
 
 def test_what_is_expected_of_the_rotation_draws_it(seen):
     """A cylinder's yaw is all that it decides."""
-    shapes = frozen(seen)
+    shapes = volume(seen)
     turned = seen.truth.similarity.rotation @ so3_exp(torch.tensor([0.0, 0.3, 0.0]))
     drawn = {}
     for precision in (0.0, 1e4):
@@ -167,7 +167,7 @@ def test_what_is_expected_of_the_rotation_draws_it(seen):
 
 
 def test_objects_do_not_disturb_one_another(seen):
-    shapes, start, priors = frozen(seen), moved(seen, 2), expectations(seen)
+    shapes, start, priors = volume(seen), moved(seen, 2), expectations(seen)
     together = refine_rigid(shapes, start, seen.evidence, priors, CONFIG, 6)
     for i in range(2):
         alone = refine_rigid(
@@ -187,7 +187,7 @@ def test_a_point_behind_the_camera_is_no_error(seen):
     behind = replace(start.similarity, translation=-start.similarity.translation)
     priors = Priors.stack([seen.priors] * 2)
     solution = refine_rigid(
-        frozen(seen), replace(start, similarity=behind), seen.evidence, priors, CONFIG, 5
+        volume(seen), replace(start, similarity=behind), seen.evidence, priors, CONFIG, 5
     )
     assert torch.isfinite(solution.state.similarity.translation).all()
     assert torch.isfinite(solution.hessian).all()

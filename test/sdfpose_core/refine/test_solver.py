@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from sdfpose_core.geometry.similarity import so3_exp, so3_log
 from sdfpose_core.refine.covariance import pose_covariance
 from sdfpose_core.refine.kernel import GemanMcClureKernel
 from sdfpose_core.refine.priors import RotationPrior
 from sdfpose_core.refine.solver import RefineConfig, refine, refine_together, total_cost
 from sdfpose_core.refine.state import ShapePose
-from sdfpose_core.similarity import so3_exp, so3_log
 
 # A kernel wide enough to be drawn from a start that is off by many standard deviations.
 CONFIG = RefineConfig(

@@ -8,15 +8,15 @@ import pytest
 from sdfpose_core.datasets.bag_writing import write_frames
 from sdfpose_core.datasets.bags import bag_frames, open_bag
 from sdfpose_core.errors import BagError
-from sdfpose_core.estimator import PoseEstimator
+from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.objects import pose_arrays
 from sdfpose_core.replay.results import ResultBag
 from sdfpose_core.replay.run import replay
 from sdfpose_core.replay.schedule import Schedule
 from sdfpose_core.replay.truth import TopicTruth
-from sdfpose_core.replay.worst import worst_pictures
-from sdfpose_core.tracker import Tracker
+from sdfpose_core.replay.worst_estimates import worst_pictures
+from sdfpose_core.tracking.tracker import Tracker
 
 RULES = LabelRules({})
 TRUTH = "/camera/ground_truth"

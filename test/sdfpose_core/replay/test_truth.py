@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import BagError, FrameError
-from sdfpose_core.frame import GroundTruth
+from sdfpose_core.observation.frame import GroundTruth
 from sdfpose_core.replay.truth import FileTruth, TopicTruth, TransformTruth, truth_source
 
 CATEGORIES = default_categories()

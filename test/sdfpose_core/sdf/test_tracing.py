@@ -5,11 +5,11 @@ import open3d as o3d
 import pytest
 import torch
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.errors import ShapeError
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.geometry.similarity import Similarity, so3_exp
 from sdfpose_core.sdf.meshing import decode_mesh
 from sdfpose_core.sdf.tracing import trace
-from sdfpose_core.similarity import Similarity, so3_exp
 
 CAMERA = PinholeCamera(width=48, height=36, fx=60.0, fy=60.0, cx=24.0, cy=17.0)
 TOLERANCE = 5e-5

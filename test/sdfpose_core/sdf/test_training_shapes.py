@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sdfpose_core.errors import CategoryError, ConfigurationError, MeshError
-from sdfpose_core.meshes import write_ply
+from sdfpose_core.geometry.meshes import write_ply
 from sdfpose_core.sdf.training_shapes import (
     SampleCounts,
     folder_shapes,

@@ -4,8 +4,9 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.errors import CategoryError
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.geometry.similarity import Similarity, so3_exp
 from sdfpose_core.sdf.tracing import trace
 from sdfpose_core.selfsup.losses import (
     CODE_GROWTH,
@@ -15,7 +16,6 @@ from sdfpose_core.selfsup.losses import (
     sdf_alignment,
     visible_surface,
 )
-from sdfpose_core.similarity import Similarity, so3_exp
 
 CAMERA = PinholeCamera(width=24, height=24, fx=45.0, fy=45.0, cx=12.0, cy=12.0)
 

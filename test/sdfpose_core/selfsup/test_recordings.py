@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sdfpose_core.camera import PinholeCamera
 from sdfpose_core.datasets import write_frame
 from sdfpose_core.errors import ConfigurationError, FrameError
-from sdfpose_core.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
 from sdfpose_core.selfsup.recordings import recorded_frames, recorded_instances
 
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.category_model import CategoryModel
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.errors import CategoryError, ConfigurationError, WeightsError
-from sdfpose_core.frame import Instance
+from sdfpose_core.estimation.category_model import CategoryModel
+from sdfpose_core.observation.frame import Instance
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.selfsup.certificate import Certificate
 from sdfpose_core.selfsup.teacher import labelled_views, pseudo_labels, teacher

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.shapes.body import BodyProfile
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation import (

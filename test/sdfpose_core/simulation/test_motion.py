@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation.motion import (
     CameraPath,
@@ -15,8 +15,8 @@ from sdfpose_core.simulation.motion import (
     Swing,
     Waypoint,
 )
-from sdfpose_core.simulation.motions import MOTION_S, random_motion
 from sdfpose_core.simulation.primitives import box, cylinder
+from sdfpose_core.simulation.random_motion import MOTION_S, random_motion
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.rotations import yaw
 from sdfpose_core.simulation.scene import Scene, SceneObject

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sdfpose_core.camera import PinholeCamera
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.simulation import CameraPose, Paint, Scene, SceneObject, primitives, render
 
 CAMERA = PinholeCamera(160, 120, 150.0, 152.0, 78.3, 60.9)

@@ -12,12 +12,12 @@ from sdfpose_core.tracking.config import TrackerConfig
 def test_few_cores_test_less(monkeypatch, cores, share):
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     assert TrackerConfig.live(torch.device("cpu")) == TrackerConfig(
-        trial_process=True, trial_wait=False, trial_share=share
+        verify_in_process=True, wait_for_verification=False, verification_share=share
     )
 
 
 def test_a_gpu_needs_no_process_of_its_own(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert TrackerConfig.live(torch.device("cuda", 0), wait=True) == TrackerConfig(
-        trial_process=False, trial_wait=True, trial_share=1.0
+        verify_in_process=False, wait_for_verification=True, verification_share=1.0
     )

@@ -1,0 +1,1 @@
+"""Pose, size and shape of the instances of a frame."""

@@ -1,0 +1,200 @@
+"""Confidence: the probability that a pose is right, from what the refinement left unexplained.
+
+A logistic regression on a handful of features, fitted on simulated validation data
+(``training/calibrate_confidence.py``). Right means within 10 degrees and 5 cm.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from sdfpose_core.errors import WeightsError
+from sdfpose_core.observation.frame import Instance
+from sdfpose_core.refine.priors import Priors
+from sdfpose_core.refine.solver import Solution
+from sdfpose_core.storage.files import write_atomically
+from sdfpose_core.weights import SHIPPED
+
+__all__ = ["CONFIDENCE_FILE", "FEATURES", "ConfidenceModel", "confidence_features"]
+
+CONFIDENCE_FILE = "confidence.json"
+
+FEATURES = (
+    "inlier_ratio",
+    "residual_rms",
+    "free_space_violation",
+    "code_distance",
+    "size_deviation",
+    "rival_gap",
+    "belief",
+    "log_points",
+    "hidden_outline",
+    "rotation_sd",
+    "translation_sd",
+)
+"""Names of the features, in the order of the coefficients."""
+
+_INLIER_SD = 2.5
+_VIOLATION_SD = 1.0
+_LARGEST_GAP = 100.0
+_LEAST_BELIEF = -10.0
+_MOST_POINTS = 1024
+_RIDGE = 1.0
+"""Weight of the squared coefficients against the sum of the log likelihoods."""
+
+
+def confidence_features(
+    solution: Solution, priors: Priors, rival_gap: float, belief: float, instance: Instance
+) -> dict[str, float]:
+    """What the refinement of one instance found.
+
+    Args:
+        solution: a batch of one.
+        priors: of its category.
+        rival_gap: cost by which the best hypothesis elsewhere is worse.
+        belief: the network's log density of the rotation, 0 without a network.
+        instance: what was estimated.
+
+    Returns:
+        ``inlier_ratio``: share of the observed points within 2.5 sd of the surface;
+        ``residual_rms``: root mean square of the inliers' residuals, sd;
+        ``free_space_violation``: share of the decoded surface that is in free space;
+        ``code_distance``: Mahalanobis distance of the code over the square root of its length;
+        ``size_deviation``: of the log size from the category's median, sd;
+        ``rival_gap``: log of 1 + the cost gap, at most log 101;
+        ``belief``: the network's, at least -10;
+        ``log_points``: natural logarithm of the number of its depth pixels, of at most 1024;
+        ``hidden_outline``: see `FreeSpace.hidden`;
+        ``rotation_sd``: radians, the middle one of the rotation's principal standard deviations:
+        the largest may be yaw about a symmetry axis;
+        ``translation_sd``: metres, the largest one of the translation's.
+    """
+    residual = solution.surface_residual[0].cpu().numpy()
+    inlier = residual[np.abs(residual) < _INLIER_SD]
+    code = (solution.state.codes[0] - priors.code_mean).cpu().numpy()
+    distance = float(code @ priors.code_precision.cpu().numpy() @ code) / len(code)
+    log_scale = math.log(float(solution.state.similarity.scale[0]))
+    deviation = abs(log_scale - float(priors.log_scale_mean)) / float(priors.log_scale_sd)
+    covariance = np.linalg.inv(solution.hessian[0].double().cpu().numpy())
+    rotation = np.sqrt(np.clip(np.linalg.eigvalsh(covariance[:3, :3]), 0.0, None))
+    translation = np.sqrt(np.clip(np.linalg.eigvalsh(covariance[3:6, 3:6]), 0.0, None))
+    violation = solution.violation[0].cpu().numpy()
+    return {
+        "inlier_ratio": len(inlier) / len(residual),
+        "residual_rms": math.sqrt(float(np.mean(inlier**2))) if len(inlier) else 10.0,
+        "free_space_violation": float(np.mean(violation > _VIOLATION_SD)),
+        "code_distance": math.sqrt(max(distance, 0.0)),
+        "size_deviation": deviation,
+        "rival_gap": math.log1p(min(max(rival_gap, 0.0), _LARGEST_GAP)),
+        "belief": max(belief, _LEAST_BELIEF),
+        "log_points": math.log(min(instance.depth_pixels, _MOST_POINTS)),
+        "hidden_outline": instance.free.hidden,
+        "rotation_sd": float(rotation[1]),
+        "translation_sd": float(translation[2]),
+    }
+
+
+class ConfidenceModel:
+    """Logistic regression of success on `FEATURES`.
+
+    Args:
+        mean, spread: (F,) that features are standardised by.
+        coefficients: (F,) of the standardised features.
+        bias: of the logit.
+    """
+
+    def __init__(
+        self,
+        mean: NDArray[np.float64],
+        spread: NDArray[np.float64],
+        coefficients: NDArray[np.float64],
+        bias: float,
+    ) -> None:
+        self._mean, self._spread = mean, spread
+        self._coefficients, self._bias = coefficients, bias
+
+    def probability(self, features: Mapping[str, float]) -> float:
+        """Probability that the pose is right, 0 to 1."""
+        x = np.array([features[name] for name in FEATURES])
+        logit = self._bias + float(self._coefficients @ ((x - self._mean) / self._spread))
+        return 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
+
+    @classmethod
+    def unfitted(cls) -> ConfidenceModel:
+        """One that knows nothing: all poses are as likely right as wrong."""
+        nothing = np.zeros(len(FEATURES))
+        return cls(nothing, nothing + 1.0, nothing, 0.0)
+
+    @classmethod
+    def beside(cls, weights_dir: Path | str | None) -> ConfidenceModel:
+        """The model of a folder of weights, or the shipped one where it has none.
+
+        Raises:
+            WeightsError: the file is damaged or has other features.
+        """
+        own = None if weights_dir is None else Path(weights_dir) / CONFIDENCE_FILE
+        return cls.load(own) if own is not None and own.exists() else cls.load()
+
+    @classmethod
+    def fit(
+        cls, features: Sequence[Mapping[str, float]], success: Sequence[bool]
+    ) -> ConfidenceModel:
+        """Maximum likelihood with a small ridge."""
+        x = np.array([[f[name] for name in FEATURES] for f in features])
+        y = np.array(success, dtype=np.float64)
+        mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
+        x = (x - mean) / spread
+
+        def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            logit = x @ w[:-1] + w[-1]
+            error = 1.0 / (1.0 + np.exp(-logit)) - y
+            value = np.logaddexp(0.0, logit).sum() - y @ logit + _RIDGE * (w[:-1] @ w[:-1])
+            gradient = np.append(x.T @ error + 2.0 * _RIDGE * w[:-1], error.sum())
+            return float(value), gradient
+
+        best = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B").x
+        return cls(mean, spread, best[:-1], float(best[-1]))
+
+    def save(self, path: Path | str) -> None:
+        """Write the coefficients as JSON."""
+        rows = zip(FEATURES, self._mean, self._spread, self._coefficients, strict=True)
+        content = {
+            "bias": round(self._bias, 6),
+            "features": {
+                name: {
+                    "mean": round(float(m), 6),
+                    "spread": round(float(s), 6),
+                    "coefficient": round(float(c), 6),
+                }
+                for name, m, s, c in rows
+            },
+        }
+        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path | str = SHIPPED / CONFIDENCE_FILE) -> ConfidenceModel:
+        """Read what `save` wrote.
+
+        Raises:
+            WeightsError: the file is missing, damaged or has other features.
+        """
+        try:
+            content = json.loads(Path(path).read_text())
+            rows = [content["features"][name] for name in FEATURES]
+            columns = [
+                np.array([float(row[key]) for row in rows])
+                for key in ("mean", "spread", "coefficient")
+            ]
+            return cls(columns[0], columns[1], columns[2], float(content["bias"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise WeightsError(
+                f"{path}: holds no confidence model ({error!r}): restore it from the package or "
+                "fit it anew (training/calibrate_confidence.py)"
+            ) from error

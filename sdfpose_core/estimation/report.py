@@ -1,0 +1,121 @@
+"""From what a search or a refinement found to what is reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sdfpose_core.estimation.category_model import CategoryModel
+from sdfpose_core.estimation.confidence import ConfidenceModel, confidence_features
+from sdfpose_core.observation.frame import Instance, ObjectEstimate
+from sdfpose_core.refine.covariance import pose_covariance
+from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
+from sdfpose_core.refine.solver import Solution
+from sdfpose_core.sdf.meshing import DecodedMesh
+from sdfpose_core.shapes.body import HANDLE_PIXELS
+
+__all__ = ["RefinedHypothesis", "report", "with_mesh"]
+
+
+@dataclass(frozen=True)
+class RefinedHypothesis:
+    """The chosen hypothesis of one instance.
+
+    Attributes:
+        solution: a batch of one.
+        rival_gap: cost by which the best hypothesis elsewhere was worse, at the detection.
+        belief: the network's log density of the rotation, at the detection.
+        shape_known: whether size and shape were known before, and the pose alone was looked for.
+    """
+
+    solution: Solution
+    rival_gap: float
+    belief: float
+    shape_known: bool = False
+
+    @property
+    def cost(self) -> float:
+        """What it leaves unexplained."""
+        return float(self.solution.cost[0])
+
+
+def report(
+    hypothesis: RefinedHypothesis,
+    model: CategoryModel,
+    instance: Instance,
+    mesh: DecodedMesh,
+    confidence: ConfidenceModel,
+    *,
+    icp: bool = False,
+) -> ObjectEstimate:
+    """The estimate: the box of the decoded surface and everything about it.
+
+    Args:
+        hypothesis: of the instance.
+        model: of its category.
+        instance: what was measured.
+        mesh: the decoded surface.
+        confidence: turns what was found into a probability.
+        icp: whether the pose is refined on the mesh.
+    """
+    solution = hypothesis.solution
+    state = solution.state
+    scale = float(state.similarity.scale[0])
+    rotation = state.similarity.rotation[0].double().cpu().numpy()
+    origin = state.similarity.translation[0].double().cpu().numpy()
+    if icp:
+        rotation, origin = refine_icp(
+            mesh.vertices * scale,
+            instance.points,
+            rotation,
+            origin,
+            icp_threshold_m(instance.category),
+        )
+    translation = origin + scale * rotation @ mesh.centre
+    symmetric = model.category.symmetry == "y" or (
+        model.category.symmetry == "y_without_handle"
+        and not mesh.body.scaled(scale).handle_visible(
+            (instance.points - translation) @ rotation, HANDLE_PIXELS / instance.every**2
+        )
+    )
+    features = confidence_features(
+        solution, model.priors, hypothesis.rival_gap, hypothesis.belief, instance
+    )
+    return ObjectEstimate(
+        mask_id=instance.mask_id,
+        category=instance.category,
+        rotation=rotation,
+        translation=translation,
+        scale=float(scale * np.linalg.norm(mesh.sides)),
+        dimensions_m=scale * mesh.sides,
+        confidence=confidence.probability(features),
+        covariance=pose_covariance(solution, rotation, scale, mesh.centre, hypothesis.shape_known),
+        symmetric_about_y=symmetric,
+        code=state.codes[0].cpu().numpy(),
+        decoder_translation=origin,
+        decoder_scale=scale,
+        vertices=mesh.metric(scale),
+        faces=mesh.faces,
+        normals=mesh.normals,
+        diagnostics=features,
+    )
+
+
+def with_mesh(estimate: ObjectEstimate, mesh: DecodedMesh) -> ObjectEstimate:
+    """The estimate with another mesh of its shape.
+
+    Args:
+        estimate: of an object.
+        mesh: a finer one.
+    """
+    scale = estimate.decoder_scale
+    return replace(
+        estimate,
+        translation=estimate.decoder_translation + scale * estimate.rotation @ mesh.centre,
+        scale=float(scale * np.linalg.norm(mesh.sides)),
+        dimensions_m=scale * mesh.sides,
+        vertices=mesh.metric(scale),
+        faces=mesh.faces,
+        normals=mesh.normals,
+    )

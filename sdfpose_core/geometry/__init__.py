@@ -1,0 +1,1 @@
+"""Cameras, similarity transforms, point-set alignment, nearest neighbours and mesh files."""

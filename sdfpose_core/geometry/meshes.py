@@ -1,0 +1,71 @@
+"""Meshes on disk: binary PLY in metres, object frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from trimesh.exchange.ply import export_ply
+
+from sdfpose_core.errors import MeshError
+from sdfpose_core.storage.files import write_atomically
+
+__all__ = ["write_ply"]
+
+
+def write_ply(
+    path: Path | str,
+    vertices: NDArray[np.floating],
+    faces: NDArray[np.integer],
+    normals: NDArray[np.floating],
+    colours: NDArray[np.uint8] | None = None,
+) -> None:
+    """Write a triangle mesh as binary PLY; an interrupted write leaves no file behind.
+
+    Args:
+        path: missing folders are made.
+        vertices: (V, 3), metres, object frame.
+        faces: (F, 3), indices of vertices, counter-clockwise seen from outside.
+        normals: (V, 3), outward unit vectors.
+        colours: (V, 3), RGB.
+
+    Raises:
+        MeshError: the arrays do not fit together, or the file cannot be written.
+    """
+    _check(vertices, faces, normals, colours)
+    mesh = trimesh.Trimesh(
+        vertices=vertices,
+        faces=faces,
+        vertex_normals=normals,
+        vertex_colors=colours,
+        process=False,
+        validate=False,
+    )
+    try:
+        write_atomically(path, export_ply(mesh, vertex_normal=True, include_attributes=False))
+    except OSError as error:
+        raise MeshError(f"{path}: the mesh cannot be written: {error.strerror}") from error
+
+
+def _check(
+    vertices: NDArray[np.floating],
+    faces: NDArray[np.integer],
+    normals: NDArray[np.floating],
+    colours: NDArray[np.uint8] | None,
+) -> None:
+    count = len(vertices)
+    named: dict[str, NDArray[Any]] = {"vertices": vertices, "normals": normals}
+    if colours is not None:
+        named["colours"] = colours
+    for name, array in named.items():
+        if array.shape != (count, 3):
+            raise MeshError(f"{name} has shape {array.shape}: expected ({count}, 3)")
+    if faces.ndim != 2 or faces.shape[1] != 3:
+        raise MeshError(f"faces has shape {faces.shape}: expected (F, 3)")
+    if faces.size and (faces.min() < 0 or faces.max() >= count):
+        raise MeshError(
+            f"faces names the vertices {faces.min()} to {faces.max()}: expected 0 to {count - 1}"
+        )

@@ -1,0 +1,1 @@
+"""Optimisation and multi-process training, shared by all networks."""

@@ -1,0 +1,1 @@
+"""What an RGB-D frame measures: frames, instances, support planes and free space."""

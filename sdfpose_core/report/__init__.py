@@ -1,1 +1,0 @@
-"""Reports for people: one HTML file with tables, plots and pictures."""

@@ -1,0 +1,1 @@
+"""Files: atomic writes, checkpoints, restricted pickles and YAML configuration."""

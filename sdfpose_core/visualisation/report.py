@@ -1,0 +1,178 @@
+"""The report: one HTML file that needs nothing else, for a browser of today."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jinja2
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from sdfpose_core.categories import Categories
+from sdfpose_core.evaluation.judged_frames import (
+    LEAST_OBJECTS,
+    frame_figures,
+    is_right,
+    judged_objects,
+    nocs_result,
+)
+from sdfpose_core.evaluation.judgement import JudgedFrame
+from sdfpose_core.evaluation.nocs_protocol import IouName, Misses
+from sdfpose_core.evaluation.nocs_results import precisions
+from sdfpose_core.visualisation.pictures import ErrorPicture
+from sdfpose_core.visualisation.plots import (
+    CENTIMETRES,
+    DEGREES,
+    IOUS,
+    error_histograms,
+    precision_curves,
+    reliability_plot,
+    stage_times,
+)
+
+__all__ = ["report_page"]
+
+_TEMPLATE = "report.html.jinja"
+_PACKAGES = ("sdfpose", "torch", "numpy", "open3d", "scipy", "opencv-python-headless")
+_JPEG_QUALITY = 88
+
+_TITLES = {
+    "n": "objects",
+    "iou25": "IoU 25",
+    "iou50": "IoU 50",
+    "iou75": "IoU 75",
+    "deg5_cm2": "5° 2 cm",
+    "deg5_cm5": "5° 5 cm",
+    "deg10_cm2": "10° 2 cm",
+    "deg10_cm5": "10° 5 cm",
+    "rot_err_deg_median": "rotation (°)",
+    "trans_err_cm_median": "translation (cm)",
+    "iou3d_oriented_median": "3D IoU",
+}
+
+
+def report_page(
+    title: str,
+    frames: Sequence[JudgedFrame],
+    categories: Categories,
+    *,
+    facts: Mapping[str, str],
+    problems: Sequence[str] = (),
+    pictures: Sequence[ErrorPicture] = (),
+    configuration: Any = None,
+    iou: IouName = "oriented",
+    misses: Misses = "count",
+) -> str:
+    """The page.
+
+    Args:
+        title: its heading.
+        frames: judged; those without ground truth count in the times alone.
+        categories: for their colours.
+        facts: what else the reader should know, in the order given.
+        problems: what was left out and why.
+        pictures: of the worst estimates.
+        configuration: a dataclass; None for none.
+        iou: see `nocs_precision`.
+        misses: see `nocs_precision`.
+    """
+    found = frame_figures(frames, iou=iou, misses=misses)
+    plots = _plots(frames, categories, iou, misses)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sdfpose_core.visualisation", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(_TEMPLATE).render(
+        title=title,
+        facts=facts,
+        figures=found,
+        titles=_TITLES,
+        cell=_cell,
+        least=LEAST_OBJECTS,
+        plots=plots,
+        pictures=[(x.caption, _data_url(x.image)) for x in pictures],
+        problems=problems,
+        configuration="" if configuration is None else _as_yaml(configuration),
+        versions=_versions(),
+    )
+
+
+def _plots(
+    frames: Sequence[JudgedFrame], categories: Categories, iou: IouName, misses: Misses
+) -> dict[str, str]:
+    plots = dict.fromkeys(("curves", "histograms", "reliability", "times"), "")
+    known = [x for x in frames if x.truths is not None]
+    judged = judged_objects(known)
+    errors = [x.errors for x in judged if x.errors is not None]
+    if len(errors) >= LEAST_OBJECTS:
+        results = [
+            nocs_result(x.name, [y.reported for y in x.objects], x.truths or ()) for x in known
+        ]
+        found = precisions(
+            results, ious=IOUS, degrees=DEGREES, centimetres=CENTIMETRES, iou=iou, misses=misses
+        )
+        plots["curves"] = precision_curves(found, categories)
+        plots["histograms"] = error_histograms(
+            np.array([x.rot_err_deg for x in errors]),
+            np.array([x.trans_err_cm for x in errors]),
+            np.array([x.iou3d_oriented for x in errors]),
+        )
+        plots["reliability"] = reliability_plot(
+            np.array([x.reported.confidence for x in judged]),
+            np.array([is_right(x) for x in errors]),
+        )
+    stages = dict.fromkeys(stage for x in frames for stage in x.stage_ms)
+    if stages:
+        plots["times"] = stage_times(
+            {k: [x.stage_ms[k] for x in frames if k in x.stage_ms] for k in stages}
+        )
+    return plots
+
+
+def _cell(key: str, value: float | None) -> str:
+    """A figure as a table shows it."""
+    if value is None or not np.isfinite(value):
+        return "-"
+    if key == "n":
+        return f"{value:.0f}"
+    return f"{value:.2f}" if key.endswith("_median") else f"{value:.1f}"
+
+
+def _data_url(image: NDArray[np.uint8]) -> str:
+    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    encoded = cv2.imencode(".jpg", image[..., ::-1], quality)[1].tobytes()
+    return f"data:image/jpeg;base64,{base64.b64encode(encoded).decode()}"
+
+
+def _as_yaml(configuration: Any) -> str:
+    return yaml.safe_dump(_plain(dataclasses.asdict(configuration)), sort_keys=False)
+
+
+def _plain(value: Any) -> Any:
+    """The value as YAML can say it."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(x) for x in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _versions() -> dict[str, str]:
+    versions = {"Python": platform.python_version(), "machine": platform.machine()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,1 @@
+"""Evaluation of a running graph: evaluator node, recorder, node benchmark and demo."""

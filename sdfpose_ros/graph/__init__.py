@@ -1,0 +1,1 @@
+"""What all nodes share: processes, workers, parameters, topics and message conversion."""

@@ -1,0 +1,227 @@
+"""Parameters of the nodes: one typed table each, declared, described and validated.
+
+A table is a frozen dataclass whose fields are made by `parameter`; `declare` declares them on a
+node and gives the validated table. `LiveParameters` lets those change that may.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from sdfpose_core.errors import ConfigurationError, SdfposeError
+
+__all__ = [
+    "Change",
+    "LiveParameters",
+    "declare",
+    "default_frame_prefix",
+    "parameter",
+]
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Table = TypeVar("Table", bound="DataclassInstance")
+
+Change = Literal["never", "unconfigured", "always"]
+"""When a parameter may change: not once the node has begun, while it is unconfigured, or always."""
+
+
+def parameter(
+    default: bool | int | float | str | tuple[str, ...],
+    description: str,
+    *,
+    choices: Sequence[str] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    change: Change = "never",
+    former_name: str = "",
+) -> Any:
+    """A field of a table of parameters.
+
+    Args:
+        default: also gives the type.
+        description: one sentence, with the unit.
+        choices: the values that a string may have; empty for any.
+        minimum: smallest value of a number.
+        maximum: largest value of a number.
+        change: when it may change.
+        former_name: name in the last release. It still sets the parameter, with a warning.
+    """
+    metadata = {
+        "description": description,
+        "choices": tuple(choices),
+        "minimum": minimum,
+        "maximum": maximum,
+        "change": change,
+        "former_name": former_name,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def declare(node: Node, table: type[Table]) -> Table:
+    """Declare a table's parameters on a node and read them.
+
+    Raises:
+        ConfigurationError: a value has a wrong type or is out of range; the message names the
+            parameter.
+    """
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(table):
+        values[field.name] = _declare_one(node, field)
+    return table(**values)
+
+
+class LiveParameters(Generic[Table]):
+    """A node's parameters, those of which that may change while it runs.
+
+    A change that is not possible is refused with its reason.
+
+    Args:
+        node: declares them.
+        table: its parameters.
+        check: raises an `SdfposeError` for values that do not go together.
+        apply: told of the values before and now, when some changed.
+
+    Attributes:
+        values: at present.
+        configured: whether the node is; then those that may change while it is not are held.
+
+    Raises:
+        ConfigurationError: a value has a wrong type, is out of range or does not pass the check.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        table: type[Table],
+        check: Callable[[Table], object],
+        apply: Callable[[Table, Table], None],
+    ) -> None:
+        self._fields = {field.name: field for field in dataclasses.fields(table)}
+        self._validate = check
+        self._apply = apply
+        self.configured = False
+        self.values = declare(node, table)
+        check(self.values)
+        node.add_on_set_parameters_callback(self._judge)
+        node.add_post_set_parameters_callback(self._take)
+
+    def _judge(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
+        try:
+            self._validate(self._with(parameters))
+        except SdfposeError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _take(self, parameters: list[Parameter[Any]]) -> None:
+        before, self.values = self.values, self._with(parameters)
+        if self.values != before:
+            self._apply(before, self.values)
+
+    def _with(self, parameters: list[Parameter[Any]]) -> Table:
+        """The table with other values.
+
+        Raises:
+            ConfigurationError: one of them is not possible now.
+        """
+        changed = {}
+        for parameter in parameters:
+            field = self._fields.get(parameter.name)
+            if field is None:
+                continue  # use_sim_time, qos_overrides: ROS' own
+            if self.configured and field.metadata["change"] == "unconfigured":
+                raise ConfigurationError(
+                    f"parameter {field.name}: cannot change while the node is configured: take it "
+                    "through 'cleanup' first (ros2 lifecycle set NODE cleanup), then set it, "
+                    "'configure' and 'activate'"
+                )
+            value = parameter.value
+            if isinstance(field.default, tuple):
+                value = tuple(value or ())
+            _check(field, value)
+            changed[field.name] = value
+        return dataclasses.replace(self.values, **changed)
+
+
+def default_frame_prefix(namespace: str) -> str:
+    """``sdfpose`` and a node's namespace, so that the frames of two cameras do not collide."""
+    return "/".join(["sdfpose", *(part for part in namespace.split("/") if part)])
+
+
+def _declare_one(node: Node, field: dataclasses.Field[Any]) -> Any:
+    default: Any = field.default
+    # An empty list has no type of its own, so that lists are declared by type, without a value.
+    kind = Parameter.Type.from_parameter_value([""] if isinstance(default, tuple) else default)
+    low, high = field.metadata["minimum"], field.metadata["maximum"]
+    former_name = field.metadata["former_name"]
+    try:
+        if former_name:
+            former = node.declare_parameter(former_name, kind).value
+            node.undeclare_parameter(former_name)
+            if former is not None:
+                node.get_logger().warning(
+                    f"parameter {former_name} is now called {field.name}: the old name will not "
+                    "work in the next release"
+                )
+                default = former
+        if isinstance(default, tuple):
+            node.declare_parameter(field.name, kind, _descriptor(field, kind))
+            return tuple(node.get_parameter_or(field.name, Parameter(field.name, kind, [])).value)
+        value = node.declare_parameter(field.name, default, _descriptor(field, kind)).value
+    except InvalidParameterTypeException as error:
+        raise ConfigurationError(
+            f"parameter {field.name}: {error}: expected type {kind.name.lower()} (a double needs "
+            "its decimal point)"
+        ) from error
+    except InvalidParameterValueException as error:
+        raise ConfigurationError(
+            f"parameter {field.name}: {error}: expected a value from {low} to {high}"
+        ) from error
+    _check(field, value)
+    return value
+
+
+def _check(field: dataclasses.Field[Any], value: Any) -> None:
+    """What ROS does not check itself.
+
+    Raises:
+        ConfigurationError: the value is not one of the choices, or no finite number.
+    """
+    choices = field.metadata["choices"]
+    if choices and value not in choices:
+        raise ConfigurationError(
+            f"parameter {field.name}: '{value}': expected one of {', '.join(choices)}"
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(f"parameter {field.name}: {value}: expected a finite number")
+
+
+def _descriptor(field: dataclasses.Field[Any], kind: Parameter.Type) -> ParameterDescriptor:
+    limits = field.metadata
+    low, high = limits["minimum"], limits["maximum"]
+    descriptor = ParameterDescriptor(
+        description=limits["description"], read_only=limits["change"] == "never"
+    )
+    if limits["choices"]:
+        descriptor.additional_constraints = f"one of {', '.join(limits['choices'])}"
+    if kind is Parameter.Type.INTEGER:
+        descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=0)]
+    elif kind is Parameter.Type.DOUBLE:
+        descriptor.floating_point_range = [
+            FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)
+        ]
+    return descriptor

@@ -1,0 +1,1 @@
+"""The mask node: RGB-D images in, instance masks and labels out."""

@@ -1,0 +1,202 @@
+"""The sources of masks, each with the messages that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from sensor_msgs.msg import Image
+
+from sdfpose_core.categories import Categories
+from sdfpose_core.errors import CategoryError, ConfigurationError
+from sdfpose_core.masks.config import TabletopConfig
+from sdfpose_core.masks.instance_mask import InstanceMask
+from sdfpose_core.observation.segmentation import ANY_CATEGORY
+from sdfpose_ros import stand_ins
+from sdfpose_ros.masks.matched_images import MatchedImages
+from sdfpose_ros.masks.parameters import MaskNodeParameters
+
+if TYPE_CHECKING:
+    from sdfpose_core.masks.boxes import Box
+
+__all__ = ["MaskSource", "boxes_of_detections", "make_source", "parse_classes"]
+
+
+class Resettable(Protocol):
+    """What keeps the ids of objects from image to image."""
+
+    def reset(self) -> None:
+        """Forget the objects of the images before."""
+        ...
+
+
+@dataclass(frozen=True)
+class MaskSource:
+    """One backend.
+
+    Attributes:
+        inputs: message class of each input that it needs beside the colour image.
+        segment: makes the mask of a moment.
+        memory: keeps ids from image to image.
+    """
+
+    inputs: Mapping[str, type]
+    segment: Callable[[MatchedImages], InstanceMask]
+    memory: Resettable
+
+    @property
+    def needs_camera(self) -> bool:
+        """Whether it looks at camera infos: depth means nothing without."""
+        return "depth" in self.inputs
+
+
+def make_source(parameters: MaskNodeParameters, categories: Categories) -> MaskSource:
+    """The backend that the parameters ask for.
+
+    Args:
+        parameters: say which.
+        categories: the known ones.
+
+    Raises:
+        ConfigurationError: the parameters do not suit the backend, or its messages are missing.
+        MaskBackendError: torchvision is not installed, or the weights cannot be had or read.
+        DeviceError: the device is not there.
+    """
+    makers: Mapping[str, Callable[[MaskNodeParameters, Categories], MaskSource]] = {
+        "tabletop": _tabletop,
+        "torchvision": _torchvision,
+        "label_image": _label_image,
+        "detections": _detections,
+    }
+    return makers[parameters.backend](parameters, categories)
+
+
+def parse_classes(entries: Sequence[str], categories: Categories) -> dict[str, str]:
+    """Category by class, from the parameter ``classes``.
+
+    Args:
+        entries: of the form ``class:category``.
+        categories: the known ones.
+
+    Raises:
+        ConfigurationError: an entry has another form, or names an unknown category.
+    """
+    found: dict[str, str] = {}
+    for entry in entries:
+        name, separator, category = (part.strip() for part in entry.rpartition(":"))
+        if not separator or not name:
+            raise ConfigurationError(
+                f"parameter classes: entry '{entry}': expected 'class:category', for example "
+                "'41:mug'"
+            )
+        if name in found:
+            raise ConfigurationError(f"parameter classes: class {name} is given twice")
+        try:
+            found[name] = category if category == ANY_CATEGORY else categories[category].name
+        except CategoryError as error:
+            raise ConfigurationError(f"parameter classes: {error}") from error
+    return found
+
+
+def boxes_of_detections(
+    message: Any, classes: Mapping[str, str], categories: Categories, min_score: float
+) -> list[Box]:
+    """Boxes of a vision_msgs/Detection2DArray, each with its likeliest class.
+
+    Args:
+        message: the detections.
+        classes: category by class id; others are taken for a label of a category.
+        categories: the known ones; what is of none is left out.
+        min_score: what has less is left out.
+
+    Raises:
+        FrameError: a box is not finite, or its size is negative.
+    """
+    from sdfpose_core.masks.boxes import Box
+
+    boxes = []
+    for detection in message.detections:
+        best = max((x.hypothesis for x in detection.results), key=lambda x: x.score, default=None)
+        if best is None or not best.score >= min_score:
+            continue
+        by_label = categories.by_label(best.class_id)
+        category = classes.get(best.class_id, None if by_label is None else by_label.name)
+        if category is None:
+            continue
+        x, y = detection.bbox.center.position.x, detection.bbox.center.position.y
+        across, down = 0.5 * detection.bbox.size_x, 0.5 * detection.bbox.size_y
+        boxes.append(Box(x - across, y - down, x + across, y + down, category, float(best.score)))
+    return boxes
+
+
+def _config(parameters: MaskNodeParameters) -> TabletopConfig:
+    return replace(
+        TabletopConfig(),
+        max_distance_m=parameters.max_distance_m,
+        min_height_m=parameters.min_height_m,
+        max_height_m=parameters.max_height_m,
+        max_size_m=parameters.max_size_m,
+        gap_m=parameters.gap_m,
+        min_pixels=parameters.min_pixels,
+    )
+
+
+def _tabletop(parameters: MaskNodeParameters, _: Categories) -> MaskSource:
+    # The backends are imported when they are asked for: Open3D and torch take seconds.
+    from sdfpose_core.masks.tabletop import Tabletop
+
+    tabletop = Tabletop(_config(parameters))
+    return MaskSource({"depth": Image}, lambda x: tabletop.segment(x.depth(), x.camera()), tabletop)
+
+
+def _torchvision(parameters: MaskNodeParameters, categories: Categories) -> MaskSource:
+    from sdfpose_core.masks.torchvision_masks import TorchvisionMasks
+
+    network = TorchvisionMasks(
+        threshold=parameters.min_score,
+        weights=Path(parameters.weights) if parameters.weights else None,
+        device=parameters.device,
+        min_pixels=parameters.min_pixels,
+        categories=categories,
+    )
+    return MaskSource({}, lambda x: network.segment(x.colour()), network)
+
+
+def _label_image(parameters: MaskNodeParameters, categories: Categories) -> MaskSource:
+    from sdfpose_core.masks.label_image import LabelImageMasks
+
+    classes = parse_classes(parameters.classes, categories)
+    wrong = [x for x in classes if not x.isdecimal() or int(x) > np.iinfo(np.uint16).max]
+    if wrong or not classes:
+        came = f"class '{wrong[0]}'" if wrong else "empty"
+        raise ConfigurationError(
+            f"parameter classes: {came}: the backend label_image expects the class ids of interest "
+            "from 0 to 65535 with their categories, for example ['41:mug']"
+        )
+    masks = LabelImageMasks({int(k): x for k, x in classes.items()}, parameters.min_pixels)
+    return MaskSource({"label_image": Image}, lambda x: masks.segment(x.label_image()), masks)
+
+
+def _detections(parameters: MaskNodeParameters, categories: Categories) -> MaskSource:
+    from sdfpose_core.masks.boxes import BoxMasks
+
+    if stand_ins.vision_msgs is None:
+        raise ConfigurationError(
+            "parameter backend: detections needs the ROS package vision_msgs, which is not "
+            "installed: install it (apt install ros-$ROS_DISTRO-vision-msgs), or choose another "
+            "backend"
+        )
+    classes = parse_classes(parameters.classes, categories)
+    masks = BoxMasks(_config(parameters))
+
+    def segment(matched: MatchedImages) -> InstanceMask:
+        boxes = boxes_of_detections(
+            matched.messages["detections"], classes, categories, parameters.min_score
+        )
+        return masks.segment(boxes, matched.depth(), matched.camera())
+
+    kinds = {"depth": Image, "detections": stand_ins.vision_msgs.Detection2DArray}
+    return MaskSource(kinds, segment, masks)

@@ -1,0 +1,100 @@
+"""The messages of one moment that the mask node works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.messages.decoding import (
+    camera_from_info,
+    decode_colour,
+    decode_depth,
+    decode_mask,
+)
+from sdfpose_core.messages.errors import CameraInfoError, FrameIdError, ImageSizeError
+from sdfpose_core.messages.interfaces import CameraInfo
+from sdfpose_ros import stand_ins
+
+__all__ = ["MatchedImages"]
+
+
+@dataclass(frozen=True)
+class MatchedImages:
+    """The messages of one moment, decoded when they are asked for.
+
+    Attributes:
+        messages: by name of the input; ``colour`` is always among them.
+        info: the latest camera info, None where depth is not among the inputs.
+        topics: resolved name of each input, and of ``camera_info``.
+    """
+
+    messages: Mapping[str, Any]
+    info: CameraInfo | None
+    topics: Mapping[str, str]
+
+    def colour(self) -> NDArray[np.uint8]:
+        """Colour image (H, W, 3), RGB.
+
+        Raises:
+            MessageError: it cannot be decoded.
+        """
+        return decode_colour(
+            self.messages["colour"], self.topics["colour"], stand_ins.cv_bridge.CvBridge()
+        )
+
+    def depth(self) -> NDArray[np.float32]:
+        """Depth (H, W), metres.
+
+        Raises:
+            MessageError: it cannot be decoded, or is not registered to colour.
+        """
+        self._check_registered("depth")
+        return decode_depth(self.messages["depth"], self.topics["depth"])
+
+    def label_image(self) -> NDArray[np.uint16]:
+        """Class id per pixel (H, W).
+
+        Raises:
+            MessageError: it cannot be decoded, or is not that of the colour image.
+        """
+        self._check_registered("label_image")
+        return decode_mask(self.messages["label_image"], self.topics["label_image"])
+
+    def camera(self) -> PinholeCamera:
+        """Camera of the colour image.
+
+        Raises:
+            MessageError: the camera info is unusable, or not of this image.
+        """
+        assert self.info is not None
+        topic, colour = self.topics["camera_info"], self.messages["colour"]
+        camera = camera_from_info(self.info, topic)
+        if (camera.width, camera.height) != (colour.width, colour.height):
+            raise CameraInfoError(
+                topic,
+                f"camera info for {camera.width}x{camera.height} pixels",
+                f"{colour.width}x{colour.height}, the size of {self.topics['colour']}",
+            )
+        return camera
+
+    def _check_registered(self, name: str) -> None:
+        image, colour = self.messages[name], self.messages["colour"]
+        if (image.width, image.height) != (colour.width, colour.height):
+            raise ImageSizeError(
+                self.topics[name],
+                f"image of {image.width}x{image.height} pixels",
+                f"{colour.width}x{colour.height}, the size of {self.topics['colour']} (register it "
+                "to colour)",
+            )
+        if image.header.frame_id != colour.header.frame_id:
+            raise FrameIdError(
+                self.topics[name],
+                f"frame id '{image.header.frame_id}'",
+                f"'{colour.header.frame_id}', the frame of {self.topics['colour']} (register it to "
+                "colour)",
+            )

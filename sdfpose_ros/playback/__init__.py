@@ -1,0 +1,1 @@
+"""Nodes that publish images: the simulated camera and the bag player."""

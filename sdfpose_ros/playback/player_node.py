@@ -1,0 +1,210 @@
+"""The player node: publishes the messages of a rosbag2 on their topics, unchanged."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from builtin_interfaces.msg import Time as TimeMessage
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosbags.interfaces import Connection
+from rosgraph_msgs.msg import Clock as ClockMessage
+
+from sdfpose_core.datasets.bags import find_topics, open_bag
+from sdfpose_core.errors import BagError
+from sdfpose_ros.graph.message_factory import message_class
+from sdfpose_ros.graph.parameters import declare
+from sdfpose_ros.graph.process import run_node
+from sdfpose_ros.playback.lockstep import Audience, Lockstep
+from sdfpose_ros.playback.parameters import PlayerNodeParameters
+
+__all__ = ["PlayerNode", "main"]
+
+_PERIOD_S = 0.002
+"""How often it is looked whether the next message is due."""
+
+_OUTPUTS = ("meshes", "markers", "overlay", "detections")
+"""What a pose node publishes beside its results: recorded ones would be taken for its own."""
+
+_DEPTH = 50
+_SECOND_NS = 1_000_000_000
+
+
+class PlayerNode(Node):
+    """Plays a bag at its own speed or a multiple of it.
+
+    In lock-step it plays as fast as the results come: with the message that completes a frame it
+    stops until the pose node's result of that frame is there, so that no frame is dropped.
+
+    Stamps stay as they are: with ``clock``, ``/clock`` tells the bag's time, and the other nodes
+    are to be started with ``use_sim_time``. When the bag starts again, time jumps back.
+
+    Args:
+        name: the node's name.
+        options: further arguments of `rclpy.node.Node`.
+
+    Raises:
+        BagError: the bag cannot be read, or nothing in it can be published.
+    """
+
+    def __init__(self, *, name: str = "player", **options: Any) -> None:
+        super().__init__(name, **options)
+        self._settings = declare(self, PlayerNodeParameters)
+        self._files = ExitStack()
+        self._reader = self._files.enter_context(open_bag(self._settings.bag))
+        self._publishers_by_topic = self._advertise()
+        self._clock_publisher: Publisher[Any] | None = None
+        if self._settings.clock:
+            self._clock_publisher = self.create_publisher(ClockMessage, "/clock", 10)
+        self._lockstep: Lockstep | None = None
+        self._audience: Audience | None = None
+        if self._settings.lockstep or self._settings.wait_s:
+            topics = find_topics(self._reader.connections, self._settings.bag, {})
+            self._audience = Audience(
+                self, self._publishers_by_topic, topics, self._settings.results
+            )
+            if self._settings.lockstep:
+                self._lockstep = Lockstep(
+                    self, self._audience, topics, self._settings.result_timeout_s
+                )
+        self._waits_until_s = time.monotonic() + self._settings.wait_s
+        self._start()
+        self.create_timer(_PERIOD_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def destroy_node(self) -> None:
+        """Close the bag, then the node."""
+        self._files.close()
+        super().destroy_node()
+
+    def _advertise(self) -> dict[str, Publisher[Any]]:
+        publishers: dict[str, Publisher[Any]] = {}
+        wanted = self._settings.topics
+        missing = set(wanted) - {x.topic for x in self._reader.connections}
+        if missing:
+            raise BagError(
+                f"{self._settings.bag}: has no topic {', '.join(sorted(missing))}: expected some "
+                f"of {', '.join(sorted({x.topic for x in self._reader.connections}))}"
+            )
+        outputs: set[str] = set()
+        if not wanted and (self._settings.lockstep or self._settings.wait_s):
+            results = self.resolve_topic_name(self._settings.results)
+            outputs = {results, *(f"{results.rpartition('/')[0]}/{name}" for name in _OUTPUTS)}
+        for connection in self._reader.connections:
+            if wanted and connection.topic not in wanted:
+                continue
+            if connection.topic in outputs:
+                self.get_logger().info(
+                    f"{self._settings.bag}: {connection.topic} is not played: the pose node that "
+                    "is waited for publishes it"
+                )
+                continue
+            try:
+                message = message_class(connection.msgtype)
+            except (AttributeError, ImportError) as error:
+                self.get_logger().warning(
+                    f"{self._settings.bag}: {connection.topic} is not played: its type "
+                    f"{connection.msgtype} is not installed ({error})"
+                )
+                continue
+            if connection.topic not in publishers:
+                publishers[connection.topic] = self.create_publisher(
+                    message, connection.topic, _qos(connection)
+                )
+        if not publishers:
+            raise BagError(
+                f"{self._settings.bag}: nothing can be played: expected topics with messages of "
+                "installed types"
+            )
+        return publishers
+
+    def _start(self) -> None:
+        connections = [c for c in self._reader.connections if c.topic in self._publishers_by_topic]
+        self._messages: Iterator[tuple[Connection, int, bytes]] = self._reader.messages(connections)
+        self._next = next(self._messages, None)
+        self._bag_start_ns = self._next[1] if self._next else 0
+        self._wall_start_s = time.monotonic()
+
+    def _tick(self) -> None:
+        if self._lockstep is not None:
+            self._play_next_frame(self._lockstep)
+        elif not self._waits():
+            self._play_until_now()
+
+    def _waits(self) -> bool:
+        """Whether there is no pose node yet, and still time for one to come."""
+        if self._audience is None:
+            return False
+        late = time.monotonic() >= self._waits_until_s
+        if not self._audience.is_there() and not late:
+            return True
+        if late and self._audience.silent():
+            self.get_logger().warning(
+                f"{', '.join(self._audience.silent())}: nobody there after "
+                f"{self._settings.wait_s:g} s: expected a pose node that takes the bag's topics; "
+                "plays all the same"
+            )
+        self._audience = None
+        self._wall_start_s = time.monotonic()
+        return False
+
+    def _play_next_frame(self, lockstep: Lockstep) -> None:
+        while self._next is not None and lockstep.may_play():
+            connection, stamp_ns, data = self._next
+            self._tell_time(stamp_ns)
+            self._publishers_by_topic[connection.topic].publish(bytes(data))
+            if lockstep.is_part(connection.topic):
+                message = self._reader.deserialize(data, connection.msgtype)
+                lockstep.played(connection.topic, message)
+            self._next = next(self._messages, None)
+        if self._next is None and lockstep.may_play():
+            answered = lockstep.frames - lockstep.left_out
+            what = "all" if not lockstep.left_out else f"{answered} of"
+            self.get_logger().info(
+                f"{self._settings.bag}: {what} {lockstep.frames} frames were answered"
+            )
+            raise SystemExit(0)
+
+    def _play_until_now(self) -> None:
+        elapsed_s = (time.monotonic() - self._wall_start_s) * self._settings.rate
+        now_ns = self._bag_start_ns + round(elapsed_s * _SECOND_NS)
+        while self._next is not None and self._next[1] <= now_ns:
+            connection, stamp_ns, data = self._next
+            self._tell_time(stamp_ns)
+            self._publishers_by_topic[connection.topic].publish(bytes(data))
+            self._next = next(self._messages, None)
+        if self._next is not None:
+            self._tell_time(now_ns)
+        elif self._settings.loop:
+            self._start()
+        else:
+            self.get_logger().info(f"{self._settings.bag}: the last message was published")
+            raise SystemExit(0)
+
+    def _tell_time(self, now_ns: int) -> None:
+        if self._clock_publisher is not None:
+            now = TimeMessage(sec=now_ns // _SECOND_NS, nanosec=now_ns % _SECOND_NS)
+            self._clock_publisher.publish(ClockMessage(clock=now))
+
+
+def _qos(connection: Connection) -> QoSProfile:
+    """Reliable, and latched where the recorded publisher was."""
+    offered = getattr(connection.ext, "offered_qos_profiles", [])
+    latched = any(profile.durability.name == "TRANSIENT_LOCAL" for profile in offered)
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+    return QoSProfile(depth=_DEPTH, durability=durability)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the player node."""
+    return run_node(PlayerNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Where the camera node's frames come from: a simulated camera, or frame folders."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from sdfpose_core.datasets.folder import FolderFrame, frame_folders, read_frame
+from sdfpose_core.errors import FrameError
+from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
+
+__all__ = ["folder_frames", "forth_and_back", "only_categories", "simulated_frames"]
+
+
+def folder_frames(
+    folders: Sequence[str], *, loop: bool, warn: Callable[[str], object]
+) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
+    """Frames of frame folders, in the order given.
+
+    Args:
+        folders: frame folders, or folders of them.
+        loop: start again after the last.
+        warn: told what cannot be read; the rest is played.
+
+    Raises:
+        FrameError: no frame can be read.
+    """
+    frames: list[FolderFrame] = []
+    for folder in folders:
+        for path in frame_folders(Path(folder)):
+            try:
+                frames.append(read_frame(path))
+            except FrameError as error:
+                warn(str(error))
+                continue
+            for problem in frames[-1].problems:
+                warn(problem)
+    if not frames:
+        raise FrameError(f"{', '.join(folders)}: no frame can be read: expected frame folders")
+    return _repeat(frames, loop)
+
+
+def _repeat(
+    frames: Sequence[FolderFrame], loop: bool
+) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
+    while True:
+        for item in frames:
+            yield item.frame, item.ground_truth
+        if not loop:
+            return
+
+
+def simulated_frames(
+    *, seed: int, width: int, rate_hz: float, turn_s: float, loop: bool
+) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
+    """A camera that goes round a table with one unseen instance of every category.
+
+    Frame k is always the same, however late it is asked for.
+
+    Args:
+        seed: of the scene and of the sensor's noise.
+        width: of the images, pixels; the height is 3/4 of it.
+        rate_hz: frames per second.
+        turn_s: time of one turn round the table, seconds.
+        loop: go on after the first turn.
+    """
+    # Imported here: Open3D takes seconds, and the playing of folders does without.
+    from sdfpose_core.simulation import simulated_frame
+    from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit, table_scene
+
+    scene = table_scene(seed)
+    camera = TABLE_CAMERA.resize(width, width * 3 // 4)
+    rng = np.random.default_rng(seed)
+    for index in itertools.count():
+        time_s = index / rate_hz
+        if time_s >= turn_s and not loop:
+            return
+        yield simulated_frame(scene, camera, orbit(time_s, period_s=turn_s), rng)
+
+
+def only_categories(
+    frames: Iterable[tuple[RgbdFrame, Sequence[GroundTruth]]], categories: Sequence[str]
+) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
+    """The same frames, in which objects of other categories have no mask and no true pose."""
+    for frame, truths in frames:
+        kept = [x for x in truths if x.category in categories]
+        ids = [x.mask_id for x in kept]
+        yield (
+            replace(
+                frame,
+                mask=np.where(np.isin(frame.mask, ids), frame.mask, 0).astype(frame.mask.dtype),
+                labels={i: label for i, label in frame.labels.items() if i in ids},
+            ),
+            kept,
+        )
+
+
+def forth_and_back(
+    frames: Iterator[tuple[RgbdFrame, Sequence[GroundTruth]]], count: int
+) -> Iterator[tuple[RgbdFrame, Sequence[GroundTruth]]]:
+    """The first `count` frames, made at once, forth and back without end."""
+    made = list(itertools.islice(frames, count))
+    return itertools.cycle([*made, *made[-2:0:-1]])

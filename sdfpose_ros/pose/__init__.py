@@ -1,0 +1,1 @@
+"""The pose node: RGB-D images and masks in, poses and meshes out."""

@@ -1,0 +1,156 @@
+"""The pose node's inputs: subscriptions, the matching of stamps, and why no frames come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sdfpose.msg import InstanceLabels
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from sdfpose_core.messages.decoding import InputTopics
+from sdfpose_core.messages.errors import MessageError
+from sdfpose_core.messages.synchronizer import (
+    FrameMessages,
+    FrameSynchronizer,
+    needed_queue_size,
+)
+from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S, warn_silent_inputs
+from sdfpose_ros.graph.throttle import ThrottledLog
+from sdfpose_ros.pose.parameters import PoseNodeParameters
+from sdfpose_ros.stand_ins import message_filters
+
+__all__ = ["FrameInputs"]
+
+_DEPTH = 10
+"""Messages of a topic that wait for the node's thread."""
+
+
+class FrameInputs:
+    """Subscribes to what makes up a frame and gives out the frames.
+
+    Private names are resolved first, and a transport's name comes behind the result, as
+    image_transport does it: ``~/colour`` remapped to ``/camera/color/image_raw`` is read from
+    ``/camera/color/image_raw/compressed``.
+
+    Args:
+        node: subscribes.
+        parameters: say how.
+        labelled: whether a topic says what the mask ids are.
+        on_frame: called with each frame.
+        on_error: called with what was wrong with messages that cannot be a frame.
+        on_restart: called when time jumped back.
+        log: where it is told why no frames come.
+
+    Attributes:
+        topics: resolved names.
+        synchronizer: with the statistics.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        parameters: PoseNodeParameters,
+        *,
+        labelled: bool,
+        on_frame: Callable[[FrameMessages], None],
+        on_error: Callable[[MessageError], None],
+        on_restart: Callable[[], None],
+        log: ThrottledLog,
+    ) -> None:
+        self._node = node
+        self._log = log
+        self._sources: dict[str, message_filters.Subscriber] = {}
+        transports = {
+            "colour": parameters.colour_transport,
+            "depth": parameters.depth_transport,
+            "mask": parameters.mask_transport,
+        }
+        self.topics = InputTopics(
+            **{
+                name: _with_transport(
+                    node.resolve_topic_name(f"~/{name}"), transports.get(name, "raw")
+                )
+                for name in ("colour", "depth", "mask", "camera_info", "labels")
+            }
+        )
+        image = {
+            name: Image if transport == "raw" else CompressedImage
+            for name, transport in transports.items()
+        }
+        self.synchronizer = FrameSynchronizer(
+            colour=self._source(image["colour"], self.topics.colour),
+            depth=self._source(image["depth"], self.topics.depth),
+            mask=self._source(image["mask"], self.topics.mask),
+            info=self._source(CameraInfo, self.topics.camera_info),
+            labels=self._source(InstanceLabels, self.topics.labels) if labelled else None,
+            topics=self.topics,
+            queue_size=parameters.queue_size,
+            slop_s=parameters.slop_s,
+            on_frame=on_frame,
+            on_error=on_error,
+            on_restart=on_restart,
+        )
+        self._matched_before = 0
+        self._received_before: dict[str, int] = dict(self.synchronizer.statistics.received)
+        self._watch = node.create_timer(
+            SILENT_AFTER_S, self._warn_silent_inputs, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def close(self) -> None:
+        """End the subscriptions."""
+        self._node.destroy_timer(self._watch)
+        for source in self._sources.values():
+            self._node.destroy_subscription(source.sub)
+
+    def _source(self, message: type, topic: str) -> message_filters.Subscriber:
+        source = message_filters.Subscriber(
+            self._node,
+            message,
+            topic,
+            # Made for each: rclpy writes the overrides into it.
+            qos_profile=QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        self._sources[topic] = source
+        return source
+
+    def _warn_silent_inputs(self) -> None:
+        """Say why no frames come: a topic is silent, or stamps do not agree."""
+        statistics = self.synchronizer.statistics
+        silent = [
+            topic
+            for topic, count in statistics.received.items()
+            if count == self._received_before[topic]
+        ]
+        matched = statistics.matched - self._matched_before
+        colour = self.topics.colour
+        colours = statistics.received[colour] - self._received_before[colour]
+        self._received_before = dict(statistics.received)
+        self._matched_before = statistics.matched
+        if matched:
+            return
+        subscriptions = {topic: source.sub for topic, source in self._sources.items()}
+        warn_silent_inputs(self._node, silent, subscriptions, self._log, SILENT_AFTER_S)
+        if not silent:
+            self._log.warning("unmatched", self._why_unmatched(colours / SILENT_AFTER_S))
+
+    def _why_unmatched(self, rate_hz: float) -> str:
+        statistics = self.synchronizer.statistics
+        lags = self.synchronizer.lags()
+        late = max(lags, key=lambda topic: lags[topic], default=self.topics.mask)
+        lag_s = lags.get(late, 0.0)
+        needed = needed_queue_size(rate_hz, lag_s)
+        return (
+            f"messages come on {', '.join(statistics.received)}, but for {SILENT_AFTER_S:.0f} s no "
+            f"stamps agreed: expected equal stamps, or a larger slop_s or queue_size ({late} is "
+            f"{lag_s:.2f} s behind, which takes a queue_size of {needed})"
+        )
+
+
+def _with_transport(topic: str, transport: str) -> str:
+    return topic if transport == "raw" else f"{topic}/{transport}"

@@ -1,0 +1,367 @@
+"""The pose node: RGB-D images and masks in, poses and meshes out.
+
+Callbacks only put messages together; a worker thread estimates on the newest complete frame.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sdfpose.srv import GetMesh, SaveMesh, SetCategory
+from std_srvs.srv import SetBool, Trigger
+
+from sdfpose_core.categories import default_categories
+from sdfpose_core.errors import ConfigurationError, SdfposeError
+from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.messages.label_rules import parse_label_rules, with_rule
+from sdfpose_core.messages.synchronizer import FrameMessages
+from sdfpose_ros.graph.mesh_files import mesh_path, write_mesh
+from sdfpose_ros.graph.parameters import LiveParameters, default_frame_prefix
+from sdfpose_ros.graph.process import run_node
+from sdfpose_ros.graph.throttle import ThrottledLog
+from sdfpose_ros.pose.diagnostics import Condition, Diagnostics, FrameCounts, Health
+from sdfpose_ros.pose.estimation import Estimation, TrackerFactory, make_tracker
+from sdfpose_ros.pose.inputs import FrameInputs
+from sdfpose_ros.pose.parameters import PoseNodeParameters
+from sdfpose_ros.pose.publishers import ResultPublisher
+from sdfpose_ros.pose.target_frame import TargetFrame
+
+__all__ = ["NotPossibleError", "PoseNode", "main"]
+
+Response = TypeVar("Response")
+
+_TRANSPORTS = ("colour_transport", "depth_transport", "mask_transport")
+"""Parameters that other subscriptions are needed for."""
+
+
+class NotPossibleError(SdfposeError):
+    """Something that the node cannot do in its present state."""
+
+
+class PoseNode(LifecycleNode):
+    """Estimates poses and shapes of the objects in RGB-D images with instance masks.
+
+    A lifecycle node: ``configure`` loads the weights and begins the outputs, ``activate``
+    subscribes and estimates, ``deactivate`` stops that and forgets all objects, ``cleanup`` lets go
+    of the weights. With the parameter ``autostart`` it configures and activates itself.
+
+    Args:
+        tracker: makes the tracker of the node's parameters.
+        name: the node's name.
+        options: further arguments of `rclpy.node.Node`.
+
+    Attributes:
+        inputs: while it is active.
+        estimation: while it is configured.
+
+    Raises:
+        SdfposeError: a parameter is wrong, or the node should start by itself and cannot.
+    """
+
+    def __init__(
+        self,
+        tracker: TrackerFactory = make_tracker,
+        *,
+        name: str = "sdfpose",
+        **options: Any,
+    ) -> None:
+        super().__init__(name, **options)
+        self._make_tracker = tracker
+        self._categories = default_categories()
+        self._live = LiveParameters(self, PoseNodeParameters, self._rules_of, self._take_parameters)
+        self._rules = self._rules_of(self._live.values)
+        self._log = ThrottledLog(self.get_logger())
+        self._publisher: ResultPublisher | None = None
+        self._target_frame: TargetFrame | None = None
+        self.inputs: FrameInputs | None = None
+        self.estimation: Estimation | None = None
+        self._failure: Exception | None = None
+        self.diagnostics = Diagnostics(self, self._health)
+        self.create_service(Trigger, "~/reset", self._reset)
+        self.create_service(SetBool, "~/set_enabled", self._set_enabled)
+        self.create_service(GetMesh, "~/get_mesh", self._get_mesh)
+        self.create_service(SaveMesh, "~/save_mesh", self._save_mesh)
+        self.create_service(SetCategory, "~/set_category", self._set_category)
+        if self._live.values.autostart:
+            self._start()
+
+    @property
+    def condition(self) -> Condition:
+        """Where it stands in its lifecycle."""
+        if self.estimation is None:
+            return "unconfigured"
+        return "inactive" if self.inputs is None else "active"
+
+    def destroy_node(self) -> None:
+        """End the estimation and what it started, then the node."""
+        if self.estimation is not None:
+            self.estimation.close()
+        super().destroy_node()
+
+    # Lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the weights and begin the outputs."""
+        return self._transition(self._configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and estimate."""
+        return self._transition(self._activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop estimating, forget all objects and end what runs beside the images."""
+        return self._transition(self._deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of weights and outputs."""
+        return self._transition(self._clean_up)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop whatever it does."""
+        return self._transition(self._clean_up)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Become as if new, so that it can be configured again."""
+        return self._transition(self._clean_up)
+
+    def _start(self) -> None:
+        for begin in (self.trigger_configure, self.trigger_activate):
+            if begin() is not TransitionCallbackReturn.SUCCESS:
+                self.destroy_node()
+                assert self._failure is not None
+                raise self._failure
+
+    def _transition(self, action: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            action()
+        except SdfposeError as error:
+            self._failure = error
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:  # rclpy would not tell of it
+            self._failure = error
+            self.get_logger().error("".join(traceback.format_exception(error)))
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        parameters = self._live.values
+        tracker = self._make_tracker(parameters, self._categories, self.get_logger().warning)
+        if parameters.target_frame:
+            self._target_frame = TargetFrame(
+                self, parameters.target_frame, parameters.transform_timeout_s
+            )
+        self._publisher = ResultPublisher(
+            self,
+            lambda: self._live.values,
+            self._categories,
+            parameters.frame_prefix or default_frame_prefix(self.get_namespace()),
+            self._target_frame,
+            self._log,
+        )
+        self.estimation = Estimation(
+            self, tracker, self._publisher, self.diagnostics.done, self._log
+        )
+        self._live.configured = True
+
+    def _activate(self) -> None:
+        self._configured().tracker.prepare(wait=False)  # images come sooner
+        self._subscribe()
+
+    def _deactivate(self) -> None:
+        self._unsubscribe()
+        try:
+            self._configured().rest()
+        except SdfposeError:
+            self._subscribe()  # still active
+            raise
+
+    def _clean_up(self) -> None:
+        self._unsubscribe()
+        device = ""
+        if self.estimation is not None:
+            self.estimation.close()
+            device = self.estimation.tracker.device
+        if self._publisher is not None:
+            self._publisher.close()
+        if self._target_frame is not None:
+            self._target_frame.close()
+        self.estimation = self._publisher = self._target_frame = None
+        self._live.configured = False
+        if device.startswith("cuda"):
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def _health(self) -> Health:
+        estimation, inputs = self.estimation, self.inputs
+        return Health(
+            self.condition,
+            FrameCounts() if estimation is None else estimation.counts(),
+            self._live.values.device if estimation is None else estimation.tracker.device,
+            None if inputs is None else inputs.synchronizer,
+        )
+
+    # Inputs
+
+    def _subscribe(self) -> None:
+        inputs = FrameInputs(
+            self,
+            self._live.values,
+            labelled=self._rules is None,
+            on_frame=self._submit,
+            on_error=self._log.failure,
+            on_restart=self._restart,
+            log=self._log,
+        )
+        self.inputs = inputs
+        topics = ", ".join(inputs.synchronizer.statistics.received)
+        self.get_logger().info(f"ready: waits for {topics}")
+
+    def _unsubscribe(self) -> None:
+        if self.inputs is not None:
+            self.inputs.close()
+            self.inputs = None
+
+    def _submit(self, messages: FrameMessages) -> None:
+        self.diagnostics.came()
+        self._configured().submit(messages, self._active().topics, self._rules)
+
+    def _restart(self) -> None:
+        self.get_logger().warning(
+            f"{self._active().topics.colour}: time jumped back: all objects are forgotten"
+        )
+        if self._target_frame is not None:
+            self._target_frame.forget()
+        self._configured().forget()
+
+    def _rules_of(self, parameters: PoseNodeParameters) -> LabelRules | None:
+        return parse_label_rules(parameters.category, parameters.mask_categories, self._categories)
+
+    def _take_parameters(self, before: PoseNodeParameters, now: PoseNodeParameters) -> None:
+        """Do what parameters that changed say."""
+        rules, self._rules = self._rules, self._rules_of(now)
+        if self.inputs is None:
+            return
+        if rules != self._rules:
+            self._configured().forget()
+        others = any(getattr(before, name) != getattr(now, name) for name in _TRANSPORTS)
+        if others or (rules is None) != (self._rules is None):
+            self._unsubscribe()
+            self._subscribe()
+        elif (before.queue_size, before.slop_s) != (now.queue_size, now.slop_s):
+            self.inputs.synchronizer.reconfigure(now.queue_size, now.slop_s)
+
+    # Services
+
+    def _reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        def reset() -> str:
+            self._active()
+            self._configured().forget()
+            return "all objects are forgotten before the next image is worked on"
+
+        return self._answer(response, reset)
+
+    def _set_enabled(
+        self, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        """Objects are forgotten when it is disabled: where they are later is not known."""
+
+        def set_enabled() -> str:
+            estimation = self._configured()
+            if estimation.enabled and not request.data:
+                estimation.forget()
+            estimation.enabled = request.data
+            if request.data:
+                return "images are worked on"
+            return "images are passed over, and all objects are forgotten"
+
+        return self._answer(response, set_enabled)
+
+    def _get_mesh(self, request: GetMesh.Request, response: GetMesh.Response) -> GetMesh.Response:
+        def get_mesh() -> str:
+            found = self._publishing().object_with_mesh(request.id)
+            response.object = found
+            return f"{found.category} {found.id}, revision {found.mesh_revision}"
+
+        return self._answer(response, get_mesh)
+
+    def _save_mesh(
+        self, request: SaveMesh.Request, response: SaveMesh.Response
+    ) -> SaveMesh.Response:
+        def save_mesh() -> str:
+            found = self._publishing().object_with_mesh(request.id)
+            name = request.name or f"{found.category}_{found.id}"
+            path = mesh_path(self._live.values.mesh_dir, name)
+            write_mesh(path, found)
+            response.path = str(path)
+            return f"{found.category} {found.id} is written"
+
+        return self._answer(response, save_mesh)
+
+    def _set_category(
+        self, request: SetCategory.Request, response: SetCategory.Response
+    ) -> SetCategory.Response:
+        def set_category() -> str:
+            values = self._live.values
+            if self.inputs is not None and self._rules is None:
+                raise NotPossibleError(
+                    f"{self.inputs.topics.labels} says what the mask ids are: expected the "
+                    "parameters category or mask_categories to do so"
+                )
+            category, by_id = with_rule(
+                values.category, values.mask_categories, request.mask_id, request.category
+            )
+            result = self.set_parameters_atomically(
+                [
+                    Parameter("category", Parameter.Type.STRING, category),
+                    Parameter("mask_categories", Parameter.Type.STRING_ARRAY, list(by_id)),
+                ]
+            )
+            if not result.successful:
+                raise ConfigurationError(result.reason)
+            return f"category: '{category}', mask_categories: {list(by_id)}"
+
+        return self._answer(response, set_category)
+
+    def _answer(self, response: Response, action: Callable[[], str]) -> Response:
+        """Fill in a response; what goes wrong is said in it, and ends nothing else."""
+        answer: Any = response
+        try:
+            answer.message = action()
+            answer.success = True
+        except SdfposeError as error:
+            answer.success, answer.message = False, str(error)
+        except Exception as error:  # rclpy would end the node
+            self.get_logger().error("".join(traceback.format_exception(error)))
+            answer.success, answer.message = False, f"{type(error).__name__}: {error} (see the log)"
+        return response
+
+    def _configured(self) -> Estimation:
+        if self.estimation is None:
+            raise NotPossibleError("the node is unconfigured: expected it to be configured")
+        return self.estimation
+
+    def _publishing(self) -> ResultPublisher:
+        self._configured()
+        assert self._publisher is not None
+        return self._publisher
+
+    def _active(self) -> FrameInputs:
+        if self.inputs is None:
+            raise NotPossibleError(f"the node is {self.condition}: expected it to be active")
+        return self.inputs
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the pose node."""
+    return run_node(PoseNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,290 @@
+"""Results as messages: /tf, objects, meshes, markers and the overlay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sdfpose.msg import SdfObject, SdfObjectArray
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import Marker, MarkerArray
+
+from sdfpose_core.categories import Categories
+from sdfpose_core.errors import SdfposeError
+from sdfpose_core.messages.interfaces import stamp_ns
+from sdfpose_core.messages.objects import child_frame_id
+from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.visualisation.drawing import draw_overlay
+from sdfpose_ros.graph.image_messages import image_message
+from sdfpose_ros.graph.object_messages import (
+    detections_message,
+    object_message,
+    transform_message,
+)
+from sdfpose_ros.graph.throttle import ThrottledLog
+from sdfpose_ros.pose.markers import (
+    axes_marker,
+    box_marker,
+    delete_all_marker,
+    delete_markers,
+    label_marker,
+    mesh_marker,
+)
+from sdfpose_ros.pose.mesh_colours import sample_colours
+from sdfpose_ros.pose.parameters import PoseNodeParameters
+from sdfpose_ros.pose.target_frame import TargetFrame, TransformMissingError
+from sdfpose_ros.stand_ins import vision_msgs
+
+if TYPE_CHECKING:
+    from sdfpose_core.tracking.tracker import Track, TrackerResult
+
+__all__ = ["ResultPublisher", "UnknownObjectError"]
+
+_TF_QOS = QoSProfile(depth=100)
+_RESULT_QOS = QoSProfile(depth=10)
+_LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+_SURFACE_PERIOD_NS = 2_000_000_000
+"""A new shape moves from image to image; its marker (a megabyte) is sent no more often."""
+
+_LOST_ALPHA = 0.3
+"""Opacity of the markers of objects that the image does not show."""
+
+
+class UnknownObjectError(SdfposeError):
+    """An object that is not known, or of which nothing is known that could be given."""
+
+
+class ResultPublisher:
+    """Publishes the tracker's results with the stamp and frame id of their image.
+
+    - ``/tf``: one transform for each object that the image shows.
+    - ``~/objects``: all objects; an object carries its mesh in the message in which that changed.
+    - ``~/detections``: the same without shapes, where vision_msgs is installed.
+    - ``~/meshes``: all objects that have a mesh, with it; latched, sent when one of them changed.
+    - ``~/markers``: boxes, axes and labels with every image, surfaces when they changed or a new
+      subscriber came; only while somebody listens.
+    - ``~/overlay``: the colour image with the results drawn in; only while somebody listens.
+
+    Args:
+        node: publishes.
+        parameters: give what is to be published, at any time.
+        categories: give colours.
+        frame_prefix: first part of the objects' frame names.
+        target_frame: moves the transforms of /tf, None to leave them in the camera's frame.
+        log: where it is told that a transform is missing.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        parameters: Callable[[], PoseNodeParameters],
+        categories: Categories,
+        frame_prefix: str,
+        target_frame: TargetFrame | None,
+        log: ThrottledLog,
+    ) -> None:
+        self._node = node
+        self._parameters = parameters
+        self._categories = categories
+        self._frame_prefix = frame_prefix
+        self._target_frame = target_frame
+        self._log = log
+        self._latest: tuple[Header, dict[int, Track]] = (Header(), {})
+        # By the id of the object: its colours and the revision that they are of; the revision of
+        # the mesh that was sent; and the message with that.
+        self._colours: dict[int, tuple[int, NDArray[np.uint8]]] = {}
+        self._sent: dict[int, int] = {}
+        self._meshes: dict[int, SdfObject] = {}
+        self._marker_listeners = 0
+        # By the id of the object: the revision of its surface's marker, and when that was sent.
+        self._surfaces_sent: dict[int, tuple[int, int]] = {}
+        self._publishers: list[Publisher[Any]] = []
+
+        def publisher(message: type, topic: str, qos: QoSProfile) -> Publisher[Any]:
+            made: Publisher[Any] = node.create_publisher(message, topic, qos)
+            self._publishers.append(made)
+            return made
+
+        self._transforms = publisher(TFMessage, "/tf", _TF_QOS)
+        self._objects = publisher(SdfObjectArray, "~/objects", _RESULT_QOS)
+        self._latched = publisher(SdfObjectArray, "~/meshes", _LATCHED_QOS)
+        self._markers = publisher(MarkerArray, "~/markers", _RESULT_QOS)
+        self._overlay = publisher(Image, "~/overlay", _RESULT_QOS)
+        self._detections: Publisher[Any] | None = None
+        if vision_msgs is not None:
+            self._detections = publisher(vision_msgs.Detection3DArray, "~/detections", _RESULT_QOS)
+
+    def close(self) -> None:
+        """End the publishers."""
+        for publisher in self._publishers:
+            self._node.destroy_publisher(publisher)
+        self._publishers.clear()
+
+    def publish(self, frame: RgbdFrame, header: Header, result: TrackerResult) -> None:
+        """Publish one frame's results.
+
+        Args:
+            frame: what they were made from.
+            header: of its colour image.
+            result: the tracker's, poses in the frame of the header.
+        """
+        parameters = self._parameters()
+        shown = [track for track in result.tracks if track.state.name != "LOST"]
+        self._publish_transforms(header, shown)
+        self._forget(result.removed)
+        self._take_colours(frame, result.tracks)
+        self._publish_objects(header, result, parameters.publish_meshes)
+        self._latest = header, {track.id: track for track in result.tracks}
+        if self._detections is not None and self._detections.get_subscription_count():
+            self._detections.publish(detections_message(shown, header))
+        self._publish_markers(header, result, parameters.publish_markers)
+        if parameters.publish_overlay and self._overlay.get_subscription_count():
+            drawn = draw_overlay(
+                frame,
+                [track.estimate for track in shown],
+                self._categories,
+                ids=[track.id for track in shown],
+            )
+            self._overlay.publish(image_message(drawn, "rgb8", header))
+
+    def object_with_mesh(self, object_id: int) -> SdfObject:
+        """The latest message of an object, with its mesh; safe in every thread.
+
+        Raises:
+            UnknownObjectError: there is no such object, or it has no mesh yet.
+        """
+        header, tracks = self._latest
+        track = tracks.get(object_id)
+        if track is None:
+            known = ", ".join(f"{x} ({tracks[x].estimate.category})" for x in sorted(tracks))
+            raise UnknownObjectError(
+                f"there is no object {object_id}: expected one of {known or 'none at present'}"
+            )
+        if not len(track.estimate.vertices):
+            raise UnknownObjectError(f"object {object_id} has no mesh yet: expected it to be seen")
+        revision, colours = self._colours.get(object_id, (0, None))
+        return object_message(
+            track,
+            header,
+            with_mesh=True,
+            colours=colours if revision == track.mesh_revision else None,
+        )
+
+    def clear(self, header: Header) -> None:
+        """Forget all objects: receivers get empty lists, and the markers are deleted."""
+        self._latest = header, {}
+        self._colours.clear()
+        self._sent.clear()
+        self._surfaces_sent.clear()
+        self._objects.publish(SdfObjectArray(header=header))
+        self._meshes.clear()
+        self._latched.publish(SdfObjectArray(header=header))
+        self._markers.publish(MarkerArray(markers=[delete_all_marker(header)]))
+
+    def _object_frame(self, track: Track) -> str:
+        return child_frame_id(self._frame_prefix, track.estimate.category, track.id)
+
+    def _publish_transforms(self, header: Header, tracks: list[Track]) -> None:
+        transforms = [
+            transform_message(
+                track.estimate.rotation,
+                track.estimate.translation,
+                header,
+                self._object_frame(track),
+            )
+            for track in tracks
+        ]
+        if self._target_frame is not None:
+            try:
+                transforms = self._target_frame(transforms)
+            except TransformMissingError as error:
+                self._log.warning(TransformMissingError, str(error))
+                return
+        self._transforms.publish(TFMessage(transforms=transforms))
+
+    def _forget(self, removed: list[int]) -> None:
+        for object_id in removed:
+            self._sent.pop(object_id, None)
+            self._colours.pop(object_id, None)
+
+    def _take_colours(self, frame: RgbdFrame, tracks: list[Track]) -> None:
+        """Take the colours of the meshes that are new from the frame."""
+        for track in tracks:
+            revision, _ = self._colours.get(track.id, (0, None))
+            if revision != track.mesh_revision and len(track.estimate.vertices):
+                fallback = self._categories[track.estimate.category].colour
+                colours = sample_colours(track.estimate, frame, fallback)
+                self._colours[track.id] = track.mesh_revision, colours
+
+    def _publish_objects(self, header: Header, result: TrackerResult, with_meshes: bool) -> None:
+        revisions = {x: revision for x, (revision, _) in self._colours.items()}
+        changed = {x for x in revisions if with_meshes and self._sent.get(x) != revisions[x]}
+        messages = {
+            track.id: object_message(
+                track,
+                header,
+                with_mesh=track.id in changed,
+                colours=self._colours[track.id][1] if track.id in changed else None,
+            )
+            for track in result.tracks
+        }
+        self._objects.publish(SdfObjectArray(header=header, objects=list(messages.values())))
+        gone = [x for x in result.removed if self._meshes.pop(x, None) is not None]
+        changed &= messages.keys()
+        self._sent.update({x: revisions[x] for x in changed})
+        self._meshes.update({x: messages[x] for x in changed})
+        if gone or changed:
+            self._latched.publish(
+                SdfObjectArray(header=header, objects=list(self._meshes.values()))
+            )
+
+    def _publish_markers(self, header: Header, result: TrackerResult, wanted: bool) -> None:
+        listeners = self._markers.get_subscription_count() if wanted else 0
+        if self._marker_listeners and not wanted:
+            self._markers.publish(MarkerArray(markers=[delete_all_marker(header)]))
+        if listeners > self._marker_listeners:
+            self._surfaces_sent.clear()
+        self._marker_listeners = listeners
+        if not listeners:
+            return
+        markers: list[Marker] = []
+        for track in result.tracks:
+            markers += self._markers_of(track, header)
+        for removed in result.removed:
+            markers += delete_markers(removed, header)
+            self._surfaces_sent.pop(removed, None)
+        if markers:
+            self._markers.publish(MarkerArray(markers=markers))
+
+    def _markers_of(self, track: Track, header: Header) -> list[Marker]:
+        estimate = track.estimate
+        alpha = _LOST_ALPHA if track.state.name == "LOST" else 1.0
+        colour = self._categories[estimate.category].colour
+        markers = [
+            box_marker(estimate, colour, track.id, header, alpha),
+            axes_marker(estimate, track.id, header, alpha),
+            label_marker(estimate, track.id, header, alpha),
+        ]
+        if track.id in self._colours and self._surface_due(track, header):
+            _, colours = self._colours[track.id]
+            markers.append(
+                mesh_marker(estimate, colours, track.id, header, self._object_frame(track))
+            )
+        return markers
+
+    def _surface_due(self, track: Track, header: Header) -> bool:
+        """Whether the marker of a surface is to be sent; if so, counts it as sent."""
+        now_ns = stamp_ns(header)
+        revision, sent_ns = self._surfaces_sent.get(track.id, (0, -_SURFACE_PERIOD_NS))
+        if revision == track.mesh_revision or now_ns - sent_ns < _SURFACE_PERIOD_NS:
+            return False
+        self._surfaces_sent[track.id] = (track.mesh_revision, now_ns)
+        return True

@@ -1,0 +1,93 @@
+"""The documentation of the nodes' parameters, from their tables.
+
+``python -m sdfpose_ros.reference.parameters > docs/parameters.md`` writes it anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Any
+
+from sdfpose_ros.evaluation.parameters import EvaluatorNodeParameters
+from sdfpose_ros.graph.parameters import Change
+from sdfpose_ros.masks.parameters import MaskNodeParameters
+from sdfpose_ros.playback.parameters import CameraNodeParameters, PlayerNodeParameters
+from sdfpose_ros.pose.parameters import PoseNodeParameters
+
+__all__ = ["parameter_documentation"]
+
+_NODES = {
+    "pose_node": PoseNodeParameters,
+    "mask_node": MaskNodeParameters,
+    "camera_node": CameraNodeParameters,
+    "player_node": PlayerNodeParameters,
+    "evaluator_node": EvaluatorNodeParameters,
+}
+
+_TYPES = {
+    bool: "bool",
+    int: "integer",
+    float: "double",
+    str: "string",
+    tuple: "string array",
+}
+
+_CHANGES: dict[Change, str] = {"never": "", "unconfigured": "unconfigured", "always": "always"}
+
+_HEAD = """\
+# Parameters of the nodes
+
+This page is generated from the parameter tables in the code. A node refuses a value of a wrong type
+or out of range with a message that names the parameter. The column *may change* says when a
+parameter may be set: *always*; *unconfigured*, while the lifecycle node is unconfigured (`ros2
+lifecycle set /sdfpose cleanup`); otherwise only when the node starts.
+"""
+
+
+def parameter_documentation() -> str:
+    """Markdown: one table for each node."""
+    return "\n".join([_HEAD, *(_section(name, table) for name, table in _NODES.items())])
+
+
+def _section(node: str, table: type) -> str:
+    rows = [
+        f"## `{node}`",
+        "| parameter | type | default | values | may change | |",
+        "|---|---|---|---|---|---|",
+        *(_row(x) for x in dataclasses.fields(table)),
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _row(field: dataclasses.Field[Any]) -> str:
+    description = field.metadata["description"].replace("|", "\\|")
+    return (
+        f"| `{field.name}` | {_TYPES[type(field.default)]} | {_shown(field.default)} "
+        f"| {_values(field)} | {_CHANGES[field.metadata['change']]} | {description} |"
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return "`[" + ", ".join(value) + "]`"
+    return f"`{value}`" if value != "" else "empty"
+
+
+def _values(field: dataclasses.Field[Any]) -> str:
+    limits = field.metadata
+    if limits["choices"]:
+        return ", ".join(f"`{x}`" for x in limits["choices"])
+    if limits["minimum"] is not None:
+        low, high = (
+            str(x) if isinstance(x, int) else f"{x:g}"
+            for x in (limits["minimum"], limits["maximum"])
+        )
+        return f"{low} to {high}"
+    return ""
+
+
+if __name__ == "__main__":
+    sys.stdout.write(parameter_documentation())

@@ -1,0 +1,166 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sdfpose_core.errors import WeightsError
+from sdfpose_core.estimation.confidence import (
+    CONFIDENCE_FILE,
+    FEATURES,
+    ConfidenceModel,
+    confidence_features,
+)
+from sdfpose_core.geometry.similarity import Similarity
+from sdfpose_core.observation.frame import Instance
+from sdfpose_core.observation.free_space import FreeSpace
+from sdfpose_core.refine.priors import Priors
+from sdfpose_core.refine.solver import Solution
+from sdfpose_core.refine.state import ShapePose
+
+
+def draws(count, seed=0):
+    """Features of which only the first two matter: success is likely where a exceeds b."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(count, len(FEATURES))) * [1, 1, *[3.0] * (len(FEATURES) - 2)] + 2.0
+    probability = 1.0 / (1.0 + np.exp(-2.0 * (values[:, 0] - values[:, 1])))
+    features = [dict(zip(FEATURES, row, strict=True)) for row in values]
+    return features, list(rng.random(count) < probability), probability
+
+
+def test_a_fit_finds_the_probabilities_of_a_logistic_world():
+    features, success, _ = draws(4000)
+    model = ConfidenceModel.fit(features, success)
+    fresh, _, probability = draws(500, seed=1)
+    predicted = np.array([model.probability(f) for f in fresh])
+    assert np.abs(predicted - probability).mean() < 0.02
+
+
+def test_the_confidence_is_monotone_in_a_feature():
+    features, success, _ = draws(500)
+    model = ConfidenceModel.fit(features, success)
+    better = [model.probability({**features[0], FEATURES[0]: x}) for x in np.linspace(-9, 9, 40)]
+    worse = [model.probability({**features[0], FEATURES[1]: x}) for x in np.linspace(-9, 9, 40)]
+    assert (np.diff(better) > 0).all()
+    assert (np.diff(worse) < 0).all()
+    assert 0.0 < min(better) < max(better) < 1.0
+
+
+def test_extreme_features_give_probabilities():
+    features, success, _ = draws(100)
+    model = ConfidenceModel.fit(features, success)
+    for extreme in (-1e12, 1e12):
+        assert 0.0 <= model.probability({**features[0], FEATURES[0]: extreme}) <= 1.0
+
+
+@pytest.mark.parametrize("outcome", [True, False])
+def test_success_without_exception_stays_finite(outcome):
+    features, _, _ = draws(50)
+    model = ConfidenceModel.fit(features, [outcome] * 50)
+    assert all((model.probability(f) > 0.5) == outcome for f in features)
+
+
+def test_a_feature_that_never_changes_does_no_harm():
+    features, success, _ = draws(200)
+    features = [{**f, "log_points": 7.0} for f in features]
+    model = ConfidenceModel.fit(features, success)
+    assert 0.0 < model.probability(features[0]) < 1.0
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    features, success, _ = draws(300)
+    model = ConfidenceModel.fit(features, success)
+    path = tmp_path / "confidence.json"
+    model.save(path)
+    loaded = ConfidenceModel.load(path)
+    for f in features[:50]:
+        assert loaded.probability(f) == pytest.approx(model.probability(f), abs=1e-4)
+    assert set(json.loads(path.read_text())["features"]) == set(FEATURES)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"bias": 0, "features": {}}', b"\xff\xfe\x00"])
+def test_a_damaged_model(tmp_path, content):
+    path = tmp_path / "confidence.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(
+        WeightsError, match=r"confidence\.json: holds no confidence model \(.*resto"
+    ):
+        ConfidenceModel.load(path)
+
+
+def test_a_missing_model(tmp_path):
+    with pytest.raises(WeightsError, match=r"holds no confidence model .*FileNotFoundError"):
+        ConfidenceModel.load(tmp_path / "confidence.json")
+
+
+def solution(residual, violation, code, scale, hessian):
+    state = ShapePose(
+        Similarity(torch.eye(3)[None], torch.zeros(1, 3), torch.tensor([scale])), code[None]
+    )
+    return Solution(state, torch.zeros(1), hessian[None], residual[None], violation[None])
+
+
+def instance(points):
+    return Instance(
+        1,
+        "mug",
+        1.0,
+        np.zeros((points, 3), np.float32),
+        np.zeros((points, 2), np.int32),
+        FreeSpace.unknown(),
+        points,
+    )
+
+
+def test_features_of_a_known_solution():
+    priors = Priors(torch.zeros(4), 4.0 * torch.eye(4), torch.tensor(0.2).log(), torch.tensor(0.5))
+    hessian = torch.diag(torch.tensor([4.0, 1.0, 16.0, *[1.0] * 8]))
+    found = confidence_features(
+        solution(
+            torch.tensor([0.0, 2.0, -2.0, 3.0]),
+            torch.tensor([0.0, 0.5, 1.5, 9.0]),
+            torch.tensor([1.0, 0.0, 0.0, 0.0]),
+            0.2 * math.e,
+            hessian,
+        ),
+        priors,
+        rival_gap=math.e - 1.0,
+        belief=3.0,
+        instance=instance(1000),
+    )
+    assert tuple(found) == FEATURES
+    assert found["inlier_ratio"] == pytest.approx(0.75)
+    assert found["residual_rms"] == pytest.approx(math.sqrt(8 / 3))
+    assert found["free_space_violation"] == pytest.approx(0.5)
+    assert found["code_distance"] == pytest.approx(1.0)
+    assert found["size_deviation"] == pytest.approx(2.0, rel=1e-5)
+    assert found["rival_gap"] == pytest.approx(1.0)
+    assert found["belief"] == 3.0
+    assert found["log_points"] == pytest.approx(math.log(1000))
+    assert found["hidden_outline"] == 1.0
+    # Principal standard deviations 1/4, 1/2 and 1: the middle one.
+    assert found["rotation_sd"] == pytest.approx(0.5)
+    assert found["translation_sd"] == pytest.approx(1.0)
+
+
+def test_features_stay_finite_where_nothing_fits():
+    priors = Priors(torch.zeros(4), torch.eye(4), torch.tensor(0.2).log(), torch.tensor(0.5))
+    found = confidence_features(
+        solution(torch.full((5,), 50.0), torch.zeros(3), torch.zeros(4), 0.2, torch.eye(11)),
+        priors,
+        rival_gap=math.inf,
+        belief=-math.inf,
+        instance=instance(1),
+    )
+    assert found["inlier_ratio"] == 0.0
+    assert all(math.isfinite(x) for x in found.values())
+
+
+def test_the_model_beside_the_weights_goes_before_the_shipped_one(tmp_path):
+    features = dict.fromkeys(FEATURES, 0.0)
+    shipped = ConfidenceModel.load().probability(features)
+    assert ConfidenceModel.beside(None).probability(features) == shipped
+    assert ConfidenceModel.beside(tmp_path).probability(features) == shipped
+    ConfidenceModel.unfitted().save(tmp_path / CONFIDENCE_FILE)
+    assert ConfidenceModel.beside(tmp_path).probability(features) == 0.5 != shipped

@@ -1,0 +1,42 @@
+"""Training in several processes, seen from one of them."""
+
+import pytest
+import torch
+
+from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.learning import distributed
+
+
+@pytest.fixture
+def second_of_three(monkeypatch):
+    monkeypatch.setattr(distributed, "_rank", lambda: 1)
+    monkeypatch.setattr(distributed, "_world", lambda: 3)
+
+
+def test_alone_everything_is_one_s_own():
+    assert range(10)[distributed.own_share(10)] == range(10)
+    assert distributed.is_first()
+    network = torch.nn.Linear(2, 2)
+    assert distributed.shared_between_processes(network, 7) is network
+    distributed.only_process("anything")
+
+
+@pytest.mark.usefixtures("second_of_three")
+def test_the_second_of_three_has_the_middle_third():
+    assert range(12)[distributed.own_share(12)] == range(4, 8)
+    assert not distributed.is_first()
+
+
+@pytest.mark.usefixtures("second_of_three")
+def test_what_cannot_be_shared_is_refused():
+    with pytest.raises(ConfigurationError, match=r"7 items per step .* 3 processes"):
+        distributed.shared_between_processes(torch.nn.Linear(2, 2), 7)
+    with pytest.raises(ConfigurationError, match="the training of x runs in one process"):
+        distributed.only_process("the training of x")
+
+
+def test_without_torchrun_there_is_no_group(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with distributed.process_group("cpu") as device:
+        assert device.type == "cpu"
+        assert not torch.distributed.is_initialized()

@@ -1,0 +1,174 @@
+"""Verifier in a process of their own."""
+
+import dataclasses
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sdfpose_core.categories import default_categories
+from sdfpose_core.errors import VerificationError
+from sdfpose_core.estimation.estimator import PoseEstimator
+from sdfpose_core.estimation.keyframes import Keyframes
+from sdfpose_core.observation.segmentation import segment
+from sdfpose_core.simulation import simulated_frame
+from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit, table_scene
+from sdfpose_core.tracking.verification import VerificationRequest, Verifier, verify
+
+
+@pytest.fixture(scope="module")
+def real_trial():
+    """A can on a table, where it is."""
+    rng, scene = np.random.default_rng(0), table_scene(3)
+    frame, truths = simulated_frame(scene, TABLE_CAMERA, orbit(0.0), rng)
+    (can,) = (x.mask_id for x in truths if x.category == "can")
+    instances, _ = segment(frame, default_categories())
+    instance = dataclasses.replace({x.mask_id: x for x in instances}[can], colour=None)
+    estimator = PoseEstimator()
+    (tracked,) = estimator.estimate([instance]).estimates
+    return estimator, VerificationRequest(7, instance, tracked, Keyframes.of(instance, tracked))
+
+
+@pytest.fixture
+def trials(real_trial):
+    trials = Verifier(real_trial[0], 0.5, apart=True)
+    yield trials
+    trials.close()
+
+
+def test_a_trial_in_another_process_has_the_outcome_of_one_in_this(real_trial, trials):
+    estimator, asked = real_trial
+    trials.prepare()
+    trials.begin(asked, 100)
+    assert trials.pending_object == 7
+    assert trials.due(99, wait=True) is None
+    known, outcome = trials.due(100, wait=True)
+    assert known is asked
+    expected = verify(asked, estimator, 0.5)
+    assert outcome.view is not None
+    for found, other in (
+        (outcome.detection, expected.detection),
+        (outcome.view.estimate, expected.view.estimate),
+    ):
+        np.testing.assert_allclose(found.translation, other.translation, atol=1e-5)
+        np.testing.assert_allclose(found.code, other.code, atol=1e-4)
+        assert found.confidence == pytest.approx(other.confidence, abs=1e-4)
+    keyframes = outcome.view.keyframes
+    assert len(keyframes.instances) == 2
+    np.testing.assert_array_equal(
+        keyframes.instances[0].points, asked.keyframes.instances[0].points
+    )
+    # Its shape is known here as well, and not decoded again.
+    known = estimator.shape_of(outcome.view.estimate)
+    assert known.volume is outcome.view.shape.volume
+    assert known.mesh is outcome.view.shape.mesh
+    assert outcome.view.shape is not None
+    assert trials.due(200, wait=True) is None
+
+
+def test_a_process_that_dies_is_told_of_and_another_takes_its_place(real_trial, trials):
+    _, asked = real_trial
+    trials.prepare()
+    process = trials._submit(os.getpid).result()
+    os.kill(process, signal.SIGINT)  # from the terminal: its parent will end it
+    trials.begin(asked, 100)
+    os.kill(process, signal.SIGKILL)
+    told = r"has died \(.*\): its request is lost, and the next one begins in a new process"
+    with pytest.raises(VerificationError, match=told):
+        trials.due(100, wait=True)
+    trials.begin(asked, 200)
+    _, outcome = trials.due(200, wait=True)
+    assert outcome.detection is not None
+
+
+def test_a_process_that_dies_with_nothing_to_do_is_replaced(real_trial, trials):
+    process = trials._submit(os.getpid).result()
+    os.kill(process, signal.SIGKILL)
+    deadline = time.monotonic() + 10.0
+    while trials._pool._broken is False and time.monotonic() < deadline:
+        time.sleep(0.05)
+    trials.begin(real_trial[1], 100)
+    _, outcome = trials.due(100, wait=True)
+    assert outcome.detection is not None
+
+
+def test_an_estimator_of_given_models_stays_where_it_is(real_trial):
+    model = real_trial[0]._model("can")
+    with pytest.raises(TypeError, match="given models cannot be copied to another process"):
+        pickle.dumps(PoseEstimator(models=[model]))
+
+
+def test_the_process_of_the_trials_ends_with_its_parent(tmp_path):
+    """However that one ends."""
+    script = tmp_path / "serves.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "from sdfpose_core.tracking.verification import Verifier\n"
+        "if __name__ == '__main__':\n"
+        "    trials = Verifier(None, 0.5, apart=True)\n"
+        "    print(trials._submit(os.getpid).result(), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    child = int(done.stdout)
+    deadline = time.monotonic() + 10.0
+    while time.monotonic() < deadline:
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+        # A child that has ended may be left for the container's first process to collect.
+        if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail(f"process {child} goes on without its parent")
+
+
+def test_closed_trials_leave_no_process_and_can_be_prepared_again(trials):
+    trials.close()  # with nothing begun
+    for _ in range(2):
+        trials.prepare()
+        process = Path(f"/proc/{trials._pid.result()}")
+        assert process.exists()
+        trials.close()
+        deadline = time.monotonic() + 10.0
+        while process.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not process.exists()
+
+
+def test_trials_that_are_closed_while_their_process_starts(trials):
+    trials._executor()
+    trials.close()
+    trials.prepare()
+
+
+def test_closed_trials_begin_none(real_trial, trials):
+    """The image that is worked on meanwhile may ask for one."""
+    trials.close()
+    trials.begin(real_trial[1], 0)
+    assert trials.pending_object is None
+    assert trials.due(10, wait=False) is None
+    assert trials._pool is None
+    trials.prepare()
+    trials.begin(real_trial[1], 0)
+    assert trials.pending_object == 7
+
+
+def test_another_process_with_the_number_of_one_that_died_is_left_alone(trials):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        trials.prepare()
+        trials._pid = Future()
+        trials._pid.set_result(other.pid)
+        trials.close()
+        time.sleep(0.2)
+        assert other.poll() is None
+        other.communicate(b"\n", timeout=10.0)

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sdfpose_core.categories import default_categories
+from sdfpose_core.evaluation.judgement import JudgedFrame, ReportedObject, judge_frame
+from sdfpose_core.observation.frame import GroundTruth
+from sdfpose_core.visualisation.pictures import ErrorPicture, worst_objects
+from sdfpose_core.visualisation.report import report_page
+
+CATEGORIES = default_categories()
+SIDES = np.array([0.1, 0.2, 0.1])
+
+
+def frame(number: int, shift: float, *categories: str) -> JudgedFrame:
+    """An object of each category, found that far from where it is."""
+    truths, reported = [], []
+    for i, category in enumerate(categories):
+        place = np.array([0.3 * i, 0.0, 1.0])
+        truths.append(GroundTruth(i, category, category, np.eye(3), place, SIDES, False))
+        found = place + np.array([shift, 0.0, 0.0])
+        reported.append(ReportedObject(10 + i, category, np.eye(3), found, SIDES, 0.8))
+    return JudgedFrame(
+        f"f{number}", number, judge_frame(reported, truths), tuple(truths), {"encode": 2.0 + number}
+    )
+
+
+class Elements(HTMLParser):
+    """Counts elements, and collects what they refer to."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.count: dict[str, int] = {}
+        self.references: list[str] = []
+        self.ids: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.count[tag] = self.count.get(tag, 0) + 1
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href", "xlink:href"):
+                self.references.append(value)
+            if name == "id":
+                self.ids.append(value)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in ("meta", "img", "br"):
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@dataclass(frozen=True)
+class Configuration:
+    weights: Path = Path("some/where")
+    turns: tuple[int, ...] = (1, 2)
+
+
+def make_page(frames, **changes) -> str:
+    arguments = {
+        "facts": {"frames": "12 <of> 12"},
+        "problems": ["a & b left out"],
+        "pictures": [ErrorPicture("f1: mug", np.full((8, 8, 3), 90, np.uint8))],
+        "configuration": Configuration(),
+    }
+    return report_page("A report", frames, CATEGORIES, **(arguments | changes))
+
+
+def test_a_page_is_well_formed_and_needs_nothing_else():
+    page = make_page([frame(i, 0.01, "mug", "can") for i in range(12)])
+    elements = Elements(page)
+    assert elements.open == []
+    assert elements.count["svg"] == 4
+    assert elements.count["img"] == 1
+    for reference in elements.references:
+        assert reference.startswith(("data:image/jpeg;base64,", "#"))
+    assert "script" not in elements.count
+    assert "link" not in elements.count
+    assert len(elements.ids) == len(set(elements.ids))
+    targets = {x[1:] for x in elements.references if x.startswith("#")}
+    assert targets <= set(elements.ids)
+
+
+def test_a_page_tells_figures_configuration_versions_and_what_was_left_out():
+    page = make_page([frame(i, 0.01, "mug", "can") for i in range(12)])
+    for text in (
+        "<td>mug</td><td>12</td><td>100.0</td>",
+        "12 &lt;of&gt; 12",
+        "a &amp; b left out",
+        "weights: some/where",
+        "<dt>torch</dt>",
+        "Expected calibration error 0.200",
+        "f1: mug",
+    ):
+        assert text in page
+
+
+def test_few_objects_have_no_averages_and_no_curves():
+    page = make_page([frame(i, 0.01, "mug") for i in range(3)])
+    assert "<td>mug</td><td>3</td><td>-</td>" in page
+    assert Elements(page).count["svg"] == 1  # times alone
+
+
+def test_without_truth_there_are_times():
+    frames = [JudgedFrame("f", 0, (), None, {"encode": 2.0}) for _ in range(3)]
+    page = make_page(frames, pictures=[], problems=[], configuration=None)
+    assert "Average precision" not in page
+    assert "Wall time by stage" in page
+    assert Elements(page).open == []
+
+
+def test_a_page_is_the_same_every_time():
+    frames = [frame(i, 0.01, "mug") for i in range(12)]
+    assert make_page(frames) == make_page(frames)
+
+
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_the_worst_objects_come_first_and_no_object_too_often(count):
+    frames = [frame(i, 0.01 * i, "mug", "can") for i in range(6)]
+    worst = worst_objects(frames, count)
+    shifts = [x.judged.errors.trans_err_cm for x in worst]
+    assert shifts == sorted(shifts, reverse=True)
+    assert shifts[0] == pytest.approx(5.0)
+    assert len(worst) == min(count, 4)
+    for x in worst:
+        assert frames[x.frame].objects[x.index] is x.judged

@@ -1,0 +1,121 @@
+"""What the commands hand to the nodes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+import pytest
+
+from sdfpose_ros.cli import demo, evaluate_live, node, play, simulate
+from sdfpose_ros.evaluation.demo import DemoError
+
+
+@pytest.fixture
+def call(monkeypatch):
+    """Run a command; gives the arguments of the main function that it calls."""
+
+    def call(command, target, *arguments):
+        given = []
+        module = importlib.import_module(f"sdfpose_ros.{target}")
+        monkeypatch.setattr(module, "main", lambda args: given.extend(args) or 7)
+        parser = argparse.ArgumentParser()
+        command.add_parser(parser.add_subparsers())
+        name = command.__name__.rsplit(".", 1)[-1].replace("_", "-")
+        assert command.run(parser.parse_args([name, *arguments])) == 7
+        assert given[0] == "--ros-args"
+        return " ".join(given[1:])
+
+    return call
+
+
+def test_the_users_own_remaps_come_before_the_cameras(call):
+    arguments = call(node, "pose.pose_node", "--camera", "/left/", "--ros-args", "-r", "~/mask:=/m")
+    assert arguments.startswith("-r ~/mask:=/m -r ~/colour:=/left/colour ")
+
+
+def test_simulate_sets_rate_seed_and_loop(call):
+    arguments = call(
+        simulate, "playback.camera_node", "--rate", "3", "--once", "--ros-args", "-p", "x:=1"
+    )
+    assert arguments == "-p rate_hz:=3.0 -p seed:=0 -p loop:=false -p x:=1"
+
+
+def test_play_tells_bags_from_frame_folders(call, tmp_path):
+    folder = str(tmp_path)
+    assert call(play, "playback.camera_node", folder, folder, "--loop") == (
+        f'-p folders:=["{folder}", "{folder}"] -p rate_hz:=2.0 -p loop:=true'
+    )
+    with_topics = call(play, "playback.player_node", "demo.mcap", "--topics", "/a", "/b")
+    assert with_topics.endswith('-p topics:=["/a", "/b"]')
+    expected = (
+        '-p bag:="demo.mcap" -p rate:=0.5 -p clock:=true -p lockstep:=false -p wait_s:=0.0 '
+        "-p results:=/sdfpose/objects -p loop:=false"
+    )
+    assert call(play, "playback.player_node", "demo.mcap", "--rate", "0.5", "--clock") == expected
+    (tmp_path / "metadata.yaml").touch()
+    assert call(play, "playback.player_node", folder).startswith(f'-p bag:="{folder}"')
+
+
+def test_evaluate_live_connects_camera_and_node(call):
+    arguments = call(evaluate_live, "evaluation.evaluator_node", "--node", "/eye")
+    assert "-r ~/ground_truth:=/camera/ground_truth" in arguments
+    assert "-r ~/objects:=/eye/objects" in arguments
+
+
+def test_middleware_settings_of_the_user_are_left(call, monkeypatch):
+    import os
+
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "mine.xml")
+    call(node, "pose.pose_node")
+    assert os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] == "mine.xml"
+    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE")
+    call(node, "pose.pose_node", "--network")
+    assert "FASTDDS_DEFAULT_PROFILES_FILE" not in os.environ
+    call(node, "pose.pose_node")
+    assert os.environ["FASTDDS_DEFAULT_PROFILES_FILE"].endswith("fastdds_shm.xml")
+
+
+@pytest.fixture
+def run_demo(monkeypatch, tmp_path):
+    """Run the demo with other modules in place of its processes."""
+    from sdfpose_ros.graph.process_group import ProcessGroup
+
+    start = ProcessGroup.start_module
+    arguments = {}
+
+    def run(**modules):
+        def start_other(group, name, module, given, **options):
+            arguments[name] = given
+            text = modules.get(name, "import time; time.sleep(60)")
+            (tmp_path / f"{name}_module.py").write_text(text)
+            return start(group, name, f"{name}_module", [], **options)
+
+        monkeypatch.setattr(ProcessGroup, "start_module", start_other)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        parser = argparse.ArgumentParser()
+        demo.add_parser(parser.add_subparsers())
+        out = tmp_path / "out"
+        return demo.run(parser.parse_args(["demo", "--out", str(out), "--seconds", "5"])), arguments
+
+    return run
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_the_demo_ends_with_the_evaluator_and_has_its_status(run_demo, tmp_path, status):
+    stale = tmp_path / "out" / "mug_9.ply"
+    stale.parent.mkdir()
+    stale.touch()
+    got, arguments = run_demo(evaluator=f"import sys; sys.exit({status})")
+    assert got == status
+    assert not stale.exists()
+    assert "duration_s:=5.0" in arguments["evaluator"]
+    assert "categories:=[bottle, bowl, camera, can, laptop, mug]" in arguments["evaluator"]
+    assert "~/colour:=/camera/colour" in arguments["node"]
+
+
+@pytest.mark.parametrize("name", ["node", "camera", "evaluator"])
+def test_a_process_that_dies_ends_the_demo_with_its_last_words(run_demo, name):
+    text = "import sys; print('the reason', file=sys.stderr); sys.exit(5)"
+    with pytest.raises(DemoError, match=rf"'{name}' ended with status 5(.|\n)*the reason"):
+        run_demo(**{name: text})

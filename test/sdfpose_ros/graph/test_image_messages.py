@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from sdfpose.msg import InstanceLabel as LabelMessage
+from sdfpose.msg import InstanceLabels
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.messages import decoding as d
+from sdfpose_core.messages import errors as e
+from sdfpose_core.messages.encoding import millimetres
+from sdfpose_core.observation.frame import InstanceLabel
+from sdfpose_ros.graph import image_messages as m
+
+HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="optical")
+TOPICS = d.InputTopics("/x/colour", "/x/depth", "/x/mask", "/x/camera_info", "/x/labels")
+RGB = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+NO_RULES = d.LabelRules({}, "mug")
+
+
+def padded(message: Image, padding: int) -> Image:
+    """The same image with rows that are longer than their pixels."""
+    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+    wide = np.pad(rows, ((0, 0), (0, padding)), constant_values=77)
+    return Image(
+        header=message.header, height=message.height, width=message.width,
+        encoding=message.encoding, is_bigendian=message.is_bigendian,
+        step=message.step + padding, data=wide.tobytes(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("padding", [0, 7])
+@pytest.mark.parametrize(
+    ("encoding", "pixels"),
+    [
+        ("rgb8", RGB),
+        ("bgr8", RGB[..., ::-1]),
+        ("rgba8", np.dstack([RGB, RGB[..., 0]])),
+        ("bgra8", np.dstack([RGB[..., ::-1], RGB[..., 0]])),
+    ],
+)
+def test_colour_encodings_give_the_same_rgb(encoding, pixels, padding):
+    message = padded(m.image_message(pixels, encoding, HEADER), padding)
+    colour = d.decode_colour(message, "/x/colour")
+    np.testing.assert_array_equal(colour, RGB)
+    assert colour.dtype == np.uint8
+    assert colour.flags.c_contiguous
+
+
+def test_grey_becomes_three_equal_channels():
+    colour = d.decode_colour(m.image_message(RGB[..., 0], "mono8", HEADER), "/x/colour")
+    np.testing.assert_array_equal(colour, np.repeat(RGB[..., :1], 3, axis=2))
+
+
+def test_bayer_goes_through_cv_bridge():
+    grey = np.full((6, 8), 90, dtype=np.uint8)
+    colour = d.decode_colour(m.image_message(grey, "bayer_rggb8", HEADER), "/x/colour")
+    assert colour.shape == (6, 8, 3)
+    np.testing.assert_array_equal(colour, 90)
+
+
+@pytest.mark.parametrize("encoding", ["32FC1", "polar12", ""])
+def test_colour_in_an_unknown_encoding_names_topic_and_encoding(encoding):
+    message = m.image_message(RGB, "rgb8", HEADER)
+    message.encoding = encoding
+    with pytest.raises(e.EncodingError, match=rf"^/x/colour: .*'{encoding}'.*expected rgb8"):
+        d.decode_colour(message, "/x/colour")
+
+
+@pytest.mark.parametrize("padding", [0, 6])
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_depth_in_millimetres_becomes_metres(padding, big_endian):
+    raw = np.array([[0, 1, 1000], [65535, 256, 2]], dtype=np.uint16)
+    stored = raw.astype(">u2") if big_endian else raw
+    message = padded(m.image_message(stored.view(np.uint16), "16UC1", HEADER), padding)
+    message.is_bigendian = int(big_endian)
+    depth = d.decode_depth(message, "/x/depth")
+    assert depth.dtype == np.float32
+    np.testing.assert_allclose(depth, raw / 1000.0, rtol=1e-6)
+
+
+def test_depth_in_metres_keeps_what_is_missing():
+    metres = np.array([[0.0, np.nan, np.inf], [1.5, -1.0, 1e6]], dtype=np.float32)
+    depth = d.decode_depth(padded(m.image_message(metres, "32FC1", HEADER), 8), "/x/depth")
+    np.testing.assert_array_equal(depth, metres)
+
+
+def test_millimetres_are_the_inverse_of_decoding():
+    depth = np.array([[0.0, 0.5004, 70.0]], dtype=np.float32)
+    np.testing.assert_array_equal(millimetres(depth), [[0, 500, 65535]])
+
+
+def test_depth_in_another_encoding_is_refused():
+    with pytest.raises(e.EncodingError, match=r"^/x/depth: .*'rgb8'.*16UC1.*32FC1"):
+        d.decode_depth(m.image_message(RGB, "rgb8", HEADER), "/x/depth")
+
+
+def test_depth_in_the_wrong_unit_is_told():
+    wrong = np.full((4, 4), 850.0, dtype=np.float32)
+    with pytest.raises(e.DepthUnitError, match=r"^/x/depth: depth with a median of 850 m"):
+        d.check_depth_unit(m.image_message(wrong, "32FC1", HEADER), "/x/depth")
+    metres = np.ones((4, 4), dtype=np.uint16)
+    with pytest.raises(e.DepthUnitError, match=r"depth with a median of 1 mm: .* at least 50 mm"):
+        d.check_depth_unit(m.image_message(metres, "16UC1", HEADER), "/x/depth")
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan, np.inf, 3.0])
+def test_depth_that_is_missing_or_right_has_no_wrong_unit(fill):
+    depth = np.full((4, 4), fill, dtype=np.float32)
+    d.check_depth_unit(m.image_message(depth, "32FC1", HEADER), "/x/depth")
+
+
+@pytest.mark.parametrize("encoding", ["mono8", "8UC1", "mono16", "16UC1"])
+def test_mask_encodings_give_the_same_ids(encoding):
+    ids = np.array([[0, 3], [200, 1]], dtype=np.uint8 if "8" in encoding else np.uint16)
+    mask = d.decode_mask(padded(m.image_message(ids, encoding, HEADER), 4), "/x/mask")
+    assert mask.dtype == np.uint16
+    np.testing.assert_array_equal(mask, ids)
+
+
+def test_mask_in_another_encoding_is_refused():
+    with pytest.raises(e.EncodingError, match=r"^/x/mask: mask with encoding 'rgb8'.*16UC1"):
+        d.decode_mask(m.image_message(RGB, "rgb8", HEADER), "/x/mask")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step": 3}, "with step 3: expected .* at least 15 bytes"),
+        ({"height": 7}, r"with 90 bytes of data: expected height x step = 105 bytes"),
+        ({"width": 0, "step": 0}, "0x6 pixels"),
+        ({"height": 0}, "5x0 pixels"),
+    ],
+)
+def test_sizes_that_do_not_agree_are_refused(change, message):
+    image = m.image_message(RGB, "rgb8", HEADER)
+    for name, value in change.items():
+        setattr(image, name, value)
+    with pytest.raises(e.ImageLayoutError, match=f"^/x/colour: .*{message}"):
+        d.decode_colour(image, "/x/colour")
+
+
+def test_image_message_survives_a_round_trip_without_a_copy_per_byte():
+    wide = np.zeros((6, 10, 3), dtype=np.uint8)
+    message = m.image_message(wide[:, ::2], "rgb8", HEADER)
+    assert (message.height, message.width, message.step) == (6, 5, 15)
+    assert message.header == HEADER
+    assert message.data.typecode == "B"
+    np.testing.assert_array_equal(d.decode_colour(message, "t"), 0)
+
+
+CAMERA = PinholeCamera(64, 48, 50.0, 51.0, 30.0, 20.0)
+
+
+def info(**changes) -> CameraInfo:
+    message = m.camera_info_message(CAMERA, HEADER)
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+def test_camera_info_survives_a_round_trip():
+    assert d.camera_from_info(info(), "/x/camera_info") == CAMERA
+
+
+def test_intrinsics_come_from_p_and_from_k_where_p_is_zero():
+    k = [40.0, 0.0, 31.0, 0.0, 41.0, 21.0, 0.0, 0.0, 1.0]
+    assert d.camera_from_info(info(k=k), "t").fx == 50.0
+    assert d.camera_from_info(info(k=k, p=[0.0] * 12), "t").fx == 40.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"k": [0.0] * 9, "p": [0.0] * 12},
+        {"p": [np.nan] * 12},
+        {"p": [-50.0, 0.0, 30.0, 0.0, 0.0, 51.0, 20.0, 0.0, 0.0, 0.0, 1.0, 0.0]},
+        {"width": 0},
+    ],
+)
+def test_unusable_intrinsics_name_the_topic(change):
+    with pytest.raises(e.CameraInfoError, match=r"^/x/camera_info: camera info with unusable"):
+        d.camera_from_info(info(**change), "/x/camera_info")
+
+
+def test_region_of_interest_and_binning_follow_the_image():
+    message = info(binning_x=2, binning_y=2)
+    message.roi.x_offset, message.roi.y_offset = 8, 4
+    message.roi.width, message.roi.height = 32, 24
+    camera = d.camera_from_info(message, "t")
+    assert (camera.width, camera.height) == (16, 12)
+    assert camera.fx == 25.0
+    # The principal point, 22 pixels right of the region's first, in pixels of twice the size.
+    assert camera.cx == pytest.approx((30.0 - 8.0 + 0.5) / 2 - 0.5)
+
+
+def test_distortion_is_told_unless_the_topic_is_rectified():
+    distorted = info(d=[0.1, 0.0, 0.0, 0.0, 0.0])
+    with pytest.raises(e.CameraInfoError, match=r"/x/camera_info: distortion.*/x/colour"):
+        d.check_rectified(distorted, TOPICS)
+    rectified = d.InputTopics("/x/image_rect", *list(vars(TOPICS).values())[1:])
+    d.check_rectified(distorted, rectified)
+    d.check_rectified(info(), TOPICS)
+
+
+def test_labels_survive_a_round_trip():
+    labels = {3: InstanceLabel("mug", 0.25), 7: InstanceLabel("bowl", 1.0)}
+    message = m.labels_message(labels, HEADER)
+    assert message.header == HEADER
+    assert d.labels_from_message(message, "t") == labels
+
+
+@pytest.mark.parametrize(("score", "expected"), [(float("nan"), 0.0), (7.0, 1.0), (-1.0, 0.0)])
+def test_scores_are_kept_in_their_range(score, expected):
+    message = InstanceLabels(instances=[LabelMessage(id=1, category="mug", score=score)])
+    assert d.labels_from_message(message, "t")[1].score == expected
+
+
+@pytest.mark.parametrize(
+    ("items", "problem"),
+    [
+        ([(1, "mug"), (1, "bowl")], "id 1 is 'mug' and 'bowl'"),
+        ([(0, "mug")], "label 'mug' for id 0"),
+    ],
+)
+def test_labels_that_contradict_themselves_are_refused(items, problem):
+    message = InstanceLabels(instances=[LabelMessage(id=i, category=n) for i, n in items])
+    with pytest.raises(e.LabelsError, match=f"^/x/labels: {problem}"):
+        d.labels_from_message(message, "/x/labels")
+
+
+def test_rules_give_labels_to_the_ids_of_a_mask():
+    mask = np.array([[0, 1, 2], [2, 9, 0]], dtype=np.uint16)
+    rules = d.LabelRules({1: "mug", 5: "can"}, "bowl")
+    names = {i: label.category for i, label in rules.labels(mask).items()}
+    assert names == {1: "mug", 2: "bowl", 9: "bowl"}
+    assert set(d.LabelRules({1: "mug"}).labels(mask)) == {1}
+
+
+def frame_messages(colour=(48, 64), depth=(48, 64), mask=(48, 64)):
+    return (
+        m.image_message(np.zeros((*colour, 3), np.uint8), "rgb8", HEADER),
+        m.image_message(np.full(depth, 700, np.uint16), "16UC1", HEADER),
+        m.image_message(np.ones(mask, np.uint8), "mono8", HEADER),
+    )
+
+
+def test_a_frame_has_the_stamp_and_frame_of_its_colour_image():
+    frame = d.rgbd_frame(*frame_messages(), CAMERA, NO_RULES, TOPICS)
+    assert frame.stamp_ns == 12_000_000_345
+    assert frame.frame_id == "optical"
+    assert frame.labels == {1: InstanceLabel("mug")}
+    np.testing.assert_allclose(frame.depth, 0.7, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "error", "message"),
+    [
+        ({"depth": (24, 32)}, e.ImageSizeError, "/x/depth: image of 32x24 .*64x48.*/x/colour"),
+        ({"mask": (48, 32)}, e.ImageSizeError, "/x/mask: image of 32x48 .*64x48.*/x/colour"),
+        (
+            {"colour": (24, 32), "depth": (24, 32), "mask": (24, 32)},
+            e.CameraInfoError,
+            "/x/camera_info: camera info for 64x48 pixels: expected 32x24",
+        ),
+    ],
+)
+def test_different_sizes_name_the_topic_and_both_sizes(sizes, error, message):
+    with pytest.raises(error, match=message):
+        d.rgbd_frame(*frame_messages(**sizes), CAMERA, NO_RULES, TOPICS)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from sdfpose_ros.graph.worker import NewestWorker
+
+
+class Recorder:
+    """A worker whose items wait for a gate."""
+
+    def __init__(self) -> None:
+        self.done: list[object] = []
+        self.errors: list[Exception] = []
+        self.entered, self.gate = threading.Event(), threading.Event()
+        self.worker: NewestWorker[object] = NewestWorker(self._process, self.errors.append)
+
+    def _process(self, item: object) -> None:
+        self.entered.set()
+        assert self.gate.wait(5.0)
+        if isinstance(item, Exception):
+            raise item
+        self.done.append(item)
+
+    def submit_and_enter(self, item: object) -> None:
+        self.worker.submit(item)
+        assert self.entered.wait(5.0)
+
+
+@pytest.fixture
+def recorder():
+    recorder = Recorder()
+    yield recorder
+    recorder.gate.set()
+    assert recorder.worker.stop(5.0)
+
+
+def test_only_the_newest_item_waits(recorder):
+    recorder.submit_and_enter(1)
+    for item in (2, 3, 4):
+        recorder.worker.submit(item)
+    recorder.gate.set()
+    assert recorder.worker.wait_idle(5.0)
+    assert recorder.done == [1, 4]
+    worker = recorder.worker
+    assert (worker.submitted, worker.processed, worker.replaced, worker.failed) == (4, 2, 2, 0)
+
+
+def test_an_exception_is_told_and_the_worker_lives_on(recorder):
+    recorder.gate.set()
+    error = RuntimeError("boom")
+    recorder.worker.submit(error)
+    assert recorder.worker.wait_idle(5.0)
+    recorder.worker.submit("next")
+    assert recorder.worker.wait_idle(5.0)
+    assert recorder.errors == [error]
+    assert recorder.done == ["next"]
+    assert (recorder.worker.processed, recorder.worker.failed) == (1, 1)
+
+
+def test_an_interruption_runs_after_the_current_item_in_place_of_the_waiting_one(recorder):
+    recorder.submit_and_enter(1)
+    recorder.worker.submit(2)
+    recorder.worker.interrupt(lambda: recorder.done.append("interrupted"))
+    recorder.worker.submit(3)
+    recorder.gate.set()
+    assert recorder.worker.wait_idle(5.0)
+    assert recorder.done == [1, "interrupted", 3]
+    assert recorder.worker.replaced == 1
+
+
+def test_an_idle_worker_is_interrupted_at_once(recorder):
+    recorder.worker.interrupt(lambda: recorder.done.append("interrupted"))
+    assert recorder.worker.wait_idle(5.0)
+    assert recorder.done == ["interrupted"]
+
+
+def test_waiting_for_a_busy_worker_ends_in_time(recorder):
+    recorder.submit_and_enter(1)
+    assert not recorder.worker.wait_idle(0.05)
+    assert not recorder.worker.stop(0.05)
+
+
+@pytest.mark.parametrize(("wait_s", "expected"), [(0.32, ["last"]), (0.05, ["before", "last"])])
+def test_an_item_that_is_about_to_be_replaced_is_left_out(wait_s, expected):
+    done: list[object] = []
+    gate = threading.Event()
+
+    def process(item):
+        if item == "first":
+            assert gate.wait(5.0)
+        done.append(item)
+
+    worker = NewestWorker(process, lambda error: None, patience_s=0.15)
+    try:
+        for number in range(6):
+            worker.submit(number)
+            time.sleep(0.4)
+        worker.submit("first")
+        time.sleep(0.4)
+        worker.submit("before")
+        time.sleep(wait_s)
+        gate.set()
+        time.sleep(0.37 - wait_s)
+        worker.submit("last")
+        assert worker.wait_idle(5.0)
+        assert done[7:] == expected
+        assert worker.submitted == worker.processed + worker.replaced
+    finally:
+        assert worker.stop(5.0)

@@ -1,0 +1,366 @@
+"""The mask node in a real graph, with depth of a simulated table."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from pose_bench import Log
+from rclpy.node import Node
+from sdfpose.msg import InstanceLabels
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from sdfpose_core.categories import default_categories
+from sdfpose_core.errors import ConfigurationError, FrameError
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.masks.errors import MaskBackendError
+from sdfpose_core.masks.instance_mask import InstanceMask
+from sdfpose_core.messages.decoding import decode_mask, labels_from_message
+from sdfpose_core.messages.encoding import millimetres
+from sdfpose_core.messages.interfaces import stamp_ns
+from sdfpose_core.observation.frame import InstanceLabel
+from sdfpose_ros import stand_ins
+from sdfpose_ros.cli import mask
+from sdfpose_ros.graph.image_messages import camera_info_message, image_message
+from sdfpose_ros.masks.backends import MaskSource, boxes_of_detections, make_source, parse_classes
+from sdfpose_ros.masks.mask_node import MaskNode
+from sdfpose_ros.masks.matched_images import MatchedImages
+from sdfpose_ros.masks.parameters import MaskNodeParameters
+
+CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
+TABLE_M = 0.8
+BLOCK = (slice(40, 80), slice(50, 90))
+KINDS = {"colour": Image, "depth": Image, "label_image": Image, "camera_info": CameraInfo}
+
+
+def table_with_block():
+    """Depth (H, W), metres, of a block on a table seen from above."""
+    depth = np.full((CAMERA.height, CAMERA.width), TABLE_M, dtype=np.float32)
+    depth[BLOCK] = 0.7
+    return depth
+
+
+class Bench:
+    """The node under test, and a client that plays camera and pose node."""
+
+    def __init__(self, graph, wait_until, *arguments, source=make_source):
+        self.wait_until, self.log = wait_until, Log()
+        graph.start(*arguments)
+
+        class LoggedNode(MaskNode):
+            get_logger = lambda _: self.log  # noqa: E731
+
+        self.node = LoggedNode(source, context=graph.context)
+        client = Node("client", context=graph.context)
+        self.publishers = {
+            name: client.create_publisher(kind, f"/sdfpose_mask/{name}", 10)
+            for name, kind in reversed(KINDS.items())
+            if name in self.node.inputs.topics
+        }
+        self.masks: list[Image] = []
+        self.labels: list[InstanceLabels] = []
+        client.create_subscription(Image, "/sdfpose_mask/mask", self.masks.append, 10)
+        client.create_subscription(InstanceLabels, "/sdfpose_mask/labels", self.labels.append, 10)
+        graph.spin(self.node)
+        graph.spin(client)
+        self.now_ns = 1_700_000_000_000_000_000
+        wait_until(
+            lambda: (
+                all(x.get_subscription_count() for x in self.publishers.values())
+                and self.node.count_subscribers("/sdfpose_mask/labels")
+                and self.node.count_subscribers("/sdfpose_mask/mask")
+            ),
+            "the client's connections",
+        )
+
+    def send(self, *, dt=0.1, without=(), depth_frame="optical", **images) -> int:
+        """Publish the messages of one moment; gives its stamp."""
+        self.now_ns += round(dt * 1e9)
+        sec, nanosec = divmod(self.now_ns, 1_000_000_000)
+        header, depth_header = Header(frame_id="optical"), Header(frame_id=depth_frame)
+        for x in (header, depth_header):
+            x.stamp.sec, x.stamp.nanosec = sec, nanosec
+        depth = images.get("depth", table_with_block())
+        classes = images.get("label_image", np.zeros(depth.shape, np.uint8))
+        colour = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
+        messages = {
+            "camera_info": camera_info_message(images.get("camera", CAMERA), header),
+            "depth": image_message(millimetres(depth), "16UC1", depth_header),
+            "label_image": image_message(classes, "mono8", header),
+            "colour": image_message(colour, "rgb8", header),
+        }
+        for name, publisher in self.publishers.items():
+            if name not in without:
+                before = dict(self.node.inputs.received)
+                publisher.publish(messages[name])
+                # One after the other, as they come on topics of their own.
+                self.wait_until(lambda: self.node.inputs.received != before, f"{name}")  # noqa: B023
+        return self.now_ns
+
+    def result(self, stamp):
+        """Mask (H, W) and labels of that stamp."""
+
+        def find(messages):
+            return next((x for x in messages if stamp_ns(x.header) == stamp), None)
+
+        self.wait_until(lambda: find(self.masks) and find(self.labels), "mask and labels")
+        image = find(self.masks)
+        assert image.encoding == "16UC1"
+        assert image.header == find(self.labels).header
+        assert image.header.frame_id == "optical"
+        return decode_mask(image, ""), labels_from_message(find(self.labels), "")
+
+
+@pytest.fixture
+def make_bench(graph, wait_until):
+    return lambda *arguments, **options: Bench(graph, wait_until, *arguments, **options)
+
+
+def test_what_stands_on_the_table_has_a_mask_and_a_label(make_bench):
+    bench = make_bench()
+    ids, labels = bench.result(bench.send())
+    ((mask_id, label),) = labels.items()
+    assert label == InstanceLabel("any", 1.0)
+    expected = np.zeros(ids.shape, np.uint16)
+    expected[BLOCK] = mask_id
+    np.testing.assert_array_equal(ids, expected)
+    assert bench.result(bench.send())[1].keys() == labels.keys()
+
+
+def test_without_a_table_the_mask_is_empty_and_the_reason_is_told(make_bench):
+    bench = make_bench()
+    ids, labels = bench.result(bench.send(depth=np.zeros((120, 160), np.float32)))
+    assert not ids.any()
+    assert not labels
+    assert bench.log.has("/sdfpose_mask/depth", "no table in the depth image")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"camera": CAMERA.resize(320, 240)}, ("camera_info", "320x240", "160x120")),
+        ({"depth": np.ones((60, 80), np.float32)}, ("depth", "80x60", "register it")),
+        ({"depth_frame": "depth_optical"}, ("depth", "'depth_optical'", "'optical'")),
+    ],
+    ids=["size of info", "size of depth", "frame of depth"],
+)
+def test_what_is_wrong_with_messages_is_told(make_bench, wait_until, options, told):
+    bench = make_bench()
+    bench.send(**options)
+    wait_until(lambda: bench.log.has(*told), "the warning")
+    bench.result(bench.send())
+    assert len(bench.masks) == 1
+
+
+def test_the_newest_images_wait_for_the_first_camera_info(make_bench, wait_until):
+    bench = make_bench()
+    bench.send(without=("camera_info",))
+    bench.send(without=("camera_info",))
+    bench.node._check_inputs()
+    assert bench.log.has("camera_info: no message")
+    stamp = bench.send(without=("colour", "depth"), dt=0.0)
+    bench.result(stamp)
+    assert len(bench.masks) == 1
+
+
+def test_images_that_come_too_fast_are_passed_over(make_bench, wait_until):
+    bench = make_bench("-p", "max_rate_hz:=5.0")
+    for count in range(1, 6):
+        stamp = bench.send(dt=0.101)
+        wait_until(lambda count=count: bench.node.inputs.matched == count, "the image")
+    bench.result(stamp)
+    assert bench.node.passed_over == 2
+
+
+class StubSource:
+    """Gives one instance, counts resets, and can fail."""
+
+    def __init__(self):
+        self.resets, self.failures = 0, []
+
+    def reset(self):
+        self.resets += 1
+
+    def segment(self, matched):
+        if self.failures:
+            raise self.failures.pop()
+        shape = matched.colour().shape[:2]
+        return InstanceMask(np.full(shape, 300, np.uint16), {300: InstanceLabel("mug", 0.5)})
+
+
+def test_a_backend_of_colour_alone_needs_nothing_else(make_bench):
+    stub = StubSource()
+    bench = make_bench(source=lambda *_: MaskSource({}, stub.segment, stub))
+    assert set(bench.publishers) == {"colour"}
+    ids, labels = bench.result(bench.send())
+    assert (ids == 300).all()
+    assert labels == {300: InstanceLabel("mug", 0.5)}
+
+
+@pytest.mark.parametrize("fault", [FrameError("no good"), ZeroDivisionError("no good")])
+def test_the_node_outlives_a_fault(make_bench, wait_until, fault):
+    stub = StubSource()
+    stub.failures = [fault]
+    bench = make_bench(source=lambda *_: MaskSource({}, stub.segment, stub))
+    bench.send()
+    wait_until(lambda: bench.log.has("no good"), "the error")
+    bench.result(bench.send())
+
+
+def test_when_time_jumps_back_everything_begins_anew(make_bench, wait_until):
+    stub = StubSource()
+    bench = make_bench(
+        "-p", "max_rate_hz:=1.0", "-p", "queue_size:=2",
+        source=lambda *_: MaskSource({"depth": Image}, stub.segment, stub),
+    )  # fmt: skip
+    for _ in range(3):  # wait in vain for their depth
+        bench.send(dt=1.0, without=("depth",))
+    bench.result(bench.send(dt=1.0))
+    bench.result(bench.send(dt=-100.0))
+    assert stub.resets == 1
+    assert bench.log.has("time jumped back")
+
+
+def test_silent_topics_are_named(make_bench):
+    bench = make_bench()
+    bench.node._check_inputs()
+    for name in ("colour", "depth", "camera_info"):
+        assert bench.log.has(f"/sdfpose_mask/{name}: no message for 5 s from 1 publisher(s)")
+    bench.send(without=("colour",))
+    bench.wait_until(lambda: all(
+        n for x, n in bench.node.inputs.received.items() if "colour" not in x), "messages"
+    )  # fmt: skip
+    bench.log.lines.clear()
+    bench.node._check_inputs()
+    assert not bench.log.has("depth: no message")
+
+
+def test_label_images_become_instances(make_bench):
+    bench = make_bench(
+        "-p", "backend:=label_image", "-p", "classes:=['41:mug']", "-p", "min_pixels:=20"
+    )
+    assert set(bench.publishers) == {"colour", "label_image"}
+    image = np.full((120, 160), 7, np.uint8)
+    image[10:30, 10:30] = image[50:70, 10:30] = 41
+    ids, labels = bench.result(bench.send(label_image=image))
+    np.testing.assert_array_equal(ids > 0, image == 41)
+    assert [x.category for x in labels.values()] == ["mug", "mug"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"backend": "label_image"}, "classes: empty.*'41:mug'"),
+        ({"backend": "label_image", "classes": ("cup:mug",)}, "class 'cup'.*0 to 65535"),
+        ({"backend": "label_image", "classes": ("41",)}, "entry '41'.*class:category"),
+        ({"backend": "label_image", "classes": ("1:mug", "1:can")}, "class 1 is given twice"),
+        ({"backend": "label_image", "classes": ("1:mugg",)}, "classes: unknown category 'mugg'"),
+    ],
+)
+def test_unusable_parameters_are_refused(changes, told):
+    with pytest.raises(ConfigurationError, match=told):
+        make_source(MaskNodeParameters(**changes), default_categories())
+
+
+def test_detections_without_vision_msgs_are_refused(monkeypatch):
+    monkeypatch.setattr(stand_ins, "vision_msgs", None)
+    with pytest.raises(ConfigurationError, match=r"apt install ros-.*-vision-msgs"):
+        make_source(MaskNodeParameters(backend="detections"), default_categories())
+
+
+def test_torchvision_is_asked_for_when_it_is_needed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision.models.detection", None)
+    with pytest.raises(MaskBackendError, match="torchvision"):
+        make_source(MaskNodeParameters(backend="torchvision"), default_categories())
+
+
+def detection(x, y, width, height, **scores):
+    """A vision_msgs/Detection2D."""
+    return SimpleNamespace(
+        results=[
+            SimpleNamespace(hypothesis=SimpleNamespace(class_id=name.lstrip("_"), score=score))
+            for name, score in scores.items()
+        ],
+        bbox=SimpleNamespace(
+            center=SimpleNamespace(position=SimpleNamespace(x=x, y=y), theta=0.0),
+            size_x=width,
+            size_y=height,
+        ),
+    )
+
+
+def test_detections_become_boxes():
+    message = SimpleNamespace(
+        detections=[
+            detection(70.0, 60.0, 44.0, 40.0, cup=0.9, bowl=0.3),
+            detection(10.0, 10.0, 4.0, 4.0, _41=0.8),
+            detection(10.0, 10.0, 4.0, 4.0, person=0.9),
+            detection(10.0, 10.0, 4.0, 4.0, mug=0.2),
+            detection(10.0, 10.0, 4.0, 4.0, mug=float("nan")),
+            detection(10.0, 10.0, 4.0, 4.0),
+        ]
+    )
+    first, second = boxes_of_detections(message, {"41": "bowl"}, default_categories(), 0.5)
+    assert (first.x0, first.y0, first.x1, first.y1) == (48.0, 40.0, 92.0, 80.0)
+    assert (first.category, first.score) == ("mug", 0.9)
+    assert second.category == "bowl"
+
+
+def test_detections_and_depth_become_masks(monkeypatch):
+    messages = SimpleNamespace(Detection2DArray=SimpleNamespace)
+    monkeypatch.setattr(stand_ins, "vision_msgs", messages)
+    source = make_source(MaskNodeParameters(backend="detections"), default_categories())
+    assert set(source.inputs) == {"depth", "detections"}
+    assert source.needs_camera
+    header = Header(frame_id="optical")
+    found = source.segment(
+        MatchedImages(
+            {
+                "colour": image_message(np.zeros((120, 160, 3), np.uint8), "rgb8", header),
+                "depth": image_message(millimetres(table_with_block()), "16UC1", header),
+                "detections": SimpleNamespace(
+                    detections=[detection(70.0, 60.0, 50.0, 50.0, bowl=0.75)]
+                ),
+            },
+            camera_info_message(CAMERA, header),
+            {"colour": "/c", "depth": "/d", "detections": "/x", "camera_info": "/i"},
+        )
+    )
+    ((mask_id, label),) = found.labels.items()
+    assert label == InstanceLabel("bowl", 0.75)
+    assert (found.ids[BLOCK] == mask_id).all()
+    assert np.count_nonzero(found.ids) == found.ids[BLOCK].size
+
+
+def test_classes_may_hold_colons():
+    assert parse_classes(["a:b:mug", "2: any"], default_categories()) == {"a:b": "mug", "2": "any"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), "-r ~/colour:=/camera/colour"),
+        (("--backend", "label_image"), "-p backend:=label_image -r ~/colour:=/camera/colour"),
+        (
+            ("--camera", "/left/", "--ros-args", "-r", "~/mask:=/m"),
+            "-r ~/mask:=/m -r ~/colour:=/left/colour",
+        ),
+    ],
+)
+def test_the_command_takes_and_gives_the_topics_of_a_camera(monkeypatch, arguments, expected):
+    given = []
+    module = importlib.import_module("sdfpose_ros.masks.mask_node")
+    monkeypatch.setattr(module, "main", lambda args: given.extend(args) or 7)
+    parser = argparse.ArgumentParser()
+    mask.add_parser(parser.add_subparsers())
+    assert mask.run(parser.parse_args(["mask", *arguments])) == 7
+    text = " ".join(given)
+    assert text.startswith(f"--ros-args {expected}")
+    camera = "/left" if "/left/" in arguments else "/camera"
+    assert f"-r ~/mask:={camera}/mask" in text
+    assert f"-r ~/labels:={camera}/labels" in text

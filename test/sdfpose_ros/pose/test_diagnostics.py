@@ -1,0 +1,64 @@
+from dataclasses import replace
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from sdfpose_ros.pose.diagnostics import FrameCounts, Health, Period, _values, judge
+
+WELL = Period("active", 1.0, FrameCounts(10, 9, 0, 1), silence_s=0.1, objects=3)
+
+
+@pytest.mark.parametrize(
+    ("period", "level", "message"),
+    [
+        (WELL, DiagnosticStatus.OK, "3 objects at 9.0 Hz"),
+        (replace(WELL, seconds=2.0), DiagnosticStatus.OK, "3 objects at 4.5 Hz"),
+        (Period("active", 1.0, FrameCounts()), DiagnosticStatus.WARN, "waits for the first image"),
+        (
+            replace(WELL, frames=FrameCounts(), silence_s=7.2),
+            DiagnosticStatus.ERROR,
+            "no image for 7 s",
+        ),
+        (replace(WELL, frames=FrameCounts(), silence_s=4.0), DiagnosticStatus.OK, "at 0.0 Hz"),
+        (
+            replace(WELL, frames=FrameCounts(5, 0, 5, 0)),
+            DiagnosticStatus.ERROR,
+            "all 5 frames went wrong, see the log",
+        ),
+        (
+            replace(WELL, frames=FrameCounts(5, 3, 2, 0)),
+            DiagnosticStatus.WARN,
+            "2 frames went wrong, see the log",
+        ),
+        (
+            replace(WELL, frames=FrameCounts(30, 10, 0, 20)),
+            DiagnosticStatus.WARN,
+            "20 of 30 frames are left out: images come faster than they are worked on",
+        ),
+        (
+            replace(WELL, frames=FrameCounts(10, 0, 0, 0, 10)),
+            DiagnosticStatus.OK,
+            "disabled: images are passed over",
+        ),
+        (Period("inactive", 1.0, FrameCounts()), DiagnosticStatus.OK, "inactive"),
+        (Period("unconfigured", 1.0, FrameCounts()), DiagnosticStatus.OK, "unconfigured"),
+    ],
+)
+def test_levels_mean_something(period, level, message):
+    found = judge(period)
+    assert found[0] == level
+    assert message in found[1]
+
+
+def test_counts_since_an_earlier_report():
+    assert FrameCounts(9, 6, 1, 2, 4).since(FrameCounts(4, 3, 1, 0, 4)) == FrameCounts(5, 3, 0, 2)
+
+
+def test_an_unconfigured_node_asks_no_device_for_its_memory(monkeypatch):
+    """Its parameter may name one that is not there."""
+    monkeypatch.setattr("torch.cuda.memory_allocated", lambda _: 1 / 0)
+    values = _values(
+        Period("unconfigured", 1.0, FrameCounts()), Health("unconfigured", FrameCounts(), "cuda:7")
+    )
+    assert values["device"] == "cuda:7"
+    assert "memory of the GPU (MiB)" not in values
