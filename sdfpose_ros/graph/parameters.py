@@ -170,7 +170,7 @@ def _declare_one(node: Node, field: dataclasses.Field[Any]) -> Any:
     former_name = field.metadata["former_name"]
     try:
         if former_name:
-            former = node.declare_parameter(former_name, kind).value
+            former: Any = node.declare_parameter(former_name, kind).value
             node.undeclare_parameter(former_name)
             if former is not None:
                 node.get_logger().warning(
