@@ -71,7 +71,7 @@ class Detection:
 
     def _run(self, frame: RgbdFrame, surface_points: int) -> tuple[FrameResult, dict[str, float]]:
         estimator = self._estimator(surface_points)
-        estimator.clear_shapes()
+        estimator.shapes.forget()
         result, stage_ms = _timed(partial(estimator.run, frame), self._device)
         if result.skipped:
             raise SdfposeError(

@@ -41,6 +41,7 @@ class JointEncoder:
     @torch.no_grad()
     def __init__(self, encoders: Sequence[FastEncoder]) -> None:
         self._encoders = encoders
+        self.config = encoders[0].config
         self._units = torch.stack([x.unit for x in encoders])
         each = [list(_layers(x)) for x in encoders]
         self._shapes = [x.shape for x in each[0]]
@@ -77,7 +78,7 @@ class JointEncoder:
             view: of the instances.
             groups: numbers of the encoders, one for each group.
         """
-        config = self._encoders[0].config
+        config = self.config
         batch, count = len(view.local), config.patches
         weights = self._of(groups)
 

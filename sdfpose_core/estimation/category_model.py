@@ -1,9 +1,9 @@
-"""What is known of one category: its networks, its priors, and where they say an object may be."""
+"""The networks and priors of a category."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,19 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdfpose_core.categories import Category
+from sdfpose_core.categories import Categories, Category
 from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.encoder.joint_encoder import JointEncoder
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.encoder.upright import upright_hypotheses
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.estimation.evidence import resample, supports
-from sdfpose_core.estimation.hypothesis_search import (
+from sdfpose_core.estimation.evidence import resample, support_planes
+from sdfpose_core.estimation.hypotheses import (
     Hypotheses,
     NetworkPriorConfig,
-    expected_at,
-    hypotheses_of,
+    network_hypotheses,
+    priors_at,
 )
 from sdfpose_core.geometry.similarity import Similarity
 from sdfpose_core.observation.frame import Instance
@@ -36,7 +36,7 @@ from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.weights import weights_file
 
-__all__ = ["CategoryModel", "EncoderName", "JointModel", "load_networks"]
+__all__ = ["CategoryModel", "CategoryModels", "EncoderName", "Group", "load_networks"]
 
 EncoderName = Literal["fast", "ssc6d", "none"]
 
@@ -84,66 +84,67 @@ class CategoryModel:
 
     @property
     def has_front(self) -> bool:
-        """Whether yaw about y means something, at least in some views."""
+        """Whether yaw about y has a meaning, at least in some views."""
         return self.category.symmetry != "y"
 
     @torch.inference_mode()
     def encode(
-        self, group: Sequence[Instance], rngs: Sequence[np.random.Generator]
+        self, instances: Sequence[Instance], rngs: Sequence[np.random.Generator]
     ) -> Encoding | None:
-        """What the network says of instances of the category; None without one.
+        """The network's encoding of instances of the category; None without a network.
 
         Args:
-            group: the instances.
-            rngs: of the choice of points, one for each.
+            instances: of the category.
+            rngs: of each instance's sample of points.
         """
         if self.encoder is None:
             return None
         if isinstance(self.encoder, Ssc6dEncoder):
-            return self.encoder.encode(group, rngs)
-        found: Encoding = self.encoder(*_seen(group, rngs, self.encoder.config.points, self.device))
-        return found
+            return self.encoder.encode(instances, rngs)
+        inputs = _network_inputs(instances, rngs, self.encoder.config.points, self.device)
+        encoding: Encoding = self.encoder(*inputs)
+        return encoding
 
     def hypotheses(
         self,
-        group: Sequence[Instance],
+        instances: Sequence[Instance],
         encoding: Encoding | None,
-        network_prior: NetworkPriorConfig,
+        config: NetworkPriorConfig,
         *,
         turns: int,
     ) -> Hypotheses:
-        """Where to search for instances of the category.
+        """Start poses for the search.
 
         Args:
-            group: the instances.
-            encoding: of them; None where there is no network.
-            network_prior: in the network.
-            turns: see `hypotheses_of`.
+            instances: of the category.
+            encoding: of the instances; None without a network.
+            config: how strongly the network's prediction counts.
+            turns: see `network_hypotheses`.
         """
         if encoding is None:
-            return self._upright(group)
-        return hypotheses_of(
-            encoding, self.priors, network_prior, turns=turns, has_front=self.has_front
+            return self._upright_hypotheses(instances)
+        return network_hypotheses(
+            encoding, self.priors, config, turns=turns, has_front=self.has_front
         )
 
-    def expected(
-        self, rotation: Tensor, encoding: Encoding | None, network_prior: NetworkPriorConfig
+    def priors_at(
+        self, rotation: Tensor, encoding: Encoding | None, config: NetworkPriorConfig
     ) -> Priors:
-        """What is expected of instances whose rotations (B, 3, 3) are known about."""
+        """Priors of instances whose rotations (B, 3, 3) are roughly known."""
         if encoding is None:
             return self.priors
-        return expected_at(rotation, encoding, self.priors, network_prior, has_front=self.has_front)
+        return priors_at(rotation, encoding, self.priors, config, has_front=self.has_front)
 
-    def belief(self, rotation: Tensor, encoding: Encoding | None) -> Tensor:
-        """Log densities (B,) of rotations (B, 3, 3), 0 without a network."""
+    def log_density(self, rotation: Tensor, encoding: Encoding | None) -> Tensor:
+        """(B,) log densities of rotations (B, 3, 3), 0 without a network."""
         if encoding is None:
             return torch.zeros(len(rotation), device=rotation.device)
         return encoding.log_density(rotation.unsqueeze(1), self.has_front).squeeze(1)
 
-    def _upright(self, group: Sequence[Instance]) -> Hypotheses:
+    def _upright_hypotheses(self, instances: Sequence[Instance]) -> Hypotheses:
         states = [
             upright_hypotheses(torch.from_numpy(x.points).to(self.device), self.category.diagonal_m)
-            for x in group
+            for x in instances
         ]
         similarity = Similarity(
             torch.cat([x.rotation for x in states]),
@@ -152,58 +153,110 @@ class CategoryModel:
         )
         codes = self.decoder.code_mean.expand(len(similarity.scale), -1)
         counts = torch.tensor([len(x.scale) for x in states], device=self.device)
-        owner = torch.arange(len(group), device=self.device).repeat_interleave(counts)
+        owner = torch.arange(len(instances), device=self.device).repeat_interleave(counts)
         return Hypotheses(ShapePose(similarity, codes), owner, self.priors)
 
 
-class JointModel:
-    """The networks of several categories, asked at once.
+Group = tuple[CategoryModel, Sequence[Instance]]
+"""Instances of one category, at least one, with its model."""
+
+
+class CategoryModels:
+    """The models of all categories. Weights are read when a category is first needed.
 
     Args:
-        models: of the categories; their weights stay as they are.
+        categories: the known ones.
+        encoder_name: which encoder the models have.
+        weights_dir: folder of the weights, None for the shipped ones.
+        device: where the networks are.
+        given: models to use in place of those of the folder. Their weights may change, as they do
+            in training.
     """
 
-    def __init__(self, models: Sequence[CategoryModel]) -> None:
-        self.models = tuple(models)
-        fast = [x.encoder for x in models if isinstance(x.encoder, FastEncoder)]
-        alike = len(fast) == len(models) and all(x.config == fast[0].config for x in fast)
-        self._joint = JointEncoder(fast) if alike else None
+    def __init__(
+        self,
+        categories: Categories,
+        encoder_name: EncoderName,
+        weights_dir: Path | str | None,
+        device: torch.device,
+        given: Iterable[CategoryModel] = (),
+    ) -> None:
+        self._categories = categories
+        self._encoder_name = encoder_name
+        self._weights_dir = weights_dir
+        self._device = device
+        self._models = {x.category.name: x for x in given}
+        self.given = bool(self._models)
+        self._joint: tuple[int, JointEncoder | None] = (0, None)
+
+    def __getitem__(self, category: str) -> CategoryModel:
+        """The model of a category.
+
+        Raises:
+            CategoryError: the category is unknown.
+            WeightsError: a file is missing or damaged.
+        """
+        if category not in self._models:
+            self._models[category] = CategoryModel.load(
+                self._categories[category], self._encoder_name, self._weights_dir, self._device
+            )
+        return self._models[category]
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Names of the categories whose weights have been read."""
+        return tuple(self._models)
 
     def encode(
-        self,
-        groups: Sequence[tuple[CategoryModel, Sequence[Instance]]],
-        rng_of: Callable[[Instance], np.random.Generator],
+        self, groups: Sequence[Group], rng_of: Callable[[Instance], np.random.Generator]
     ) -> list[Encoding | None]:
-        """What the networks say of the instances of each group; None without a network.
+        """The networks' encodings of the instances of each group; None without a network.
 
         Args:
-            groups: instances of each category, at least one.
-            rng_of: of the choice of an instance's points.
+            groups: instances by category.
+            rng_of: generator of an instance's sample of points.
         """
-        if self._joint is None:
+        if not groups:
+            return []
+        joint = self._joint_encoder()
+        if joint is None:
             return [x.encode(group, [rng_of(y) for y in group]) for x, group in groups]
-        numbers = {id(x): i for i, x in enumerate(self.models)}
-        order = sorted(range(len(groups)), key=lambda i: numbers[id(groups[i][0])])
-        members = [(numbers[id(groups[i][0])], x) for i in order for x in groups[i][1]]
-        instances = [x for _, x in members]
-        first = self.models[0]
-        assert isinstance(first.encoder, FastEncoder)
-        seen = _seen(
-            instances, [rng_of(x) for x in instances], first.encoder.config.points, first.device
+        # The joint network wants the instances in the order of its categories.
+        number = {name: i for i, name in enumerate(self._models)}
+        order = sorted(range(len(groups)), key=lambda i: number[groups[i][0].category.name])
+        instances = [x for i in order for x in groups[i][1]]
+        owners = [number[groups[i][0].category.name] for i in order for _ in groups[i][1]]
+        inputs = _network_inputs(
+            instances, [rng_of(x) for x in instances], joint.config.points, self._device
         )
-        said = self._joint(*seen, [i for i, _ in members])
-        return [x for _, x in sorted(zip(order, said, strict=True), key=lambda pair: pair[0])]
+        encodings = joint(*inputs, owners)
+        return [x for _, x in sorted(zip(order, encodings, strict=True), key=lambda pair: pair[0])]
+
+    def _joint_encoder(self) -> JointEncoder | None:
+        """The encoders of all loaded categories as one network, where they are alike."""
+        if self.given:
+            return None
+        count, joint = self._joint
+        if count != len(self._models):
+            encoders = [x.encoder for x in self._models.values()]
+            fast = [x for x in encoders if isinstance(x, FastEncoder)]
+            alike = len(fast) == len(encoders) and all(x.config == fast[0].config for x in fast)
+            joint = JointEncoder(fast) if alike else None
+            self._joint = (len(self._models), joint)
+        return joint
 
 
-def _seen(
-    group: Sequence[Instance],
+def _network_inputs(
+    instances: Sequence[Instance],
     rngs: Sequence[np.random.Generator],
     count: int,
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
-    """What an encoder `fast` is given: points (B, count, 3) and supports (B, 4)."""
-    points = np.stack([resample(x.points, count, rng) for x, rng in zip(group, rngs, strict=True)])
-    return torch.from_numpy(points).to(device), supports(group, device)
+    """Inputs of an encoder `fast`: points (B, count, 3) and support planes (B, 4)."""
+    points = np.stack(
+        [resample(x.points, count, rng) for x, rng in zip(instances, rngs, strict=True)]
+    )
+    return torch.from_numpy(points).to(device), support_planes(instances, device)
 
 
 def load_networks(

@@ -1,15 +1,16 @@
-"""Poses, sizes and shapes of objects of which nothing is known but their category."""
+"""Detection from scratch: all instances of an image are searched in as few batches as possible."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
-from sdfpose_core.device import all_threads
 from sdfpose_core.estimation.category_model import CategoryModel
-from sdfpose_core.estimation.hypothesis_search import Hypotheses, NetworkPriorConfig, Search, Stage
+from sdfpose_core.estimation.evidence import EvidenceSampler
+from sdfpose_core.estimation.hypotheses import Hypotheses, NetworkPriorConfig
+from sdfpose_core.estimation.hypothesis_search import Candidates, Search, Stage
 from sdfpose_core.estimation.report import RefinedHypothesis
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.refine.evidence import Evidence
@@ -17,17 +18,17 @@ from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import RefineConfig
 from sdfpose_core.sdf.joint_decoder import JointDecoder
 
-__all__ = ["Detection", "Proposal", "detect"]
+__all__ = ["Detection", "DetectionBatch", "Proposal", "detection_batches"]
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """Where to search for the instances of one category.
+    """Start poses of the instances of one category.
 
     Attributes:
         model: of the category.
         instances: at least one.
-        hypotheses: about them.
+        hypotheses: of the instances.
     """
 
     model: CategoryModel
@@ -42,7 +43,7 @@ class Detection:
     Attributes:
         model: of its category.
         instance: what was measured.
-        hypothesis: the hypothesis.
+        hypothesis: the refined hypothesis.
     """
 
     model: CategoryModel
@@ -50,50 +51,37 @@ class Detection:
     hypothesis: RefinedHypothesis
 
 
-def detect(
-    proposals: Iterable[Proposal],
-    observe: Callable[[Sequence[Instance], Sequence[CategoryModel]], Evidence],
-    config: RefineConfig,
-    network_prior: NetworkPriorConfig,
-    schedule: tuple[Stage, ...] | None,
-) -> list[Detection]:
-    """The best hypothesis of each instance.
+@dataclass(frozen=True)
+class DetectionBatch:
+    """Instances of any categories that are searched as one batch.
 
-    Categories whose networks speak alike are searched in one batch, with all threads that there
-    are.
-
-    Args:
-        proposals: of each category.
-        observe: makes the evidence of instances, given the models of their categories.
-        config: weights of the refinement's terms.
-        network_prior: in the networks.
-        schedule: the rounds of the search; None to judge the networks' favourites as they are.
+    Attributes:
+        models: of each instance's category.
+        instances: what was measured.
+        hypotheses: start poses.
+        evidence: of the instances.
+        search: over the instances.
+        candidates: that the search has left, None before it.
     """
-    batches: dict[object, list[Proposal]] = {}
-    for x in proposals:
-        said = x.hypotheses.encoding
-        alike = (x.hypotheses.state.codes.shape[1], said is None or said.logits.shape[1])
-        batches.setdefault(alike, []).append(x)
-    detections = []
-    for batch in batches.values():
-        members = [(x.model, instance) for x in batch for instance in x.instances]
-        models, instances = zip(*members, strict=True)
-        category = torch.arange(len(batch)).repeat_interleave(
-            torch.tensor([len(x.instances) for x in batch])
-        )
-        device = batch[0].model.device
-        search = Search(
-            JointDecoder([x.model.decoder for x in batch], category.to(device)),
-            Priors.cat([x.model.priors.of_each(len(x.instances)) for x in batch]),
-            torch.tensor([x.has_front for x in models], device=device),
-            config,
-            network_prior,
-            schedule or (),
-        )
-        find = search.favourites if schedule is None else search.run
-        with all_threads():
-            found = find(Hypotheses.cat([x.hypotheses for x in batch]), observe(instances, models))
-        detections += [
+
+    models: Sequence[CategoryModel]
+    instances: Sequence[Instance]
+    hypotheses: Hypotheses
+    evidence: Evidence
+    search: Search
+    candidates: Candidates | None = None
+
+    def narrowed(self) -> DetectionBatch:
+        """The batch after the coarse rounds of the search."""
+        return replace(self, candidates=self.search.narrow(self.hypotheses, self.evidence))
+
+    def refined(self) -> list[Detection]:
+        """The best refined candidate of each instance, or its first start pose without a search."""
+        if self.candidates is None:
+            found = self.search.favourites(self.hypotheses, self.evidence)
+        else:
+            found = self.search.refine(self.candidates, self.evidence)
+        return [
             Detection(
                 model,
                 instance,
@@ -101,6 +89,47 @@ def detect(
                     found.solution[i : i + 1], float(found.rival_gap[i]), float(found.belief[i])
                 ),
             )
-            for i, (model, instance) in enumerate(members)
+            for i, (model, instance) in enumerate(zip(self.models, self.instances, strict=True))
         ]
-    return detections
+
+
+def detection_batches(
+    proposals: Iterable[Proposal],
+    sampler: EvidenceSampler,
+    config: RefineConfig,
+    network_prior: NetworkPriorConfig,
+    schedule: tuple[Stage, ...],
+) -> list[DetectionBatch]:
+    """Put the instances of all categories into one batch for each size of network outputs.
+
+    Args:
+        proposals: of each category.
+        sampler: of the evidence.
+        config: weights of the refinement's terms.
+        network_prior: how strongly the networks' predictions count.
+        schedule: the coarse rounds of the search.
+    """
+    alike: dict[object, list[Proposal]] = {}
+    for x in proposals:
+        encoding = x.hypotheses.encoding
+        modes = None if encoding is None else encoding.logits.shape[1]
+        alike.setdefault((x.hypotheses.state.codes.shape[1], modes), []).append(x)
+    batches = []
+    for group in alike.values():
+        models = [x.model for x in group for _ in x.instances]
+        instances = [instance for x in group for instance in x.instances]
+        counts = torch.tensor([len(x.instances) for x in group])
+        category = torch.arange(len(group)).repeat_interleave(counts)
+        device = models[0].device
+        search = Search(
+            JointDecoder([x.model.decoder for x in group], category.to(device)),
+            Priors.cat([x.model.priors.of_each(len(x.instances)) for x in group]),
+            torch.tensor([x.has_front for x in models], device=device),
+            config,
+            network_prior,
+            schedule,
+        )
+        evidence = sampler(instances, [x.category for x in models])
+        hypotheses = Hypotheses.cat([x.hypotheses for x in group])
+        batches.append(DetectionBatch(models, instances, hypotheses, evidence, search))
+    return batches

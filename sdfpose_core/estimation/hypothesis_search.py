@@ -1,48 +1,37 @@
-"""The search: many start poses, refined in rounds with fewer and fewer hypotheses."""
+"""The search: many start poses, refined in rounds with fewer and fewer hypotheses.
+
+`Search.narrow` runs the coarse rounds, `Search.refine` the last one, on all evidence, and chooses.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from sdfpose_core.encoder.encoding import Encoding
-from sdfpose_core.geometry.similarity import Similarity, so3_exp
+from sdfpose_core.estimation.hypotheses import Hypotheses, NetworkPriorConfig
 from sdfpose_core.refine.anchors import carried, surface_anchors
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.kernel import GemanMcClureKernel
-from sdfpose_core.refine.priors import Priors, RotationPrior
+from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import RefineConfig, Solution, refine
-from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.joint_decoder import JointDecoder
 
-__all__ = [
-    "FAST_SEARCH",
-    "FULL_SEARCH",
-    "Hypotheses",
-    "NetworkPriorConfig",
-    "Search",
-    "SearchResult",
-    "Stage",
-    "expected_at",
-    "expected_rotation",
-    "hypotheses_of",
-    "shape_priors",
-]
+__all__ = ["FAST_SEARCH", "FULL_SEARCH", "Candidates", "Search", "SearchResult", "Stage"]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One round of the search; each has fewer hypotheses and looks more closely.
+    """One round of the search. Each round has fewer hypotheses and more evidence.
 
     Attributes:
-        surface, anchors: numbers of observed points and of points of the decoded surface.
-        kernel_sd: width of the robust kernel; start poses are off by more than the noise.
+        surface, anchors: numbers of observed points and of points on the decoded surface.
+        kernel_sd: width of the robust kernel: start poses are off by more than the noise.
         iterations: of the solver.
-        keep: hypotheses of each instance that the next round gets.
+        keep: hypotheses per instance that the next round gets.
     """
 
     surface: int
@@ -56,11 +45,11 @@ FULL_SEARCH = (
     Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=3, keep=6),
     Stage(surface=96, anchors=48, kernel_sd=5.0, iterations=4, keep=3),
 )
-"""Rounds of a search that leaves little to chance. Twice the evaluations found most of what it
-misses, a point or less of most measures; half of them lost two points."""
+"""Rounds of the default search. Twice the evaluations gain a point or less of most measures; half
+of them lose two points."""
 
 FAST_SEARCH = (Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=5, keep=2),)
-"""Rounds of a shorter one."""
+"""Rounds of a shorter search."""
 
 _FINE_ITERATIONS = 8
 
@@ -68,181 +57,32 @@ _NO_RIVAL = 1e3
 """Cost gap that stands for 'no other hypothesis'."""
 
 _DUPLICATE_COST = 20.0
-"""Added to a hypothesis that has ended where a better one has: it has little new to say."""
+"""Added to a hypothesis that has converged to the same pose as a better one."""
 
 _SAME_ROTATION_RAD = math.radians(20.0)
 
 
 @dataclass(frozen=True)
-class Hypotheses:
-    """Where to search for the poses of B instances.
+class Candidates:
+    """The hypotheses of B instances that are worth a full refinement.
 
     Attributes:
-        state: H start states.
-        owner: (H,) integer, ascending: number of each one's instance, of which all have some.
-        priors: what is expected of each state.
-        encoding: all that the network said of the instances, None without one.
+        hypotheses: of the instances.
+        anchors: (H, M, 3), object units, on the decoded surfaces.
     """
 
-    state: ShapePose
-    owner: Tensor
-    priors: Priors
-    encoding: Encoding | None = None
-
-    @classmethod
-    def cat(cls, parts: Sequence[Hypotheses]) -> Hypotheses:
-        """Those of all instances in a row: of none or of all of which a network said something."""
-        owners, instances = [], 0
-        for x in parts:
-            owners.append(x.owner + instances)
-            instances += int(x.owner[-1]) + 1
-        said = [x.encoding for x in parts if x.encoding is not None]
-        return cls(
-            ShapePose.cat([x.state for x in parts]),
-            torch.cat(owners),
-            Priors.cat([x.priors.of_each(len(x.state)) for x in parts]),
-            Encoding.cat(said) if said else None,
-        )
-
-    def __getitem__(self, index: Tensor) -> Hypotheses:
-        """Some of them, ascending; all instances keep one."""
-        return Hypotheses(self.state[index], self.owner[index], self.priors[index], self.encoding)
-
-
-@dataclass(frozen=True)
-class NetworkPriorConfig:
-    """How much the network's word counts against what was measured.
-
-    Attributes:
-        rotation_weight: that on the rotation.
-        shape_sd_factor: its standard deviations of size and code are taken for so many times as
-            large: shapes that it was not trained on are not known as well. Infinite: nothing but
-            the category's priors counts.
-    """
-
-    rotation_weight: float = 1.0
-    shape_sd_factor: float = 1.5
-
-
-def hypotheses_of(
-    encoding: Encoding,
-    priors: Priors,
-    network_prior: NetworkPriorConfig,
-    *,
-    turns: int,
-    has_front: bool,
-) -> Hypotheses:
-    """The network's hypotheses, its favourite first, and copies of them turned about y.
-
-    The front of a box-like camera or a mug's handle is a few points of hundreds. Where the
-    network takes it to be on the wrong side, the copies (evenly spread) start the refinement near
-    the right one. Of their fronts nothing is expected.
-
-    Args:
-        encoding: of B instances.
-        priors: of the category.
-        network_prior: in the network.
-        turns: number of turned copies of each hypothesis.
-        has_front: whether yaw about y means something; there are no copies otherwise.
-    """
-    order = encoding.logits.argsort(dim=1, descending=True)
-    rows = torch.arange(len(order), device=order.device)[:, None]
-    copies = 1 + turns if has_front else 1
-    vector = torch.zeros(copies, 1, 3, device=order.device)
-    vector[:, 0, 1] = torch.arange(copies, device=order.device) * (2.0 * math.pi / copies)
-    rotation = encoding.similarity.rotation[rows, order].unsqueeze(1) @ so3_exp(vector)
-    precision = network_prior.rotation_weight / encoding.axis_variance[rows, order]
-    precision = precision.unsqueeze(1).repeat(1, copies, 1, 1)
-    precision[:, 1 if has_front else 0 :, :, 1] = 0.0
-    similarity = Similarity(
-        rotation.flatten(0, 2),
-        encoding.similarity.translation[rows, order].repeat(1, copies, 1).flatten(0, 1),
-        encoding.similarity.scale[rows, order].repeat(1, copies).flatten(),
-    )
-    per_instance = copies * order.shape[1]
-    owner = rows.squeeze(1).repeat_interleave(per_instance)
-    return Hypotheses(
-        ShapePose(similarity, encoding.codes[owner]),
-        owner,
-        replace(
-            shape_priors(encoding, priors, network_prior)[owner],
-            rotation=RotationPrior(similarity.rotation, precision.flatten(0, 2)),
-        ),
-        encoding,
-    )
-
-
-def expected_at(
-    rotation: Tensor,
-    encoding: Encoding,
-    priors: Priors,
-    network_prior: NetworkPriorConfig,
-    *,
-    has_front: bool,
-) -> Priors:
-    """What the network expects of B objects whose rotations are known about.
-
-    Args:
-        rotation: (B, 3, 3), decoder frame to camera frame.
-        encoding: of the B instances.
-        priors: of the category.
-        network_prior: in the network.
-        has_front: whether yaw about y means something.
-    """
-    return replace(
-        shape_priors(encoding, priors, network_prior),
-        rotation=expected_rotation(rotation, encoding, network_prior, has_front=has_front),
-    )
-
-
-def expected_rotation(
-    rotation: Tensor,
-    encoding: Encoding,
-    network_prior: NetworkPriorConfig,
-    *,
-    has_front: bool | Tensor,
-    variance: float | Tensor = 0.0,
-) -> RotationPrior:
-    """What the mode says of B rotations that each of them belongs to.
-
-    Args:
-        rotation: (B, 3, 3), decoder frame to camera frame.
-        encoding: of the B instances.
-        network_prior: in the network.
-        has_front: whether yaw about y means something, of all or (B,) of each.
-        variance: radians^2, of all or (B,) of each: how far the modes may have turned since.
-    """
-    rows = torch.arange(len(rotation), device=rotation.device)
-    mode = encoding.likeliest_mode(rotation, has_front)
-    spread = encoding.axis_variance[rows, mode]
-    precision = network_prior.rotation_weight / (
-        spread + torch.as_tensor(variance).to(spread).view(-1, 1)
-    )
-    precision[:, 1] *= torch.as_tensor(has_front).to(spread)
-    return RotationPrior(encoding.similarity.rotation[rows, mode], precision)
-
-
-def shape_priors(encoding: Encoding, priors: Priors, network_prior: NetworkPriorConfig) -> Priors:
-    """What the network says of size and code; the category's priors where it says nothing."""
-    spread = encoding.shape_spread
-    if spread is None or math.isinf(network_prior.shape_sd_factor):
-        return priors
-    return Priors(
-        encoding.codes,
-        spread.code_precision / network_prior.shape_sd_factor**2,
-        encoding.similarity.scale[:, 0].log(),
-        network_prior.shape_sd_factor * spread.log_size_sd,
-    )
+    hypotheses: Hypotheses
+    anchors: Tensor
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What the search found of B instances.
+    """The best hypothesis of each of B instances.
 
     Attributes:
         solution: one per instance.
-        rival_gap: (B,) by how much the best hypothesis that ended elsewhere is worse: in cost, the
-            network's disbelief included.
+        rival_gap: (B,) by how much the best hypothesis with another rotation is worse: in cost,
+            the network's log density included.
         belief: (B,) the network's log density of the rotation, 0 without a network.
     """
 
@@ -253,15 +93,15 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Search:
-    """The search for the poses of B instances, of whatever categories.
+    """The search for the poses of B instances, of any categories.
 
     Attributes:
         decoder: of each instance's category.
-        priors: of codes and sizes, those of each instance's category.
-        has_front: (B,) whether yaw about y means something.
+        priors: of codes and sizes, of each instance's category.
+        has_front: (B,) whether yaw about y has a meaning.
         config: weights of the refinement's terms.
-        network_prior: in the network.
-        schedule: the rounds before the last, which looks at everything.
+        network_prior: how strongly the network's prediction counts.
+        schedule: the coarse rounds.
     """
 
     decoder: JointDecoder
@@ -271,15 +111,12 @@ class Search:
     network_prior: NetworkPriorConfig
     schedule: tuple[Stage, ...] = FULL_SEARCH
 
-    def run(self, hypotheses: Hypotheses, evidence: Evidence) -> SearchResult:
-        """Refine all hypotheses, drop the worst in between, and keep each instance's best.
-
-        Which are the best is decided by what the refinement left unexplained and by what the
-        network believes: depth alone hardly tells a can's top from its bottom.
+    def narrow(self, hypotheses: Hypotheses, evidence: Evidence) -> Candidates:
+        """Refine all hypotheses coarsely, and drop the worst after each round.
 
         Args:
-            hypotheses: where to start.
-            evidence: what was measured of each instance.
+            hypotheses: start states.
+            evidence: of each instance.
         """
         anchors = self._anchors(hypotheses)
         for stage in self.schedule:
@@ -288,18 +125,30 @@ class Search:
             solution = self._refine(
                 hypotheses, thinned, config, stage.iterations, anchors[:, : stage.anchors]
             )
-            rivals = self._rivals(solution, hypotheses)
-            best = rivals.best(stage.keep)
+            best = self._rank(solution, hypotheses).best(stage.keep)
             hypotheses = replace(hypotheses[best], state=solution.state[best])
-            anchors = self._carried(hypotheses, anchors[best])
-        fine = self._refine(hypotheses, evidence, self.config, _FINE_ITERATIONS, anchors)
-        rivals = self._rivals(fine, hypotheses)
-        winner = rivals.best(1)
+            anchors = self._moved_anchors(hypotheses, anchors[best])
+        return Candidates(hypotheses, anchors)
+
+    def refine(self, candidates: Candidates, evidence: Evidence) -> SearchResult:
+        """Refine the candidates on all evidence, and choose the best of each instance.
+
+        The choice weighs what the refinement left unexplained and the network's log density:
+        depth alone hardly tells a can's top from its bottom.
+
+        Args:
+            candidates: of the instances.
+            evidence: of each instance.
+        """
+        hypotheses = candidates.hypotheses
+        fine = self._refine(hypotheses, evidence, self.config, _FINE_ITERATIONS, candidates.anchors)
+        ranking = self._rank(fine, hypotheses)
+        winner = ranking.best(1)
         chosen = fine[winner].judged_by(self.priors, hypotheses.priors[winner])
-        return SearchResult(chosen, rivals.gaps(), self._belief(chosen, hypotheses.encoding))
+        return SearchResult(chosen, ranking.gaps(), self._belief(chosen, hypotheses.encoding))
 
     def favourites(self, hypotheses: Hypotheses, evidence: Evidence) -> SearchResult:
-        """The first start state of each instance, judged but not refined; as `run` otherwise."""
+        """The first start state of each instance, evaluated but not refined."""
         first = torch.ones_like(hypotheses.owner, dtype=torch.bool)
         first[1:] = hypotheses.owner[1:] != hypotheses.owner[:-1]
         state = hypotheses.state[first]
@@ -316,13 +165,13 @@ class Search:
 
     @torch.no_grad()
     def _anchors(self, hypotheses: Hypotheses) -> Tensor:
-        """(H, M, 3), object units, on the surfaces that the hypotheses start with."""
+        """(H, M, 3), object units, on the surfaces of the start states."""
         decoder = self.decoder[hypotheses.owner]
         return surface_anchors(decoder, hypotheses.state.codes, self.config.anchors)
 
     @torch.no_grad()
-    def _carried(self, hypotheses: Hypotheses, anchors: Tensor) -> Tensor:
-        """Anchors (H, M, 3) of earlier shapes, on the surfaces that the hypotheses have now."""
+    def _moved_anchors(self, hypotheses: Hypotheses, anchors: Tensor) -> Tensor:
+        """Anchors (H, M, 3) of earlier shapes, moved to the surfaces of the present shapes."""
         return carried(self.decoder[hypotheses.owner], hypotheses.state.codes, anchors)
 
     def _refine(
@@ -343,31 +192,31 @@ class Search:
             anchors=anchors,
         )
 
-    def _rivals(self, solution: Solution, hypotheses: Hypotheses) -> _Rivals:
-        """The refined hypotheses, by instance.
+    def _rank(self, solution: Solution, hypotheses: Hypotheses) -> _Ranking:
+        """The refined hypotheses by instance, with their negative log posteriors.
 
-        What is doubted is the cost and twice the negative log of what the network believes. The
-        whole mixture is asked, in place of the one mode that drew the refinement.
+        The posterior takes the density of the network's whole mixture, in place of the one mode
+        that served as the prior of the refinement.
         """
         rows = _rows_of(hypotheses.owner, len(self.has_front))
         rotation = solution.state.similarity.rotation
         cost = solution.cost
         if hypotheses.priors.rotation is not None:
             cost = cost - hypotheses.priors.rotation.cost(rotation)
-        there = rows >= 0
-        rotation, doubt = rotation[rows], torch.where(there, cost[rows], torch.inf)
+        present = rows >= 0
+        rotation, energy = rotation[rows], torch.where(present, cost[rows], torch.inf)
         if hypotheses.encoding is not None:
             belief = hypotheses.encoding.log_density(rotation, self.has_front)
-            doubt = doubt - 2.0 * self.network_prior.rotation_weight * belief
-        return _Rivals(rows, rotation, doubt, self.has_front)
+            energy = energy - 2.0 * self.network_prior.rotation_weight * belief
+        return _Ranking(rows, rotation, energy, self.has_front)
 
 
 def _rows_of(owner: Tensor, count: int) -> Tensor:
-    """(count, most) the rows of each owner, ascending; -1 where one has fewer.
+    """(count, K) rows of each owner, ascending, padded with -1.
 
     Args:
-        owner: (H,) of each row, ascending; every one has some.
-        count: of the owners.
+        owner: (H,) of each row, ascending; every owner has at least one.
+        count: number of owners.
     """
     have = torch.bincount(owner, minlength=count)
     place = torch.arange(int(have.max()), device=owner.device)
@@ -376,48 +225,48 @@ def _rows_of(owner: Tensor, count: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Rivals:
+class _Ranking:
     """The hypotheses of B instances, at most K of each.
 
     Attributes:
-        rows: (B, K) their numbers, -1 for none.
-        rotation: (B, K, 3, 3) theirs.
-        doubt: (B, K) of each, infinite for none.
-        has_front: (B,) whether yaw about y means something.
+        rows: (B, K) their indices, -1 for none.
+        rotation: (B, K, 3, 3) their rotations.
+        energy: (B, K) twice the negative log posterior, infinite for none.
+        has_front: (B,) whether yaw about y has a meaning.
     """
 
     rows: Tensor
     rotation: Tensor
-    doubt: Tensor
+    energy: Tensor
     has_front: Tensor
 
     def best(self, keep: int) -> Tensor:
-        """Numbers, ascending by instance, of the `keep` best of each, or of as many as it has.
+        """Indices, ascending by instance, of the `keep` best of each, or of as many as it has.
 
-        One like a better one yields to another.
+        A duplicate of a better hypothesis yields to a different one.
         """
-        each = torch.arange(len(self.doubt), device=self.doubt.device)
-        left = self.doubt.clone()
+        each = torch.arange(len(self.energy), device=self.energy.device)
+        left = self.energy.clone()
         chosen = []
         for _ in range(min(keep, left.shape[1])):
             best = left.argmin(dim=1)
             chosen.append(torch.where(left[each, best].isinf(), -1, self.rows[each, best]))
-            same = self._like(self.rotation[each, best])
+            same = self._same_rotation(self.rotation[each, best])
             left = left + _DUPLICATE_COST * same
             left[each, best] = torch.inf
         numbers = torch.stack(chosen, dim=1).flatten()
         return numbers[numbers >= 0]
 
     def gaps(self) -> Tensor:
-        """(B,) by how much the best one with another rotation than the best one is worse."""
-        each = torch.arange(len(self.doubt), device=self.doubt.device)
-        best = self.doubt.argmin(dim=1)
-        gap = self.doubt - self.doubt[each, best].unsqueeze(1)
-        same = self._like(self.rotation[each, best])
+        """(B,) energy of the best hypothesis with another rotation, above that of the best."""
+        each = torch.arange(len(self.energy), device=self.energy.device)
+        best = self.energy.argmin(dim=1)
+        gap = self.energy - self.energy[each, best].unsqueeze(1)
+        same = self._same_rotation(self.rotation[each, best])
         return torch.where(same, _NO_RIVAL, gap).clamp(max=_NO_RIVAL).min(dim=1).values
 
-    def _like(self, one: Tensor) -> Tensor:
-        """(B, K) which rotations differ from those of `one` (B, 3, 3) by less than
+    def _same_rotation(self, one: Tensor) -> Tensor:
+        """(B, K) whether rotations differ from those of `one` (B, 3, 3) by less than
         `_SAME_ROTATION_RAD`.
         """
         products = (one.unsqueeze(1) * self.rotation).sum(dim=-2)

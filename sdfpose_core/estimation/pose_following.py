@@ -1,4 +1,4 @@
-"""Refinement of poses from where objects are expected, their sizes and shapes being known."""
+"""Pose following: refinement of the poses of tracked objects, whose sizes and shapes are known."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ import torch
 
 from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.estimation.category_model import CategoryModel
-from sdfpose_core.estimation.hypothesis_search import (
-    NetworkPriorConfig,
-    expected_rotation,
-    shape_priors,
-)
+from sdfpose_core.estimation.hypotheses import NetworkPriorConfig, rotation_prior_at, shape_priors
 from sdfpose_core.estimation.keyframes import decoder_states
 from sdfpose_core.estimation.report import RefinedHypothesis
 from sdfpose_core.estimation.shape_cache import CachedShape
@@ -29,19 +25,20 @@ __all__ = ["NetworkPrediction", "PredictedState", "follow_poses"]
 _CPU = torch.device("cpu")
 
 _TURN_SD_RAD_S = 0.2
-"""Radians per second: what is not known of the speed at which an object turns."""
+"""Uncertainty of an object's angular speed, radians per second."""
 
 
 @dataclass(frozen=True)
 class NetworkPrediction:
-    """What the network said of an object when it was last asked.
+    """The network's last prediction for one object.
 
     Attributes:
         encoding: of the object alone; None without a network.
-        shape: what is expected of its size and code, each of one hypothesis.
-        age_s: seconds since.
-        turned_rad: by how much the object may have turned since. It is not turned along: where
-            the network alone knows the rotation, it would be followed by its own prediction.
+        shape: priors of size and code, for one hypothesis each.
+        age_s: seconds since the prediction.
+        turned_rad: by how much the object may have turned since. The predicted rotation does not
+            turn along: where the network alone determines the rotation, the object would otherwise
+            follow the network's own prediction.
     """
 
     encoding: Encoding | None
@@ -55,17 +52,17 @@ class NetworkPrediction:
         model: CategoryModel,
         encoding: Encoding | None,
         count: int,
-        network_prior: NetworkPriorConfig,
+        config: NetworkPriorConfig,
     ) -> list[NetworkPrediction]:
-        """What it said of each of so many instances of one category."""
+        """One prediction for each of `count` instances of a category."""
         if encoding is None:
             return [cls(None, model.priors.to(_CPU))] * count
-        shape = shape_priors(encoding, model.priors, network_prior)
+        shape = shape_priors(encoding, model.priors, config)
         shape, poses = shape.to(_CPU), encoding.poses(_CPU)
         return [cls(poses[i : i + 1], shape[i]) for i in range(count)]
 
     def aged(self, seconds: float, rad_s: float) -> NetworkPrediction:
-        """The same after a while, in which the object turned at a speed of about so much."""
+        """The prediction after some time, in which the object turned at about the given speed."""
         speed = math.hypot(rad_s, _TURN_SD_RAD_S)
         return replace(
             self, age_s=self.age_s + seconds, turned_rad=self.turned_rad + speed * seconds
@@ -74,11 +71,11 @@ class NetworkPrediction:
 
 @dataclass(frozen=True)
 class PredictedState:
-    """Where an object is expected.
+    """The predicted state of a tracked object.
 
     Attributes:
-        estimate: moved to there; size and code stay.
-        prediction: of the network; None where it is to be asked.
+        estimate: moved to the predicted pose. Size and code stay.
+        prediction: the network's last one; None to query the network.
     """
 
     estimate: ObjectEstimate
@@ -95,26 +92,26 @@ def follow_poses(
     config: RefineConfig,
     iterations: int,
 ) -> list[RefinedHypothesis]:
-    """Refine the poses of B objects, of whatever categories, as one batch.
+    """Refine the poses of B objects of any categories in one batch.
 
     Args:
         models: of each object's category.
-        evidence: what was measured of them, on the CPU.
-        earlier: their estimates, where they are expected to be.
-        predictions: what the network said of each.
+        evidence: of the objects, on the CPU.
+        earlier: their estimates at the predicted poses.
+        predictions: the network's, for each object.
         shapes: of the codes of the estimates.
-        network_prior: in the network.
+        network_prior: how strongly the predictions count.
         config: weights of the terms.
-        iterations: steps tried at most.
+        iterations: maximum number of steps.
     """
     state = decoder_states(earlier, _CPU)
     priors = Priors.stack([x.shape for x in predictions])
-    said = [x.encoding for x in predictions if x.encoding is not None]
-    encoding = Encoding.cat(said) if said else None
+    encodings = [x.encoding for x in predictions if x.encoding is not None]
+    encoding = Encoding.cat(encodings) if encodings else None
     fronts = torch.tensor([x.has_front for x in models])
     if encoding is not None:
         turned = torch.tensor([x.turned_rad for x in predictions])
-        rotation = expected_rotation(
+        rotation = rotation_prior_at(
             state.similarity.rotation,
             encoding,
             network_prior,
@@ -125,8 +122,8 @@ def follow_poses(
     solution = refine_rigid([x.volume for x in shapes], state, evidence, priors, config, iterations)
     belief = torch.zeros(len(earlier))
     if encoding is not None:
-        found = solution.state.similarity.rotation.unsqueeze(1)
-        belief = encoding.log_density(found, fronts).squeeze(1)
+        rotations = solution.state.similarity.rotation.unsqueeze(1)
+        belief = encoding.log_density(rotations, fronts).squeeze(1)
     return [
         RefinedHypothesis(
             solution[i : i + 1],

@@ -1,4 +1,4 @@
-"""From what a search or a refinement found to what is reported."""
+"""From a refined hypothesis to the reported estimate."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ __all__ = ["RefinedHypothesis", "report", "with_mesh"]
 
 @dataclass(frozen=True)
 class RefinedHypothesis:
-    """The chosen hypothesis of one instance.
+    """The chosen hypothesis of one instance, after refinement.
 
     Attributes:
         solution: a batch of one.
-        rival_gap: cost by which the best hypothesis elsewhere was worse, at the detection.
-        belief: the network's log density of the rotation, at the detection.
-        shape_known: whether size and shape were known before, and the pose alone was looked for.
+        rival_gap: cost by which the best hypothesis with another rotation was worse, when the
+            object was detected.
+        belief: the network's log density of the rotation.
+        shape_known: whether size and shape were known and only the pose was refined.
     """
 
     solution: Solution
@@ -49,15 +50,15 @@ def report(
     *,
     icp: bool = False,
 ) -> ObjectEstimate:
-    """The estimate: the box of the decoded surface and everything about it.
+    """The estimate: the box of the decoded surface with covariance, confidence and symmetry.
 
     Args:
         hypothesis: of the instance.
         model: of its category.
         instance: what was measured.
         mesh: the decoded surface.
-        confidence: turns what was found into a probability.
-        icp: whether the pose is refined on the mesh.
+        confidence: maps features of the hypothesis to a probability.
+        icp: refine the pose on the mesh by ICP.
     """
     solution = hypothesis.solution
     state = solution.state
@@ -103,12 +104,7 @@ def report(
 
 
 def with_mesh(estimate: ObjectEstimate, mesh: DecodedMesh) -> ObjectEstimate:
-    """The estimate with another mesh of its shape.
-
-    Args:
-        estimate: of an object.
-        mesh: a finer one.
-    """
+    """The estimate with another mesh of the same shape, and the box of that mesh."""
     scale = estimate.decoder_scale
     return replace(
         estimate,

@@ -14,7 +14,7 @@ from torch import Tensor
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
-from sdfpose_core.estimation.evidence import resample, supports
+from sdfpose_core.estimation.evidence import resample, support_planes
 from sdfpose_core.estimation.hypothesis_search import FAST_SEARCH
 from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.selfsup.certificate import Certificate
@@ -116,7 +116,7 @@ def labelled_views(instances: Sequence[Instance], estimates: Sequence[ObjectEsti
     points = [resample(x.points, Views.POINTS, rng) for x in instances]
     return Views(
         np.array(points, dtype=np.float32).reshape(count, Views.POINTS, 3),
-        supports(instances, torch.device("cpu")).numpy(),
+        support_planes(instances, torch.device("cpu")).numpy(),
         np.array([x.rotation for x in estimates], dtype=np.float32).reshape(count, 3, 3),
         np.array([x.decoder_translation for x in estimates], dtype=np.float32).reshape(count, 3),
         np.array([x.decoder_scale for x in estimates], dtype=np.float32),

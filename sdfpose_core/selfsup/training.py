@@ -16,7 +16,7 @@ from sdfpose_core.encoder.pretraining import EncoderTraining, EncoderTrainingCon
 from sdfpose_core.encoder.views import TrainingViews, Views
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.category_model import CategoryModel
-from sdfpose_core.estimation.evidence import resample, supports
+from sdfpose_core.estimation.evidence import resample, support_planes
 from sdfpose_core.learning.distributed import own_share
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.selfsup.certificate import Certificate
@@ -226,7 +226,7 @@ class PaperTraining(_MixedTraining):
         self._points = torch.from_numpy(
             np.stack([resample(x.points, Views.POINTS, rng) for x in real])
         )
-        self._supports = supports(real, torch.device("cpu"))
+        self._supports = support_planes(real, torch.device("cpu"))
 
     def _losses(self) -> dict[str, Tensor]:
         points, support, truth, codes, symmetric = self._batch()

@@ -1,4 +1,4 @@
-"""The networks of several categories, asked at once."""
+"""The networks of several categories, queried in one pass."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.encoder.encoding import Encoding
-from sdfpose_core.estimation.category_model import CategoryModel, JointModel
+from sdfpose_core.estimation.category_model import CategoryModel, CategoryModels
 
 CPU = torch.device("cpu")
 
@@ -20,7 +20,7 @@ def rng_of(instance):
 
 
 def seen(mask_id):
-    """An instance of which an encoder `fast` is given all that it wants."""
+    """An instance with what an encoder `fast` takes."""
     rng = np.random.default_rng(100 + mask_id)
     points = np.array([0.1, 0.0, 0.8]) + rng.normal(scale=0.04, size=(300, 3))
     return SimpleNamespace(mask_id=mask_id, points=points.astype(np.float32), support=None)
@@ -28,26 +28,49 @@ def seen(mask_id):
 
 @pytest.fixture(scope="module")
 def models():
-    return {
-        x: CategoryModel.load(default_categories()[x], "fast", None, CPU)
-        for x in ("bowl", "can", "mug")
-    }
+    return CategoryModels(default_categories(), "fast", None, CPU)
 
 
 @pytest.mark.parametrize("names", [("mug",), ("mug", "bowl"), ("can", "mug", "bowl")])
-def test_what_was_said_comes_in_the_order_of_the_groups(models, names):
+def test_encodings_come_in_the_order_of_the_groups(models, names):
+    for name in ("bowl", "can", "mug"):
+        models[name]
     groups = [(models[x], [seen(2 * i), seen(2 * i + 1)][: 1 + i]) for i, x in enumerate(names)]
-    said = JointModel(list(models.values())).encode(groups, rng_of)
-    for (model, group), one in zip(groups, said, strict=True):
+    encodings = models.encode(groups, rng_of)
+    for (model, group), joint in zip(groups, encodings, strict=True):
         alone = model.encode(group, [rng_of(x) for x in group])
         assert isinstance(alone, Encoding)
-        torch.testing.assert_close(one.codes, alone.codes, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(joint.codes, alone.codes, rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(
-            one.similarity.translation, alone.similarity.translation, rtol=1e-4, atol=1e-5
+            joint.similarity.translation, alone.similarity.translation, rtol=1e-4, atol=1e-5
         )
-        torch.testing.assert_close(one.logits, alone.logits, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(joint.logits, alone.logits, rtol=1e-3, atol=1e-3)
 
 
-def test_categories_without_a_network_have_nothing_to_say():
-    model = CategoryModel.load(default_categories()["can"], "none", None, CPU)
-    assert JointModel([model]).encode([(model, [seen(1)])], rng_of) == [None]
+def test_a_category_that_is_loaded_later_joins_the_others():
+    models = CategoryModels(default_categories(), "fast", None, CPU)
+    can = [(models["can"], [seen(1)])]
+    (before,) = models.encode(can, rng_of)
+    mug = [(models["mug"], [seen(2)])]
+    after, _ = models.encode(can + mug, rng_of)
+    assert models.loaded == ("can", "mug")
+    torch.testing.assert_close(after.codes, before.codes, rtol=1e-3, atol=1e-4)
+
+
+def test_given_models_are_queried_with_their_present_weights():
+    """Training changes them under the estimator."""
+    given = CategoryModel.load(default_categories()["can"], "fast", None, CPU)
+    models = CategoryModels(default_categories(), "fast", None, CPU, given=[given])
+    assert models.given
+    assert models["can"] is given
+    (before,) = models.encode([(given, [seen(1)])], rng_of)
+    with torch.no_grad():
+        given.encoder.shape_head.bias += 1.0
+    (after,) = models.encode([(given, [seen(1)])], rng_of)
+    assert not torch.allclose(before.codes, after.codes)
+
+
+def test_models_without_an_encoder_have_no_encoding():
+    models = CategoryModels(default_categories(), "none", None, CPU)
+    assert models.encode([(models["can"], [seen(1)])], rng_of) == [None]
+    assert models.encode([], rng_of) == []

@@ -8,15 +8,13 @@ import pytest
 import torch
 
 from sdfpose_core.encoder.encoding import Encoding, ShapeSpread
-from sdfpose_core.estimation.hypothesis_search import (
+from sdfpose_core.estimation.hypotheses import (
     Hypotheses,
     NetworkPriorConfig,
-    Search,
-    _Rivals,
-    _rows_of,
-    expected_at,
-    hypotheses_of,
+    network_hypotheses,
+    priors_at,
 )
+from sdfpose_core.estimation.hypothesis_search import Search, _Ranking, _rows_of
 from sdfpose_core.geometry.similarity import Similarity, so3_exp
 from sdfpose_core.refine.evidence import Evidence, FreeSpaceMap
 from sdfpose_core.refine.priors import Priors
@@ -44,7 +42,7 @@ HALF = NetworkPriorConfig(rotation_weight=0.5)
 
 def test_the_favourite_comes_first_and_its_turned_copies_follow():
     said = encoding()
-    found = hypotheses_of(said, PRIORS, HALF, turns=3, has_front=True)
+    found = network_hypotheses(said, PRIORS, HALF, turns=3, has_front=True)
     assert found.owner.tolist() == [0] * 12
     assert len(found.state) == 12
     rotation = found.state.similarity.rotation
@@ -57,7 +55,7 @@ def test_the_favourite_comes_first_and_its_turned_copies_follow():
 
 
 def test_nothing_is_expected_of_the_front_of_turned_copies():
-    found = hypotheses_of(encoding(), PRIORS, HALF, turns=1, has_front=True)
+    found = network_hypotheses(encoding(), PRIORS, HALF, turns=1, has_front=True)
     precision = found.priors.rotation.precision
     assert precision[:, 0] == pytest.approx(0.5 / (3.0 * math.exp(-2.0)))
     assert precision[:3, 1] == pytest.approx(0.5 / (2.0 * math.exp(-2.0)))
@@ -65,7 +63,7 @@ def test_nothing_is_expected_of_the_front_of_turned_copies():
 
 
 def test_an_object_without_a_front_has_no_turned_copies():
-    found = hypotheses_of(encoding(), PRIORS, HALF, turns=3, has_front=False)
+    found = network_hypotheses(encoding(), PRIORS, HALF, turns=3, has_front=False)
     assert found.owner.tolist() == [0] * 3
     assert not found.priors.rotation.precision[:, 1].any()
 
@@ -107,6 +105,11 @@ def searching(decoders, priors, *, fronts=(True,), network_prior=HALF):
     )
 
 
+def searched(search, hypotheses, evidence):
+    """The result of all rounds."""
+    return search.refine(search.narrow(hypotheses, evidence), evidence)
+
+
 @pytest.mark.parametrize(("weight", "favourite"), [(0.5, 1), (0.5, 2)])
 def test_where_depth_says_nothing_the_network_decides(ball, weight, favourite):
     decoder, evidence, priors = ball
@@ -124,8 +127,10 @@ def test_where_depth_says_nothing_the_network_decides(ball, weight, favourite):
         decoder.code_mean[None],
     )
     search = searching([decoder], [priors], network_prior=NetworkPriorConfig(weight))
-    hypotheses = hypotheses_of(said, priors, NetworkPriorConfig(weight), turns=0, has_front=True)
-    found = search.run(hypotheses, evidence)
+    hypotheses = network_hypotheses(
+        said, priors, NetworkPriorConfig(weight), turns=0, has_front=True
+    )
+    found = searched(search, hypotheses, evidence)
     truth = said.similarity.rotation[0, favourite]
     cosine = ((found.solution.state.similarity.rotation[0] * truth).sum() - 1.0) / 2.0
     assert cosine > 0.98
@@ -158,7 +163,7 @@ def rivals(angles, doubt, has_front):
     vector[..., 0] = torch.tensor(angles)
     doubt = torch.tensor(doubt)
     owner = torch.arange(len(doubt)).repeat_interleave(torch.isfinite(doubt).sum(1))
-    return _Rivals(_rows_of(owner, len(doubt)), so3_exp(vector), doubt, torch.tensor(has_front))
+    return _Ranking(_rows_of(owner, len(doubt)), so3_exp(vector), doubt, torch.tensor(has_front))
 
 
 def test_a_hypothesis_like_a_better_one_yields_to_another():
@@ -183,7 +188,7 @@ def test_instances_have_as_many_hypotheses_as_they_have():
 def test_yaw_makes_a_rival_of_what_has_a_front_alone():
     yaw = so3_exp(torch.tensor([[[0.0, 0.0, 0.0], [0.0, 2.0, 0.0]]] * 2))
     doubt = torch.tensor([[1.0, 4.0], [1.0, 4.0]])
-    found = _Rivals(torch.arange(4).view(2, 2), yaw, doubt, torch.tensor([True, False]))
+    found = _Ranking(torch.arange(4).view(2, 2), yaw, doubt, torch.tensor([True, False]))
     assert found.gaps().tolist() == [pytest.approx(3.0), 1e3]
 
 
@@ -213,16 +218,18 @@ def test_instances_of_two_categories_are_found_together_as_each_alone(ball):
         for x in said
     ]
     proposed = [
-        replace(hypotheses_of(x, priors, HALF, turns=turns, has_front=front), encoding=None)
+        replace(network_hypotheses(x, priors, HALF, turns=turns, has_front=front), encoding=None)
         for x, turns, front in zip(said, (1, 1), (True, False), strict=True)
     ]
     assert [len(x.state) for x in proposed] == [6, 2]
     alone = [
-        searching([one], [priors], fronts=[front]).run(x, evidence)
+        searched(searching([one], [priors], fronts=[front]), x, evidence)
         for one, front, x in zip((decoder, other), (True, False), proposed, strict=True)
     ]
-    both = searching([decoder, other], [priors, priors], fronts=[True, False]).run(
-        Hypotheses.cat(proposed), evidence[torch.tensor([0, 0])]
+    both = searched(
+        searching([decoder, other], [priors, priors], fronts=[True, False]),
+        Hypotheses.cat(proposed),
+        evidence[torch.tensor([0, 0])],
     )
     for i, x in enumerate(alone):
         pose = both.solution.state.similarity.rotation[i]
@@ -240,7 +247,7 @@ def shape_spread(log_code=-1.0, log_size=-2.0):
 def test_what_the_network_says_of_the_shape_is_expected_of_all_hypotheses():
     said = replace(encoding(), codes=torch.full((1, 4), 0.3), shape_spread=shape_spread())
     network_prior = NetworkPriorConfig(shape_sd_factor=2.0)
-    found = hypotheses_of(said, PRIORS, network_prior, turns=1, has_front=True)
+    found = network_hypotheses(said, PRIORS, network_prior, turns=1, has_front=True)
     priors = found.priors
     assert priors.code_mean.shape == (6, 4)
     torch.testing.assert_close(priors.code_mean[5], said.codes[0])
@@ -264,7 +271,7 @@ def test_what_the_network_says_of_the_shape_is_expected_of_all_hypotheses():
 def test_of_a_network_that_says_nothing_of_the_shape_the_category_s_priors_stand(
     said, network_prior
 ):
-    priors = hypotheses_of(said, PRIORS, network_prior, turns=0, has_front=True).priors
+    priors = network_hypotheses(said, PRIORS, network_prior, turns=0, has_front=True).priors
     assert priors.code_mean is PRIORS.code_mean
     assert priors.log_scale_sd is PRIORS.log_scale_sd
 
@@ -273,6 +280,6 @@ def test_a_known_rotation_is_expected_to_be_that_of_its_mode():
     said = encoding(log_spread=-2.0)
     turned = said.similarity.rotation[:, 2] @ so3_exp(torch.tensor([0.05, 0.0, 0.0]))
     for has_front in (True, False):
-        priors = expected_at(turned, said, PRIORS, HALF, has_front=has_front)
+        priors = priors_at(turned, said, PRIORS, HALF, has_front=has_front)
         torch.testing.assert_close(priors.rotation.rotation[0], said.similarity.rotation[0, 2])
         assert bool(priors.rotation.precision[0, 1] > 0.0) is has_front

@@ -100,7 +100,7 @@ def test_a_process_that_dies_with_nothing_to_do_is_replaced(real_trial, trials):
 
 
 def test_an_estimator_of_given_models_stays_where_it_is(real_trial):
-    model = real_trial[0]._model("can")
+    model = real_trial[0].models["can"]
     with pytest.raises(TypeError, match="given models cannot be copied to another process"):
         pickle.dumps(PoseEstimator(models=[model]))
 

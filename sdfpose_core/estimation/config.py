@@ -1,0 +1,52 @@
+"""Configuration of the estimator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from sdfpose_core.estimation.category_model import EncoderName
+from sdfpose_core.estimation.hypotheses import NetworkPriorConfig
+from sdfpose_core.estimation.hypothesis_search import FULL_SEARCH, Stage
+from sdfpose_core.refine.solver import RefineConfig
+
+__all__ = ["EstimatorConfig"]
+
+
+@dataclass(frozen=True)
+class EstimatorConfig:
+    """Configuration of the estimator.
+
+    Attributes:
+        encoder: ``fast`` is the trained network; ``ssc6d`` that of the paper, which also takes
+            colour and has no shipped weights; ``none`` searches from upright start poses and needs
+            a decoder only.
+        refine: ``sdf`` on the signed distance field, ``icp`` as in the paper, or ``none``.
+        device: ``auto | cpu | cuda[:N]``.
+        weights_dir: folder of the weights, None for the shipped ones.
+        surface_points: observed points per instance that the refinement uses.
+        min_points: instances with fewer depth pixels are skipped.
+        turns: copies of each network hypothesis, turned about y, that the search also starts from,
+            for categories that have a front.
+        schedule: coarse rounds of the search.
+        network_prior: how strongly the network's prediction counts against the evidence.
+        mesh_resolution: cells along each axis of the grid of the reconstructed surface.
+        mesh_tolerance: share of the diagonal by which mesh simplification may move that surface.
+        seed: of the sample of points; the same input gives the same output.
+        solver: weights of the refinement's terms.
+    """
+
+    encoder: EncoderName = "fast"
+    refine: Literal["sdf", "icp", "none"] = "sdf"
+    device: str = "auto"
+    weights_dir: Path | str | None = None
+    surface_points: int = 256
+    min_points: int = 50
+    turns: int = 3
+    schedule: tuple[Stage, ...] = FULL_SEARCH
+    network_prior: NetworkPriorConfig = field(default_factory=NetworkPriorConfig)
+    mesh_resolution: int = 96
+    mesh_tolerance: float = 1e-3
+    seed: int = 0
+    solver: RefineConfig = field(default_factory=RefineConfig)
