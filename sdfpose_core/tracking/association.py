@@ -1,16 +1,50 @@
-"""Which known object is where in an image."""
+"""Association: which tracked object each instance of an image shows."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-__all__ = ["associate"]
+from sdfpose_core.observation.frame import Instance
+from sdfpose_core.tracking.tracked_object import PredictedTrack
+
+__all__ = ["assign_instances", "associate"]
 
 
 _PREFERENCE = 0.01
-"""What the same mask id is worth, in squared gates."""
+"""Bonus for the same mask id, in squared gates."""
+
+
+def assign_instances(
+    instances: Sequence[Instance], predicted: Sequence[PredictedTrack]
+) -> dict[int, PredictedTrack]:
+    """The tracked object behind each instance, by mask id. New objects have no entry.
+
+    Objects that were seen recently are assigned first: the predicted place of an object that has
+    been out of view for long is a guess.
+    """
+    owners: dict[int, PredictedTrack] = {}
+    for priority in sorted({x.priority for x in predicted}):
+        free = [x for x in instances if x.mask_id not in owners]
+        candidates = [x for x in predicted if x.priority == priority]
+        if not free:
+            break
+        pairs = associate(
+            np.stack([x.path for x in candidates]),
+            np.array([x.gate_m for x in candidates]),
+            np.stack([x.middle for x in free]),
+            compatible=np.array(
+                [[x.object.category == y.category for y in free] for x in candidates]
+            ),
+            preferred=np.array(
+                [[x.object.estimate.mask_id == y.mask_id for y in free] for x in candidates]
+            ),
+        )
+        owners |= {free[j].mask_id: candidates[i] for i, j in pairs}
+    return owners
 
 
 def associate(
@@ -21,17 +55,17 @@ def associate(
     compatible: NDArray[np.bool_],
     preferred: NDArray[np.bool_],
 ) -> list[tuple[int, int]]:
-    """Which known object is where: the likeliest assignment (Kuhn, 1955).
+    """The assignment of observations to tracks with the least cost (Kuhn, 1955).
 
-    Minimises the sum of squared distances, in units of the gates; an object without a partner
+    The cost is the sum of squared distances in units of the gates. A track without an observation
     costs as much as one at its gate.
 
     Args:
-        paths: (T, 2, 3) ends of the lines on which the known objects are, metres.
-        gates_m: (T,) distances from which on an object is another one, metres.
-        observed: (I, 3) places of what was seen, metres.
+        paths: (T, 2, 3) ends of the line segments on which the tracks are predicted, metres.
+        gates_m: (T,) distances from which on an observation is another object, metres.
+        observed: (I, 3) observed places, metres.
         compatible: (T, I) whether a pair is possible.
-        preferred: (T, I) which pairs to prefer where distances say nothing.
+        preferred: (T, I) which pairs to prefer where distances do not decide.
 
     Returns:
         Pairs (t, i), in the order of t.
@@ -45,7 +79,7 @@ def associate(
 
 
 def _distance(paths: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T, I) from lines (T, 2, 3) to points (I, 3)."""
+    """(T, I) distances from line segments (T, 2, 3) to points (I, 3)."""
     start, way = paths[:, 0, None], paths[:, 1, None] - paths[:, 0, None]
     square = np.maximum((way**2).sum(axis=2), 1e-12)
     share = np.clip((way * (points - start)).sum(axis=2) / square, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""An object that is followed: what is remembered of it, and where it should be."""
+"""A tracked object: its state from image to image, and its prediction."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ __all__ = [
 
 
 _GATE_SDS = 2.0
-"""Standard deviations of its predicted place by which an object's gate widens."""
+"""The gate widens by this many standard deviations of the predicted place."""
 
 
-_WIDEST_GATE = 2.0
-"""Diagonals: what turns up farther away is taken for another object."""
+_MAX_GATE = 2.0
+"""Largest gate in diagonals: an instance farther away is another object."""
 
 
 _MIDDLE_SLACK = 0.2
-"""Diagonals by which the middle of an object's visible points wanders from image to image."""
+"""Diagonals by which the middle of an object's visible points varies from image to image."""
 
 
 _NEW_MESH_SCALE = 1e-3
-"""Relative change of the size that makes another mesh."""
+"""Relative change of the size from which on the mesh gets a new revision."""
 
 
 class TrackState(IntEnum):
-    """What the tracker thinks of an object; the numbers are those of ``SdfObject.msg``."""
+    """State of a track; the numbers are those of ``SdfObject.msg``."""
 
     TENTATIVE = 1
-    """Seen, but not often enough with confidence to be relied on."""
+    """Seen, but not yet with confidence in enough images."""
 
     TRACKED = 2
     """Seen in this image."""
@@ -57,15 +57,15 @@ class TrackState(IntEnum):
 
 @dataclass(frozen=True)
 class Track:
-    """One object as it is followed.
+    """One tracked object, as it is reported.
 
     Attributes:
-        id: from 1; no other object gets it for as long as the tracker lives.
-        state: what the tracker thinks of it.
-        estimate: at the time of this image. For a `LOST` one it is predicted: the covariance
-            grows and the confidence fades with the time since it was seen.
-        mesh_revision: counts the object's meshes from 1; 0 = it has none yet.
-        stamp_ns: of the last image in which it was seen, nanoseconds.
+        id: from 1; not used again while the tracker lives.
+        state: of the track.
+        estimate: at the time of this image. That of a `LOST` track is predicted: its covariance
+            grows and its confidence fades with the time since it was seen.
+        mesh_revision: counts the object's meshes from 1; 0 while it has none.
+        stamp_ns: of the last image that showed it, nanoseconds.
         age: images since it was detected; 1 in the first.
     """
 
@@ -79,15 +79,15 @@ class Track:
 
 @dataclass(frozen=True)
 class ObjectObservation:
-    """What one image says of an object.
+    """What one image shows of an object.
 
     Attributes:
-        estimate: of it.
+        estimate: of the object.
         instance: what was measured.
         belief: in the pose.
-        keyframes: the views that its size and shape are known from.
-        prediction: what the network said of it; None where it is to be asked in the next image.
-        anew: whether its pose has nothing to do with the earlier one.
+        keyframes: that determine size and shape.
+        prediction: the network's; None to query it in the next image.
+        jumped: whether the pose is independent of the earlier one.
     """
 
     estimate: ObjectEstimate
@@ -95,26 +95,26 @@ class ObjectObservation:
     belief: Belief
     keyframes: Keyframes
     prediction: NetworkPrediction | None
-    anew: bool
+    jumped: bool
 
 
 @dataclass(frozen=True)
 class TrackedObject:
-    """What is remembered of an object.
+    """The state of an object between images.
 
     Attributes:
-        id: the track's.
+        id: of the track.
         estimate: when it was last seen.
         stamp_ns: of that image.
         offset: (3,) from the middle of its visible points to its centre, metres, camera frame.
-        motion: how it moved.
-        keyframes: the views that its size and shape are known from.
+        motion: filter of its pose.
+        keyframes: that determine size and shape.
         belief: in its pose.
-        prediction: what the network said of it when it was last asked.
-        confirmations: images in which it was seen with confidence.
+        prediction: the network's last prediction.
+        confirmations: images that showed it with confidence.
         missing_frames: images since it was last seen.
         age: images since it was detected.
-        mesh_revision: number of its mesh, 0 for none.
+        mesh_revision: of its mesh, 0 for none.
         mesh_scale: its size when that mesh was made.
     """
 
@@ -134,19 +134,19 @@ class TrackedObject:
 
     @classmethod
     def detected(
-        cls, new_id: int, sighting: ObjectObservation, stamp_ns: int, config: TrackerConfig
+        cls, new_id: int, observation: ObjectObservation, stamp_ns: int, config: TrackerConfig
     ) -> TrackedObject:
-        """After the first image that shows it."""
-        estimate = sighting.estimate
+        """A new object after the first image that shows it."""
+        estimate = observation.estimate
         return cls(
             id=new_id,
             estimate=estimate,
             stamp_ns=stamp_ns,
-            offset=estimate.translation - sighting.instance.middle,
+            offset=estimate.translation - observation.instance.middle,
             motion=PoseFilter.start(estimate, config),
-            keyframes=sighting.keyframes,
-            belief=sighting.belief,
-            prediction=sighting.prediction,
+            keyframes=observation.keyframes,
+            belief=observation.belief,
+            prediction=observation.prediction,
             confirmations=int(estimate.confidence >= config.accept_confidence),
             missing_frames=0,
             age=1,
@@ -159,16 +159,21 @@ class TrackedObject:
         """Name of its category."""
         return self.estimate.category
 
+    @property
+    def visible(self) -> bool:
+        """Whether the last image showed it."""
+        return self.missing_frames == 0
+
     def seen(
         self,
-        sighting: ObjectObservation,
+        observation: ObjectObservation,
         predicted: PredictedTrack,
         stamp_ns: int,
         config: TrackerConfig,
     ) -> TrackedObject:
-        """After an image that shows it."""
-        estimate = sighting.estimate
-        if sighting.anew or stamp_ns == self.stamp_ns:
+        """The object after an image that shows it."""
+        estimate = observation.estimate
+        if observation.jumped or stamp_ns == self.stamp_ns:
             motion = PoseFilter.start(estimate, config)
         else:
             estimate, motion = predicted.motion.correct(predicted.estimate, estimate)
@@ -177,11 +182,11 @@ class TrackedObject:
             self,
             estimate=estimate,
             stamp_ns=stamp_ns,
-            offset=estimate.translation - sighting.instance.middle,
+            offset=estimate.translation - observation.instance.middle,
             motion=motion,
-            keyframes=sighting.keyframes,
-            belief=sighting.belief,
-            prediction=sighting.prediction,
+            keyframes=observation.keyframes,
+            belief=observation.belief,
+            prediction=observation.prediction,
             confirmations=self.confirmations + (estimate.confidence >= config.accept_confidence),
             missing_frames=0,
             age=self.age + 1,
@@ -190,7 +195,7 @@ class TrackedObject:
         )
 
     def missed(self) -> TrackedObject:
-        """After an image that does not show it."""
+        """The object after an image that does not show it."""
         return replace(self, missing_frames=self.missing_frames + 1, age=self.age + 1)
 
     def corrected(
@@ -201,17 +206,19 @@ class TrackedObject:
         belief: Belief,
         config: TrackerConfig,
         *,
-        anew: bool,
+        jumped: bool,
     ) -> TrackedObject:
-        """As it turned out to be in an earlier image, moved as it has moved since.
+        """The object after its estimate in an earlier image was corrected.
+
+        The correction is moved along with the object's motion since that image.
 
         Args:
-            before: what it was taken for in that image.
-            after: what it is.
-            keyframes: its views.
+            before: the estimate in that image.
+            after: the corrected one.
+            keyframes: of the object.
             belief: in the pose.
-            config: when to believe what.
-            anew: whether the pose has nothing to do with the earlier one.
+            config: of the tracker.
+            jumped: whether the pose is independent of the earlier one.
         """
         turn = self.estimate.rotation @ before.rotation.T
         estimate = moved(after, turn, self.estimate.translation - turn @ before.translation)
@@ -221,7 +228,7 @@ class TrackedObject:
             self,
             estimate=estimate,
             offset=self.offset + estimate.translation - self.estimate.translation,
-            motion=PoseFilter.start(estimate, config) if anew else self.motion,
+            motion=PoseFilter.start(estimate, config) if jumped else self.motion,
             keyframes=keyframes,
             belief=belief,
             mesh_revision=revision,
@@ -229,19 +236,19 @@ class TrackedObject:
         )
 
     def confirmed(self, config: TrackerConfig) -> bool:
-        """Whether it was seen with confidence often enough to be relied on."""
+        """Whether it was seen with confidence in enough images."""
         return self.confirmations >= config.confirm_frames
 
     def state(self, config: TrackerConfig) -> TrackState:
-        """What the last image makes of it."""
-        if self.missing_frames:
+        """State of the track after the last image."""
+        if not self.visible:
             return TrackState.LOST
         return TrackState.TRACKED if self.confirmed(config) else TrackState.TENTATIVE
 
     def given_up(self, now_ns: int, config: TrackerConfig) -> bool:
-        """Whether it has been away for too long. What the last image showed is never."""
+        """Whether it has been missing for too long. An object in the last image never has."""
         limit_s = config.remove_after_s if self.confirmed(config) else config.coast_s
-        return self.missing_frames > 0 and (
+        return not self.visible and (
             self.unseen_s(now_ns) > limit_s or self.missing_frames >= config.remove_after_frames
         )
 
@@ -250,25 +257,25 @@ class TrackedObject:
         return 1e-9 * (now_ns - self.stamp_ns)
 
     def predict(self, now_ns: int, config: TrackerConfig) -> PredictedTrack:
-        """Where it should be by now."""
+        """Its predicted state at a time."""
         seconds = self.unseen_s(now_ns)
         estimate, motion = self.motion.predict(self.estimate, seconds, config)
         place_sd_m = math.sqrt(float(np.linalg.eigvalsh(motion.covariance[:3, :3])[-1]))
         rad_s = float(np.linalg.norm(self.motion.velocity[3:]))
         return PredictedTrack(
-            memory=self,
+            object=self,
             estimate=estimate,
             prediction=None if self.prediction is None else self.prediction.aged(seconds, rad_s),
             motion=motion,
-            recent=self.missing_frames == 0 or seconds <= config.coast_s,
+            recent=self.visible or seconds <= config.coast_s,
             gate_m=min(
                 config.gate_share * estimate.scale + _GATE_SDS * place_sd_m,
-                _WIDEST_GATE * estimate.scale,
+                _MAX_GATE * estimate.scale,
             ),
         )
 
     def track(self, now_ns: int, config: TrackerConfig) -> Track:
-        """What is reported."""
+        """The track as it is reported."""
         estimate, state = self.estimate, self.state(config)
         if state == TrackState.LOST:
             predicted = self.predict(now_ns, config)
@@ -282,7 +289,7 @@ class TrackedObject:
         return Track(self.id, state, estimate, self.mesh_revision, self.stamp_ns, self.age)
 
     def _mesh_of(self, estimate: ObjectEstimate) -> tuple[int, float]:
-        """Number of the estimate's mesh, and the size of the object when that was made."""
+        """Revision of the estimate's mesh, and the object's size when that mesh was made."""
         same = len(estimate.vertices) == 0 or (
             self.mesh_revision > 0
             and np.array_equal(estimate.code, self.estimate.code)
@@ -295,19 +302,19 @@ class TrackedObject:
 
 @dataclass(frozen=True)
 class PredictedTrack:
-    """Where an object should be in this image.
+    """The predicted state of an object in this image.
 
     Attributes:
-        memory: the object.
-        estimate: moved to where it should be.
-        prediction: what the network said of it.
-        motion: its filter at this time.
-        recent: whether that is good enough for a warm start. What the last image showed is, also
-            where images come slowly.
-        gate_m: distance within which a measurement may be of it.
+        object: the object.
+        estimate: at the predicted pose.
+        prediction: the network's last prediction.
+        motion: the filter at this time.
+        recent: whether the prediction is good enough for a warm start. That of an object in the
+            last image always is, however slowly images arrive.
+        gate_m: distance within which an instance may be the object.
     """
 
-    memory: TrackedObject
+    object: TrackedObject
     estimate: ObjectEstimate
     prediction: NetworkPrediction | None
     motion: PoseFilter
@@ -315,35 +322,34 @@ class PredictedTrack:
     gate_m: float
 
     @property
-    def turn(self) -> int:
-        """When it chooses among what the image shows: the less it has been away, the sooner."""
-        if self.memory.missing_frames == 0:
+    def priority(self) -> int:
+        """Order of association, lowest first: recently seen objects before the others."""
+        if self.object.visible:
             return 0
         return 1 if self.recent else 2
 
     @property
     def middle(self) -> NDArray[np.float64]:
-        """(3,), metres: where the middle of its points should be."""
-        return self.estimate.translation - self.memory.offset
+        """(3,), metres: predicted middle of its visible points."""
+        return self.estimate.translation - self.object.offset
 
     @property
     def path(self) -> NDArray[np.float64]:
-        """(2, 3), metres: on the way from the one to the other the middle of its points may be.
+        """(2, 3), metres: ends of the segment on which the middle of its points is predicted.
 
-        What went out of sight may have stopped there as well as gone on: the camera that looked
-        away looks back.
+        An object out of view may have stopped as well as moved on: a camera that looked away may
+        look back.
         """
-        if self.memory.missing_frames == 0:
+        if self.object.visible:
             return np.stack([self.middle, self.middle])
-        return np.stack([self.memory.estimate.translation - self.memory.offset, self.middle])
+        return np.stack([self.object.estimate.translation - self.object.offset, self.middle])
 
     def displaced_start(self, instance: Instance) -> ObjectEstimate | None:
-        """Where it would be if it had followed its points, where hidden parts do not explain that
-        they are so far off.
+        """The estimate moved along with the measured points, if these are far from the prediction.
 
-        When the camera or the object speeds up, a refinement from the predicted place may be
-        caught elsewhere. When something hides most of the object, the points that are left say
-        little of its place.
+        After a sudden motion, a refinement from the predicted place may end in a wrong minimum. If
+        most of the object is hidden, on the other hand, the visible points say little of its place.
+        Hence both starts are tried.
         """
         off = instance.middle - self.middle
         if float(np.linalg.norm(off)) <= _MIDDLE_SLACK * self.estimate.scale:
@@ -352,9 +358,9 @@ class PredictedTrack:
 
 
 def with_predicted_yaw(estimate: ObjectEstimate, predicted: PredictedTrack) -> ObjectEstimate:
-    """The estimate with the predicted yaw where its own is arbitrary.
+    """The estimate with the predicted yaw, if its own is arbitrary.
 
-    That of a bottle which is not round is known although it does not count, and stays.
+    The yaw of a bottle that is not round is measurable although errors ignore it, and stays.
     """
     if estimate.symmetric_about_y and yaw_open(estimate):
         return with_yaw_of(estimate, predicted.estimate)

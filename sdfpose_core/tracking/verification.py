@@ -1,10 +1,10 @@
-"""Tests of the poses of followed objects: detections that know nothing of them.
+"""Verification of tracked poses by detections from scratch.
 
-They take longer than the image of a camera lasts. So they run beside the images, one at a time, and
-what one found is used a fixed time after the image that it is of: the same recording gives the same
-poses on every machine, and one that is too slow waits. Where images come by themselves it is used
-when it is there. In a process of their own they do not verify up the images: threads of one Python
-take turns.
+A detection takes longer than the time between two images. Verifications therefore run in the
+background, one at a time, and a result is used at a fixed time after its image: the same recording
+gives the same poses on every machine, and a slow machine waits. With live images a result is used
+as soon as it is there. A separate process keeps verifications from slowing down the images, which
+threads of one interpreter would.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Arguments = ParamSpec("Arguments")
 
 
 class DetectionResult(Protocol):
-    """What a detector answers."""
+    """The result of a detector."""
 
     @property
     def estimates(self) -> Sequence[ObjectEstimate]:
@@ -64,32 +64,32 @@ class DetectionResult(Protocol):
 
 
 class Detector(Protocol):
-    """What a test needs of an estimator."""
+    """The part of an estimator that a verification needs."""
 
     def estimate(self, instances: Sequence[Instance], *, draft: bool) -> DetectionResult:
-        """Detect instances."""
+        """Detect instances from scratch."""
 
     def add_keyframe(
         self, keyframes: Keyframes, instance: Instance, estimates: Sequence[ObjectEstimate]
     ) -> tuple[Keyframes, ObjectEstimate]:
-        """One more view of an object."""
+        """Add a view of an object and refine its size and shape."""
 
     def shape_of(self, estimate: ObjectEstimate) -> CachedShape | None:
         """The decoded shape of an estimate."""
 
     def remember(self, estimate: ObjectEstimate, shape: CachedShape) -> None:
-        """Take the decoded shape of an estimate from another process."""
+        """Put the decoded shape of an estimate into the cache."""
 
 
 @dataclass(frozen=True)
 class VerificationRequest:
-    """The pose of one object in one image, to be put to the test.
+    """The pose of one object in one image.
 
     Attributes:
-        object_id: the object's.
+        object_id: id of its track.
         instance: what the image measured of it.
-        tracked: where it was taken to be.
-        keyframes: the views before.
+        tracked: its tracked estimate.
+        keyframes: before this image.
     """
 
     object_id: int
@@ -100,10 +100,10 @@ class VerificationRequest:
 
 @dataclass(frozen=True)
 class KeyframeUpdate:
-    """One more view of an object.
+    """The shape of an object after a keyframe was added.
 
     Attributes:
-        keyframes: all views.
+        keyframes: all of them.
         estimate: in the new one.
         shape: the decoded shape.
     """
@@ -115,29 +115,29 @@ class KeyframeUpdate:
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """What came of a request.
+    """The result of a verification.
 
     Attributes:
-        detection: a draft, with the tracked yaw where its own is arbitrary; None where nothing was
-            found.
-        view: where it found the same pose with confidence.
+        detection: a draft, with the tracked yaw where its own is arbitrary; None if nothing was
+            detected.
+        update: the keyframe that was added, if the detection confirmed the pose with confidence.
         stage_ms: wall time by stage.
     """
 
     detection: ObjectEstimate | None
-    view: KeyframeUpdate | None
+    update: KeyframeUpdate | None
     stage_ms: dict[str, float]
 
 
 def verify(
     request: VerificationRequest, detector: Detector, accept_confidence: float
 ) -> VerificationResult:
-    """Put a pose to the test.
+    """Detect an object from scratch and compare it with its tracked pose.
 
     Args:
         request: the pose.
-        detector: finds the object anew.
-        accept_confidence: a detection with less adds no view.
+        detector: detects the object.
+        accept_confidence: a detection with less adds no keyframe.
     """
     found = detector.estimate([request.instance], draft=True)
     stage_ms = dict(found.stage_ms)
@@ -146,73 +146,73 @@ def verify(
     (detection,) = found.estimates
     if detection.symmetric_about_y and yaw_open(detection):
         detection = with_yaw_of(detection, request.tracked)
-    view = None
+    update = None
     if detection.confidence >= accept_confidence and agree(detection, request.tracked):
         start = time.perf_counter()
         try:
-            seen = detector.add_keyframe(
+            keyframes, estimate = detector.add_keyframe(
                 request.keyframes, request.instance, [request.tracked, detection]
             )
-            view = KeyframeUpdate(*seen, detector.shape_of(seen[1]))
+            update = KeyframeUpdate(keyframes, estimate, detector.shape_of(estimate))
         except MeshError:
-            view = None  # the views agree on no surface: the shape stays as it was
+            update = None  # the joint shape has no surface: the object keeps its shape
         stage_ms["refine"] += 1e3 * (time.perf_counter() - start)
-    return VerificationResult(detection, view, stage_ms)
+    return VerificationResult(detection, update, stage_ms)
 
 
 class Verifier:
-    """Holds trials beside the images.
+    """Runs verifications in the background, one at a time.
 
     Args:
-        detector: finds objects anew.
+        detector: detects objects from scratch.
         accept_confidence: see `verify`.
-        apart: whether they are held in a process of their own, which gets a copy of the detector.
+        in_process: run them in a separate process with a copy of the detector, not in a thread.
     """
 
-    def __init__(self, detector: Detector, accept_confidence: float, *, apart: bool) -> None:
+    def __init__(self, detector: Detector, accept_confidence: float, *, in_process: bool) -> None:
         self._detector = detector
         self._accept_confidence = accept_confidence
-        self._apart = apart
+        self._in_process = in_process
         self._pool: Executor | None = None
-        self._begun: tuple[VerificationRequest, int, Future[VerificationResult]] | None = None
+        self._running: tuple[VerificationRequest, int, Future[VerificationResult]] | None = None
         self._pid: Future[int] | None = None
         self._closed = False
-        self._lock = threading.Lock()  # closing does not wait for the image that is worked on
+        self._lock = threading.Lock()  # closing does not wait for the present image
         self._rests_until_s = 0.0
 
     def prepare(self, *, wait: bool = True) -> None:
-        """Make ready for trials: a process takes seconds to start.
+        """Start the process, which takes seconds.
 
         Args:
-            wait: until one can begin at once.
+            wait: until it is ready.
 
         Raises:
             VerificationError: it died.
         """
         self._closed = False
-        if self._apart:
+        if self._in_process:
             ready = self._submit(os.getpid)
             if wait:
                 self._result(ready)
 
     @property
     def pending_object(self) -> int | None:
-        """Id of the object whose outcome is awaited."""
-        begun = self._begun
-        return None if begun is None else begun[0].object_id
+        """Track id of the object whose verification is running or not yet used."""
+        running = self._running
+        return None if running is None else running[0].object_id
 
     @property
     def resting(self) -> bool:
-        """Whether the last one ended so lately that another would take more than its share."""
+        """Whether another verification now would exceed its share of the time."""
         return time.monotonic() < self._rests_until_s
 
     def begin(self, request: VerificationRequest, due_ns: int, share: float = 1.0) -> None:
-        """Put a pose to the test, unless the trials are closed.
+        """Start a verification, unless the verifier is closed.
 
         Args:
             request: the pose.
-            due_ns: time of the images from which on its outcome is used.
-            share: of the time that trials may take: they rest after it accordingly.
+            due_ns: time of the images from which on the result is used.
+            share: of the time that verifications may take; the verifier rests accordingly after it.
         """
         start_s = time.monotonic()
 
@@ -223,47 +223,47 @@ class Verifier:
         with self._lock:
             if self._closed:
                 return
-            if self._apart:
+            if self._in_process:
                 future = self._submit(_verify_in_process, request)
             else:
                 future = self._submit(verify, request, self._detector, self._accept_confidence)
-            self._begun = (request, due_ns, future)
+            self._running = (request, due_ns, future)
         future.add_done_callback(rest)
 
     def verify_now(self, request: VerificationRequest) -> VerificationResult:
-        """The outcome of a request that cannot wait."""
+        """Verify a pose synchronously."""
         return verify(request, self._detector, self._accept_confidence)
 
     def due(
         self, now_ns: int, *, wait: bool
     ) -> tuple[VerificationRequest, VerificationResult] | None:
-        """The request whose time has come, once, and its outcome.
+        """The verification that is due, once, with its request.
 
         Args:
             now_ns: time of the image.
-            wait: whether the outcome is waited for, or its time comes later where there is none.
+            wait: for a result that is due but not there. Otherwise it is used in a later image.
 
         Raises:
-            VerificationError: the process that held it died; the next request begins in a new one.
+            VerificationError: the process died. The next verification starts a new one.
         """
-        begun = self._begun
-        if begun is None or now_ns < begun[1]:
+        running = self._running
+        if running is None or now_ns < running[1]:
             return None
-        request, _, future = begun
+        request, _, future = running
         if not wait and not future.done():
             return None
-        self._begun = None
-        outcome = self._result(future)
-        if self._apart and outcome.view is not None and outcome.view.shape is not None:
-            self._detector.remember(outcome.view.estimate, outcome.view.shape)
-        return request, outcome
+        self._running = None
+        result = self._result(future)
+        if self._in_process and result.update is not None and result.update.shape is not None:
+            self._detector.remember(result.update.estimate, result.update.shape)
+        return request, result
 
     def drop(self) -> None:
-        """Forget the request that is under way."""
-        self._begun = None
+        """Discard the running verification."""
+        self._running = None
 
     def close(self) -> None:
-        """End the thread after what it is at, or the process at once; `prepare` opens it again."""
+        """End the thread after its present work, or the process at once; `prepare` reopens it."""
         with self._lock:
             self._closed = True
             self.drop()
@@ -272,7 +272,7 @@ class Verifier:
             pool.shutdown(wait=False, cancel_futures=True)
         if pid is not None and pid.done():
             with suppress(BrokenProcessPool, CancelledError):
-                for child in multiprocessing.active_children():  # another may have its number
+                for child in multiprocessing.active_children():  # the number may be in use again
                     if child.pid == pid.result():
                         child.terminate()
 
@@ -284,21 +284,21 @@ class Verifier:
     ) -> Future[Result]:
         try:
             return self._executor().submit(function, *args, **kwargs)
-        except BrokenProcessPool:  # it died while it had nothing to do: nothing is lost
+        except BrokenProcessPool:  # it died while idle: nothing is lost
             self._pool = None
             return self._executor().submit(function, *args, **kwargs)
 
     def _executor(self) -> Executor:
-        if self._pool is None and self._apart:
+        if self._pool is None and self._in_process:
             self._pool = ProcessPoolExecutor(
                 1,
                 multiprocessing.get_context("spawn"),
-                _settle,
+                _set_up_process,
                 (self._detector, self._accept_confidence),
             )
             self._pid = self._pool.submit(os.getpid)
         elif self._pool is None:
-            self._pool = ThreadPoolExecutor(1, "trials")
+            self._pool = ThreadPoolExecutor(1, "verification")
         return self._pool
 
     def _result(self, future: Future[Result]) -> Result:
@@ -307,24 +307,24 @@ class Verifier:
         except BrokenProcessPool as error:
             self._pool = None
             raise VerificationError(
-                "the process that puts poses to the test has died (killed, or out of memory?): "
-                "its request is lost, and the next one begins in a new process"
+                "the verification process has died (killed, or out of memory?): its verification "
+                "is lost, and the next one starts a new process"
             ) from error
 
 
-_NICE = 5
-"""By how much the process of the trials gives way to others."""
+_NICENESS = 5
+"""Of the verification process: images come first."""
 
 _verify_here: Callable[[VerificationRequest], VerificationResult]
-"""In the process of the trials."""
+"""In the verification process."""
 
 
-def _settle(detector: Detector, accept_confidence: float) -> None:
-    """Begin the life of the process of the trials. It ends with the one that it serves."""
+def _set_up_process(detector: Detector, accept_confidence: float) -> None:
+    """Prepare the verification process. It ends with its parent."""
     global _verify_here
     _verify_here = partial(verify, detector=detector, accept_confidence=accept_confidence)
     use_threads(1)
-    os.nice(_NICE)  # images come first
+    os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to parent and child
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -12,6 +12,7 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.estimation.estimator import FrameResult
 from sdfpose_core.evaluation.tracks import TrackSample, gaps
 from sdfpose_core.observation.frame import ObjectEstimate
+from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
 
@@ -170,6 +171,9 @@ class Middles:
         self.categories = default_categories()
         self.config = types.SimpleNamespace(min_points=20, refine="none")
         self.finds = finds
+
+    def segment(self, frame):
+        return segment(frame, self.categories, min_points=self.config.min_points)
 
     def estimate(self, instances, expected=None, *, draft=False):
         estimates = [self.found(x) for x in instances if self.finds(x)]

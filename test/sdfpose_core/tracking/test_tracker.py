@@ -18,6 +18,7 @@ from sdfpose_core.estimation.keyframes import decoder_states
 from sdfpose_core.estimation.pose_following import NetworkPrediction
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import InstanceLabel, ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.tracking.association import associate
 from sdfpose_core.tracking.motion import PoseFilter, moved, with_yaw_of
 from sdfpose_core.tracking.tracker import Tracker as TrackerBesideTrials
@@ -95,6 +96,9 @@ class FakeEstimator:
     def warm_starts(self):
         """Of the last call."""
         return self.calls[-1]
+
+    def segment(self, frame):
+        return segment(frame, self.categories, min_points=self.config.min_points)
 
     def estimate(self, instances, expected=None, *, draft=False):
         expected = expected or {}

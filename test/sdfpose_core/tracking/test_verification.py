@@ -38,7 +38,7 @@ def real_trial():
 
 @pytest.fixture
 def trials(real_trial):
-    trials = Verifier(real_trial[0], 0.5, apart=True)
+    trials = Verifier(real_trial[0], 0.5, in_process=True)
     yield trials
     trials.close()
 
@@ -52,24 +52,24 @@ def test_a_trial_in_another_process_has_the_outcome_of_one_in_this(real_trial, t
     known, outcome = trials.due(100, wait=True)
     assert known is asked
     expected = verify(asked, estimator, 0.5)
-    assert outcome.view is not None
+    assert outcome.update is not None
     for found, other in (
         (outcome.detection, expected.detection),
-        (outcome.view.estimate, expected.view.estimate),
+        (outcome.update.estimate, expected.update.estimate),
     ):
         np.testing.assert_allclose(found.translation, other.translation, atol=1e-5)
         np.testing.assert_allclose(found.code, other.code, atol=1e-4)
         assert found.confidence == pytest.approx(other.confidence, abs=1e-4)
-    keyframes = outcome.view.keyframes
+    keyframes = outcome.update.keyframes
     assert len(keyframes.instances) == 2
     np.testing.assert_array_equal(
         keyframes.instances[0].points, asked.keyframes.instances[0].points
     )
     # Its shape is known here as well, and not decoded again.
-    known = estimator.shape_of(outcome.view.estimate)
-    assert known.volume is outcome.view.shape.volume
-    assert known.mesh is outcome.view.shape.mesh
-    assert outcome.view.shape is not None
+    known = estimator.shape_of(outcome.update.estimate)
+    assert known.volume is outcome.update.shape.volume
+    assert known.mesh is outcome.update.shape.mesh
+    assert outcome.update.shape is not None
     assert trials.due(200, wait=True) is None
 
 
@@ -80,7 +80,7 @@ def test_a_process_that_dies_is_told_of_and_another_takes_its_place(real_trial, 
     os.kill(process, signal.SIGINT)  # from the terminal: its parent will end it
     trials.begin(asked, 100)
     os.kill(process, signal.SIGKILL)
-    told = r"has died \(.*\): its request is lost, and the next one begins in a new process"
+    told = r"has died \(.*\): its verification is lost, and the next one starts a new process"
     with pytest.raises(VerificationError, match=told):
         trials.due(100, wait=True)
     trials.begin(asked, 200)
@@ -112,7 +112,7 @@ def test_the_process_of_the_trials_ends_with_its_parent(tmp_path):
         "import os, signal, sys\n"
         "from sdfpose_core.tracking.verification import Verifier\n"
         "if __name__ == '__main__':\n"
-        "    trials = Verifier(None, 0.5, apart=True)\n"
+        "    trials = Verifier(None, 0.5, in_process=True)\n"
         "    print(trials._submit(os.getpid).result(), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

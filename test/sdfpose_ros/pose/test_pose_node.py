@@ -26,6 +26,7 @@ from sdfpose_core.estimation.pose_following import NetworkPrediction
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_core.messages.objects import pose_arrays, transform_arrays
 from sdfpose_core.observation.frame import InstanceLabel
+from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.tracking.tracker import Tracker
 from sdfpose_ros.graph.image_messages import (
     image_message,
@@ -255,6 +256,9 @@ class StubEstimator:
         self.fakes = fakes
         self.categories = default_categories()
         self.config = EstimatorConfig()
+
+    def segment(self, frame):
+        return segment(frame, self.categories, min_points=self.config.min_points)
 
     def estimate(self, instances, expected=None, *, draft=False):
         estimates = [self.fakes.make_estimate(x.mask_id, x.category) for x in instances]

@@ -1,0 +1,154 @@
+"""Re-detection: when a tracked pose is verified, and what the verification changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sdfpose_core.errors import MeshError
+from sdfpose_core.estimation.estimator import PoseEstimator
+from sdfpose_core.estimation.keyframes import Keyframes
+from sdfpose_core.observation.frame import Instance
+from sdfpose_core.tracking.belief import Belief
+from sdfpose_core.tracking.config import TrackerConfig
+from sdfpose_core.tracking.motion import farther
+from sdfpose_core.tracking.tracked_object import TrackedObject
+from sdfpose_core.tracking.verification import VerificationRequest, VerificationResult, Verifier
+
+__all__ = ["Redetection"]
+
+_JUMP_DEG, _JUMP_SHARE = 5.0, 0.1
+"""If a new shape moves the pose by more than this angle, or by more than this share of the
+diagonal, the change is not a motion of the object."""
+
+_SHORT_DELAY_FACTOR = 0.4
+"""Factor of the verification delay while other objects wait for theirs: one image that waits is
+better than a wrong pose in many."""
+
+
+class Redetection:
+    """Verifies tracked poses by detecting the objects from scratch, one at a time.
+
+    Args:
+        estimator: detects the objects.
+        config: of the tracker.
+    """
+
+    def __init__(self, estimator: PoseEstimator, config: TrackerConfig) -> None:
+        self._estimator = estimator
+        self._config = config
+        self.verifier = Verifier(
+            estimator,
+            config.accept_confidence,
+            in_process=config.verify_in_process and config.verification_delay_s > 0.0,
+        )
+
+    def update(
+        self, objects: Sequence[TrackedObject], instance_of: Mapping[int, Instance], now_ns: int
+    ) -> tuple[list[TrackedObject], dict[str, float]]:
+        """Apply the verification that is due, and request the next one.
+
+        The next request is for the least certain object that is due. An object that the image
+        contradicts is verified at once.
+
+        Args:
+            objects: after an image.
+            instance_of: by mask id, what the image measured.
+            now_ns: time of the image.
+
+        Returns:
+            The objects, corrected, and the wall time by stage of synchronous verifications.
+
+        Raises:
+            VerificationError: the verification process died. A new one is started.
+        """
+        if self._estimator.config.refine != "sdf":
+            return list(objects), {}
+        by_id = {x.id: x for x in objects}
+        stage_ms: dict[str, float] = {}
+
+        def apply(request: VerificationRequest, result: VerificationResult) -> None:
+            if request.object_id in by_id:
+                by_id[request.object_id] = self._verified(by_id[request.object_id], request, result)
+
+        def verify_now(request: VerificationRequest) -> None:
+            result = self.verifier.verify_now(request)
+            for stage, milliseconds in result.stage_ms.items():
+                stage_ms[stage] = stage_ms.get(stage, 0.0) + milliseconds
+            apply(request, result)
+
+        def request_for(x: TrackedObject) -> VerificationRequest:
+            return VerificationRequest(
+                x.id, instance_of[x.estimate.mask_id], x.estimate, x.keyframes
+            )
+
+        if (done := self.verifier.due(now_ns, wait=self._config.wait_for_verification)) is not None:
+            apply(*done)
+        if self._config.wait_for_verification:
+            contradicted = [x for x in by_id.values() if x.visible and x.belief.collapsed]
+            for request in [request_for(x) for x in contradicted]:
+                verify_now(request)
+        waiting = [x for x in by_id.values() if self._is_due(x)]
+        if waiting and self.verifier.pending_object is None:
+            first = min(waiting, key=lambda x: (not x.belief.collapsed, x.belief.log_odds))
+            factor = _SHORT_DELAY_FACTOR if len(waiting) > 1 else 1.0
+            delay_s = factor * self._config.verification_delay_s
+            if delay_s == 0.0:
+                verify_now(request_for(first))
+            else:
+                due_ns = now_ns if first.belief.collapsed else now_ns + round(1e9 * delay_s)
+                self.verifier.begin(request_for(first), due_ns, self._config.verification_share)
+        return list(by_id.values()), stage_ms
+
+    def _is_due(self, x: TrackedObject) -> bool:
+        """Whether an object is to be verified as soon as the verifier is free."""
+        may_run = (
+            self._config.wait_for_verification or not self.verifier.resting or x.belief.uncertain
+        )
+        return x.visible and may_run and (x.belief.collapsed or x.belief.overdue >= 0)
+
+    def _verified(
+        self, known: TrackedObject, request: VerificationRequest, result: VerificationResult
+    ) -> TrackedObject:
+        """An object after its verification.
+
+        An object that was found at its tracked pose gains a keyframe. One that was found elsewhere
+        too often takes the pose of the detection. Both are moved along with the object's motion
+        since the image of the request.
+        """
+        detection = result.detection
+        if known.keyframes is not request.keyframes:
+            return known  # it was detected again in the meantime
+        if detection is None:
+            return replace(known, belief=known.belief.untested())
+        update = result.update
+        belief = known.belief.voted(
+            detection,
+            request.tracked,
+            self._config,
+            shape_settled=update is not None
+            and update.keyframes.full
+            and np.array_equal(update.estimate.code, request.tracked.code),
+        )
+        if belief.log_odds < 0.0:
+            try:
+                found = self._estimator.finished(detection)
+            except MeshError:
+                return replace(known, belief=known.belief.untested())  # the detection is no object
+            belief = replace(Belief.of(found), log_odds=-belief.log_odds)
+            keyframes = Keyframes.of(request.instance, found)
+            return known.corrected(
+                request.tracked, found, keyframes, belief, self._config, jumped=True
+            )
+        if update is None:
+            return replace(known, belief=belief)
+        return known.corrected(
+            request.tracked,
+            update.estimate,
+            update.keyframes,
+            belief,
+            self._config,
+            jumped=farther(update.estimate, request.tracked, _JUMP_DEG, _JUMP_SHARE),
+        )
