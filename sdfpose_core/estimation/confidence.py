@@ -1,6 +1,6 @@
-"""Confidence: the probability that a pose is right, from what the refinement left unexplained.
+"""Confidence: the probability that a pose is right, from features of the refinement.
 
-A logistic regression on a handful of features, fitted on simulated validation data
+A logistic regression on a few features, fitted on simulated validation data
 (``training/calibrate_confidence.py``). Right means within 10 degrees and 5 cm.
 """
 
@@ -43,9 +43,9 @@ FEATURES = (
 
 _INLIER_SD = 2.5
 _VIOLATION_SD = 1.0
-_LARGEST_GAP = 100.0
-_LEAST_BELIEF = -10.0
-_MOST_POINTS = 1024
+_MAX_GAP = 100.0
+_MIN_BELIEF = -10.0
+_MAX_POINTS = 1024
 _RIDGE = 1.0
 """Weight of the squared coefficients against the sum of the log likelihoods."""
 
@@ -53,12 +53,12 @@ _RIDGE = 1.0
 def confidence_features(
     solution: Solution, priors: Priors, rival_gap: float, belief: float, instance: Instance
 ) -> dict[str, float]:
-    """What the refinement of one instance found.
+    """Features of the refinement of one instance.
 
     Args:
         solution: a batch of one.
         priors: of its category.
-        rival_gap: cost by which the best hypothesis elsewhere is worse.
+        rival_gap: cost by which the best hypothesis with another rotation is worse.
         belief: the network's log density of the rotation, 0 without a network.
         instance: what was estimated.
 
@@ -69,12 +69,12 @@ def confidence_features(
         ``code_distance``: Mahalanobis distance of the code over the square root of its length;
         ``size_deviation``: of the log size from the category's median, sd;
         ``rival_gap``: log of 1 + the cost gap, at most log 101;
-        ``belief``: the network's, at least -10;
-        ``log_points``: natural logarithm of the number of its depth pixels, of at most 1024;
+        ``belief``: as given, at least -10;
+        ``log_points``: natural logarithm of the number of depth pixels, at most that of 1024;
         ``hidden_outline``: see `FreeSpace.hidden`;
-        ``rotation_sd``: radians, the middle one of the rotation's principal standard deviations:
-        the largest may be yaw about a symmetry axis;
-        ``translation_sd``: metres, the largest one of the translation's.
+        ``rotation_sd``: radians, the middle principal standard deviation of the rotation: the
+        largest may be yaw about a symmetry axis;
+        ``translation_sd``: metres, the largest principal standard deviation of the translation.
     """
     residual = solution.surface_residual[0].cpu().numpy()
     inlier = residual[np.abs(residual) < _INLIER_SD]
@@ -92,9 +92,9 @@ def confidence_features(
         "free_space_violation": float(np.mean(violation > _VIOLATION_SD)),
         "code_distance": math.sqrt(max(distance, 0.0)),
         "size_deviation": deviation,
-        "rival_gap": math.log1p(min(max(rival_gap, 0.0), _LARGEST_GAP)),
-        "belief": max(belief, _LEAST_BELIEF),
-        "log_points": math.log(min(instance.depth_pixels, _MOST_POINTS)),
+        "rival_gap": math.log1p(min(max(rival_gap, 0.0), _MAX_GAP)),
+        "belief": max(belief, _MIN_BELIEF),
+        "log_points": math.log(min(instance.depth_pixels, _MAX_POINTS)),
         "hidden_outline": instance.free.hidden,
         "rotation_sd": float(rotation[1]),
         "translation_sd": float(translation[2]),
@@ -105,7 +105,7 @@ class ConfidenceModel:
     """Logistic regression of success on `FEATURES`.
 
     Args:
-        mean, spread: (F,) that features are standardised by.
+        mean, spread: (F,) of the features, for standardisation.
         coefficients: (F,) of the standardised features.
         bias: of the logit.
     """
@@ -128,7 +128,7 @@ class ConfidenceModel:
 
     @classmethod
     def unfitted(cls) -> ConfidenceModel:
-        """One that knows nothing: all poses are as likely right as wrong."""
+        """A model without data: every pose has probability 0.5."""
         nothing = np.zeros(len(FEATURES))
         return cls(nothing, nothing + 1.0, nothing, 0.0)
 
@@ -180,7 +180,7 @@ class ConfidenceModel:
 
     @classmethod
     def load(cls, path: Path | str = SHIPPED / CONFIDENCE_FILE) -> ConfidenceModel:
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
             WeightsError: the file is missing, damaged or has other features.

@@ -1,4 +1,4 @@
-"""What several images show of one object, whose size and shape are the same in all of them."""
+"""Keyframes: views of one object that share its size and shape."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["Keyframes", "decoder_states"]
 
 _MAX_KEYFRAMES = 6
 
-_MOST_POINTS = 1024
-"""Of a view."""
+_MAX_POINTS = 1024
+"""Per keyframe."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Keyframes:
     """K views of one object.
 
     Attributes:
-        instances: what each of them measured.
-        state: (K,) poses in their camera frames, with the same size and code.
+        instances: what each view measured.
+        state: (K,) poses in the camera frame of each view, with the same size and code.
     """
 
     instances: tuple[Instance, ...]
@@ -36,16 +36,16 @@ class Keyframes:
 
     @classmethod
     def of(cls, instance: Instance, estimate: ObjectEstimate) -> Keyframes:
-        """The first view of an object, which detected it."""
-        return cls((_kept(instance),), decoder_states([estimate], torch.device("cpu")))
+        """The first keyframe: the view in which the object was detected."""
+        return cls((_thinned(instance),), decoder_states([estimate], torch.device("cpu")))
 
     @property
     def full(self) -> bool:
-        """Whether there are as many views as are kept."""
+        """Whether the maximum number of keyframes is reached."""
         return len(self.instances) == _MAX_KEYFRAMES
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Arrays travel to another process; tensors would go through shared memory."""
+        """Pickle as arrays: tensors would go to another process through shared memory."""
         similarity = self.state.similarity
         tensors = (
             similarity.rotation, similarity.translation, similarity.scale, self.state.codes
@@ -53,15 +53,17 @@ class Keyframes:
         return _restored, (self.instances, *(x.cpu().numpy() for x in tensors))
 
     def to(self, device: torch.device) -> Keyframes:
-        """The same with the state on another device."""
+        """The keyframes with their state on another device."""
         codes = self.state.codes.to(device)
         return Keyframes(self.instances, ShapePose(self.state.similarity.to(device), codes))
 
     def with_view(self, instance: Instance, state: ShapePose) -> Keyframes:
-        """With one more view; of too many, the older one of the two most alike is left out.
+        """The keyframes with one more view.
+
+        Above the maximum, the older one of the two most similar views is dropped.
 
         Args:
-            instance: what it measured.
+            instance: what the view measured.
             state: (1,) with the size and code of the other views.
         """
         old, new = self.state.similarity, state.similarity
@@ -71,7 +73,7 @@ class Keyframes:
         if len(kept) > _MAX_KEYFRAMES:
             kept = kept[kept != _most_redundant(rotation, translation)]
         return Keyframes(
-            tuple((*self.instances, _kept(instance))[i] for i in kept.tolist()),
+            tuple((*self.instances, _thinned(instance))[i] for i in kept.tolist()),
             ShapePose(
                 Similarity(rotation[kept], translation[kept], new.scale.expand(len(kept))),
                 state.codes.expand(len(kept), -1),
@@ -79,11 +81,11 @@ class Keyframes:
         )
 
     def reshaped(self, before: ShapePose, after: ShapePose) -> ShapePose:
-        """The views' states as if the object were another one, known from one of the images.
+        """The states of all views after the state in one image is replaced.
 
         Args:
             before: (1,) the object's state in that image.
-            after: (1,) the other one's.
+            after: (1,) the new state, with another pose, size and code.
         """
         one, other, all_ = before.similarity, after.similarity, self.state.similarity
         back = one.rotation.transpose(1, 2)
@@ -99,7 +101,7 @@ class Keyframes:
 
 
 def decoder_states(estimates: Sequence[ObjectEstimate], device: torch.device) -> ShapePose:
-    """Where estimates have their decoder's frames, and their codes."""
+    """Poses of the decoder's frame, sizes and codes (B,) of estimates."""
 
     def stack(arrays: Sequence[NDArray[np.floating] | float]) -> Tensor:
         return torch.from_numpy(np.stack([np.float32(x) for x in arrays])).to(device)
@@ -125,17 +127,17 @@ def _restored(
     return Keyframes(instances, ShapePose(similarity, torch.from_numpy(codes)))
 
 
-def _kept(instance: Instance) -> Instance:
-    """The instance with as many of its points as are looked at."""
+def _thinned(instance: Instance) -> Instance:
+    """The instance with at most `_MAX_POINTS` of its points."""
     count = len(instance.points)
-    if count <= _MOST_POINTS:
+    if count <= _MAX_POINTS:
         return instance
-    chosen = np.random.default_rng(0).permutation(count)[:_MOST_POINTS]
+    chosen = np.random.default_rng(0).permutation(count)[:_MAX_POINTS]
     return replace(instance, points=instance.points[chosen], pixels=instance.pixels[chosen])
 
 
 def _most_redundant(rotation: Tensor, translation: Tensor) -> int:
-    """Number of the older one of the two views whose viewing directions are the closest."""
+    """Index of the older one of the two views with the closest viewing directions."""
     sight = (translation.unsqueeze(1) @ rotation).squeeze(1)
     sight = torch.nn.functional.normalize(sight, dim=-1)
     cosine = (sight @ sight.T).fill_diagonal_(-1.0)

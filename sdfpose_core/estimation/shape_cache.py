@@ -1,4 +1,4 @@
-"""The shapes of objects that were found: decoded once, whatever is asked of them later."""
+"""A cache of decoded shapes: mesh and SDF volume of recent latent codes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from sdfpose_core.sdf.volume import SdfVolume
 __all__ = ["CachedShape", "ShapeCache"]
 
 _CAPACITY = 64
-"""Shapes; each has some megabytes."""
+"""Number of shapes, of some megabytes each."""
 
 
 @dataclass(frozen=True)
 class CachedShape:
-    """A shape that was decoded.
+    """A decoded shape.
 
     Attributes:
-        volume: its signed distances.
+        volume: its signed distances on a grid.
         mesh: its surface.
     """
 
@@ -36,7 +36,7 @@ class CachedShape:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """A shape of which no more than the surface may have been asked for yet."""
+    """A shape, with its volume once that has been needed."""
 
     mesh: DecodedMesh
     grid: SdfGrid | None
@@ -44,12 +44,12 @@ class _Decoded:
 
 
 class ShapeCache:
-    """Remembers the shapes of the last codes. Threads may share it.
+    """Keeps the shapes of the most recently used codes. Threads may share it.
 
     Args:
-        resolution: cells along each axis of the grid of a shape.
-        tolerance: object units; how far the surface may move for fewer triangles.
-        anchors: of each shape.
+        resolution: cells along each axis of a shape's grid.
+        tolerance: distance by which mesh simplification may move the surface, object units.
+        anchors: half the number of a volume's surface samples.
     """
 
     def __init__(self, resolution: int, tolerance: float, anchors: int) -> None:
@@ -63,7 +63,7 @@ class ShapeCache:
         """The surface of a code (D,) of the model's category.
 
         Raises:
-            MeshError: it has none.
+            MeshError: the code has no surface.
         """
         return self._decoded(model, code).mesh
 
@@ -72,7 +72,7 @@ class ShapeCache:
         """The shape of a code (D,) of the model's category.
 
         Raises:
-            MeshError: it has no surface.
+            MeshError: the code has no surface.
         """
         decoded = self._decoded(model, code)
         if decoded.volume is not None:
@@ -85,11 +85,11 @@ class ShapeCache:
         return shape
 
     def remember(self, category: str, code: Tensor, shape: CachedShape) -> None:
-        """Take the shape of a code (D,) as the last one that was asked for."""
+        """Put the shape of a code (D,) into the cache."""
         self._keep(category, code, _Decoded(shape.mesh, None, shape.volume))
 
     def forget(self) -> None:
-        """Know none."""
+        """Empty the cache."""
         with self._lock:
             self._known.clear()
 

@@ -1,1 +1,1 @@
-"""The parts of the tracker: motion, shape and doubt of an object, and who is who."""
+"""Tracking: association, motion, belief and verification of objects across frames."""

@@ -1,4 +1,4 @@
-"""How much a pose is believed, and when it is put to the test."""
+"""Belief in a tracked pose, and when it is to be verified."""
 
 from __future__ import annotations
 
@@ -12,53 +12,53 @@ from sdfpose_core.tracking.motion import farther, with_yaw_of, yaw_open
 __all__ = ["Belief", "agree"]
 
 
-_MOST_VOTE, _MOST_LOG_ODDS = 2.5, 4.0
-"""What one detection, and all of them, can say: images of a sequence err together."""
+_MAX_VOTE, _MAX_LOG_ODDS = 2.5, 4.0
+"""Bounds on one vote and on their sum: errors in the images of a sequence are correlated."""
 
 
 _FADING = 0.9
-"""Factor of the log odds for each image that speaks against the pose."""
+"""Factor of the log odds for each image that contradicts the pose."""
 
 
 _FIRM_LOG_ODDS = 2.0
-"""Poses with more are believed."""
+"""Poses with more log odds are believed."""
 
 _FIRST_INTERVAL = 2
-"""Images between the first detection of an object and the second."""
+"""Images between the detection of an object and its first verification."""
 
 
 _UNCERTAIN_IMAGES = 4
-"""An image that speaks against the pose brings the next detection nearer by so many."""
+"""Number of images by which a contradicting image brings the next verification nearer."""
 
 
 _LEVEL_BLEND = 0.1
-"""Share of the newest inlier ratio in its usual value."""
+"""Weight of the newest inlier ratio in the running average."""
 
 
 _SAME_DEG, _SAME_SHARE = 25.0, 0.12
-"""Poses that differ by less, and by less than this share of the diagonal, are the same. A laptop of
-which the lid alone was seen may be turned right and be in the wrong place: its shape is wrong, and
-other detections vote against it."""
+"""Poses that differ by less than this angle and this share of the diagonal count as the same. A
+laptop of which only the lid was visible may have the right rotation at a wrong place: its shape is
+wrong, and other detections vote against it."""
 
 
 @dataclass(frozen=True)
 class Belief:
-    """The odds that a pose is right, from detections that knew nothing of it.
+    """The odds that a pose is right, from independent detections.
 
-    Each detection is a vote, worth the log odds of its confidence: for the pose if it found the
-    same, against it otherwise. The sum is bounded (as in an occupancy grid; Moravec and Elfes,
-    1985), so that a pose that was believed for long can still be given up. Votes are taken less and
-    less often while they agree, and sooner when an image speaks against the pose: its confidence is
-    low, or it shows a front after one that left the yaw open. When the handle of a mug comes into
-    view, the refinement may be caught where the handle is not, and one vote decides.
+    Each detection is a vote, worth the log odds of its confidence: for the pose if it agrees,
+    against it otherwise. The sum is bounded (as in an occupancy grid; Moravec and Elfes, 1985), so
+    that a pose that was believed for long can still be given up. Verifications become rarer while
+    they agree. They come sooner when an image contradicts the pose: its confidence is low, or it
+    shows a front after one that left the yaw open. When the handle of a mug comes into view, the
+    refinement may be caught at a wrong yaw; then one vote decides.
 
     Attributes:
         log_odds: of the pose, natural logarithm.
-        interval: images from one detection to the next.
-        waited: images since the last one; those that speak against the pose count for more.
+        interval: images from one verification to the next.
+        waited: images since the last verification; contradicting images count for more.
         yaw_open: whether an image since then left the yaw open.
-        inlier_level: the usual inlier ratio.
-        collapsed: whether the last one was far below.
+        inlier_level: running average of the inlier ratio.
+        collapsed: whether the last inlier ratio was far below it.
     """
 
     log_odds: float
@@ -70,7 +70,7 @@ class Belief:
 
     @classmethod
     def of(cls, detection: ObjectEstimate) -> Belief:
-        """After a detection whose pose is taken."""
+        """The belief in a pose that was just detected."""
         return cls(
             _vote(detection),
             _FIRST_INTERVAL,
@@ -78,7 +78,7 @@ class Belief:
         )
 
     def after(self, estimate: ObjectEstimate, config: TrackerConfig) -> Belief:
-        """After an image that shows the object."""
+        """The belief after an image that shows the object."""
         symmetric = estimate.symmetric_about_y
         against = estimate.confidence < config.drop_confidence or (self.yaw_open and not symmetric)
         inliers = _inliers(estimate, self.inlier_level)
@@ -97,16 +97,16 @@ class Belief:
 
     @property
     def uncertain(self) -> bool:
-        """Whether few votes speak for the pose, or the last image spoke against it."""
+        """Whether few votes support the pose, or the last image contradicts it."""
         return self.collapsed or self.log_odds < _FIRM_LOG_ODDS
 
     @property
     def overdue(self) -> int:
-        """Images by which the next detection is late; negative where it is not due yet."""
+        """Images by which the next verification is late; negative if it is not due yet."""
         return self.waited - self.interval
 
     def untested(self) -> Belief:
-        """After a detection that found nothing: the next one can wait as well."""
+        """The belief after a verification that detected nothing."""
         return replace(self, waited=0, collapsed=False)
 
     def voted(
@@ -117,17 +117,17 @@ class Belief:
         *,
         shape_settled: bool = False,
     ) -> Belief:
-        """After a detection in an image; the pose is to be given up where `log_odds` are negative.
+        """The belief after a verification. Negative `log_odds` mean that the pose is wrong.
 
         Args:
-            detection: what it found.
-            tracked: the pose in the same image.
-            config: when to believe what.
-            shape_settled: whether there is no more to learn of the shape; then detections serve
-                the pose alone, and need not be as many.
+            detection: in the image of the verification.
+            tracked: the tracked estimate in the same image.
+            config: of the tracker.
+            shape_settled: whether the shape no longer changes. Verifications then serve the pose
+                alone and can be rarer.
         """
         vote = _vote(detection)
-        # What was said while the yaw was open says nothing of it.
+        # Votes that were cast while the yaw was open do not support it.
         held = 0.0 if self.yaw_open and not tracked.symmetric_about_y else self.log_odds
         settled = replace(
             self,
@@ -139,8 +139,8 @@ class Belief:
         same = agree(detection, tracked)
         return replace(
             settled,
-            log_odds=min(held + (vote if same else -vote), _MOST_LOG_ODDS),
-            # Nothing was learnt from a detection without confidence: the next one can wait as well.
+            log_odds=min(held + (vote if same else -vote), _MAX_LOG_ODDS),
+            # A detection without confidence tells nothing: the next one need not come sooner.
             interval=min(
                 2 * self.interval,
                 config.settled_frames if shape_settled else config.redetect_frames,
@@ -151,16 +151,16 @@ class Belief:
 
 
 def agree(one: ObjectEstimate, other: ObjectEstimate) -> bool:
-    """Whether two estimates of an object in one image have the same pose, but for noise."""
+    """Whether two estimates of an object in one image have the same pose, up to noise."""
     if one.symmetric_about_y or other.symmetric_about_y:
         other = with_yaw_of(other, one)
     return not farther(one, other, _SAME_DEG, _SAME_SHARE)
 
 
 def _vote(detection: ObjectEstimate) -> float:
-    """Log odds of its confidence; one that is more likely wrong than right says nothing."""
+    """Log odds of a detection's confidence; 0 if it is more likely wrong than right."""
     confidence = min(max(detection.confidence, 0.5), 1.0 - 1e-12)
-    return min(math.log(confidence / (1.0 - confidence)), _MOST_VOTE)
+    return min(math.log(confidence / (1.0 - confidence)), _MAX_VOTE)
 
 
 def _inliers(estimate: ObjectEstimate, otherwise: float) -> float:

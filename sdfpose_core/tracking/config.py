@@ -1,4 +1,4 @@
-"""When the tracker believes what."""
+"""Configuration of the tracker."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 __all__ = ["TrackerConfig"]
 
-_FEW_CORES, _TRIAL_SHARE = 2, 0.25
-"""On so few cores tests of poses that are believed take no more of the time: what they compute is
-missing elsewhere."""
+_FEW_CORES, _VERIFICATION_SHARE = 2, 0.25
+"""On so few cores, the verification of believed poses gets no more of the time, as it slows down
+everything else."""
 
 
 @dataclass(frozen=True)
 class TrackerConfig:
-    """When the tracker believes what.
+    """Configuration of the tracker.
 
     Attributes:
-        accept_confidence: an image with less does not count toward `confirm_frames`.
-        confirm_frames: confident images until a track is relied on.
-        redetect_frames: images from one detection from nothing to the next, at most. The first
-            are in quick succession.
-        settled_frames: the same once views from all sides agree with the shape.
+        accept_confidence: minimum confidence of an image that counts toward `confirm_frames`.
+        confirm_frames: confident images until a track is confirmed.
+        redetect_frames: maximum number of images between two verifications of an object. The first
+            verifications follow one another quickly.
+        settled_frames: the same maximum once keyframes from all sides agree on the shape.
         verification_delay_s: seconds between an image and the use of its verification, which runs
             in the background. 0 verifies synchronously. The delay is shorter while other objects
             wait for their verification.
@@ -40,17 +40,17 @@ class TrackerConfig:
             verification of believed poses may take. Uncertain poses are not limited.
         network_interval_s: maximum age of the network prediction of a tracked object without a
             front, seconds.
-        drop_confidence: an image with less brings the next one nearer.
-        inlier_collapse: so does, at once, an inlier ratio below this share of its usual value.
-        gate_share: share of its diagonal by which an object may be off its predicted place,
-            which is the less certain, the longer it has not been seen.
+        drop_confidence: an image with less confidence brings the next verification nearer.
+        inlier_collapse: an inlier ratio below this share of its usual value makes it due at once.
+        gate_share: size of the association gate, as a share of the object's diagonal. The gate
+            widens with the uncertainty of the prediction.
         speed_sd_m_s: standard deviation of velocities in the camera frame.
-        turn_sd_rad_s: the same of angular velocities.
-        coast_s: how long a prediction is good. Motion fades with this time constant, and a track
-            unseen for longer is detected from nothing when it is back, or given up if it never
-            was confirmed.
-        remove_after_s: a confirmed track unseen for longer is given up...
-        remove_after_frames: ...and any that is missing in more images than this.
+        turn_sd_rad_s: standard deviation of angular velocities.
+        coast_s: how long a prediction is valid. Velocities fade with this time constant. A track
+            unseen for longer is detected from scratch when it returns; an unconfirmed one is
+            removed.
+        remove_after_s: a confirmed track is removed when it has been unseen for longer.
+        remove_after_frames: any track is removed when it is missing in this many images.
 
     Raises:
         ConfigurationError: a value is out of its range.
@@ -76,16 +76,16 @@ class TrackerConfig:
 
     @classmethod
     def live(cls, device: torch.device, *, wait: bool = False) -> TrackerConfig:
-        """For images that come by themselves, as fast as this machine can follow them.
+        """Configuration for live images, which this machine follows as fast as it can.
 
         Args:
             device: where the networks run.
-            wait: see `wait_for_verification`.
+            wait: value of `wait_for_verification`.
         """
         return cls(
             verify_in_process=device.type == "cpu",
             wait_for_verification=wait,
-            verification_share=_TRIAL_SHARE if (os.cpu_count() or 1) <= _FEW_CORES else 1.0,
+            verification_share=_VERIFICATION_SHARE if (os.cpu_count() or 1) <= _FEW_CORES else 1.0,
         )
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How objects move: a Kalman filter of the pose."""
+"""Motion of objects: a Kalman filter of the pose."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ __all__ = ["PoseFilter", "farther", "moved", "with_yaw_of", "yaw_open"]
 
 
 _OPEN_YAW_SD = math.radians(20.0)
-"""An image leaves the yaw open where its standard deviation is larger. It is some 5 degrees where
-a handle is in view, and 40 to 100 where it is not."""
+"""The yaw counts as open above this standard deviation. It is some 5 degrees with a visible handle,
+and 40 to 100 without."""
 
 
-_LEAST_VARIANCE = 1e-12
-"""Square metres or radians: far below any measurement's."""
+_MIN_VARIANCE = 1e-12
+"""Square metres or radians, far below that of any measurement."""
 
 
-_LEAST_CONFIDENCE = 1e-3
+_MIN_CONFIDENCE = 1e-3
 
 
 @dataclass(frozen=True)
 class PoseFilter:
-    """A Kalman filter of the pose: velocities change at random and fade with a time constant.
+    """A Kalman filter of the pose with randomly changing velocities.
 
-    The state is the pose's error and the velocity, each (x, y, z, rotation vector) about the
-    camera frame's axes; the velocity is an Ornstein-Uhlenbeck process (Uhlenbeck and Ornstein,
-    1930). What an image leaves open, such as the yaw of a mug whose handle is hidden, is filled in
-    from the images before.
+    The state is the error of the pose and the velocity, each (x, y, z, rotation vector) about the
+    axes of the camera frame. The velocity is an Ornstein-Uhlenbeck process (Uhlenbeck and Ornstein,
+    1930): it changes at random and fades with a time constant. What an image leaves open, such as
+    the yaw of a mug with a hidden handle, is filled in from earlier images.
 
     Attributes:
         velocity: (6,), metres and radians per second.
@@ -48,9 +48,9 @@ class PoseFilter:
 
     @classmethod
     def start(cls, estimate: ObjectEstimate, config: TrackerConfig) -> PoseFilter:
-        """Of an object of which one image is known.
+        """The filter after the first image of an object.
 
-        Where that leaves the yaw open, the yaw it happened to find is as good as any, and kept.
+        If the image leaves the yaw open, the estimated yaw is as good as any other, and is kept.
         """
         covariance = np.diag(np.concatenate([np.zeros(6), _velocity_variance(config)]))
         covariance[:3, :3] = _bounded(estimate.covariance[:3, :3])
@@ -60,7 +60,7 @@ class PoseFilter:
     def predict(
         self, estimate: ObjectEstimate, seconds: float, config: TrackerConfig
     ) -> tuple[ObjectEstimate, PoseFilter]:
-        """Pose and motion after a while."""
+        """Pose and filter after some time."""
         tau, fade = config.coast_s, math.exp(-seconds / config.coast_s)
         span = tau * (1.0 - fade)
         noise = np.diag(_velocity_variance(config))
@@ -77,15 +77,19 @@ class PoseFilter:
     def correct(
         self, predicted: ObjectEstimate, seen: ObjectEstimate
     ) -> tuple[ObjectEstimate, PoseFilter]:
-        """Pose and motion once the image of the predicted time has been looked at.
+        """Pose and filter after the image of the predicted time.
 
-        The pose moves along what the image leaves open; shape, mesh and the covariance of the
-        image are those of `seen`.
+        The pose keeps the prediction in the directions that the image leaves open. Shape, mesh and
+        covariance are those of `seen`.
+
+        Args:
+            predicted: the predicted estimate.
+            seen: the estimate from the image.
         """
         turn, _ = cv2.Rodrigues(seen.rotation @ predicted.rotation.T)
         innovation = np.concatenate([seen.translation - predicted.translation, turn.ravel()])
-        # A pose that is likely wrong has errors that its covariance does not know.
-        odds_against = (1.0 - seen.confidence) / max(seen.confidence, _LEAST_CONFIDENCE)
+        # The covariance does not account for errors of a pose that is likely wrong.
+        odds_against = (1.0 - seen.confidence) / max(seen.confidence, _MIN_CONFIDENCE)
         spread = self.covariance[:6, :6] + _bounded(max(odds_against, 1.0) * seen.covariance)
         gain = np.linalg.solve(spread, self.covariance[:6]).T
         change = gain @ innovation
@@ -130,7 +134,7 @@ def with_yaw_of(estimate: ObjectEstimate, reference: ObjectEstimate) -> ObjectEs
 
 
 def yaw_open(estimate: ObjectEstimate) -> bool:
-    """Whether the image of the estimate says next to nothing of the yaw about its y axis."""
+    """Whether the estimate leaves the yaw about its y axis open."""
     y_axis = estimate.rotation[:, 1]
     return float(y_axis @ estimate.covariance[3:, 3:] @ y_axis) > _OPEN_YAW_SD**2
 
@@ -139,10 +143,10 @@ def farther(one: ObjectEstimate, other: ObjectEstimate, degrees: float, share: f
     """Whether two poses of an object differ by more than that.
 
     Args:
-        one: an estimate. A yaw that it or the other leaves open does not count.
-        other: from the same image.
-        degrees: between their rotations.
-        share: of the larger one's diagonal, between their places.
+        one: an estimate. A yaw that either estimate leaves open does not count.
+        other: an estimate from the same image.
+        degrees: angle between the rotations.
+        share: distance of the centres, as a share of the larger diagonal.
     """
     symmetric = yaw_open(one) or yaw_open(other)
     turn = float(rotation_error_deg(one.rotation, other.rotation, symmetric))
@@ -151,7 +155,7 @@ def farther(one: ObjectEstimate, other: ObjectEstimate, degrees: float, share: f
 
 
 def _velocity_variance(config: TrackerConfig) -> NDArray[np.float64]:
-    """(6,) of linear and angular velocity."""
+    """(6,) variances of linear and angular velocity."""
     return np.repeat([config.speed_sd_m_s, config.turn_sd_rad_s], 3) ** 2
 
 
@@ -163,7 +167,7 @@ def _displaced(estimate: ObjectEstimate, change: NDArray[np.float64]) -> ObjectE
 
 
 def _orthonormal(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rotation without rounding errors, which would add up over many frames.
+    """The nearest rotation, so that rounding errors do not add up over many frames.
 
     One step of Newton's iteration for the polar decomposition (Higham, 1986), without the inverse.
     """
@@ -171,8 +175,8 @@ def _orthonormal(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _bounded(covariance: NDArray[np.float64], most: float = math.inf) -> NDArray[np.float64]:
-    """The covariance with its principal variances above 0, where rounding may leave them, and at
-    most as large as given.
+    """The covariance with its principal variances above 0, which rounding may violate, and at most
+    as large as given.
     """
     values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
-    return np.asarray(vectors * np.clip(values, _LEAST_VARIANCE, most) @ vectors.T)
+    return np.asarray(vectors * np.clip(values, _MIN_VARIANCE, most) @ vectors.T)
