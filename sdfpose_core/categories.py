@@ -1,4 +1,4 @@
-"""The table of categories: symmetry, size prior and names, read from YAML."""
+"""Table of object categories with symmetry, size prior and names, read from YAML."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _DEFAULT_FILE = Path(__file__).with_name("categories.yaml")
 
 @dataclass(frozen=True)
 class Category:
-    """One known kind of object.
+    """Object category.
 
     Attributes:
-        name: e.g. ``mug``; also the stem of its weights' file names.
-        nocs_id: class id of the NOCS benchmark, 0 where it has none.
+        name: e.g. ``mug``; also the stem of the weights' file names.
+        nocs_id: class id in the NOCS benchmark, 0 if it has none.
         symmetry: about the object frame's y axis, see ``categories.yaml``.
-        vessel: whether both sides of its wall are its surface.
-        diagonal_m: median of the bounding box's diagonal, metres.
+        vessel: whether both sides of the wall belong to the surface.
+        diagonal_m: median bounding box diagonal, metres.
         diagonal_log_sd: standard deviation of the diagonal's natural logarithm.
-        labels: names under which detectors report the category.
+        labels: names that detectors use for the category.
         colour: RGB (0 to 255) of boxes and labels.
     """
 
@@ -47,7 +47,7 @@ class Category:
 
 
 class Categories(Mapping[str, Category]):
-    """Categories by name, in the order of the file."""
+    """Categories by name, in file order."""
 
     def __init__(self, table: Mapping[str, Category]) -> None:
         self._table = dict(table)
@@ -57,7 +57,7 @@ class Categories(Mapping[str, Category]):
         """Read a table in the format of the shipped ``categories.yaml``.
 
         Raises:
-            ConfigurationError: the file is not such a table; the message names file and key.
+            ConfigurationError: the file is invalid; the message names the file and the key.
         """
         path = Path(path)
         try:
@@ -88,17 +88,17 @@ class Categories(Mapping[str, Category]):
         return len(self._table)
 
     def by_label(self, label: str) -> Category | None:
-        """The category that a detector's label stands for, None where there is none."""
-        wanted = label.strip().lower()
+        """Return the category for a detector's label, or None if the label is unknown."""
+        key = label.strip().lower()
         for category in self._table.values():
-            if wanted == category.name or wanted in category.labels:
+            if key == category.name or key in category.labels:
                 return category
         return None
 
 
 @functools.cache
 def default_categories() -> Categories:
-    """The six categories that the package ships weights for."""
+    """Return the six categories for which the package ships weights."""
     return Categories.from_file(_DEFAULT_FILE)
 
 
@@ -106,15 +106,16 @@ def _parse(path: Path, name: str, value: Any) -> Category:
     expected = [f.name for f in fields(Category) if f.name != "name"]
     if not isinstance(value, dict):
         raise ConfigurationError(f"{path}: {name}: expected the keys {', '.join(expected)}")
-    wrong = sorted(set(value) ^ set(expected))
-    if wrong:
-        state = "unknown" if wrong[0] in value else "missing"
+    mismatched = sorted(set(value) ^ set(expected))
+    if mismatched:
+        key = mismatched[0]
+        state = "unknown" if key in value else "missing"
         raise ConfigurationError(
-            f"{path}: {name}: {state} key '{wrong[0]}': expected the keys {', '.join(expected)}"
+            f"{path}: {name}: {state} key '{key}': expected the keys {', '.join(expected)}"
         )
 
-    def fail(key: str, wanted: str) -> ConfigurationError:
-        return ConfigurationError(f"{path}: {name}.{key} is {value[key]!r}: expected {wanted}")
+    def fail(key: str, expected: str) -> ConfigurationError:
+        return ConfigurationError(f"{path}: {name}.{key} is {value[key]!r}: expected {expected}")
 
     if type(value["nocs_id"]) is not int or value["nocs_id"] < 0:
         raise fail("nocs_id", "an integer, 0 for none")

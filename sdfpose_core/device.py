@@ -1,4 +1,4 @@
-"""Where networks run: devices by name, and threads of the CPU."""
+"""Compute device and number of CPU threads."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["all_threads", "resolve_device", "use_threads"]
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
-    """Turn ``auto | cpu | cuda | cuda:N`` into a device that exists.
+    """Resolve ``auto | cpu | cuda | cuda:N`` to an available device.
 
     Args:
-        name: ``auto`` takes the first GPU where there is one, else the CPU.
+        name: ``auto`` selects the first GPU, or the CPU if there is no GPU.
 
     Raises:
-        DeviceError: the name is unknown, or the GPU that it names is not there.
+        DeviceError: the name is unknown, or the requested GPU is not available.
     """
     if isinstance(name, torch.device):
         return name
@@ -40,7 +40,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             raise DeviceError(
-                f"device '{name}' was asked for, but torch {torch.__version__} sees {count} "
+                f"device '{name}' was requested, but torch {torch.__version__} sees {count} "
                 "CUDA device(s): use 'cpu' or 'auto', or install a CUDA build of torch"
             )
     return device
@@ -50,11 +50,11 @@ _all_threads = 0
 
 
 def use_threads(count: int = 0) -> None:
-    """Set the CPU threads of the networks, of NumPy's products and of OpenCV in this process.
+    """Set the number of CPU threads of torch, BLAS and OpenCV in this process.
 
     Args:
-        count: number of threads. 0 means all cores but one, and all of them within `all_threads`:
-            one thread that waits for a busy core holds up the others.
+        count: number of threads. 0 means all cores but one, and all cores within `all_threads`.
+            One core stays free because a thread that waits for a busy core delays the others.
     """
     global _all_threads
     cores = os.cpu_count() or 1
@@ -67,9 +67,10 @@ def use_threads(count: int = 0) -> None:
 
 @contextmanager
 def all_threads() -> Iterator[None]:
-    """More threads for the networks, for work that comes seldom and takes long.
+    """Give torch more threads temporarily, for rare and long computations.
 
-    All cores, unless `use_threads` was told of a number of threads, or not called.
+    Uses all cores if `use_threads` was called with 0. Otherwise the number of threads stays as it
+    is.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(max(before, _all_threads))

@@ -1,4 +1,4 @@
-"""Exceptions of the library: each says what was wrong, what was expected and what to do."""
+"""Exceptions of the library. Messages say what was wrong, what was expected and what to do."""
 
 from __future__ import annotations
 
@@ -18,48 +18,48 @@ __all__ = [
 
 
 class SdfposeError(Exception):
-    """Base class of everything that sdfpose raises on purpose."""
+    """Base class of all exceptions that sdfpose raises deliberately."""
 
 
 class ConfigurationError(SdfposeError):
-    """A configuration file or a parameter has a missing, unknown or ill-typed key."""
+    """A configuration or parameter has a missing or unknown key, or a value of the wrong type."""
 
 
 class CategoryError(SdfposeError):
-    """A category name that is not in the table of categories."""
+    """A category name is not in the table of categories."""
 
 
 class BagError(SdfposeError):
-    """A bag of messages that cannot be read or played."""
+    """A ROS bag cannot be read or replayed."""
 
 
 class ExportError(SdfposeError):
-    """A network that cannot be written for other runtimes, or does not compute the same there."""
+    """A network cannot be exported, or the exported network computes different results."""
 
 
 class FrameError(SdfposeError):
-    """An RGB-D frame (or one of its files) that cannot be used."""
+    """An RGB-D frame, or one of its files, is unusable."""
 
 
 class MeshError(SdfposeError):
-    """A mesh from which no solid shape can be made."""
+    """A mesh cannot be used, e.g. because it does not bound a solid."""
 
 
 class PickleError(SdfposeError):
-    """A pickle that is missing, damaged or would build more than plain data."""
+    """A pickle is missing or damaged, or contains anything but plain data."""
 
 
 class WeightsError(SdfposeError):
-    """A weights file that is missing, damaged or made for another architecture."""
+    """A weights file is missing, damaged or made for another architecture."""
 
 
 class ShapeError(SdfposeError, ValueError):
-    """A tensor argument of another shape than documented."""
+    """A tensor argument does not have the documented shape."""
 
 
 class DeviceError(SdfposeError):
-    """A compute device that was asked for and is not there."""
+    """The requested compute device is not available."""
 
 
 class VerificationError(SdfposeError):
-    """A test of a tracked pose that was lost."""
+    """The result of a verification was lost."""

@@ -1,4 +1,4 @@
-"""The similarity between corresponding points, in closed form and against outliers."""
+"""Similarity between corresponding points: closed-form and robust alignment."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from sdfpose_core.errors import ShapeError
 
 __all__ = ["Alignment", "align", "align_robustly", "nearest_yaw"]
 
-_SAMPLE = 4
-"""Pairs that a hypothesis is made of."""
+_SAMPLE_SIZE = 4
+"""Point pairs per hypothesis."""
 
-_ROUNDS = 128
-"""With half of the pairs wrong, at least one sample of 128 is all right but once in 4,000."""
+_ITERATIONS = 128
+"""With 50 % outliers, all samples contain an outlier only once in 4,000 runs."""
 
-_REFITS = 10
+_MAX_REFITS = 10
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Target = scale R source + t.
+    """Similarity transform: target = scale R source + t.
 
     Attributes:
         scale: ratio of lengths.
         rotation: (3, 3).
         translation: (3,), in the target's unit.
-        inliers: (N,) bool, the pairs that it is made of.
+        inliers: (N,) bool, pairs used for the fit.
     """
 
     scale: float
@@ -41,28 +41,28 @@ class Alignment:
     def residual(
         self, source: NDArray[np.floating], target: NDArray[np.floating]
     ) -> NDArray[np.float64]:
-        """Distances (N,) between the moved source points and the target points (N, 3)."""
+        """Distances (N,) between the transformed source points and the target points (N, 3)."""
         moved = self.scale * source @ self.rotation.T + self.translation
         return np.asarray(np.linalg.norm(moved - target, axis=1))
 
 
 def align(source: NDArray[np.floating], target: NDArray[np.floating]) -> Alignment:
-    """Least squares over all pairs, after Umeyama (PAMI 1991).
+    """Align all pairs by least squares (Umeyama, PAMI 1991).
 
     Args:
-        source: (N, 3), not all on one line.
+        source: (N, 3), not collinear.
         target: (N, 3), any unit.
 
     Raises:
-        ShapeError: the arrays have other shapes, or the points do not determine a rotation.
+        ShapeError: the arrays have the wrong shape, or the points do not determine a rotation.
     """
     _check(source, target)
-    found = _fit(source.astype(np.float64)[None], target.astype(np.float64)[None])
-    scale, rotation, translation, determined = (x[0] for x in found)
+    fitted = _fit(source.astype(np.float64)[None], target.astype(np.float64)[None])
+    scale, rotation, translation, determined = (x[0] for x in fitted)
     if not determined:
         raise ShapeError(
-            f"{len(source)} pairs of points do not determine a similarity: expected at least three "
-            "that are not on one line"
+            f"{len(source)} point pairs do not determine a similarity: expected at least three "
+            "pairs that are not collinear"
         )
     return Alignment(float(scale), rotation, translation, np.ones(len(source), dtype=np.bool_))
 
@@ -73,55 +73,60 @@ def align_robustly(
     tolerance: float,
     rng: np.random.Generator,
 ) -> Alignment:
-    """Random sample consensus (Fischler and Bolles 1981) around `align`.
+    """Align pairs that contain outliers by RANSAC (Fischler and Bolles 1981), then refit.
 
     Args:
         source: (N, 3).
         target: (N, 3).
-        tolerance: in the target's unit; a pair that is farther off is an outlier.
-        rng: source of the samples.
+        tolerance: inlier threshold, in the target's unit.
+        rng: random number generator.
 
     Raises:
-        ShapeError: the arrays have other shapes, or no sample determines a similarity.
+        ShapeError: the arrays have the wrong shape, or no sample determines a similarity.
     """
     _check(source, target)
     source, target = source.astype(np.float64), target.astype(np.float64)
-    picks = rng.integers(len(source), size=(_ROUNDS, _SAMPLE))
+    picks = rng.integers(len(source), size=(_ITERATIONS, _SAMPLE_SIZE))
     scale, rotation, translation, determined = _fit(source[picks], target[picks])
     moved = scale[:, None, None] * (source @ rotation.transpose(0, 2, 1)) + translation[:, None]
     near = ((moved - target) ** 2).sum(-1) <= tolerance**2
     support = np.where(determined, near.sum(axis=1), -1)
     best = int(support.argmax())
-    if support[best] < _SAMPLE:
+    if support[best] < _SAMPLE_SIZE:
         raise ShapeError(
-            f"no similarity brings {_SAMPLE} of {len(source)} pairs of points within {tolerance:g} "
-            "of each other: expected corresponding points that are not on one line"
+            f"no similarity has {_SAMPLE_SIZE} inliers among {len(source)} point pairs within "
+            f"{tolerance:g}: expected corresponding points that are not collinear"
         )
     inliers = near[best]
-    for _ in range(_REFITS):
-        found = align(source[inliers], target[inliers])
-        again = found.residual(source, target) <= tolerance
-        if again.sum() < _SAMPLE or np.array_equal(again, inliers):
+    for _ in range(_MAX_REFITS):
+        refit = align(source[inliers], target[inliers])
+        updated = refit.residual(source, target) <= tolerance
+        if updated.sum() < _SAMPLE_SIZE or np.array_equal(updated, inliers):
             break
-        inliers = again
-    return Alignment(found.scale, found.rotation, found.translation, inliers)
+        inliers = updated
+    return Alignment(refit.scale, refit.rotation, refit.translation, inliers)
 
 
 def _check(source: NDArray[np.floating], target: NDArray[np.floating]) -> None:
     if source.ndim != 2 or source.shape[1:] != (3,) or source.shape != target.shape:
         raise ShapeError(
-            f"source and target have shapes {source.shape} and {target.shape}: expected (N, 3) both"
+            f"source and target have shapes {source.shape} and {target.shape}: expected (N, 3) "
+            "for both"
         )
     if len(source) < 3:
-        raise ShapeError(f"{len(source)} pairs of points came: expected at least 3")
+        raise ShapeError(f"got {len(source)} point pairs: expected at least 3")
 
 
 def _fit(
     source: NDArray[np.floating], target: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Scales (B,), rotations, translations and whether they are determined, of (B, N, 3) pairs."""
-    middle, goal = source.mean(axis=1), target.mean(axis=1)
-    a, b = source - middle[:, None], target - goal[:, None]
+    """Fit B similarities to pairs (B, N, 3).
+
+    Returns:
+        Scales (B,), rotations (B, 3, 3), translations (B, 3) and whether each is determined (B,).
+    """
+    source_mean, target_mean = source.mean(axis=1), target.mean(axis=1)
+    a, b = source - source_mean[:, None], target - target_mean[:, None]
     u, d, vt = np.linalg.svd(b.transpose(0, 2, 1) @ a)
     sign = np.ones_like(d)
     sign[:, 2] = np.where(np.linalg.det(u) * np.linalg.det(vt) < 0.0, -1.0, 1.0)
@@ -130,14 +135,14 @@ def _fit(
     determined = (spread > 0.0) & (d[:, 1] > 1e-9 * np.maximum(d[:, 0], 1e-300))
     scale = (d * sign).sum(axis=1) / np.where(spread > 0.0, spread, 1.0)
     determined &= scale > 0.0
-    translation = goal - scale[:, None] * np.einsum("bij,bj->bi", rotation, middle)
+    translation = target_mean - scale[:, None] * np.einsum("bij,bj->bi", rotation, source_mean)
     return scale, rotation, translation, determined
 
 
 def nearest_yaw(
     rotation: NDArray[np.float64], reference: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """R (3, 3) turned about its own y axis until trace(R^T reference) is largest."""
+    """Rotate R (3, 3) about its own y axis so that trace(R^T reference) is maximal."""
     x, z = rotation[:, 0], rotation[:, 2]
     sine = reference[:, 2] @ x - reference[:, 0] @ z
     cosine = reference[:, 0] @ x + reference[:, 2] @ z

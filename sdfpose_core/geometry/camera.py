@@ -1,6 +1,6 @@
 """Pinhole camera.
 
-Optical frame (REP-103): z forward, x right, y down, metres. Pixel centres lie at integer
+The optical frame follows REP-103: z forward, x right, y down, metres. Pixel centres have integer
 coordinates; a pixel is (u, v) = (column, row).
 """
 
@@ -19,15 +19,15 @@ __all__ = ["PinholeCamera"]
 
 @dataclass(frozen=True)
 class PinholeCamera:
-    """A rectified camera without skew.
+    """Rectified pinhole camera without skew.
 
     Attributes:
-        width, height: size of the image, pixels.
+        width, height: image size, pixels.
         fx, fy: focal lengths, pixels.
         cx, cy: principal point, pixels (pixel centres at integers).
 
     Raises:
-        FrameError: sizes or focal lengths are not positive and finite.
+        FrameError: the size or the focal lengths are not positive and finite.
     """
 
     width: int
@@ -45,16 +45,16 @@ class PinholeCamera:
         numbers = (self.fx, self.fy, self.cx, self.cy)
         if not np.all(np.isfinite(numbers)) or self.fx <= 0 or self.fy <= 0:
             raise FrameError(
-                f"intrinsics fx={self.fx}, fy={self.fy}, cx={self.cx}, cy={self.cy} are unusable: "
+                f"intrinsics fx={self.fx}, fy={self.fy}, cx={self.cx}, cy={self.cy} are invalid: "
                 "expected finite values and positive focal lengths (is the camera calibrated?)"
             )
 
     @classmethod
     def from_matrix(cls, matrix: ArrayLike, width: int, height: int) -> PinholeCamera:
-        """Camera from a 3x3 intrinsic matrix K (or the left 3x3 block of P), row-major.
+        """Create a camera from the 3x3 intrinsic matrix K, or the left 3x3 block of P.
 
         Raises:
-            FrameError: the matrix is not 3x3 or its entries are unusable.
+            FrameError: the matrix is not 3x3 or its entries are invalid.
         """
         k = np.asarray(matrix, dtype=np.float64)
         if k.shape != (3, 3):
@@ -63,18 +63,18 @@ class PinholeCamera:
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """The intrinsic matrix K (3, 3)."""
+        """Intrinsic matrix K (3, 3)."""
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
     def project(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Pixels (..., 2) as (u, v) of points (..., 3), metres, camera frame, z > 0."""
+        """Project points (..., 3), metres, camera frame, z > 0, to pixels (..., 2) as (u, v)."""
         z = points[..., 2]
         u = points[..., 0] / z * self.fx + self.cx
         v = points[..., 1] / z * self.fy + self.cy
         return np.stack([u, v], axis=-1)
 
     def rays(self, pixels: NDArray[np.number]) -> NDArray[np.float32]:
-        """Directions (..., 3) with z = 1, camera frame, through pixels (..., 2) given as (u, v)."""
+        """Ray directions (..., 3) with z = 1, camera frame, through pixels (..., 2) as (u, v)."""
         pixels = np.asarray(pixels)
         rays = np.ones((*pixels.shape[:-1], 3), dtype=np.float32)
         rays[..., 0] = (pixels[..., 0] - self.cx) / self.fx
@@ -91,17 +91,17 @@ class PinholeCamera:
     def back_project(
         self, pixels: NDArray[np.number], depth: NDArray[np.floating]
     ) -> NDArray[np.float32]:
-        """Points (..., 3), metres, camera frame, at pixels (..., 2) with depth (...), metres."""
+        """Back-project pixels (..., 2) with depth (...), metres, to camera points (..., 3)."""
         return self.rays(pixels) * np.asarray(depth, dtype=np.float32)[..., None]
 
     def crop(self, left: int, top: int, width: int, height: int) -> PinholeCamera:
-        """Camera of the sub-image whose upper left pixel is (left, top)."""
+        """Camera of the cropped image whose upper left pixel is (left, top)."""
         return PinholeCamera(width, height, self.fx, self.fy, self.cx - left, self.cy - top)
 
     def resize(self, width: int, height: int) -> PinholeCamera:
-        """Camera of the whole image resampled to width x height pixels."""
+        """Camera of the image resized to width x height pixels."""
         sx, sy = width / self.width, height / self.height
-        # A pixel covers [i - 0.5, i + 0.5]: the image's edge, not its first centre, is fixed.
+        # A pixel covers [i - 0.5, i + 0.5]: the image border stays fixed, not the first centre.
         return PinholeCamera(
             width,
             height,
@@ -112,7 +112,7 @@ class PinholeCamera:
         )
 
     def contains(self, pixels: NDArray[np.number] | Sequence[float]) -> NDArray[np.bool_]:
-        """Whether pixels (..., 2) as (u, v) lie in the image."""
+        """Whether pixels (..., 2) as (u, v) lie inside the image."""
         p = np.asarray(pixels)
         u, v = p[..., 0], p[..., 1]
         return (u >= -0.5) & (v >= -0.5) & (u < self.width - 0.5) & (v < self.height - 0.5)

@@ -1,4 +1,4 @@
-"""Meshes on disk: binary PLY in metres, object frame."""
+"""Write meshes as binary PLY, in metres and in the object frame."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def write_ply(
     normals: NDArray[np.floating],
     colours: NDArray[np.uint8] | None = None,
 ) -> None:
-    """Write a triangle mesh as binary PLY; an interrupted write leaves no file behind.
+    """Write a triangle mesh as binary PLY. The file is written atomically.
 
     Args:
-        path: missing folders are made.
+        path: missing folders are created.
         vertices: (V, 3), metres, object frame.
-        faces: (F, 3), indices of vertices, counter-clockwise seen from outside.
+        faces: (F, 3), vertex indices, counter-clockwise seen from outside.
         normals: (V, 3), outward unit vectors.
         colours: (V, 3), RGB.
 
     Raises:
-        MeshError: the arrays do not fit together, or the file cannot be written.
+        MeshError: the shapes do not match, or the file cannot be written.
     """
     _check(vertices, faces, normals, colours)
     mesh = trimesh.Trimesh(
@@ -57,15 +57,16 @@ def _check(
     colours: NDArray[np.uint8] | None,
 ) -> None:
     count = len(vertices)
-    named: dict[str, NDArray[Any]] = {"vertices": vertices, "normals": normals}
+    per_vertex: dict[str, NDArray[Any]] = {"vertices": vertices, "normals": normals}
     if colours is not None:
-        named["colours"] = colours
-    for name, array in named.items():
+        per_vertex["colours"] = colours
+    for name, array in per_vertex.items():
         if array.shape != (count, 3):
             raise MeshError(f"{name} has shape {array.shape}: expected ({count}, 3)")
     if faces.ndim != 2 or faces.shape[1] != 3:
         raise MeshError(f"faces has shape {faces.shape}: expected (F, 3)")
     if faces.size and (faces.min() < 0 or faces.max() >= count):
         raise MeshError(
-            f"faces names the vertices {faces.min()} to {faces.max()}: expected 0 to {count - 1}"
+            f"faces has vertex indices from {faces.min()} to {faces.max()}: expected 0 to "
+            f"{count - 1}"
         )

@@ -1,7 +1,7 @@
-"""Nearest neighbours and the Chamfer distance of point sets, differentiable.
+"""Differentiable nearest neighbours and Chamfer distance of point sets.
 
-With the extra ``pytorch3d`` its kernels find the neighbours on a GPU; without it, and on the CPU,
-plain torch does. Distances are computed from the neighbours in one way, so the numbers agree.
+On a GPU, the neighbour search uses pytorch3d if the extra ``pytorch3d`` is installed. Otherwise it
+uses plain torch. The distances are always computed in torch, so both give the same numbers.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from sdfpose_core.errors import ShapeError
 __all__ = ["chamfer_distance", "nearest_neighbours"]
 
 _CHUNK = 2048
-"""Query points whose distances to all others are held at once."""
+"""Query points per distance matrix; limits the memory."""
 
 
 def nearest_neighbours(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """For every point the nearest one of another set.
+    """Find the nearest neighbour of every point in another point set.
 
     Args:
         points: (B, N, 3).
         others: (B, M, 3), in the same unit and frame.
 
     Returns:
-        Squared distances (B, N), differentiable by both arguments, and indices (B, N) into
-        `others`.
+        Squared distances (B, N), differentiable with respect to both arguments, and indices
+        (B, N) into `others`.
 
     Raises:
-        ShapeError: the shapes do not fit, or there are no others.
+        ShapeError: the shapes do not match, or `others` is empty.
     """
-    fits = points.ndim == others.ndim == 3 and points.shape[0] == others.shape[0]
-    if not fits or points.shape[2] != 3 or others.shape[2] != 3 or others.shape[1] == 0:
+    valid = points.ndim == others.ndim == 3 and points.shape[0] == others.shape[0]
+    if not valid or points.shape[2] != 3 or others.shape[2] != 3 or others.shape[1] == 0:
         raise ShapeError(
             f"points and others have shapes {tuple(points.shape)} and {tuple(others.shape)}: "
             "expected (B, N, 3) and (B, M, 3) with M > 0"
@@ -50,14 +50,14 @@ def nearest_neighbours(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def chamfer_distance(points: Tensor, others: Tensor) -> Tensor:
-    """Mean squared distance to the nearest neighbour, both directions added, (B,).
+    """Chamfer distance (B,): mean squared nearest-neighbour distance, summed over both directions.
 
-    The loss of SSC-6D (AAAI 2022, equation 4). Arguments and errors as of `nearest_neighbours`;
-    both sets need at least one point.
+    This is the loss of SSC-6D (AAAI 2022, equation 4). Arguments and errors are those of
+    `nearest_neighbours`; both sets need at least one point.
     """
-    there, _ = nearest_neighbours(points, others)
-    back, _ = nearest_neighbours(others, points)
-    return there.mean(dim=1) + back.mean(dim=1)
+    forward, _ = nearest_neighbours(points, others)
+    backward, _ = nearest_neighbours(others, points)
+    return forward.mean(dim=1) + backward.mean(dim=1)
 
 
 def _torch_index(points: Tensor, others: Tensor) -> Tensor:
@@ -70,14 +70,14 @@ def _torch_index(points: Tensor, others: Tensor) -> Tensor:
 
 @functools.cache
 def _pytorch3d_knn() -> Callable[[Tensor, Tensor], Tensor] | None:
-    """The neighbour search of pytorch3d, None where it is not installed or does not load."""
+    """Return pytorch3d's neighbour search, or None if pytorch3d cannot be imported."""
     try:
         ops: Any = importlib.import_module("pytorch3d.ops")
     except ImportError:
         return None
 
     def index(points: Tensor, others: Tensor) -> Tensor:
-        found: Tensor = ops.knn_points(points, others, K=1).idx
-        return found.squeeze(-1)
+        neighbours: Tensor = ops.knn_points(points, others, K=1).idx
+        return neighbours.squeeze(-1)
 
     return index

@@ -1,7 +1,7 @@
-"""Similarity transforms x_cam = s R x_obj + t in batches, and their tangent space.
+"""Batched similarity transforms x_cam = s R x_obj + t and their tangent space.
 
-A shape lies inside the ball of radius 0.5 of its normalised object frame; s, the diagonal of its
-bounding box in metres, and (R, t) place it in the camera frame.
+A shape lies inside the ball of radius 0.5 of its normalised object frame. The scale s, the
+diagonal of the bounding box in metres, and (R, t) map it to the camera frame.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 __all__ = ["Similarity", "hat", "orthonormal_frame", "so3_exp", "so3_log"]
 
 _SMALL_ANGLE = 1e-4
-"""Below this angle (radians) the series of sin and cos are used in place of the quotients."""
+"""Below this angle (radians), Taylor series replace the quotients of sin and cos."""
 
 
 def hat(w: Tensor) -> Tensor:
@@ -41,13 +41,13 @@ def so3_exp(w: Tensor) -> Tensor:
 def so3_log(rotation: Tensor) -> Tensor:
     """Rotation vectors (..., 3), radians, of rotation matrices (..., 3, 3).
 
-    Goes through the unit quaternion, whose largest component is used as the pivot (Shepperd,
-    1978), so that angles near pi are as exact as small ones.
+    Computed via the unit quaternion with its largest component as the pivot (Shepperd, 1978), so
+    that angles near pi are as exact as small ones.
     """
     m = rotation
     trace = m.diagonal(dim1=-2, dim2=-1).sum(-1)
     diag = m.diagonal(dim1=-2, dim2=-1)
-    # Row i holds the quaternion (x, y, z, w) up to the factor 4 q_i; the best row has the largest.
+    # Row i is the quaternion (x, y, z, w) times 4 q_i; the row with the largest q_i is the best.
     xx, yy, zz = diag.unbind(-1)
     ww = trace
     one = torch.ones_like(trace)
@@ -84,9 +84,9 @@ def so3_log(rotation: Tensor) -> Tensor:
 
 
 def orthonormal_frame(y_axis: Tensor, x_hint: Tensor) -> Tensor:
-    """Rotations (..., 3, 3) whose y column is `y_axis` and whose x column is nearest `x_hint`.
+    """Rotations (..., 3, 3) whose y column is along `y_axis` and x column is nearest to `x_hint`.
 
-    Both arguments (..., 3) need not be of unit length; x_hint must not be parallel to y_axis.
+    Both arguments (..., 3) may have any length; `x_hint` must not be parallel to `y_axis`.
     """
     y = torch.nn.functional.normalize(y_axis, dim=-1)
     x = x_hint - (x_hint * y).sum(-1, keepdim=True) * y
@@ -96,7 +96,7 @@ def orthonormal_frame(y_axis: Tensor, x_hint: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Similarity:
-    """A batch of similarity transforms x_cam = s R x_obj + t.
+    """Batch of similarity transforms x_cam = s R x_obj + t.
 
     Attributes:
         rotation: R (..., 3, 3), object to camera frame.
@@ -110,7 +110,7 @@ class Similarity:
 
     @classmethod
     def cat(cls, parts: Sequence[Similarity]) -> Similarity:
-        """All transforms in a row, along the first dimension of their batches."""
+        """Concatenate transforms along the first batch dimension."""
         return cls(
             torch.cat([x.rotation for x in parts]),
             torch.cat([x.translation for x in parts]),
@@ -123,26 +123,26 @@ class Similarity:
         return self.scale.shape
 
     def transform(self, points: Tensor) -> Tensor:
-        """Object points (..., N, 3), normalised units, to the camera frame, metres."""
+        """Transform points (..., N, 3) from object frame, normalised, to camera frame, metres."""
         return self.scale[..., None, None] * (
             points @ self.rotation.transpose(-1, -2)
         ) + self.translation.unsqueeze(-2)
 
     def inverse_transform(self, points: Tensor) -> Tensor:
-        """Camera points (..., N, 3), metres, to the object frame, normalised units."""
+        """Transform points (..., N, 3) from camera frame, metres, to object frame, normalised."""
         return ((points - self.translation.unsqueeze(-2)) @ self.rotation) / self.scale[
             ..., None, None
         ]
 
     def inverse(self) -> Similarity:
-        """The transform that undoes this one."""
+        """Inverse transform."""
         rotation = self.rotation.transpose(-1, -2)
         scale = 1.0 / self.scale
         translation = -scale[..., None] * (rotation @ self.translation.unsqueeze(-1)).squeeze(-1)
         return Similarity(rotation, translation, scale)
 
     def compose(self, other: Similarity) -> Similarity:
-        """``self.compose(other)`` applies `other` first."""
+        """Composition of two transforms that applies `other` first."""
         translation = (
             self.scale[..., None] * (self.rotation @ other.translation.unsqueeze(-1)).squeeze(-1)
             + self.translation
@@ -150,7 +150,7 @@ class Similarity:
         return Similarity(self.rotation @ other.rotation, translation, self.scale * other.scale)
 
     def retract(self, delta: Tensor) -> Similarity:
-        """Move along a tangent vector.
+        """Apply a tangent vector.
 
         Args:
             delta: (..., 7): rotation vector in the object frame (radians, applied on the right),
@@ -166,7 +166,7 @@ class Similarity:
         return Similarity(self.rotation[index], self.translation[index], self.scale[index])  # type: ignore[index]
 
     def to(self, target: torch.device | torch.dtype) -> Similarity:
-        """Same transforms on another device or in another precision."""
+        """Move the transforms to another device or convert them to another precision."""
         return Similarity(
             self.rotation.to(target), self.translation.to(target), self.scale.to(target)
         )

@@ -24,7 +24,7 @@ def test_a_gpu_that_is_there_is_found(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert resolve_device("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(DeviceError, match=r"'cuda:2' was asked for, but torch .* sees 2 CUDA"):
+    with pytest.raises(DeviceError, match=r"'cuda:2' was requested, but torch .* sees 2 CUDA"):
         resolve_device("cuda:2")
 
 

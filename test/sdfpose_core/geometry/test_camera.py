@@ -105,14 +105,14 @@ def test_an_empty_image_is_refused(size):
 
 @pytest.mark.parametrize("wrong", [0.0, -600.0, math.nan, math.inf])
 def test_unusable_intrinsics_are_refused(wrong):
-    with pytest.raises(FrameError, match=r"intrinsics fx=.* are unusable: .*calibrated\?"):
+    with pytest.raises(FrameError, match=r"intrinsics fx=.* are invalid: .*calibrated\?"):
         PinholeCamera(640, 480, wrong, 600.0, 320.0, 240.0)
-    with pytest.raises(FrameError, match="are unusable"):
+    with pytest.raises(FrameError, match="are invalid"):
         PinholeCamera(640, 480, 600.0, wrong, 320.0, 240.0)
 
 
 def test_a_matrix_of_zeros_or_of_another_shape_is_refused():
-    with pytest.raises(FrameError, match="are unusable: expected finite values and positive focal"):
+    with pytest.raises(FrameError, match="are invalid: expected finite values and positive focal"):
         PinholeCamera.from_matrix(np.zeros((3, 3)), 640, 480)
     with pytest.raises(FrameError, match=r"matrix has shape \(3, 4\): expected \(3, 3\)"):
         PinholeCamera.from_matrix(np.zeros((3, 4)), 640, 480)

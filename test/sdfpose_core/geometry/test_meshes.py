@@ -60,7 +60,7 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, ball):
         write_ply(path, vertices, faces, normals, np.zeros((count, 4), np.uint8))
     with pytest.raises(MeshError, match=r"faces has shape \(\d+, 2\): expected \(F, 3\)"):
         write_ply(path, vertices, faces[:, :2], normals)
-    with pytest.raises(MeshError, match=f"faces names the vertices 1 to {count}: expected 0 to"):
+    with pytest.raises(MeshError, match=f"vertex indices from 1 to {count}: expected 0 to"):
         write_ply(path, vertices, faces * 0 + [1, 2, count], normals)
     assert [p.name for p in tmp_path.iterdir()] == []
 
