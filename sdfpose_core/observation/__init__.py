@@ -1,1 +1,1 @@
-"""What an RGB-D frame measures: frames, instances, support planes and free space."""
+"""Measurements of an RGB-D frame: instances, support planes and free space."""

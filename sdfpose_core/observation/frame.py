@@ -1,4 +1,4 @@
-"""The nouns that flow through the estimator: `RgbdFrame` -> `Instance` -> `ObjectEstimate`."""
+"""Data types of the estimator: `RgbdFrame` -> `Instance` -> `ObjectEstimate`."""
 
 from __future__ import annotations
 
@@ -28,33 +28,32 @@ __all__ = [
 ]
 
 MAX_DEPTH_M = 20.0
-"""Depth beyond this is no measurement of a consumer RGB-D camera and counts as missing."""
-
+"""Larger depth values count as missing; consumer RGB-D cameras do not measure that far."""
 
 MOST_INSTANCES = 64
-"""Of a frame: of more the largest or likeliest are taken."""
+"""Maximum number of instances per frame. Of more, the largest or most likely are used."""
 
-_CENTRE_POINTS = 512
+_MAX_CENTRE_POINTS = 512
 
 
 def clean_depth(depth: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Depth (H, W), metres, with NaN, Inf, negative and absurd values set to 0 = missing."""
+    """Set NaN, Inf, negative and too large depth (H, W), metres, to 0 = missing."""
     depth = np.asarray(depth, dtype=np.float32)
     with np.errstate(invalid="ignore"):
-        good = (depth > 0.0) & (depth <= MAX_DEPTH_M)
-    return np.where(good, depth, np.float32(0.0))
+        valid = (depth > 0.0) & (depth <= MAX_DEPTH_M)
+    return np.where(valid, depth, np.float32(0.0))
 
 
 def robust_centre(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The median (3,) of points (N, 3); of many, that of evenly many of them."""
-    chosen = points[:: -(-len(points) // _CENTRE_POINTS)]
-    middle = len(chosen) // 2
-    return np.partition(chosen.T, middle, axis=1)[:, middle].astype(np.float64)
+    """Coordinate-wise median (3,) of points (N, 3); large sets are subsampled evenly."""
+    sampled = points[:: -(-len(points) // _MAX_CENTRE_POINTS)]
+    middle = len(sampled) // 2
+    return np.partition(sampled.T, middle, axis=1)[:, middle].astype(np.float64)
 
 
 @dataclass(frozen=True)
 class InstanceLabel:
-    """What a detector said of one mask id."""
+    """Category and score that a detector reported for one mask id."""
 
     category: str
     score: float = 1.0
@@ -62,21 +61,21 @@ class InstanceLabel:
 
 @dataclass(frozen=True)
 class RgbdFrame:
-    """One registered, rectified RGB-D image with instance masks.
+    """Registered and rectified RGB-D image with instance masks.
 
     Attributes:
         colour: (H, W, 3) uint8, RGB.
         depth: (H, W) float32, metres, registered to colour, 0 = missing. NaN, Inf, negative
-            values and depth beyond `MAX_DEPTH_M` become 0 here.
+            values and depth beyond `MAX_DEPTH_M` are set to 0.
         mask: (H, W) uint16, instance id per pixel, 0 = background.
-        camera: intrinsics of colour.
-        labels: category and score of each mask id; an id without a label is skipped, with a
-            reason, by `segment`.
+        camera: intrinsics of the colour image.
+        labels: category and score per mask id; `segment` skips ids without a label and gives the
+            reason.
         stamp_ns: time of exposure, nanoseconds.
         frame_id: name of the optical frame.
 
     Raises:
-        FrameError: an array has a wrong type, or the sizes of the four do not agree.
+        FrameError: an array has the wrong type, or the sizes of arrays and camera differ.
     """
 
     colour: NDArray[np.uint8]
@@ -92,7 +91,7 @@ class RgbdFrame:
         if self.colour.dtype != np.uint8 or self.colour.shape != (*size, 3):
             raise FrameError(
                 f"colour is {self.colour.dtype} {self.colour.shape}: expected uint8 "
-                f"{(*size, 3)}, the camera's {size[1]}x{size[0]} pixels in RGB"
+                f"{(*size, 3)}, RGB with the camera's size of {size[1]}x{size[0]} pixels"
             )
         for name, array in (("depth", self.depth), ("mask", self.mask)):
             if array.shape != size:
@@ -109,21 +108,21 @@ class RgbdFrame:
 
 @dataclass(frozen=True)
 class Instance:
-    """The measurements of one object of a frame.
+    """Measurements of one object in a frame.
 
     Attributes:
-        mask_id: its value in the frame's mask.
-        category: name of its category.
-        score: the detector's confidence, 0 to 1.
-        points: (N, 3) float32, metres, camera frame: depth inside the mask, of large objects on
-            every so many rows and columns.
+        mask_id: value in the frame's mask.
+        category: category name.
+        score: confidence of the detector, 0 to 1.
+        points: (N, 3) float32, metres, camera frame: depth inside the mask; subsampled for large
+            objects.
         pixels: (N, 2) int32, (u, v) of `points`.
-        free: what the camera looked through around it.
-        mask_pixels: number of the mask's pixels, with or without depth.
-        every: of so many rows and columns one has points.
-        support: the plane that the object stands on or leans against, None where none was found.
-        colour: (H, W, 3) uint8, RGB: the whole image, not a copy of the frame's; None where there
-            is none.
+        free: free space around the object.
+        mask_pixels: number of mask pixels, with or without depth.
+        every: subsampling step; `points` contains every n-th row and column.
+        support: plane that the object stands on or leans against, None if none was found.
+        colour: (H, W, 3) uint8, RGB: the whole image, shared with the frame; None if there is
+            none.
     """
 
     mask_id: int
@@ -139,18 +138,18 @@ class Instance:
 
     @property
     def depth_pixels(self) -> int:
-        """Number of the pixels that its points stand for."""
+        """Number of pixels that the points represent."""
         return len(self.points) * self.every**2
 
     @cached_property
     def middle(self) -> NDArray[np.float64]:
-        """(3,), metres, camera frame: see `robust_centre`."""
+        """Median point (3,), metres, camera frame; see `robust_centre`."""
         return robust_centre(self.points)
 
 
 @dataclass(frozen=True)
 class SkippedInstance:
-    """A mask id for which there is no estimate, and why."""
+    """Mask id without an estimate, and the reason."""
 
     mask_id: int
     category: str
@@ -161,13 +160,13 @@ class SkippedInstance:
 class ObjectEstimate:
     """Pose, size and shape of one object.
 
-    The reported box is that of the decoded surface: `translation` is its centre,
-    `dimensions_m` its sides, `scale` its diagonal. The decoder's own frame is slightly off that
-    box; its transform, from which a refinement starts, is ``decoder_*``.
+    The reported box is the bounding box of the decoded surface: `translation` is its centre,
+    `dimensions_m` its sides, `scale` its diagonal. The decoder's frame differs slightly from that
+    box. Refinement starts from its transform, which is given by ``decoder_*``.
 
     Attributes:
-        mask_id: its value in the frame's mask.
-        category: name of its category.
+        mask_id: value in the frame's mask.
+        category: category name.
         rotation: R (3, 3), object to camera frame.
         translation: t (3,), metres, camera frame: centre of the bounding box.
         scale: diagonal of the bounding box, metres.
@@ -175,14 +174,14 @@ class ObjectEstimate:
         confidence: 0 to 1.
         covariance: (6, 6) of (x, y, z, rx, ry, rz), metres and radians, about the camera frame's
             axes.
-        symmetric_about_y: whether yaw about the object's y axis has no meaning in this view.
+        symmetric_about_y: whether yaw about the object's y axis is undefined in this view.
         code: (D,) latent code of the shape.
         decoder_translation: (3,), metres: origin of the decoder's frame in the camera frame.
         decoder_scale: metres per unit of the decoder's frame.
-        vertices: (V, 3) float32, metres, object frame; empty where no mesh was asked for.
+        vertices: (V, 3) float32, metres, object frame; empty if no mesh was requested.
         faces: (F, 3) int32.
         normals: (V, 3) float32, outward unit vectors, object frame.
-        diagnostics: what the refinement found, e.g. ``inlier_ratio``, ``free_space_violation``.
+        diagnostics: refinement statistics, e.g. ``inlier_ratio``, ``free_space_violation``.
     """
 
     mask_id: int
@@ -205,17 +204,16 @@ class ObjectEstimate:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """The true pose of one object of a frame; serves evaluation alone.
+    """Ground-truth pose of one object in a frame, used for evaluation only.
 
     Attributes:
-        mask_id: its value in the frame's mask.
-        category: name of its category.
+        mask_id: value in the frame's mask.
+        category: category name.
         instance: name of the individual object.
         rotation: R (3, 3), object to camera frame.
         translation: t (3,), metres, camera frame: centre of the bounding box.
-        dimensions_m: (3,) sides of the bounding box along the object's x, y, z; NaN where they are
-            not known.
-        symmetric_about_y: whether yaw about y has no meaning for it in this view.
+        dimensions_m: (3,) sides of the bounding box along the object's x, y, z; NaN if unknown.
+        symmetric_about_y: whether yaw about y is undefined in this view.
     """
 
     mask_id: int

@@ -1,4 +1,4 @@
-"""From a frame to its instances: the measured points of each mask id, and the space around it."""
+"""Split a frame into instances: measured points, support plane and free space per mask id."""
 
 from __future__ import annotations
 
@@ -24,39 +24,40 @@ from sdfpose_core.observation.support_plane import SupportPlane, find_support
 __all__ = ["ANY_CATEGORY", "largest_diagonal_m", "segment"]
 
 ANY_CATEGORY = "any"
-"""Label of a mask whose category is to be found out."""
+"""Label of a mask whose category is unknown; all categories are tried."""
 
-_LARGEST_ID = 65535
+_MAX_ID = 65535
 """Mask ids are 16-bit (mono8 and 16UC1 images)."""
 
 _SIZE_SDS = 2.0
-"""Objects larger than their category's median by more standard deviations are not looked for."""
+"""Objects may exceed their category's median size by this many standard deviations."""
 
 _GAP_SHARE = 0.25
-"""Surfaces apart in depth by this share of the largest diagonal do not belong together..."""
+"""A depth gap of this share of the largest diagonal separates two clusters of points."""
 
 _CLUSTER_SHARE = 0.5
-"""...unless the smaller has this share of the larger's points: an occluder may cut an object."""
+"""A cluster is kept if it has this share of the largest cluster's points, because an occluder may
+split an object."""
 
 _SURROUNDINGS_SHARE = 0.5
-"""The support is looked for so far around the mask, in sides of its box..."""
+"""The support is searched this far around the mask, in sides of its box..."""
 
-_SUPPORT_THINNING = 4
-"""Of the points that are rather the support's, seen through a leaking mask, so many stand for one:
-a thin laptop's may be its own."""
-
-_SUPPORT_SHARE = 0.02
-"""Of the category's median diagonal: what is higher above the support belongs to the object,
-however noisy the depth."""
-
-_BORDER_PX = 2
-"""...and so many pixels more..."""
+_SURROUNDINGS_PX = 2
+"""...plus this many pixels..."""
 
 _SURROUNDINGS_GRID = 64
-"""...on so many pixels along each side..."""
+"""...on a grid with this many pixels along each side..."""
 
 _SURROUNDINGS_DEPTH = 1.5
-"""...and within so many of the category's median diagonals in depth."""
+"""...and within this many median diagonals of the category in depth."""
+
+_SUPPORT_THINNING = 4
+"""One in this many points on the support plane is kept. A leaking mask causes such points, but they
+may belong to a thin object, e.g. a laptop."""
+
+_SUPPORT_SHARE = 0.02
+"""Points higher above the support than this share of the category's median diagonal belong to the
+object, however noisy the depth."""
 
 
 def segment(
@@ -68,23 +69,22 @@ def segment(
 ) -> tuple[list[Instance], list[SkippedInstance]]:
     """Split a frame into one `Instance` per labelled mask id.
 
-    Gross outliers (background seen through a leaking mask, an occluder's rim) are dropped: points
-    that no object of the category could reach from the median point, and small groups of points
-    that a wide gap in depth separates from the rest. Everything subtler is left to the robust
-    kernels of the refinement.
+    Gross outliers, such as background seen through a leaking mask, are removed: points too far
+    from the median point for any object of the category, and small clusters of points that a wide
+    depth gap separates from the rest. The robust kernels of the refinement handle the others.
 
     Args:
-        frame: colour is not looked at; the instances refer to it.
-        categories: the known ones; a label is matched by `Categories.by_label`.
-        min_points: an id with fewer valid depth pixels is skipped.
-        max_instances: the ids with fewest pixels beyond this number are skipped, unmeasured.
+        frame: the colour image is not read, but the instances refer to it.
+        categories: known categories; labels are matched by `Categories.by_label`.
+        min_points: ids with fewer valid depth pixels are skipped.
+        max_instances: if there are more ids, those with the fewest pixels are skipped.
 
     Returns:
-        Instances in the order of their ids, and what was left out and why. An id that is labelled
-        `ANY_CATEGORY` gives one instance of each category that it may be of.
+        Instances in the order of their ids, and the skipped ids with reasons. An id with the
+        label `ANY_CATEGORY` gives one instance per category.
 
     Raises:
-        FrameError: the mask holds an id that is negative or does not fit 16 bits.
+        FrameError: the mask contains an id that is negative or exceeds 16 bits.
     """
     pixels_of = _pixels(frame.mask)
     skipped: list[SkippedInstance] = []
@@ -93,7 +93,7 @@ def segment(
         label = frame.labels.get(mask_id)
         if label is None:
             reason = (
-                f"mask id {mask_id} has no label: give it one of the categories "
+                f"mask id {mask_id} has no label: expected one of the categories "
                 f"{', '.join(categories)}"
             )
             skipped.append(SkippedInstance(mask_id, "", reason))
@@ -101,14 +101,13 @@ def segment(
         candidates = _candidates(label.category, categories)
         if not candidates:
             reason = (
-                f"mask id {mask_id} is labelled '{label.category}', which is no known category: "
-                f"expected one of {', '.join(categories)}, a name among their labels, or "
-                f"'{ANY_CATEGORY}'"
+                f"mask id {mask_id} has the unknown label '{label.category}': expected one of "
+                f"{', '.join(categories)}, one of their other labels, or '{ANY_CATEGORY}'"
             )
             skipped.append(SkippedInstance(mask_id, label.category, reason))
             continue
         candidates_of[mask_id] = candidates
-    skipped += _beyond(candidates_of, pixels_of, max_instances)
+    skipped += _drop_smallest(candidates_of, pixels_of, max_instances)
     instances: list[Instance] = []
     planes: list[SupportPlane] = []
     for mask_id, candidates in candidates_of.items():
@@ -117,11 +116,11 @@ def segment(
         planes += [x.support for x in measured if x.support is not None]
         usable = [x for x in measured if x.depth_pixels >= min_points]
         if not usable:
-            most = max(measured, key=lambda x: x.depth_pixels)
+            best = max(measured, key=lambda x: x.depth_pixels)
             name = _name(candidates)
             reason = (
-                f"mask id {mask_id} ({name}) has {most.depth_pixels} usable depth "
-                f"pixels of {most.mask_pixels}: expected at least {min_points} (too far, "
+                f"mask id {mask_id} ({name}) has {best.depth_pixels} usable depth "
+                f"pixels of {best.mask_pixels}: expected at least {min_points} (too far, "
                 "occluded, or without depth)"
             )
             skipped.append(SkippedInstance(mask_id, name, reason))
@@ -130,7 +129,7 @@ def segment(
 
 
 def _candidates(label: str, categories: Categories) -> list[Category]:
-    """The categories that a label may stand for."""
+    """Return the categories that a label may refer to."""
     if label.strip().lower() == ANY_CATEGORY:
         return list(categories.values())
     category = categories.by_label(label)
@@ -141,37 +140,37 @@ def _name(candidates: Sequence[Category]) -> str:
     return candidates[0].name if len(candidates) == 1 else ANY_CATEGORY
 
 
-def _beyond(
+def _drop_smallest(
     candidates_of: dict[int, list[Category]],
     pixels_of: Mapping[int, NDArray[np.int32]],
     count: int,
 ) -> list[SkippedInstance]:
-    """Take out all but the `count` ids with most pixels, and say so of each."""
-    came = len(candidates_of)
+    """Remove all but the `count` ids with the most pixels, and return the removed ones."""
+    total = len(candidates_of)
     smaller = sorted(candidates_of, key=lambda x: len(pixels_of[x]), reverse=True)[count:]
     skipped = []
     for mask_id in sorted(smaller):
         name = _name(candidates_of.pop(mask_id))
         reason = (
-            f"mask id {mask_id} ({name}) is left out: {came} instances came, expected at most "
-            f"{count} (it is not among the largest)"
+            f"mask id {mask_id} ({name}) is skipped: got {total} instances, expected at most "
+            f"{count} (only the largest are used)"
         )
         skipped.append(SkippedInstance(mask_id, name, reason))
     return skipped
 
 
 def largest_diagonal_m(category: Category) -> float:
-    """Diagonal, metres, that hardly any object of the category exceeds."""
+    """Return the largest plausible diagonal of the category, metres."""
     return category.diagonal_m * math.exp(_SIZE_SDS * category.diagonal_log_sd)
 
 
 def _pixels(mask: NDArray[np.integer]) -> dict[int, NDArray[np.int32]]:
-    """Pixels (N, 2), (u, v), of each id of the mask, row by row, in the order of the ids."""
+    """Return the pixels (N, 2), (u, v), of each mask id, row by row, in the order of the ids."""
     lowest, highest = int(mask.min()), int(mask.max())
-    if lowest < 0 or highest > _LARGEST_ID:
+    if lowest < 0 or highest > _MAX_ID:
         raise FrameError(
-            f"mask holds the id {lowest if lowest < 0 else highest}: expected instance ids from 0 "
-            f"(background) to {_LARGEST_ID}"
+            f"mask contains the id {lowest if lowest < 0 else highest}: expected instance ids from "
+            f"0 (background) to {_MAX_ID}"
         )
     if highest == 0:
         return {}
@@ -179,9 +178,9 @@ def _pixels(mask: NDArray[np.integer]) -> dict[int, NDArray[np.int32]]:
     ids = mask[pixels[:, 1], pixels[:, 0]]
     order = np.argsort(ids, kind="stable")
     counts = np.bincount(ids)
-    found = np.flatnonzero(counts)
-    parts: list[NDArray[np.int32]] = np.split(pixels[order], np.cumsum(counts[found])[:-1])
-    return {int(x): part for x, part in zip(found, parts, strict=True)}
+    present = np.flatnonzero(counts)
+    parts: list[NDArray[np.int32]] = np.split(pixels[order], np.cumsum(counts[present])[:-1])
+    return {int(x): part for x, part in zip(present, parts, strict=True)}
 
 
 def _measure(
@@ -192,17 +191,17 @@ def _measure(
     score: float,
     planes: Sequence[SupportPlane],
 ) -> Instance:
-    """The instance of one id, with however many points it has; others stand on `planes`."""
+    """Measure one instance, whatever its number of points; `planes` support other instances."""
     left, top, width, height = cv2.boundingRect(pixels)
     box = (slice(top, top + height), slice(left, left + width))
     mask_pixels = len(pixels)
     depth = frame.depth[pixels[:, 1], pixels[:, 0]]
-    looked_at = depth > 0.0
-    every = thinning(max(width, height), int(np.count_nonzero(looked_at)))
+    used = depth > 0.0
+    every = thinning(max(width, height), int(np.count_nonzero(used)))
     if every > 1:
-        looked_at &= (pixels[:, 0] % every == 0) & (pixels[:, 1] % every == 0)
-    if not looked_at.all():
-        pixels, depth = pixels[looked_at], depth[looked_at]
+        used &= (pixels[:, 0] % every == 0) & (pixels[:, 1] % every == 0)
+    if not used.all():
+        pixels, depth = pixels[used], depth[used]
     points = frame.camera.back_project(pixels, depth)
     keep = _plausible(points, largest_diagonal_m(category))
     if not keep.all():
@@ -212,9 +211,9 @@ def _measure(
     )
     free = free_space(frame.depth, frame.camera, pixels, every)
     if support is not None:
-        held = np.flatnonzero(support.holds(points, _SUPPORT_SHARE * category.diagonal_m))
+        on_plane = np.flatnonzero(support.holds(points, _SUPPORT_SHARE * category.diagonal_m))
         keep = np.ones(len(points), dtype=np.bool_)
-        keep[held[np.arange(len(held)) % _SUPPORT_THINNING > 0]] = False
+        keep[on_plane[np.arange(len(on_plane)) % _SUPPORT_THINNING > 0]] = False
         points, pixels = points[keep], pixels[keep]
     return Instance(
         mask_id=mask_id,
@@ -231,7 +230,7 @@ def _measure(
 
 
 def _plausible(points: NDArray[np.float32], diagonal_m: float) -> NDArray[np.bool_]:
-    """Which points (N, 3) can belong to one object of that diagonal."""
+    """Select the points (N, 3) that can belong to one object of the given diagonal."""
     if len(points) == 0:
         return np.zeros(0, dtype=np.bool_)
     ordered = np.sort(points[:, 2])
@@ -250,14 +249,14 @@ def _around(
     points: NDArray[np.float32],
     category: Category,
 ) -> NDArray[np.float32]:
-    """Points (M, 3), metres, camera frame, around the mask: what may support the object.
+    """Points (M, 3), metres, camera frame, around the mask, on which the object may stand.
 
-    The other instances are left out: what has a mask is no table.
+    Pixels of other instances are excluded.
     """
     if len(points) == 0:
         return np.zeros((0, 3), dtype=np.float32)
     height, width = box[0].stop - box[0].start, box[1].stop - box[1].start
-    reach = math.ceil(_SURROUNDINGS_SHARE * max(height, width)) + _BORDER_PX
+    reach = math.ceil(_SURROUNDINGS_SHARE * max(height, width)) + _SURROUNDINGS_PX
     step = max(1, round(math.sqrt((height + 2 * reach) * (width + 2 * reach)) / _SURROUNDINGS_GRID))
     rows = slice(max(box[0].start - reach, 0), box[0].stop + reach, step)
     columns = slice(max(box[1].start - reach, 0), box[1].stop + reach, step)

@@ -135,7 +135,7 @@ def test_table_pictures_meshes_and_json(tmp_path, frames, capsys):
     assert "mug_anna" in captured.out
     assert "5.00" in captured.out
     assert "2 object(s) in 2 frame(s)" in captured.out
-    assert captured.err.count("mask id 2 is labelled 'teapot', which is no known category") == 2
+    assert captured.err.count("mask id 2 has the unknown label 'teapot'") == 2
 
 
 def test_a_folder_of_frames(tmp_path, frames, capsys):

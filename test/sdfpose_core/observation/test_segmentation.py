@@ -181,7 +181,7 @@ def test_a_mask_at_the_images_edge(mug):
 def test_an_id_without_a_label_is_skipped(mug):
     text = reason(dataclasses.replace(mug, labels={}))
     assert text == (
-        "mask id 3 has no label: give it one of the categories "
+        "mask id 3 has no label: expected one of the categories "
         "bottle, bowl, camera, can, laptop, mug"
     )
 
@@ -189,8 +189,8 @@ def test_an_id_without_a_label_is_skipped(mug):
 def test_an_unknown_category_is_skipped(mug):
     text = reason(dataclasses.replace(mug, labels={3: InstanceLabel("teapot")}))
     assert text == (
-        "mask id 3 is labelled 'teapot', which is no known category: expected one of bottle, "
-        "bowl, camera, can, laptop, mug, a name among their labels, or 'any'"
+        "mask id 3 has the unknown label 'teapot': expected one of bottle, bowl, camera, can, "
+        "laptop, mug, one of their other labels, or 'any'"
     )
 
 
@@ -228,8 +228,8 @@ def test_of_200_ids_the_largest_are_kept():
     assert len(skipped) == 136
     assert [x.mask_id for x in instances] == sorted(x.mask_id for x in instances)
     assert skipped[0].reason == (
-        "mask id 1 (can) is left out: 200 instances came, expected at most 64 (it is not among "
-        "the largest)"
+        "mask id 1 (can) is skipped: got 200 instances, expected at most 64 (only the largest are "
+        "used)"
     )
 
 
@@ -251,5 +251,5 @@ def test_thousands_of_ids_are_not_measured(monkeypatch):
 def test_ids_outside_16_bits_are_refused(mug, wrong):
     mask = mug.mask.astype(np.int64)
     mask[0, 0] = wrong
-    with pytest.raises(FrameError, match=f"holds the id {wrong}: expected instance ids from 0"):
+    with pytest.raises(FrameError, match=f"contains the id {wrong}: expected instance ids from 0"):
         segment(dataclasses.replace(mug, mask=mask), CATEGORIES)
