@@ -1,1 +1,1 @@
-"""Optimisation and multi-process training, shared by all networks."""
+"""Optimiser and multi-process training, shared by all networks."""

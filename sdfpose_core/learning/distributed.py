@@ -1,4 +1,4 @@
-"""Training in several processes, on one machine or on several (``torchrun``)."""
+"""Training in several processes on one or more machines (``torchrun``)."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ __all__ = [
     "shared_between_processes",
 ]
 
-_PATIENCE = timedelta(hours=12)
-"""How long processes wait for the first one, which simulates and samples."""
+_TIMEOUT = timedelta(hours=12)
+"""The other processes wait this long while the first one prepares the training data."""
 
 
 @contextmanager
 def process_group(device_name: str) -> Iterator[torch.device]:
-    """Join the other processes, where ``torchrun`` has started several; yields the own device.
+    """Join the process group if ``torchrun`` started several processes; yield the own device.
 
-    NCCL connects GPUs, gloo CPUs.
+    The backend is NCCL on GPUs and gloo on CPUs.
 
     Args:
-        device_name: ``auto | cpu | cuda[:N]``; of several GPUs each process takes its own.
+        device_name: ``auto | cpu | cuda[:N]``; with several GPUs, each process uses its own.
 
     Raises:
-        DeviceError: there is no such device.
+        DeviceError: the device is not available.
     """
     if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
         yield resolve_device(device_name)
@@ -50,7 +50,7 @@ def process_group(device_name: str) -> Iterator[torch.device]:
         device = resolve_device(f"cuda:{os.environ['LOCAL_RANK']}")
         torch.cuda.set_device(device)
     torch.distributed.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE
+        "nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT
     )
     try:
         yield device
@@ -60,7 +60,7 @@ def process_group(device_name: str) -> Iterator[torch.device]:
 
 @contextmanager
 def first_ahead() -> Iterator[None]:
-    """What is inside is done by the first process, and then by the others, who find its files."""
+    """Run the block in the first process, then in the others, which can read its files."""
     if not is_first():
         torch.distributed.barrier()
     yield
@@ -69,41 +69,44 @@ def first_ahead() -> Iterator[None]:
 
 
 def only_process(what: str) -> None:
-    """Refuse several processes.
+    """Check that there is only one process.
+
+    Args:
+        what: name of the task, for the error message.
 
     Raises:
-        ConfigurationError: there are some.
+        ConfigurationError: there are several processes.
     """
     if _world() > 1:
-        raise ConfigurationError(f"{what} runs in one process: start it without torchrun")
+        raise ConfigurationError(f"{what} supports only one process: start it without torchrun")
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes files and tells of the progress."""
+    """Whether this is the first process, which writes files and logs progress."""
     return _rank() == 0
 
 
 def shared_between_processes(network: nn.Module, batch: int) -> Any:
-    """The network, whose gradients are the means over all processes.
+    """Wrap a network so that its gradients are averaged over all processes.
 
     Args:
-        network: starts with the same weights everywhere.
-        batch: items per step of all processes together.
+        network: initialised with the same weights in all processes.
+        batch: items per step over all processes.
 
     Raises:
-        ConfigurationError: they cannot be shared evenly.
+        ConfigurationError: the batch is not divisible by the number of processes.
     """
     own_share(batch)
     return network if _world() == 1 else DistributedDataParallel(network)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Give every process the means of all processes' gradients, as if it had seen all items.
+    """Average gradients over all processes, as if each process had seen all items.
 
-    For losses that differentiate twice, which `shared_between_processes` cannot do.
+    Use it for losses that differentiate twice, which `shared_between_processes` does not support.
 
     Args:
-        parameters: of which every process has gradients.
+        parameters: parameters with gradients in every process.
     """
     if _world() == 1:
         return
@@ -114,14 +117,15 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def own_share(count: int) -> slice:
-    """Which of a step's items this process computes.
+    """Return the slice of a step's items that this process computes.
 
     Raises:
-        ConfigurationError: the processes cannot share them evenly.
+        ConfigurationError: `count` is not divisible by the number of processes.
     """
     if count % _world():
         raise ConfigurationError(
-            f"{count} items per step cannot be shared by {_world()} processes: expected a multiple"
+            f"{count} items per step cannot be divided among {_world()} processes: expected a "
+            "multiple of the number of processes"
         )
     share = count // _world()
     return slice(_rank() * share, (_rank() + 1) * share)

@@ -1,8 +1,8 @@
-"""The optimiser Muon: momentum, orthogonalised (Jordan et al., 2024).
+"""Muon optimiser: orthogonalised momentum (Jordan et al., 2024).
 
-The same as `torch.optim.Muon`, with two differences: matrices of equal shape are orthogonalised
-together, and in single precision where the device has no units for bfloat16. On such processors
-that of torch takes twice the time of the rest of a training step.
+It differs from `torch.optim.Muon` in two ways: it orthogonalises matrices of equal shape in one
+batch, and it uses single precision on devices without bfloat16 units. On such processors, torch's
+version takes twice the time of the rest of a training step.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _ITERATIONS = 5
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """Matrices with the same singular vectors, and singular values near 1 (0.7 to 1.2).
+    """Set the singular values of matrices to nearly 1 (0.7 to 1.2); keep the singular vectors.
 
-    Five Newton-Schulz iterations of fifth order, with coefficients that grow small singular values
-    fast (https://kellerjordan.github.io/posts/muon).
+    Runs five Newton-Schulz iterations of fifth order with coefficients that increase small
+    singular values fast (https://kellerjordan.github.io/posts/muon).
 
     Args:
         matrices: (B, N, M), on any device.
 
     Returns:
-        (B, N, M), in bfloat16 on a GPU, as they were otherwise.
+        (B, N, M), bfloat16 on a GPU, otherwise in the precision of the input.
     """
     a, b, c = _COEFFICIENTS
     x = matrices.bfloat16() if matrices.is_cuda else matrices
@@ -44,14 +44,14 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for hidden matrices, with Nesterov's momentum.
+    """Muon for the matrices of hidden layers, with Nesterov momentum.
 
     Args:
-        groups: of parameters, all of them matrices; each with its ``lr``: the change of a matrix
-            has singular values near the learning rate, more by the root of height by width where it
-            is higher than wide.
-        weight_decay: of all, apart from the gradient, times the learning rate.
-        momentum: share of the last direction that is kept.
+        groups: parameter groups of matrices, each with its ``lr``. The update of a matrix has
+            singular values near the learning rate, times sqrt(height / width) if it is higher than
+            wide.
+        weight_decay: decoupled weight decay of all groups, multiplied by the learning rate.
+        momentum: share of the previous direction that is kept.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Take one step; there is no use for a closure."""
+        """Take one step. Closures are not supported."""
         assert closure is None
         for group in self.param_groups:
-            alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
+            by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    alike[parameter.shape].append(parameter)
-            for shape, parameters in alike.items():
+                    by_shape[parameter.shape].append(parameter)
+            for shape, parameters in by_shape.items():
                 directions = torch.stack(
                     [self._direction(x, group["momentum"]) for x in parameters]
                 )
@@ -79,11 +79,11 @@ class Muon(torch.optim.Optimizer):
                     parameter.add_(step, alpha=-rate)
 
     def _direction(self, parameter: Tensor, momentum: float) -> Tensor:
-        """The gradient with momentum, and the step that momentum will take from there."""
+        """Update the momentum and return the Nesterov direction."""
         assert parameter.grad is not None
         state = self.state[parameter]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
-        kept: Tensor = state["momentum_buffer"]
-        kept.lerp_(parameter.grad, 1.0 - momentum)
-        return parameter.grad.lerp(kept, momentum)
+        average: Tensor = state["momentum_buffer"]
+        average.lerp_(parameter.grad, 1.0 - momentum)
+        return parameter.grad.lerp(average, momentum)

@@ -1,4 +1,4 @@
-"""Training checkpoints: written whole or not at all, read without running code from the file."""
+"""Training checkpoints: atomic writing, and loading that never executes code from the file."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ __all__ = ["load_checkpoint", "load_published", "save_checkpoint"]
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain values; an interrupted write never replaces a good file."""
+    """Save tensors and plain values atomically."""
     with replacing(path) as temporary:
         torch.save(state, temporary)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint with torch's restricted unpickler: tensors and plain values only.
+    """Load a checkpoint of tensors and plain values with torch's restricted unpickler.
 
     Raises:
-        WeightsError: the file is missing, damaged, or holds anything else.
+        WeightsError: the file is missing, damaged, or contains other objects.
     """
-    return _load(path, "delete it to train from the start")
+    return _load(path, "delete it to train from scratch")
 
 
 def load_published(path: Path) -> dict[str, Any]:
-    """Read a ``.pth`` file from elsewhere, as `load_checkpoint` does: tensors and plain values.
+    """Load a third-party ``.pth`` file of tensors and plain values, like `load_checkpoint`.
 
     Raises:
-        WeightsError: the file is missing, damaged, or can be read by running code from it alone.
+        WeightsError: the file is missing, damaged, or contains other objects.
     """
     return _load(
         path,
-        "code from such files is never run: save the network's tensors alone, "
+        "code from such files is never executed: save the tensors only, with "
         "torch.save(network.state_dict(), FILE)",
     )
 
@@ -47,10 +47,11 @@ def _load(path: Path, advice: str) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path}: refused, it is damaged or holds more than tensors and plain values; {advice}"
+            f"{path}: refused, it is damaged or contains more than tensors and plain values; "
+            f"{advice}"
         ) from error
-    except Exception as error:  # damaged bytes make the unpickler raise nearly anything
+    except Exception as error:  # the unpickler raises arbitrary errors for damaged files
         raise WeightsError(f"{path}: not a readable checkpoint ({error}); {advice}") from error
     if not isinstance(state, dict):
-        raise WeightsError(f"{path}: holds a {type(state).__name__}: expected a checkpoint")
+        raise WeightsError(f"{path}: contains a {type(state).__name__}: expected a checkpoint dict")
     return state

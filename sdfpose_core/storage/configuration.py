@@ -1,4 +1,4 @@
-"""Configuration files: YAML into frozen dataclasses, every key checked."""
+"""Read YAML configuration files into dataclasses, and check every key."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 
 def read_configuration(path: Path | str, kind: type[T]) -> T:
-    """Read a YAML mapping into the dataclass `kind`; keys that are left out keep their defaults.
+    """Read a YAML mapping into the dataclass `kind`. Missing keys keep their defaults.
 
     Raises:
-        ConfigurationError: the file cannot be read, or a key is unknown or of a wrong type; the
-            message names file and key.
+        ConfigurationError: the file cannot be read, a key is unknown or a value has the wrong
+            type; the message names the file and the key.
     """
     try:
         content = yaml.safe_load(Path(path).read_text())
@@ -33,15 +33,15 @@ def read_configuration(path: Path | str, kind: type[T]) -> T:
 
 
 def build(kind: type[T], values: Any, where: str) -> T:
-    """Make a dataclass, with nested ones, from a mapping.
+    """Build a dataclass, including nested ones, from a mapping.
 
     Args:
         kind: the dataclass.
-        values: its fields by name.
-        where: what the message of an error begins with, e.g. the file's name.
+        values: field values by name.
+        where: prefix of error messages, e.g. the file name.
 
     Raises:
-        ConfigurationError: a key is unknown or of a wrong type.
+        ConfigurationError: a key is unknown or a value has the wrong type.
     """
     if not isinstance(values, Mapping):
         raise ConfigurationError(f"{where}: expected a mapping, found {values!r}")
@@ -61,22 +61,22 @@ def build(kind: type[T], values: Any, where: str) -> T:
         raise ConfigurationError(f"{where}: {error}") from error
 
 
-def _convert(wanted: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
-        return build(wanted, value, where)
-    if wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+def _convert(expected: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(expected) and isinstance(expected, type):
+        return build(expected, value, where)
+    if expected is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
-    if wanted is int and isinstance(value, int) and not isinstance(value, bool):
+    if expected is int and isinstance(value, int) and not isinstance(value, bool):
         return value
-    if wanted in (str, bool) and isinstance(value, wanted):
+    if expected in (str, bool) and isinstance(value, expected):
         return value
-    if typing.get_origin(wanted) is typing.Literal:
-        choices = typing.get_args(wanted)
+    if typing.get_origin(expected) is typing.Literal:
+        choices = typing.get_args(expected)
         if value in choices:
             return value
         raise ConfigurationError(
             f"{where} is {value!r}: expected {' or '.join(repr(x) for x in choices)}"
         )
     raise ConfigurationError(
-        f"{where} is {value!r}: expected {getattr(wanted, '__name__', wanted)}"
+        f"{where} is {value!r}: expected {getattr(expected, '__name__', expected)}"
     )

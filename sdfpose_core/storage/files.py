@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic file writing."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["replacing", "temporary_sibling", "write_atomically"]
 
 
 def temporary_sibling(path: Path) -> Path:
-    """A hidden, unused path beside `path`, on the same file system."""
+    """Return a hidden, unused path next to `path`, on the same file system."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path that takes the place of `path` once the block has ended well.
+    """Yield a temporary path that replaces `path` when the block succeeds.
 
-    Missing folders are made. Where the block fails, an earlier file is left as it was.
+    Missing folders are created. If the block fails, an existing file stays unchanged.
 
     Raises:
         OSError: the file cannot be written.
@@ -36,10 +36,10 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 def write_atomically(path: Path | str, content: bytes) -> None:
-    """Write a file so that a reader never sees half of it; missing folders are made.
+    """Write a file atomically. Missing folders are created.
 
     Raises:
-        OSError: the file cannot be written; an earlier one of that name is left as it was.
+        OSError: the file cannot be written; an existing file stays unchanged.
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content)

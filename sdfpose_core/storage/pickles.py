@@ -1,7 +1,7 @@
-"""Pickles of strangers: labels and predictions in the format of the NOCS family of repositories.
+"""Restricted loading of untrusted pickles: labels and predictions in the NOCS format.
 
-A pickle can call anything. Here only what holds data can be built: numbers, strings, containers and
-NumPy arrays, of NumPy 1 and 2, written by Python 2 or 3.
+A pickle can execute arbitrary code. Only plain data is loaded here: numbers, strings, containers
+and NumPy arrays, written by NumPy 1 or 2 and Python 2 or 3.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from sdfpose_core.errors import PickleError
 
 __all__ = ["load_pickle"]
 
-_LARGEST_BYTES = 1 << 30
+_MAX_BYTES = 1 << 30
 
 
 class _Encode:
-    """How the second protocol writes bytes. Without attributes: a pickle can set none."""
+    """Replacement for `codecs.encode`, which protocol 2 uses for bytes.
+
+    It has no attributes that a pickle could set.
+    """
 
     __slots__ = ()
 
@@ -31,7 +34,7 @@ class _Encode:
 
 
 class _FromBuffer:
-    """An array of the fifth protocol. Without attributes: a pickle can set none."""
+    """Builds arrays of protocol 5. It has no attributes that a pickle could set."""
 
     __slots__ = ()
 
@@ -41,7 +44,7 @@ class _FromBuffer:
         return np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")
 
 
-# The functions that NumPy's own pickles name; their module was renamed in NumPy 2.
+# Functions that NumPy's pickles refer to; NumPy 2 renamed their module.
 _RECONSTRUCT: Callable[..., Any] = np.ndarray(0).__reduce__()[0]
 _SCALAR: Callable[..., Any] = np.float64(0).__reduce__()[0]
 
@@ -59,18 +62,18 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     },
     **{(f"numpy.{core}.numeric", "_frombuffer"): _FromBuffer() for core in ("core", "_core")},
 }
-"""What a pickle may name, and what it gets."""
+"""Names that a pickle may refer to, and the objects they resolve to."""
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds nothing but `_ALLOWED`."""
+    """Unpickler that only resolves the names in `_ALLOWED`."""
 
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _ALLOWED[module, name]
         except KeyError:
             raise pickle.UnpicklingError(
-                f"it asks for {module}.{name}, which is no plain data"
+                f"it refers to {module}.{name}, which is not plain data"
             ) from None
 
     def persistent_load(self, pid: Any) -> Any:
@@ -78,26 +81,26 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load_pickle(path: Path | str) -> Any:
-    """The content of a pickle, if that is plain data.
+    """Load a pickle of plain data.
 
     Raises:
-        PickleError: the file is missing, damaged, larger than 1 GiB or would build something else
-            than numbers, strings, containers and NumPy arrays.
+        PickleError: the file is missing, damaged, larger than 1 GiB, or contains anything but
+            numbers, strings, containers and NumPy arrays.
     """
     path = Path(path)
     try:
         size = path.stat().st_size
-        if size > _LARGEST_BYTES:
+        if size > _MAX_BYTES:
             raise PickleError(
-                f"{path}: has {size} bytes: expected a pickle of at most {_LARGEST_BYTES}"
+                f"{path}: has {size} bytes: expected a pickle of at most {_MAX_BYTES}"
             )
         content = path.read_bytes()
     except OSError as error:
         raise PickleError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         return _Unpickler(io.BytesIO(content), encoding="latin1").load()
-    except Exception as error:  # a damaged pickle fails in any way
+    except Exception as error:  # the unpickler raises arbitrary errors for damaged files
         raise PickleError(
             f"{path}: cannot be loaded ({error}): expected a pickle of numbers, strings, "
-            "containers and NumPy arrays; nothing else is ever built from a file"
+            "containers and NumPy arrays; other objects are never loaded"
         ) from error

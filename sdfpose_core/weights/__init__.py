@@ -1,4 +1,4 @@
-"""Weights: where they are, and one file format for all networks (safetensors with a header)."""
+"""Locations and file format of network weights: safetensors with a header."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ __all__ = [
 ]
 
 SHIPPED = Path(__file__).parent
-"""The folder of the weights that ship with the package."""
+"""Folder of the weights shipped with the package."""
 
 MILD = SHIPPED / "mild"
-"""Encoders that know good cameras and careful masks alone: where `sdfpose bench adaptation` starts.
-The decoders are those of `SHIPPED`."""
+"""Encoders trained on low-noise depth and accurate masks only, the starting point of
+`sdfpose bench adaptation`. Their decoders are in `SHIPPED`."""
 
 _FORMAT = "sdfpose/1"
 
 
 def weights_file(category: str, kind: str, folder: Path | str | None = None) -> Path:
-    """Path of a category's weights; `kind` is ``decoder`` or ``encoder``.
+    """Return the path of a category's weights.
 
     Args:
-        category: name of the category.
-        kind: which network.
-        folder: where to look; None for the shipped weights.
+        category: category name.
+        kind: ``decoder`` or ``encoder``.
+        folder: folder of the weights; None for the shipped weights.
     """
     return Path(folder or SHIPPED) / f"{category}.{kind}.safetensors"
 
 
 def complete_weights(folder: Path | str, source: Path | str | None = None) -> None:
-    """Copy the weights and the confidence model that a folder lacks from another one.
+    """Copy missing weights and the confidence model from another folder.
 
     Args:
-        folder: is made where it is not there.
-        source: where from; None for the shipped weights.
+        folder: destination; created if missing.
+        source: folder to copy from; None for the shipped weights.
     """
     folder, source = Path(folder), Path(source or SHIPPED)
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,15 +68,15 @@ def write_weights(
     tensors: Mapping[str, Tensor],
     dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write a weights file; a reader sees the old file or the whole new one.
+    """Write a weights file atomically.
 
     Args:
-        path: the file.
-        kind: which network, e.g. ``decoder``.
-        category: name of the category that it was trained for.
+        path: output file.
+        kind: kind of network, e.g. ``decoder``.
+        category: category that the network was trained for.
         settings: architecture, JSON-serialisable.
         tensors: parameters and buffers by name.
-        dtype: precision in which floating-point tensors are stored.
+        dtype: precision of the stored floating-point tensors.
     """
     header = {
         "format": _FORMAT,
@@ -88,16 +88,16 @@ def write_weights(
         name: (t.to(dtype) if t.is_floating_point() else t).detach().cpu().contiguous()
         for name, t in tensors.items()
     }
-    # safetensors' own writer gives files that their owner alone can read.
+    # The file writer of safetensors creates files that only their owner can read.
     write_atomically(path, save(stored, metadata=header))
 
 
 def weights_kind(path: Path | str, wanted: str) -> str:
-    """Which network a weights file says that it holds; empty where it says nothing.
+    """Read the kind of network from a weights file's header; empty if not specified.
 
     Args:
-        path: the file.
-        wanted: for the message where there is none, e.g. ``decoder``.
+        path: weights file.
+        wanted: expected kind for the error message, e.g. ``decoder``.
 
     Raises:
         WeightsError: the file is missing or damaged.
@@ -106,19 +106,21 @@ def weights_kind(path: Path | str, wanted: str) -> str:
 
 
 def read_weights(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Settings and float32 tensors of a weights file.
+    """Read the settings and tensors, as float32, of a weights file.
 
     Raises:
-        WeightsError: the file is missing, damaged or holds another kind of network.
+        WeightsError: the file is missing, damaged or contains another kind of network.
     """
     header, tensors = _read(path, kind)
     if header.get("format") != _FORMAT or header.get("kind") != kind:
         found = f"{header.get('format', 'no format')} {header.get('kind', 'of no kind')}"
-        raise WeightsError(f"{path}: holds '{found}': expected '{_FORMAT} {kind}'")
+        raise WeightsError(f"{path}: contains '{found}': expected '{_FORMAT} {kind}'")
     try:
         settings = json.loads(header["settings"])
     except (KeyError, ValueError) as error:
-        raise WeightsError(f"{path}: its header has no readable settings") from error
+        raise WeightsError(
+            f"{path}: the header has no readable settings: expected a file written by sdfpose"
+        ) from error
     return settings, {
         name: t.float() if t.is_floating_point() else t for name, t in tensors.items()
     }
@@ -127,12 +129,12 @@ def read_weights(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str,
 def _read(
     path: Path | str, kind: str, *, tensors: bool = True
 ) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Header and, where they are asked for, tensors of a file."""
+    """Read the header and optionally the tensors of a file."""
     path = Path(path)
     if not path.is_file():
         raise WeightsError(
             f"{path}: no such weights file; expected the {kind} of a trained category "
-            "(make weights trains the shipped ones)"
+            "(run 'make weights' to train the shipped ones)"
         )
     try:
         with safe_open(path, framework="pt") as file:
@@ -141,5 +143,5 @@ def _read(
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"{path}: damaged, not a readable safetensors file ({error}); "
-            "restore it from the package or train it anew"
+            "restore it from the package or train it again"
         ) from error

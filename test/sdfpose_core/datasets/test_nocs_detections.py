@@ -124,5 +124,5 @@ def test_an_image_without_any_detection_is_empty(tmp_path: Path) -> None:
 def test_a_pickle_with_code_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "results_test_scene_1_0000.pkl"
     path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
-    with pytest.raises(FrameError, match=r"results_test_scene_1_0000\.pkl: .* no plain data"):
+    with pytest.raises(FrameError, match=r"results_test_scene_1_0000\.pkl: .* not plain data"):
         detected(frame(), path)

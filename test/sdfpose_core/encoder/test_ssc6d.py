@@ -176,10 +176,12 @@ def test_what_is_saved_in_half_precision_is_loaded(encoder, tmp_path, device):
 def test_the_two_encoders_are_told_apart(encoder, tmp_path):
     path = tmp_path / "mug.encoder.safetensors"
     encoder.save(path, "mug")
-    with pytest.raises(WeightsError, match="holds 'sdfpose/1 ssc6d encoder': expected 'sdfpose/1 "):
+    with pytest.raises(
+        WeightsError, match="contains 'sdfpose/1 ssc6d encoder': expected 'sdfpose/1 "
+    ):
         FastEncoder.load(path)
     FastEncoder(FastEncoderConfig(width=16, heads=2, layers=1), 0.2).save(path, "mug")
-    with pytest.raises(WeightsError, match=r"holds 'sdfpose/1 encoder': expected 'sdfpose/1 ssc6d"):
+    with pytest.raises(WeightsError, match=r"contains 'sdfpose/1 encoder': expected 'sdfpose/1 s"):
         Ssc6dEncoder.load(path)
 
 

@@ -182,7 +182,7 @@ def test_a_file_that_needs_code_is_refused(
     assert main(command) == 2
     error = capsys.readouterr().err
     assert f"{path}: refused" in error
-    assert "code from such files is never run" in error
+    assert "code from such files is never executed" in error
     assert not target.exists()
     assert not (tmp_path / "out").exists()
 

@@ -100,5 +100,5 @@ def test_networks_that_do_not_belong_together_are_refused(weights: Path, tmp_pat
     with pytest.raises(WeightsError, match=r"codes of length 4, but the decoder's have 5"):
         estimator.load("mug")
     other = PoseEstimator(EstimatorConfig(encoder="fast", weights_dir=weights))
-    with pytest.raises(WeightsError, match="holds 'sdfpose/1 ssc6d encoder': expected"):
+    with pytest.raises(WeightsError, match="contains 'sdfpose/1 ssc6d encoder': expected"):
         other.load("mug")

@@ -31,7 +31,7 @@ def test_the_second_of_three_has_the_middle_third():
 def test_what_cannot_be_shared_is_refused():
     with pytest.raises(ConfigurationError, match=r"7 items per step .* 3 processes"):
         distributed.shared_between_processes(torch.nn.Linear(2, 2), 7)
-    with pytest.raises(ConfigurationError, match="the training of x runs in one process"):
+    with pytest.raises(ConfigurationError, match="the training of x supports only one process"):
         distributed.only_process("the training of x")
 
 

@@ -243,7 +243,7 @@ def test_thousands_of_ids_are_not_measured(monkeypatch):
     _, skipped = segment(frame, CATEGORIES)
     assert len(set(measured)) == 64
     assert len(skipped) == 4999 - 64
-    reasons = [x.reason for x in skipped if "4999 instances came, expected at most 64" in x.reason]
+    reasons = [x.reason for x in skipped if "got 4999 instances, expected at most 64" in x.reason]
     assert len(reasons) == 4999 - 64
 
 

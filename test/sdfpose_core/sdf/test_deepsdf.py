@@ -134,11 +134,11 @@ def test_a_file_says_which_network_it_holds(small, tmp_path, device):
     torch.testing.assert_close(
         loaded(points.to(device), codes.to(device)).cpu(), small(points, codes).detach()
     )
-    with pytest.raises(WeightsError, match="holds 'sdfpose/1 deepsdf decoder': expected 'sdfpo"):
+    with pytest.raises(WeightsError, match="contains 'sdfpose/1 deepsdf decoder': expected 'sd"):
         SdfDecoder.load(path)
     SdfDecoder(DecoderConfig(4, 8, 2)).save(path, "mug")
     assert isinstance(load_decoder(path), SdfDecoder)
-    with pytest.raises(WeightsError, match=r"holds 'sdfpose/1 decoder': expected 'sdfpose/1 deep"):
+    with pytest.raises(WeightsError, match=r"contains 'sdfpose/1 decoder': expected 'sdfpose/1 d"):
         DeepSdf.load(path)
 
 
@@ -147,7 +147,7 @@ def test_files_that_are_no_decoder_are_refused(small, tmp_path):
     with pytest.raises(WeightsError, match="no such weights file; expected the decoder"):
         load_decoder(path)
     write_weights(path, "encoder", "mug", {}, {"w": torch.zeros(1)})
-    with pytest.raises(WeightsError, match="holds 'sdfpose/1 encoder': expected 'sdfpose/1 decod"):
+    with pytest.raises(WeightsError, match="contains 'sdfpose/1 encoder': expected 'sdfpose/1 d"):
         load_decoder(path)
     for settings in ({"code_length": 5, "width": 32}, {"depth": 8}):
         write_weights(path, "deepsdf decoder", "mug", settings, small.state_dict())

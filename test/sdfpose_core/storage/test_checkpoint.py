@@ -40,7 +40,7 @@ def test_a_malicious_pickle_runs_nothing(tmp_path, raw):
     else:
         torch.save(content, path)
     with pytest.raises(
-        WeightsError, match=r"mug\.ckpt: refused, it is damaged or holds more than t"
+        WeightsError, match=r"mug\.ckpt: refused, it is damaged or contains more than t"
     ):
         load_checkpoint(path)
     assert not target.exists()
@@ -114,5 +114,5 @@ def test_random_bytes_are_refused(tmp_path):
 def test_something_else_is_refused(tmp_path):
     path = tmp_path / "mug.ckpt"
     torch.save([1, 2], path)
-    with pytest.raises(WeightsError, match=r"mug\.ckpt: holds a list: expected a checkpoint"):
+    with pytest.raises(WeightsError, match=r"mug\.ckpt: contains a list: expected a checkpoint"):
         load_checkpoint(path)

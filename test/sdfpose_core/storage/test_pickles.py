@@ -80,7 +80,7 @@ def test_what_would_run_is_refused(tmp_path, monkeypatch, attack, protocol):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "label.pkl"
     path.write_bytes(pickle.dumps(attack, protocol))
-    with pytest.raises(PickleError, match=r"label\.pkl: cannot be loaded .*no plain data"):
+    with pytest.raises(PickleError, match=r"label\.pkl: cannot be loaded .*not plain data"):
         load_pickle(path)
     assert [x.name for x in tmp_path.iterdir()] == ["label.pkl"]
 
