@@ -1,4 +1,4 @@
-"""Contact sheets: shaded pictures of many models in one image."""
+"""Contact sheets: shaded images of many models in a grid."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _BACKGROUND = 255
 _AMBIENT, _DIFFUSE = 60.0, 190.0
 _GAP_PX = 4
 _OVERSAMPLING = 3
-"""Rays along each side of a pixel."""
+"""Rays per pixel along each axis."""
 
 _MARGIN = 1.04
-"""Side of the picture in diagonals of the model's box."""
+"""Side of the image, in diagonals of the model's box."""
 
 
 def render_model(
@@ -32,17 +32,17 @@ def render_model(
     pitch_deg: float = _VIEW_PITCH_DEG,
     colour: tuple[int, int, int] = (225, 225, 225),
 ) -> NDArray[np.uint8]:
-    """Parallel view of one model, shaded by a light beside the camera.
+    """Render an orthographic view of one model, shaded by a light beside the camera.
 
     Args:
-        model: closed or not.
-        size: side of the picture, pixels.
-        yaw_deg: direction of the camera about y, from +x toward +z.
+        model: model with a closed or open surface.
+        size: side of the image, pixels.
+        yaw_deg: direction of the camera about y, from +x towards +z.
         pitch_deg: elevation of the camera above the horizontal plane.
         colour: RGB of a surface that faces the light.
 
     Returns:
-        (size, size, 3) uint8, RGB, white around the model.
+        (size, size, 3) uint8, RGB, with a white background.
     """
     yaw, pitch = np.deg2rad(yaw_deg), np.deg2rad(pitch_deg)
     back = np.array([np.cos(pitch) * np.cos(yaw), np.sin(pitch), np.cos(pitch) * np.sin(yaw)])
@@ -62,7 +62,7 @@ def render_model(
     )
     answer = scene.cast_rays(o3d.core.Tensor.from_numpy(rays.astype(np.float32)))
     normal = answer["primitive_normals"].numpy()
-    # open surfaces are seen from both sides
+    # Open surfaces are visible from both sides.
     normal = normal * np.where(normal @ back < 0.0, -1.0, 1.0)[..., None]
     light = back + 0.7 * up - 0.5 * right
     shade = _AMBIENT + _DIFFUSE * np.clip(normal @ (light / np.linalg.norm(light)), 0.0, 1.0)
@@ -80,27 +80,27 @@ def contact_sheet(
     captions: Sequence[str] | None = None,
     colours: Sequence[tuple[int, int, int]] = ((225, 225, 225),),
 ) -> NDArray[np.uint8]:
-    """Pictures of models in rows, each under its caption.
+    """Render models in a grid, each with a caption.
 
     Args:
         models: at least one.
         columns: models per row.
-        size: side of one picture, pixels.
-        captions: one per model; its name and sides in millimetres where left out.
-        colours: RGB of the models, by turns.
+        size: side of one image, pixels.
+        captions: one per model; by default its name and its sides in millimetres.
+        colours: RGB colours to cycle through.
 
     Returns:
         (H, W, 3) uint8, RGB.
 
     Raises:
-        ValueError: there are no models, or the captions are not as many.
+        ValueError: there are no models, or the number of captions differs from theirs.
     """
     if not models:
-        raise ValueError("no models: expected at least one to draw")
+        raise ValueError("no models: expected at least one")
     if captions is None:
         captions = [_caption(model) for model in models]
     if len(captions) != len(models):
-        raise ValueError(f"{len(captions)} captions: expected one for each of {len(models)} models")
+        raise ValueError(f"got {len(captions)} captions: expected {len(models)}, one per model")
     columns = min(columns, len(models))
     rows = -(-len(models) // columns)
     pitch = size + _GAP_PX

@@ -1,8 +1,8 @@
-"""CAD models from files: single meshes and collections such as ShapeNet's and NOCS's.
+"""Import CAD models from files: single meshes and collections such as ShapeNet or NOCS.
 
-What `load_model` returns is one solid: filled inside its outer surface, watertight, oriented. A
-file that is no such solid is mended where that is safe (each step is noted) and refused otherwise.
-`load_surface` asks for less, a surface with an area, and serves evaluation.
+`load_model` returns one watertight, oriented solid that is filled inside its outer surface. Other
+meshes are repaired if that is safe (each step is noted), and rejected otherwise. `load_surface`
+accepts any surface with an area and is used for evaluation.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ __all__ = [
     "load_surface",
 ]
 
-_CRUMB = 1e-3
-"""Separate solids below this share of the volume are dropped."""
+_MIN_VOLUME_SHARE = 1e-3
+"""Separate solids below this share of the total volume are removed."""
 
 _GENERIC_NAMES = frozenset({"model", "model_normalized", "models", "mesh", "textured"})
-"""File and folder names of collections that do not tell models apart."""
+"""File and folder names that do not identify a model."""
 
 
 @dataclass(frozen=True)
 class ImportedModel:
-    """A solid from a file.
+    """Solid imported from a file.
 
     Attributes:
         model: the solid.
-        notes: what was mended, in words; empty for a faultless file.
+        notes: descriptions of the repairs; empty if none were needed.
     """
 
     model: CadModel
@@ -54,14 +54,14 @@ class ImportedModel:
 
 @dataclass(frozen=True)
 class ModelCollection:
-    """The usable models of a folder, and an account of the others.
+    """Usable models of a folder, and a report on the others.
 
     Attributes:
         models: in the order of their names.
-        notes: what was mended, by model name.
-        refused: why a file was refused, by path.
-        excluded: names that the caller left out and that were there.
-        unknown_exclusions: names that the caller left out and that no model bears.
+        notes: repairs by model name.
+        refused: reason for rejecting a file, by path.
+        excluded: existing models that the caller excluded.
+        unknown_exclusions: excluded names that do not match any model.
     """
 
     models: tuple[CadModel, ...]
@@ -71,16 +71,16 @@ class ModelCollection:
     unknown_exclusions: tuple[str, ...]
 
     def report(self) -> str:
-        """The account in lines of text."""
+        """Format the report as lines of text."""
         lines = [
-            f"{len(self.models)} models used, {len(self.refused)} refused, "
+            f"{len(self.models)} models used, {len(self.refused)} rejected, "
             f"{len(self.excluded)} excluded"
         ]
-        lines += [f"mended {name}: {'; '.join(what)}" for name, what in self.notes.items()]
-        lines += [f"refused {reason}" for reason in self.refused.values()]
+        lines += [f"repaired {name}: {'; '.join(notes)}" for name, notes in self.notes.items()]
+        lines += [f"rejected {reason}" for reason in self.refused.values()]
         lines += [f"excluded {name}" for name in self.excluded]
         lines += [
-            f"warning: no model is called '{name}', which was to be excluded"
+            f"warning: the excluded model '{name}' does not exist"
             for name in self.unknown_exclusions
         ]
         return "\n".join(lines)
@@ -94,7 +94,7 @@ def load_model(
     yaw_deg: float = 0.0,
     repair: bool = False,
 ) -> CadModel:
-    """Read one solid: the `model` of `import_model`, whose arguments and errors it has."""
+    """Import one solid without notes; arguments and errors are those of `import_model`."""
     imported = import_model(path, category, unit_m=unit_m, yaw_deg=yaw_deg, repair=repair)
     return imported.model
 
@@ -107,25 +107,24 @@ def import_model(
     yaw_deg: float = 0.0,
     repair: bool = False,
 ) -> ImportedModel:
-    """Read one solid, y up, and mend what can be mended without changing its shape.
+    """Import one solid, y up, with repairs that do not change its shape.
 
-    Coincident vertices are merged, small holes are patched, faces that disagree are turned, an
-    inside-out mesh is flipped, overlapping parts are united and inner surfaces dropped, so that
-    the solid is filled.
+    The import merges coincident vertices, patches small holes, makes the face orientation
+    consistent, flips inside-out meshes, unites overlapping parts and removes inner surfaces.
 
     Args:
-        path: a mesh of one of `MESH_SUFFIXES`.
-        category: name of its category.
+        path: mesh file, one of `MESH_SUFFIXES`.
+        category: category name.
         unit_m: length of the file's unit in metres.
-        yaw_deg: turn about y that brings the model's front toward +x.
-        repair: whether a surface that is not closed, or falls into parts, may be replaced by a
-            thin closed shell around it (`close_by_shell`), which moves it by about 0.5 % of the
+        yaw_deg: rotation about y that turns the model's front towards +x.
+        repair: whether to replace a surface that is open or has several parts by a thin closed
+            shell around it (`close_by_shell`). This moves the surface by about 0.5 % of the
             diagonal.
 
     Raises:
-        MeshError: the file is missing or damaged, or the mesh has no faces, is flat, has vertices
-            that are not finite, is not closed, holds several solids or too many faces. The
-            message names the file.
+        MeshError: the file is missing or damaged, or the mesh is flat, not closed, has no faces,
+            too many faces, several solids or vertices that are not finite. The message names the
+            file.
     """
     path = Path(path)
     vertices, faces = _placed(path, unit_m, yaw_deg)
@@ -135,10 +134,10 @@ def import_model(
     except MeshError as error:
         if not repair:
             raise
-        vertices, closed_faces, moved = close_by_shell(vertices, faces)
+        vertices, closed_faces, offset = close_by_shell(vertices, faces)
         reason = str(error).removeprefix(f"{path}: ").partition(": expected")[0]
         notes.append(
-            f"it {reason}, so a closed shell {moved:.2%} of the diagonal outside was put around it"
+            f"it {reason}, so a closed shell {offset:.2%} of the diagonal outside replaces it"
         )
         solid = _solid(path, vertices, closed_faces, notes)
     name = _model_name(path)
@@ -148,17 +147,17 @@ def import_model(
 def load_surface(
     path: Path | str, category: str, *, unit_m: float = 1.0, yaw_deg: float = 0.0
 ) -> CadModel:
-    """Read a mesh as it is, closed or not, for evaluation.
+    """Read a closed or open mesh without repairs, for evaluation.
 
     Args:
-        path: a mesh of one of `MESH_SUFFIXES`.
-        category: name of its category.
+        path: mesh file, one of `MESH_SUFFIXES`.
+        category: category name.
         unit_m: length of the file's unit in metres.
-        yaw_deg: turn about y that brings the model's front toward +x.
+        yaw_deg: rotation about y that turns the model's front towards +x.
 
     Raises:
-        MeshError: the file is missing or damaged, or the mesh has no faces, is flat, has vertices
-            that are not finite or too many faces.
+        MeshError: the file is missing or damaged, or the mesh is flat, has no faces, too many
+            faces or vertices that are not finite.
     """
     path = Path(path)
     vertices, faces = _placed(path, unit_m, yaw_deg)
@@ -166,10 +165,10 @@ def load_surface(
 
 
 def is_solid(path: Path | str) -> bool:
-    """Whether a mesh, as it is, bounds a volume without hollows (see `import_model`).
+    """Whether a mesh, without repairs, bounds a volume without cavities (see `import_model`).
 
     Raises:
-        MeshError: the file is missing or damaged, or holds no surface.
+        MeshError: the file is missing or damaged, or contains no surface.
     """
     vertices, faces = read_mesh(Path(path))
     return _is_closed(vertices, faces) and len(_as_manifold(vertices, faces).decompose()) == 1
@@ -184,21 +183,21 @@ def load_collection(
     yaw_deg: float = 0.0,
     repair: bool = True,
 ) -> ModelCollection:
-    """Read all models below a folder, in whatever layout: flat, ShapeNet's, NOCS's.
+    """Import all models in a folder with any layout, e.g. flat, ShapeNet or NOCS.
 
-    A model is named by its path below the folder without the parts that all models share, e.g.
-    ``1a2b`` for ``1a2b/models/model_normalized.obj``.
+    A model's name is its relative path without generic parts, e.g. ``1a2b`` for
+    ``1a2b/models/model_normalized.obj``.
 
     Args:
-        folder: searched with all its subfolders for files of `MESH_SUFFIXES`.
-        category: name of the models' category.
-        exclude: names of models to leave out.
+        folder: folder to search recursively for files of `MESH_SUFFIXES`.
+        category: category name.
+        exclude: names of models to exclude.
         unit_m: length of the files' unit in metres.
-        yaw_deg: turn about y that brings the models' fronts toward +x.
-        repair: as in `import_model`.
+        yaw_deg: rotation about y that turns the models' fronts towards +x.
+        repair: see `import_model`.
 
     Raises:
-        MeshError: the folder is missing, holds no mesh, or none that can be used.
+        MeshError: the folder is missing or contains no usable mesh.
     """
     folder = Path(folder)
     files: dict[str, Path] = {}
@@ -206,49 +205,51 @@ def load_collection(
     for path in mesh_files(folder):
         used = files.setdefault(_model_name(path, folder), path)
         if used != path:
-            refused[path] = f"{path}: {used.name} beside it is used for the same model"
-    unwanted = set(exclude)
+            refused[path] = f"{path}: duplicate of the same model: {used.name} is used instead"
+    exclusions = set(exclude)
     models: list[CadModel] = []
     notes: dict[str, tuple[str, ...]] = {}
     for name, path in files.items():
-        if name in unwanted:
+        if name in exclusions:
             continue
         try:
             imported = import_model(path, category, unit_m=unit_m, yaw_deg=yaw_deg, repair=repair)
         except MeshError as error:
             refused[path] = str(error)
             continue
-        found = imported.model
-        models.append(CadModel(name, category, found.vertices, found.faces))
+        solid = imported.model
+        models.append(CadModel(name, category, solid.vertices, solid.faces))
         if imported.notes:
             notes[name] = imported.notes
     if not models:
         reason = next(iter(refused.values()), "all are excluded")
-        raise MeshError(f"{folder}: none of its {len(files)} meshes can be used; first: {reason}")
+        raise MeshError(f"{folder}: none of its {len(files)} meshes is usable; first: {reason}")
     return ModelCollection(
         models=tuple(models),
         notes=notes,
         refused=refused,
-        excluded=tuple(sorted(unwanted & files.keys())),
-        unknown_exclusions=tuple(sorted(unwanted - files.keys())),
+        excluded=tuple(sorted(exclusions & files.keys())),
+        unknown_exclusions=tuple(sorted(exclusions - files.keys())),
     )
 
 
 def _model_name(path: Path, folder: Path | None = None) -> str:
-    """Name of a model: the telling parts of its path below `folder`, or of its own end."""
+    """Name of a model: the specific parts of its path relative to `folder`.
+
+    Without a folder, the last specific part.
+    """
     relative = path.relative_to(folder) if folder is not None else Path(*path.parts[-3:])
     parts = list(relative.with_suffix("").parts)
-    telling = [part for part in parts if part not in _GENERIC_NAMES]
+    specific = [part for part in parts if part not in _GENERIC_NAMES]
     if folder is None:
-        # only as much of the path as it takes to tell models apart
-        return parts[-1] if parts[-1] in telling else (telling or parts)[-1]
-    return "/".join(telling or parts[-1:])
+        return parts[-1] if parts[-1] in specific else (specific or parts)[-1]
+    return "/".join(specific or parts[-1:])
 
 
 def _placed(
     path: Path, unit_m: float, yaw_deg: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Vertices (V, 3), metres, turned about y, and faces (F, 3) of a sound file."""
+    """Read vertices (V, 3), in metres and rotated about y, and faces (F, 3)."""
     vertices, faces = read_mesh(path)
     c, s = np.cos(np.deg2rad(yaw_deg)), np.sin(np.deg2rad(yaw_deg))
     about_y = np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
@@ -258,54 +259,54 @@ def _placed(
 def _solid(
     path: Path, vertices: NDArray[np.float64], faces: NDArray[np.int64], notes: list[str]
 ) -> Manifold:
-    """One filled solid from a mesh; `notes` gains what had to be mended."""
-    turned = False
+    """Make one filled solid from a mesh; append the repairs to `notes`."""
+    reoriented = False
     if not _is_closed(vertices, faces):
         patched, more_faces, patches = patch_small_holes(vertices, faces)
-        turned = not _is_closed(patched, more_faces)
-        if turned:
+        reoriented = not _is_closed(patched, more_faces)
+        if reoriented:
             mesh = trimesh.Trimesh(vertices, faces, process=False)
             trimesh.repair.fix_winding(mesh)
             patched, more_faces, patches = patch_small_holes(vertices, np.asarray(mesh.faces))
             if not _is_closed(patched, more_faces):
                 raise MeshError(_not_closed(path, faces))
-            notes.append("faces that disagreed on the outside were turned")
+            notes.append("faces with inconsistent orientation were flipped")
         vertices, faces = patched, more_faces
         if patches:
             notes.append(f"{patches} small holes were patched")
     parts = _as_manifold(vertices, faces).decompose()
-    flipped = [part for part in parts if part.volume() < 0.0]
+    negative = [part for part in parts if part.volume() < 0.0]
     filled = [part for part in parts if part.volume() > 0.0]
-    hollows = [part for part in flipped if any(_encloses(other, part) for other in filled)]
-    outside_in = [part for part in flipped if part not in hollows]
-    if hollows:
-        notes.append(f"{len(hollows)} inner surfaces were dropped: a solid is filled")
-    if outside_in:
-        if not turned:
+    cavities = [part for part in negative if any(_encloses(other, part) for other in filled)]
+    inside_out = [part for part in negative if part not in cavities]
+    if cavities:
+        notes.append(f"{len(cavities)} inner surfaces were removed to fill the solid")
+    if inside_out:
+        if not reoriented:
             notes.append("the mesh was inside out and was flipped")
-        filled += [_inverted(part) for part in outside_in]
+        filled += [_inverted(part) for part in inside_out]
     if not filled:
-        raise MeshError(f"{path}: bounds no volume: expected a solid")
+        raise MeshError(f"{path}: does not enclose a volume: expected a solid")
     if len(filled) > 1:
         notes.append(f"{len(filled)} closed parts were united")
     return _largest(path, sum(filled[1:], filled[0]), notes)
 
 
 def _largest(path: Path, solid: Manifold, notes: list[str]) -> Manifold:
-    """The only piece of a solid that is more than a crumb."""
+    """Return the only significant piece of a solid."""
     pieces = sorted(
         (piece for piece in solid.decompose() if piece.volume() > 0.0),
         key=lambda piece: -piece.volume(),
     )
     whole = sum(piece.volume() for piece in pieces)
-    large = [piece for piece in pieces if piece.volume() > _CRUMB * whole]
+    large = [piece for piece in pieces if piece.volume() > _MIN_VOLUME_SHARE * whole]
     if len(large) != 1:
         raise MeshError(
-            f"{path}: holds {len(large)} separate solids: expected one object per file, its "
-            "parts touching"
+            f"{path}: contains {len(large)} separate solids: expected one object per file, with "
+            "touching parts"
         )
     if len(pieces) > 1:
-        notes.append(f"{len(pieces) - 1} crumbs were dropped")
+        notes.append(f"{len(pieces) - 1} tiny separate pieces were removed")
     return large[0]
 
 
@@ -326,7 +327,7 @@ def _inverted(part: Manifold) -> Manifold:
 
 
 def _encloses(outer: Manifold, inner: Manifold) -> bool:
-    """Whether `inner`, an inward oriented surface, lies inside `outer`."""
+    """Whether `inner`, an inward-oriented surface, lies inside `outer`."""
     a, b = np.asarray(outer.bounding_box()), np.asarray(inner.bounding_box())
     if not (np.all(a[:3] <= b[:3]) and np.all(b[3:] <= a[3:])):
         return False
@@ -339,6 +340,6 @@ def _not_closed(path: Path, faces: NDArray[np.int64]) -> str:
     _, count = np.unique(edges, axis=0, return_counts=True)
     single, many = int(np.sum(count == 1)), int(np.sum(count > 2))
     return (
-        f"{path}: is not watertight ({single} edges border one face, {many} more than two, of "
-        f"{len(count)}): expected a closed solid; close it, or allow its repair by a shell"
+        f"{path}: is not watertight (of {len(count)} edges, {single} border one face and {many} "
+        "more than two): expected a closed solid; close it, or allow its repair by a shell"
     )

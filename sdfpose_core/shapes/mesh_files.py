@@ -1,4 +1,4 @@
-"""Mesh files: hypothesis them, and reading vertices and faces that are worth working on."""
+"""Find mesh files, and read, check and clean their vertices and faces."""
 
 from __future__ import annotations
 
@@ -15,74 +15,76 @@ from sdfpose_core.errors import MeshError
 __all__ = ["MAX_FACES", "MESH_SUFFIXES", "mesh_files", "read_mesh"]
 
 MESH_SUFFIXES = (".glb", ".obj", ".off", ".ply", ".stl")
-"""File types that are read."""
+"""Supported file types."""
 
 MAX_FACES = 2_000_000
-"""Meshes with more faces are refused, before they fill the memory."""
+"""Meshes with more faces are rejected, to limit memory."""
 
 _BYTES_PER_FACE = 400
-"""No file type needs more, with its share of the vertices: a larger file is refused unread."""
+"""Upper bound for all file types, vertices included. Larger files are rejected without reading."""
 
 _BLOCK_BYTES = 1 << 24
 
-_MERGE = 1e-6
-"""Vertices this close, in diagonals of the box, are one."""
+_MERGE_DISTANCE = 1e-6
+"""Vertices closer than this are merged, in diagonals of the box."""
 
-_FLAT = 1e-4
-"""A mesh whose thinnest side is below this share of its diagonal has no inside."""
+_MIN_SIDE = 1e-4
+"""A mesh is flat if its thinnest side is below this share of its diagonal."""
 
 
 def mesh_files(folder: Path) -> list[Path]:
-    """All files of `MESH_SUFFIXES` below a folder, sorted.
+    """Find all mesh files in a folder and its subfolders, sorted.
 
     Raises:
-        MeshError: the folder is missing or holds none.
+        MeshError: the folder is missing or contains no mesh files.
     """
     if not folder.is_dir():
-        raise MeshError(f"{folder}: is no folder: expected one with {_suffixes()} files")
+        raise MeshError(f"{folder}: is not a folder: expected one with {_suffixes()} files")
     files = [
         x for x in sorted(folder.rglob("*")) if x.suffix.lower() in MESH_SUFFIXES and x.is_file()
     ]
     if not files:
-        raise MeshError(f"{folder}: holds no mesh: expected {_suffixes()} files")
+        raise MeshError(f"{folder}: contains no mesh: expected {_suffixes()} files")
     return files
 
 
 def read_mesh(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Vertices (V, 3) and faces (F, 3) of a file, coincident vertices merged, in its own unit.
+    """Read vertices (V, 3) and faces (F, 3) of a file, in the file's unit.
+
+    Coincident vertices are merged.
 
     Raises:
-        MeshError: the file is missing or damaged, or the mesh has no faces, is flat, has vertices
-            that are not finite or too many faces. The message names the file.
+        MeshError: the file is missing or damaged, or the mesh is flat, has no faces, too many
+            faces or vertices that are not finite. The message names the file.
     """
-    return _cleaned(path, *_read(path))
+    return _clean(path, *_read(path))
 
 
 def _read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     if not path.is_file():
         raise MeshError(f"{path}: no such file: expected a mesh ({_suffixes()})")
     if path.suffix.lower() not in MESH_SUFFIXES:
-        raise MeshError(f"{path}: type '{path.suffix}' is not read: expected {_suffixes()}")
+        raise MeshError(f"{path}: type '{path.suffix}' is not supported: expected {_suffixes()}")
     size = path.stat().st_size
     if size > _BYTES_PER_FACE * MAX_FACES:
         raise MeshError(_too_many(path, f"{size / 1e9:.1f} GB"))
-    count = _announced_faces(path, size)
+    count = _declared_faces(path, size)
     if count > MAX_FACES:
         raise MeshError(_too_many(path, f"{count:,} faces"))
     try:
         mesh: Any = trimesh.load(path, force="mesh", process=False, skip_materials=True)
         vertices = np.asarray(mesh.vertices, dtype=np.float64).reshape(-1, 3)
         faces = np.asarray(mesh.faces, dtype=np.int64).reshape(-1, 3)
-    except Exception as error:  # the readers raise whatever a damaged file leads them to
+    except Exception as error:  # readers raise arbitrary errors for damaged files
         raise MeshError(
             f"{path}: cannot be read as {path.suffix[1:]} ({type(error).__name__}: {error}): "
-            "the file is damaged, cut short or holds no mesh"
+            "the file is damaged, truncated or contains no mesh"
         ) from error
     return vertices, faces
 
 
-def _announced_faces(path: Path, size: int) -> int:
-    """Faces that a file holds by its header or its lines; 0 where that takes a parser."""
+def _declared_faces(path: Path, size: int) -> int:
+    """Number of faces from the file's header or its lines; 0 if that would take a parser."""
     with path.open("rb") as file:
         head = file.read(4096)
         if path.suffix.lower() == ".obj":
@@ -100,21 +102,23 @@ def _announced_faces(path: Path, size: int) -> int:
 
 def _too_many(path: Path, amount: str) -> str:
     return (
-        f"{path}: {amount} is more than is read: expected at most {MAX_FACES:,} faces; decimate "
-        "it first (some 50,000 faces are plenty)"
+        f"{path}: {amount} is too large: expected at most {MAX_FACES:,} faces; decimate the mesh "
+        "first (about 50,000 faces are enough)"
     )
 
 
-def _cleaned(
+def _clean(
     path: Path, vertices: NDArray[np.float64], faces: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Merge coincident vertices and drop faces without corners of their own."""
+    """Merge coincident vertices, and remove degenerate and duplicate faces."""
     if len(faces) == 0:
         raise MeshError(f"{path}: has no faces: expected a triangle mesh, not a point cloud")
     if len(faces) > MAX_FACES:
         raise MeshError(_too_many(path, f"{len(faces):,} faces"))
     if faces.min() < 0 or faces.max() >= len(vertices):
-        raise MeshError(f"{path}: a face names a vertex that is not there: the file is damaged")
+        raise MeshError(
+            f"{path}: a face refers to a vertex that does not exist: the file is damaged"
+        )
     used = np.unique(faces)
     bad = int(np.count_nonzero(~np.isfinite(vertices[used]).all(axis=1)))
     if bad:
@@ -124,24 +128,24 @@ def _cleaned(
     low = vertices[used].min(axis=0)
     extent = vertices[used].max(axis=0) - low
     diagonal = float(np.linalg.norm(extent))
-    if diagonal <= 0.0 or float(extent.min()) < _FLAT * diagonal:
+    if diagonal <= 0.0 or float(extent.min()) < _MIN_SIDE * diagonal:
         raise MeshError(
             f"{path}: is flat (sides {extent[0]:.3g} x {extent[1]:.3g} x {extent[2]:.3g}): "
-            "expected a surface around a volume"
+            "expected a surface that encloses a volume"
         )
-    cell = np.round((vertices[used] - low) / (_MERGE * diagonal)).astype(np.int64)
+    cell = np.round((vertices[used] - low) / (_MERGE_DISTANCE * diagonal)).astype(np.int64)
     _, first, group = np.unique(cell, axis=0, return_index=True, return_inverse=True)
-    renumber = np.zeros(len(vertices), dtype=np.int64)
-    renumber[used] = group.reshape(-1)
-    merged = renumber[faces]
+    new_index = np.zeros(len(vertices), dtype=np.int64)
+    new_index[used] = group.reshape(-1)
+    merged = new_index[faces]
     distinct = (
         (merged[:, 0] != merged[:, 1])
         & (merged[:, 1] != merged[:, 2])
         & (merged[:, 2] != merged[:, 0])
     )
     merged = merged[distinct]
-    _, once = np.unique(np.sort(merged, axis=1), axis=0, return_index=True)
-    return vertices[used][first], merged[np.sort(once)]
+    _, unique = np.unique(np.sort(merged, axis=1), axis=0, return_index=True)
+    return vertices[used][first], merged[np.sort(unique)]
 
 
 def _suffixes() -> str:

@@ -1,4 +1,4 @@
-"""A CAD model of one object in the object frame."""
+"""CAD model of one object in the object frame."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["CadModel"]
 
 @dataclass(frozen=True)
 class CadModel:
-    """A triangle mesh in metres whose bounding box is centred at the origin, y up.
+    """Triangle mesh in metres, y up, with its bounding box centred at the origin.
 
-    Mug handle, camera lens and the laptop's open side point toward +x.
+    The mug's handle, the camera's lens and the laptop's open side point towards +x.
 
     Attributes:
-        name: unique within its category.
-        category: name of its category.
+        name: unique within the category.
+        category: category name.
         vertices: (V, 3) float64, metres, object frame.
         faces: (F, 3) int32, counter-clockwise seen from outside.
-        parameters: what a procedural family drew for it; empty for imported models.
+        parameters: random parameters of a procedural model; empty for imported models.
     """
 
     name: str
@@ -40,7 +40,7 @@ class CadModel:
         faces: NDArray[np.integer],
         parameters: Mapping[str, float | str] | None = None,
     ) -> CadModel:
-        """Model whose vertices (V, 3), metres, are moved so that the box is centred."""
+        """Create a model and move its vertices (V, 3), metres, so that the box is centred."""
         v = np.asarray(vertices, dtype=np.float64)
         v = v - 0.5 * (v.min(axis=0) + v.max(axis=0))
         return cls(name, category, v, np.asarray(faces, dtype=np.int32), dict(parameters or {}))
@@ -57,5 +57,5 @@ class CadModel:
 
     @property
     def normalised_vertices(self) -> NDArray[np.float64]:
-        """Vertices (V, 3) divided by the diagonal: inside the ball of radius 0.5."""
+        """Vertices (V, 3) divided by the diagonal, inside the ball of radius 0.5."""
         return self.vertices / self.diagonal_m

@@ -1,7 +1,7 @@
-"""Meridians: plane curves (r, y) from which lathed solids are made.
+"""Meridians: plane curves (r, y) that define solids of revolution.
 
-A meridian is an array (N, 2) float64 of radius and height in metres. It runs counter-clockwise:
-from the axis at the bottom, outward and up, back to the axis at the top (or down into a cup).
+A meridian is an array (N, 2) float64 of radius and height in metres. It runs counter-clockwise
+from the axis at the bottom, outwards and up, and back to the axis at the top (or down into a cup).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def bezier(
 
 
 def join(*pieces: NDArray[np.floating] | Sequence[Sequence[float]]) -> Meridian:
-    """Concatenate pieces (N_i, 2), dropping points that repeat their predecessor."""
+    """Concatenate pieces (N_i, 2) and remove points equal to their predecessor."""
     points = np.concatenate([np.asarray(p, dtype=np.float64).reshape(-1, 2) for p in pieces])
     step = np.linalg.norm(np.diff(points, axis=0), axis=1)
     return np.asarray(points[np.concatenate([[True], step > 1e-7])])
@@ -53,7 +53,7 @@ def round_corners(
 ) -> Meridian:
     """Replace each inner corner of a polyline (N, 2) by an arc of about the given radius.
 
-    Where two arcs do not fit on the segment between them, both shrink.
+    If two arcs do not fit on the segment between them, both shrink.
 
     Args:
         points: (N, 2), metres.
@@ -82,7 +82,7 @@ def round_corners(
             out.append(p[i : i + 1])
             continue
         start, end = p[i] - trim[i] * direction[i - 1], p[i] + trim[i] * direction[i]
-        # a cubic with these handles stays within 0.03 % of the arc's radius up to 90 degrees
+        # Up to 90 degrees, this cubic deviates from the arc by less than 0.03 % of the radius.
         handle = 4.0 / 3.0 * np.tan(turn[i - 1] / 4.0) / np.tan(turn[i - 1] / 2.0)
         out.append(
             bezier(
@@ -94,7 +94,7 @@ def round_corners(
 
 
 def thin_out(points: Meridian, tolerance: float) -> Meridian:
-    """Fewest-points polyline within `tolerance`, metres, of `points` (Douglas and Peucker 1973)."""
+    """Simplify a polyline to within `tolerance`, metres (Douglas and Peucker 1973)."""
     keep = np.zeros(len(points), dtype=bool)
     keep[[0, -1]] = True
     stack = [(0, len(points) - 1)]
@@ -116,12 +116,12 @@ def thin_out(points: Meridian, tolerance: float) -> Meridian:
 
 
 def fillet_inset(y: NDArray[np.float64], radius: float, height: float) -> NDArray[np.float64]:
-    """How far a quarter ellipse at y = 0 draws a wall inward at the heights `y` (N,), metres.
+    """Inset (N,), metres, of a wall with a quarter-elliptic fillet at the floor.
 
     Args:
-        y: heights above the floor, metres.
+        y: (N,), heights above the floor, metres.
         radius: inset at y = 0, metres.
-        height: above this height the inset is zero, metres.
+        height: height at which the inset reaches zero, metres.
     """
     if radius <= 0.0 or height <= 0.0:
         return np.zeros_like(y)
@@ -130,9 +130,9 @@ def fillet_inset(y: NDArray[np.float64], radius: float, height: float) -> NDArra
 
 
 def offset_inwards(outer: Meridian, thickness: NDArray[np.float64] | float) -> Meridian:
-    """Points (N, 2) at `thickness` (N,) to the left of a curve that runs upward.
+    """Offset an upward curve by `thickness` (N,) to its left; return points (N, 2).
 
-    The result is made monotone in height, which removes the loops of an offset that exceeds
+    The result is made monotone in height. This removes the loops that appear if the offset exceeds
     the radius of curvature.
     """
     tangent = np.gradient(outer, axis=0)
@@ -151,18 +151,18 @@ def cup(
     floor: float,
     fillet: float = 0.0,
 ) -> tuple[Meridian, Meridian]:
-    """Meridian of an open vessel with a rounded lip.
+    """Create the meridian of an open vessel with a rounded lip.
 
     Args:
-        base: (B, 2) underside, from the axis to the foot's outer edge.
-        outer: (N, 2) outer wall, from the foot to the rim, running upward.
-        thickness: (N,) of the wall, metres.
+        base: (B, 2) underside, from the axis to the outer edge of the foot.
+        outer: (N, 2) outer wall, upwards from the foot to the rim.
+        thickness: (N,) wall thickness, metres.
         floor: height of the inner floor on the axis, metres.
         fillet: radius between floor and inner wall, metres.
 
     Returns:
-        the vessel's closed meridian, and that of its cavity, which reaches one height above the
-        rim and serves to cut away what sticks into the vessel.
+        The vessel's closed meridian and that of its cavity. The cavity extends one height above
+        the rim and is used to cut away parts that protrude into the vessel.
     """
     inner = offset_inwards(outer, thickness)
     rim_outer, rim_inner = outer[-1], inner[-1]

@@ -1,4 +1,4 @@
-"""Closing what is not closed: patches on small holes, a thin shell around any triangle soup."""
+"""Close open meshes: patch small holes, or wrap any triangle soup in a thin shell."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from sdfpose_core.shapes.solids import from_mesh, triangles
 __all__ = ["close_by_shell", "patch_small_holes"]
 
 _SMALL_HOLE = 0.5
-"""Holes with a shorter rim, in diagonals of the box, are patched; the mouth of a vessel that has
-no thickness is longer."""
+"""Holes with a shorter boundary, in diagonals of the box, are patched. The mouth of a vessel that is
+modelled without wall thickness is longer."""
 
 _CELLS = 160
 """Grid cells along the longest side."""
 
 _OFFSET_CELLS = 0.9
-"""Distance of the shell from the surface, in cells: just above the half of a cell's diagonal, so
-that no ray of grid points slips through the surface between two of them."""
+"""Distance of the shell from the surface, in cells. It is just above half a cell's diagonal, so
+that the flood fill cannot pass through the surface between grid points."""
 
 _MARGIN_CELLS = 4
 
 _BLOCK = 4
-"""Grid points along a block's side; blocks far from the surface are sampled once."""
+"""Grid points along a block's side. Blocks far from the surface are sampled only once."""
 
 
 def patch_small_holes(
     vertices: NDArray[np.floating], faces: NDArray[np.integer]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
-    """Close each hole with a short rim by a fan of triangles about the rim's centre.
+    """Close each hole that has a short boundary by a triangle fan around the boundary's centre.
 
     Args:
         vertices: (V, 3), any unit.
@@ -45,13 +45,13 @@ def patch_small_holes(
     limit = _SMALL_HOLE * float(np.linalg.norm(np.ptp(points, axis=0)))
     patches: list[NDArray[np.int64]] = []
     centres: list[NDArray[np.float64]] = []
-    for rim in _rims(corners):
-        ends = np.roll(rim, -1)
-        if np.linalg.norm(points[ends] - points[rim], axis=1).sum() > limit:
+    for loop in _boundary_loops(corners):
+        ends = np.roll(loop, -1)
+        if np.linalg.norm(points[ends] - points[loop], axis=1).sum() > limit:
             continue
-        centre = np.full_like(rim, len(points) + len(centres))
-        patches.append(np.stack([ends, rim, centre], axis=1))
-        centres.append(points[rim].mean(axis=0, keepdims=True))
+        centre = np.full_like(loop, len(points) + len(centres))
+        patches.append(np.stack([ends, loop, centre], axis=1))
+        centres.append(points[loop].mean(axis=0, keepdims=True))
     return (
         np.concatenate([points, *centres]),
         np.concatenate([corners, *patches]),
@@ -59,8 +59,8 @@ def patch_small_holes(
     )
 
 
-def _rims(faces: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Closed loops of the edges that border one face, in the direction of that face."""
+def _boundary_loops(faces: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Closed loops of edges that border only one face, in the direction of that face."""
     edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     _, kind, count = np.unique(
         np.sort(edges, axis=1), axis=0, return_inverse=True, return_counts=True
@@ -68,28 +68,28 @@ def _rims(faces: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     open_edges = edges[count[kind.reshape(-1)] == 1]
     following = dict(open_edges.tolist())
     if len(following) < len(open_edges):
-        return []  # rims that touch in a vertex, or faces that disagree
-    rims = []
+        return []  # loops share a vertex, or the face orientation is inconsistent
+    loops = []
     while following:
         start, vertex = following.popitem()
-        rim = [start]
+        loop = [start]
         while vertex != start and vertex in following:
-            rim.append(vertex)
+            loop.append(vertex)
             vertex = following.pop(vertex)
         if vertex == start:
-            rims.append(np.array(rim, dtype=np.int64))
-    return rims
+            loops.append(np.array(loop, dtype=np.int64))
+    return loops
 
 
 def close_by_shell(
     vertices: NDArray[np.floating], faces: NDArray[np.integer]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
-    """Replace a surface by the outer boundary of its thickened self, filled inside.
+    """Replace a surface by the filled outer boundary of its offset surface.
 
-    The unsigned distance is sampled on a grid; all that can be reached from outside without
-    coming closer to the surface than the offset is outside, and the boundary of the rest is the
+    The unsigned distance is sampled on a grid. Everything that can be reached from outside without
+    coming closer to the surface than the offset counts as outside. The boundary of the rest is the
     result (after Wang et al., "Dual Octree Graph Networks", SIGGRAPH 2022, section 4). Openings
-    and walls thinner than about twice the offset close or thicken.
+    narrower than about twice the offset are closed, and walls thinner than that are thickened.
 
     Args:
         vertices: (V, 3), any unit.
@@ -109,12 +109,13 @@ def close_by_shell(
 
     regions, _ = ndimage.label(distance > offset)
     inside = regions != regions[0, 0, 0]
-    beyond = distance - offset
-    field = np.where(inside, -np.abs(beyond), beyond)
+    excess = distance - offset
+    field = np.where(inside, -np.abs(excess), excess)
     surface, corners, _, _ = marching_cubes(field, 0.0, spacing=(cell, cell, cell))
     solid = from_mesh(surface + origin, corners).simplify(0.1 * cell)
-    moved, triangulated = triangles(solid)
-    return moved, triangulated.astype(np.int64), offset / float(np.linalg.norm(high - low))
+    shell_vertices, shell_faces = triangles(solid)
+    diagonal = float(np.linalg.norm(high - low))
+    return shell_vertices, shell_faces.astype(np.int64), offset / diagonal
 
 
 def _distance_near(
@@ -125,19 +126,19 @@ def _distance_near(
     blocks: NDArray[np.int_],
     offset: float,
 ) -> NDArray[np.float32]:
-    """Distance of grid points to a mesh, exact in the blocks that `offset` may reach.
+    """Distance of grid points from a mesh, exact in all blocks that come within `offset` of it.
 
     Args:
         vertices: (V, 3).
         faces: (F, 3).
-        origin: (3,) the first grid point.
-        cell: distance of neighbouring grid points.
+        origin: (3,) first grid point.
+        cell: distance between neighbouring grid points.
         blocks: (3,) number of blocks of `_BLOCK`^3 grid points along each axis.
-        offset: the distance that matters.
+        offset: distance up to which values must be exact.
 
     Returns:
-        (_BLOCK bx, _BLOCK by, _BLOCK bz) float32; in the other blocks the value is that of
-        the block's centre, more than `offset`.
+        (_BLOCK bx, _BLOCK by, _BLOCK bz) float32; the other blocks have the value at their centre,
+        which is larger than `offset`.
     """
     scene = o3d.t.geometry.RaycastingScene()
     scene.add_triangles(

@@ -1,4 +1,4 @@
-"""Samples of a solid's signed distance, and their cache on disk."""
+"""SDF samples of a solid and their cache on disk."""
 
 from __future__ import annotations
 
@@ -25,41 +25,40 @@ __all__ = [
 ]
 
 NEAR_SD = (0.003, 0.02)
-"""Widths (standard deviation, normalised units) of the two layers of near-surface samples."""
+"""Standard deviations of the two layers of near-surface samples, normalised units."""
 
 BALL_RADIUS = 0.55
-"""Uniform samples fill this ball, normalised units; a shape lies inside the ball of 0.5."""
+"""Radius of the ball of uniform samples, normalised units; shapes lie inside the ball of 0.5."""
 
 BOUNDARY_DEPTH = 0.03
-"""Samples of the occupancy boundary lie this far from the surface at most, normalised units."""
+"""Maximum distance of boundary samples from the surface, normalised units."""
 
 _SIGN_RAYS = 3
-"""The inside is decided by the majority of this many rays."""
+"""Number of rays whose majority decides whether a point is inside."""
 
-_TOUCHING = 1e-4
-"""Of the points' extent: nearer to the surface, the direction from it is rounding noise."""
+_ON_SURFACE = 1e-4
+"""Share of the points' extent. Nearer to the surface, rounding errors dominate the gradient."""
 
 
 _RECIPE = 1
-"""To be raised when `sample_sdf` changes in what its arguments do not tell."""
+"""Version of the sampling. Increase it when `sample_sdf` changes with equal arguments."""
 
-_LIFT = 1e-2
-"""Of the longest distance: rays through a wall start this far below its surface."""
+_RAY_START = 1e-2
+"""Rays through a wall start this far below its surface, as a share of the maximum distance."""
 
 
 class SampleCacheError(SdfposeError):
-    """A cache of samples that cannot be written or read."""
+    """A sample cache cannot be written or read."""
 
 
 @dataclass(frozen=True)
 class SdfSamples:
-    """Points and their signed distance to one shape.
+    """Points with the signed distances and gradients of one shape.
 
     Attributes:
-        points: (N, 3) float32, normalised object units (metres over the box's diagonal).
+        points: (N, 3) float32, normalised object units (metres divided by the box's diagonal).
         sdf: (N,) float32, normalised units, negative inside.
-        gradient: (N, 3) float32, the signed distance's gradient: unit vectors away from the
-            nearest point of the surface.
+        gradient: (N, 3) float32, unit vectors along the gradient of the signed distance.
     """
 
     points: NDArray[np.float32]
@@ -75,7 +74,7 @@ class SdfSamples:
             )
 
     def save(self, path: Path | str) -> None:
-        """Write a compressed ``.npz``: the whole file appears at once, or nothing does.
+        """Write a compressed ``.npz`` file atomically.
 
         Raises:
             SampleCacheError: the file cannot be written, e.g. because the disk is full.
@@ -86,16 +85,16 @@ class SdfSamples:
             write_atomically(path, content.getvalue())
         except OSError as error:
             raise SampleCacheError(
-                f"{path}: cannot be written ({error.strerror or error}): expected room and write "
-                "permission there; free space or choose another cache folder"
+                f"{path}: cannot be written ({error.strerror or error}): expected free space and "
+                "write permission; free some space or choose another cache folder"
             ) from error
 
     @classmethod
     def load(cls, path: Path | str) -> SdfSamples:
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
-            SampleCacheError: the file is missing, damaged or holds something else.
+            SampleCacheError: the file is missing, damaged or of another kind.
         """
         path = Path(path)
         try:
@@ -107,8 +106,8 @@ class SdfSamples:
                 )
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise SampleCacheError(
-                f"{path}: holds no SDF samples ({error}): expected a file written by "
-                "SdfSamples.save; delete it to have it made again"
+                f"{path}: contains no SDF samples ({error}): expected a file written by "
+                "SdfSamples.save; delete the file to create it again"
             ) from error
 
 
@@ -117,11 +116,11 @@ class SignedDistance:
 
     Args:
         vertices: (V, 3), any unit.
-        faces: (F, 3), a closed surface. Their orientation does not matter.
+        faces: (F, 3), a closed surface with any orientation.
     """
 
     def __init__(self, vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> None:
-        import open3d as o3d  # here: it takes a second, and the pose node does without
+        import open3d as o3d  # takes a second to import, and the pose node does not need it
 
         self._tensor = o3d.core.Tensor.from_numpy
         self._scene = o3d.t.geometry.RaycastingScene()
@@ -131,11 +130,11 @@ class SignedDistance:
         )
 
     def __call__(self, points: NDArray[np.floating], threads: int = 0) -> NDArray[np.float32]:
-        """Signed distance (N,) float32, negative inside, of points (N, 3) in the mesh's unit.
+        """Compute signed distances (N,) float32, negative inside, in the unit of the vertices.
 
         Args:
             points: (N, 3), in the unit of the vertices.
-            threads: of the computation; 0 for all cores.
+            threads: number of CPU threads, 0 for all cores.
         """
         query = self._tensor(np.ascontiguousarray(points, dtype=np.float32))
         distance = self._scene.compute_signed_distance(query, nthreads=threads, nsamples=_SIGN_RAYS)
@@ -144,10 +143,10 @@ class SignedDistance:
     def with_gradient(
         self, points: NDArray[np.floating], threads: int = 0
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Signed distance (N,) and its gradient (N, 3), unit vectors; arguments as above.
+        """Compute signed distances (N,) and gradients (N, 3), unit vectors.
 
-        On the surface itself the gradient is the normal of the nearest triangle, which points
-        outward where the mesh is oriented.
+        On the surface, the gradient is the normal of the nearest triangle. It points outwards if
+        the mesh is oriented. Arguments are those of `__call__`.
         """
         query = np.ascontiguousarray(points, dtype=np.float32)
         tensor = self._tensor(query)
@@ -156,9 +155,11 @@ class SignedDistance:
         sign = 1.0 - 2.0 * inside.numpy()[:, None]
         away = (query - nearest["points"].numpy()) * sign
         length = np.linalg.norm(away, axis=1, keepdims=True)
-        touching = length < _TOUCHING * float(np.abs(query).max(initial=1e-12))
+        on_surface = length < _ON_SURFACE * float(np.abs(query).max(initial=1e-12))
         gradient = np.where(
-            touching, nearest["primitive_normals"].numpy(), away / np.where(touching, 1.0, length)
+            on_surface,
+            nearest["primitive_normals"].numpy(),
+            away / np.where(on_surface, 1.0, length),
         )
         distance = (sign * length)[:, 0]
         return distance.astype(np.float32), gradient.astype(np.float32)
@@ -169,14 +170,14 @@ class SignedDistance:
         directions: NDArray[np.floating],
         at_most: float,
     ) -> NDArray[np.float64]:
-        """Distances (N,) from just below surface points (N, 3) to the other side of the wall.
+        """Wall thickness (N,): distances from just below the surface to the other side.
 
         Args:
             points: (N, 3), on the surface.
             directions: (N, 3), unit vectors into the solid.
-            at_most: where distances are cut off, in the unit of the vertices.
+            at_most: upper limit of the distances, in the unit of the vertices.
         """
-        rays = np.concatenate([points + _LIFT * at_most * directions, directions], axis=1)
+        rays = np.concatenate([points + _RAY_START * at_most * directions, directions], axis=1)
         hits = self._scene.cast_rays(self._tensor(rays.astype(np.float32)))
         return np.minimum(hits["t_hit"].numpy().astype(np.float64), at_most)
 
@@ -187,7 +188,7 @@ def sample_surface(
     rng: np.random.Generator,
     count: int,
 ) -> NDArray[np.float64]:
-    """Points (count, 3) drawn evenly from the area of a mesh, in the unit of its vertices.
+    """Sample points (count, 3) uniformly from the surface of a mesh, in the unit of its vertices.
 
     Raises:
         MeshError: the mesh has no area.
@@ -199,11 +200,11 @@ def sample_surface(
     total = np.cumsum(area)
     if len(total) == 0 or not total[-1] > 0.0:
         raise MeshError(f"mesh of {len(faces)} faces has no area: expected a surface to sample")
-    pick = np.minimum(np.searchsorted(total, rng.uniform(0.0, total[-1], count)), len(faces) - 1)
+    face = np.minimum(np.searchsorted(total, rng.uniform(0.0, total[-1], count)), len(faces) - 1)
     u, v = rng.uniform(size=(2, count, 1))
-    beyond = u + v > 1.0
-    u, v = np.where(beyond, 1.0 - u, u), np.where(beyond, 1.0 - v, v)
-    a, b, c = (corners[pick, k] for k in range(3))
+    outside = u + v > 1.0
+    u, v = np.where(outside, 1.0 - u, u), np.where(outside, 1.0 - v, v)
+    a, b, c = (corners[face, k] for k in range(3))
     return np.asarray(a + u * (b - a) + v * (c - a))
 
 
@@ -217,18 +218,17 @@ def sample_sdf(
 ) -> SdfSamples:
     """Sample the signed distance of a solid for the training of a decoder.
 
-    Half of the near-surface samples lie within the narrow layer that decides where the surface
-    is, half within the wide one (`NEAR_SD`). The uniform samples fill the ball of `BALL_RADIUS`.
-    The boundary samples lie on both sides of the surface by turns, the inner ones between it and
-    the opposite side of the wall, so that the thinnest wall has its share of points inside.
+    The near-surface samples alternate between a narrow and a wide layer (`NEAR_SD`). The uniform
+    samples fill the ball of `BALL_RADIUS`. The boundary samples alternate between both sides of
+    the surface. The inner ones lie within the wall, so that even thin walls get points inside.
 
     Args:
-        model: a closed solid.
-        rng: source of the points.
+        model: closed solid.
+        rng: random number generator.
         n_surface: number of near-surface samples.
         n_uniform: number of uniform samples.
-        n_boundary: number of samples of the occupancy boundary.
-        threads: of the computation; 0 for all cores.
+        n_boundary: number of samples on both sides of the surface.
+        threads: number of CPU threads, 0 for all cores.
 
     Returns:
         `n_surface + n_uniform + n_boundary` samples in random order.
@@ -255,11 +255,10 @@ def sample_sdf(
 def cached_samples(
     model: CadModel, folder: Path, n_surface: int, n_uniform: int, n_boundary: int
 ) -> SdfSamples:
-    """The samples of `sample_sdf`, from a file in `folder` where it was made before.
+    """Return the samples of `sample_sdf`, from the cache in `folder` if present.
 
-    The file's name holds a digest of the model's geometry and of everything that decides on the
-    samples, so that a file never stands for a model that has changed. The model also decides on
-    the random numbers.
+    The file name contains a digest of the geometry and the sampling parameters, so that a changed
+    model never reuses an old file. The digest also seeds the random numbers.
 
     Raises:
         MeshError: the model has no faces or no area.
@@ -281,7 +280,7 @@ def cached_samples(
 def _boundary_points(
     exact: SignedDistance, surface: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Points (N, 3) off surface points (N, 3), normalised units: outside and inside by turns."""
+    """Move surface points (N, 3), normalised units, off the surface, alternately out and in."""
     _, normal = exact.with_gradient(surface)
     outside = np.arange(len(surface)) % 2 == 0
     direction = np.where(outside[:, None], normal, -normal)

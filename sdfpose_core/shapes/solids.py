@@ -1,6 +1,6 @@
-"""Solids in the object frame (metres, y up) as `manifold3d.Manifold`: lathe, slab, bar.
+"""Solids as `manifold3d.Manifold` in the object frame (metres, y up): lathe, slab and bar.
 
-Every function returns one closed, outward oriented solid, ready for union and difference.
+Each of these is one closed, outward-oriented solid, ready for union and difference.
 """
 
 from __future__ import annotations
@@ -24,18 +24,17 @@ __all__ = [
 ]
 
 SEGMENTS = 64
-"""Segments of a full turn."""
+"""Segments per full turn."""
 
 _TOLERANCE_M = 4e-5
-"""Meridians lose the points that lie this close to their neighbours' chord."""
+"""Tolerance for simplifying meridians."""
 
 
 def from_mesh(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> Manifold:
-    """Solid bounded by a mesh: vertices (V, 3), faces (F, 3) counter-clockwise from outside.
+    """Create a solid from vertices (V, 3) and faces (F, 3), counter-clockwise from outside.
 
     Raises:
-        MeshError: the mesh is not closed, its faces do not agree on the outside, or they all
-            face inward.
+        MeshError: the mesh is not closed, not consistently oriented or inside out.
     """
     solid = Manifold(
         Mesh64(
@@ -45,8 +44,8 @@ def from_mesh(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> Man
     )
     if solid.status() != Error.NoError:
         raise MeshError(
-            f"mesh of {len(faces)} faces bounds no solid ({solid.status().name}): expected a "
-            "closed surface with consistently oriented faces"
+            f"mesh of {len(faces)} faces does not bound a solid ({solid.status().name}): expected "
+            "a closed surface with consistently oriented faces"
         )
     if solid.volume() <= 0.0:
         raise MeshError(
@@ -59,16 +58,16 @@ def from_mesh(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> Man
 def simplified(
     vertices: NDArray[np.float32], faces: NDArray[np.int32], tolerance: float
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """A closed mesh with fewer triangles that have moved by about `tolerance` at most.
+    """Simplify a closed mesh within about `tolerance`.
 
-    The vertices that are left are among the old ones. A mesh that is not closed (of a surface
-    that leaves its grid) is returned as it is.
+    The remaining vertices are a subset of the old ones. A mesh that is not closed (because the
+    surface leaves its grid) is returned unchanged.
 
     Args:
         vertices: (V, 3), any unit.
         faces: (F, 3).
-        tolerance: in the unit of the vertices. Of one edge's collapse; where many meet the
-            surface moves by up to twice as much.
+        tolerance: of a single edge collapse, in the unit of the vertices; several collapses
+            together may move the surface by up to twice as much.
     """
     solid = Manifold(Mesh(vertices, faces.astype(np.uint32)))
     if solid.status() != Error.NoError:
@@ -81,7 +80,7 @@ def simplified(
 
 
 def triangles(solid: Manifold) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Vertices (V, 3), metres, and faces (F, 3) of a solid."""
+    """Return the vertices (V, 3), metres, and faces (F, 3) of a solid."""
     mesh = solid.to_mesh64()
     return (
         np.array(mesh.vert_properties[:, :3], dtype=np.float64),
@@ -95,16 +94,16 @@ def lathe(
     depth: NDArray[np.float64] | float = 1.0,
     segments: int = SEGMENTS,
 ) -> Manifold:
-    """Turn a meridian about the y axis, with superelliptic sections.
+    """Revolve a meridian about the y axis, with superelliptic cross sections.
 
-    The section at a meridian point of radius r is |x / r|^e + |z / (r d)|^e = 1.
+    The cross section at a meridian point of radius r is |x / r|^e + |z / (r d)|^e = 1.
 
     Args:
-        meridian: (N, 2) radius and height, metres, counter-clockwise; first and last point on
-            the axis.
-        exponent: (N,) e of the sections: 2 an ellipse, greater: a rounded rectangle.
-        depth: (N,) d, half-width along z over half-width along x.
-        segments: of a full turn.
+        meridian: (N, 2) radius and height, metres, counter-clockwise; the first and the last point
+            lie on the axis.
+        exponent: (N,) e of the cross sections: 2 is an ellipse, larger is a rounded rectangle.
+        depth: (N,) d, half-width along z divided by half-width along x.
+        segments: segments per full turn.
     """
     points = np.column_stack(
         [
@@ -113,7 +112,7 @@ def lathe(
             np.broadcast_to(depth, (len(meridian),)),
         ]
     )
-    # deviations of the section count like deviations of the radius
+    # Scale the section parameters so that one tolerance applies to all columns.
     size = max(float(meridian[:, 0].max()), 1e-6)
     points = thin_out(points * [1.0, 1.0, 0.1 * size, size], _TOLERANCE_M)
     points = points / [1.0, 1.0, 0.1 * size, size]
@@ -136,7 +135,7 @@ def lathe(
 
 
 def lathe_along_x(meridian: Meridian, segments: int = SEGMENTS) -> Manifold:
-    """Turn a meridian (r, x) about the x axis: the meridian's second coordinate becomes x."""
+    """Revolve a meridian (r, x) about the x axis; its second coordinate becomes x."""
     return lathe(meridian, segments=segments).rotate((0.0, 0.0, -90.0))
 
 
@@ -146,13 +145,13 @@ def slab(
     edge_radius: float,
     steps: int = 6,
 ) -> Manifold:
-    """Convex slab, centred, lying flat: rounded rectangle in x and z, rounded edges, height y.
+    """Create a centred, convex slab: a rounded rectangle in x and z with rounded edges.
 
     Args:
         size: sides along x, y, z, metres.
-        corner_radius: of the outline seen from above, metres.
-        edge_radius: between the outline and the flat top and bottom, metres.
-        steps: segments per quarter of an arc.
+        corner_radius: corner radius of the outline seen from above, metres.
+        edge_radius: radius between the sides and the flat top and bottom, metres.
+        steps: segments per quarter circle.
     """
     a, h, b = (0.5 * s for s in size)
     edge = min(edge_radius, 0.999 * h, 0.999 * min(a, b))
@@ -177,17 +176,17 @@ def bar(
     exponent: float = 2.0,
     segments: int = 20,
 ) -> Manifold:
-    """Bar with superelliptic section along a path in the plane z = 0.
+    """Create a bar with superelliptic cross section along a path in the plane z = 0.
 
-    Where the path bends more tightly than the bar is thick, the bar is the union of the hulls of
-    neighbouring sections, so that it never folds over itself.
+    If the path bends more tightly than the bar is thick, the bar is the union of the convex hulls
+    of neighbouring sections, so that it does not intersect itself.
 
     Args:
         path: (N, 2) x and y of the centre line, metres.
-        thickness: (N,) full thickness in the path's plane, metres.
+        thickness: (N,) full thickness in the plane of the path, metres.
         width: (N,) full width along z, metres.
-        exponent: of the superelliptic section.
-        segments: of a section.
+        exponent: exponent of the superelliptic cross section.
+        segments: segments per cross section.
     """
     n = len(path)
     tangent = np.gradient(path, axis=0)
@@ -209,7 +208,7 @@ def bar(
 
 
 def _tube_faces(rings: int, segments: int) -> NDArray[np.int64]:
-    """Faces of `rings` closed rings, then one start and one end pole."""
+    """Faces of a tube of `rings` closed rings, followed by one start and one end pole."""
     start, end = rings * segments, rings * segments + 1
     j = np.arange(segments)
     k = (j + 1) % segments

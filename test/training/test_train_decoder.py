@@ -124,7 +124,7 @@ def test_a_category_of_ones_own_needs_no_code(train, tmp_path, capsys, monkeypat
     ("arguments", "message"),
     [
         (["mugg"], "unknown category 'mugg' (did you mean 'mug'?)"),
-        (["mug", "--meshes", "/nowhere"], "/nowhere: is no folder"),
+        (["mug", "--meshes", "/nowhere"], "/nowhere: is not a folder"),
         (["mug", "--categories", "/nowhere.yaml"], "/nowhere.yaml: cannot be read"),
         (["mug", "--device", "gpu"], "device 'gpu' is unknown"),
     ],

@@ -55,7 +55,7 @@ def test_a_folder_of_meshes(collection, tmp_path):
     )
     assert len(shapes.training) == 3
     assert len(shapes.validation) == 1
-    assert "4 models used, 1 refused, 1 excluded" in shapes.report
+    assert "4 models used, 1 rejected, 1 excluded" in shapes.report
     assert "broken.ply" in shapes.report
     np.testing.assert_allclose(shapes.diagonals_m[0], sample_model("can", 0).diagonal_m, rtol=1e-5)
 
@@ -66,7 +66,7 @@ def test_too_few_meshes(collection, tmp_path):
         folder_shapes("tin", collection, COUNTS, tmp_path / "cache", exclude=unwanted)
     assert "3 excluded" in str(caught.value)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(MeshError, match="holds no mesh"):
+    with pytest.raises(MeshError, match="contains no mesh"):
         folder_shapes("tin", tmp_path / "empty", COUNTS, tmp_path / "cache")
 
 

@@ -81,7 +81,7 @@ def test_disagreeing_faces_are_turned(tmp_path: Path) -> None:
     faces = MUG.faces.copy()
     faces[::7] = faces[::7, ::-1]
     imported = import_model(_write(tmp_path / "m.ply", MUG.vertices, faces), "mug")
-    assert imported.notes == ("faces that disagreed on the outside were turned",)
+    assert imported.notes == ("faces with inconsistent orientation were flipped",)
     assert _volume(imported.model) == pytest.approx(MUG_VOLUME, rel=1e-4)
 
 
@@ -97,21 +97,21 @@ def test_inner_surfaces_are_dropped(tmp_path: Path) -> None:
     hollow.invert()
     both = _box() + hollow
     imported = import_model(_write(tmp_path / "m.ply", both.vertices, both.faces), "bottle")
-    assert "inner surfaces were dropped" in imported.notes[0]
+    assert "inner surfaces were removed" in imported.notes[0]
     assert _volume(imported.model) == pytest.approx(1.0, rel=1e-6)
 
 
 def test_two_solids_are_refused(tmp_path: Path) -> None:
     both = _box() + _box(x=3.0)
     path = _write(tmp_path / "pair.stl", both.vertices, both.faces)
-    with pytest.raises(MeshError, match=r"pair\.stl: holds 2 separate solids: expected one"):
+    with pytest.raises(MeshError, match=r"pair\.stl: contains 2 separate solids: expected one"):
         load_model(path, "mug")
 
 
 def test_crumbs_are_dropped(tmp_path: Path) -> None:
     both = _box() + _box(0.02, x=0.6)
     imported = import_model(_write(tmp_path / "m.ply", both.vertices, both.faces), "mug")
-    assert "1 crumbs were dropped" in imported.notes
+    assert "1 tiny separate pieces were removed" in imported.notes
     assert _volume(imported.model) == pytest.approx(1.0, rel=1e-6)
 
 
@@ -125,7 +125,9 @@ def test_small_holes_are_patched(tmp_path: Path) -> None:
 def test_open_mesh_is_refused_repaired_or_read_as_surface(tmp_path: Path) -> None:
     kept = MUG.vertices[MUG.faces].mean(axis=1)[:, 0] > MUG.vertices[:, 0].min() + 0.01
     path = _write(tmp_path / "open.ply", MUG.vertices, MUG.faces[kept])
-    with pytest.raises(MeshError, match=r"open\.ply: is not watertight \(\d+ edges border one"):
+    with pytest.raises(
+        MeshError, match=r"open\.ply: is not watertight \(of \d+ edges, \d+ border one"
+    ):
         load_model(path, "mug")
     assert len(load_surface(path, "mug").faces) == kept.sum()
     imported = import_model(path, "mug", repair=True)
@@ -164,7 +166,7 @@ TETRAHEDRON = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 
         ("index.obj", TETRAHEDRON.replace("f 2 3 4", "f 2 3 9"), "damaged"),
         ("bad.ply", "garbage", "cannot be read as ply"),
         ("bad.glb", "garbage", "cannot be read as glb"),
-        ("mesh.dae", TETRAHEDRON, "type '.dae' is not read: expected .glb, .obj"),
+        ("mesh.dae", TETRAHEDRON, "type '.dae' is not supported: expected .glb, .obj"),
     ],
 )
 def test_bad_files_are_refused_by_name(
@@ -190,7 +192,7 @@ def test_too_many_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix:
     if suffix != ".glb":  # whose faces only the parser counts
         monkeypatch.setattr(mesh_files.trimesh, "load", None)
     with pytest.raises(
-        MeshError, match=rf"huge\{suffix}: {len(MUG.faces):,} faces is more .*1,000"
+        MeshError, match=rf"huge\{suffix}: {len(MUG.faces):,} faces is too large.*1,000"
     ):
         load_model(path, "mug")
 
@@ -198,7 +200,7 @@ def test_too_many_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix:
 def test_too_large_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _write(tmp_path / "huge.glb", MUG.vertices, MUG.faces)
     monkeypatch.setattr(mesh_files, "MAX_FACES", 10)
-    with pytest.raises(MeshError, match=r"huge\.glb: 0.0 GB is more than is read.*decimate"):
+    with pytest.raises(MeshError, match=r"huge\.glb: 0.0 GB is too large.*decimate"):
         load_model(path, "mug")
 
 
@@ -229,10 +231,10 @@ def test_collection_in_the_layout_of_shapenet(tmp_path: Path) -> None:
     assert found.unknown_exclusions == ("zz",)
     assert list(found.refused) == [tmp_path / "e5.ply"]
     report = found.report()
-    assert report.startswith("3 models used, 1 refused, 1 excluded")
-    assert "mended d4: the mesh was inside out" in report
-    assert "e5.ply: holds 2 separate solids" in report
-    assert "no model is called 'zz'" in report
+    assert report.startswith("3 models used, 1 rejected, 1 excluded")
+    assert "repaired d4: the mesh was inside out" in report
+    assert "e5.ply: contains 2 separate solids" in report
+    assert "the excluded model 'zz' does not exist" in report
 
 
 def test_second_file_of_a_model_is_reported(tmp_path: Path) -> None:
@@ -241,13 +243,13 @@ def test_second_file_of_a_model_is_reported(tmp_path: Path) -> None:
         _write(tmp_path / f"cup{suffix}", box.vertices, box.faces)
     found = load_collection(tmp_path, "mug")
     assert len(found.models) == 1
-    assert "cup.obj beside it is used" in found.refused[tmp_path / "cup.ply"]
+    assert "cup.obj is used instead" in found.refused[tmp_path / "cup.ply"]
 
 
 def test_useless_folders(tmp_path: Path) -> None:
-    with pytest.raises(MeshError, match="is no folder"):
+    with pytest.raises(MeshError, match="is not a folder"):
         load_collection(tmp_path / "none", "mug")
-    with pytest.raises(MeshError, match="holds no mesh"):
+    with pytest.raises(MeshError, match="contains no mesh"):
         load_collection(tmp_path, "mug")
     _raw(tmp_path / "p.obj", "v 0 0 0\n")
     with pytest.raises(MeshError, match=r"none of its 1 meshes.*p\.obj: has no faces"):

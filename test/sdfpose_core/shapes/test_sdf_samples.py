@@ -167,14 +167,14 @@ def test_damaged_cache_names_the_file(tmp_path: Path, content: bytes | None) -> 
     path = tmp_path / "old.npz"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(SampleCacheError, match=r"old\.npz: holds no SDF samples"):
+    with pytest.raises(SampleCacheError, match=r"old\.npz: contains no SDF samples"):
         SdfSamples.load(path)
 
 
 def test_foreign_cache_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.npz"
     np.savez(path, points=np.zeros((4, 3)))
-    with pytest.raises(SampleCacheError, match="holds no SDF samples"):
+    with pytest.raises(SampleCacheError, match="contains no SDF samples"):
         SdfSamples.load(path)
 
 

@@ -74,7 +74,7 @@ def test_bar_with_a_sharp_bend_does_not_fold() -> None:
 
 def test_open_mesh_is_refused() -> None:
     vertices, faces = triangles(slab((1, 1, 1), 0.1, 0.1))
-    with pytest.raises(MeshError, match=r"bounds no solid.*expected a closed surface"):
+    with pytest.raises(MeshError, match=r"does not bound a solid.*expected a closed surface"):
         from_mesh(vertices, faces[:-1])
 
 
