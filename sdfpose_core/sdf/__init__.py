@@ -1,1 +1,1 @@
-"""Signed distance decoders: network, training, meshing, sphere tracing."""
+"""Signed distance decoders: networks, training, meshing and sphere tracing."""

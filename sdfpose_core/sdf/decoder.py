@@ -1,9 +1,12 @@
-"""DeepSDF decoder: a signed distance as a function of a point and of a shape's latent code.
+"""DeepSDF decoder: signed distance as a function of a point and a shape's latent code.
 
-After Park et al., "DeepSDF" (CVPR 2019), with three changes that make a narrow network enough:
-the code enters every layer as a bias (it is the same for all points of an object, so that costs
-nothing per point), the distance from the y axis is given as a fourth coordinate (most household
-objects are nearly surfaces of revolution), and the activation is smooth, so that normals are.
+Follows Park et al., "DeepSDF" (CVPR 2019), with three changes that make a narrow network enough:
+
+- The code enters every layer as a bias. It is the same for all points of an object, so this costs
+  nothing per point.
+- The distance from the y axis is a fourth coordinate, because most household objects are nearly
+  surfaces of revolution.
+- The activation is smooth, and therefore the normals are too.
 """
 
 from __future__ import annotations
@@ -24,10 +27,10 @@ from sdfpose_core.weights import read_weights, write_weights
 __all__ = ["DecoderConfig", "Layer", "SdfDecoder", "SdfLayers"]
 
 _AXIS_SOFTENING = 1e-3
-"""Object units; keeps the derivative of the distance from the y axis finite on that axis."""
+"""Object units; keeps the derivative of the distance from the y axis finite on the axis."""
 
 _INPUT_GAIN = 5.0
-"""Brings coordinates of at most 0.5 to where the first layer's activations bend."""
+"""Scales coordinates of at most 0.5 to the nonlinear range of the first layer's activations."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,12 @@ class DecoderConfig:
 
 
 class Layer(NamedTuple):
-    """Weights of one layer, or of that layer for each of B objects.
+    """Weights of one layer, shared or separate for each of B objects.
 
     Attributes:
-        point: (m, n) or (B, m, n), of what comes from the layer before.
+        point: (m, n) or (B, m, n), weights of the previous layer's output.
         bias: (m,) or (B, m).
-        code: (m, D) or (B, m, D), of the code.
+        code: (m, D) or (B, m, D), weights of the code.
     """
 
     point: Tensor
@@ -60,12 +63,12 @@ class Layer(NamedTuple):
 
 
 class SdfLayers(NamedTuple):
-    """Weights of a decoder, or of one for each of B objects.
+    """Weights of a decoder, shared or separate for each of B objects.
 
     Attributes:
-        hidden: the hidden layers.
-        output: (width,) or (B, width).
-        bias: (1,) or (B, 1), of the output.
+        hidden: hidden layers.
+        output: (width,) or (B, width), weights of the output.
+        bias: (1,) or (B, 1), bias of the output.
     """
 
     hidden: list[Layer]
@@ -73,7 +76,7 @@ class SdfLayers(NamedTuple):
     bias: Tensor
 
     def values(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
-        """Signed distances (B, N) alone."""
+        """Compute signed distances (B, N)."""
         h = _coordinates(points)
         for layer in self.hidden:
             a = _affine(h, layer, codes)
@@ -81,7 +84,7 @@ class SdfLayers(NamedTuple):
         return (self._last(h),)
 
     def values_and_gradients(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
-        """F (B, N) and df/dpoints (B, N, 3)."""
+        """Compute f (B, N) and df/dpoints (B, N, 3)."""
         value, slopes = self._value_and_slopes(points, codes)
         gradient = slopes[-1] * self.output.unsqueeze(-2)
         for i in range(len(slopes) - 1, 0, -1):
@@ -89,7 +92,7 @@ class SdfLayers(NamedTuple):
         return value, self._point_derivative(points, gradient)
 
     def values_and_jacobians(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
-        """F (B, N), df/dpoints (B, N, 3) and df/dcodes (B, N, D)."""
+        """Compute f (B, N), df/dpoints (B, N, 3) and df/dcodes (B, N, D)."""
         value, slopes = self._value_and_slopes(points, codes)
         gradient = slopes[-1] * self.output.unsqueeze(-2)
         d_code = gradient @ self.hidden[-1].code
@@ -99,7 +102,7 @@ class SdfLayers(NamedTuple):
         return value, self._point_derivative(points, gradient), d_code
 
     def _value_and_slopes(self, points: Tensor, codes: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Values f (B, N) and, per layer, the activation's derivative (B, N, width)."""
+        """Compute f (B, N) and the activation's derivative (B, N, width) per layer."""
         h = _coordinates(points)
         one = h.new_ones(())
         slopes = []
@@ -114,7 +117,7 @@ class SdfLayers(NamedTuple):
         return (h @ self.output.unsqueeze(-1)).squeeze(-1) + self.bias
 
     def _point_derivative(self, points: Tensor, gradient: Tensor) -> Tensor:
-        """df/dpoints (B, N, 3) from the derivative by the first layer's activations."""
+        """df/dpoints (B, N, 3) from df/da (B, N, width) of the first layer's activations a."""
         d = _INPUT_GAIN * (gradient @ self.hidden[0].point)
         # r = sqrt(x^2 + z^2 + e^2): dr/dx = x / r, dr/dz = z / r.
         d_axis = d[..., 3:] / _axis_distance(points)
@@ -133,7 +136,8 @@ class SdfDecoder(nn.Module):
 
     Attributes:
         code_mean: (D,) mean of the training shapes' codes.
-        code_covariance: (D, D) their covariance: with the mean, the prior of later optimisation.
+        code_covariance: (D, D) their covariance. Mean and covariance are the prior of the code in
+            later optimisation.
     """
 
     code_mean: Tensor
@@ -158,16 +162,16 @@ class SdfDecoder(nn.Module):
 
     @property
     def reach(self) -> float:
-        """Object units: how far from the surface values are distances. Here: everywhere."""
+        """Distance from the surface up to which values are true distances: infinite."""
         return math.inf
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.output.weight.device
 
     def forward(self, points: Tensor, codes: Tensor) -> Tensor:
-        """Signed distances.
+        """Compute signed distances.
 
         Args:
             points: (B, N, 3), normalised object units.
@@ -177,21 +181,21 @@ class SdfDecoder(nn.Module):
             (B, N), normalised object units, negative inside.
 
         Raises:
-            ShapeError: the shapes of the arguments do not fit.
+            ShapeError: an argument has the wrong shape.
         """
         check_arguments(points, codes, self.config.code_length)
         return in_pieces(self.layers().values, points, codes)[0]
 
     def value_and_gradient(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """As `value_and_jacobian`, without the derivative by the code: f and df/dpoints."""
+        """Compute f and df/dpoints, like `value_and_jacobian` without the code derivative."""
         check_arguments(points, codes, self.config.code_length)
         value, d_point = in_pieces(self.layers().values_and_gradients, points, codes)
         return value, d_point
 
     def value_and_jacobian(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Signed distances and their derivatives, by one backward pass written out.
+        """Compute signed distances and their derivatives with an explicit backward pass.
 
-        Built of differentiable operations, so that losses on the derivatives can be trained.
+        The operations are differentiable, so losses on the derivatives can be trained.
 
         Args:
             points: (B, N, 3), normalised object units.
@@ -201,14 +205,14 @@ class SdfDecoder(nn.Module):
             f (B, N), df/dpoints (B, N, 3) and df/dcodes (B, N, D).
 
         Raises:
-            ShapeError: the shapes of the arguments do not fit.
+            ShapeError: an argument has the wrong shape.
         """
         check_arguments(points, codes, self.config.code_length)
         value, d_point, d_code = in_pieces(self.layers().values_and_jacobians, points, codes)
         return value, d_point, d_code
 
     def layers(self) -> SdfLayers:
-        """The weights, not copied."""
+        """Return the weights without copying them."""
         hidden = [
             Layer(*(cast(Tensor, x) for x in (point.weight, point.bias, code.weight)))
             for point, code in zip(self.point_layers, self.code_layers, strict=True)
@@ -221,10 +225,10 @@ class SdfDecoder(nn.Module):
 
     @classmethod
     def load(cls, path: Path | str, device: torch.device | None = None) -> SdfDecoder:
-        """Decoder, in evaluation mode, from a file that `save` wrote.
+        """Load a decoder, in evaluation mode, from a file written by `save`.
 
         Raises:
-            WeightsError: the file is missing, damaged or of another architecture.
+            WeightsError: the file is missing, damaged or has another architecture.
         """
         settings, tensors = read_weights(path, "decoder")
         try:
@@ -233,20 +237,20 @@ class SdfDecoder(nn.Module):
         except (TypeError, RuntimeError) as error:
             raise WeightsError(
                 f"{path}: the tensors do not fit the decoder's architecture {settings}: {error}; "
-                "train the category anew with this version (make weights)"
+                "train the category again with this version (make weights)"
             ) from error
         decoder.requires_grad_(False)
         return decoder.eval().to(device or torch.device("cpu"))
 
 
 def _affine(h: Tensor, layer: Layer, codes: Tensor) -> Tensor:
-    """A layer of activations (B, N, n) and codes (B, D): (B, N, m)."""
+    """Apply a layer to activations (B, N, n) and codes (B, D): (B, N, m)."""
     if layer.point.ndim == 3:
         shift = torch.baddbmm(layer.bias.unsqueeze(-1), layer.code, codes.unsqueeze(-1))
         return torch.baddbmm(shift.transpose(1, 2), h, layer.point.transpose(1, 2))
     shift = nn.functional.linear(codes, layer.code, layer.bias)
     if len(shift) == 1:
-        return nn.functional.linear(h, layer.point, shift[0])  # one pass over memory less
+        return nn.functional.linear(h, layer.point, shift[0])  # saves one pass over memory
     return nn.functional.linear(h, layer.point) + shift.unsqueeze(1)
 
 
@@ -256,5 +260,5 @@ def _axis_distance(points: Tensor) -> Tensor:
 
 
 def _coordinates(points: Tensor) -> Tensor:
-    """(..., 4): x, y, z and the softened distance from the y axis, all times `_INPUT_GAIN`."""
+    """Network input (..., 4): x, y, z and softened axis distance, times `_INPUT_GAIN`."""
     return _INPUT_GAIN * torch.cat([points, _axis_distance(points)], dim=-1)

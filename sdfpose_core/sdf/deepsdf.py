@@ -1,9 +1,9 @@
-"""The decoder of the papers: DeepSDF's network of 8 layers of 512 units.
+"""Original DeepSDF decoder with 8 layers of 512 units.
 
-As in Park et al., "DeepSDF" (CVPR 2019, section 4 and supplement), with the code length of SSC-6D
-(AAAI 2022): the code is an input like the point, both enter again before the fifth layer, the
-activations are ReLU, the output a hyperbolic tangent. It is what `SdfDecoder` is measured against,
-and what SSC-6D published weights of: `sdfpose import-ssc6d` reads them.
+Follows Park et al., "DeepSDF" (CVPR 2019, section 4 and supplement), with the code length of SSC-6D
+(AAAI 2022). Code and point are inputs and enter again before the fifth layer. Activations are ReLU,
+the output is a hyperbolic tangent. This network is the baseline for `SdfDecoder`, and SSC-6D
+published weights for it: `sdfpose import-ssc6d` imports them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sdfpose_core.weights import read_weights, write_weights
 __all__ = ["DEEPSDF_KIND", "DeepSdf", "DeepSdfConfig"]
 
 DEEPSDF_KIND = "deepsdf decoder"
-"""What a weights file of this network says that it is."""
+"""Kind of network in the header of its weights files."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class DeepSdfConfig:
         code_length: length D of the latent code.
         width: units per hidden layer.
         hidden_layers: number of hidden layers.
-        skip_at: the hidden layer (from 0) before which code and point enter again.
-        unit: object units per unit of the network's coordinates and distances. The papers' shapes
-            fill the ball of radius 1, ours that of radius 0.5.
-        clamp: network units; training took larger distances for this one (DeepSDF, equation 4).
+        skip_at: index (from 0) of the hidden layer before which code and point enter again.
+        unit: object units per network unit of coordinates and distances. Shapes fill the ball of
+            radius 1 in the papers, and of radius 0.5 here.
+        clamp: network units; training clamped distances to this value (DeepSDF, equation 4).
     """
 
     code_length: int = 16
@@ -51,10 +51,10 @@ class DeepSdf(nn.Module):
     """Signed distance f(q; z), normalised object units, negative inside: a `ShapeDecoder`.
 
     Attributes:
-        code_mean: (D,) mean of the training shapes' codes; 0 where it is unknown.
-        code_covariance: (D, D) their covariance; where it is unknown, the variance 1 / D of the
-            codes that DeepSDF's training starts from (`CodeInitStdDev` 1 in its settings): they
-            fill the unit ball in which SSC-6D keeps codes.
+        code_mean: (D,) mean of the training shapes' codes; 0 if unknown.
+        code_covariance: (D, D) their covariance. If unknown, it is isotropic with variance 1 / D,
+            as for the initial codes of DeepSDF's training (`CodeInitStdDev` 1 in its settings).
+            Such codes fill the unit ball to which SSC-6D restricts codes.
     """
 
     code_mean: Tensor
@@ -77,29 +77,29 @@ class DeepSdf(nn.Module):
 
     @property
     def reach(self) -> float:
-        """Object units: how far from the surface values are distances; beyond, they are larger."""
+        """Distance from the surface, object units, up to which values are true distances."""
         return self.config.unit * self.config.clamp
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.output.weight.device
 
     def forward(self, points: Tensor, codes: Tensor) -> Tensor:
-        """Signed distances (B, N), object units, at points (B, N, 3) for codes (B, D).
+        """Compute signed distances (B, N), object units, at points (B, N, 3) for codes (B, D).
 
         Raises:
-            ShapeError: the shapes of the arguments do not fit.
+            ShapeError: an argument has the wrong shape.
         """
         check_arguments(points, codes, self.config.code_length)
         return in_pieces(self._values, points, codes)[0]
 
     def value_and_gradient(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """As `value_and_jacobian`, without the derivative by the code: f and df/dpoints."""
+        """Compute f and df/dpoints, like `value_and_jacobian` without the code derivative."""
         return self.value_and_jacobian(points, codes)[:2]
 
     def value_and_jacobian(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Signed distances and their derivatives, by one backward pass written out.
+        """Compute signed distances and their derivatives with an explicit backward pass.
 
         Args:
             points: (B, N, 3), normalised object units.
@@ -109,7 +109,7 @@ class DeepSdf(nn.Module):
             f (B, N), df/dpoints (B, N, 3) and df/dcodes (B, N, D).
 
         Raises:
-            ShapeError: the shapes of the arguments do not fit.
+            ShapeError: an argument has the wrong shape.
         """
         check_arguments(points, codes, self.config.code_length)
         value, d_point, d_code = in_pieces(self._values_and_jacobians, points, codes)
@@ -130,11 +130,11 @@ class DeepSdf(nn.Module):
                 gradient = gradient[..., :width]
         d_input = d_input + gradient
         d_code, d_point = d_input.split([self.config.code_length, 3], dim=-1)
-        # f(q) = unit g(q / unit): the unit cancels in the derivative by the point.
+        # f(q) = unit g(q / unit): the unit cancels in the derivative with respect to the point.
         return self.config.unit * value, d_point, self.config.unit * d_code
 
     def _run(self, points: Tensor, codes: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The network's output (B, N) and which units (B, N, width) of each layer are active."""
+        """Return the network's output (B, N) and each layer's active units (B, N, width)."""
         q = points / self.config.unit
         x = torch.cat([codes.unsqueeze(1).expand(-1, points.shape[1], -1), q], dim=-1)
         h = x
@@ -152,10 +152,10 @@ class DeepSdf(nn.Module):
 
     @classmethod
     def load(cls, path: Path | str, device: torch.device | None = None) -> DeepSdf:
-        """Decoder, in evaluation mode, from a file that `save` wrote.
+        """Load a decoder, in evaluation mode, from a file written by `save`.
 
         Raises:
-            WeightsError: the file is missing, damaged or of another architecture.
+            WeightsError: the file is missing, damaged or has another architecture.
         """
         settings, tensors = read_weights(path, DEEPSDF_KIND)
         try:
@@ -164,7 +164,7 @@ class DeepSdf(nn.Module):
         except (TypeError, RuntimeError) as error:
             raise WeightsError(
                 f"{path}: the tensors do not fit the decoder's architecture {settings}: {error}; "
-                "import it anew with this version (sdfpose import-ssc6d)"
+                "import it again with this version (sdfpose import-ssc6d)"
             ) from error
         decoder.requires_grad_(False)
         return decoder.eval().to(device or torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""Latent codes of known shapes: Gauss-Newton on signed distances."""
+"""Fit latent codes to known shapes by Gauss-Newton on signed distances."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 __all__ = ["Distances", "fit_codes"]
 
 _EFFECTIVE_POINTS = 200.0
-"""How many independent measurements the points of each kind together stand for."""
+"""Number of independent measurements that all points of one kind (values or bounds) count as."""
 
-_FIRST_WIDTH = 16.0
-"""Width of the kernel at the first step, in those of the last ones."""
+_INITIAL_WIDTH = 16.0
+"""Kernel width at the first iteration, relative to the final width."""
 
 
 @dataclass(frozen=True)
 class Distances:
-    """What is known of the signed distance of B shapes.
+    """Known signed distances of B shapes.
 
     Attributes:
         points: (B, N, 3), normalised object units.
         sdf: (B, N), normalised object units; 0 for points on a surface.
-        bound: (B, N) bool, where `sdf` is no more than a lower bound, e.g. 0 for points in free
-            space; None where all are values.
+        bound: (B, N) bool, True where `sdf` is only a lower bound, e.g. 0 for points in free
+            space; None if there are no bounds.
     """
 
     points: Tensor
@@ -45,14 +45,14 @@ class Distances:
             raise ShapeError(f"bound has shape {tuple(self.bound.shape)}: expected {tuple(batch)}")
 
     def residual(self, value: Tensor) -> Tensor:
-        """Differences (B, N) of decoded values (B, N); 0 where a bound is kept."""
+        """Residuals (B, N) of decoded values (B, N); 0 where a bound is satisfied."""
         difference = value - self.sdf
         if self.bound is None:
             return difference
         return torch.where(self.bound, difference.clamp(max=0.0), difference)
 
     def weight(self) -> Tensor:
-        """Weights (B, N): those of the values, and those of the bounds, each sum to the same."""
+        """Weights (B, N); values and bounds have the same total weight."""
         if self.bound is None:
             return torch.full_like(self.sdf, _EFFECTIVE_POINTS / self.sdf.shape[1])
         bound = self.bound.to(self.sdf)
@@ -69,19 +69,19 @@ def fit_codes(
     iterations: int = 20,
     noise: float = 0.004,
 ) -> Tensor:
-    """Codes that explain signed distances best under the prior of the training codes.
+    """Fit latent codes to signed distances under the prior of the training codes.
 
     Minimises the weighted sum over points of log(1 + (r / noise)^2), r = f(q; z) - sdf, plus the
-    squared Mahalanobis distance of z from the prior, by damped Gauss-Newton (Cauchy's kernel).
-    The kernel is wide at first and narrows during the first half of the iterations (graduated
-    non-convexity, Blake and Zisserman 1987): what lies far off in the mean shape, a foot or a
-    handle, would be taken for outliers otherwise.
+    squared Mahalanobis distance of z from the prior, by damped Gauss-Newton (Cauchy kernel). The
+    kernel starts wide and narrows during the first half of the iterations (graduated
+    non-convexity, Blake and Zisserman 1987). Otherwise parts far from the mean shape, such as a
+    foot or a handle, would count as outliers.
 
     Args:
-        decoder: the category's decoder.
-        known: distances of B shapes.
+        decoder: decoder of the category.
+        known: signed distances of B shapes.
         iterations: Gauss-Newton steps.
-        noise: object units; standard deviation that a residual is measured by.
+        noise: object units; standard deviation of the residuals.
 
     Returns:
         (B, D) codes.
@@ -99,7 +99,7 @@ def fit_codes(
 
     value, _, jacobian = decoder.value_and_jacobian(known.points, codes)
     for k in range(iterations):
-        width = noise * _FIRST_WIDTH ** max(0.0, 1.0 - 2.0 * k / iterations)
+        width = noise * _INITIAL_WIDTH ** max(0.0, 1.0 - 2.0 * k / iterations)
         residual = known.residual(value) / width
         robust = weight / (1.0 + residual.square())
         if known.bound is not None:

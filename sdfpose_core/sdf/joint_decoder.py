@@ -1,4 +1,4 @@
-"""Decoders of several categories as one: shapes of all of them in one batch."""
+"""Joint decoder for shapes of several categories in one batch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["JointDecoder", "of_rows", "repeats"]
 
 
 class JointDecoder:
-    """Signed distances of B rows, each by the decoder of its own category.
+    """Evaluate B rows, each with the decoder of its own category.
 
     Args:
-        decoders: with codes of one length.
-        of_row: (B,) integer, ascending: number of each row's decoder.
+        decoders: decoders with equal code length.
+        of_row: (B,) integer, ascending: index of each row's decoder.
     """
 
     def __init__(self, decoders: Sequence[ShapeDecoder], of_row: Tensor) -> None:
@@ -26,32 +26,34 @@ class JointDecoder:
         self._counts = torch.bincount(of_row, minlength=len(decoders)).tolist()
 
     def __getitem__(self, index: Tensor) -> JointDecoder:
-        """For some of the rows: their ascending numbers, or a mask (B,)."""
+        """Select rows by ascending indices or by a mask (B,)."""
         return JointDecoder(self._decoders, self.of_row[index])
 
     def __call__(self, points: Tensor, codes: Tensor) -> Tensor:
-        """As `ShapeDecoder`, of points (B, N, 3) and codes (B, D)."""
-        return self._each(lambda decoder, *x: (decoder(*x),), points, codes)[0]
+        """Compute f for points (B, N, 3) and codes (B, D), see `ShapeDecoder`."""
+        return self._evaluate(lambda decoder, *x: (decoder(*x),), points, codes)[0]
 
     def value_and_gradient(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """As `ShapeDecoder`, of points (B, N, 3) and codes (B, D)."""
-        value, d_point = self._each(lambda x, *y: x.value_and_gradient(*y), points, codes)
+        """Compute f and df/dpoints for points (B, N, 3) and codes (B, D), see `ShapeDecoder`."""
+        value, d_point = self._evaluate(lambda x, *y: x.value_and_gradient(*y), points, codes)
         return value, d_point
 
     def value_and_jacobian(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `ShapeDecoder`, of points (B, N, 3) and codes (B, D)."""
-        value, d_point, d_code = self._each(lambda x, *y: x.value_and_jacobian(*y), points, codes)
+        """Compute f and both derivatives for points (B, N, 3) and codes (B, D)."""
+        value, d_point, d_code = self._evaluate(
+            lambda x, *y: x.value_and_jacobian(*y), points, codes
+        )
         return value, d_point, d_code
 
-    def _each(
+    def _evaluate(
         self,
-        ask: Callable[[ShapeDecoder, Tensor, Tensor], tuple[Tensor, ...]],
+        function: Callable[[ShapeDecoder, Tensor, Tensor], tuple[Tensor, ...]],
         points: Tensor,
         codes: Tensor,
     ) -> tuple[Tensor, ...]:
-        """What each decoder says of its rows, in a row."""
+        """Apply `function` to each decoder and its rows, and concatenate the results."""
         parts = [
-            ask(decoder, p, z)
+            function(decoder, p, z)
             for decoder, p, z in zip(
                 self._decoders, points.split(self._counts), codes.split(self._counts), strict=True
             )
@@ -61,12 +63,12 @@ class JointDecoder:
 
 
 def of_rows(decoder: ShapeDecoder | JointDecoder, index: Tensor) -> ShapeDecoder | JointDecoder:
-    """The decoder of some of the rows: their ascending numbers, or a mask (B,)."""
+    """Return the decoder of some rows, given by ascending indices or by a mask (B,)."""
     return decoder[index] if isinstance(decoder, JointDecoder) else decoder
 
 
 def repeats(decoder: ShapeDecoder | JointDecoder, codes: Tensor) -> Tensor:
-    """(B,) whether a row is of the same shape as the row before it, given all codes (B, D)."""
+    """Whether each row (B,) has the same shape as the previous row, given all codes (B, D)."""
     same = torch.zeros(len(codes), dtype=torch.bool, device=codes.device)
     same[1:] = (codes[1:] == codes[:-1]).all(dim=1)
     if isinstance(decoder, JointDecoder):

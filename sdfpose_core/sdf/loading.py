@@ -1,4 +1,4 @@
-"""Decoders from weights files, whichever network they hold."""
+"""Load decoders of any supported network from weights files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["load_decoder"]
 
 
 def load_decoder(path: Path | str, device: torch.device | None = None) -> SdfDecoder | DeepSdf:
-    """The decoder, in evaluation mode, of the network that the file says it holds.
+    """Load the decoder of the kind given in the file's header, in evaluation mode.
 
     Raises:
-        WeightsError: the file is missing, damaged, or holds no decoder.
+        WeightsError: the file is missing, damaged, or contains no decoder.
     """
     if weights_kind(path, "decoder") == DEEPSDF_KIND:
         return DeepSdf.load(path, device)

@@ -1,8 +1,8 @@
-"""Surface of a decoded shape as a triangle mesh: coarse-to-fine evaluation, marching cubes.
+"""Triangle mesh of a decoded shape by coarse-to-fine evaluation and marching cubes.
 
-Only cells that the surface can pass are evaluated at the fine resolution. A cell whose centre is
-farther from the surface than its half diagonal is empty or full; since the decoder's values are
-true distances only up to a few per cent, the bound is widened by a Lipschitz factor.
+Only cells that can contain the surface are evaluated at the fine resolution. A cell whose centre is
+farther from the surface than half its diagonal is empty or full. The decoder's values are true
+distances only up to a few per cent, so a Lipschitz factor widens this bound.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ __all__ = [
 ]
 
 GRID_HALF_SIDE = 0.54
-"""Object units; the grid spans this far from the origin. Shapes lie in the ball of radius 0.5."""
+"""Half side of the grid, object units. Shapes lie inside the ball of radius 0.5."""
 
 _LIPSCHITZ = 1.08
-"""How much faster than a true distance the decoder may change; see the meshing tests."""
+"""Upper bound of the decoder's gradient norm; see the meshing tests."""
 
 _COARSE_CELLS = 16
-"""Cells along each axis of the first level."""
+"""Maximum number of cells along each axis of the coarsest level."""
 
 
 @dataclass(frozen=True)
 class DecodedMesh:
-    """A decoded surface in the decoder's own frame.
+    """Decoded surface in the decoder's frame.
 
     Attributes:
         vertices: (V, 3) float32, normalised object units.
@@ -65,19 +65,20 @@ class DecodedMesh:
         return self.vertices.max(0).astype(np.float64) - self.vertices.min(0)
 
     def metric(self, scale: float) -> NDArray[np.float32]:
-        """Vertices (V, 3) about `centre` of an object of that scale, metres; those of the last
-        scale are kept.
+        """Vertices (V, 3), metres, relative to `centre`, for an object of the given scale.
+
+        The result for the last scale is cached.
         """
-        kept = self.__dict__.get("_metric")
-        if kept is None or kept[0] != scale:
-            kept = scale, ((self.vertices - self.centre) * scale).astype(np.float32)
-            self.__dict__["_metric"] = kept
-        vertices: NDArray[np.float32] = kept[1]
+        cached = self.__dict__.get("_metric")
+        if cached is None or cached[0] != scale:
+            cached = scale, ((self.vertices - self.centre) * scale).astype(np.float32)
+            self.__dict__["_metric"] = cached
+        vertices: NDArray[np.float32] = cached[1]
         return vertices
 
     @cached_property
     def body(self) -> BodyProfile:
-        """Of a mug: its outline without the handle, normalised object units about `centre`."""
+        """Profile of a mug without its handle, normalised object units, relative to `centre`."""
         return BodyProfile.of(self.vertices - self.centre, self.faces)
 
 
@@ -89,21 +90,21 @@ def decode_mesh(
     tolerance: float = 0.0,
     with_normals: bool = True,
 ) -> DecodedMesh:
-    """The zero level set of f(.; code).
+    """Extract the zero level set of f(.; code) as a mesh.
 
-    A wall thinner than a cell can slip between the grid's points: with 128 cells that is one of
-    0.8 % of the diagonal, with 64 one of 1.7 %, as many bowls and laptop lids have.
+    Walls thinner than a cell can be missed. A cell is 0.8 % of the diagonal with a resolution of
+    128 and 1.7 % with 64, which is as thick as the walls of many bowls and laptop lids.
 
     Args:
-        decoder: the category's decoder.
+        decoder: decoder of the category.
         code: (D,) latent code.
         resolution: cells along each axis; a power of two times 8 to 16, at least 32.
-        tolerance: object units; the surface may move by about so much for fewer triangles. 0
-            keeps those of marching cubes.
-        with_normals: whether they are wanted; they are empty otherwise.
+        tolerance: object units; simplification may move the surface by about this much. 0
+            disables simplification.
+        with_normals: whether to compute normals; otherwise they are empty.
 
     Raises:
-        ShapeError: the resolution is not such a number.
+        ShapeError: the resolution is invalid.
         MeshError: the code has no surface inside the grid.
     """
     grid = signed_distance_grid(decoder, code, resolution)
@@ -118,7 +119,7 @@ def mesh_of(
     tolerance: float = 0.0,
     with_normals: bool = True,
 ) -> DecodedMesh:
-    """As `decode_mesh`, where the grid is known already."""
+    """Extract the mesh from an existing grid, like `decode_mesh`."""
     values, active = grid.values.cpu().numpy(), grid.active.cpu().numpy()
     if not (values.min() < 0.0 < values.max()):
         raise MeshError(
@@ -130,8 +131,8 @@ def mesh_of(
         vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=(spacing,) * 3, mask=active)
     except RuntimeError as error:
         raise MeshError(
-            "the latent code decodes to a surface that slips between the grid's points: expected a "
-            f"code near the training shapes' (its norm is {float(code.norm()):.2f})"
+            "the latent code decodes to a surface too thin for the grid: expected a code near the "
+            f"training shapes' (its norm is {float(code.norm()):.2f})"
         ) from error
     vertices = (vertices - GRID_HALF_SIDE).astype(np.float32)
     faces = np.ascontiguousarray(faces, dtype=np.int32)
@@ -151,10 +152,10 @@ class SdfGrid:
     """Signed distances at the corners of a regular grid of R x R x R cells about the origin.
 
     Attributes:
-        values: (R + 1, R + 1, R + 1), object units, indexed [x, y, z]: the decoder's values at the
-            corners of active cells, elsewhere interpolated between those of coarser cells.
-        active: of the same shape: the cells that the surface can pass, by their highest corner;
-            so marching_cubes reads its mask.
+        values: (R + 1, R + 1, R + 1), object units, indexed [x, y, z]: decoded at the corners of
+            active cells, interpolated from coarser cells elsewhere.
+        active: (R + 1, R + 1, R + 1) bool: cells that can contain the surface, marked at their
+            highest corner, as the mask of `marching_cubes` requires.
     """
 
     values: Tensor
@@ -168,15 +169,15 @@ class SdfGrid:
 
 @torch.no_grad()
 def signed_distance_grid(decoder: ShapeDecoder, code: Tensor, resolution: int) -> SdfGrid:
-    """Signed distances of a decoded shape, the decoder's own wherever the surface can pass.
+    """Compute a grid of signed distances that is exact wherever the surface can be.
 
     Args:
-        decoder: the category's decoder.
+        decoder: decoder of the category.
         code: (D,) latent code.
         resolution: cells along each axis; a power of two times 8 to 16, at least 32.
 
     Raises:
-        ShapeError: the resolution is not such a number.
+        ShapeError: the resolution is invalid.
     """
     coarsest = resolution
     while coarsest > _COARSE_CELLS and coarsest % 2 == 0:
@@ -185,25 +186,25 @@ def signed_distance_grid(decoder: ShapeDecoder, code: Tensor, resolution: int) -
         raise ShapeError(
             f"resolution is {resolution}: expected a power of two times 8 to 16, at least 32"
         )
-    # Cells so large that the decoder does not know distances from their centres cannot be judged.
+    # Cells cannot be culled if half their diagonal exceeds the reach of the decoder.
     while _LIPSCHITZ * _half_diagonal(coarsest) > decoder.reach and 2 * coarsest < resolution:
         coarsest *= 2
     device = code.device
     axis = torch.arange(coarsest, device=device)
     cells, size = torch.cartesian_prod(axis, axis, axis), coarsest
     children = torch.cartesian_prod(*[torch.arange(2, device=device)] * 3)
-    middle = torch.zeros((size,) * 3, device=device)
+    at_centres = torch.zeros((size,) * 3, device=device)
     while True:
         side = 2.0 * GRID_HALF_SIDE / size
         centres = (cells + 0.5) * side - GRID_HALF_SIDE
         value = decoder(centres.unsqueeze(0), code.unsqueeze(0))[0]
-        middle[tuple(cells.unbind(-1))] = value
+        at_centres[tuple(cells.unbind(-1))] = value
         cells = cells[value.abs() <= _LIPSCHITZ * _half_diagonal(size)]
         cells, size = (2 * cells.unsqueeze(1) + children).reshape(-1, 3), 2 * size
         if size == resolution:
             break
-        middle = _halved(middle)
-    # Of the finest cells no centre is evaluated: their corners are fewer than that would save.
+        at_centres = _refine(at_centres)
+    # The centres of the finest cells are not evaluated; that would not save enough corners.
     active = torch.zeros((size + 1,) * 3, dtype=torch.bool, device=device)
     active[tuple((cells + 1).unbind(-1))] = True
     corner = active.clone()
@@ -211,26 +212,28 @@ def signed_distance_grid(decoder: ShapeDecoder, code: Tensor, resolution: int) -
         ahead = corner.narrow(dim, 1, size).clone()
         corner.narrow(dim, 0, size).logical_or_(ahead)
     points = corner.nonzero() * (2.0 * GRID_HALF_SIDE / size) - GRID_HALF_SIDE
-    grid = _corners(middle)
+    grid = _corners(at_centres)
     grid[corner] = decoder(points.unsqueeze(0), code.unsqueeze(0))[0]
     return SdfGrid(grid, active)
 
 
-def _halved(middle: Tensor) -> Tensor:
-    """Values at the centres of cells (2 R, 2 R, 2 R) half as large, from those of (R, R, R)."""
-    twice: Tensor = nn.functional.interpolate(
-        middle[None, None], scale_factor=2, mode="trilinear", align_corners=False
+def _refine(at_centres: Tensor) -> Tensor:
+    """Interpolate values at cell centres (R, R, R) to the centres (2 R, 2 R, 2 R) of half cells."""
+    fine: Tensor = nn.functional.interpolate(
+        at_centres[None, None], scale_factor=2, mode="trilinear", align_corners=False
     )
-    return twice[0, 0]
+    return fine[0, 0]
 
 
-def _corners(middle: Tensor) -> Tensor:
-    """Values at the corners (2 R + 1, 2 R + 1, 2 R + 1) of cells half as large as those whose
-    centres have the values (R, R, R).
+def _corners(at_centres: Tensor) -> Tensor:
+    """Interpolate values at cell centres (R, R, R) to the corners of half cells.
+
+    Returns:
+        (2 R + 1, 2 R + 1, 2 R + 1).
     """
-    count = len(middle)
-    grid = nn.functional.pad(middle[None, None], (1,) * 6, mode="replicate")[0, 0]
-    for dim in range(3):  # a centre is a corner, too, and there is one between any two
+    count = len(at_centres)
+    grid = nn.functional.pad(at_centres[None, None], (1,) * 6, mode="replicate")[0, 0]
+    for dim in range(3):  # the corners are the centres and the midpoints between them
         low, high = grid.narrow(dim, 0, count + 1), grid.narrow(dim, 1, count + 1)
         shape = list(grid.shape)
         shape[dim] = 2 * count + 1
@@ -242,5 +245,5 @@ def _corners(middle: Tensor) -> Tensor:
 
 
 def _half_diagonal(cells: int) -> float:
-    """Object units: from the centre of a cell to its corners, with so many along each axis."""
+    """Half the diagonal of a cell, object units, given the number of cells along each axis."""
     return 3**0.5 * GRID_HALF_SIDE / cells

@@ -1,23 +1,23 @@
-"""Sphere tracing of decoded shapes: depth, normals and silhouettes, differentiable.
+"""Differentiable sphere tracing of decoded shapes: depth, normals and silhouettes.
 
-After Liu et al., "DIST: Rendering Deep Implicit Signed Distance Function with Differentiable
-Sphere Tracing" (CVPR 2020). For every ray of every object at once:
+Follows Liu et al., "DIST: Rendering Deep Implicit Signed Distance Function with Differentiable
+Sphere Tracing" (CVPR 2020). For all rays of all objects in parallel:
 
-    tau <- where the ray enters the ball that holds the shape
-    repeat:  f <- f(o + tau d; z)             only rays that are still under way
-             tau <- tau + 2 f / (1 - m)       m: running mean of f's slope along the ray, at
-                                              first -1; a step after which two balls of f do not
-                                              touch is taken back, and m becomes -1 again
+    tau <- where the ray enters the ball that contains the shape
+    repeat:  f <- f(o + tau d; z)             for active rays only
+             tau <- tau + 2 f / (1 - m)       m: running mean of f's slope along the ray,
+                                              initially -1; if the balls of radius f of two
+                                              samples do not touch, undo the step and reset m
              once f < 0: regula falsi (Illinois) between the two signs
     until    |f| < tolerance: a hit;  tau beyond the ball: a miss
 
-The over-relaxed step is that of Ban and Valasek, "Automatic Step Size Relaxation in Sphere
-Tracing" (Eurographics short papers, 2023): it is long where a ray moves away from the surface.
+The over-relaxed step follows Ban and Valasek, "Automatic Step Size Relaxation in Sphere Tracing"
+(Eurographics short papers, 2023). It is long where a ray moves away from the surface.
 
-The march keeps no tape. The depth's derivative comes from the implicit function theorem at the
-hit: f(q(theta, depth); z) = 0 gives d depth / d theta = -(df / d theta) / (df / d depth), with one
-more evaluation of f on the tape. Likewise f at its least point on a ray has, by the envelope
-theorem, the derivative of f there with the point held fixed.
+The march does not record gradients. The derivative of the depth follows from the implicit function
+theorem at the hit: f(q(theta, depth); z) = 0 gives d depth / d theta = -(df / d theta) /
+(df / d depth), with one recorded evaluation of f. By the envelope theorem, the derivative of the
+minimum of f along a ray is the derivative of f at the minimum with the point held fixed.
 """
 
 from __future__ import annotations
@@ -39,38 +39,38 @@ _SHAPE_RADIUS = 0.5
 _BALL_RADIUS = 0.52
 """Object units: rays are marched inside this ball."""
 
-_SLOPE_MEMORY, _LARGEST_SLOPE = 0.7, 0.8
-"""Share of the older steps in the running mean of the slope, and where it is cut off."""
+_SLOPE_MEMORY, _MAX_SLOPE = 0.7, 0.8
+"""Weight of the older steps in the running mean of the slope, and upper limit of a new slope."""
 
-_SHORTEST_STEP = 1e-3
-"""Object units; less than the thickness of any wall. Rays that graze a surface get on by it."""
+_MIN_STEP = 1e-3
+"""Object units; lets grazing rays advance. Less than the thickness of any wall."""
 
-_LEAST_SLOPE = 0.02
-"""Of -df/dtau at a hit: keeps the derivative of the depth of grazing rays finite."""
+_MIN_SLOPE = 0.02
+"""Lower limit of -df/dtau at a hit; keeps the depth derivative of grazing rays finite."""
 
-_WALK_STEPS, _SHORTEST_WALK = 24, 0.02
-"""Behind a hit, the least f is sought in so many steps at most; object units of the shortest."""
+_WALK_STEPS, _MIN_WALK = 24, 0.02
+"""Search for the minimum of f behind a hit: maximum number of steps, minimum step, object units."""
 
 _FINE_SAMPLES = 5
-"""Evaluations around the least sample."""
+"""Evaluations around the lowest sample."""
 
 
 @dataclass(frozen=True)
 class Traced:
-    """What rays meet of an object, N rays for each of B objects.
+    """Result of tracing N rays for each of B objects.
 
     Attributes:
-        depth: (B, N), in units of the ray's length: the surface is met at ``depth * ray`` in the
-            camera frame. That is metres along z for rays with z = 1, and the distance in metres
-            for unit rays. 0 where the ray misses. Differentiable.
-        hit: (B, N) bool, whether the ray meets the surface.
-        least: (B, N), object units, the least signed distance on the ray: negative where it
-            passes through the object, positive where it misses. For a ray that misses even the
-            ball round the object, its distance from the ball of radius 0.5, which bounds it from
-            below. Found from samples: some thousandths too large, rarely (where a ray comes near
-            the object twice) a few hundredths. Differentiable.
-        normals: (B, N, 3), outward unit vectors, camera frame; 0 where the ray misses. Constants
-            to autograd.
+        depth: (B, N), in units of the ray's length: the hit is at ``depth * ray`` in the camera
+            frame. This is the depth in metres along z for rays with z = 1, and the distance in
+            metres for unit rays. 0 where the ray misses. Differentiable.
+        hit: (B, N) bool, whether the ray hits the surface.
+        least: (B, N), object units, minimum signed distance along the ray: negative if it passes
+            through the object, positive if it misses. For rays that miss the bounding ball, the
+            distance from the ball of radius 0.5, which is a lower bound. The minimum is sampled:
+            it is some thousandths too large, rarely (if a ray approaches the object twice) a few
+            hundredths. Differentiable.
+        normals: (B, N, 3), outward unit vectors, camera frame; 0 where the ray misses. Not
+            differentiable.
     """
 
     depth: Tensor
@@ -88,24 +88,24 @@ def trace(
     max_steps: int = 40,
     tolerance: float = 5e-5,
 ) -> Traced:
-    """Render decoded shapes along rays from the camera's centre.
+    """Render decoded shapes along rays from the camera centre.
 
-    Gradients reach the similarity and the codes, not the rays; call it under `torch.no_grad` to
-    render alone.
+    Gradients flow to the similarity and the codes, not to the rays. Use `torch.no_grad` if you do
+    not need gradients.
 
     Args:
-        decoder: the category's decoder.
+        decoder: decoder of the category.
         codes: (B, D) latent codes.
         similarity: (B,) decoder frame to camera frame.
         rays: (B, N, 3) directions, camera frame, of any length, e.g. `PinholeCamera.rays`.
-        max_steps: evaluations per ray; a ray that has seen no change of sign by then is a miss.
-        tolerance: object units; |f| at which the surface counts as met.
+        max_steps: evaluations per ray; a ray without a sign change by then is a miss.
+        tolerance: object units; |f| below which a ray has hit the surface.
 
     Returns:
-        Depth, hits, least distances and normals. A ray from inside an object does not hit it.
+        Depth, hits, minimum distances and normals. Rays that start inside an object do not hit it.
 
     Raises:
-        ShapeError: the shapes of the arguments do not fit.
+        ShapeError: an argument has the wrong shape.
     """
     batch = codes.shape[0]
     if rays.ndim != 3 or rays.shape[0] != batch or rays.shape[-1] != 3:
@@ -124,12 +124,12 @@ def trace(
         hit, first, best, reach = _march(field, path, max_steps, tolerance)
         best = _least(field, path, hit, first, best, reach)
         _, gradient = field.value_and_gradient(path.at(first), hit)
-        slope = torch.minimum((gradient * direction).sum(-1), -_LEAST_SLOPE * speed)
+        slope = torch.minimum((gradient * direction).sum(-1), -_MIN_SLOPE * speed)
         normals = torch.nn.functional.normalize(
             gradient @ similarity.rotation.transpose(-1, -2), dim=-1
         )
         at_hit, at_least = first / speed, best / speed
-    # The one evaluation on the tape. At the hit its value, nearly 0, also is a last Newton step.
+    # The only recorded evaluation. At the hit, its value (nearly 0) also gives a last Newton step.
     points = rays.repeat(1, 2, 1) * torch.cat([at_hit, at_least], dim=1).unsqueeze(-1)
     values = field.value(similarity.inverse_transform(points), torch.cat([hit, path.inside], dim=1))
     value_at_hit, value_at_least = values.chunk(2, dim=1)
@@ -141,32 +141,32 @@ def trace(
 
 @dataclass(frozen=True)
 class _Field:
-    """The signed distance of B objects, evaluated only where it is asked for."""
+    """Signed distances of B objects, evaluated only for selected points."""
 
     decoder: ShapeDecoder
     codes: Tensor
 
-    def value(self, points: Tensor, wanted: Tensor) -> Tensor:
-        """Values f (B, N) at points (B, N, 3), object units, where `wanted` (B, N), else 0."""
-        index = _gather_index(wanted)
+    def value(self, points: Tensor, selected: Tensor) -> Tensor:
+        """Compute f (B, N) at points (B, N, 3), object units, where `selected` (B, N), else 0."""
+        index = _gather_index(selected)
         value = self.decoder(_pick(points, index), self.codes)
-        return torch.zeros_like(points[..., 0]).scatter(1, index, value) * wanted
+        return torch.zeros_like(points[..., 0]).scatter(1, index, value) * selected
 
-    def value_and_gradient(self, points: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """As `value`, and df/dpoints (B, N, 3)."""
-        index = _gather_index(wanted)
+    def value_and_gradient(self, points: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute f like `value`, and df/dpoints (B, N, 3)."""
+        index = _gather_index(selected)
         value, gradient = self.decoder.value_and_gradient(_pick(points, index), self.codes)
         values = torch.zeros_like(points[..., 0]).scatter(1, index, value)
         gradients = torch.zeros_like(points).scatter(
             1, index.unsqueeze(-1).expand_as(gradient), gradient
         )
-        return values * wanted, gradients * wanted.unsqueeze(-1)
+        return values * selected, gradients * selected.unsqueeze(-1)
 
 
-def _gather_index(wanted: Tensor) -> Tensor:
-    """Indices (B, A) of the wanted (B, N) entries; rows with fewer than A hold others, too."""
-    most = int(wanted.sum(dim=1).max()) if wanted.numel() else 0
-    return wanted.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]
+def _gather_index(selected: Tensor) -> Tensor:
+    """Indices (B, A) of the selected entries (B, N); rows with fewer than A are padded."""
+    count = int(selected.sum(dim=1).max()) if selected.numel() else 0
+    return selected.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :count]
 
 
 def _pick(points: Tensor, index: Tensor) -> Tensor:
@@ -178,10 +178,10 @@ class _Paths:
     """Rays in the object frame: points origin + tau * direction, tau in object units.
 
     Attributes:
-        origin: (B, 1, 3) the camera's centre.
+        origin: (B, 1, 3) camera centre.
         direction: (B, N, 3) unit vectors.
         near, far: (B, N) tau where the ray enters and leaves the ball.
-        inside: (B, N) whether it passes through the ball in front of the camera.
+        inside: (B, N) whether the ray passes through the ball in front of the camera.
     """
 
     origin: Tensor
@@ -206,15 +206,15 @@ class _Paths:
 def _march(
     field: _Field, path: _Paths, max_steps: int, tolerance: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Walk along the rays to the surface.
+    """March along the rays to the surface.
 
     Returns:
-        Per ray (B, N): whether it hits, and tau at the hit; tau where f was least, and the length
-        on both sides of it that was not sampled.
+        Per ray (B, N): whether it hits, tau at the hit, tau of the lowest sample of f, and the
+        unsampled length on both sides of that.
     """
     tau = path.near.clone()
     zero, infinite = torch.zeros_like(tau), torch.full_like(tau, torch.inf)
-    # A ray from inside the object goes nowhere.
+    # Rays that start inside the object are not marched.
     active = path.inside & (field.value(path.at(tau), path.inside) >= 0.0)
     hit = torch.zeros_like(active)
     slope = torch.full_like(tau, -1.0)
@@ -223,13 +223,13 @@ def _march(
     step, best, f_best, reach = infinite, tau, infinite, zero
     for _ in range(max_steps):
         f = field.value(path.at(tau), active)
-        # Two balls that do not touch: what lies between them was not seen. Back to the first.
-        free_to_err = (f_high == 0.0) & (slope > -1.0) & (step > _SHORTEST_STEP)
-        overshot = active & free_to_err & (f_low + f.abs() < step)
+        # If the balls of two samples do not touch, the surface may lie between them: step back.
+        relaxed = (f_high == 0.0) & (slope > -1.0) & (step > _MIN_STEP)
+        overshot = active & relaxed & (f_low + f.abs() < step)
         sampled = active & ~overshot
         latest = (f - f_low) / (tau - low)
         latest = torch.where(latest.isfinite(), latest, -1.0)
-        slope = _SLOPE_MEMORY * slope + (1.0 - _SLOPE_MEMORY) * latest.clamp(-1.0, _LARGEST_SLOPE)
+        slope = _SLOPE_MEMORY * slope + (1.0 - _SLOPE_MEMORY) * latest.clamp(-1.0, _MAX_SLOPE)
         slope = torch.where(overshot, -1.0, slope)
 
         better = sampled & (f < f_best)
@@ -238,7 +238,7 @@ def _march(
         converged = sampled & (f.abs() < tolerance)
         hit, active = hit | converged, active & ~converged
 
-        # Illinois: an end that stays twice in a row loses half of its weight.
+        # Illinois method: halve the value at an end that stays twice in a row.
         above, below = sampled & (f >= 0.0), sampled & (f < 0.0)
         f_high = torch.where(above & (newest > 0.0), 0.5 * f_high, f_high)
         f_low = torch.where(below & (newest < 0.0), 0.5 * f_low, f_low)
@@ -246,9 +246,9 @@ def _march(
         high, f_high = torch.where(below, tau, high), torch.where(below, f, f_high)
         newest = torch.where(sampled, f.sign(), newest)
 
-        # The ball round `low` is free: nothing is skipped where it reaches beyond the end.
-        end = torch.maximum(path.far, low + f_low + _SHORTEST_STEP)
-        step = (2.0 * f_low / (1.0 - slope)).clamp(min=_SHORTEST_STEP)
+        # The ball around `low` is empty: if it reaches beyond the far side, the ray may leave.
+        end = torch.maximum(path.far, low + f_low + _MIN_STEP)
+        step = (2.0 * f_low / (1.0 - slope)).clamp(min=_MIN_STEP)
         step = torch.minimum(step, end - low)
         reach = torch.where(better, torch.maximum(reach, step), reach)
         between = low + (high - low) * f_low / (f_low - f_high)
@@ -262,12 +262,12 @@ def _march(
 def _least(
     field: _Field, path: _Paths, hit: Tensor, first: Tensor, best: Tensor, reach: Tensor
 ) -> Tensor:
-    """Tau (B, N) of the least f on each ray: where the march saw it, or behind the hit."""
+    """Tau (B, N) of the minimum of f on each ray, found by the march or behind the hit."""
     f_best = torch.zeros_like(first)
-    tau, active = first + _SHORTEST_WALK / 4.0, hit & (first < path.far)
+    tau, active = first + _MIN_WALK / 4.0, hit & (first < path.far)
     for _ in range(_WALK_STEPS):
         f = field.value(path.at(tau), active)
-        step = f.abs().clamp(min=_SHORTEST_WALK)
+        step = f.abs().clamp(min=_MIN_WALK)
         better = active & (f < f_best)
         best, f_best = torch.where(better, tau, best), torch.where(better, f, f_best)
         reach = torch.where(better, step, reach)
@@ -281,7 +281,7 @@ def _least(
 
 
 def _lowest_sample(field: _Field, path: _Paths, low: Tensor, length: Tensor) -> Tensor:
-    """Tau (B, N) of the lowest point of the parabola through the least of a few samples."""
+    """Tau (B, N) of the vertex of a parabola through the lowest of a few samples."""
     spacing = length / (_FINE_SAMPLES - 1)
     values = torch.stack(
         [field.value(path.at(low + k * spacing), path.inside) for k in range(_FINE_SAMPLES)], -1
@@ -294,7 +294,7 @@ def _lowest_sample(field: _Field, path: _Paths, low: Tensor, length: Tensor) -> 
 
 
 def _distance_from_shape_ball(similarity: Similarity, rays: Tensor) -> Tensor:
-    """Distance (B, N), object units, of rays (B, N, 3) from the ball that holds the shape."""
+    """Distance (B, N), object units, of rays (B, N, 3) from the ball that contains the shape."""
     unit = torch.nn.functional.normalize(rays, dim=-1)
     centre = similarity.translation.unsqueeze(1)
     along = (unit * centre).sum(-1, keepdim=True).clamp(min=0.0)

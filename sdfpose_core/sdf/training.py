@@ -1,14 +1,14 @@
-"""Training of a category's decoder: a DeepSDF auto-decoder on CAD models.
+"""Train a category's decoder as a DeepSDF auto-decoder on CAD models.
 
-Codes and network are learned together (Park et al., "DeepSDF", CVPR 2019, section 4.2). The
-gradient is trained too, on the direction away from the nearest point of the surface: a stronger
-form of the eikonal term (Gropp et al., "Implicit Geometric Regularization", ICML 2020) that is
-open to us since the meshes are known. It makes the values true distances, which sphere tracing
-and the culling of empty cells rely on, and halves the error of the surface at equal time.
+Codes and network are learned together (Park et al., "DeepSDF", CVPR 2019, section 4.2). The loss
+also supervises the gradient with the direction away from the nearest surface point. This is a
+stronger form of the eikonal term (Gropp et al., "Implicit Geometric Regularization", ICML 2020) and
+possible because the meshes are known. It makes the values true distances, which sphere tracing and
+the culling of empty cells rely on, and halves the surface error at equal time.
 
-The square matrices between the hidden layers are trained by Muon (Jordan et al., "Muon: An
-optimizer for hidden layers in neural networks", 2024), all else by Adam: at equal steps the
-surface is clearly more accurate than with Adam alone.
+The square matrices between the hidden layers are trained with Muon (Jordan et al., "Muon: An
+optimizer for hidden layers in neural networks", 2024), the other parameters with Adam. At equal
+steps, the surface is clearly more accurate than with Adam alone.
 """
 
 from __future__ import annotations
@@ -46,32 +46,31 @@ __all__ = [
 ]
 
 Progress = Callable[[int, dict[str, float]], None]
-"""Called with the step and the running losses."""
+"""Callback that receives the step and the current losses or validation metrics."""
 
 
 @dataclass(frozen=True)
 class DecoderTrainingConfig:
-    """How a decoder is trained.
+    """Configuration of decoder training.
 
     Attributes:
         steps: optimiser steps.
-        shapes_per_step: training shapes in one step.
-        points_per_shape: SDF samples of each of them.
-        gradient_points: how many of these carry the gradient term.
-        learning_rate: Adam's, at its peak; decays to zero along a cosine.
-        hidden_learning_rate: Muon's, of the matrices between hidden layers.
-        code_learning_rate: Adam's, of the codes.
-        near_band: object units; an error at distance d from the surface weighs
+        shapes_per_step: training shapes per step.
+        points_per_shape: SDF samples per shape.
+        gradient_points: number of these samples that are used for the gradient loss.
+        learning_rate: peak learning rate of Adam, with cosine decay to zero.
+        hidden_learning_rate: peak learning rate of Muon, for the matrices between hidden layers.
+        code_learning_rate: peak learning rate of Adam for the codes.
+        near_band: object units; an error at distance d from the surface has the weight
             1 / (1 + |d| / near_band).
-        gradient_weight: of the mean of |grad f - n|, n away from the nearest surface point.
-        code_weight: of the mean squared norm of the codes.
-        curriculum: object units; errors up to this tolerance are forgiven at first, and ever
-            smaller ones until half of the steps are done (Duan et al., "Curriculum DeepSDF",
-            ECCV 2020, equation 4). 0 for none.
+        gradient_weight: weight of the mean of |grad f - n|, n away from the nearest surface point.
+        code_weight: weight of the mean squared norm of the codes.
+        curriculum: object units; initial error tolerance. It decreases linearly to zero at half
+            of the steps (Duan et al., "Curriculum DeepSDF", ECCV 2020, equation 4). 0 disables it.
         checkpoint_every: steps between checkpoints.
         validate_every: steps between validations.
-        seed: of initialisation and sampling.
-        decoder: the architecture.
+        seed: seed of initialisation and sampling.
+        decoder: architecture.
     """
 
     steps: int = 6000
@@ -92,15 +91,15 @@ class DecoderTrainingConfig:
 
 
 class DecoderTraining:
-    """An auto-decoder in training; can be interrupted and resumed to the same numbers.
+    """Training of an auto-decoder. An interrupted run resumes to the same result.
 
     Args:
-        samples: SDF samples of each training shape, all of one length.
-        config: how to train.
-        device: where.
+        samples: SDF samples of each training shape, in equal number.
+        config: training configuration.
+        device: compute device.
 
     Raises:
-        ConfigurationError: the processes cannot share the shapes of a step evenly.
+        ConfigurationError: the shapes per step are not divisible by the number of processes.
     """
 
     def __init__(
@@ -132,12 +131,12 @@ class DecoderTraining:
         """Train to the last step and return the decoder with its code statistics.
 
         Args:
-            checkpoint: file to resume from where it exists, and to write to.
-            progress: told the losses of every 50th step, and what validations measure.
-            validation: samples of shapes that are held out, all of one length.
+            checkpoint: file to write checkpoints to, and to resume from if it exists.
+            progress: called with the losses of every 50th step and with validation metrics.
+            validation: samples of held-out shapes, in equal number.
 
         Raises:
-            WeightsError: the checkpoint is damaged or of another run.
+            WeightsError: the checkpoint is damaged or belongs to another run.
         """
         if checkpoint is not None and checkpoint.exists():
             self._load(checkpoint)
@@ -224,9 +223,9 @@ class DecoderTraining:
         changed = [key for key in now if earlier.get(key) != now[key]]
         if changed:
             raise WeightsError(
-                f"{path}: the checkpoint is of another run ({changed[0]} was "
-                f"{earlier.get(changed[0])} and is {now[changed[0]]}); delete it to train from the "
-                "start, or restore the configuration"
+                f"{path}: the checkpoint belongs to another run ({changed[0]} was "
+                f"{earlier.get(changed[0])} and is {now[changed[0]]}); delete it to train from "
+                "scratch, or restore the configuration"
             )
         try:
             self.decoder.load_state_dict(state["decoder"])
@@ -238,18 +237,18 @@ class DecoderTraining:
             self.step = state["step"]
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise WeightsError(
-                f"{path}: the checkpoint is of another run ({error}); delete it to train from the "
-                "start"
+                f"{path}: the checkpoint belongs to another run ({error}); delete it to train from "
+                "scratch"
             ) from error
 
 
 def _optimisers(
     decoder: SdfDecoder, codes: torch.nn.Parameter, config: DecoderTrainingConfig
 ) -> list[torch.optim.Optimizer]:
-    """Adam and, for the square matrices, Muon; their groups remember the peak of their rates."""
+    """Create Adam and, for the square matrices, Muon. Groups store their peak learning rate."""
     hidden = [decoder.point_layers[i].weight for i in range(1, len(decoder.point_layers))]
-    apart = {id(x) for x in hidden}
-    others = [x for x in decoder.parameters() if id(x) not in apart]
+    hidden_ids = {id(x) for x in hidden}
+    others = [x for x in decoder.parameters() if id(x) not in hidden_ids]
     adam = torch.optim.Adam(
         [
             {"params": others, "peak": config.learning_rate},
@@ -264,9 +263,9 @@ def _optimisers(
 
 
 def validate_decoder(decoder: SdfDecoder, samples: Sequence[SdfSamples]) -> dict[str, float]:
-    """How well a decoder explains shapes that it was not trained on.
+    """Evaluate a decoder on shapes that it was not trained on.
 
-    Codes are fitted to the first half of each shape's samples and judged on the other half.
+    Codes are fitted to the first half of each shape's samples and evaluated on the other half.
 
     Returns:
         ``surface_error``: mean |f - sdf| of samples within 0.02 of the surface, object units;
@@ -274,7 +273,7 @@ def validate_decoder(decoder: SdfDecoder, samples: Sequence[SdfSamples]) -> dict
     """
     points = torch.from_numpy(np.stack([s.points for s in samples])).to(decoder.device)
     sdf = torch.from_numpy(np.stack([s.sdf for s in samples])).to(decoder.device)
-    # Samples are stored shuffled, so halves have the same distribution.
+    # Samples are shuffled, so both halves have the same distribution.
     half = min(points.shape[1] // 2, 3000)
     codes = fit_codes(decoder, Distances(points[:, :half], sdf[:, :half]))
     points, sdf = points[:, half : 2 * half], sdf[:, half : 2 * half]
@@ -288,17 +287,17 @@ def validate_decoder(decoder: SdfDecoder, samples: Sequence[SdfSamples]) -> dict
 
 
 def codes_file(folder: Path, category: str, decoder: Path) -> Path:
-    """Where codes that were fitted to a decoder are kept.
+    """Return the path of the file for codes fitted to a decoder.
 
-    The name holds a digest of the decoder, so that the file never stands for another one's codes.
+    The name contains a digest of the decoder file, so that codes of another decoder are never used.
 
     Args:
-        folder: of the codes.
-        category: the decoder's.
-        decoder: its file.
+        folder: folder of the codes.
+        category: category of the decoder.
+        decoder: weights file of the decoder.
 
     Raises:
-        WeightsError: there is no such file.
+        WeightsError: the decoder file cannot be read.
     """
     try:
         digest = hashlib.sha256(decoder.read_bytes()).hexdigest()[:12]
@@ -308,12 +307,12 @@ def codes_file(folder: Path, category: str, decoder: Path) -> Path:
 
 
 def save_codes(path: Path, codes: Tensor) -> None:
-    """Write the training shapes' codes (S, D), in the order of their seeds."""
+    """Save the training shapes' codes (S, D), in the order of their seeds."""
     write_atomically(path, save({"codes": codes.detach().cpu().contiguous()}))
 
 
 def load_codes(path: Path) -> Tensor:
-    """Codes (S, D) that `save_codes` wrote.
+    """Load codes (S, D) written by `save_codes`.
 
     Raises:
         WeightsError: the file is missing or damaged.
@@ -322,5 +321,5 @@ def load_codes(path: Path) -> Tensor:
         return load_file(str(path))["codes"]
     except (OSError, SafetensorError, KeyError) as error:
         raise WeightsError(
-            f"{path}: holds no codes of training shapes ({error}): train the decoder first"
+            f"{path}: contains no codes of training shapes ({error}): train the decoder first"
         ) from error

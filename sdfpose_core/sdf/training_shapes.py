@@ -1,4 +1,4 @@
-"""The shapes that a decoder is trained on and judged by, from a family or from a folder."""
+"""Training and validation shapes of a decoder, from a procedural family or a folder."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ __all__ = [
 ]
 
 _HELD_OUT_SHARE = 0.1
-"""Of the models of a folder; they serve validation."""
+"""Share of a folder's models that are held out for validation."""
 
-_FITTED_SAMPLES = (2000, 400, 400)
-"""Surface, uniform and boundary samples that a code is fitted to."""
+_FIT_SAMPLES = (2000, 400, 400)
+"""Surface, uniform and boundary samples for fitting a code."""
 
-_FITTED_AT_ONCE = 48
+_FIT_BATCH = 48
+"""Number of shapes whose codes are fitted at once."""
 
 LogLine = Callable[[str], None]
-"""Called with the name of each shape that is ready."""
+"""Callback that receives one line of text."""
 
 
 @dataclass(frozen=True)
 class SampleCounts:
-    """Samples of each shape, see `sample_sdf`."""
+    """Number of samples per shape, see `sample_sdf`."""
 
     surface: int = 12_000
     uniform: int = 5_000
@@ -57,11 +58,11 @@ class TrainingShapes:
     """Samples of the shapes of one category.
 
     Attributes:
-        training: all of one length.
-        validation: of shapes that are not among them.
-        report: what became of the files of a folder; empty for procedural shapes.
-        diagonals_m: (S,) diagonals of the training shapes' boxes, metres: the size prior of a new
-            category.
+        training: samples of training shapes, in equal number.
+        validation: samples of held-out shapes.
+        report: import report of a folder's files; empty for procedural shapes.
+        diagonals_m: (S,) bounding box diagonals of the training shapes, metres; they give the size
+            prior of a new category.
     """
 
     training: list[SdfSamples]
@@ -79,7 +80,7 @@ def procedural_shapes(
     validation: int,
     told: LogLine = lambda name: None,
 ) -> TrainingShapes:
-    """The first `training` shapes of a category's family, and the first held-out ones.
+    """Sample the first `training` and the first held-out shapes of a procedural family.
 
     Raises:
         CategoryError: the category has no family.
@@ -98,16 +99,15 @@ def procedural_shapes(
 def procedural_codes(
     category: str, decoder: ShapeDecoder, count: int, told: LogLine = lambda name: None
 ) -> Tensor:
-    """Latent codes (count, D) of the first shapes of a category's family.
+    """Fit latent codes (count, D) to the first shapes of a category's procedural family.
 
-    They are fitted to the decoder as it is, so that an encoder can be trained without the
-    training of its decoder.
+    The decoder stays fixed. An encoder can thus be trained without training its decoder again.
 
     Args:
-        category: with a procedural family.
-        decoder: trained on these shapes.
-        count: of them.
-        told: called with the name of each shape that is ready.
+        category: category with a procedural family.
+        decoder: decoder trained on these shapes.
+        count: number of shapes.
+        told: called with the name of each finished shape.
     """
     return model_codes((sample_model(category, seed) for seed in range(count)), decoder, told)
 
@@ -115,23 +115,24 @@ def procedural_codes(
 def model_codes(
     models: Iterable[CadModel], decoder: ShapeDecoder, told: LogLine = lambda name: None
 ) -> Tensor:
-    """Latent codes (S, D) of models, fitted to the decoder as it is.
+    """Fit latent codes (S, D) to models with a fixed decoder.
 
     Args:
         models: solids of the decoder's category.
-        decoder: theirs.
-        told: called with the name of each shape that is ready.
+        decoder: decoder of the category.
+        told: called with the name of each finished shape.
     """
     rng = np.random.default_rng(0)
     codes = []
     models = iter(models)
-    while batch := list(islice(models, _FITTED_AT_ONCE)):
-        some = []
+    while batch := list(islice(models, _FIT_BATCH)):
+        samples = []
         for model in batch:
-            some.append(sample_sdf(model, rng, *_FITTED_SAMPLES, threads=1))
+            samples.append(sample_sdf(model, rng, *_FIT_SAMPLES, threads=1))
             told(model.name)
-        points = torch.from_numpy(np.stack([x.points for x in some])).to(decoder.code_mean.device)
-        sdf = torch.from_numpy(np.stack([x.sdf for x in some])).to(decoder.code_mean.device)
+        device = decoder.code_mean.device
+        points = torch.from_numpy(np.stack([x.points for x in samples])).to(device)
+        sdf = torch.from_numpy(np.stack([x.sdf for x in samples])).to(device)
         codes.append(fit_codes(decoder, Distances(points, sdf)))
     return torch.cat(codes)
 
@@ -147,20 +148,20 @@ def folder_shapes(
     yaw_deg: float = 0.0,
     told: LogLine = lambda name: None,
 ) -> TrainingShapes:
-    """The models of a folder (ShapeNet's, NOCS's, or flat); every tenth serves validation.
+    """Sample the models of a folder (ShapeNet, NOCS or flat); every tenth is held out.
 
     Args:
-        category: of the models.
+        category: category of the models.
         folder: see `load_collection`.
-        counts: samples of each model.
-        cache: folder of the samples.
-        exclude: names of models to leave out.
+        counts: samples per model.
+        cache: folder of the sample cache.
+        exclude: names of models to exclude.
         unit_m: length of the files' unit in metres.
-        yaw_deg: turn about y that brings the models' fronts toward +x.
-        told: called with the name of each shape that is ready.
+        yaw_deg: rotation about y that turns the models' fronts towards +x.
+        told: called with the name of each finished shape.
 
     Raises:
-        MeshError: the folder holds fewer than three models that can be used.
+        MeshError: the folder contains fewer than three usable models.
         SampleCacheError: the samples cannot be written to `cache`.
     """
     collection = load_collection(
@@ -169,7 +170,7 @@ def folder_shapes(
     models = collection.models
     if len(models) < 3:
         raise MeshError(
-            f"{folder}: only {len(models)} models can be used: expected at least three, better "
+            f"{folder}: only {len(models)} models are usable: expected at least three, preferably "
             f"some hundred\n{collection.report()}"
         )
     every = max(2, round(1.0 / _HELD_OUT_SHARE))
@@ -180,13 +181,13 @@ def folder_shapes(
 
 
 def read_exclusions(path: Path, folder: Path) -> frozenset[str]:
-    """Names of models to leave out, from a YAML file.
+    """Read the names of models to exclude from a YAML file.
 
-    The file holds a list of names, or a mapping of folder names (ShapeNet's synsets) to such
-    lists, of which that of `folder` is taken.
+    The file contains a list of names, or a mapping of folder names (e.g. ShapeNet synsets) to such
+    lists. In a mapping, the list of `folder` is used.
 
     Raises:
-        ConfigurationError: the file cannot be read, or holds something else.
+        ConfigurationError: the file cannot be read or has another format.
     """
     try:
         content: Any = yaml.safe_load(path.read_text())
@@ -196,8 +197,8 @@ def read_exclusions(path: Path, folder: Path) -> frozenset[str]:
         lists = {str(key): value for key, value in content.items()}
         if folder.name not in lists:
             raise ConfigurationError(
-                f"{path}: holds no list for '{folder.name}': expected one of its keys "
-                f"{', '.join(lists)} to be the folder's name"
+                f"{path}: contains no list for '{folder.name}': expected the folder name to be one "
+                f"of its keys {', '.join(lists)}"
             )
         content = lists[folder.name]
     if not isinstance(content, list) or not all(isinstance(x, str | int) for x in content):
@@ -216,9 +217,9 @@ def _sampled(
     told: LogLine,
 ) -> TrainingShapes:
     def samples(model: CadModel) -> SdfSamples:
-        made = cached_samples(model, cache, counts.surface, counts.uniform, counts.boundary)
+        result = cached_samples(model, cache, counts.surface, counts.uniform, counts.boundary)
         told(model.name)
-        return made
+        return result
 
     return TrainingShapes(
         [samples(x) for x in training],

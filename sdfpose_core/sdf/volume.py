@@ -1,8 +1,8 @@
-"""Shapes that stay as they are: decoded once, then looked up.
+"""SDF volumes of fixed shapes: decoded once, then interpolated.
 
-The network is evaluated on a grid about the surface when a shape is found. What is asked of it
-after that, for as long as an object is followed, is interpolated: by NumPy, which for some hundred
-points is done before a tensor library has begun.
+The network is evaluated on a grid around the surface when an object is detected. While the object
+is tracked, values are interpolated from that grid with NumPy. For some hundred points this is
+faster than the overhead of a tensor library.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from sdfpose_core.sdf.shape_decoder import ShapeDecoder, newton_direction
 __all__ = ["SdfVolume", "SdfVolumes"]
 
 _NORMAL_WEIGHT = 0.1
-"""Object units for which a unit of difference between normals stands: thin walls have two sides."""
+"""Object units per unit of difference between normals; separates the two sides of thin walls."""
 
 
 @dataclass(frozen=True)
 class SdfVolume:
-    """A decoded shape, in object units.
+    """SDF volume of a decoded shape, in object units.
 
     Attributes:
-        resolution: cells along each axis of the grid about the origin.
+        resolution: cells R along each axis of the grid about the origin.
         values: ((R + 1)^3,) float32, signed distances at the grid's corners, z fastest.
-        samples: (M, 3) float32, points of the surface.
-        steps: (M, 3) float32, `newton_direction` there.
-        d_code: (M, D) float32, df/dcode there.
+        samples: (M, 3) float32, surface points.
+        steps: (M, 3) float32, `newton_direction` at the samples.
+        d_code: (M, D) float32, df/dcode at the samples.
     """
 
     resolution: int
@@ -46,20 +46,20 @@ class SdfVolume:
 
     @cached_property
     def oriented(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(6, M), the samples with their weighted normals, and (M,), their squared lengths."""
+        """Samples with weighted normals (6, M) and their squared lengths (M,)."""
         length = np.linalg.norm(self.steps, axis=1, keepdims=True)
         oriented = _oriented(self.samples.T[None], (self.steps / length).T[None])[0]
         return oriented, (oriented**2).sum(axis=0)
 
     @classmethod
     def of(cls, decoder: ShapeDecoder, code: Tensor, grid: SdfGrid, samples: Tensor) -> SdfVolume:
-        """The shape of a code.
+        """Create the volume of a latent code.
 
         Args:
-            decoder: the category's decoder.
-            code: (D,).
-            grid: that of the code.
-            samples: (M, 3), object units, on its surface.
+            decoder: decoder of the category.
+            code: (D,) latent code.
+            grid: signed distance grid of the code.
+            samples: (M, 3), object units, surface points.
         """
         with torch.no_grad():
             _, d_point, d_code = decoder.value_and_jacobian(samples[None], code[None])
@@ -73,14 +73,14 @@ class SdfVolume:
 
 
 class SdfVolumes:
-    """The signed distances of B shapes.
+    """Signed distances of B shapes.
 
-    Values and gradients are trilinear between the corners of a cell; outside the grid, distances
-    from it are added. The derivative by the code is that at the nearest sample on the same side
-    of the wall.
+    Values and gradients are interpolated trilinearly. Outside the grid, the distance from the grid
+    is added. The derivative with respect to the code is taken from the nearest sample on the same
+    side of the wall.
 
     Args:
-        shapes: with grids of one resolution and as many samples each.
+        shapes: volumes with equal resolution and equal number of samples.
 
     Raises:
         ShapeError: the resolutions differ.
@@ -102,10 +102,10 @@ class SdfVolumes:
     def value_and_gradient(
         self, points: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """F (B, N) and df/dpoints (B, 3, N) of points (B, 3, N).
+        """Interpolate f (B, N) and df/dpoints (B, 3, N) at points (B, 3, N).
 
         Raises:
-            ShapeError: the points have another shape.
+            ShapeError: the points have the wrong shape.
         """
         if points.ndim != 3 or points.shape[:2] != (len(self._shapes), 3):
             raise ShapeError(
@@ -121,7 +121,7 @@ class SdfVolumes:
         corner = np.empty((8, *index.shape), dtype=np.float32)
         for i, shape in enumerate(self._shapes):
             corner[:, i] = shape.values.take(index[i] + self._offsets)
-        # Halve the corners axis by axis: along z, then y, then x.
+        # Interpolate along z, then y, then x.
         d_z = corner[1::2] - corner[::2]
         along_z = corner[::2] + share_z * d_z
         d_y = along_z[1::2] - along_z[::2]
@@ -145,18 +145,18 @@ class SdfVolumes:
     def d_code(
         self, points: NDArray[np.float32], gradient: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """df/dcodes (B, N, D) of points (B, 3, N) with gradients (B, 3, N)."""
+        """df/dcodes (B, N, D) at points (B, 3, N) with gradients (B, 3, N)."""
         length = np.sqrt((gradient**2).sum(axis=1, keepdims=True))
-        asked = _oriented(points, gradient / np.maximum(length, 1e-9)).transpose(0, 2, 1)
-        found = []
-        for one, shape in zip(asked, self._shapes, strict=True):
-            known, squares = shape.oriented
-            # |a - b|^2 without the |a|^2 that all have in common.
-            distance = squares - 2.0 * one @ known
-            found.append(shape.d_code[distance.argmin(axis=1)])
-        return np.stack(found)
+        queries = _oriented(points, gradient / np.maximum(length, 1e-9)).transpose(0, 2, 1)
+        d_codes = []
+        for query, shape in zip(queries, self._shapes, strict=True):
+            samples, squares = shape.oriented
+            # |a - b|^2 without |a|^2, which is the same for all samples.
+            distance = squares - 2.0 * query @ samples
+            d_codes.append(shape.d_code[distance.argmin(axis=1)])
+        return np.stack(d_codes)
 
 
 def _oriented(points: NDArray[np.float32], normals: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Points (B, 3, N) with their normals (B, 3, N) as further coordinates."""
+    """Append weighted normals (B, 3, N) to points (B, 3, N) as extra coordinates."""
     return np.concatenate([points, np.float32(_NORMAL_WEIGHT) * normals], axis=1)

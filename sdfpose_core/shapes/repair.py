@@ -13,8 +13,8 @@ from sdfpose_core.shapes.solids import from_mesh, triangles
 __all__ = ["close_by_shell", "patch_small_holes"]
 
 _SMALL_HOLE = 0.5
-"""Holes with a shorter boundary, in diagonals of the box, are patched. The mouth of a vessel that is
-modelled without wall thickness is longer."""
+"""Holes with a shorter boundary, in diagonals of the box, are patched. The mouth of a vessel that
+is modelled without wall thickness is longer."""
 
 _CELLS = 160
 """Grid cells along the longest side."""

@@ -151,7 +151,7 @@ def test_files_that_are_no_decoder_are_refused(small, tmp_path):
         load_decoder(path)
     for settings in ({"code_length": 5, "width": 32}, {"depth": 8}):
         write_weights(path, "deepsdf decoder", "mug", settings, small.state_dict())
-        with pytest.raises(WeightsError, match=r"(?s)the tensors do not fit .*import it anew"):
+        with pytest.raises(WeightsError, match=r"(?s)the tensors do not fit .*import it again"):
             load_decoder(path)
     path.write_bytes(b"rubbish")
     with pytest.raises(WeightsError, match="damaged"):

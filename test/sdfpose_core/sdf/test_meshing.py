@@ -183,7 +183,7 @@ def test_a_code_without_a_surface_is_refused(value):
 def test_a_surface_between_the_points_of_active_cells_is_refused():
     values, active = torch.ones(33, 33, 33), torch.zeros(33, 33, 33, dtype=torch.bool)
     values[16, 16, 16], active[2, 2, 2] = -1.0, True
-    with pytest.raises(MeshError, match="slips between the grid's points"):
+    with pytest.raises(MeshError, match="too thin for the grid"):
         mesh_of(SdfGrid(values, active), None, torch.zeros(4))
 
 

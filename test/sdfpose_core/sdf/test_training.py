@@ -108,10 +108,12 @@ def test_a_checkpoint_of_another_run_is_refused(samples, tmp_path):
         DecoderTraining(samples, wider, CPU),
         DecoderTraining(samples[:4], CONFIG, CPU),
     ):
-        with pytest.raises(WeightsError, match=r"mug\.ckpt: the checkpoint is of another run \("):
+        with pytest.raises(
+            WeightsError, match=r"mug\.ckpt: the checkpoint belongs to another run \("
+        ):
             others.run(path)
     torch.save({"step": 3}, path)
-    with pytest.raises(WeightsError, match=r"mug\.ckpt: the checkpoint is of another run \("):
+    with pytest.raises(WeightsError, match=r"mug\.ckpt: the checkpoint belongs to another run \("):
         DecoderTraining(samples, CONFIG, CPU).run(path)
 
 
@@ -157,7 +159,7 @@ def test_codes_on_disk(tmp_path):
     save_codes(path, codes)
     assert torch.equal(load_codes(path), codes.detach())
     path.write_bytes(b"damaged")
-    with pytest.raises(WeightsError, match=r"codes\.safetensors: holds no codes of training shap"):
+    with pytest.raises(WeightsError, match=r"codes\.safetensors: contains no codes of training s"):
         load_codes(path)
-    with pytest.raises(WeightsError, match=r"holds no codes .*train the decoder first"):
+    with pytest.raises(WeightsError, match=r"contains no codes .*train the decoder first"):
         load_codes(tmp_path / "missing.safetensors")
