@@ -1,6 +1,6 @@
 """DeepSDF decoder: signed distance as a function of a point and a shape's latent code.
 
-Follows Park et al., "DeepSDF" (CVPR 2019), with three changes that make a narrow network enough:
+Follows Park et al., "DeepSDF" (CVPR 2019), with three changes so that a narrow network suffices:
 
 - The code enters every layer as a bias. It is the same for all points of an object, so this costs
   nothing per point.
