@@ -1,1 +1,1 @@
-"""ROS 2 nodes of sdfpose: the glue between topics and `sdfpose_core`."""
+"""ROS 2 nodes of sdfpose. They connect topics to `sdfpose_core`."""

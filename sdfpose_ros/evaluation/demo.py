@@ -1,4 +1,4 @@
-"""The demo: a simulated camera, the pose node and an evaluator as processes of one ROS 2 graph."""
+"""The demo: simulated camera, pose node and evaluator as processes of one ROS 2 graph."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sdfpose_ros.graph.topics import input_remaps, result_remaps
 __all__ = ["DemoError", "DemoOptions", "run_demo"]
 
 _STARTUP_S = 90.0
-"""How long the first result may take: torch and the weights are loaded before."""
+"""Longest wait for the first result, including loading torch and the weights."""
 
 _WRITING_S = 30.0
-"""How long the evaluator may take to write its outputs."""
+"""Longest wait for the evaluator to write its outputs."""
 
 _POLL_S = 0.2
 _LAST_DOMAIN = 101
-"""Domains above it have ports that the system gives away itself."""
+"""Higher domain ids use ports in the ephemeral range of the system."""
 
 _OUTPUTS = ("overlay.png", "objects.json", "demo.mcap", "*.ply")
 
@@ -35,15 +35,15 @@ class DemoError(SdfposeError):
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What can be chosen of the demo.
+    """Options of the demo.
 
     Attributes:
-        output_dir: folder for its outputs; those of an earlier run are replaced.
-        seconds: time for which results are collected.
-        rate_hz: the camera's frames per second.
-        seed: of the simulated scene.
-        device: where networks run.
-        domain_id: ROS domain; None for a random one, so that demos do not see each other.
+        output_dir: output folder; the outputs of an earlier run are replaced.
+        seconds: duration of the evaluation after the first result.
+        rate_hz: frame rate of the camera.
+        seed: seed of the simulated scene.
+        device: device of the networks.
+        domain_id: ROS domain id; None for a random one, so that several demos do not interfere.
     """
 
     output_dir: Path
@@ -54,18 +54,18 @@ class DemoOptions:
     domain_id: int | None = None
 
 
-def run_demo(options: DemoOptions, tell: Callable[[str], None]) -> int:
+def run_demo(options: DemoOptions, log: Callable[[str], None]) -> int:
     """Run the demo.
 
     Args:
-        options: see there.
-        tell: shows a line to the user; the evaluator writes to standard output itself.
+        options: options of the demo.
+        log: shows a line to the user. The evaluator itself writes to standard output.
 
     Returns:
         0 if every category was estimated, 1 if not.
 
     Raises:
-        DemoError: a process failed; the message ends with the last lines that it wrote.
+        DemoError: a process failed. The message ends with the last lines of its log.
     """
     output = options.output_dir.resolve()
     output.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def run_demo(options: DemoOptions, tell: Callable[[str], None]) -> int:
     if domain is None:
         domain = random.SystemRandom().randint(1, _LAST_DOMAIN)
     environment = {**one_machine_environment(), "ROS_DOMAIN_ID": str(domain)}
-    tell(f"demo: ROS_DOMAIN_ID={domain}, logs in {output / 'log'}")
+    log(f"demo: ROS_DOMAIN_ID={domain}, logs in {output / 'log'}")
     with ProcessGroup(output / "log", ros_child_environment(environment)) as group:
         _start(group, options, output)
         return _wait(group, time.monotonic() + _STARTUP_S + options.seconds + _WRITING_S)
@@ -114,7 +114,7 @@ def _start(group: ProcessGroup, options: DemoOptions, output: Path) -> None:
 
 
 def _wait(group: ProcessGroup, deadline: float) -> int:
-    """The evaluator's exit status; it is the one that ends the demo."""
+    """Wait for the evaluator, which ends the demo, and return its exit status."""
     while time.monotonic() < deadline:
         ended = group.ended()
         if "evaluator" in ended:
@@ -125,11 +125,11 @@ def _wait(group: ProcessGroup, deadline: float) -> int:
         for name, status in ended.items():
             raise _failed(group, name, status)
         time.sleep(_POLL_S)
-    raise DemoError("the demo did not end in time: see the logs of its processes")
+    raise DemoError("the demo did not end in time: see the logs of its processes for the cause")
 
 
 def _failed(group: ProcessGroup, name: str, status: int) -> DemoError:
     return DemoError(
         f"the process '{name}' ended with status {status}: expected it to run until the end of "
-        f"the demo; its last words:\n{group.log_tail(name)}"
+        f"the demo; end of its log:\n{group.log_tail(name)}"
     )

@@ -1,4 +1,4 @@
-"""The evaluator node: compares objects with ground truth, shows a table, keeps what it saw."""
+"""The evaluator node: compares objects with ground truth, shows a table, records the run."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ from sdfpose_ros.graph.process import run_node
 __all__ = ["EvaluatorNode", "evaluation_table", "main"]
 
 _OVERLAY_GRACE_S = 5.0
-"""How long the end is put off for the overlay of the frame that is reported."""
+"""Longest wait at the end for the overlay of the reported frame."""
 
 _REFRESH_S = 0.5
 _PRINT_EVERY_S = 10.0
-"""Where output is no terminal, the table is printed so often in place of being with_mesh."""
+"""Period of printing the table if the output is not a terminal, where it cannot be updated."""
 
 _TABLE_WIDTH = 100
 _OVERLAYS_KEPT = 20
@@ -59,14 +59,14 @@ _EVERYTHING_QOS = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST)
 
 
 class EvaluatorNode(Node):
-    """Shows how good the poses of a running graph are.
+    """Evaluates the poses of a running graph.
 
-    Its inputs ``~/objects``, ``~/meshes``, ``~/overlay`` and ``~/ground_truth`` are remapped to
-    the topics of the pose node and of the camera.
+    Remap its inputs ``~/objects``, ``~/meshes``, ``~/overlay`` and ``~/ground_truth`` to the topics
+    of the pose node and the camera.
 
     Args:
-        name: the node's name.
-        console: where the table is shown; standard output where left out.
+        name: node name.
+        console: console for the table; standard output by default.
         options: further arguments of `rclpy.node.Node`.
     """
 
@@ -101,7 +101,7 @@ class EvaluatorNode(Node):
         self.create_timer(_REFRESH_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def destroy_node(self) -> None:
-        """Leave the terminal, the outputs and the recording in order."""
+        """Write the report, close the recording and restore the terminal."""
         try:
             self._report()
         finally:
@@ -110,7 +110,7 @@ class EvaluatorNode(Node):
             super().destroy_node()
 
     def missing_categories(self) -> list[str]:
-        """Categories that should have been estimated, with errors, and were not."""
+        """Return the expected categories for which no estimate was evaluated."""
         wanted = set(self._settings.categories) or self._true_categories
         best = self._evaluation.best
         return sorted(wanted - (best.evaluated_categories if best else set()))
@@ -148,7 +148,7 @@ class EvaluatorNode(Node):
             if len(x.mesh_vertices):
                 self._meshes.pop(x.id, None)
                 self._meshes[x.id] = x
-        # Objects come and go, and ids are not given again.
+        # Ids are never reused, so meshes of removed objects would accumulate.
         best = self._evaluation.best
         wanted = set() if best is None else {x.reported.id for x in best.objects}
         for outdated in [i for i in self._meshes if i not in wanted][:-_MESHES_KEPT]:
@@ -178,7 +178,7 @@ class EvaluatorNode(Node):
         if self._first_result_s is None:
             return now - self._started_s >= self._settings.startup_s
         late_s = now - self._first_result_s - self._settings.duration_s
-        # A frame's overlay comes a moment after its objects.
+        # The overlay of a frame arrives shortly after its objects.
         best = self._evaluation.best
         complete = self._output is None or (best is not None and best.stamp_ns in self._overlays)
         return late_s >= (0.0 if complete else _OVERLAY_GRACE_S)
@@ -187,7 +187,7 @@ class EvaluatorNode(Node):
         return evaluation_table(frame, self._evaluation.rate_hz, self._evaluation.latency_s)
 
     def _report(self) -> None:
-        """Show the best frame and write the outputs, once."""
+        """Show the best frame and write the outputs. Does nothing when called again."""
         best = self._evaluation.best
         if self._reported:
             return
@@ -199,12 +199,12 @@ class EvaluatorNode(Node):
                 self._write(self._output, best)
 
     def _finish(self) -> None:
-        """Report, say what is missing, and end the process."""
+        """Report, list missing categories and end the process."""
         self._report()
         best = self._evaluation.best
         missing = self.missing_categories()
         if missing or best is None:
-            silent = "no results came: " if best is None else ""
+            silent = "no results received: " if best is None else ""
             self._console.print(
                 f"[red]{silent}no evaluated estimate of: {', '.join(missing) or 'anything'}[/red]"
             )
@@ -216,8 +216,9 @@ class EvaluatorNode(Node):
         overlay = self._overlays.get(frame.stamp_ns)
         if overlay is None:
             self.get_logger().warning(
-                f"{self.resolve_topic_name('~/overlay')}: no image of the frame in objects.json: "
-                "expected one for each result; no overlay.png is written"
+                f"{self.resolve_topic_name('~/overlay')}: no overlay of the frame in objects.json: "
+                "expected one for each result; overlay.png is not written (is publish_overlay "
+                "set?)"
             )
         else:
             pixels = decode_colour(overlay, "overlay")
@@ -235,24 +236,24 @@ class EvaluatorNode(Node):
         if mesh is None:
             self.get_logger().warning(
                 f"{self.resolve_topic_name('~/meshes')}: no mesh of {item.category} {item.id}: "
-                "expected one for each object; no .ply is written for it"
+                "expected one for each object; its .ply is not written (is publish_meshes set?)"
             )
             return
         write_mesh(mesh_path(str(folder), f"{item.category}_{item.id}"), mesh)
 
 
 def _default_console() -> Console:
-    """The terminal; in a pipe or file, whose width is unknown, the table has room."""
+    """Create a console. A pipe or file has no width, so it gets one that fits the table."""
     console = Console()
     return console if console.is_terminal else Console(width=_TABLE_WIDTH)
 
 
 def evaluation_table(frame: EvaluatedFrame, rate_hz: float, latency_s: float) -> Table:
-    """The table of one frame's objects."""
+    """Create the table of the objects of one frame."""
     latency = "-" if np.isnan(latency_s) else f"{1000 * latency_s:.0f} ms"
     table = Table(
         title=f"{len(frame.objects)} objects, {rate_hz:.1f} results/s, latency {latency}",
-        caption="camera frame (x right, y down, z forward); errors by the NOCS rules",
+        caption="camera frame (x right, y down, z forward); errors follow the NOCS protocol",
         box=rich.box.SIMPLE_HEAD,
         padding=0,
         show_edge=False,

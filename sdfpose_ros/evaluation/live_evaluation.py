@@ -1,4 +1,4 @@
-"""Results of a running graph against its ground truth, matched by stamp."""
+"""Evaluation of the results of a running graph against ground truth, matched by stamp."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sdfpose_core.messages.objects import pose_arrays, truth_from_message
 __all__ = ["EvaluatedFrame", "LiveEvaluation"]
 
 _WINDOW_S = 5.0
-"""Rate and latency are those of the last seconds."""
+"""Rate and latency are computed over this period."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class EvaluatedFrame:
     """All objects of one image.
 
     Attributes:
-        stamp_ns: of the image.
-        objects: those that the image shows.
-        has_truth: whether ground truth of that image has come.
+        stamp_ns: stamp of the image, nanoseconds.
+        objects: objects visible in the image.
+        has_truth: whether ground truth of the image was received.
     """
 
     stamp_ns: int
@@ -35,20 +35,20 @@ class EvaluatedFrame:
 
     @property
     def evaluated_categories(self) -> set[str]:
-        """Categories of which an object has errors."""
+        """Categories with at least one object that was compared with ground truth."""
         return {x.reported.category for x in self.objects if x.errors is not None}
 
 
 class LiveEvaluation:
-    """Collects results and ground truth as they come.
+    """Collects results and ground truth in any order.
 
     Args:
-        window: frames of ground truth that are kept for results to come.
+        window: number of frames whose ground truth or result is kept until the other arrives.
 
     Attributes:
-        latest: the newest evaluated frame, None before the first.
-        best: the newest among those with the most evaluated categories.
-        results: number of results.
+        latest: the newest evaluated frame; None before the first.
+        best: the newest of the frames with the most evaluated categories.
+        results: number of results received.
     """
 
     def __init__(self, window: int) -> None:
@@ -61,7 +61,7 @@ class LiveEvaluation:
         self.results = 0
 
     def add_truth(self, message: SdfObjectArray) -> None:
-        """Take the ground truth of one image."""
+        """Add the ground truth of one image."""
         stamp = stamp_ns(message.header)
         _keep(self._truth, stamp, message, self._window)
         result = self._waiting.pop(stamp, None)
@@ -69,10 +69,10 @@ class LiveEvaluation:
             self._evaluate(result)
 
     def add_result(self, message: SdfObjectArray, arrival_s: float) -> None:
-        """Take the result of one image, which came at `arrival_s` of the clock of the stamps."""
+        """Add the result of one image. `arrival_s` is its arrival on the clock of the stamps."""
         stamp = stamp_ns(message.header)
         if self.latest is not None and stamp < self.latest.stamp_ns - JUMP_BACK_NS:
-            self._begin_anew()
+            self._restart()
         self.results += 1
         self._arrivals.append((arrival_s, arrival_s - stamp * 1e-9))
         while self._arrivals and arrival_s - self._arrivals[0][0] > _WINDOW_S:
@@ -81,15 +81,15 @@ class LiveEvaluation:
             _keep(self._waiting, stamp, message, self._window)
         self._evaluate(message)
 
-    def _begin_anew(self) -> None:
-        """Time jumped back: a bag's loop, a simulation's reset. The best frame so far stays."""
+    def _restart(self) -> None:
+        """Start again after time jumped back (a bag loops, a simulation is reset). Keep `best`."""
         self._waiting.clear()
         self._arrivals.clear()
         self.latest = None
 
     @property
     def rate_hz(self) -> float:
-        """Results per second, 0 before the second one."""
+        """Results per second; 0 before the second one."""
         if len(self._arrivals) < 2:
             return 0.0
         return (len(self._arrivals) - 1) / max(self._arrivals[-1][0] - self._arrivals[0][0], 1e-9)
@@ -101,10 +101,10 @@ class LiveEvaluation:
 
     def _evaluate(self, result: SdfObjectArray) -> None:
         stamp = stamp_ns(result.header)
-        shown = [x for x in result.objects if x.state != SdfObject.LOST]
+        visible = [x for x in result.objects if x.state != SdfObject.LOST]
         truth = self._truth.get(stamp)
         frame = EvaluatedFrame(
-            stamp, _evaluate(shown, [] if truth is None else truth.objects), truth is not None
+            stamp, _evaluate(visible, [] if truth is None else truth.objects), truth is not None
         )
         if self.latest is None or stamp >= self.latest.stamp_ns:
             self.latest = frame

@@ -1,4 +1,4 @@
-"""How fast the pose node is in a running graph: camera, node and listener as processes."""
+"""Benchmark of the pose node in a running graph: camera, node and listener as processes."""
 
 from __future__ import annotations
 
@@ -29,39 +29,39 @@ from sdfpose_ros.graph.topics import input_remaps
 __all__ = ["BenchmarkError", "NodeBenchmark", "benchmark_node"]
 
 _OBJECTS = ("bottle", "bowl", "can", "mug", "camera", "laptop")
-"""Objects of the table, in the order in which they take part."""
+"""Objects on the table. The first N of them are used."""
 
 _ARC_S = 5.0
-"""The camera goes so far and back: its frames are made before."""
+"""Length of the camera path, which is rendered in advance and played back and forth."""
 
 _TURN_S = 40.0
 _STARTUP_S = 180.0
-"""How long weights, frames and the first result may take."""
+"""Longest wait for the first result, including loading the weights and rendering."""
 
 _DRAIN_S = 3.0
-"""After the last frame, until the node has told what became of it."""
+"""Time after the last frame until the node has reported it on ``/diagnostics``."""
 
 _LAST_DOMAIN = 101
 _QOS = QoSProfile(depth=1000)
 
 
 class BenchmarkError(SdfposeError):
-    """A process of the benchmark ended, or no results came."""
+    """A process of the benchmark ended, or there were no results."""
 
 
 @dataclass(frozen=True)
 class NodeBenchmark:
-    """What is measured.
+    """Options of the benchmark.
 
     Attributes:
-        log_dir: folder of the processes' logs.
+        log_dir: folder for the logs of the processes.
         objects: number of objects on the table, 1 to 6.
-        rate_hz: the camera's frames per second.
-        seconds: of the measurement.
-        warm_up_s: between the first result and the measurement, seconds.
-        width: of the images, pixels.
-        seed: of the scene.
-        node_arguments: of the pose node's process, after ``--ros-args``.
+        rate_hz: frame rate of the camera.
+        seconds: duration of the measurement.
+        warm_up_s: time between the first result and the measurement, seconds.
+        width: image width, pixels.
+        seed: seed of the scene.
+        node_arguments: arguments of the pose node, after ``--ros-args``.
     """
 
     log_dir: Path
@@ -75,12 +75,12 @@ class NodeBenchmark:
 
 
 class _Listener:
-    """Counts the camera's frames and notes when results come.
+    """Counts the frames of the camera and records the arrival of results.
 
     Attributes:
-        published: the camera's frames.
-        results: of each result its arrival on the wall clock and its image's stamp, nanoseconds.
-        health: what the pose node last said on ``/diagnostics``.
+        published: number of frames of the camera.
+        results: wall-clock arrival and image stamp of each result, nanoseconds.
+        health: latest values of the pose node on ``/diagnostics``.
     """
 
     def __init__(self, context: Context) -> None:
@@ -89,13 +89,13 @@ class _Listener:
         self.health: dict[str, str] = {}
         self.node = Node("benchmark", context=context)
         self.node.create_subscription(CameraInfo, "/camera/camera_info", self._count, _QOS)
-        self.node.create_subscription(SdfObjectArray, "/sdfpose/objects", self._note, _QOS)
+        self.node.create_subscription(SdfObjectArray, "/sdfpose/objects", self._record, _QOS)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._take_health, _QOS)
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self.node)
 
     def listen(self, seconds: float) -> None:
-        """Take what comes for so long."""
+        """Receive messages for this long."""
         end = time.monotonic() + seconds
         while (rest := end - time.monotonic()) > 0.0:
             self._executor.spin_once(timeout_sec=rest)
@@ -103,7 +103,7 @@ class _Listener:
     def _count(self, _: CameraInfo) -> None:
         self.published += 1
 
-    def _note(self, message: SdfObjectArray) -> None:
+    def _record(self, message: SdfObjectArray) -> None:
         self.results.append((time.time_ns(), stamp_ns(message.header)))
 
     def _take_health(self, message: DiagnosticArray) -> None:
@@ -112,25 +112,25 @@ class _Listener:
                 self.health = {x.key: x.value for x in status.values}
 
 
-def benchmark_node(options: NodeBenchmark, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Measure the node.
+def benchmark_node(options: NodeBenchmark, log: Callable[[str], None]) -> dict[str, Any]:
+    """Benchmark the pose node.
 
-    Latency is from an image's stamp, which the camera gives it when it publishes it, to the arrival
-    of its poses in another process. Every frame of the run is accounted for, from the first on.
+    Latency is the time from the stamp of an image, which is that of its publication, to the arrival
+    of its poses in another process. All frames of the run are accounted for.
 
     Args:
-        options: say what is measured.
-        tell: shows a line to the user.
+        options: options of the benchmark.
+        log: shows a line to the user.
 
     Returns:
         ``objects``, ``input_hz``, ``output_hz``, ``latency_ms`` (``p50``, ``p95``),
-        ``cpu_percent`` (of one core; of the node's process and its children), ``rss_mib`` (of the
-        node's own process), and of all frames of the run ``processed``, ``dropped`` and
-        ``unaccounted``.
+        ``cpu_percent`` (of one core; the node's process and its children), ``rss_mib`` (the node's
+        own process), and the number of frames ``processed``, ``dropped`` and ``unaccounted`` in
+        the whole run.
 
     Raises:
-        ConfigurationError: there are not so many objects.
-        BenchmarkError: a process ended, or no results came.
+        ConfigurationError: the number of objects is out of range.
+        BenchmarkError: a process ended, or there were no results.
     """
     if not 1 <= options.objects <= len(_OBJECTS):
         raise ConfigurationError(f"{options.objects} objects: expected 1 to {len(_OBJECTS)}")
@@ -141,13 +141,13 @@ def benchmark_node(options: NodeBenchmark, tell: Callable[[str], None]) -> dict[
         listener = _Listener(context)
         environment = ros_child_environment({"ROS_DOMAIN_ID": str(domain)})
         with ProcessGroup(options.log_dir, environment) as group:
-            return _measure(group, listener, options, tell)
+            return _measure(group, listener, options, log)
     finally:
         context.try_shutdown()
 
 
 def _measure(
-    group: ProcessGroup, listener: _Listener, options: NodeBenchmark, tell: Callable[[str], None]
+    group: ProcessGroup, listener: _Listener, options: NodeBenchmark, log: Callable[[str], None]
 ) -> dict[str, Any]:
     node = group.start_module(
         "node",
@@ -168,14 +168,16 @@ def _measure(
             "-p", f"wait_s:={_STARTUP_S}",
         ],
     )  # fmt: skip
-    tell("waits for the camera's frames to be made and for the first result")
+    log("rendering the frames and waiting for the first result")
     end = time.monotonic() + _STARTUP_S
     while not listener.results:
         listener.listen(0.5)
         _check_alive(group)
         if time.monotonic() > end:
-            raise BenchmarkError(f"no result for {_STARTUP_S:.0f} s: see {options.log_dir}")
-    tell(f"warms up for {options.warm_up_s:.0f} s, measures for {options.seconds:.0f} s")
+            raise BenchmarkError(
+                f"no result within {_STARTUP_S:.0f} s: see the logs in {options.log_dir}"
+            )
+    log(f"warming up for {options.warm_up_s:.0f} s, measuring for {options.seconds:.0f} s")
     listener.listen(options.warm_up_s)
 
     process = psutil.Process(node.pid)
@@ -186,7 +188,7 @@ def _measure(
     _check_alive(group)
     results = listener.results[first:]
     if not results:
-        raise BenchmarkError(f"no result in {seconds:.0f} s: see {options.log_dir}")
+        raise BenchmarkError(f"no result in {seconds:.0f} s: see the logs in {options.log_dir}")
     latency_ms = [1e-6 * (arrival - stamp) for arrival, stamp in results]
     document = {
         "objects": options.objects,
@@ -201,23 +203,17 @@ def _measure(
     }
     camera.send_signal(signal.SIGINT)
     listener.listen(_DRAIN_S)
-    return {**document, **_accounts(listener)}
+    return {**document, **_account(listener)}
 
 
-def _accounts(listener: _Listener) -> dict[str, int]:
-    """What became of the frames, as the node tells it, against what the camera published."""
-    told = {key: int(value) for key, value in listener.health.items() if value.isdigit()}
-    processed = told["frames worked on"]
+def _account(listener: _Listener) -> dict[str, int]:
+    """Compare the frame counts of the node with the number of frames the camera published."""
+    counts = {key: int(value) for key, value in listener.health.items() if value.isdigit()}
+    processed = counts["frames processed"]
     dropped = sum(
-        told[f"frames {what}"]
-        for what in (
-            "gone wrong",
-            "left out",
-            "passed over",
-            "refused",
-            "waiting for a camera info",
-        )
-    ) + sum(told[f"messages {what} on /camera/colour"] for what in ("unmatched", "waiting"))
+        counts[f"frames {what}"]
+        for what in ("failed", "dropped", "ignored", "rejected", "waiting for camera info")
+    ) + sum(counts[f"messages {what} on /camera/colour"] for what in ("unmatched", "queued"))
     return {
         "processed": processed,
         "dropped": dropped,
@@ -226,7 +222,7 @@ def _accounts(listener: _Listener) -> dict[str, int]:
 
 
 def _cpu_s(process: psutil.Process) -> float:
-    """Seconds that a process and its children have computed."""
+    """Return the CPU time of a process and its children, seconds."""
     times = [x.cpu_times() for x in (process, *process.children(recursive=True))]
     return sum(x.user + x.system for x in times)
 
@@ -234,6 +230,6 @@ def _cpu_s(process: psutil.Process) -> float:
 def _check_alive(group: ProcessGroup) -> None:
     for name, status in group.ended().items():
         raise BenchmarkError(
-            f"the process '{name}' ended with status {status}: expected it to run; its last "
-            f"words:\n{group.log_tail(name)}"
+            f"the process '{name}' ended with status {status}: expected it to keep running; end "
+            f"of its log:\n{group.log_tail(name)}"
         )

@@ -1,4 +1,4 @@
-"""Recording of topics into an MCAP file that RViz, Foxglove and Rerun open."""
+"""Recording of topics into an MCAP file for RViz, Foxglove and Rerun."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["McapRecorder", "RecordedTopic", "RecorderError"]
 
 
 class RecorderError(SdfposeError):
-    """A recording that cannot be written."""
+    """The recording cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,15 @@ class RecordedTopic:
 
 
 class McapRecorder:
-    """Writes the messages of some topics as they come, without decoding them.
+    """Records the messages of topics without decoding them.
 
     Args:
-        node: subscribes.
-        path: of the file; one that is there is replaced when the recording is closed.
-        topics: what to record, by name.
+        node: node that subscribes.
+        path: path of the file. An existing file is replaced when the recording is closed.
+        topics: type and QoS of each topic, by name.
+
+    Attributes:
+        counts: number of recorded messages of each topic.
 
     Raises:
         RecorderError: the folder cannot be written, or a message has no definition.
@@ -48,7 +51,7 @@ class McapRecorder:
     def __init__(self, node: Node, path: Path, topics: Mapping[str, RecordedTopic]) -> None:
         self._node = node
         self._path = path
-        # rosbags writes a folder; the file in it is complete by itself.
+        # rosbags writes a folder. The MCAP file in it is self-contained.
         self._folder = path.with_suffix(".recording")
         shutil.rmtree(self._folder, ignore_errors=True)
         self._writer = Writer(
@@ -58,14 +61,16 @@ class McapRecorder:
         try:
             self._writer.open()
         except OSError as error:
-            raise RecorderError(f"{path}: cannot be written: {error}") from error
+            raise RecorderError(
+                f"{path}: cannot be written: {error}: expected a writable folder"
+            ) from error
         self._open = True
         self.counts = dict.fromkeys(topics, 0)
         store = message_definitions()
         self._subscriptions = [self._record(name, topic, store) for name, topic in topics.items()]
 
     def close(self) -> Path:
-        """Finish the file; gives its path."""
+        """Finish the file and return its path."""
         if self._open:
             self._open = False
             for subscription in self._subscriptions:
@@ -80,7 +85,7 @@ class McapRecorder:
         if f"{package}/msg/{kind}" not in store.fielddefs:
             raise RecorderError(
                 f"{name}: the definition of {package}/msg/{kind} is missing: expected it in "
-                f"share/{package}/msg beside the installed package (install it anew)"
+                f"share/{package}/msg of the installation (reinstall the package)"
             )
         connection = self._writer.add_connection(
             name,

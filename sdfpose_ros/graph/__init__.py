@@ -1,1 +1,1 @@
-"""What all nodes share: processes, workers, parameters, topics and message conversion."""
+"""Shared by all nodes: processes, workers, parameters, topics and message conversion."""

@@ -1,4 +1,4 @@
-"""From frames to messages of a running graph; see `sdfpose_core.messages.encoding`."""
+"""Conversion of frames to rclpy messages; see `sdfpose_core.messages.encoding`."""
 
 from __future__ import annotations
 

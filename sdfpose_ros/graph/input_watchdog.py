@@ -1,4 +1,4 @@
-"""Why a node gets no messages: what it says when inputs are silent or do not match."""
+"""Input watchdog: explains why a node receives no messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sdfpose_ros.graph.throttle import ThrottledLog
 __all__ = ["SILENT_AFTER_S", "warn_silent_inputs"]
 
 SILENT_AFTER_S = 5.0
-"""Without messages that belong together for so long, it is said what is waited for."""
+"""Warn when no messages have matched for this long."""
 
 
 def warn_silent_inputs(
@@ -24,14 +24,14 @@ def warn_silent_inputs(
     log: ThrottledLog,
     seconds: float,
 ) -> None:
-    """Name the topics that are silent, and what may be wrong with each.
+    """Log each silent topic with its likely cause.
 
     Args:
-        node: subscribes.
+        node: node that subscribes.
         silent: topics without a message.
-        subscriptions: by topic.
-        log: is told.
-        seconds: for which there was none.
+        subscriptions: subscription of each topic.
+        log: receives the warnings.
+        seconds: length of the silence, seconds.
     """
     for topic in silent:
         offers = node.get_publishers_info_by_topic(topic)
@@ -43,17 +43,17 @@ def warn_silent_inputs(
 
 
 def _hint(topic: str, offers: Sequence[Any], wanted: Subscription[Any]) -> str:
-    """What may be wrong with a topic that is silent."""
+    """Return the likely cause of a silent topic."""
     expected = f"{wanted.msg_type.__module__.split('.')[0]}/msg/{wanted.msg_type.__name__}"
     if not offers:
-        return "is the topic's name right, and its publisher on this machine and domain?"
+        return "is the topic name right, and is its publisher on this machine and domain?"
     for offer in offers:
         if offer.topic_type != expected:
-            return f"it carries {offer.topic_type}, expected {expected}"
+            return f"its type is {offer.topic_type}, expected {expected}"
         compatibility, reason = qos_check_compatible(offer.qos_profile, wanted.qos_profile)
         if compatibility == QoSCompatibility.ERROR:
             return (
                 f"the QoS of '{offer.node_name}' is incompatible: {reason.strip()} Set "
                 f"qos_overrides.{topic}.subscription"
             )
-    return "does its publisher run? Large images need a large shared-memory segment"
+    return "is its publisher running? Large images need a large shared-memory segment"

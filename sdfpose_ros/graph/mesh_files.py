@@ -1,4 +1,4 @@
-"""Meshes that somebody in the graph asks the node to write."""
+"""Mesh files that a service call asks the node to write."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ _SUFFIX = ".ply"
 
 
 def mesh_path(folder: str, name: str) -> Path:
-    """Where a mesh of that name goes: a file in the folder, and nowhere else.
+    """Return the path of a mesh file, which is always directly inside the folder.
 
     Args:
-        folder: that the node may write into; empty where it may write nothing.
-        name: of the file, from a stranger; ``.ply`` is added where it lacks it.
+        folder: folder that the node may write to; empty to forbid writing.
+        name: file name from an untrusted source. The suffix ``.ply`` is added if missing.
 
     Raises:
-        ConfigurationError: there is no folder, the name would leave it, or it cannot be entered.
+        ConfigurationError: the folder is empty or not accessible, or the name is not allowed.
     """
     if not folder:
         raise ConfigurationError(
-            "no mesh is written: the parameter mesh_dir is empty: expected a folder in it"
+            "no mesh is written: the parameter mesh_dir is empty: set it to a folder and restart"
         )
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
-            f"name {name!r}: expected letters, digits, '_', '-' and '.', at most 100, with a "
-            "letter or a digit first, and no folder"
+            f"name {name!r}: expected at most 100 letters, digits, '_', '-' and '.', with a letter "
+            "or digit first, and no folder"
         )
     try:
         root = Path(folder).expanduser().resolve()
         path = root / (name if name.endswith(_SUFFIX) else name + _SUFFIX)
         taken = path.is_symlink() or path.is_dir()
-    except (OSError, RuntimeError) as error:  # not to be entered; no home of that name
+    except (OSError, RuntimeError) as error:  # no permission; unknown user in ~USER
         raise ConfigurationError(
-            f"no mesh is written into {folder}: {error}: expected a folder that may be written into"
+            f"no mesh is written to {folder}: {error}: expected a writable folder"
         ) from error
     if taken:
         raise ConfigurationError(
-            f"name {name!r}: {path} is a link or a folder: expected a file or nothing there"
+            f"name {name!r}: {path} is a link or a folder: expected a regular file or no file"
         )
     return path
 
 
 def write_mesh(path: Path, item: SdfObject) -> None:
-    """Write the mesh of an object that carries it as PLY, metres, object frame.
+    """Write the mesh of an object message as PLY, metres, object frame.
 
     Raises:
-        MeshError: its arrays are no mesh, or it cannot be written.
+        MeshError: the arrays are not a valid mesh, or the file cannot be written.
     """
     colours = _rows(item, "mesh_colours", np.uint8)
     write_ply(

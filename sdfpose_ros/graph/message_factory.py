@@ -1,4 +1,4 @@
-"""Messages of a running graph, made by name as those of bags are."""
+"""Creation of rclpy messages by type name, as for the messages of bags."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 __all__ = ["message_class", "ros_message"]
 
 _TYPECODES = {np.dtype(code): code for code in "bBhHiIqQfd"}
-"""Type codes of the `array` module by what numpy calls them."""
+"""Type code of the `array` module for each numpy dtype."""
 
 
 @lru_cache(maxsize=64)
 def message_class(kind: str) -> Any:
-    """Class of a message type, e.g. ``sensor_msgs/msg/Image``.
+    """Import the class of a message type, e.g. ``sensor_msgs/msg/Image``.
 
     Raises:
-        ImportError, AttributeError: it is not installed.
+        ImportError, AttributeError: the type is not installed.
     """
     package, _, name = kind.partition("/msg/")
     return getattr(importlib.import_module(f"{package}.msg"), name)
 
 
 def ros_message(kind: str, /, **fields: Any) -> Any:
-    """A message for rclpy, see `sdfpose_core.messages.factory.MessageFactory`."""
+    """Create a message for rclpy; see `sdfpose_core.messages.factory.MessageFactory`."""
     message = message_class(kind)
     types = message.get_fields_and_field_types()
     return message(
@@ -42,7 +42,7 @@ def ros_message(kind: str, /, **fields: Any) -> Any:
 
 
 def _sequence(values: NDArray[Any]) -> array.array[Any]:
-    """Array of a message; anything but array.array is checked item by item in Python."""
+    """Convert to array.array: rclpy checks any other sequence item by item in Python."""
     flat: array.array[Any] = array.array(_TYPECODES[values.dtype])
     if values.size:
         flat.frombytes(values.data.cast("B"))

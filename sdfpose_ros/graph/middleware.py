@@ -1,4 +1,4 @@
-"""Environment of processes that exchange images on one machine."""
+"""Middleware settings for processes that exchange images on one machine."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ __all__ = ["one_machine_environment"]
 
 
 def one_machine_environment() -> dict[str, str]:
-    """Variables that give Fast DDS a shared-memory segment in which images have room.
+    """Return environment variables that give Fast DDS a shared-memory segment for images.
 
-    They have to be set before rclpy is initialised. Other machines do not see such a process.
+    Set them before rclpy is initialised. Other machines cannot discover such a process.
     """
     return {
         "FASTDDS_DEFAULT_PROFILES_FILE": str(files("sdfpose_ros") / "fastdds_shm.xml"),
-        # Any other range makes the middleware choose its own transports.
+        # With any other range the middleware ignores the transports of the profile.
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",
     }

@@ -1,4 +1,4 @@
-"""Objects as messages of a running graph; see `sdfpose_core.messages.objects`."""
+"""Conversion of objects to rclpy messages; see `sdfpose_core.messages.objects`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Parameters of the nodes: one typed table each, declared, described and validated.
+"""Parameters of the nodes: a typed, described and validated table per node.
 
-A table is a frozen dataclass whose fields are made by `parameter`; `declare` declares them on a
-node and gives the validated table. `LiveParameters` lets those change that may.
+A table is a frozen dataclass whose fields are created by `parameter`. `declare` declares them on a
+node and returns the validated table. `LiveParameters` also handles changes at run time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Table = TypeVar("Table", bound="DataclassInstance")
 
 Change = Literal["never", "unconfigured", "always"]
-"""When a parameter may change: not once the node has begun, while it is unconfigured, or always."""
+"""When a parameter may change: never after startup, while the node is unconfigured, or always."""
 
 
 def parameter(
@@ -50,15 +50,15 @@ def parameter(
     change: Change = "never",
     former_name: str = "",
 ) -> Any:
-    """A field of a table of parameters.
+    """Create a field of a parameter table.
 
     Args:
-        default: also gives the type.
+        default: default value, which also gives the type.
         description: one sentence, with the unit.
-        choices: the values that a string may have; empty for any.
-        minimum: smallest value of a number.
-        maximum: largest value of a number.
-        change: when it may change.
+        choices: allowed values of a string; empty for any.
+        minimum: smallest allowed number.
+        maximum: largest allowed number.
+        change: when the parameter may change.
         former_name: name in the last release. It still sets the parameter, with a warning.
     """
     metadata = {
@@ -73,10 +73,10 @@ def parameter(
 
 
 def declare(node: Node, table: type[Table]) -> Table:
-    """Declare a table's parameters on a node and read them.
+    """Declare the parameters of a table on a node and read their values.
 
     Raises:
-        ConfigurationError: a value has a wrong type or is out of range; the message names the
+        ConfigurationError: a value has the wrong type or is out of range. The message names the
             parameter.
     """
     values: dict[str, Any] = {}
@@ -86,22 +86,23 @@ def declare(node: Node, table: type[Table]) -> Table:
 
 
 class LiveParameters(Generic[Table]):
-    """A node's parameters, those of which that may change while it runs.
+    """The parameters of a node, some of which may change while it runs.
 
-    A change that is not possible is refused with its reason.
+    An invalid change is rejected with a reason.
 
     Args:
-        node: declares them.
-        table: its parameters.
-        check: raises an `SdfposeError` for values that do not go together.
-        apply: told of the values before and now, when some changed.
+        node: node that declares the parameters.
+        table: parameter table.
+        check: raises an `SdfposeError` for values that are not valid together.
+        apply: called with the old and the new values after a change.
 
     Attributes:
-        values: at present.
-        configured: whether the node is; then those that may change while it is not are held.
+        values: current values.
+        configured: whether the node is configured. If so, parameters with the change
+            "unconfigured" cannot be set.
 
     Raises:
-        ConfigurationError: a value has a wrong type, is out of range or does not pass the check.
+        ConfigurationError: a value has the wrong type, is out of range or fails the check.
     """
 
     def __init__(
@@ -112,42 +113,42 @@ class LiveParameters(Generic[Table]):
         apply: Callable[[Table, Table], None],
     ) -> None:
         self._fields = {field.name: field for field in dataclasses.fields(table)}
-        self._validate = check
+        self._check_values = check
         self._apply = apply
         self.configured = False
         self.values = declare(node, table)
         check(self.values)
-        node.add_on_set_parameters_callback(self._judge)
-        node.add_post_set_parameters_callback(self._take)
+        node.add_on_set_parameters_callback(self._validate_change)
+        node.add_post_set_parameters_callback(self._apply_change)
 
-    def _judge(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
+    def _validate_change(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
         try:
-            self._validate(self._with(parameters))
+            self._check_values(self._replace(parameters))
         except SdfposeError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
-    def _take(self, parameters: list[Parameter[Any]]) -> None:
-        before, self.values = self.values, self._with(parameters)
+    def _apply_change(self, parameters: list[Parameter[Any]]) -> None:
+        before, self.values = self.values, self._replace(parameters)
         if self.values != before:
             self._apply(before, self.values)
 
-    def _with(self, parameters: list[Parameter[Any]]) -> Table:
-        """The table with other values.
+    def _replace(self, parameters: list[Parameter[Any]]) -> Table:
+        """Return the table with changed values.
 
         Raises:
-            ConfigurationError: one of them is not possible now.
+            ConfigurationError: a value is not allowed at present.
         """
         changed = {}
         for parameter in parameters:
             field = self._fields.get(parameter.name)
             if field is None:
-                continue  # use_sim_time, qos_overrides: ROS' own
+                continue  # a parameter of ROS itself: use_sim_time, qos_overrides
             if self.configured and field.metadata["change"] == "unconfigured":
                 raise ConfigurationError(
-                    f"parameter {field.name}: cannot change while the node is configured: take it "
-                    "through 'cleanup' first (ros2 lifecycle set NODE cleanup), then set it, "
-                    "'configure' and 'activate'"
+                    f"parameter {field.name}: cannot change while the node is configured: "
+                    "deactivate and clean up the node first (ros2 lifecycle set NODE cleanup), "
+                    "set the parameter, then configure and activate the node"
                 )
             value = parameter.value
             if isinstance(field.default, tuple):
@@ -158,13 +159,13 @@ class LiveParameters(Generic[Table]):
 
 
 def default_frame_prefix(namespace: str) -> str:
-    """``sdfpose`` and a node's namespace, so that the frames of two cameras do not collide."""
+    """Return ``sdfpose`` plus the namespace, so that the frames of two cameras do not collide."""
     return "/".join(["sdfpose", *(part for part in namespace.split("/") if part)])
 
 
 def _declare_one(node: Node, field: dataclasses.Field[Any]) -> Any:
     default: Any = field.default
-    # An empty list has no type of its own, so that lists are declared by type, without a value.
+    # An empty list has no element type, so lists are declared by type and without a value.
     kind = Parameter.Type.from_parameter_value([""] if isinstance(default, tuple) else default)
     low, high = field.metadata["minimum"], field.metadata["maximum"]
     former_name = field.metadata["former_name"]
@@ -174,8 +175,8 @@ def _declare_one(node: Node, field: dataclasses.Field[Any]) -> Any:
             node.undeclare_parameter(former_name)
             if former is not None:
                 node.get_logger().warning(
-                    f"parameter {former_name} is now called {field.name}: the old name will not "
-                    "work in the next release"
+                    f"parameter {former_name} was renamed to {field.name}: use the new name, the "
+                    "old one will be removed in the next release"
                 )
                 default = former
         if isinstance(default, tuple):
@@ -196,10 +197,10 @@ def _declare_one(node: Node, field: dataclasses.Field[Any]) -> Any:
 
 
 def _check(field: dataclasses.Field[Any], value: Any) -> None:
-    """What ROS does not check itself.
+    """Check what ROS does not check itself.
 
     Raises:
-        ConfigurationError: the value is not one of the choices, or no finite number.
+        ConfigurationError: the value is not one of the choices, or not a finite number.
     """
     choices = field.metadata["choices"]
     if choices and value not in choices:

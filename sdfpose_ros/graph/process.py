@@ -1,4 +1,4 @@
-"""Running a node as a process."""
+"""Run a node as a process."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["run_node"]
 
 
 def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
-    """Make a node and run it until it is interrupted or ends itself by `SystemExit`.
+    """Create a node and run it until it is interrupted or raises `SystemExit`.
 
-    What the process does then is not interrupted again.
+    The shutdown of the node is not interrupted by further signals.
 
     Args:
-        make_node: called when ROS is initialised; an `SdfposeError` of it is shown to the user.
-        args: command line with ``--ros-args``; None for the process's own.
+        make_node: creates the node after ROS is initialised. An `SdfposeError` is logged as fatal.
+        args: command line with ``--ros-args``; None for the command line of the process.
 
     Returns:
-        The exit status: 0 after an interrupt, 1 where the node cannot be made.
+        The exit status: 0 after an interrupt, 1 if the node fails with an `SdfposeError`.
     """
     rclpy.init(args=None if args is None else list(args))
     node: Node | None = None
@@ -43,12 +43,12 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     except RuntimeError:
-        # An interrupt in the middle of a callback leaves it without a context to publish in.
+        # An interrupt during a callback invalidates the context, so that publishing fails.
         if rclpy.ok():
             raise
         return 0
     finally:
-        # A terminal and a launch file may send an interrupt each; the process ends as it is.
+        # A terminal and a launch file may both send an interrupt. Ignore the second one.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:

@@ -1,4 +1,4 @@
-"""A group of child processes that live and end together."""
+"""A group of child processes that are stopped together."""
 
 from __future__ import annotations
 
@@ -14,33 +14,36 @@ from types import TracebackType
 __all__ = ["ProcessGroup", "ros_child_environment"]
 
 _INTERRUPT_S, _TERMINATE_S = 8.0, 3.0
-"""How long children have to end after an interrupt, and after a termination signal."""
+"""Time for the children to end after SIGINT, and after SIGTERM."""
 
 _TAIL_LINES = 20
 
 
 def ros_child_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment for a Python child that imports rclpy.
+    """Return the environment for a Python child process that imports rclpy.
 
-    ROS 2 from Python wheels starts Python anew once to set LD_LIBRARY_PATH, and marks that in the
-    environment. A child that inherits the mark without the path cannot import rclpy.
+    The ROS 2 wheels restart Python once to set LD_LIBRARY_PATH, and record that in an environment
+    variable. A child that inherits the variable without the path cannot import rclpy.
+
+    Args:
+        extra: variables to add.
     """
     environment = {**os.environ, **extra}
     environment.pop("_ROS_WHEELS_BOOTSTRAP_COMPLETE", None)
     return environment
 
 
-def _heed_interrupts() -> None:
-    """In a child: undo that a shell lets its background jobs ignore interrupts."""
+def _restore_interrupts() -> None:
+    """Restore SIGINT in the child: a shell makes its background jobs ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class ProcessGroup:
-    """Children that are all ended when the group is left, in whatever way.
+    """Context manager that stops all its child processes on exit.
 
     Args:
-        log_dir: folder of their logs, one ``NAME.log`` each.
-        environment: of the children.
+        log_dir: folder for the logs, one ``NAME.log`` per child.
+        environment: environment of the children.
     """
 
     def __init__(self, log_dir: Path, environment: Mapping[str, str]) -> None:
@@ -52,13 +55,13 @@ class ProcessGroup:
     def start_module(
         self, name: str, module: str, arguments: Sequence[str], *, show: bool = False
     ) -> subprocess.Popen[bytes]:
-        """Run a Python module as a child.
+        """Run a Python module as a child process.
 
         Args:
-            name: of its log.
-            module: run with this Python.
-            arguments: its command line.
-            show: leave its standard output on this process's instead of the log.
+            name: name of the child and its log.
+            module: Python module, run with the current interpreter.
+            arguments: command line of the module.
+            show: let the child write to the standard output of this process, not to the log.
         """
         log = self._log_path(name).open("wb")
         child = subprocess.Popen(
@@ -67,24 +70,24 @@ class ProcessGroup:
             stdout=None if show else log,
             stderr=log,
             env=self._environment,
-            preexec_fn=_heed_interrupts,
+            preexec_fn=_restore_interrupts,
         )
         log.close()
         self._children[name] = child
         return child
 
     def ended(self) -> dict[str, int]:
-        """Exit status of the children that have ended, by name."""
+        """Return the exit status of each child that has ended, by name."""
         states = {name: child.poll() for name, child in self._children.items()}
         return {name: state for name, state in states.items() if state is not None}
 
     def log_tail(self, name: str) -> str:
-        """The last lines that a child wrote."""
+        """Return the last lines of the log of a child."""
         lines = self._log_path(name).read_text(errors="replace").splitlines()
         return "\n".join(lines[-_TAIL_LINES:])
 
     def stop(self) -> None:
-        """End all children: first by an interrupt, as in a terminal, then less kindly."""
+        """Stop all children: by SIGINT, then SIGTERM, then SIGKILL."""
         for number, patience_s in (
             (signal.SIGINT, _INTERRUPT_S),
             (signal.SIGTERM, _TERMINATE_S),

@@ -1,4 +1,4 @@
-"""Warnings that may come with every frame, told at most once in a while each."""
+"""Throttled logging of problems that may repeat with every frame."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _PERIOD_S = 5.0
 
 
 class Logger(Protocol):
-    """What is used of a node's logger."""
+    """Interface of a node's logger."""
 
     def warning(self, message: str) -> object:
-        """Log something that limits the results."""
+        """Log a warning."""
 
     def error(self, message: str) -> object:
-        """Log something that went wrong."""
+        """Log an error."""
 
 
 class ThrottledLog:
-    """Tells each problem when it first comes, and then at most once in a period.
+    """Logs each problem at once, and then at most once per period.
 
     Args:
-        logger: where messages go.
-        period_s: seconds of silence after a message with the same key.
-        clock: seconds; the wall's, because a simulated time may stand still.
+        logger: receives the messages.
+        period_s: shortest time between two messages with the same key, seconds.
+        clock: returns the time in seconds. Wall time, because simulated time may stand still.
     """
 
     def __init__(
@@ -43,30 +43,31 @@ class ThrottledLog:
         self._logger = logger
         self._period_s = period_s
         self._clock = clock
-        self._told: dict[Hashable, float] = {}
+        self._logged_s: dict[Hashable, float] = {}
 
     def due(self, key: Hashable) -> bool:
-        """Whether the problem named `key` should be told now; if so, counts it as told."""
+        """Return whether to log the problem `key` now. If so, count it as logged."""
         now = self._clock()
-        if now - self._told.get(key, -self._period_s) < self._period_s:
+        if now - self._logged_s.get(key, -self._period_s) < self._period_s:
             return False
-        self._told = {k: t for k, t in self._told.items() if now - t < self._period_s}
-        self._told[key] = now
+        self._logged_s = {k: t for k, t in self._logged_s.items() if now - t < self._period_s}
+        self._logged_s[key] = now
         return True
 
     def warning(self, key: Hashable, message: str) -> None:
-        """Warn of the problem named `key` if it is due."""
+        """Log a warning about the problem `key` if it is due."""
         if self.due(key):
             self._logger.warning(message)
 
     def error(self, key: Hashable, message: str) -> None:
-        """Report the error named `key` if it is due."""
+        """Log an error about the problem `key` if it is due."""
         if self.due(key):
             self._logger.error(message)
 
     def failure(self, error: Exception) -> None:
-        """Tell what went wrong with an image: a message's fault as a warning, what was not foreseen
-        with its trace.
+        """Log why a frame failed.
+
+        An invalid message is a warning. An unexpected exception is logged with its traceback.
         """
         if isinstance(error, MessageError):
             self.warning((type(error), error.topic), str(error))
@@ -74,4 +75,4 @@ class ThrottledLog:
             self.error(type(error).__name__, str(error))
         else:
             trace = "".join(traceback.format_exception(error))
-            self.error(type(error).__name__, f"the frame is left out: {error!r}\n{trace}")
+            self.error(type(error).__name__, f"the frame is dropped: {error!r}\n{trace}")

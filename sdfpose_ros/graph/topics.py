@@ -1,23 +1,23 @@
-"""Names of the topics between the nodes, as remappings of their private names."""
+"""Topic names between the nodes, as remappings of their private names."""
 
 from __future__ import annotations
 
 __all__ = ["INPUTS", "RESULTS", "input_remaps", "result_remaps"]
 
 INPUTS = ("colour", "depth", "mask", "camera_info", "labels", "ground_truth")
-"""What the camera node publishes; the pose node subscribes to all but ground truth."""
+"""Outputs of the camera node. The pose node subscribes to all but ``ground_truth``."""
 
 RESULTS = ("objects", "meshes", "markers", "overlay")
-"""What the pose node publishes beside /tf."""
+"""Outputs of the pose node besides /tf."""
 
 
 def input_remaps(camera: str) -> list[str]:
-    """ROS arguments by which a node takes its inputs from a camera node, e.g. ``/camera``."""
+    """Return ROS arguments that connect a node to the outputs of a camera, e.g. ``/camera``."""
     return _remaps(INPUTS, camera)
 
 
 def result_remaps(pose_node: str) -> list[str]:
-    """ROS arguments by which a node takes its results from a pose node, e.g. ``/sdfpose``."""
+    """Return ROS arguments that connect a node to a pose node's outputs, e.g. ``/sdfpose``."""
     return _remaps(RESULTS, pose_node)
 
 

@@ -1,4 +1,4 @@
-"""A thread that works on the newest item and leaves out those that it has no time for."""
+"""A thread that processes the newest item and drops the items it has no time for."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ __all__ = ["NewestWorker"]
 Item = TypeVar("Item")
 
 _INTERVALS = 5
-"""Of this many intervals between items the median says when the next one is due."""
+"""The next item is predicted from the median of this many intervals."""
 
-_MOST_WAIT = 0.5
-"""Share of an interval that is waited at most..."""
+_MAX_WAIT = 0.5
+"""Longest wait for the next item, as a share of the interval."""
 
 _JITTER_S = 0.003
-"""...and how much later than due the next item may be."""
+"""Allowed delay of the next item after it is due."""
 
 
 class NewestWorker(Generic[Item]):
-    """Runs a function in a thread of its own on the newest item that was submitted.
+    """Runs a function on the newest submitted item in its own thread.
 
     Every item is accounted for: ``submitted == processed + failed + replaced`` once the worker is
-    idle. An item that the next one is about to replace is not begun with: what comes at a steady
-    rate is worked on while it is fresh.
+    idle. If items arrive at a steady rate and the next one is due soon, the worker waits for it, so
+    that it always processes a fresh item.
 
     Args:
-        process: works on one item; never runs twice at once.
-        on_error: told of the exceptions of `process`; the thread lives on.
-        name: of the thread.
-        patience_s: how soon the next item has to be due to be waited for.
+        process: processes one item; never runs concurrently with itself.
+        on_error: called with the exceptions of `process`. The thread goes on.
+        name: name of the thread.
+        patience_s: the worker waits for the next item if it is due within this time, seconds.
 
     Attributes:
-        submitted, processed, failed: numbers of items.
-        replaced: items that a newer one replaced before their turn came.
+        submitted: number of submitted items.
+        processed: number of items processed without an error.
+        failed: number of items whose processing raised an exception.
+        replaced: number of items replaced by a newer one before they were processed.
     """
 
     def __init__(
@@ -53,9 +55,9 @@ class NewestWorker(Generic[Item]):
         self._process = process
         self._on_error = on_error
         self._changed = threading.Condition()
-        self._waiting: Item | None = None
+        self._pending: Item | None = None
         self._patience_s = patience_s
-        self._came_s = 0.0
+        self._submitted_s = 0.0
         self._intervals_s: deque[float] = deque(maxlen=_INTERVALS)
         self._interruptions: list[Callable[[], None]] = []
         self._busy = False
@@ -65,35 +67,35 @@ class NewestWorker(Generic[Item]):
         self._thread.start()
 
     def submit(self, item: Item) -> None:
-        """Make `item` the next one to be worked on; returns at once."""
+        """Make `item` the next one to be processed. Returns at once."""
         with self._changed:
             self.submitted += 1
-            if self._waiting is not None:
+            if self._pending is not None:
                 self.replaced += 1
-            self._waiting = item
+            self._pending = item
             now_s = time.monotonic()
-            self._intervals_s.append(now_s - self._came_s)
-            self._came_s = now_s
+            self._intervals_s.append(now_s - self._submitted_s)
+            self._submitted_s = now_s
             self._changed.notify_all()
 
     def interrupt(self, action: Callable[[], None]) -> None:
-        """Run `action` in the worker's thread before its next item; the waiting one is left out."""
+        """Drop the pending item and run `action` in the worker thread before the next one."""
         with self._changed:
-            if self._waiting is not None:
+            if self._pending is not None:
                 self.replaced += 1
-                self._waiting = None
+                self._pending = None
             self._interruptions.append(action)
             self._changed.notify_all()
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until nothing is left to do; False if that takes longer than the timeout."""
+        """Wait until the worker is idle. Returns False on timeout."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: not self._has_work() and not self._busy, timeout_s
             )
 
     def stop(self, timeout_s: float = 10.0) -> bool:
-        """End the thread after the item that it is working on; False if that takes too long."""
+        """Stop the thread after the current item. Returns False on timeout."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -101,19 +103,21 @@ class NewestWorker(Generic[Item]):
         return not self._thread.is_alive()
 
     def _await_next(self) -> None:
-        """Wait for the next item where it is about to come."""
-        if self._waiting is None or len(self._intervals_s) < _INTERVALS:
+        """Wait for the next item if it is due soon."""
+        if self._pending is None or len(self._intervals_s) < _INTERVALS:
             return
-        came_s, interval_s = self._came_s, statistics.median(self._intervals_s)
-        due_s = interval_s - (time.monotonic() - came_s)
-        if 0.0 < due_s < min(self._patience_s, _MOST_WAIT * interval_s):
+        previous_s, interval_s = self._submitted_s, statistics.median(self._intervals_s)
+        due_s = interval_s - (time.monotonic() - previous_s)
+        if 0.0 < due_s < min(self._patience_s, _MAX_WAIT * interval_s):
             self._changed.wait_for(
-                lambda: self._came_s != came_s or self._stopped or bool(self._interruptions),
+                lambda: (
+                    self._submitted_s != previous_s or self._stopped or bool(self._interruptions)
+                ),
                 due_s + _JITTER_S,
             )
 
     def _has_work(self) -> bool:
-        return self._waiting is not None or bool(self._interruptions)
+        return self._pending is not None or bool(self._interruptions)
 
     def _run(self) -> None:
         while True:
@@ -123,20 +127,20 @@ class NewestWorker(Generic[Item]):
                 if self._stopped:
                     return
                 actions, self._interruptions = self._interruptions, []
-                item, self._waiting = self._waiting, None
+                item, self._pending = self._pending, None
                 self._busy = True
             for action in actions:
-                self._guarded(action)
+                self._run_safely(action)
             if item is not None:
-                done = self._guarded(partial(self._process, item))
+                done = self._run_safely(partial(self._process, item))
                 self.processed += done
                 self.failed += not done
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
 
-    def _guarded(self, action: Callable[[], None]) -> bool:
-        """Whether it ran; what goes wrong in one frame is told, and must not end the node."""
+    def _run_safely(self, action: Callable[[], None]) -> bool:
+        """Run `action` and return whether it succeeded: one bad frame must not stop the node."""
         try:
             action()
         except Exception as error:

@@ -1,4 +1,4 @@
-"""The sources of masks, each with the messages that it needs."""
+"""Mask backends and the input messages of each."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ __all__ = ["MaskSource", "boxes_of_detections", "make_source", "parse_classes"]
 
 
 class Resettable(Protocol):
-    """What keeps the ids of objects from image to image."""
+    """Interface of a backend that keeps object ids from image to image."""
 
     def reset(self) -> None:
-        """Forget the objects of the images before."""
+        """Forget all objects."""
         ...
 
 
 @dataclass(frozen=True)
 class MaskSource:
-    """One backend.
+    """A mask backend.
 
     Attributes:
-        inputs: message class of each input that it needs beside the colour image.
-        segment: makes the mask of a moment.
-        memory: keeps ids from image to image.
+        inputs: message class of each input besides the colour image, by name.
+        segment: computes the mask of one set of matched messages.
+        memory: keeps the object ids from image to image.
     """
 
     inputs: Mapping[str, type]
@@ -49,21 +49,22 @@ class MaskSource:
 
     @property
     def needs_camera(self) -> bool:
-        """Whether it looks at camera infos: depth means nothing without."""
+        """Whether the backend needs the camera info, without which depth cannot be used."""
         return "depth" in self.inputs
 
 
 def make_source(parameters: MaskNodeParameters, categories: Categories) -> MaskSource:
-    """The backend that the parameters ask for.
+    """Create the backend that the parameters select.
 
     Args:
-        parameters: say which.
-        categories: the known ones.
+        parameters: parameters of the mask node.
+        categories: all known categories.
 
     Raises:
-        ConfigurationError: the parameters do not suit the backend, or its messages are missing.
-        MaskBackendError: torchvision is not installed, or the weights cannot be had or read.
-        DeviceError: the device is not there.
+        ConfigurationError: the parameters do not fit the backend, or its messages are not
+            installed.
+        MaskBackendError: torchvision is not installed, or the weights cannot be downloaded or read.
+        DeviceError: the device is not available.
     """
     makers: Mapping[str, Callable[[MaskNodeParameters, Categories], MaskSource]] = {
         "tabletop": _tabletop,
@@ -75,11 +76,11 @@ def make_source(parameters: MaskNodeParameters, categories: Categories) -> MaskS
 
 
 def parse_classes(entries: Sequence[str], categories: Categories) -> dict[str, str]:
-    """Category by class, from the parameter ``classes``.
+    """Parse the parameter ``classes`` into a category per class.
 
     Args:
-        entries: of the form ``class:category``.
-        categories: the known ones.
+        entries: entries of the form ``class:category``.
+        categories: all known categories.
 
     Raises:
         ConfigurationError: an entry has another form, or names an unknown category.
@@ -93,7 +94,9 @@ def parse_classes(entries: Sequence[str], categories: Categories) -> dict[str, s
                 "'41:mug'"
             )
         if name in found:
-            raise ConfigurationError(f"parameter classes: class {name} is given twice")
+            raise ConfigurationError(
+                f"parameter classes: class {name} is given twice: expected one category per class"
+            )
         try:
             found[name] = category if category == ANY_CATEGORY else categories[category].name
         except CategoryError as error:
@@ -104,13 +107,13 @@ def parse_classes(entries: Sequence[str], categories: Categories) -> dict[str, s
 def boxes_of_detections(
     message: Any, classes: Mapping[str, str], categories: Categories, min_score: float
 ) -> list[Box]:
-    """Boxes of a vision_msgs/Detection2DArray, each with its likeliest class.
+    """Extract the boxes of a vision_msgs/Detection2DArray, each with its most likely class.
 
     Args:
         message: the detections.
-        classes: category by class id; others are taken for a label of a category.
-        categories: the known ones; what is of none is left out.
-        min_score: what has less is left out.
+        classes: category by class id. Other class ids are looked up as labels of a category.
+        categories: all known categories. Detections of no category are dropped.
+        min_score: detections with a lower score are dropped.
 
     Raises:
         FrameError: a box is not finite, or its size is negative.
@@ -127,8 +130,8 @@ def boxes_of_detections(
         if category is None:
             continue
         x, y = detection.bbox.center.position.x, detection.bbox.center.position.y
-        across, down = 0.5 * detection.bbox.size_x, 0.5 * detection.bbox.size_y
-        boxes.append(Box(x - across, y - down, x + across, y + down, category, float(best.score)))
+        rx, ry = 0.5 * detection.bbox.size_x, 0.5 * detection.bbox.size_y
+        boxes.append(Box(x - rx, y - ry, x + rx, y + ry, category, float(best.score)))
     return boxes
 
 
@@ -145,7 +148,7 @@ def _config(parameters: MaskNodeParameters) -> TabletopConfig:
 
 
 def _tabletop(parameters: MaskNodeParameters, _: Categories) -> MaskSource:
-    # The backends are imported when they are asked for: Open3D and torch take seconds.
+    # The backends are imported on demand: Open3D and torch take seconds to load.
     from sdfpose_core.masks.tabletop import Tabletop
 
     tabletop = Tabletop(_config(parameters))
@@ -171,10 +174,10 @@ def _label_image(parameters: MaskNodeParameters, categories: Categories) -> Mask
     classes = parse_classes(parameters.classes, categories)
     wrong = [x for x in classes if not x.isdecimal() or int(x) > np.iinfo(np.uint16).max]
     if wrong or not classes:
-        came = f"class '{wrong[0]}'" if wrong else "empty"
+        problem = f"class '{wrong[0]}'" if wrong else "empty"
         raise ConfigurationError(
-            f"parameter classes: {came}: the backend label_image expects the class ids of interest "
-            "from 0 to 65535 with their categories, for example ['41:mug']"
+            f"parameter classes: {problem}: the backend label_image expects class ids from 0 to "
+            "65535 with their categories, for example ['41:mug']"
         )
     masks = LabelImageMasks({int(k): x for k, x in classes.items()}, parameters.min_pixels)
     return MaskSource({"label_image": Image}, lambda x: masks.segment(x.label_image()), masks)

@@ -1,4 +1,4 @@
-"""The mask node's inputs: subscriptions, and the matching of their stamps."""
+"""Inputs of the mask node: subscriptions and stamp matching."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ from sdfpose_ros.stand_ins import message_filters
 __all__ = ["MaskInputs"]
 
 _DEPTH = 10
-"""Messages of a topic that wait for the node's thread."""
+"""Messages of a topic that are queued for the node's thread."""
 
 
 class MaskInputs:
-    """Subscribes to what a backend needs and gives out the messages of one moment.
+    """Subscribes to the inputs of a backend and matches their stamps.
 
-    Where depth is needed the latest camera info serves; the newest moment waits for the first one.
+    A backend that needs depth gets the latest camera info. Until the first camera info arrives, the
+    newest set of matched messages is held back.
 
     Args:
-        node: subscribes.
+        node: node that subscribes.
         source: the backend.
-        queue_size: messages kept for each input.
-        slop_s: largest difference of stamps within a moment, seconds.
-        on_matched: called with the messages of each moment.
-        on_restart: called when time jumped back (a bag's loop, a simulation's reset).
+        queue_size: messages kept per input.
+        slop_s: largest difference of the stamps within a set, seconds.
+        on_matched: called with each set of matched messages.
+        on_restart: called when time has jumped back (a bag loops, a simulation is reset).
 
     Attributes:
-        topics: resolved name of each input.
-        subscriptions: by topic.
-        received: messages by topic.
-        matched: moments given out.
+        topics: resolved topic of each input.
+        subscriptions: subscription of each topic.
+        received: number of messages of each topic.
+        matched: number of sets passed to `on_matched`.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class MaskInputs:
         if self._needs_info:
             self._subscribe("camera_info", CameraInfo).registerCallback(self._take_info)
         self._names = list(sources)
-        # Filters between the subscriptions and the matching, which can be made anew.
+        # Filters between the subscriptions and the matcher, so that the matcher can be replaced.
         self._inlets = [message_filters.SimpleFilter() for _ in sources]
         for (name, subscriber), inlet in zip(sources.items(), self._inlets, strict=True):
             subscriber.registerCallback(self._watch_clock, name)
@@ -82,7 +83,7 @@ class MaskInputs:
         self._connect()
 
     def since_last_check(self) -> tuple[int, list[str]]:
-        """Moments given out since this was asked last, and the topics without a message."""
+        """Return the number of sets since the last call, and the topics without a message."""
         silent = [x for x, n in self.received.items() if n == self._received_before.get(x, 0)]
         matched = self.matched - self._matched_before
         self._received_before, self._matched_before = dict(self.received), self.matched
@@ -95,7 +96,7 @@ class MaskInputs:
             self._node,
             kind,
             f"~/{name}",
-            # Made for each: rclpy writes the overrides into it.
+            # One profile per subscription: rclpy writes the overrides into it.
             qos_profile=QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
@@ -118,10 +119,10 @@ class MaskInputs:
         self._info = info
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
-            self._give_out(waiting)
+            self._emit(waiting)
 
     def _watch_clock(self, message: Stamped, name: str) -> None:
-        """Forget what waits for a time that will not come again."""
+        """When time jumps back, drop the queued messages, which will never be matched."""
         stamp = stamp_ns(message.header)
         if stamp < self._newest_ns.get(name, stamp) - JUMP_BACK_NS:
             self._connect()
@@ -135,8 +136,8 @@ class MaskInputs:
         if self._needs_info and self._info is None:
             self._waiting = named
         else:
-            self._give_out(named)
+            self._emit(named)
 
-    def _give_out(self, messages: dict[str, Any]) -> None:
+    def _emit(self, messages: dict[str, Any]) -> None:
         self.matched += 1
         self._on_matched(MatchedImages(messages, self._info, self.topics))

@@ -1,6 +1,6 @@
 """The mask node: an RGB-D camera's images in, instance masks and labels out.
 
-Callbacks only put messages together; a worker thread segments the newest complete ones.
+Callbacks only match messages. A worker thread segments the newest complete set.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from sdfpose_ros.masks.parameters import MaskNodeParameters
 __all__ = ["MaskNode", "main"]
 
 _QOS = QoSProfile(depth=5)
-"""Reliable: it serves subscribers of both kinds."""
+"""Reliable, which is compatible with reliable and best-effort subscribers."""
 
 
 class MaskNode(Node):
-    """Publishes ``~/mask`` and ``~/labels`` of the images of a camera that has none.
+    """Computes ``~/mask`` and ``~/labels`` from the images of a camera.
 
     Args:
-        source: makes the backend of the node's parameters.
-        name: the node's name.
+        source: creates the backend from the node's parameters.
+        name: node name.
         options: further arguments of `rclpy.node.Node`.
 
     Attributes:
-        passed_over: images that came faster than ``max_rate_hz``.
+        skipped: number of images skipped because of ``max_rate_hz``.
 
     Raises:
-        SdfposeError: the backend cannot be made.
+        SdfposeError: the backend cannot be created.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class MaskNode(Node):
         self._period_ns = 1e9 / parameters.max_rate_hz if parameters.max_rate_hz else 0.0
         self._slop_ns = 1e9 * parameters.slop_s
         self._last_ns: int | None = None
-        self.passed_over = 0
+        self.skipped = 0
         self._mask = self.create_publisher(Image, "~/mask", _QOS)
         self._labels = self.create_publisher(InstanceLabels, "~/labels", _QOS)
-        self.worker = NewestWorker(self._process, self._tell, "masks")
+        self.worker = NewestWorker(self._process, self._log_error, "masks")
         self.inputs = MaskInputs(
             self,
             self._source,
@@ -80,24 +80,27 @@ class MaskNode(Node):
             SILENT_AFTER_S, self._check_inputs, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self.get_logger().info(
-            f"{parameters.backend}: ready: waits for {', '.join(self.inputs.received)}"
+            f"backend {parameters.backend} ready: waiting for messages on "
+            f"{', '.join(self.inputs.received)}"
         )
 
     def destroy_node(self) -> None:
-        """End the worker, then the node."""
+        """Stop the worker, then destroy the node."""
         worker = getattr(self, "worker", None)
         if worker is not None and not worker.stop():
-            self.get_logger().warning("the worker is still busy with its last image")
+            self.get_logger().warning(
+                "the worker is still processing its last image: not waiting for it"
+            )
         super().destroy_node()
 
     def _submit(self, matched: MatchedImages) -> None:
         stamp = stamp_ns(matched.messages["colour"].header)
-        # A camera's stamps are not more exact than the slop.
+        # The stamps of a camera jitter by up to the slop.
         early = self._last_ns is not None and (
             0 <= stamp - self._last_ns < self._period_ns - self._slop_ns
         )
         if early:
-            self.passed_over += 1
+            self.skipped += 1
             return
         self._last_ns = stamp
         self.worker.submit(matched)
@@ -108,12 +111,12 @@ class MaskNode(Node):
         if found.problem:
             self._log.warning("problem", f"{self.inputs.topics['depth']}: {found.problem}")
         header = matched.messages["colour"].header
-        # The labels first: whoever waits for both has them when the image comes.
+        # Labels first, so that a subscriber to both has them when the mask arrives.
         self._labels.publish(labels_message(found.labels, header))
         self._mask.publish(image_message(found.ids, "16UC1", header))
 
-    def _tell(self, error: Exception) -> None:
-        if self.context.ok():  # else shut down in the middle of an image
+    def _log_error(self, error: Exception) -> None:
+        if self.context.ok():  # otherwise the node was shut down in the middle of an image
             self._log.failure(error)
 
     def _restart(self) -> None:
@@ -124,7 +127,7 @@ class MaskNode(Node):
         self.worker.interrupt(self._source.memory.reset)
 
     def _check_inputs(self) -> None:
-        """Say why no images come: a topic is silent, or stamps do not agree."""
+        """Log why there are no images: a topic is silent, or the stamps do not match."""
         matched, silent = self.inputs.since_last_check()
         if matched:
             return
@@ -133,8 +136,8 @@ class MaskNode(Node):
             self._log.warning(
                 "unmatched",
                 f"messages arrive on {', '.join(self.inputs.received)}, but no stamps have matched "
-                f"for {SILENT_AFTER_S:.0f} s: expected equal stamps, or a larger slop_s or "
-                "queue_size",
+                f"for {SILENT_AFTER_S:.0f} s: expected the same stamp on all messages of an image; "
+                "fix the stamps, or raise slop_s or queue_size",
             )
 
 

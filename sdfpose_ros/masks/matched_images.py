@@ -1,4 +1,4 @@
-"""The messages of one moment that the mask node works on."""
+"""The matched messages of one image."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["MatchedImages"]
 
 @dataclass(frozen=True)
 class MatchedImages:
-    """The messages of one moment, decoded when they are asked for.
+    """Messages with matching stamps, decoded on demand.
 
     Attributes:
-        messages: by name of the input; ``colour`` is always among them.
-        info: the latest camera info, None where depth is not among the inputs.
-        topics: resolved name of each input, and of ``camera_info``.
+        messages: message of each input by name; always includes ``colour``.
+        info: the latest camera info; None if the backend needs no depth.
+        topics: resolved topic of each input and of ``camera_info``.
     """
 
     messages: Mapping[str, Any]
@@ -38,38 +38,39 @@ class MatchedImages:
     topics: Mapping[str, str]
 
     def colour(self) -> NDArray[np.uint8]:
-        """Colour image (H, W, 3), RGB.
+        """Decode the colour image (H, W, 3), RGB.
 
         Raises:
-            MessageError: it cannot be decoded.
+            MessageError: the image cannot be decoded.
         """
         return decode_colour(
             self.messages["colour"], self.topics["colour"], stand_ins.cv_bridge.CvBridge()
         )
 
     def depth(self) -> NDArray[np.float32]:
-        """Depth (H, W), metres.
+        """Decode the depth image (H, W), metres.
 
         Raises:
-            MessageError: it cannot be decoded, or is not registered to colour.
+            MessageError: the image cannot be decoded, or is not registered to colour.
         """
         self._check_registered("depth")
         return decode_depth(self.messages["depth"], self.topics["depth"])
 
     def label_image(self) -> NDArray[np.uint16]:
-        """Class id per pixel (H, W).
+        """Decode the image of class ids (H, W).
 
         Raises:
-            MessageError: it cannot be decoded, or is not that of the colour image.
+            MessageError: the image cannot be decoded, or differs from the colour image in size or
+                frame.
         """
         self._check_registered("label_image")
         return decode_mask(self.messages["label_image"], self.topics["label_image"])
 
     def camera(self) -> PinholeCamera:
-        """Camera of the colour image.
+        """Return the camera of the colour image.
 
         Raises:
-            MessageError: the camera info is unusable, or not of this image.
+            MessageError: the camera info is unusable, or does not belong to this image.
         """
         assert self.info is not None
         topic, colour = self.topics["camera_info"], self.messages["colour"]

@@ -19,67 +19,65 @@ class MaskNodeParameters:
 
     backend: Literal["tabletop", "torchvision", "label_image", "detections"] = parameter(
         "tabletop",
-        "Where masks come from: what stands on a table, Mask R-CNN, an image of class ids, or "
-        "boxes of a detector.",
+        "Source of the masks: objects on a table (tabletop), Mask R-CNN (torchvision), an image of "
+        "class ids (label_image) or the boxes of a detector (detections).",
         choices=("tabletop", "torchvision", "label_image", "detections"),
     )
     classes: tuple[str, ...] = parameter(
         (),
         "Categories of the classes of label_image or detections, for example ['41:mug', '45:bowl'];"
-        " names that a category has among its labels need none.",
+        " a class name that is a label of a category needs no entry.",
     )
     max_rate_hz: float = parameter(
-        0.0, "Images worked on per second, 0 for all.", minimum=0.0, maximum=1000.0
+        0.0, "Limit of images processed per second; 0 for all.", minimum=0.0, maximum=1000.0
     )
     queue_size: int = parameter(
-        10, "Messages kept for each input while the others are awaited.", minimum=1, maximum=1000
+        10, "Messages kept per input until the other inputs arrive.", minimum=1, maximum=1000
     )
     slop_s: float = parameter(
         0.02, "Largest difference of stamps within an image, seconds.", minimum=1e-6, maximum=10.0
     )
     min_pixels: int = parameter(
         _TABLETOP.min_pixels,
-        "Smaller instances are left out, pixels; of a table, of an image at most 640 pixels wide.",
+        "Smallest instance, pixels; for tabletop, in an image of at most 640 pixels width.",
         minimum=1,
         maximum=10**7,
     )
     max_distance_m: float = parameter(
         _TABLETOP.max_distance_m,
-        "Depth beyond it is not looked at, for the table or what stands on it, metres.",
+        "Depth beyond this distance is ignored, for the table and for objects, metres.",
         minimum=0.1,
         maximum=20.0,
     )
     min_height_m: float = parameter(
         _TABLETOP.min_height_m,
-        "What is lower above the table belongs to it, metres.",
+        "Points lower above the table belong to the table, metres.",
         minimum=0.0,
         maximum=1.0,
     )
     max_height_m: float = parameter(
         _TABLETOP.max_height_m,
-        "What is higher above the table belongs to no object, metres.",
+        "Points higher above the table belong to no object, metres.",
         minimum=0.01,
         maximum=10.0,
     )
     max_size_m: float = parameter(
         _TABLETOP.max_size_m,
-        "Longer things on the table are left out, metres.",
+        "Longer objects are dropped, metres.",
         minimum=0.01,
         maximum=10.0,
     )
     gap_m: float = parameter(
         _TABLETOP.gap_m,
-        "Things on the table that are farther apart are two, metres.",
+        "Points on the table farther apart than this belong to different objects, metres.",
         minimum=0.011,
         maximum=1.0,
     )
     min_score: float = parameter(
         0.5,
-        "Instances of torchvision and detections with a lower score are left out.",
+        "Instances of torchvision and detections with a lower score are dropped.",
         minimum=0.0,
         maximum=1.0,
     )
-    weights: str = parameter(
-        "", "File of the weights of torchvision's Mask R-CNN; empty to download them."
-    )
-    device: str = parameter("auto", "Where Mask R-CNN runs: auto, cpu, cuda or cuda:N.")
+    weights: str = parameter("", "Weights file of torchvision's Mask R-CNN; empty to download it.")
+    device: str = parameter("auto", "Device of Mask R-CNN: auto, cpu, cuda or cuda:N.")

@@ -1,1 +1,1 @@
-"""Nodes that publish images: the simulated camera and the bag player."""
+"""Nodes that publish images: the camera node and the bag player."""

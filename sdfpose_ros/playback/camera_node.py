@@ -1,4 +1,4 @@
-"""The camera node: publishes RGB-D frames, masks and ground truth, simulated or from folders."""
+"""The camera node: publishes RGB-D frames, masks and ground truth, simulated or recorded."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from sdfpose_ros.graph.parameters import declare
 from sdfpose_ros.graph.process import run_node
 from sdfpose_ros.playback.parameters import CameraNodeParameters
 from sdfpose_ros.playback.sources import (
+    back_and_forth,
     folder_frames,
-    forth_and_back,
     only_categories,
     simulated_frames,
 )
@@ -48,18 +48,18 @@ _IMAGES = ("colour", "depth", "mask")
 _SETTLE_S = 0.5
 
 _QOS = QoSProfile(depth=5)
-"""Reliable: it serves subscribers of both kinds."""
+"""Reliable, which is compatible with reliable and best-effort subscribers."""
 
 
 def make_source(parameters: CameraNodeParameters, warn: Callable[[str], object]) -> FrameSource:
-    """The frames that the parameters ask for.
+    """Create the source of frames that the parameters select.
 
     Args:
-        parameters: say which.
-        warn: told of frames that cannot be read.
+        parameters: parameters of the camera node.
+        warn: called with a message for each frame that cannot be read.
 
     Raises:
-        SdfposeError: there are none.
+        SdfposeError: there are no frames.
     """
     frames: FrameSource
     if parameters.folders:
@@ -80,16 +80,18 @@ def make_source(parameters: CameraNodeParameters, warn: Callable[[str], object])
                 f"{', '.join(default_categories())}"
             )
         frames = only_categories(frames, parameters.categories)
-    return forth_and_back(frames, parameters.prerender) if parameters.prerender else frames
+    return back_and_forth(frames, parameters.prerender) if parameters.prerender else frames
 
 
 class CameraNode(Node):
-    """An RGB-D camera with a perfect detector: ``~/colour``, ``~/depth``, ``~/mask``,
-    ``~/camera_info``, ``~/labels`` and, for those who evaluate, ``~/ground_truth``.
+    """An RGB-D camera with a perfect detector.
+
+    Publishes ``~/colour``, ``~/depth``, ``~/mask``, ``~/camera_info``, ``~/labels`` and
+    ``~/ground_truth``.
 
     Args:
-        source: makes the source of frames; the node ends the process after the last one.
-        name: the node's name.
+        source: creates the source of frames. The process ends after the last frame.
+        name: node name.
         options: further arguments of `rclpy.node.Node`.
     """
 
@@ -109,9 +111,9 @@ class CameraNode(Node):
             name: self.create_publisher(kind, f"~/{name}", _QOS) for name, kind in _TYPES.items()
         }
         self._truth = self.create_publisher(SdfObjectArray, "~/ground_truth", _QOS)
-        # Of the frames that come again and again.
-        self._made: dict[int, dict[str, Any]] = {}
-        self._waits_until_s = time.monotonic() + self._settings.wait_s
+        # Messages of prerendered frames, by the id of the frame.
+        self._message_cache: dict[int, dict[str, Any]] = {}
+        self._wait_deadline_s = time.monotonic() + self._settings.wait_s
         self.create_timer(
             1.0 / self._settings.rate_hz,
             self._publish_next,
@@ -119,32 +121,32 @@ class CameraNode(Node):
         )
 
     def _publish_next(self) -> None:
-        if time.monotonic() < self._waits_until_s:
+        if time.monotonic() < self._wait_deadline_s:
             if not all(self._publishers_by_name[name].get_subscription_count() for name in _IMAGES):
                 return
-            # The first messages would be lost to subscriptions that are not yet set up on both
-            # sides.
-            self._waits_until_s = 0.0
+            # A subscription may not be set up on both sides yet: without a pause the first messages
+            # would be lost.
+            self._wait_deadline_s = 0.0
             time.sleep(_SETTLE_S)
         item = next(self._frames, None)
         if item is None:
-            self.get_logger().info("the last frame was published")
+            self.get_logger().info("the last frame was published: exiting")
             raise SystemExit(0)
-        # The camera's exposure is where stamps come from; everything else copies them.
+        # The only place that creates a stamp; all others copy it from the image.
         stamp = self.get_clock().now().to_msg()
         self.publish(*item, Header(stamp=stamp, frame_id=self._settings.frame_id))
 
     def publish(
         self, frame: RgbdFrame, ground_truth: Sequence[GroundTruth], header: Header
     ) -> None:
-        """Publish one frame with everything that belongs to it."""
+        """Publish all messages of one frame."""
         truth = [ground_truth_message(item, header) for item in ground_truth]
         self._truth.publish(SdfObjectArray(header=header, objects=truth))
-        messages = self._made.get(id(frame))
+        messages = self._message_cache.get(id(frame))
         if messages is None:
             messages = frame_messages(frame, header, self._settings.depth_encoding)
             if self._settings.prerender:
-                self._made[id(frame)] = messages
+                self._message_cache[id(frame)] = messages
         for message in messages.values():
             message.header = header
         for name, publisher in self._publishers_by_name.items():

@@ -1,4 +1,4 @@
-"""Playing in lock-step: the next frame waits for the result of the last one."""
+"""Playback in lockstep: the next frame waits for the result of the previous one."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from sdfpose_core.messages.errors import MessageError
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_core.messages.pairing import FramePairing
 
-__all__ = ["Audience", "Lockstep"]
+__all__ = ["Lockstep", "PoseNodeMonitor"]
 
 _QOS = QoSProfile(depth=50)
 _SETTLING_S = 0.5
-"""A node makes its subscriptions one after the other, and connections take a moment."""
+"""Time for a node to create all its subscriptions and for these to connect."""
 
-_LOOK_S = 0.05
-"""How often it is looked who is there."""
+_CHECK_PERIOD_S = 0.05
+"""Period of the check of the graph."""
 
 _STARTUP_S = 120.0
-"""How long the graph may take until it listens: torch and the weights are loaded before."""
+"""Longest wait for the pose node, which loads torch and the weights first."""
 
 
-class Audience:
-    """Whether there is a pose node that takes the frames.
+class PoseNodeMonitor:
+    """Checks whether a pose node subscribes to the frames and publishes results.
 
     Args:
-        node: asks.
+        node: node that queries the graph.
         played: topics that are played.
-        topics: of the frames.
+        topics: topics of a frame.
         results: topic of the results.
 
     Raises:
-        BagError: a topic of the frames is not played.
+        BagError: a topic of a frame is not played.
     """
 
     def __init__(
@@ -56,21 +56,22 @@ class Audience:
         missing = [x for x in self._inputs if x not in played]
         if missing:
             raise BagError(
-                f"{', '.join(missing)}: not played, while a pose node is waited for: expected all "
-                "topics of a frame"
+                f"{', '.join(missing)}: not played, but the player waits for a pose node: expected "
+                "all topics of a frame (is the parameter topics complete?)"
             )
         self.results = node.resolve_topic_name(results)
-        self._there_since_s: float | None = None
-        self._looked_s = -math.inf
+        self._ready_since_s: float | None = None
+        self._checked_s = -math.inf
 
-    def silent(self) -> list[str]:
-        """The topics of frames that no node takes which gives results, and theirs if none does.
+    def missing_topics(self) -> list[str]:
+        """Return the topics of a frame that no pose node subscribes to.
 
-        Others may take the frames as well: a recorder is there long before the pose node is.
+        A pose node is a node that publishes the results: a subscription alone may be that of a
+        recorder. Without a pose node the topic of the results is returned as well.
         """
         own = _full_name(self._node.get_namespace(), self._node.get_name())
-        given = self._node.get_publishers_info_by_topic(self.results)
-        pose_nodes = {_full_name(x.node_namespace, x.node_name) for x in given} - {own}
+        publishers = self._node.get_publishers_info_by_topic(self.results)
+        pose_nodes = {_full_name(x.node_namespace, x.node_name) for x in publishers} - {own}
         if not pose_nodes:
             return [*self._inputs, self.results]
         return [
@@ -82,95 +83,97 @@ class Audience:
             )
         ]
 
-    def is_there(self) -> bool:
-        """Whether everybody has been there for long enough to get the next message."""
+    def is_ready(self) -> bool:
+        """Whether a pose node has been subscribed for long enough to get the next message."""
         now_s = time.monotonic()
-        if now_s - self._looked_s < _LOOK_S:
+        if now_s - self._checked_s < _CHECK_PERIOD_S:
             return False
-        self._looked_s = now_s
-        if self.silent():
-            self._there_since_s = None
+        self._checked_s = now_s
+        if self.missing_topics():
+            self._ready_since_s = None
             return False
-        if self._there_since_s is None:
-            self._there_since_s = now_s
-        return now_s - self._there_since_s >= _SETTLING_S
+        if self._ready_since_s is None:
+            self._ready_since_s = now_s
+        return now_s - self._ready_since_s >= _SETTLING_S
 
 
 class Lockstep:
-    """Knows when the next message may be played.
+    """Decides when the next message may be played.
 
-    It puts the messages together as the pose node does, and so knows which of them completes a
-    frame and has a result.
+    It matches the messages as the pose node does, and so knows which message completes a frame and
+    leads to a result.
 
     Args:
-        node: subscribes to the results.
-        audience: has to be there before anything is played.
-        topics: of the frames.
-        timeout_s: how long a result may take, seconds.
+        node: node that subscribes to the results.
+        pose_node: has to be ready before anything is played.
+        topics: topics of a frame.
+        timeout_s: longest wait for a result, seconds.
 
     Attributes:
-        frames: that were answered, or are to be.
-        left_out: of these, frames of which the node gave the result of a later one.
+        frames: number of frames played completely.
+        dropped: number of frames without a result, because that of a later frame arrived.
     """
 
     def __init__(
-        self, node: Node, audience: Audience, topics: InputTopics, timeout_s: float
+        self, node: Node, pose_node: PoseNodeMonitor, topics: InputTopics, timeout_s: float
     ) -> None:
-        self._audience = audience
+        self._pose_node = pose_node
         self._topics = topics
         self._timeout_s = timeout_s
         pairing = Pairing()
         self._pairs = FramePairing(topics, pairing.slop_s, pairing.queue_size, lambda _: None)
-        self._awaited_ns: list[int] = []
+        self._pending_ns: list[int] = []
         self._since_s = time.monotonic()
-        self._listening = False
-        self.frames = self.left_out = 0
-        node.create_subscription(SdfObjectArray, audience.results, self._take_result, _QOS)
+        self._started = False
+        self.frames = self.dropped = 0
+        node.create_subscription(SdfObjectArray, pose_node.results, self._take_result, _QOS)
 
     def may_play(self) -> bool:
-        """Whether everybody listens, and no result is awaited.
+        """Whether the pose node is ready and no result is pending.
 
         Raises:
-            BagError: that takes too long.
+            BagError: the pose node or the result takes too long.
         """
         waited_s = time.monotonic() - self._since_s
-        if not self._listening:
-            self._listening = self._audience.is_there()
-            if not self._listening and waited_s > _STARTUP_S:
+        if not self._started:
+            self._started = self._pose_node.is_ready()
+            if not self._started and waited_s > _STARTUP_S:
                 raise BagError(
-                    f"{', '.join(self._audience.silent())}: nobody there after {_STARTUP_S:.0f} s: "
-                    "expected a pose node that takes the bag's topics (is its --camera right?)"
+                    f"{', '.join(self._pose_node.missing_topics())}: no pose node on these topics "
+                    f"after {_STARTUP_S:.0f} s: expected one that subscribes to the topics of the "
+                    "bag (is it running, and is its --camera right?)"
                 )
-            return self._listening
-        if self._awaited_ns and waited_s > self._timeout_s:
+            return self._started
+        if self._pending_ns and waited_s > self._timeout_s:
             raise BagError(
-                f"{self._audience.results}: no result for the frame of "
-                f"{1e-9 * self._awaited_ns[0]:.9f} s within {self._timeout_s:g} s"
+                f"{self._pose_node.results}: no result for the frame of "
+                f"{1e-9 * self._pending_ns[0]:.9f} s within {self._timeout_s:g} s: see the log of "
+                "the pose node, or raise result_timeout_s"
             )
-        return not self._awaited_ns
+        return not self._pending_ns
 
     def is_part(self, topic: str) -> bool:
-        """Whether the messages of a topic are parts of frames."""
+        """Whether the messages of a topic are part of a frame."""
         return topic in self._pairs.topics
 
     def played(self, topic: str, message: Any) -> None:
-        """Take a part of a frame that was played; with its last part, the next one has to wait."""
+        """Note a played message of a frame. If it completes the frame, a result is pending."""
         for messages in self._pairs.take(topic, message):
             try:
                 frame_of(messages, LabelRules({}), self._topics)
             except MessageError:
-                continue  # the node refuses it as well: there is no result
-            self._awaited_ns.append(messages.stamp_ns)
+                continue  # the pose node rejects it as well, so there is no result
+            self._pending_ns.append(messages.stamp_ns)
             self._since_s = time.monotonic()
             self.frames += 1
 
     def _take_result(self, message: SdfObjectArray) -> None:
         stamp = stamp_ns(message.header)
-        if stamp in self._awaited_ns:
-            # One message, a camera info, may complete two frames: the node takes the newer one.
-            place = self._awaited_ns.index(stamp)
-            self.left_out += place
-            del self._awaited_ns[: place + 1]
+        if stamp in self._pending_ns:
+            # One camera info may complete two frames. The node then processes only the newer one.
+            place = self._pending_ns.index(stamp)
+            self.dropped += place
+            del self._pending_ns[: place + 1]
 
 
 def _full_name(namespace: str, name: str) -> str:

@@ -18,34 +18,37 @@ class CameraNodeParameters:
         (), "Frame folders, or folders of them, to play; none for the simulated camera."
     )
     rate_hz: float = parameter(10.0, "Frames per second.", minimum=0.01, maximum=1000.0)
-    loop: bool = parameter(True, "Whether to start again after the last frame, or to end.")
-    seed: int = parameter(0, "Of the simulated scene and noise.", minimum=0, maximum=2**31)
+    loop: bool = parameter(True, "Start again after the last frame instead of exiting.")
+    seed: int = parameter(0, "Seed of the simulated scene and noise.", minimum=0, maximum=2**31)
     width: int = parameter(
-        640, "Width of simulated images, pixels; the height is 3/4 of it.", minimum=64, maximum=4096
+        640,
+        "Width of the simulated images, pixels; the height is 3/4 of the width.",
+        minimum=64,
+        maximum=4096,
     )
     turn_s: float = parameter(
         120.0,
-        "Time in which the simulated camera goes round the table once, seconds.",
+        "Duration of one turn of the simulated camera round the table, seconds.",
         minimum=0.1,
         maximum=1e6,
     )
     categories: tuple[str, ...] = parameter(
-        (), "Categories whose objects on the simulated table have masks; none for all."
+        (), "Categories whose objects have masks; none for all categories."
     )
     prerender: int = parameter(
         0,
-        "Frames that are made before the first is published, and then played forth and back; 0 to "
-        "make each when its time has come.",
+        "Number of frames rendered in advance and then played back and forth; 0 to render each "
+        "frame when it is due.",
         minimum=0,
         maximum=10000,
     )
     wait_s: float = parameter(
         0.0,
-        "How long to wait at the start for somebody who takes all images, seconds.",
+        "Longest wait at startup for subscribers to all images, seconds.",
         minimum=0.0,
         maximum=1e6,
     )
-    frame_id: str = parameter("camera_optical_frame", "Name of the optical frame.")
+    frame_id: str = parameter("camera_optical_frame", "Frame id of the images.")
     depth_encoding: Literal["16UC1", "32FC1"] = parameter(
         "16UC1", "Encoding of the depth images.", choices=("16UC1", "32FC1")
     )
@@ -57,22 +60,24 @@ class PlayerNodeParameters:
 
     bag: str = parameter("", "Folder of a rosbag2, or its mcap or db3 file.")
     topics: tuple[str, ...] = parameter(
-        (), "Topics that are played; none for all but those of a pose node that is waited for."
+        (), "Topics to play; none for all but the outputs of a pose node that the player waits for."
     )
-    rate: float = parameter(1.0, "Speed, 1 for the bag's own.", minimum=0.001, maximum=1000.0)
-    loop: bool = parameter(False, "Whether to start again after the last message, or to end.")
-    clock: bool = parameter(False, "Whether /clock tells the time of the bag.")
+    rate: float = parameter(
+        1.0, "Playback speed relative to the recording.", minimum=0.001, maximum=1000.0
+    )
+    loop: bool = parameter(False, "Start again after the last message instead of exiting.")
+    clock: bool = parameter(False, "Publish the time of the bag on /clock.")
     lockstep: bool = parameter(
         False,
-        "Whether the next frame waits for the result of the last; then rate and loop mean nothing.",
+        "Wait for the result of each frame before playing the next; rate and loop are ignored.",
     )
     wait_s: float = parameter(
         0.0,
-        "How long to wait at the start for a pose node that takes the bag's topics, seconds.",
+        "Longest wait at startup for a pose node subscribed to the topics of the bag, seconds.",
         minimum=0.0,
         maximum=1e6,
     )
     results: str = parameter("/sdfpose/objects", "Topic of the pose node's results.")
     result_timeout_s: float = parameter(
-        60.0, "With lockstep, how long a result may take, seconds.", minimum=0.1, maximum=1e6
+        60.0, "Longest wait for a result with lockstep, seconds.", minimum=0.1, maximum=1e6
     )

@@ -22,36 +22,36 @@ from sdfpose_core.errors import BagError
 from sdfpose_ros.graph.message_factory import message_class
 from sdfpose_ros.graph.parameters import declare
 from sdfpose_ros.graph.process import run_node
-from sdfpose_ros.playback.lockstep import Audience, Lockstep
+from sdfpose_ros.playback.lockstep import Lockstep, PoseNodeMonitor
 from sdfpose_ros.playback.parameters import PlayerNodeParameters
 
 __all__ = ["PlayerNode", "main"]
 
 _PERIOD_S = 0.002
-"""How often it is looked whether the next message is due."""
+"""Period of the check whether the next message is due."""
 
 _OUTPUTS = ("meshes", "markers", "overlay", "detections")
-"""What a pose node publishes beside its results: recorded ones would be taken for its own."""
+"""Further outputs of a pose node; if played, recorded ones would mix with its own."""
 
 _DEPTH = 50
 _SECOND_NS = 1_000_000_000
 
 
 class PlayerNode(Node):
-    """Plays a bag at its own speed or a multiple of it.
+    """Plays a bag at the recorded speed or a multiple of it.
 
-    In lock-step it plays as fast as the results come: with the message that completes a frame it
-    stops until the pose node's result of that frame is there, so that no frame is dropped.
+    In lockstep it plays as fast as the results arrive: after each complete frame it waits for the
+    result of the pose node, so that no frame is dropped.
 
-    Stamps stay as they are: with ``clock``, ``/clock`` tells the bag's time, and the other nodes
-    are to be started with ``use_sim_time``. When the bag starts again, time jumps back.
+    Stamps are not changed. With ``clock`` the time of the bag is published on ``/clock``; start the
+    other nodes with ``use_sim_time``. When the bag starts again, time jumps back.
 
     Args:
-        name: the node's name.
+        name: node name.
         options: further arguments of `rclpy.node.Node`.
 
     Raises:
-        BagError: the bag cannot be read, or nothing in it can be published.
+        BagError: the bag cannot be read, or has no topic that can be played.
     """
 
     def __init__(self, *, name: str = "player", **options: Any) -> None:
@@ -64,22 +64,22 @@ class PlayerNode(Node):
         if self._settings.clock:
             self._clock_publisher = self.create_publisher(ClockMessage, "/clock", 10)
         self._lockstep: Lockstep | None = None
-        self._audience: Audience | None = None
+        self._pose_node: PoseNodeMonitor | None = None
         if self._settings.lockstep or self._settings.wait_s:
             topics = find_topics(self._reader.connections, self._settings.bag, {})
-            self._audience = Audience(
+            self._pose_node = PoseNodeMonitor(
                 self, self._publishers_by_topic, topics, self._settings.results
             )
             if self._settings.lockstep:
                 self._lockstep = Lockstep(
-                    self, self._audience, topics, self._settings.result_timeout_s
+                    self, self._pose_node, topics, self._settings.result_timeout_s
                 )
-        self._waits_until_s = time.monotonic() + self._settings.wait_s
+        self._wait_deadline_s = time.monotonic() + self._settings.wait_s
         self._start()
         self.create_timer(_PERIOD_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def destroy_node(self) -> None:
-        """Close the bag, then the node."""
+        """Close the bag, then destroy the node."""
         self._files.close()
         super().destroy_node()
 
@@ -101,8 +101,8 @@ class PlayerNode(Node):
                 continue
             if connection.topic in outputs:
                 self.get_logger().info(
-                    f"{self._settings.bag}: {connection.topic} is not played: the pose node that "
-                    "is waited for publishes it"
+                    f"{self._settings.bag}: {connection.topic} is not played: the running pose "
+                    "node publishes it"
                 )
                 continue
             try:
@@ -110,7 +110,8 @@ class PlayerNode(Node):
             except (AttributeError, ImportError) as error:
                 self.get_logger().warning(
                     f"{self._settings.bag}: {connection.topic} is not played: its type "
-                    f"{connection.msgtype} is not installed ({error})"
+                    f"{connection.msgtype} is not installed ({error}); install its package to play "
+                    "it"
                 )
                 continue
             if connection.topic not in publishers:
@@ -119,8 +120,8 @@ class PlayerNode(Node):
                 )
         if not publishers:
             raise BagError(
-                f"{self._settings.bag}: nothing can be played: expected topics with messages of "
-                "installed types"
+                f"{self._settings.bag}: no topic can be played: expected at least one whose "
+                "message type is installed"
             )
         return publishers
 
@@ -134,40 +135,40 @@ class PlayerNode(Node):
     def _tick(self) -> None:
         if self._lockstep is not None:
             self._play_next_frame(self._lockstep)
-        elif not self._waits():
+        elif not self._is_waiting():
             self._play_until_now()
 
-    def _waits(self) -> bool:
-        """Whether there is no pose node yet, and still time for one to come."""
-        if self._audience is None:
+    def _is_waiting(self) -> bool:
+        """Whether to keep waiting for a pose node."""
+        if self._pose_node is None:
             return False
-        late = time.monotonic() >= self._waits_until_s
-        if not self._audience.is_there() and not late:
+        late = time.monotonic() >= self._wait_deadline_s
+        if not self._pose_node.is_ready() and not late:
             return True
-        if late and self._audience.silent():
+        if late and self._pose_node.missing_topics():
             self.get_logger().warning(
-                f"{', '.join(self._audience.silent())}: nobody there after "
-                f"{self._settings.wait_s:g} s: expected a pose node that takes the bag's topics; "
-                "plays all the same"
+                f"{', '.join(self._pose_node.missing_topics())}: no pose node on these topics "
+                f"after {self._settings.wait_s:g} s: expected one that subscribes to the topics of "
+                "the bag; playing without it"
             )
-        self._audience = None
+        self._pose_node = None
         self._wall_start_s = time.monotonic()
         return False
 
     def _play_next_frame(self, lockstep: Lockstep) -> None:
         while self._next is not None and lockstep.may_play():
             connection, stamp_ns, data = self._next
-            self._tell_time(stamp_ns)
+            self._publish_clock(stamp_ns)
             self._publishers_by_topic[connection.topic].publish(bytes(data))
             if lockstep.is_part(connection.topic):
                 message = self._reader.deserialize(data, connection.msgtype)
                 lockstep.played(connection.topic, message)
             self._next = next(self._messages, None)
         if self._next is None and lockstep.may_play():
-            answered = lockstep.frames - lockstep.left_out
-            what = "all" if not lockstep.left_out else f"{answered} of"
+            answered = lockstep.frames - lockstep.dropped
             self.get_logger().info(
-                f"{self._settings.bag}: {what} {lockstep.frames} frames were answered"
+                f"{self._settings.bag}: {answered} of {lockstep.frames} frames have a result: "
+                "exiting"
             )
             raise SystemExit(0)
 
@@ -176,25 +177,25 @@ class PlayerNode(Node):
         now_ns = self._bag_start_ns + round(elapsed_s * _SECOND_NS)
         while self._next is not None and self._next[1] <= now_ns:
             connection, stamp_ns, data = self._next
-            self._tell_time(stamp_ns)
+            self._publish_clock(stamp_ns)
             self._publishers_by_topic[connection.topic].publish(bytes(data))
             self._next = next(self._messages, None)
         if self._next is not None:
-            self._tell_time(now_ns)
+            self._publish_clock(now_ns)
         elif self._settings.loop:
             self._start()
         else:
-            self.get_logger().info(f"{self._settings.bag}: the last message was published")
+            self.get_logger().info(f"{self._settings.bag}: the last message was published: exiting")
             raise SystemExit(0)
 
-    def _tell_time(self, now_ns: int) -> None:
+    def _publish_clock(self, now_ns: int) -> None:
         if self._clock_publisher is not None:
             now = TimeMessage(sec=now_ns // _SECOND_NS, nanosec=now_ns % _SECOND_NS)
             self._clock_publisher.publish(ClockMessage(clock=now))
 
 
 def _qos(connection: Connection) -> QoSProfile:
-    """Reliable, and latched where the recorded publisher was."""
+    """Reliable; latched if the recorded publisher was."""
     offered = getattr(connection.ext, "offered_qos_profiles", [])
     latched = any(profile.durability.name == "TRANSIENT_LOCAL" for profile in offered)
     durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE

@@ -1,4 +1,4 @@
-"""Where the camera node's frames come from: a simulated camera, or frame folders."""
+"""Sources of frames for the camera node: a simulated camera, or frame folders."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sdfpose_core.datasets.folder import FolderFrame, frame_folders, read_frame
 from sdfpose_core.errors import FrameError
 from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
 
-__all__ = ["folder_frames", "forth_and_back", "only_categories", "simulated_frames"]
+__all__ = ["back_and_forth", "folder_frames", "only_categories", "simulated_frames"]
 
 
 def folder_frames(
     folders: Sequence[str], *, loop: bool, warn: Callable[[str], object]
 ) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
-    """Frames of frame folders, in the order given.
+    """Read frame folders in the given order.
 
     Args:
-        folders: frame folders, or folders of them.
-        loop: start again after the last.
-        warn: told what cannot be read; the rest is played.
+        folders: frame folders, or folders of frame folders.
+        loop: start again after the last frame.
+        warn: called with a message for everything that cannot be read and is skipped.
 
     Raises:
         FrameError: no frame can be read.
@@ -57,18 +57,18 @@ def _repeat(
 def simulated_frames(
     *, seed: int, width: int, rate_hz: float, turn_s: float, loop: bool
 ) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
-    """A camera that goes round a table with one unseen instance of every category.
+    """Render a camera that circles a table with one unseen instance of every category.
 
-    Frame k is always the same, however late it is asked for.
+    Frame k is deterministic: it does not depend on when it is requested.
 
     Args:
-        seed: of the scene and of the sensor's noise.
-        width: of the images, pixels; the height is 3/4 of it.
+        seed: seed of the scene and the sensor noise.
+        width: image width, pixels; the height is 3/4 of the width.
         rate_hz: frames per second.
-        turn_s: time of one turn round the table, seconds.
-        loop: go on after the first turn.
+        turn_s: duration of one turn round the table, seconds.
+        loop: continue after the first turn.
     """
-    # Imported here: Open3D takes seconds, and the playing of folders does without.
+    # Imported here because Open3D takes seconds to load and frame folders do not need it.
     from sdfpose_core.simulation import simulated_frame
     from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit, table_scene
 
@@ -85,7 +85,7 @@ def simulated_frames(
 def only_categories(
     frames: Iterable[tuple[RgbdFrame, Sequence[GroundTruth]]], categories: Sequence[str]
 ) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
-    """The same frames, in which objects of other categories have no mask and no true pose."""
+    """Remove masks, labels and ground truth of all other categories from the frames."""
     for frame, truths in frames:
         kept = [x for x in truths if x.category in categories]
         ids = [x.mask_id for x in kept]
@@ -99,9 +99,9 @@ def only_categories(
         )
 
 
-def forth_and_back(
+def back_and_forth(
     frames: Iterator[tuple[RgbdFrame, Sequence[GroundTruth]]], count: int
 ) -> Iterator[tuple[RgbdFrame, Sequence[GroundTruth]]]:
-    """The first `count` frames, made at once, forth and back without end."""
-    made = list(itertools.islice(frames, count))
-    return itertools.cycle([*made, *made[-2:0:-1]])
+    """Read the first `count` frames at once, then yield them back and forth forever."""
+    cached = list(itertools.islice(frames, count))
+    return itertools.cycle([*cached, *cached[-2:0:-1]])

@@ -1,4 +1,4 @@
-"""What the pose node says of its health on ``/diagnostics``, once in a second."""
+"""Health of the pose node, published on ``/diagnostics`` once a second."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S
 if TYPE_CHECKING:
     from sdfpose_core.tracking.tracker import TrackerResult
 
-__all__ = ["Condition", "Diagnostics", "FrameCounts", "Health", "Period", "judge"]
+__all__ = ["Diagnostics", "FrameCounts", "Health", "NodeState", "Period", "judge"]
 
-Condition = Literal["unconfigured", "inactive", "active"]
-"""Where a node stands in its lifecycle."""
+NodeState = Literal["unconfigured", "inactive", "active"]
+"""Lifecycle state of the node."""
 
 _PERIOD_S = 1.0
 
-_MOST_LEFT_OUT = 0.5
-"""Share of the frames that may be left out as newer ones came before they are told of."""
+_MAX_DROPPED = 0.5
+"""Warn when more than this share of the frames is dropped in favour of newer ones."""
 
 
 @dataclass(frozen=True)
@@ -38,40 +38,40 @@ class FrameCounts:
     """Frames since the node was configured.
 
     Attributes:
-        submitted: that were put together.
-        processed: that were worked on.
-        failed: that could not be used, or went wrong.
-        left_out: for which there was no time.
-        passed_over: that came while the node was disabled.
+        submitted: complete frames.
+        processed: frames with published results.
+        failed: frames that were unusable or raised an error.
+        dropped: frames that a newer one replaced before they were processed.
+        ignored: frames that arrived while the node was disabled.
     """
 
     submitted: int = 0
     processed: int = 0
     failed: int = 0
-    left_out: int = 0
-    passed_over: int = 0
+    dropped: int = 0
+    ignored: int = 0
 
     def since(self, earlier: FrameCounts) -> FrameCounts:
-        """Those that came later."""
+        """Return the counts since an earlier report."""
         return FrameCounts(*(a - b for a, b in zip(self.values(), earlier.values(), strict=True)))
 
     def values(self) -> tuple[int, ...]:
-        """In the order of the attributes."""
+        """Return the counts in the order of the attributes."""
         return astuple(self)
 
 
 @dataclass(frozen=True)
 class Health:
-    """What a node says of itself when it is asked.
+    """Snapshot of the node's health.
 
     Attributes:
-        condition: where it stands in its lifecycle.
-        frames: what became of them.
-        device: where the networks run.
-        synchronizer: with the statistics of the messages, while it is active.
+        node_state: lifecycle state.
+        frames: frame counts since the node was configured.
+        device: device of the networks.
+        synchronizer: holds the message statistics while the node is active, else None.
     """
 
-    condition: Condition
+    node_state: NodeState
     frames: FrameCounts
     device: str
     synchronizer: FrameSynchronizer | None = None
@@ -82,17 +82,17 @@ class Period:
     """What happened between two reports.
 
     Attributes:
-        condition: where the node stands in its lifecycle.
-        seconds: between them.
-        frames: what became of them.
-        silence_s: seconds since the last frame was put together, None where none ever was.
-        latency_ms: from the stamps of the images that were worked on to their results.
-        stage_ms: wall time of each of them, by stage.
-        objects: that are followed.
-        confidences: of those that the last image showed.
+        node_state: lifecycle state.
+        seconds: time between the two reports.
+        frames: frame counts of the period.
+        silence_s: seconds since the last complete frame; None before the first.
+        latency_ms: time from image stamp to result, one entry per processed frame.
+        stage_ms: wall time of each processed frame, by stage.
+        objects: number of tracked objects.
+        confidences: confidences of the objects visible in the last image.
     """
 
-    condition: Condition
+    node_state: NodeState
     seconds: float
     frames: FrameCounts
     silence_s: float | None = None
@@ -103,35 +103,38 @@ class Period:
 
 
 def judge(period: Period) -> tuple[bytes, str]:
-    """Level and message of a `DiagnosticStatus`."""
+    """Return the level and message of the `DiagnosticStatus`."""
     frames = period.frames
-    if period.condition != "active":
-        return DiagnosticStatus.OK, period.condition
+    if period.node_state != "active":
+        return DiagnosticStatus.OK, period.node_state
     if period.silence_s is None:
-        return DiagnosticStatus.WARN, "waits for the first image"
+        return DiagnosticStatus.WARN, "waiting for the first complete frame"
     if period.silence_s > SILENT_AFTER_S:
-        return DiagnosticStatus.ERROR, f"no image for {period.silence_s:.0f} s"
-    if frames.passed_over and frames.passed_over == frames.submitted:
-        return DiagnosticStatus.OK, "disabled: images are passed over"
+        return (
+            DiagnosticStatus.ERROR,
+            f"no complete frame for {period.silence_s:.0f} s, see the log",
+        )
+    if frames.ignored and frames.ignored == frames.submitted:
+        return DiagnosticStatus.OK, "disabled: images are ignored"
     if frames.failed and not frames.processed:
-        return DiagnosticStatus.ERROR, f"all {frames.failed} frames went wrong, see the log"
+        return DiagnosticStatus.ERROR, f"all {frames.failed} frames failed, see the log"
     if frames.failed:
-        return DiagnosticStatus.WARN, f"{frames.failed} frames went wrong, see the log"
-    if frames.left_out > _MOST_LEFT_OUT * frames.submitted:
+        return DiagnosticStatus.WARN, f"{frames.failed} frames failed, see the log"
+    if frames.dropped > _MAX_DROPPED * frames.submitted:
         return DiagnosticStatus.WARN, (
-            f"{frames.left_out} of {frames.submitted} frames are left out: images come faster than "
-            "they are worked on"
+            f"{frames.dropped} of {frames.submitted} frames dropped: images arrive faster than "
+            "they are processed"
         )
     rate_hz = frames.processed / period.seconds
     return DiagnosticStatus.OK, f"{period.objects} objects at {rate_hz:.1f} Hz"
 
 
 class Diagnostics:
-    """Collects what became of the frames and publishes it.
+    """Collects frame statistics and publishes them.
 
     Args:
-        node: publishes; its clock tells how old images are.
-        health: of the node; asked by the timer.
+        node: publishes the diagnostics; its clock gives the latency.
+        health: returns the node's current health; the timer calls it.
     """
 
     def __init__(self, node: Node, health: Callable[[], Health]) -> None:
@@ -139,8 +142,8 @@ class Diagnostics:
         self._health = health
         self._lock = threading.Lock()
         self._before = FrameCounts()
-        self._began = time.monotonic()
-        self._came: float | None = None
+        self._period_start_s = time.monotonic()
+        self._last_frame_s: float | None = None
         self._latency_ms: list[float] = []
         self._stage_ms: dict[str, list[float]] = {}
         self._objects = 0
@@ -150,44 +153,44 @@ class Diagnostics:
             _PERIOD_S, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
 
-    def came(self) -> None:
-        """A frame was put together."""
-        self._came = time.monotonic()
+    def frame_received(self) -> None:
+        """Note that a frame is complete."""
+        self._last_frame_s = time.monotonic()
 
-    def done(self, stamp_ns: int, result: TrackerResult) -> None:
-        """A frame was worked on, and its results are published.
+    def frame_processed(self, stamp_ns: int, result: TrackerResult) -> None:
+        """Note that the results of a frame were published.
 
         Args:
-            stamp_ns: of its image.
-            result: the tracker's.
+            stamp_ns: stamp of the image, nanoseconds.
+            result: the tracker's result.
         """
         latency_ms = 1e-6 * (self._node.get_clock().now().nanoseconds - stamp_ns)
-        shown = [x.estimate.confidence for x in result.tracks if x.state.name != "LOST"]
+        visible = [x.estimate.confidence for x in result.tracks if x.state.name != "LOST"]
         with self._lock:
             self._latency_ms.append(latency_ms)
             for stage, milliseconds in result.stage_ms.items():
                 self._stage_ms.setdefault(stage, []).append(milliseconds)
-            self._objects, self._confidences = len(result.tracks), tuple(shown)
+            self._objects, self._confidences = len(result.tracks), tuple(visible)
 
     def _period(self, health: Health) -> Period:
         now, counts = time.monotonic(), health.frames
         if counts.submitted < self._before.submitted:
-            self._before = FrameCounts()  # configured anew
-        if health.condition != "active":
-            self._came = None
+            self._before = FrameCounts()  # the node was configured again
+        if health.node_state != "active":
+            self._last_frame_s = None
         with self._lock:
             period = Period(
-                health.condition,
-                now - self._began,
+                health.node_state,
+                now - self._period_start_s,
                 counts.since(self._before),
-                None if self._came is None else now - self._came,
+                None if self._last_frame_s is None else now - self._last_frame_s,
                 tuple(self._latency_ms),
                 {stage: tuple(x) for stage, x in self._stage_ms.items()},
-                self._objects if health.condition == "active" else 0,
-                self._confidences if health.condition == "active" else (),
+                self._objects if health.node_state == "active" else 0,
+                self._confidences if health.node_state == "active" else (),
             )
             self._latency_ms, self._stage_ms = [], {}
-        self._began, self._before = now, counts
+        self._period_start_s, self._before = now, counts
         return period
 
     def _publish(self) -> None:
@@ -215,61 +218,61 @@ def _values(period: Period, health: Health) -> dict[str, str]:
         **{
             f"frames {name}": str(count)
             for name, count in zip(
-                ("put together", "worked on", "gone wrong", "left out", "passed over"),
+                ("submitted", "processed", "failed", "dropped", "ignored"),
                 health.frames.values(),
                 strict=True,
             )
         },
-        "age of the last image (s)": _shown(period.silence_s),
-        "latency, median (ms)": _median(period.latency_ms),
-        "latency, largest (ms)": _shown(max(period.latency_ms, default=None)),
-        **{f"{stage}, median (ms)": _median(x) for stage, x in period.stage_ms.items()},
+        "time since last frame (s)": _number(period.silence_s),
+        "latency median (ms)": _median(period.latency_ms),
+        "latency max (ms)": _number(max(period.latency_ms, default=None)),
+        **{f"{stage} median (ms)": _median(x) for stage, x in period.stage_ms.items()},
         "objects": str(period.objects),
-        "confidence, least": _shown(min(period.confidences, default=None)),
+        "confidence min": _number(min(period.confidences, default=None)),
         "device": health.device,
-        **_memory("" if health.condition == "unconfigured" else health.device),
+        **_memory("" if health.node_state == "unconfigured" else health.device),
     }
 
 
 def _messages(synchronizer: FrameSynchronizer | None) -> dict[str, str]:
-    """What became of the messages of each topic."""
+    """Return the message counts of each topic."""
     if synchronizer is None:
         return {}
-    found, waiting = synchronizer.statistics, synchronizer.waiting
+    statistics, waiting = synchronizer.statistics, synchronizer.waiting
     messages = {
         f"messages {what} {topic}": str(counts.get(topic, 0))
-        for topic in found.received
+        for topic in statistics.received
         for what, counts in (
-            ("received on", found.received),
-            ("unmatched on", found.unmatched),
-            ("waiting on", waiting),
+            ("received on", statistics.received),
+            ("unmatched on", statistics.unmatched),
+            ("queued on", waiting),
         )
     }
-    refused = {f"frames refused, {name}": str(count) for name, count in found.refused.items()}
+    rejected = {f"frames rejected, {name}": str(n) for name, n in statistics.refused.items()}
     return {
         **messages,
-        **refused,
-        "frames refused": str(sum(found.refused.values())),
-        "frames waiting for a camera info": str(int(synchronizer.awaits_camera_info)),
+        **rejected,
+        "frames rejected": str(sum(statistics.refused.values())),
+        "frames waiting for camera info": str(int(synchronizer.awaits_camera_info)),
     }
 
 
 def _memory(device: str) -> dict[str, str]:
-    """Of this process, and of the device where the networks are."""
+    """Return the memory use of this process, on the CPU and on the GPU of the networks."""
     memory = {
         "memory (MiB)": f"{psutil.Process().memory_info().rss / 2**20:.0f}",
-        "memory, peak (MiB)": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}",
+        "memory peak (MiB)": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}",
     }
     if device.startswith("cuda"):
         import torch
 
-        memory["memory of the GPU (MiB)"] = f"{torch.cuda.memory_allocated(device) / 2**20:.0f}"
+        memory["GPU memory (MiB)"] = f"{torch.cuda.memory_allocated(device) / 2**20:.0f}"
     return memory
 
 
 def _median(values: tuple[float, ...]) -> str:
-    return _shown(statistics.median(values) if values else None)
+    return _number(statistics.median(values) if values else None)
 
 
-def _shown(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"

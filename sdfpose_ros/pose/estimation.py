@@ -1,4 +1,4 @@
-"""From the messages of a frame to published results, in a thread of its own."""
+"""Processing of frames in a worker thread: decode the messages, track, publish."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ if TYPE_CHECKING:
 __all__ = ["Estimation", "FrameTracker", "TrackerFactory", "make_tracker"]
 
 _PATIENCE_S = 0.02
-"""A frame whose successor is due sooner is left out for it."""
+"""A frame is dropped if the next one is due within this time."""
 
 _MAX_SKIPPED_LOGGED = 5
-"""Instances without an estimate that one warning names."""
+"""Largest number of instances without an estimate that one warning lists."""
 
 _STOP_S = 10.0
-"""How long the last frame may take..."""
+"""Longest wait for the last frame when the node is deactivated..."""
 
 _END_S = 3.0
-"""...and where the node ends: who started it does not wait for long."""
+"""...and when the process ends, which has to be quick."""
 
 
 class FrameTracker(Protocol):
-    """What the node needs of a tracker."""
+    """Interface of the tracker that the node uses."""
 
     @property
     def device(self) -> str:
-        """Where its networks run."""
+        """Device of the networks."""
         ...
 
     def prepare(self, *, wait: bool = True) -> None:
-        """Do now what would make the first images slow."""
+        """Do the work up front that would slow down the first images."""
         ...
 
     def step(self, frame: RgbdFrame) -> TrackerResult:
-        """Estimate the objects of one frame and follow them."""
+        """Estimate and track the objects of one frame."""
         ...
 
     def reset(self) -> None:
@@ -68,7 +68,7 @@ class FrameTracker(Protocol):
         ...
 
     def close(self) -> None:
-        """End what runs beside the images; it can be prepared again."""
+        """Stop the background work. `prepare` starts it again."""
         ...
 
 
@@ -78,17 +78,17 @@ TrackerFactory = Callable[[PoseNodeParameters, Categories, Callable[[str], objec
 def make_tracker(
     parameters: PoseNodeParameters, categories: Categories, warn: Callable[[str], object]
 ) -> FrameTracker:
-    """The tracker that the parameters describe, with its estimator's weights loaded.
+    """Create the tracker and load the weights of all categories.
 
     Args:
-        parameters: say how to estimate.
-        categories: the known ones.
-        warn: told of weights that cannot be used; the other categories are estimated.
+        parameters: parameters of the pose node.
+        categories: all known categories.
+        warn: called with a message for each category whose weights cannot be loaded.
 
     Raises:
-        SdfposeError: the device cannot be used, or the weights of no category.
+        SdfposeError: the device is not usable, or no category has usable weights.
     """
-    # Imported here: torch takes seconds, and tests of the node do without.
+    # Imported here because torch takes seconds to load and tests of the node do without it.
     from sdfpose_core.device import use_threads
     from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
     from sdfpose_core.tracking.tracker import Tracker, TrackerConfig
@@ -107,16 +107,16 @@ def make_tracker(
             estimator.load(category)
         except WeightsError as error:
             failures.append(error)
-            warn(f"category '{category}' is left out: {error}")
+            warn(f"category '{category}' is disabled: {error}")
     if len(failures) == len(categories):
-        raise WeightsError(f"the weights of no category can be used: {failures[0]}")
+        raise WeightsError(f"no category has usable weights: {failures[0]}")
     return Tracker(
         estimator, TrackerConfig.live(estimator.device, wait=parameters.wait_for_verification)
     )
 
 
 class _Work(NamedTuple):
-    """A frame and what is needed to read it."""
+    """The messages of a frame and what is needed to decode them."""
 
     messages: FrameMessages
     topics: InputTopics
@@ -124,21 +124,21 @@ class _Work(NamedTuple):
 
 
 class Estimation:
-    """Works on the newest frame, and publishes what comes out.
+    """Processes the newest frame and publishes the results.
 
-    What is wrong with a frame is told, and the next one is worked on.
+    An error in one frame is logged; processing goes on with the next frame.
 
     Args:
-        node: has the log.
-        tracker: estimates.
-        publisher: publishes.
-        done: told of each frame that was worked on: its stamp in nanoseconds, and its result.
-        log: for what may come with every frame.
+        node: provides the logger.
+        tracker: estimates and tracks the objects.
+        publisher: publishes the results.
+        on_processed: called with the stamp (nanoseconds) and the result of each processed frame.
+        log: throttled log for problems that may repeat with every frame.
 
     Attributes:
-        enabled: if not, frames are passed over.
-        passed_over: their number.
-        worker: with the numbers of the others.
+        enabled: whether frames are processed; if not, they are ignored.
+        ignored: number of frames that arrived while disabled.
+        worker: the worker thread and its frame counts.
     """
 
     def __init__(
@@ -146,52 +146,54 @@ class Estimation:
         node: Node,
         tracker: FrameTracker,
         publisher: ResultPublisher,
-        done: Callable[[int, TrackerResult], None],
+        on_processed: Callable[[int, TrackerResult], None],
         log: ThrottledLog,
     ) -> None:
         self._node = node
         self.tracker = tracker
         self._publisher = publisher
-        self._done = done
+        self._on_processed = on_processed
         self._log = log
         self._bridge = cv_bridge.CvBridge()
         self._last_header = Header()
         self.enabled = True
-        self.passed_over = 0
-        self.worker = NewestWorker(self._process, self.tell, "estimation", patience_s=_PATIENCE_S)
+        self.ignored = 0
+        self.worker = NewestWorker(
+            self._process, self.log_error, "estimation", patience_s=_PATIENCE_S
+        )
 
     def submit(
         self, messages: FrameMessages, topics: InputTopics, rules: LabelRules | None
     ) -> None:
-        """Make a frame the next one to be worked on; returns at once.
+        """Hand a frame to the worker and return at once.
 
         Args:
-            messages: of the frame.
-            topics: where they came from.
-            rules: say what the mask ids are, None where the messages do.
+            messages: messages of the frame.
+            topics: topics of the messages.
+            rules: categories of the mask ids; None to take them from the labels message.
         """
         if self.enabled:
             self.worker.submit(_Work(messages, topics, rules))
         else:
-            self.passed_over += 1
+            self.ignored += 1
 
     def forget(self) -> None:
-        """Forget all objects before the next frame; returns at once."""
+        """Forget all objects before the next frame. Returns at once."""
         self.worker.interrupt(self._forget)
 
     def counts(self) -> FrameCounts:
-        """What became of the frames."""
+        """Return the frame counts."""
         worker = self.worker
         return FrameCounts(
-            worker.submitted + self.passed_over,
+            worker.submitted + self.ignored,
             worker.processed,
             worker.failed,
             worker.replaced,
-            self.passed_over,
+            self.ignored,
         )
 
-    def rest(self) -> None:
-        """Forget all objects, wait until that is done, and let go of what runs beside the images.
+    def pause(self) -> None:
+        """Forget all objects, wait until the worker is idle, and stop the background work.
 
         Raises:
             SdfposeError: the last frame takes too long.
@@ -199,26 +201,28 @@ class Estimation:
         self.forget()
         if not self.worker.wait_idle(_STOP_S):
             raise SdfposeError(
-                f"the last frame takes more than {_STOP_S:.0f} s: expected it to end; try again"
+                f"the last frame is still being processed after {_STOP_S:.0f} s: try again later"
             )
         self.tracker.close()
 
     def close(self) -> None:
-        """End the thread and what runs beside the images."""
+        """Stop the worker thread and the background work."""
         if not self.worker.stop(_END_S):
-            self._node.get_logger().warning("the worker is still busy with its last frame")
+            self._node.get_logger().warning(
+                "the worker is still processing its last frame: not waiting for it"
+            )
         self.tracker.close()
 
-    def tell(self, error: Exception) -> None:
-        """Tell what went wrong, in whatever thread."""
-        if self._node.context.ok():  # else shut down in the middle of a frame
+    def log_error(self, error: Exception) -> None:
+        """Log an error. May be called from any thread."""
+        if self._node.context.ok():  # otherwise the node was shut down in the middle of a frame
             self._log.failure(error)
 
     def _process(self, work: _Work) -> None:
         messages, topics, rules = work
         self._last_header = messages.colour.header
         camera = camera_from_info(messages.info, topics.camera_info)
-        self._tell_only(lambda: check_rectified(messages.info, topics))
+        self._log_finding(lambda: check_rectified(messages.info, topics))
         labels = rules if messages.labels is None else messages.labels
         assert labels is not None
         depth = raw_depth(messages.depth, topics.depth)
@@ -231,36 +235,36 @@ class Estimation:
             topics,
             self._bridge,
         )
-        self._tell_only(lambda: check_depth_unit(depth, topics.depth))
+        self._log_finding(lambda: check_depth_unit(depth, topics.depth))
         if not frame.mask.any():
             self._log.warning(
                 "empty mask",
-                f"{topics.mask}: an empty mask: expected instance ids above 0 on the objects",
+                f"{topics.mask}: the mask is empty: expected instance ids above 0 on the objects",
             )
         result = self.tracker.step(frame)
         self._publisher.publish(frame, messages.colour.header, result)
-        self._done(frame.stamp_ns, result)
-        self._tell_skipped(topics.mask, result.skipped)
+        self._on_processed(frame.stamp_ns, result)
+        self._log_skipped(topics.mask, result.skipped)
 
     def _forget(self) -> None:
         self.tracker.reset()
         self._publisher.clear(self._last_header)
 
-    def _tell_only(self, check: Callable[[], None]) -> None:
-        """Tell what a check finds; the frame is used all the same."""
+    def _log_finding(self, check: Callable[[], None]) -> None:
+        """Run a check and log its finding. The frame is still used."""
         try:
             check()
         except MessageError as error:
-            self.tell(error)
+            self.log_error(error)
 
-    def _tell_skipped(self, topic: str, skipped: Sequence[SkippedInstance]) -> None:
+    def _log_skipped(self, topic: str, skipped: Sequence[SkippedInstance]) -> None:
         due = [s for s in skipped if self._log.due(("skipped", s.mask_id, s.category))]
         if not due:
             return
-        told = "; ".join(s.reason for s in due[:_MAX_SKIPPED_LOGGED])
+        reasons = "; ".join(s.reason for s in due[:_MAX_SKIPPED_LOGGED])
         more = (
             f"; and {len(due) - _MAX_SKIPPED_LOGGED} more" if len(due) > _MAX_SKIPPED_LOGGED else ""
         )
         self._node.get_logger().warning(
-            f"{topic}: {len(skipped)} instance(s) without an estimate: {told}{more}"
+            f"{topic}: {len(skipped)} instance(s) without an estimate: {reasons}{more}"
         )

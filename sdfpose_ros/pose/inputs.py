@@ -1,4 +1,4 @@
-"""The pose node's inputs: subscriptions, the matching of stamps, and why no frames come."""
+"""Inputs of the pose node: subscriptions, stamp matching and the input watchdog."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from sdfpose_ros.stand_ins import message_filters
 __all__ = ["FrameInputs"]
 
 _DEPTH = 10
-"""Messages of a topic that wait for the node's thread."""
+"""Messages of a topic that are queued for the node's thread."""
 
 
 class FrameInputs:
-    """Subscribes to what makes up a frame and gives out the frames.
+    """Subscribes to the input topics and assembles frames.
 
-    Private names are resolved first, and a transport's name comes behind the result, as
-    image_transport does it: ``~/colour`` remapped to ``/camera/color/image_raw`` is read from
+    As in image_transport, the name is resolved first and the transport is appended to the result:
+    ``~/colour`` remapped to ``/camera/color/image_raw`` is read from
     ``/camera/color/image_raw/compressed``.
 
     Args:
-        node: subscribes.
-        parameters: say how.
-        labelled: whether a topic says what the mask ids are.
-        on_frame: called with each frame.
-        on_error: called with what was wrong with messages that cannot be a frame.
-        on_restart: called when time jumped back.
-        log: where it is told why no frames come.
+        node: node that subscribes.
+        parameters: parameters of the pose node.
+        labelled: whether to subscribe to the labels of the mask ids.
+        on_frame: called with the messages of each complete frame.
+        on_error: called with the error when messages do not form a valid frame.
+        on_restart: called when time has jumped back.
+        log: receives the warnings of the input watchdog.
 
     Attributes:
-        topics: resolved names.
-        synchronizer: with the statistics.
+        topics: resolved topic names.
+        synchronizer: matches the stamps and counts the messages.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class FrameInputs:
         )
 
     def close(self) -> None:
-        """End the subscriptions."""
+        """Destroy the subscriptions."""
         self._node.destroy_timer(self._watch)
         for source in self._sources.values():
             self._node.destroy_subscription(source.sub)
@@ -112,7 +112,7 @@ class FrameInputs:
             self._node,
             message,
             topic,
-            # Made for each: rclpy writes the overrides into it.
+            # One profile per subscription: rclpy writes the overrides into it.
             qos_profile=QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
@@ -120,7 +120,7 @@ class FrameInputs:
         return source
 
     def _warn_silent_inputs(self) -> None:
-        """Say why no frames come: a topic is silent, or stamps do not agree."""
+        """Log why there are no frames: a topic is silent, or the stamps do not match."""
         statistics = self.synchronizer.statistics
         silent = [
             topic
@@ -146,9 +146,10 @@ class FrameInputs:
         lag_s = lags.get(late, 0.0)
         needed = needed_queue_size(rate_hz, lag_s)
         return (
-            f"messages come on {', '.join(statistics.received)}, but for {SILENT_AFTER_S:.0f} s no "
-            f"stamps agreed: expected equal stamps, or a larger slop_s or queue_size ({late} is "
-            f"{lag_s:.2f} s behind, which takes a queue_size of {needed})"
+            f"messages arrive on {', '.join(statistics.received)}, but no stamps have matched for "
+            f"{SILENT_AFTER_S:.0f} s: expected the same stamp on all messages of a frame; fix the "
+            f"stamps, or raise slop_s or queue_size ({late} is {lag_s:.2f} s behind, which needs a "
+            f"queue_size of {needed})"
         )
 
 

@@ -1,4 +1,4 @@
-"""Objects as markers: surface, box, axes and label, each in a namespace of its own."""
+"""Markers of an object: surface, box, axes and label, each in its own namespace."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 NAMESPACES = ("mesh", "box", "axes", "label")
-"""Namespaces of the markers; the id of a marker is the object's."""
+"""Namespaces of the markers. The id of a marker is the id of its object."""
 
 _BOX_LINE_M = 0.002
 _AXIS_LINE_M = 0.003
@@ -42,17 +42,17 @@ def mesh_marker(
     header: Header,
     object_frame: str,
 ) -> Marker:
-    """The reconstructed surface as TRIANGLE_LIST with a colour per vertex.
+    """Create a TRIANGLE_LIST of the reconstructed surface with a colour per vertex.
 
-    It is given in the object's own frame and locked to it, so that it follows /tf and need not be
-    sent again while the shape stays the same.
+    The marker is in the object's own frame and locked to it. It follows /tf and is sent again only
+    when the shape changes.
 
     Args:
-        estimate: with a mesh.
-        colours: (V, 3) RGB of its vertices.
-        object_id: the marker's id.
-        header: gives the stamp.
-        object_frame: the object's frame.
+        estimate: estimate with a mesh.
+        colours: (V, 3) RGB of the vertices.
+        object_id: id of the marker.
+        header: provides the stamp.
+        object_frame: frame id of the object.
     """
     marker = _marker(
         "mesh", Marker.TRIANGLE_LIST, object_id, Header(stamp=header.stamp, frame_id=object_frame)
@@ -60,7 +60,7 @@ def mesh_marker(
     marker.frame_locked = True
     marker.scale = Vector3(x=1.0, y=1.0, z=1.0)
     marker.color = _colour((255, 255, 255))
-    # One message object per vertex, shared by its triangles: making them is what takes the time.
+    # Creating message objects dominates the run time, so the triangles share one object per vertex.
     points, shades = _points(estimate.vertices), [_colour(c) for c in colours.tolist()]
     corners = estimate.faces.reshape(-1).tolist()
     marker.points = [points[i] for i in corners]
@@ -71,7 +71,7 @@ def mesh_marker(
 def box_marker(
     estimate: ObjectEstimate, colour: Rgb, object_id: int, header: Header, alpha: float = 1.0
 ) -> Marker:
-    """The bounding box as LINE_LIST in the category's colour."""
+    """Create a LINE_LIST of the bounding box in the colour of the category."""
     marker = _marker("box", Marker.LINE_LIST, object_id, header)
     marker.pose = pose_message(estimate.rotation, estimate.translation)
     marker.scale.x = _BOX_LINE_M
@@ -80,7 +80,7 @@ def box_marker(
     edges = [
         index
         for a, b in itertools.combinations(range(8), 2)
-        if (a ^ b).bit_count() == 1  # corners whose signs differ along one axis alone
+        if (a ^ b).bit_count() == 1  # corners that differ along exactly one axis
         for index in (a, b)
     ]
     marker.points = _points(corners[edges])
@@ -90,7 +90,7 @@ def box_marker(
 def axes_marker(
     estimate: ObjectEstimate, object_id: int, header: Header, alpha: float = 1.0
 ) -> Marker:
-    """The object's axes as LINE_LIST, x red, y green, z blue, half a diagonal long."""
+    """Create a LINE_LIST of the axes: x red, y green, z blue, half a diagonal long."""
     marker = _marker("axes", Marker.LINE_LIST, object_id, header)
     marker.pose = pose_message(estimate.rotation, estimate.translation)
     marker.scale.x = _AXIS_LINE_M
@@ -105,7 +105,7 @@ def axes_marker(
 def label_marker(
     estimate: ObjectEstimate, object_id: int, header: Header, alpha: float = 1.0
 ) -> Marker:
-    """Category, id and confidence as text above the object (the camera's y points down)."""
+    """Create a text above the object (camera y points down): category, id and confidence."""
     marker = _marker("label", Marker.TEXT_VIEW_FACING, object_id, header)
     x, y, z = (float(v) for v in estimate.translation)
     half_height = 0.5 * float(np.abs(estimate.rotation[1]) @ estimate.dimensions_m)
@@ -117,7 +117,7 @@ def label_marker(
 
 
 def delete_markers(object_id: int, header: Header) -> list[Marker]:
-    """Markers that remove those of an object."""
+    """Create the markers that delete all markers of an object."""
     markers = [_marker(namespace, Marker.CUBE, object_id, header) for namespace in NAMESPACES]
     for marker in markers:
         marker.action = Marker.DELETE
@@ -125,12 +125,12 @@ def delete_markers(object_id: int, header: Header) -> list[Marker]:
 
 
 def delete_all_marker(header: Header) -> Marker:
-    """A marker that removes all markers of the topic."""
+    """Create a marker that deletes all markers of the topic."""
     return Marker(header=header, action=Marker.DELETEALL)
 
 
 def _marker(namespace: str, kind: int, object_id: int, header: Header) -> Marker:
-    # Marker ids are signed in the message, the tracker's are not.
+    # Marker ids are signed; ids of the tracker are unsigned.
     signed = object_id - (1 << 32) if object_id >= 1 << 31 else object_id
     return Marker(header=header, ns=namespace, id=signed, type=kind, action=Marker.ADD)
 

@@ -1,4 +1,4 @@
-"""Colours of a reconstructed surface, taken from the image."""
+"""Vertex colours of a reconstructed surface, sampled from the image."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 __all__ = ["sample_colours"]
 
 _DEPTH_TOLERANCE_M = 0.02
-"""A vertex further behind the measured depth than this is hidden."""
+"""A vertex farther behind the measured depth than this is occluded."""
 
 _FACING = 0.1
-"""Surfaces that the camera sees at a flatter angle (cosine) take no colour: it would smear."""
+"""Smallest cosine of the viewing angle: at grazing angles the sampled colour would smear."""
 
 
 def sample_colours(
     estimate: ObjectEstimate, frame: RgbdFrame, fallback: tuple[int, int, int]
 ) -> NDArray[np.uint8]:
-    """Colour of every vertex of an estimate's mesh.
+    """Sample the colours of the vertices of an estimate's mesh.
 
-    A vertex that the camera sees has the colour of its pixel, any other that of the nearest one
-    that is seen.
+    A visible vertex takes the colour of its pixel. A hidden vertex takes the colour of the nearest
+    visible one.
 
     Args:
-        estimate: with a mesh.
-        frame: the frame that it was made from.
-        fallback: RGB of the whole mesh where no vertex is seen.
+        estimate: estimate with a mesh.
+        frame: frame of the estimate.
+        fallback: RGB of the whole mesh if no vertex is visible.
 
     Returns:
         (V, 3) uint8, RGB.
@@ -37,29 +37,29 @@ def sample_colours(
     colours = np.empty((len(vertices), 3), dtype=np.uint8)
     colours[:] = fallback
     points = vertices @ estimate.rotation.T + estimate.translation
-    seen, pixels = _seen_vertices(estimate, points, frame)
-    if not seen.any():
+    visible, pixels = _visible_vertices(estimate, points, frame)
+    if not visible.any():
         return colours
     sampled = frame.colour[pixels[:, 1], pixels[:, 0]]
-    colours[seen] = sampled
-    _, nearest = cKDTree(vertices[seen]).query(vertices[~seen])
-    colours[~seen] = sampled[nearest]
+    colours[visible] = sampled
+    _, nearest = cKDTree(vertices[visible]).query(vertices[~visible])
+    colours[~visible] = sampled[nearest]
     return colours
 
 
-def _seen_vertices(
+def _visible_vertices(
     estimate: ObjectEstimate, points: NDArray[np.floating], frame: RgbdFrame
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which of the points (V, 3), camera frame, the camera sees; and the pixels (M, 2) of those."""
+    """Return which points (V, 3), camera frame, are visible, and the pixels (M, 2) of those."""
     distance = np.linalg.norm(points, axis=1)
     normals = estimate.normals @ estimate.rotation.T
     facing = -(normals * points).sum(axis=1) > _FACING * distance
-    seen = facing & (points[:, 2] > 0.0)
+    visible = facing & (points[:, 2] > 0.0)
     pixels = np.zeros((len(points), 2), dtype=np.int64)
-    pixels[seen] = np.rint(frame.camera.project(points[seen])).astype(np.int64)
-    seen &= frame.camera.contains(pixels)
-    u, v = pixels[seen].T
+    pixels[visible] = np.rint(frame.camera.project(points[visible])).astype(np.int64)
+    visible &= frame.camera.contains(pixels)
+    u, v = pixels[visible].T
     depth = frame.depth[v, u]
-    hidden = (depth > 0.0) & (points[seen, 2] > depth + _DEPTH_TOLERANCE_M)
-    seen[seen] = (frame.mask[v, u] == estimate.mask_id) & ~hidden
-    return seen, pixels[seen]
+    hidden = (depth > 0.0) & (points[visible, 2] > depth + _DEPTH_TOLERANCE_M)
+    visible[visible] = (frame.mask[v, u] == estimate.mask_id) & ~hidden
+    return visible, pixels[visible]

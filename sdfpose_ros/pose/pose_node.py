@@ -1,6 +1,6 @@
 """The pose node: RGB-D images and masks in, poses and meshes out.
 
-Callbacks only put messages together; a worker thread estimates on the newest complete frame.
+Callbacks only match messages. A worker thread processes the newest complete frame.
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ from sdfpose_ros.graph.mesh_files import mesh_path, write_mesh
 from sdfpose_ros.graph.parameters import LiveParameters, default_frame_prefix
 from sdfpose_ros.graph.process import run_node
 from sdfpose_ros.graph.throttle import ThrottledLog
-from sdfpose_ros.pose.diagnostics import Condition, Diagnostics, FrameCounts, Health
+from sdfpose_ros.pose.diagnostics import Diagnostics, FrameCounts, Health, NodeState
 from sdfpose_ros.pose.estimation import Estimation, TrackerFactory, make_tracker
 from sdfpose_ros.pose.inputs import FrameInputs
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.pose.publishers import ResultPublisher
 from sdfpose_ros.pose.target_frame import TargetFrame
 
-__all__ = ["NotPossibleError", "PoseNode", "main"]
+__all__ = ["InvalidStateError", "PoseNode", "main"]
 
 Response = TypeVar("Response")
 
 _TRANSPORTS = ("colour_transport", "depth_transport", "mask_transport")
-"""Parameters that other subscriptions are needed for."""
+"""A change of these parameters requires new subscriptions."""
 
 
-class NotPossibleError(SdfposeError):
-    """Something that the node cannot do in its present state."""
+class InvalidStateError(SdfposeError):
+    """A request that the node cannot serve in its current state."""
 
 
 class PoseNode(LifecycleNode):
     """Estimates poses and shapes of the objects in RGB-D images with instance masks.
 
-    A lifecycle node: ``configure`` loads the weights and begins the outputs, ``activate``
-    subscribes and estimates, ``deactivate`` stops that and forgets all objects, ``cleanup`` lets go
-    of the weights. With the parameter ``autostart`` it configures and activates itself.
+    A lifecycle node. ``configure`` loads the weights and creates the publishers, ``activate``
+    subscribes and starts to estimate, ``deactivate`` stops and forgets all objects, ``cleanup``
+    releases the weights. With the parameter ``autostart`` it configures and activates itself.
 
     Args:
-        tracker: makes the tracker of the node's parameters.
-        name: the node's name.
+        tracker: creates the tracker from the node's parameters.
+        name: node name.
         options: further arguments of `rclpy.node.Node`.
 
     Attributes:
-        inputs: while it is active.
-        estimation: while it is configured.
+        inputs: the subscriptions while the node is active, else None.
+        estimation: the estimation while the node is configured, else None.
 
     Raises:
-        SdfposeError: a parameter is wrong, or the node should start by itself and cannot.
+        SdfposeError: a parameter is invalid, or autostart fails.
     """
 
     def __init__(
@@ -91,14 +91,14 @@ class PoseNode(LifecycleNode):
             self._start()
 
     @property
-    def condition(self) -> Condition:
-        """Where it stands in its lifecycle."""
+    def node_state(self) -> NodeState:
+        """Lifecycle state of the node."""
         if self.estimation is None:
             return "unconfigured"
         return "inactive" if self.inputs is None else "active"
 
     def destroy_node(self) -> None:
-        """End the estimation and what it started, then the node."""
+        """Stop the estimation, then destroy the node."""
         if self.estimation is not None:
             self.estimation.close()
         super().destroy_node()
@@ -106,32 +106,32 @@ class PoseNode(LifecycleNode):
     # Lifecycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the weights and begin the outputs."""
+        """Load the weights and create the publishers."""
         return self._transition(self._configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe and estimate."""
+        """Subscribe and start to estimate."""
         return self._transition(self._activate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop estimating, forget all objects and end what runs beside the images."""
+        """Stop estimating, forget all objects and stop the background work."""
         return self._transition(self._deactivate)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let go of weights and outputs."""
+        """Release the weights and destroy the publishers."""
         return self._transition(self._clean_up)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop whatever it does."""
+        """Stop from any state."""
         return self._transition(self._clean_up)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Become as if new, so that it can be configured again."""
+        """Return to the unconfigured state, so that the node can be configured again."""
         return self._transition(self._clean_up)
 
     def _start(self) -> None:
-        for begin in (self.trigger_configure, self.trigger_activate):
-            if begin() is not TransitionCallbackReturn.SUCCESS:
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() is not TransitionCallbackReturn.SUCCESS:
                 self.destroy_node()
                 assert self._failure is not None
                 raise self._failure
@@ -143,7 +143,7 @@ class PoseNode(LifecycleNode):
             self._failure = error
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
-        except Exception as error:  # rclpy would not tell of it
+        except Exception as error:  # rclpy would not log it
             self._failure = error
             self.get_logger().error("".join(traceback.format_exception(error)))
             return TransitionCallbackReturn.ERROR
@@ -165,18 +165,18 @@ class PoseNode(LifecycleNode):
             self._log,
         )
         self.estimation = Estimation(
-            self, tracker, self._publisher, self.diagnostics.done, self._log
+            self, tracker, self._publisher, self.diagnostics.frame_processed, self._log
         )
         self._live.configured = True
 
     def _activate(self) -> None:
-        self._configured().tracker.prepare(wait=False)  # images come sooner
+        self._configured().tracker.prepare(wait=False)  # the first image does not wait for it
         self._subscribe()
 
     def _deactivate(self) -> None:
         self._unsubscribe()
         try:
-            self._configured().rest()
+            self._configured().pause()
         except SdfposeError:
             self._subscribe()  # still active
             raise
@@ -201,7 +201,7 @@ class PoseNode(LifecycleNode):
     def _health(self) -> Health:
         estimation, inputs = self.estimation, self.inputs
         return Health(
-            self.condition,
+            self.node_state,
             FrameCounts() if estimation is None else estimation.counts(),
             self._live.values.device if estimation is None else estimation.tracker.device,
             None if inputs is None else inputs.synchronizer,
@@ -221,7 +221,7 @@ class PoseNode(LifecycleNode):
         )
         self.inputs = inputs
         topics = ", ".join(inputs.synchronizer.statistics.received)
-        self.get_logger().info(f"ready: waits for {topics}")
+        self.get_logger().info(f"ready: waiting for messages on {topics}")
 
     def _unsubscribe(self) -> None:
         if self.inputs is not None:
@@ -229,7 +229,7 @@ class PoseNode(LifecycleNode):
             self.inputs = None
 
     def _submit(self, messages: FrameMessages) -> None:
-        self.diagnostics.came()
+        self.diagnostics.frame_received()
         self._configured().submit(messages, self._active().topics, self._rules)
 
     def _restart(self) -> None:
@@ -244,14 +244,14 @@ class PoseNode(LifecycleNode):
         return parse_label_rules(parameters.category, parameters.mask_categories, self._categories)
 
     def _take_parameters(self, before: PoseNodeParameters, now: PoseNodeParameters) -> None:
-        """Do what parameters that changed say."""
+        """Apply changed parameters."""
         rules, self._rules = self._rules, self._rules_of(now)
         if self.inputs is None:
             return
         if rules != self._rules:
             self._configured().forget()
-        others = any(getattr(before, name) != getattr(now, name) for name in _TRANSPORTS)
-        if others or (rules is None) != (self._rules is None):
+        transport_changed = any(getattr(before, name) != getattr(now, name) for name in _TRANSPORTS)
+        if transport_changed or (rules is None) != (self._rules is None):
             self._unsubscribe()
             self._subscribe()
         elif (before.queue_size, before.slop_s) != (now.queue_size, now.slop_s):
@@ -263,14 +263,14 @@ class PoseNode(LifecycleNode):
         def reset() -> str:
             self._active()
             self._configured().forget()
-            return "all objects are forgotten before the next image is worked on"
+            return "all objects are forgotten before the next image is processed"
 
         return self._answer(response, reset)
 
     def _set_enabled(
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
-        """Objects are forgotten when it is disabled: where they are later is not known."""
+        """Enable or disable processing. Disabling forgets all objects, since they may move."""
 
         def set_enabled() -> str:
             estimation = self._configured()
@@ -278,8 +278,8 @@ class PoseNode(LifecycleNode):
                 estimation.forget()
             estimation.enabled = request.data
             if request.data:
-                return "images are worked on"
-            return "images are passed over, and all objects are forgotten"
+                return "enabled: images are processed"
+            return "disabled: images are ignored, and all objects are forgotten"
 
         return self._answer(response, set_enabled)
 
@@ -300,7 +300,7 @@ class PoseNode(LifecycleNode):
             path = mesh_path(self._live.values.mesh_dir, name)
             write_mesh(path, found)
             response.path = str(path)
-            return f"{found.category} {found.id} is written"
+            return f"the mesh of {found.category} {found.id} was written"
 
         return self._answer(response, save_mesh)
 
@@ -310,9 +310,9 @@ class PoseNode(LifecycleNode):
         def set_category() -> str:
             values = self._live.values
             if self.inputs is not None and self._rules is None:
-                raise NotPossibleError(
-                    f"{self.inputs.topics.labels} says what the mask ids are: expected the "
-                    "parameters category or mask_categories to do so"
+                raise InvalidStateError(
+                    f"the categories of the mask ids come from {self.inputs.topics.labels}: set "
+                    "the parameter category or mask_categories first to use this service"
                 )
             category, by_id = with_rule(
                 values.category, values.mask_categories, request.mask_id, request.category
@@ -330,21 +330,21 @@ class PoseNode(LifecycleNode):
         return self._answer(response, set_category)
 
     def _answer(self, response: Response, action: Callable[[], str]) -> Response:
-        """Fill in a response; what goes wrong is said in it, and ends nothing else."""
+        """Fill in a response. An error is reported in the response and does not stop the node."""
         answer: Any = response
         try:
             answer.message = action()
             answer.success = True
         except SdfposeError as error:
             answer.success, answer.message = False, str(error)
-        except Exception as error:  # rclpy would end the node
+        except Exception as error:  # otherwise rclpy would stop the node
             self.get_logger().error("".join(traceback.format_exception(error)))
             answer.success, answer.message = False, f"{type(error).__name__}: {error} (see the log)"
         return response
 
     def _configured(self) -> Estimation:
         if self.estimation is None:
-            raise NotPossibleError("the node is unconfigured: expected it to be configured")
+            raise InvalidStateError("the node is unconfigured: expected it to be configured")
         return self.estimation
 
     def _publishing(self) -> ResultPublisher:
@@ -354,7 +354,7 @@ class PoseNode(LifecycleNode):
 
     def _active(self) -> FrameInputs:
         if self.inputs is None:
-            raise NotPossibleError(f"the node is {self.condition}: expected it to be active")
+            raise InvalidStateError(f"the node is {self.node_state}: expected it to be active")
         return self.inputs
 
 

@@ -1,4 +1,4 @@
-"""Results as messages: /tf, objects, meshes, markers and the overlay."""
+"""Publishers of the results: /tf, objects, meshes, markers and the overlay."""
 
 from __future__ import annotations
 
@@ -52,34 +52,35 @@ _RESULT_QOS = QoSProfile(depth=10)
 _LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 _SURFACE_PERIOD_NS = 2_000_000_000
-"""A new shape moves from image to image; its marker (a megabyte) is sent no more often."""
+"""Shortest time between surface markers (1 MB each): a new shape changes with every image."""
 
 _LOST_ALPHA = 0.3
-"""Opacity of the markers of objects that the image does not show."""
+"""Opacity of the markers of lost objects."""
 
 
 class UnknownObjectError(SdfposeError):
-    """An object that is not known, or of which nothing is known that could be given."""
+    """The requested object does not exist or has no mesh yet."""
 
 
 class ResultPublisher:
     """Publishes the tracker's results with the stamp and frame id of their image.
 
-    - ``/tf``: one transform for each object that the image shows.
-    - ``~/objects``: all objects; an object carries its mesh in the message in which that changed.
-    - ``~/detections``: the same without shapes, where vision_msgs is installed.
-    - ``~/meshes``: all objects that have a mesh, with it; latched, sent when one of them changed.
-    - ``~/markers``: boxes, axes and labels with every image, surfaces when they changed or a new
-      subscriber came; only while somebody listens.
-    - ``~/overlay``: the colour image with the results drawn in; only while somebody listens.
+    - ``/tf``: one transform per visible object.
+    - ``~/objects``: all objects. An object carries its mesh only in the message in which the mesh
+      changed.
+    - ``~/detections``: the visible objects without shapes, if vision_msgs is installed.
+    - ``~/meshes``: all objects that have a mesh; latched, sent when a mesh changed.
+    - ``~/markers``: boxes, axes and labels with every image; surfaces when they changed or there is
+      a new subscriber. Only while there is a subscriber.
+    - ``~/overlay``: colour image with the results drawn over it. Only while there is a subscriber.
 
     Args:
-        node: publishes.
-        parameters: give what is to be published, at any time.
-        categories: give colours.
-        frame_prefix: first part of the objects' frame names.
-        target_frame: moves the transforms of /tf, None to leave them in the camera's frame.
-        log: where it is told that a transform is missing.
+        node: node that publishes.
+        parameters: returns the current parameters, which select the outputs.
+        categories: provide the colours.
+        frame_prefix: prefix of the objects' frame ids.
+        target_frame: transforms /tf into another frame; None to keep the camera frame.
+        log: receives a warning when a transform is missing.
     """
 
     def __init__(
@@ -98,13 +99,13 @@ class ResultPublisher:
         self._target_frame = target_frame
         self._log = log
         self._latest: tuple[Header, dict[int, Track]] = (Header(), {})
-        # By the id of the object: its colours and the revision that they are of; the revision of
-        # the mesh that was sent; and the message with that.
+        # By object id: mesh revision and its vertex colours; mesh revision sent last; message that
+        # carried it.
         self._colours: dict[int, tuple[int, NDArray[np.uint8]]] = {}
         self._sent: dict[int, int] = {}
         self._meshes: dict[int, SdfObject] = {}
-        self._marker_listeners = 0
-        # By the id of the object: the revision of its surface's marker, and when that was sent.
+        self._marker_subscribers = 0
+        # By object id: mesh revision of the last surface marker, and its stamp.
         self._surfaces_sent: dict[int, tuple[int, int]] = {}
         self._publishers: list[Publisher[Any]] = []
 
@@ -123,53 +124,56 @@ class ResultPublisher:
             self._detections = publisher(vision_msgs.Detection3DArray, "~/detections", _RESULT_QOS)
 
     def close(self) -> None:
-        """End the publishers."""
+        """Destroy the publishers."""
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
         self._publishers.clear()
 
     def publish(self, frame: RgbdFrame, header: Header, result: TrackerResult) -> None:
-        """Publish one frame's results.
+        """Publish the results of one frame.
 
         Args:
-            frame: what they were made from.
-            header: of its colour image.
-            result: the tracker's, poses in the frame of the header.
+            frame: the frame.
+            header: header of its colour image.
+            result: the tracker's result, poses in the frame of the header.
         """
         parameters = self._parameters()
-        shown = [track for track in result.tracks if track.state.name != "LOST"]
-        self._publish_transforms(header, shown)
+        visible = [track for track in result.tracks if track.state.name != "LOST"]
+        self._publish_transforms(header, visible)
         self._forget(result.removed)
-        self._take_colours(frame, result.tracks)
+        self._sample_colours(frame, result.tracks)
         self._publish_objects(header, result, parameters.publish_meshes)
         self._latest = header, {track.id: track for track in result.tracks}
         if self._detections is not None and self._detections.get_subscription_count():
-            self._detections.publish(detections_message(shown, header))
+            self._detections.publish(detections_message(visible, header))
         self._publish_markers(header, result, parameters.publish_markers)
         if parameters.publish_overlay and self._overlay.get_subscription_count():
             drawn = draw_overlay(
                 frame,
-                [track.estimate for track in shown],
+                [track.estimate for track in visible],
                 self._categories,
-                ids=[track.id for track in shown],
+                ids=[track.id for track in visible],
             )
             self._overlay.publish(image_message(drawn, "rgb8", header))
 
     def object_with_mesh(self, object_id: int) -> SdfObject:
-        """The latest message of an object, with its mesh; safe in every thread.
+        """Return the latest message of an object with its mesh. Safe to call from any thread.
 
         Raises:
-            UnknownObjectError: there is no such object, or it has no mesh yet.
+            UnknownObjectError: the object does not exist or has no mesh yet.
         """
         header, tracks = self._latest
         track = tracks.get(object_id)
         if track is None:
             known = ", ".join(f"{x} ({tracks[x].estimate.category})" for x in sorted(tracks))
             raise UnknownObjectError(
-                f"there is no object {object_id}: expected one of {known or 'none at present'}"
+                f"there is no object {object_id}: "
+                + (f"expected one of {known}" if known else "no object is tracked at present")
             )
         if not len(track.estimate.vertices):
-            raise UnknownObjectError(f"object {object_id} has no mesh yet: expected it to be seen")
+            raise UnknownObjectError(
+                f"object {object_id} has no mesh yet: try again after it was seen"
+            )
         revision, colours = self._colours.get(object_id, (0, None))
         return object_message(
             track,
@@ -179,7 +183,7 @@ class ResultPublisher:
         )
 
     def clear(self, header: Header) -> None:
-        """Forget all objects: receivers get empty lists, and the markers are deleted."""
+        """Forget all objects: publish empty lists and delete the markers."""
         self._latest = header, {}
         self._colours.clear()
         self._sent.clear()
@@ -215,8 +219,8 @@ class ResultPublisher:
             self._sent.pop(object_id, None)
             self._colours.pop(object_id, None)
 
-    def _take_colours(self, frame: RgbdFrame, tracks: list[Track]) -> None:
-        """Take the colours of the meshes that are new from the frame."""
+    def _sample_colours(self, frame: RgbdFrame, tracks: list[Track]) -> None:
+        """Sample the colours of new meshes from the frame."""
         for track in tracks:
             revision, _ = self._colours.get(track.id, (0, None))
             if revision != track.mesh_revision and len(track.estimate.vertices):
@@ -237,23 +241,23 @@ class ResultPublisher:
             for track in result.tracks
         }
         self._objects.publish(SdfObjectArray(header=header, objects=list(messages.values())))
-        gone = [x for x in result.removed if self._meshes.pop(x, None) is not None]
+        removed = [x for x in result.removed if self._meshes.pop(x, None) is not None]
         changed &= messages.keys()
         self._sent.update({x: revisions[x] for x in changed})
         self._meshes.update({x: messages[x] for x in changed})
-        if gone or changed:
+        if removed or changed:
             self._latched.publish(
                 SdfObjectArray(header=header, objects=list(self._meshes.values()))
             )
 
     def _publish_markers(self, header: Header, result: TrackerResult, wanted: bool) -> None:
-        listeners = self._markers.get_subscription_count() if wanted else 0
-        if self._marker_listeners and not wanted:
+        subscribers = self._markers.get_subscription_count() if wanted else 0
+        if self._marker_subscribers and not wanted:
             self._markers.publish(MarkerArray(markers=[delete_all_marker(header)]))
-        if listeners > self._marker_listeners:
+        if subscribers > self._marker_subscribers:
             self._surfaces_sent.clear()
-        self._marker_listeners = listeners
-        if not listeners:
+        self._marker_subscribers = subscribers
+        if not subscribers:
             return
         markers: list[Marker] = []
         for track in result.tracks:
@@ -281,7 +285,7 @@ class ResultPublisher:
         return markers
 
     def _surface_due(self, track: Track, header: Header) -> bool:
-        """Whether the marker of a surface is to be sent; if so, counts it as sent."""
+        """Return whether to send the surface marker now. If so, count it as sent."""
         now_ns = stamp_ns(header)
         revision, sent_ns = self._surfaces_sent.get(track.id, (0, -_SURFACE_PERIOD_NS))
         if revision == track.mesh_revision or now_ns - sent_ns < _SURFACE_PERIOD_NS:

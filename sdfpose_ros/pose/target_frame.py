@@ -1,4 +1,4 @@
-"""Poses in another frame than the camera's, where tf2_ros is installed."""
+"""Object transforms relative to another frame than the camera's; requires tf2_ros."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["TargetFrame", "TransformMissingError"]
 
 
 class TransformMissingError(SdfposeError):
-    """There is no transform between two frames at the time of an image."""
+    """The transform between two frames is not available at the time of an image."""
 
 
 class TargetFrame:
-    """Turns the objects' transforms into those from another frame.
+    """Transforms the objects' transforms into a target frame.
 
     Args:
-        node: subscribes to /tf.
-        frame_id: the other frame.
-        timeout_s: how long to wait for the transform of an image's time, seconds.
+        node: node that subscribes to /tf.
+        frame_id: target frame.
+        timeout_s: longest wait for the transform at the time of an image, seconds.
 
     Raises:
         ConfigurationError: tf2_ros is not installed.
@@ -39,27 +39,28 @@ class TargetFrame:
             raise ConfigurationError(
                 f"parameter target_frame is '{frame_id}', which needs tf2_ros: install it (it is "
                 "part of a ROS 2 installation), or leave target_frame empty and transform the "
-                "poses in their receiver"
+                "poses in the node that receives them"
             )
         self.frame_id = frame_id
         self._timeout = Duration(seconds=timeout_s)
-        # Not the node's: such a one keeps a service and a callback of the node's clock for ever.
+        # Without node=: it would add a service and a clock callback that are never removed.
         self._buffer = stand_ins.tf2_ros.Buffer()
         self._listener = stand_ins.tf2_ros.TransformListener(self._buffer, node)
 
     def forget(self) -> None:
-        """Forget transforms of a time that came later; those of /tf_static stay."""
+        """Drop all buffered transforms after time jumped back. Static transforms stay."""
         self._buffer.clear()
 
     def close(self) -> None:
-        """End the subscriptions."""
+        """Destroy the subscriptions."""
         self._listener.unregister()
 
     def __call__(self, transforms: list[TransformStamped]) -> list[TransformStamped]:
-        """The same objects' transforms, with the target frame as their parent.
+        """Return the transforms with the target frame as their parent.
 
         Raises:
-            TransformMissingError: the target frame is not connected to the camera's at that time.
+            TransformMissingError: there is no transform from the camera frame to the target frame
+                at that time.
         """
         if not transforms:
             return []
@@ -84,8 +85,8 @@ class TargetFrame:
             )
         except stand_ins.tf2_ros.TransformException as error:
             raise TransformMissingError(
-                f"/tf: no transform from '{header.frame_id}' to '{self.frame_id}' at the image's "
-                f"time ({error}): expected one within the timeout; the objects' frames of this "
-                "image are left out"
+                f"/tf: no transform from '{header.frame_id}' to '{self.frame_id}' at the time of "
+                f"the image ({error}): expected one within transform_timeout_s; the objects of "
+                "this image are not published on /tf"
             ) from error
         return transform_arrays(found.transform)

@@ -1,1 +1,1 @@
-"""The reference pages of the documentation, generated from parsers and parameter tables."""
+"""Reference pages of the documentation, generated from parameter tables."""

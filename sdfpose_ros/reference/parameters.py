@@ -1,6 +1,6 @@
-"""The documentation of the nodes' parameters, from their tables.
+"""Reference page of the nodes' parameters, generated from the parameter tables.
 
-``python -m sdfpose_ros.reference.parameters > docs/parameters.md`` writes it anew.
+To update the page, run ``python -m sdfpose_ros.reference.parameters > docs/parameters.md``.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ _CHANGES: dict[Change, str] = {"never": "", "unconfigured": "unconfigured", "alw
 _HEAD = """\
 # Parameters of the nodes
 
-This page is generated from the parameter tables in the code. A node refuses a value of a wrong type
-or out of range with a message that names the parameter. The column *may change* says when a
-parameter may be set: *always*; *unconfigured*, while the lifecycle node is unconfigured (`ros2
-lifecycle set /sdfpose cleanup`); otherwise only when the node starts.
+This page is generated from the parameter tables in the code. A node rejects a value of the wrong
+type or out of range with a message that names the parameter. The column *may change* says when a
+parameter can be set: *always*; *unconfigured*, while the lifecycle node is unconfigured (`ros2
+lifecycle set /sdfpose cleanup`); if empty, only at startup.
 """
 
 
 def parameter_documentation() -> str:
-    """Markdown: one table for each node."""
+    """Return the page in Markdown: one table per node."""
     return "\n".join([_HEAD, *(_section(name, table) for name, table in _NODES.items())])
 
 
 def _section(node: str, table: type) -> str:
     rows = [
         f"## `{node}`",
-        "| parameter | type | default | values | may change | |",
+        "| parameter | type | default | values | may change | description |",
         "|---|---|---|---|---|---|",
         *(_row(x) for x in dataclasses.fields(table)),
     ]
@@ -63,12 +63,12 @@ def _section(node: str, table: type) -> str:
 def _row(field: dataclasses.Field[Any]) -> str:
     description = field.metadata["description"].replace("|", "\\|")
     return (
-        f"| `{field.name}` | {_TYPES[type(field.default)]} | {_shown(field.default)} "
+        f"| `{field.name}` | {_TYPES[type(field.default)]} | {_default_text(field.default)} "
         f"| {_values(field)} | {_CHANGES[field.metadata['change']]} | {description} |"
     )
 
 
-def _shown(value: object) -> str:
+def _default_text(value: object) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):

@@ -1,8 +1,8 @@
-"""The one seam where ROS packages are used that only a ROS 2 installation has.
+"""ROS packages that the ROS 2 wheels lack. Import them from here only.
 
-`message_filters` and `cv_bridge` are the real packages where they are installed, and stand-ins with
-the same interface where ROS 2 comes from Python wheels. `tf2_ros`, and the messages `vision_msgs`
-(the module ``vision_msgs.msg``), are None where they are missing.
+`message_filters` and `cv_bridge` are the real packages if they are installed, else stand-ins with
+the same interface. `tf2_ros` and `vision_msgs` (the module ``vision_msgs.msg``) are None if they
+are not installed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The filters of `sdfpose_core.messages.filters`, and the one that needs a node.
+"""Stand-in for `message_filters`: filters of `sdfpose_core.messages.filters` and a subscriber.
 
-The camel-case names are those of ROS 2's `message_filters`.
+The camel-case names are those of the ROS 2 package.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ class Subscriber(SimpleFilter):
     """A subscription as the source of a chain of filters.
 
     Args:
-        node: the node that subscribes.
+        node: node that subscribes.
         msg_type: message class.
         topic: topic name.
-        kwargs: further arguments of `Node.create_subscription`.
+        args, kwargs: further arguments of `Node.create_subscription`.
     """
 
     def __init__(self, node: Node, msg_type: type, topic: str, *args: Any, **kwargs: Any) -> None:
@@ -33,5 +33,5 @@ class Subscriber(SimpleFilter):
         self.sub = node.create_subscription(msg_type, topic, self.signalMessage, *args, **kwargs)
 
     def getTopic(self) -> str:  # noqa: N802
-        """The topic's name as it was given."""
+        """Return the topic name as it was passed."""
         return self.topic

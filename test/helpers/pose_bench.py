@@ -82,7 +82,7 @@ class Bench:
         graph.spin(self.node)
         graph.spin(client)
         self.now_ns = 1_700_000_000_000_000_000
-        if self.node.condition == "active":
+        if self.node.node_state == "active":
             self.wait_connected()
 
     def wait_connected(self):

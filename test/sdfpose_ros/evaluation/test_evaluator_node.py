@@ -182,7 +182,7 @@ def test_a_category_of_the_truth_without_an_estimate_is_missing(make_scene):
 def test_without_any_result_it_ends_after_the_startup_time(make_scene):
     scene = make_scene(record=False)
     assert scene.spin_to_the_end() == 1
-    assert "no results came" in scene.text.getvalue()
+    assert "no results received" in scene.text.getvalue()
 
 
 def test_the_table_fits_a_usual_terminal(fakes):

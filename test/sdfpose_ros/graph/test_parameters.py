@@ -57,7 +57,7 @@ def test_a_former_name_still_sets_its_parameter(declare, capfd):
     values, node = declare(PoseNodeParameters, "wait_for_trials:=true")
     assert values.wait_for_verification
     assert not node.has_parameter("wait_for_trials")
-    assert "wait_for_trials is now called wait_for_verification" in capfd.readouterr().err
+    assert "wait_for_trials was renamed to wait_for_verification" in capfd.readouterr().err
 
 
 def test_a_former_name_has_the_type_of_its_parameter(declare):

@@ -32,4 +32,4 @@ def test_problems_of_the_past_take_no_memory():
     for number in range(1000):
         now[0] = float(number)
         throttled.warning(number, "x")
-    assert len(throttled._told) <= 2
+    assert len(throttled._logged_s) <= 2

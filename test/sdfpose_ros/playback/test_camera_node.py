@@ -19,8 +19,8 @@ from sdfpose_core.observation.frame import InstanceLabel
 from sdfpose_ros.playback.camera_node import CameraNode, make_source
 from sdfpose_ros.playback.parameters import CameraNodeParameters
 from sdfpose_ros.playback.sources import (
+    back_and_forth,
     folder_frames,
-    forth_and_back,
     only_categories,
     simulated_frames,
 )
@@ -157,12 +157,12 @@ def test_frames_are_made_once_and_played_forth_and_back(fakes):
             made.append(number)
             yield fakes.make_frame((1,), stamp_ns=number), [fakes.make_truth(1)]
 
-    played = forth_and_back(frames(), 4)
+    played = back_and_forth(frames(), 4)
     assert made == [0, 1, 2, 3]
     stamps = [frame.stamp_ns for frame, _ in itertools.islice(played, 9)]
     assert stamps == [0, 1, 2, 3, 2, 1, 0, 1, 2]
     assert made == [0, 1, 2, 3]
-    assert [f.stamp_ns for f, _ in itertools.islice(forth_and_back(frames(), 1), 3)] == [0, 0, 0]
+    assert [f.stamp_ns for f, _ in itertools.islice(back_and_forth(frames(), 1), 3)] == [0, 0, 0]
 
 
 def test_objects_of_other_categories_have_no_mask(fakes):

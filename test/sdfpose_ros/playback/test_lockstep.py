@@ -23,7 +23,7 @@ from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit, table_scene
 from sdfpose_ros.graph.process_group import ProcessGroup, ros_child_environment
 from sdfpose_ros.graph.topics import input_remaps
 from sdfpose_ros.playback import lockstep
-from sdfpose_ros.playback.lockstep import Audience, Lockstep
+from sdfpose_ros.playback.lockstep import Lockstep, PoseNodeMonitor
 from sdfpose_ros.playback.player_node import PlayerNode
 from sdfpose_ros.pose.pose_node import PoseNode
 
@@ -94,11 +94,11 @@ def test_a_graph_without_a_pose_node_is_told(graph, monkeypatch):
     graph.start()
     node = graph.spin(Node("player", context=graph.context))
     inputs = (TOPICS.colour, TOPICS.depth, TOPICS.mask, TOPICS.camera_info)
-    audience = Audience(node, inputs, TOPICS, "/sdfpose/objects")
-    waiting = Lockstep(node, audience, TOPICS, 1.0)
+    monitor = PoseNodeMonitor(node, inputs, TOPICS, "/sdfpose/objects")
+    waiting = Lockstep(node, monitor, TOPICS, 1.0)
     assert not waiting.may_play()
     monkeypatch.setattr(lockstep, "_STARTUP_S", 0.0)
-    with pytest.raises(BagError, match=r"/c/colour, .*/sdfpose/objects: nobody there after 0 s"):
+    with pytest.raises(BagError, match=r"/c/colour, .*/sdfpose/objects: no pose node .* after 0 s"):
         waiting.may_play()
 
 
@@ -127,7 +127,7 @@ def test_who_takes_the_frames_and_gives_no_results_is_no_pose_node(graph, wait_u
     player = graph.spin(Node("player", context=graph.context))
     player.create_publisher(SdfObjectArray, "/sdfpose/objects", 1)  # of a recorded run
     inputs = (TOPICS.colour, TOPICS.depth, TOPICS.mask, TOPICS.camera_info)
-    audience = Audience(player, inputs, TOPICS, "/sdfpose/objects")
+    monitor = PoseNodeMonitor(player, inputs, TOPICS, "/sdfpose/objects")
     recorder = graph.spin(Node("recorder", context=graph.context))
     pose_node = graph.spin(Node("sdfpose", context=graph.context))
     pose_node.create_publisher(SdfObjectArray, "/sdfpose/objects", 1)
@@ -135,12 +135,12 @@ def test_who_takes_the_frames_and_gives_no_results_is_no_pose_node(graph, wait_u
         recorder.create_subscription(SdfObjectArray, topic, lambda _: None, 1)
     wait_until(lambda: player.count_subscribers(inputs[-1]), "the recorder")
     wait_until(lambda: player.count_publishers("/sdfpose/objects") == 2, "the pose node")
-    assert audience.silent() == list(inputs)
-    assert not audience.is_there()
+    assert monitor.missing_topics() == list(inputs)
+    assert not monitor.is_ready()
     for topic in inputs:
         pose_node.create_subscription(SdfObjectArray, topic, lambda _: None, 1)
-    wait_until(audience.is_there, "everybody")
-    assert audience.silent() == []
+    wait_until(monitor.is_ready, "everybody")
+    assert monitor.missing_topics() == []
 
 
 def test_recorded_results_are_not_played_to_a_running_node(fakes, graph, tmp_path):
@@ -162,8 +162,8 @@ def test_a_frame_that_was_left_out_is_told(fakes, graph):
     graph.start()
     node = graph.spin(Node("player", context=graph.context))
     inputs = (TOPICS.colour, TOPICS.depth, TOPICS.mask, TOPICS.camera_info)
-    waiting = Lockstep(node, Audience(node, inputs, TOPICS, "/sdfpose/objects"), TOPICS, 1.0)
-    waiting._listening, waiting.frames, waiting._awaited_ns = True, 3, [1, 2, 3]
+    waiting = Lockstep(node, PoseNodeMonitor(node, inputs, TOPICS, "/sdfpose/objects"), TOPICS, 1.0)
+    waiting._started, waiting.frames, waiting._pending_ns = True, 3, [1, 2, 3]
     assert not waiting.may_play()
     result = SdfObjectArray()
     result.header.stamp.nanosec = 2
@@ -172,7 +172,7 @@ def test_a_frame_that_was_left_out_is_told(fakes, graph):
     result.header.stamp.nanosec = 3
     waiting._take_result(result)
     assert waiting.may_play()
-    assert (waiting.frames, waiting.left_out) == (3, 1)
+    assert (waiting.frames, waiting.dropped) == (3, 1)
 
 
 def test_the_running_graph_gives_the_poses_of_a_replay(graph, wait_until, tmp_path):

@@ -13,32 +13,36 @@ WELL = Period("active", 1.0, FrameCounts(10, 9, 0, 1), silence_s=0.1, objects=3)
     [
         (WELL, DiagnosticStatus.OK, "3 objects at 9.0 Hz"),
         (replace(WELL, seconds=2.0), DiagnosticStatus.OK, "3 objects at 4.5 Hz"),
-        (Period("active", 1.0, FrameCounts()), DiagnosticStatus.WARN, "waits for the first image"),
+        (
+            Period("active", 1.0, FrameCounts()),
+            DiagnosticStatus.WARN,
+            "waiting for the first complete frame",
+        ),
         (
             replace(WELL, frames=FrameCounts(), silence_s=7.2),
             DiagnosticStatus.ERROR,
-            "no image for 7 s",
+            "no complete frame for 7 s",
         ),
         (replace(WELL, frames=FrameCounts(), silence_s=4.0), DiagnosticStatus.OK, "at 0.0 Hz"),
         (
             replace(WELL, frames=FrameCounts(5, 0, 5, 0)),
             DiagnosticStatus.ERROR,
-            "all 5 frames went wrong, see the log",
+            "all 5 frames failed, see the log",
         ),
         (
             replace(WELL, frames=FrameCounts(5, 3, 2, 0)),
             DiagnosticStatus.WARN,
-            "2 frames went wrong, see the log",
+            "2 frames failed, see the log",
         ),
         (
             replace(WELL, frames=FrameCounts(30, 10, 0, 20)),
             DiagnosticStatus.WARN,
-            "20 of 30 frames are left out: images come faster than they are worked on",
+            "20 of 30 frames dropped: images arrive faster than they are processed",
         ),
         (
             replace(WELL, frames=FrameCounts(10, 0, 0, 0, 10)),
             DiagnosticStatus.OK,
-            "disabled: images are passed over",
+            "disabled: images are ignored",
         ),
         (Period("inactive", 1.0, FrameCounts()), DiagnosticStatus.OK, "inactive"),
         (Period("unconfigured", 1.0, FrameCounts()), DiagnosticStatus.OK, "unconfigured"),
@@ -61,4 +65,4 @@ def test_an_unconfigured_node_asks_no_device_for_its_memory(monkeypatch):
         Period("unconfigured", 1.0, FrameCounts()), Health("unconfigured", FrameCounts(), "cuda:7")
     )
     assert values["device"] == "cuda:7"
-    assert "memory of the GPU (MiB)" not in values
+    assert "GPU memory (MiB)" not in values

@@ -114,7 +114,7 @@ def test_a_mask_that_comes_too_late_for_the_queue_is_told_with_the_size_that_it_
         if len(late) > 10:
             bench.send_late(late[-11], frame, ("mask", "labels"))
         time.sleep(0.02)
-        return bench.log.has("/sdfpose/mask is 0.33 s behind", "takes a queue_size of")
+        return bench.log.has("/sdfpose/mask is 0.33 s behind", "needs a queue_size of")
 
     bench.wait_until(send_and_look, "a warning")
     account(bench)
@@ -185,8 +185,8 @@ def test_weights_that_became_rubbish_are_refused_and_good_ones_are_taken_again(
     assert change(Transition.TRANSITION_CLEANUP)
     file.write_bytes(np.random.default_rng(0).bytes(len(good)))
     assert not change(Transition.TRANSITION_CONFIGURE)
-    assert bench.log.has("the weights of no category can be used")
-    assert bench.log.has("category 'bowl' is left out", str(file), "damaged")
+    assert bench.log.has("no category has usable weights")
+    assert bench.log.has("category 'bowl' is disabled", str(file), "damaged")
     file.write_bytes(good)
     assert change(Transition.TRANSITION_CONFIGURE)
 

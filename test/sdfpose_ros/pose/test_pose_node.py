@@ -198,15 +198,15 @@ def test_a_disabled_node_passes_images_over_and_forgets_what_it_followed(fakes, 
     answer = enable.call(SetBool.Request(data=False))
     assert (answer.success, answer.message) == (
         True,
-        "images are passed over, and all objects are forgotten",
+        "disabled: images are ignored, and all objects are forgotten",
     )
     bench.wait_until(lambda: bench.received["objects"][-1].objects == [], "an empty list")
     for _ in range(3):
         bench.send(fakes.make_frame())
-    bench.wait_until(lambda: bench.node.estimation.passed_over >= 2, "images that are passed over")
+    bench.wait_until(lambda: bench.node.estimation.ignored >= 2, "ignored images")
     assert len(bench.tracker.frames) == 1
     assert bench.tracker.resets == 1
-    assert enable.call(SetBool.Request(data=True)).message == "images are worked on"
+    assert enable.call(SetBool.Request(data=True)).message == "enabled: images are processed"
     assert len(bench.send_and_wait(fakes.make_frame()).objects) == 1
 
 
@@ -361,7 +361,7 @@ def test_absurd_depth_is_told(fakes, bench):
 def test_an_empty_mask_is_told_and_gives_an_empty_list(fakes, bench):
     objects = bench.send_and_wait(fakes.make_frame(()))
     assert objects.objects == []
-    assert bench.log.has("/sdfpose/mask: ", "empty mask")
+    assert bench.log.has("/sdfpose/mask: ", "mask is empty")
 
 
 def test_a_mask_id_without_a_category_is_told_and_the_others_are_estimated(fakes, bench):
@@ -414,7 +414,7 @@ def test_stamps_that_never_agree_are_told(fakes, make_bench, monkeypatch):
         bench.send(fakes.make_frame(), without=("mask",))
         bench.send(fakes.make_frame(), without=("colour", "depth"))
         time.sleep(0.02)
-        return bench.log.has("no stamps agreed", "slop_s")
+        return bench.log.has("no stamps have matched", "slop_s")
 
     bench.wait_until(send_and_look, "a warning")
 
@@ -433,7 +433,7 @@ def test_weights_that_cannot_be_read_are_named_and_the_others_are_used(tmp_path)
 
 def test_weights_of_which_none_can_be_read_end_the_start(tmp_path):
     parameters = PoseNodeParameters(weights_dir=str(tmp_path), device="cpu")
-    with pytest.raises(WeightsError, match="the weights of no category can be used"):
+    with pytest.raises(WeightsError, match="no category has usable weights"):
         make_tracker(parameters, default_categories(), print)
 
 
@@ -468,7 +468,7 @@ def test_the_node_tells_of_its_health(fakes, make_bench):
         bench.wait_until(lambda: any(x.status[0].level == level for x in told[before:]), "a status")
         return next(x.status[0] for x in told[before:] if x.status[0].level == level)
 
-    assert status(DiagnosticStatus.WARN).message == "waits for the first image"
+    assert status(DiagnosticStatus.WARN).message == "waiting for the first complete frame"
     for _ in range(3):
         bench.send_and_wait(fakes.make_frame((1, 2)))
     bench.wait_until(lambda: any("2 objects" in x.status[0].message for x in told), "two objects")
@@ -477,13 +477,13 @@ def test_the_node_tells_of_its_health(fakes, make_bench):
     assert found.name == "sdfpose: pose estimation"
     assert found.hardware_id == "stub"
     values = {x.key: x.value for x in found.values}
-    assert int(values["frames worked on"]) >= 1
+    assert int(values["frames processed"]) >= 1
     assert values["objects"] == "2"
-    assert float(values["confidence, least"]) == pytest.approx(
+    assert float(values["confidence min"]) == pytest.approx(
         fakes.make_estimate(1).confidence, abs=0.01
     )
-    assert values["frames waiting for a camera info"] == "0"
-    assert float(values["memory, peak (MiB)"]) > 10.0
+    assert values["frames waiting for camera info"] == "0"
+    assert float(values["memory peak (MiB)"]) > 10.0
     bench.tracker.fails = True
     bench.send(fakes.make_frame((1,)))
-    assert status(DiagnosticStatus.ERROR).message == "all 1 frames went wrong, see the log"
+    assert status(DiagnosticStatus.ERROR).message == "all 1 frames failed, see the log"

@@ -13,9 +13,9 @@ def test_the_document_is_that_of_the_tables():
 def test_types_defaults_and_limits_are_told():
     text = parameter_documentation()
     for row in (
-        "| `autostart` | bool | `true` |  |  | Whether",
-        "| `device` | string | `auto` |  | unconfigured | Where networks run",
-        "| `slop_s` | double | `0.02` | 1e-06 to 10 | always | Largest difference of stamps",
+        "| `autostart` | bool | `true` |  |  | Configure",
+        "| `device` | string | `auto` |  | unconfigured | Device of the networks",
+        "| `slop_s` | double | `0.02` | 1e-06 to 10 | always | Largest difference of the stamps",
         "| `encoder` | string | `fast` | `fast`, `ssc6d`, `none` |",
         "| `mask_categories` | string array | `[]` |  |",
         "| `publish_meshes` | bool | `true` |",
