@@ -1,4 +1,4 @@
-# make help lists the targets. Set-up is done once, and again when its inputs change.
+# `make help` lists the targets. The environment is set up once, and again when its inputs change.
 
 VENV := .venv
 OLDEST := .venv-oldest
@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 CATEGORIES := bottle bowl camera can laptop mug
 WEIGHTS := sdfpose_core/weights
 
-# The environment brings its own ROS 2: a sourced installation must not shine through, nor the
-# library path that the ROS 2 wheels of another environment set for their children.
+# The environment has its own ROS 2. Hide a sourced installation, and the library path that the
+# ROS 2 wheels of another environment set for their child processes.
 unexport PYTHONPATH PYTHONHOME _ROS_WHEELS_BOOTSTRAP_COMPLETE
 ifneq ($(AMENT_PREFIX_PATH)$(_ROS_WHEELS_BOOTSTRAP_COMPLETE),)
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH RMW_IMPLEMENTATION
@@ -16,24 +16,24 @@ endif
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint weights test-oldest lock clean
 
-help: ## this list
+help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: ## make the environment .venv
+setup: ## create the environment .venv
 	@bash packaging/setup_environment.sh $(VENV) packaging/requirements.txt
 
-demo: setup ## the main job over a ROS 2 graph with a simulated camera; results in out/demo
+demo: setup ## run the pose node on a simulated camera in a ROS 2 graph; results in out/demo
 	@$(BIN)/sdfpose demo $(ARGS)
 
-test: lint ## checks and tests (ARGS="-k refine" picks some)
+test: lint ## run linters and tests (ARGS="-k refine" selects tests)
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: setup ## style and types
+lint: setup ## check style and types
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
 
-weights: setup ## train the shipped weights anew, from scratch (hours); resumes in build/training
+weights: setup ## train the shipped weights from scratch (hours); resumes from build/training
 	@for category in $(CATEGORIES); do \
 		$(BIN)/python training/train_decoder.py $$category --out $(WEIGHTS) \
 			--work build/training && \
@@ -49,13 +49,13 @@ weights: setup ## train the shipped weights anew, from scratch (hours); resumes 
 	done
 	@cp build/training/mild/weights/*.encoder.safetensors $(WEIGHTS)/mild
 
-test-oldest: ## the tests with the oldest supported versions, in .venv-oldest
+test-oldest: ## run the tests with the oldest supported versions, in .venv-oldest
 	@bash packaging/setup_environment.sh $(OLDEST) packaging/requirements-oldest.txt
 	@$(OLDEST)/bin/python -m pytest $(ARGS)
 
-lock: ## resolve the pins of both environments anew
+lock: ## update the pinned versions of both environments
 	@bash packaging/lock.sh
 
-clean: ## remove the environments, builds and results
+clean: ## remove environments, build files and results
 	@rm -rf $(VENV) $(OLDEST) build dist install log out *.egg-info packaging/tf2_msgs/*.egg-info \
 		packaging/tf2_msgs/build .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the version is package.xml's, and CMake builds the messages."""
+"""Parts that pyproject.toml cannot express: version from package.xml, messages built by CMake."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Resolves the pins of the checkout's environments anew from pyproject.toml (make lock):
-# requirements.txt for all supported versions of Python, requirements-oldest.txt for the oldest
-# versions that pyproject.toml admits.
+# Update the pinned versions of both environments from pyproject.toml (make lock): requirements.txt
+# for all supported Python versions, requirements-oldest.txt with the oldest versions that
+# pyproject.toml allows.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ trap 'rm -rf "$scratch"' EXIT
 "${PYTHON:-python3}" -m venv "$scratch/venv"
 "$scratch/venv/bin/python" -m pip install --quiet uv
 
-# What a CUDA build of torch needs is left out: torch itself pins it where it is such a build.
+# Drop the packages of CUDA builds of torch: such a build pins them itself.
 resolve() {
     local output=$1 header=$2
     shift 2
@@ -25,6 +25,6 @@ resolve() {
 
 resolve requirements.txt "The checkout's environment (make setup)." \
     --universal --python-version 3.10
-# One version of torch serves both: older ones have no build for machines without a GPU.
+# Both environments use the same torch: older versions have no build for machines without a GPU.
 resolve requirements-oldest.txt "The oldest supported versions (make test-oldest)." \
     --resolution lowest-direct --python-version 3.11

@@ -1,14 +1,14 @@
-"""ROS 2 messages as part of a wheel: setuptools drives the package's own CMakeLists.txt.
+"""Build of ROS 2 messages into a wheel: setuptools runs the package's own CMakeLists.txt.
 
-With a ROS 2 installation colcon builds the messages. Where ROS 2 comes from wheels, there is no
-colcon, and `setup(**interfaces(...))` does it: the generators are found in the environment that
-pip installs into, CMake builds and installs into a staging directory, and what is needed at run
-time goes into the wheel, in editable installs too. The libraries come to lie in the environment's
-``lib``, where the ROS 2 wheels look for theirs.
+With a ROS 2 installation, colcon builds the messages. With ROS 2 from wheels there is no colcon:
+`setup(**interfaces(...))` builds them. The generators come from the environment that pip installs
+into, CMake installs into a staging directory, and the files needed at run time go into the wheel,
+also for editable installs. The libraries end up in ``lib`` of the environment, where the ROS 2
+wheels look for theirs.
 
-``SDFPOSE_INTERFACES`` in the environment decides what happens where there are no generators:
-``auto`` (default) leaves the messages out with a notice, ``required`` stops with an error, ``off``
-leaves them out even where they could be built.
+The environment variable ``SDFPOSE_INTERFACES`` selects what to do without generators: ``auto``
+(default) skips the messages with a notice, ``required`` stops with an error. ``off`` always skips
+the messages.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from typing import Any
 from setuptools import Distribution
 from setuptools.errors import BaseError
 
-# setuptools' own copy of distutils, which it must have been imported before.
+# setuptools' own copy of distutils. Import setuptools first.
 from distutils.command.install_data import install_data  # isort: skip
 
 __all__ = ["interfaces"]
 
 _GENERATORS = "ros-kilted-rosidl-default-generators"
 _TOOLS = ("cmake", "make", "gcc", "g++")
-# What CMake reads of a package. It is handed a copy: CMake refuses to export targets that refer to
-# an environment inside the source directory, which is where a checkout's .venv lies.
+# Files of a package that CMake reads. CMake gets a copy: it refuses to export targets that refer to
+# an environment inside the source directory, such as the .venv of a checkout.
 _SOURCES = ("CMakeLists.txt", "package.xml", "msg", "srv")
 _HERE = Path(__file__).resolve().parent
 
@@ -44,34 +44,34 @@ class InterfaceError(BaseError):
 
 
 def interfaces(source: Path, package: str, cmake_arguments: Sequence[str] = ()) -> dict[str, Any]:
-    """Arguments of `setup` that make the messages of a CMake package part of the wheel.
+    """Return arguments of `setup` that add the messages of a CMake package to the wheel.
 
     Args:
-        source: directory of the package's CMakeLists.txt.
-        package: its name, which is that of the generated Python package.
-        cmake_arguments: for its configuration.
+        source: directory of the CMakeLists.txt.
+        package: name of the package, which is that of the generated Python package.
+        cmake_arguments: arguments of the CMake configuration.
 
     Returns:
-        Keyword arguments; none where the messages are left out.
+        Keyword arguments; empty if the messages are skipped.
 
     Raises:
-        InterfaceError: they are required, and this environment has no generators.
+        InterfaceError: the messages are required, but this environment has no generators.
     """
-    wish = os.environ.get("SDFPOSE_INTERFACES", "auto")
-    if wish not in ("auto", "required", "off"):
-        raise InterfaceError(f"SDFPOSE_INTERFACES is '{wish}': expected auto, required or off")
-    if wish == "off":
+    mode = os.environ.get("SDFPOSE_INTERFACES", "auto")
+    if mode not in ("auto", "required", "off"):
+        raise InterfaceError(f"SDFPOSE_INTERFACES is '{mode}': expected auto, required or off")
+    if mode == "off":
         return {}
     prefix = Path(sys.prefix)
     if not (prefix / "share/rosidl_default_generators/cmake").is_dir():
         problem = (
             f"the messages of '{package}' cannot be built: {prefix} has no ROS 2 generators. "
-            f"Install packaging/requirements.txt there first ({_GENERATORS} and its like); "
-            "on a ROS 2 installation build with colcon instead"
+            f"Install packaging/requirements.txt there first ({_GENERATORS} and others); "
+            "with a ROS 2 installation, build with colcon instead"
         )
-        if wish == "required":
+        if mode == "required":
             raise InterfaceError(problem)
-        print(f"NOTICE: {problem}. Going on without them.", file=sys.stderr)
+        print(f"NOTICE: {problem}. Continuing without messages.", file=sys.stderr)
         return {}
 
     class InstallInterfaces(_InstallInterfaces):
@@ -83,7 +83,7 @@ def interfaces(source: Path, package: str, cmake_arguments: Sequence[str] = ()) 
 
 
 class _InterfaceDistribution(Distribution):
-    """A distribution with compiled parts that `install_data` brings."""
+    """A distribution whose compiled parts are installed by `install_data`."""
 
     def has_ext_modules(self) -> bool:
         return True
@@ -92,12 +92,12 @@ class _InterfaceDistribution(Distribution):
         return True
 
     def has_data(self) -> bool:
-        """The name under which an editable install asks whether to run `install_data`."""
+        """Called by editable installs to decide whether to run `install_data`."""
         return True
 
 
 class _InstallInterfaces(install_data):
-    """Builds with CMake and copies what is needed at run time into the wheel."""
+    """Builds with CMake and copies the files needed at run time into the wheel."""
 
     cmake_source: Path
     cmake_package: str
@@ -108,7 +108,7 @@ class _InstallInterfaces(install_data):
         if missing:
             raise InterfaceError(
                 f"the messages of '{self.cmake_package}' cannot be built: "
-                f"{', '.join(missing)} not found on PATH"
+                f"{', '.join(missing)} not found on PATH: install these tools first"
             )
         with tempfile.TemporaryDirectory(prefix=f"{self.cmake_package}-interfaces-") as scratch:
             staging = Path(scratch, "staging")
@@ -116,7 +116,7 @@ class _InstallInterfaces(install_data):
             self._collect(staging)
 
     def _collect(self, staging: Path) -> None:
-        """Copies libraries and resources to the wheel's data, the Python package to its root."""
+        """Copy libraries and resources to the data of the wheel, the Python package to its root."""
         data = Path(self.install_dir)
         share = f"share/{self.cmake_package}"
         for pattern in (
@@ -128,7 +128,7 @@ class _InstallInterfaces(install_data):
         ):
             for file in sorted(staging.glob(pattern)):
                 self._put(file, data / file.relative_to(staging))
-        # Below lib/pythonX.Y, wherever this Python's installation scheme puts its packages.
+        # Below lib/pythonX.Y; the directory depends on the installation scheme of this Python.
         (python_package,) = (
             init.parent for init in staging.rglob(f"*-packages/{self.cmake_package}/__init__.py")
         )
@@ -144,7 +144,7 @@ class _InstallInterfaces(install_data):
 
 
 def _build(source: Path, options: Sequence[str], scratch: Path, staging: Path) -> None:
-    """Configures, builds and installs a CMake package into a staging directory."""
+    """Configure, build and install a CMake package into a staging directory."""
     copy, build = scratch / "source", scratch / "build"
     copy.mkdir()
     for name in _SOURCES:
@@ -167,8 +167,8 @@ def _build(source: Path, options: Sequence[str], scratch: Path, staging: Path) -
 
 
 def _cmake(*arguments: object) -> None:
-    """Runs CMake, which sees this environment's packages and ROS 2 resources."""
-    # An isolated build hides the packages from Python by means of PYTHONPATH.
+    """Run CMake with access to the packages and ROS 2 resources of this environment."""
+    # An isolated build of pip hides the packages through PYTHONPATH.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     environment["AMENT_PREFIX_PATH"] = sys.prefix
     command = ["cmake", *map(str, arguments)]

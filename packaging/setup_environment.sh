@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Makes the checkout's environment, or does nothing where it is up to date.
+# Create the environment of the checkout, or do nothing if it is up to date.
 #
 #   packaging/setup_environment.sh ENVIRONMENT REQUIREMENTS
 #
-#   ENVIRONMENT   the directory, e.g. .venv
-#   REQUIREMENTS  the pins, e.g. packaging/requirements.txt
-#   PYTHON        (environment variable) the interpreter; without it the first that works of 3.11
-#                 (which has the smallest build of torch), 3.12 and 3.10
+#   ENVIRONMENT   directory of the environment, e.g. .venv
+#   REQUIREMENTS  pinned requirements, e.g. packaging/requirements.txt
+#   PYTHON        (environment variable) interpreter; default: the first usable one of 3.11 (which
+#                 has the smallest build of torch), 3.12 and 3.10
 #
-# A stage is redone when what it read has changed, and an environment whose set-up was interrupted
-# is made anew. All that the tools say is in ENVIRONMENT/setup.log, and is shown when one fails.
+# A stage runs again when its inputs have changed. An interrupted set-up starts from scratch. The
+# output of all tools is in ENVIRONMENT/setup.log; the end of it is shown when a tool fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,9 +20,9 @@ log=$environment/setup.log
 python=$environment/bin/python
 
 python_needed="Python 3.10, 3.11 or 3.12 with venv and its C headers (on Debian and Ubuntu: \
-apt-get install python3 python3-venv python3-dev); name another interpreter with PYTHON=..."
+apt-get install python3 python3-venv python3-dev); set PYTHON=... to use another interpreter"
 
-# libraries that the wheels of Open3D expect of the system, and Debian's packages of them
+# System libraries that the Open3D wheels need, and their Debian packages.
 system_libraries=(
     libusb-1.0.so.0=libusb-1.0-0
     libGL.so.1=libgl1
@@ -40,28 +40,28 @@ fail() {
     exit 1
 }
 
-# Runs a command with its output in the log; shows the log's end if it fails.
+# Run a command with its output in the log. Show the end of the log if it fails.
 logged() {
     printf '\n$ %s\n' "$*" >>"$log"
     if ! "$@" >>"$log" 2>&1 </dev/null; then
         tail -n 40 "$log" >&2
-        fail "'$*' (all of its output is in $log)"
+        fail "'$*' failed (full output in $log)"
     fi
 }
 
-digest() { # of files and directories, their names included
+digest() { # hash of files and directories, including their names
     find "$@" -type f -not -name '*.pyc' -not -path '*/build/*' -not -path '*.egg-info/*' -print0 |
         sort -z | xargs -0 sha256sum | sha256sum
 }
 
 version() { "$1" -c 'import sys; print(sys.version)' 2>/dev/null; }
 
-up_to_date() { # whether the environment is of this checkout and of the Python that is wished for
+up_to_date() { # whether the environment belongs to this checkout and uses the requested Python
     [ -x "$python" ] && [ "$(cat "$environment/checkout" 2>/dev/null)" = "$PWD" ] &&
         { [ -z "${PYTHON:-}" ] || [ "$(version "$PYTHON")" = "$(version "$python")" ]; }
 }
 
-usable() { # a Python 3.10 to 3.12 that runs, can make environments and compile extensions
+usable() { # whether it is Python 3.10 to 3.12, can create environments and compile extensions
     "$1" - >/dev/null 2>&1 <<'PYTHON'
 import ensurepip, pathlib, sys, sysconfig, venv
 assert (3, 10) <= sys.version_info[:2] <= (3, 12)
@@ -76,7 +76,7 @@ find_python() {
         return
     fi
     for candidate in python3.11 python3.12 python3.10 python3; do
-        # Several may have the name, and not all need work (pyenv's shims for one).
+        # PATH may hold several, and some may not work (e.g. pyenv shims).
         while read -r candidate; do
             if usable "$candidate"; then
                 echo "$candidate"
@@ -92,11 +92,11 @@ check_tools() {
     for tool in gcc g++ cmake make; do
         command -v "$tool" >/dev/null || missing+=("$tool")
     done
-    [ ${#missing[@]} -eq 0 ] || fail "${missing[*]} not found: the ROS 2 messages are compiled \
+    [ ${#missing[@]} -eq 0 ] || fail "${missing[*]} not found: needed to compile the ROS 2 messages \
 (on Debian and Ubuntu: apt-get install build-essential cmake)"
 }
 
-missing_libraries() { # the packages of those that cannot be loaded
+missing_libraries() { # packages of the libraries that cannot be loaded
     "$1" - "${system_libraries[@]}" <<'PYTHON'
 import ctypes, sys
 for entry in sys.argv[1:]:
@@ -112,8 +112,8 @@ install_libraries() {
     local missing apt=(apt-get)
     missing=$(missing_libraries "$1" | tr '\n' ' ')
     [ -n "$missing" ] || return 0
-    local advice="Open3D needs libraries of the system: have an administrator run \
-'apt-get install $missing' (or your system's equivalent), then run this again"
+    local advice="Open3D needs system libraries: ask an administrator to run \
+'apt-get install $missing' (or the equivalent of your system), then run this again"
     command -v apt-get >/dev/null || fail "$advice"
     if [ "$(id -u)" -ne 0 ]; then
         sudo -n true 2>/dev/null || fail "$advice"
@@ -132,7 +132,7 @@ install_requirements() {
     check_tools
     if [ ! -e "$environment/requirements.stamp" ]; then
         base=$(find_python)
-        say "making $environment with $("$base" --version) ($base)"
+        say "creating $environment with $("$base" --version) ($base)"
         rm -rf "$environment"
         mkdir -p "$environment"
         echo "$PWD" >"$environment/checkout"
@@ -140,12 +140,12 @@ install_requirements() {
     fi
     rm -f "$environment"/*.stamp
     install_libraries "$python"
-    say "installing the pinned packages (minutes, the first time)"
+    say "installing the pinned packages (takes minutes the first time)"
     logged "$python" -m pip install --progress-bar off "pip==$pip_version"
     logged "$python" -m pip install --progress-bar off -r "$requirements"
 }
 
-install_wheel() { # of a directory, with the versions that are there
+install_wheel() { # build and install a directory with the versions already installed
     SDFPOSE_INTERFACES=required logged "$python" -m pip install --no-build-isolation --no-deps "$@"
 }
 
@@ -165,7 +165,7 @@ from tf2_msgs.msg import TFMessage
 "
 }
 
-stage() { # NAME DIGEST COMMAND: runs the command unless it was run at this digest
+stage() { # NAME DIGEST COMMAND: run the command unless it has already run for this digest
     local stamp=$environment/$1.stamp
     [ "$(cat "$stamp" 2>/dev/null)" != "$2" ] || return 0
     "$3"
@@ -176,7 +176,7 @@ stage() { # NAME DIGEST COMMAND: runs the command unless it was run at this dige
 builders=(packaging/rosidl_build.py packaging/wheel_route.cmake)
 changed=
 [ -z "${PYTHON:-}" ] || usable "$PYTHON" ||
-    fail "PYTHON=$PYTHON is not what is needed: $python_needed"
+    fail "PYTHON=$PYTHON is not usable: expected $python_needed"
 up_to_date || rm -f "$environment"/*.stamp
 stage requirements "$(digest "$requirements" "$0")" install_requirements
 stage tf2_msgs "$(digest packaging/tf2_msgs "${builders[@]}")" install_tf2_msgs

@@ -1,4 +1,4 @@
-# Included after project() (CMAKE_PROJECT_INCLUDE) where the ROS 2 generators come from wheels.
+# Included after project() (CMAKE_PROJECT_INCLUDE) if the ROS 2 generators come from wheels.
 
 # rosidl finds its plug-ins through AMENT_PREFIX_PATH, which the wheels do not set.
 find_package(ament_cmake_core REQUIRED)
@@ -8,7 +8,7 @@ if(NOT "$ENV{AMENT_PREFIX_PATH}" MATCHES "${_prefix}")
 endif()
 unset(_prefix)
 
-# The wheels' targets export include directories of the image that they were built in.
+# The targets of the wheels export include directories of the image the wheels were built in.
 function(_drop_include_directories_of_build_image)
   get_property(targets DIRECTORY PROPERTY IMPORTED_TARGETS)
   foreach(target IN LISTS targets)

@@ -1,4 +1,4 @@
-"""tf2_msgs/TFMessage alone, for machines where ROS 2 comes from wheels: they lack tf2_msgs."""
+"""Build tf2_msgs/TFMessage for machines with ROS 2 from wheels, which lack tf2_msgs."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ os.environ.setdefault("SDFPOSE_INTERFACES", "required")
 setup(
     name="sdfpose-tf2-msgs",
     version="0.1.0",
-    description="tf2_msgs/TFMessage for machines where ROS 2 comes from wheels",
+    description="tf2_msgs/TFMessage for machines with ROS 2 from wheels",
     packages=[],
     **interfaces(HERE, "tf2_msgs"),
 )
