@@ -1,1 +1,1 @@
-"""The command `sdfpose`: one file per command, found by `sdfpose_core.cli.main`."""
+"""The command `sdfpose`: one module per command, loaded by `sdfpose_core.cli.main`."""

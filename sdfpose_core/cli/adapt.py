@@ -1,4 +1,4 @@
-"""`sdfpose adapt`: adapt a category's network to one's own camera, without labels."""
+"""`sdfpose adapt`: adapt a category's network to your camera without labels."""
 
 from __future__ import annotations
 
@@ -51,45 +51,57 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "adapt",
-        help="adapt a category's network to your own camera, without labels",
+        help="adapt a category's network to your camera without labels",
         description=(
-            "Learn from RGB-D frames with instance masks, without any pose. Every fourth instance "
-            "is held out and measured before and afterwards, and so are simulated ones; weights "
-            "that measure worse are not written. OUT becomes a complete folder of weights, for "
-            "`--weights OUT` or the node's parameter weights_dir."
+            "Train a category's network on RGB-D frames with instance masks; no pose labels are "
+            "needed. Every fourth instance is held out. The network is evaluated on the held-out "
+            "and on simulated instances before and after training; if it got worse, no weights are "
+            "written and the exit status is 1. The result is a complete folder of weights for "
+            "'--weights' or the node parameter weights_dir."
         ),
+        epilog="Example: sdfpose adapt my_bag --category mug --out my_weights",
     )
     parser.add_argument(
-        "data", type=Path, metavar="DIR|BAG", help="a folder of frame folders, or a rosbag2"
+        "data", type=Path, metavar="DIR|BAG", help="folder of frame folders, or a rosbag2"
     )
-    parser.add_argument("--category", required=True, help="of the objects to learn from")
+    parser.add_argument("--category", required=True, help="category to adapt")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="where the weights go"
+        "--out", type=Path, required=True, metavar="DIR", help="folder to write the weights to"
     )
     add_recording_arguments(parser)
     parser.add_argument(
-        "--weights", type=Path, default=SHIPPED, metavar="DIR", help="weights to start from"
+        "--weights",
+        type=Path,
+        default=SHIPPED,
+        metavar="DIR",
+        help="weights to start from (default: the shipped ones)",
     )
     parser.add_argument(
         "--losses",
         choices=get_args(LossesName),
         default="certified",
-        help="what to learn from (default: %(default)s)",
+        help=(
+            "certified: pseudo-labels that pass a check; paper: the losses of SSC-6D "
+            "(default: %(default)s)"
+        ),
     )
-    parser.add_argument("--steps", type=int, default=300, help="of training (default: 300)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N]")
+    parser.add_argument("--steps", type=int, default=300, help="training steps (default: 300)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N] (default: auto)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     parser.add_argument(
-        "--report", type=Path, metavar="DIR", help="write the figures and pictures of both networks"
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write the metrics and pictures of both networks to this folder",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Adapt; 0 if weights were written, 1 if they measured worse.
+    """Adapt the network. Return 0 if weights were written, 1 if the network got worse.
 
     Raises:
-        SdfposeError: an argument is wrong, or data or weights cannot be used.
+        SdfposeError: An argument is invalid, or the data or weights cannot be used.
     """
     if args.steps < 1:
         raise ConfigurationError(f"--steps is {args.steps}: expected at least 1")
@@ -107,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
     learnt, held_out = _split(real)
     setup = SelfSupervision(losses=args.losses)
-    # Of a few instances half have to be certified; what is learnt from them is measured anyway.
+    # With few instances, half of them must be certified; the result is evaluated in any case.
     setup = replace(setup, fewest_labels=min(setup.fewest_labels, -(-len(learnt) // 2)))
     setup = replace(setup, training=replace(setup.training, steps=args.steps, seed=args.seed))
     tests = list(
@@ -123,12 +135,12 @@ def run(args: argparse.Namespace) -> int:
         labelling = bar.add_task("labelling", total=setup.rounds * len(learnt))
         training_task = bar.add_task("training", total=args.steps)
 
-        def measured(model: CategoryModel) -> Any:
+        def evaluate(model: CategoryModel) -> Any:
             return measure_fitness(
                 model, held_out, tests, setup.certificate, lambda: bar.advance(measuring)
             )
 
-        was = measured(before)
+        fitness_before = evaluate(before)
         training = self_supervised_training(
             before,
             _synthetic(before, args.seed),
@@ -140,8 +152,8 @@ def run(args: argparse.Namespace) -> int:
             progress=lambda step, losses: bar.update(training_task, completed=step)
         )
         after = replace(before, encoder=encoder)
-        now = measured(after)
-    worse = ways_it_is_worse(now, was)
+        fitness_after = evaluate(after)
+    worse = ways_it_is_worse(fitness_after, fitness_before)
     report = {
         "category": name,
         "instances": len(real),
@@ -150,8 +162,8 @@ def run(args: argparse.Namespace) -> int:
         if isinstance(training, CertifiedTraining) and training.labels is not None
         else None,
         "left_out": problems,
-        "before": asdict(was),
-        "after": asdict(now),
+        "before": asdict(fitness_before),
+        "after": asdict(fitness_after),
         "worse": worse,
         "written": not worse,
     }
@@ -162,8 +174,8 @@ def run(args: argparse.Namespace) -> int:
         _draw(args.report, frames, {"before": before, "after": after})
     if worse:
         errors.print(
-            f"sdfpose: the adapted network measures worse ({'; '.join(worse)}): nothing was "
-            "written; record more images, or of better masks",
+            f"sdfpose: the adapted network is worse ({'; '.join(worse)}); no weights were "
+            "written: record more images or use better masks",
             markup=False,
             highlight=False,
             soft_wrap=True,
@@ -171,12 +183,12 @@ def run(args: argparse.Namespace) -> int:
         return 1
     complete_weights(args.out, args.weights)
     encoder.save(weights_file(name, "encoder", args.out), name)
-    print(f"weights: {args.out}")
+    print(f"weights written to {args.out}")
     return 0
 
 
 def _split(real: Sequence[Instance]) -> tuple[list[Instance], list[Instance]]:
-    """Those to learn from, and those to measure on; of few, all serve both."""
+    """Split into training and held-out instances; a small set serves as both."""
     if len(real) < _FEWEST_TO_SPLIT:
         return list(real), list(real)
     held_out = list(real[_HELD_OUT_EVERY - 1 :: _HELD_OUT_EVERY])
@@ -185,7 +197,7 @@ def _split(real: Sequence[Instance]) -> tuple[list[Instance], list[Instance]]:
 
 
 def _synthetic(model: CategoryModel, seed: int) -> tuple[Views, torch.Tensor]:
-    """Simulated views with labels, and their shapes' codes."""
+    """Simulate labelled views; return them with the latent codes of their shapes."""
     stream = simulated_instances(
         model.category.name, seed, _SYNTHETIC_VIEWS, model_seeds=range(_SYNTHETIC_SHAPES)
     )
@@ -197,13 +209,13 @@ def _print(report: dict[str, Any]) -> None:
     table = Table(title=f"sdfpose adapt: {report['category']}", title_justify="left")
     for heading in ("", "before", "after"):
         table.add_column(heading, justify="left" if not heading else "right")
-    for name, was in report["before"].items():
-        now = report["after"][name]
+    for name, before in report["before"].items():
+        after = report["after"][name]
         if name != "instances":
-            table.add_row(name.replace("_", " "), f"{was:.3f}", f"{now:.3f}")
+            table.add_row(name.replace("_", " "), f"{before:.3f}", f"{after:.3f}")
     Console().print(table)
     print(
-        f"learnt from {report['learnt_from']} of {report['instances']} instances, measured on "
+        f"trained on {report['learnt_from']} of {report['instances']} instances, evaluated on "
         f"{report['before']['instances']}"
     )
 
@@ -211,7 +223,7 @@ def _print(report: dict[str, Any]) -> None:
 def _draw(
     folder: Path, frames: Iterable[tuple[str, RgbdFrame]], models: Mapping[str, CategoryModel]
 ) -> None:
-    """Pictures of what the networks say alone of some frames."""
+    """Draw the unrefined predictions of the networks on some frames."""
     categories = default_categories()
     drawn = 0
     for name, frame in frames:

@@ -1,4 +1,4 @@
-"""`sdfpose bag`: bags from frame folders, and whether a bag has what is needed."""
+"""`sdfpose bag`: create a bag from frame folders, or check a recorded bag."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from rosbags.interfaces import Connection
 
 from sdfpose_core.cli.choices import add_topic_argument
-from sdfpose_core.cli.output import tell, wide_console
+from sdfpose_core.cli.output import print_problems, wide_console
 from sdfpose_core.datasets import read_frames
 from sdfpose_core.datasets.bag_writing import OBJECTS, write_frames
 from sdfpose_core.datasets.bags import ROLES, Pairing, bag_frames, find_topics, open_bag
@@ -24,50 +24,61 @@ __all__ = ["add_parser", "run"]
 
 _SECOND_NS = 1_000_000_000
 _START_NS = _SECOND_NS
-"""Stamp of the first frame: 0 means 'the newest' in ROS."""
+"""Stamp of the first frame; not 0, which tf2 takes for 'latest available'."""
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command's actions."""
     parser = subparsers.add_parser(
         "bag",
-        help="make a bag of frame folders, or see whether a bag has what is needed",
-        description="Make a rosbag2 of frame folders, or see whether one has what is needed.",
+        help="create a bag from frame folders, or check a recorded bag",
+        description="Create a rosbag2 from frame folders, or check a recorded one.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    making = actions.add_parser(
+    from_frames = actions.add_parser(
         "from-frames",
-        help="make a bag of frame folders",
+        help="create a bag from frame folders",
         description=(
-            "Write frame folders as a camera below --camera, with mask, labels and, where they "
-            "have it, ground truth."
+            "Write frame folders to a rosbag2 as the topics of a camera: colour, depth, camera "
+            "info, mask and labels, and the ground truth where the frames have it."
         ),
+        epilog="Example: sdfpose bag from-frames frames/ --out my_bag --hz 30",
     )
-    making.add_argument("frames", type=Path, nargs="+", metavar="DIR", help="or folders of them")
-    making.add_argument("--out", type=Path, required=True, metavar="BAG", help="the new bag")
-    making.add_argument("--hz", type=float, default=15.0, help="(default: %(default)s)")
-    making.add_argument(
-        "--camera", default="/camera", help="first part of the topics (default: %(default)s)"
+    from_frames.add_argument(
+        "frames",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="frame folder, or folder of frame folders",
     )
-    making.set_defaults(action=_from_frames)
-    telling = actions.add_parser(
+    from_frames.add_argument(
+        "--out", type=Path, required=True, metavar="BAG", help="bag to create"
+    )
+    from_frames.add_argument(
+        "--hz", type=float, default=15.0, help="frame rate, Hz (default: %(default)s)"
+    )
+    from_frames.add_argument(
+        "--camera", default="/camera", help="namespace of the topics (default: %(default)s)"
+    )
+    from_frames.set_defaults(action=_from_frames)
+    info = actions.add_parser(
         "info",
-        help="whether a bag has what is needed, and what is missing",
+        help="check whether a bag has the topics that the estimator needs",
         description=(
-            "List a bag's topics and their parts in a frame, and count the frames that can be put "
-            "together. The exit status is 0 if there is one, else 1."
+            "List the topics of a bag and the inputs that they provide, and count the complete "
+            "frames. The exit status is 0 if there is at least one, else 1."
         ),
     )
-    telling.add_argument("bag", type=Path, metavar="BAG", help="its folder, .mcap or .db3 file")
-    add_topic_argument(telling)
-    telling.set_defaults(action=_info)
+    info.add_argument("bag", type=Path, metavar="BAG", help="bag folder, .mcap or .db3 file")
+    add_topic_argument(info)
+    info.set_defaults(action=_info)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what was asked for.
+    """Run the chosen action.
 
     Raises:
-        SdfposeError: an argument is wrong, or frames or a bag cannot be used.
+        SdfposeError: An argument is invalid, or the frames or the bag cannot be used.
     """
     return int(args.action(args))
 
@@ -77,18 +88,18 @@ def _from_frames(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"--hz is {args.hz}: expected a positive number")
     problems: list[str] = []
     count = write_frames(args.out, _stamped(args.frames, args.hz, problems), args.camera)
-    tell(problems)
-    print(f"{count} frames in {args.out}")
+    print_problems(problems)
+    print(f"wrote {count} frames to {args.out}")
     return 0
 
 
 def _stamped(
     paths: Sequence[Path], hz: float, problems: list[str]
 ) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
-    """The frames of all folders, one after the other.
+    """Read the frames of all folders and stamp them at the given rate.
 
     Raises:
-        FrameError: there is none.
+        FrameError: No frame can be read.
     """
     number = -1
     for number, item in enumerate(x for path in paths for x in read_frames(path, problems)):
@@ -115,18 +126,18 @@ def _info(args: argparse.Namespace) -> int:
         except BagError as error:
             missing = str(error)
         console.print(_topics(connections, roles), highlight=False)
-        console.print(f"{bag.message_count} messages in {bag.duration * 1e-9:.2f} s")
-    tell(problems)
+        console.print(f"{bag.message_count} messages, {bag.duration * 1e-9:.2f} s")
+    print_problems(problems)
     if missing is not None:
-        tell([missing])
+        print_problems([missing])
         return 1
     reading: list[str] = []
     pairing = Pairing(dict(args.topic))
     count = sum(1 for _ in bag_frames(args.bag, LabelRules({}), reading, pairing=pairing))
-    tell([x for x in reading if x not in problems])
-    console.print(f"{count} frames can be put together")
+    print_problems([x for x in reading if x not in problems])
+    console.print(f"{count} complete frames")
     if "labels" not in roles.values():
-        console.print("no labels: say what mask ids are, with --category or --mask-categories")
+        console.print("no labels: give the categories with --category or --mask-categories")
     if not any(x.msgtype == OBJECTS for x in connections):
         console.print(f"no ground truth of type {OBJECTS}")
     return 0 if count else 1
@@ -134,7 +145,7 @@ def _info(args: argparse.Namespace) -> int:
 
 def _topics(connections: Sequence[Connection], roles: dict[str, str]) -> Table:
     table = Table(box=None)
-    for name in ("topic", "type", "messages", "part of a frame"):
+    for name in ("topic", "type", "messages", "input"):
         table.add_column(name, justify="right" if name == "messages" else "left", overflow="fold")
     order = {role: i for i, role in enumerate(ROLES)}
     for x in sorted(connections, key=lambda x: (order.get(roles.get(x.topic, ""), 9), x.topic)):

@@ -1,7 +1,8 @@
 """`sdfpose bench`: measure accuracy and speed.
 
-Other packages add benchmarks as entry points of the group `sdfpose.benchmarks`: modules with
-``add_parser(benchmarks)``, which sets the default ``benchmark`` to what is to be run.
+Other packages add benchmarks as entry points of the group `sdfpose.benchmarks`: modules with a
+function ``add_parser(benchmarks)``, which sets the parser's default ``benchmark`` to the function
+to run.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ _GROUP = "sdfpose.benchmarks"
 
 
 def add_parser(subparsers: Any) -> None:
-    """Declare the command's benchmarks."""
+    """Add the parsers of all benchmarks."""
     parser = subparsers.add_parser(
-        "bench", help="measure accuracy and speed", description="Measure accuracy and speed."
+        "bench",
+        help="measure accuracy and speed",
+        description="Measure accuracy and speed.",
+        epilog="Run 'sdfpose bench BENCHMARK --help' for the options of a benchmark.",
     )
     benchmarks = parser.add_subparsers(title="benchmarks", metavar="BENCHMARK", required=True)
     bench_adaptation.add_parser(benchmarks)
@@ -31,9 +35,9 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the benchmark that was asked for.
+    """Run the chosen benchmark.
 
     Raises:
-        SdfposeError: an argument is wrong, or weights or data cannot be used.
+        SdfposeError: An argument is invalid, or the weights or data cannot be used.
     """
     return int(args.benchmark(args))

@@ -1,4 +1,4 @@
-"""`sdfpose bench adaptation`: what a network gains from unlabelled images of another domain."""
+"""`sdfpose bench adaptation`: measure the gain from unlabelled images of another domain."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ __all__ = ["add_parser", "run"]
 
 _SEEDS = 3
 _QUICK = AdaptationPlan(unlabelled=60, tested=40, refined=10, synthetic=200, seconds=25.0)
-_FEWEST_MESHES = 2
+_MIN_MESHES = 2
 
 _TITLES = {
     "before": "before",
-    "after_paper": "after, the paper's losses",
+    "after_paper": "after, paper losses",
     "after": "after, certified",
-    "supervised": "with labels",
+    "supervised": "supervised",
 }
 
 
@@ -51,12 +51,13 @@ def add_parser(benchmarks: Any) -> None:
     """Declare the benchmark's arguments."""
     parser = benchmarks.add_parser(
         "adaptation",
-        help="what a network gains from unlabelled images of another domain",
+        help="measure the gain from unlabelled images of another domain",
         description=(
-            "Start from networks that know procedural shapes seen by a good camera. Learn from "
-            "some of the meshes of --data, seen by a bad one, without labels and with them, and "
-            "measure on the other meshes. All ways take the same time."
+            "Start from networks trained on procedural shapes seen by a good camera. Train them on "
+            "half of the meshes in --data, seen by a poor camera, with and without labels, and "
+            "evaluate on the other half. Every training gets the same time."
         ),
+        epilog="Example: sdfpose bench adaptation --data data/ --category mug --quick",
     )
     parser.add_argument(
         "--data",
@@ -65,23 +66,23 @@ def add_parser(benchmarks: Any) -> None:
         metavar="DIR",
         help="folder with meshes/CATEGORY/NAME.obj",
     )
-    parser.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
+    parser.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
     parser.add_argument(
         "--start",
         type=Path,
         default=MILD,
         metavar="DIR",
-        help="folder of the encoders to start from (default: %(default)s)",
+        help="folder of the initial encoders (default: %(default)s)",
     )
     parser.add_argument(
-        "--seeds", type=int, default=_SEEDS, help="repetitions (default: %(default)s)"
+        "--seeds", type=int, default=_SEEDS, help="number of seeds (default: %(default)s)"
     )
-    parser.add_argument("--quick", action="store_true", help="one seed, fewer views, less time")
+    parser.add_argument("--quick", action="store_true", help="use one seed, fewer views and less time")
     parser.add_argument("--device", default="cpu", help="cpu or cuda[:N] (default: %(default)s)")
     parser.add_argument(
-        "--workers", type=int, default=2, help="categories at once (default: %(default)s)"
+        "--workers", type=int, default=2, help="parallel processes (default: %(default)s)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
     parser.set_defaults(benchmark=run)
 
 
@@ -89,30 +90,30 @@ def run(args: argparse.Namespace) -> int:
     """Run the benchmark.
 
     Raises:
-        SdfposeError: an argument is wrong, or weights or meshes cannot be used.
+        SdfposeError: An argument is invalid, or the weights or meshes cannot be used.
     """
     if args.seeds < 1 or args.workers < 1:
         raise ConfigurationError(
-            f"--seeds is {args.seeds} and --workers {args.workers}: expected at least 1 of both"
+            f"--seeds is {args.seeds} and --workers is {args.workers}: expected at least 1 each"
         )
     plan = _QUICK if args.quick else AdaptationPlan()
     seeds = range(1 if args.quick else args.seeds)
     categories = default_categories()
     names = [categories[name].name for name in args.category or categories]
     files = mesh_files(args.data, names)
-    usable = [name for name in names if len(files[name]) >= _FEWEST_MESHES]
+    usable = [name for name in names if len(files[name]) >= _MIN_MESHES]
     left_out = [name for name in names if name not in usable]
     if not usable:
         raise ConfigurationError(
-            f"{args.data}: no category has {_FEWEST_MESHES} meshes: expected at least one to learn "
-            "from and one to measure on"
+            f"{args.data}: no category has {_MIN_MESHES} meshes: expected at least one to "
+            "train on and one to evaluate on"
         )
-    lacking = [x for x in usable if not weights_file(x, "encoder", args.start).is_file()]
-    if lacking:
+    missing = [x for x in usable if not weights_file(x, "encoder", args.start).is_file()]
+    if missing:
         raise ConfigurationError(
-            f"{args.start}: holds no encoder to start from of {', '.join(lacking)}: train them "
-            "(training/pretrain.py --config config/training/encoder_mild.yaml) and give their "
-            "folder as --start"
+            f"{args.start}: no encoder of {', '.join(missing)}: train it with "
+            "training/pretrain.py --config config/training/encoder_mild.yaml and give its folder "
+            "as --start"
         )
     errors = Console(stderr=True)
     runs: list[AdaptationRun] = []
@@ -122,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     ):
         task = bar.add_task("runs", total=len(usable) * len(seeds))
         jobs = [
-            pool.submit(_one, name, files[name], args.start, args.device, plan, seed)
+            pool.submit(_run_one, name, files[name], args.start, args.device, plan, seed)
             for seed in seeds
             for name in usable
         ]
@@ -130,9 +131,9 @@ def run(args: argparse.Namespace) -> int:
         for job in as_completed(jobs):
             if job.exception() is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
-            found, told = job.result()
-            problems |= dict.fromkeys(told)
-            runs.append(found)
+            finished, reported = job.result()
+            problems |= dict.fromkeys(reported)
+            runs.append(finished)
             bar.advance(task)
     for problem in problems:
         errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
@@ -144,32 +145,34 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _one(
+def _run_one(
     name: str, files: Sequence[Path], start: Path, device: str, plan: AdaptationPlan, seed: int
 ) -> tuple[AdaptationRun, list[str]]:
-    """One category with one seed, in a process of its own."""
+    """Run one category with one seed; the entry point of a worker process."""
     torch.set_num_threads(1)
     problems: list[str] = []
-    learnt, measured = split_models(files, name, problems)
-    if not learnt or not measured:
+    training, test = split_models(files, name, problems)
+    if not training or not test:
         raise ConfigurationError(
-            f"{name}: {len(learnt) + len(measured)} meshes can be used: expected at least "
-            f"{_FEWEST_MESHES} ({'; '.join(problems)})"
+            f"{name}: {len(training) + len(test)} usable meshes: expected at least "
+            f"{_MIN_MESHES} ({'; '.join(problems)})"
         )
-    where = resolve_device(device)
-    model = CategoryModel.load(default_categories()[name], "none", None, where)
-    encoder = FastEncoder.load(weights_file(name, "encoder", start), where)
+    torch_device = resolve_device(device)
+    model = CategoryModel.load(default_categories()[name], "none", None, torch_device)
+    encoder = FastEncoder.load(weights_file(name, "encoder", start), torch_device)
     model = replace(model, encoder=encoder)
-    found = adapt_and_measure(model, learnt, measured, plan, seed)
-    if not found.steps["after"]:
-        problems.append(f"{name}, seed {seed}: too few certified instances; nothing was learnt")
-    return found, problems
+    finished = adapt_and_measure(model, training, test, plan, seed)
+    if not finished.steps["after"]:
+        problems.append(
+            f"{name}, seed {seed}: too few certified instances; the network was not trained"
+        )
+    return finished, problems
 
 
 def _print(document: Mapping[str, Any]) -> None:
     console = Console()
     console = console if console.is_terminal else Console(width=140)
-    for title, rows in (("the network alone", document), ("refined", document["refined"])):
+    for title, rows in (("network only", document), ("refined", document["refined"])):
         table = Table(title=f"sdfpose bench adaptation: {title}", title_justify="left")
         table.add_column("")
         for heading in (*MEASURES, "rot. deg", "trans. cm", "Chamfer mm"):
@@ -187,17 +190,18 @@ def _print(document: Mapping[str, Any]) -> None:
         console.print(table)
     for measure, gap in document["gap_closed"].items():
         if gap["after"] is None:
-            line = f"{measure}: labels gain nothing ({gap['points']:.1f} points)"
+            line = f"{measure}: labels do not help ({gap['points']:.1f} points)"
         else:
             line = (
-                f"{measure}: of the gap of {gap['points']:.1f} points, {100 * gap['after']:.0f} % "
-                f"are closed without labels, {100 * gap['after_paper']:.0f} % by the paper's losses"
+                f"{measure}: certified labels close {100 * gap['after']:.0f} % and the paper's losses "
+                f"{100 * gap['after_paper']:.0f} % of the gap of {gap['points']:.1f} points"
             )
         console.print(line, highlight=False)
     for category, (low, high) in document["change"].items():
         console.print(
-            f"{category}: change within 10 deg and 5 cm {low:+.1f} to {high:+.1f} points (95 %)",
+            f"{category}: share within 10 deg and 5 cm changes by {low:+.1f} to {high:+.1f} points "
+            "(95 % interval)",
             highlight=False,
         )
     if document["left_out"]:
-        console.print(f"left out, too few meshes: {', '.join(document['left_out'])}")
+        console.print(f"skipped, too few meshes: {', '.join(document['left_out'])}")

@@ -1,4 +1,4 @@
-"""`sdfpose bench pose`: accuracy, calibration and speed of poses."""
+"""`sdfpose bench pose`: measure accuracy, calibration and speed of pose estimation."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 __all__ = ["add_parser", "run"]
 
 _PIPE_WIDTH = 140
-"""Columns of the table where the output is no terminal."""
+"""Table width in columns when the output is not a terminal."""
 
 _INSTANCES = 300
-"""Of each category, by default."""
+"""Default number of instances per category."""
 
 _NEEDS_DATA = ("meshes", "real")
 
@@ -49,63 +49,71 @@ _PARTS: dict[str, Callable[[EstimatorConfig], EstimatorConfig]] = {
         x, solver=replace(x.solver, support_weight=0.0, contact_weight=0.0)
     ),
     "free-space": lambda x: replace(x, solver=replace(x.solver, free_space_weight=0.0)),
-    "belief": lambda x: replace(x, network_prior=replace(x.network_prior, rotation_weight=0.0)),
-    "shape-belief": lambda x: replace(
+    "rotation-prior": lambda x: replace(
+        x, network_prior=replace(x.network_prior, rotation_weight=0.0)
+    ),
+    "shape-prior": lambda x: replace(
         x, network_prior=replace(x.network_prior, shape_sd_factor=math.inf)
     ),
-    "turns": lambda x: replace(x, turns=0),
+    "yaw-starts": lambda x: replace(x, turns=0),
 }
-"""Parts of the estimator that can be left out."""
+"""Parts of the estimator that can be switched off."""
+
+_FORMER_PARTS = {"belief": "rotation-prior", "shape-belief": "shape-prior", "turns": "yaw-starts"}
+"""Former names of parts, still accepted."""
 
 
 def add_parser(benchmarks: Any) -> None:
     """Declare the benchmark's arguments."""
     parser = benchmarks.add_parser(
         "pose",
-        help="accuracy, calibration and speed of poses",
+        help="measure accuracy, calibration and speed of pose estimation",
         description=(
-            "Estimate instances whose pose is known, each from a single image and its mask. "
-            "Average precisions are in per cent by the rules of the NOCS benchmark, with oriented "
-            "boxes; detections are ordered by confidence, and a miss counts as not found."
+            "Estimate instances with known poses, each from a single image and its mask. Average "
+            "precisions are in per cent and follow the NOCS benchmark with oriented boxes: "
+            "detections are ordered by confidence, and a missed object lowers the recall."
         ),
+        epilog="Example: sdfpose bench pose --suite synthetic --category mug can --count 50",
     )
     parser.add_argument(
         "--suite",
         required=True,
         choices=("synthetic", "meshes", "real", "sequence"),
         help=(
-            "synthetic: unseen procedural objects on simulated tables; meshes: those of --data; "
-            "real: the labelled frames of --data; sequence: tracking of objects in simulated motion"
+            "synthetic: unseen procedural objects on simulated tables; meshes: the meshes of "
+            "--data on simulated tables; real: the labelled frames of --data; sequence: tracking "
+            "of moving simulated objects"
         ),
     )
     parser.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
-        help="folder with meshes/CATEGORY/NAME.obj, or frames/NAME/",
+        help="folder with meshes/CATEGORY/NAME.obj (suite meshes) or frames/NAME/ (suite real)",
     )
-    parser.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
+    parser.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
     parser.add_argument(
         "--count",
         type=int,
         help=(
-            f"simulated instances per category (default: {_INSTANCES}); of the suite sequence, "
-            f"the number of sequences (default: {SEQUENCES})"
+            f"simulated instances per category (default: {_INSTANCES}), or number of sequences "
+            f"for the suite sequence (default: {SEQUENCES})"
         ),
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="another one draws another test set (default: 0)"
+        "--seed", type=int, default=0, help="random seed of the test set (default: 0)"
     )
     add_estimator_arguments(parser, device="cpu")
     parser.add_argument(
         "--without",
         nargs="+",
         default=[],
+        type=_part,
         choices=tuple(_PARTS),
         metavar="PART",
-        help=f"leave out parts, to see what they give: {', '.join(_PARTS)}",
+        help=f"switch off parts of the estimator, for an ablation: {', '.join(_PARTS)}",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     parser.set_defaults(benchmark=run)
 
@@ -114,13 +122,13 @@ def run(args: argparse.Namespace) -> int:
     """Run one suite.
 
     Raises:
-        SdfposeError: an argument is wrong, or weights or data cannot be used.
+        SdfposeError: An argument is invalid, or the weights or data cannot be used.
     """
     if args.count is None:
         args.count = SEQUENCES if args.suite == "sequence" else _INSTANCES
     if args.count < 1 or args.seed < 0:
         raise ConfigurationError(
-            f"--count is {args.count} and --seed {args.seed}: expected at least 1 and 0"
+            f"--count is {args.count} and --seed is {args.seed}: expected at least 1 and 0"
         )
     if args.suite in _NEEDS_DATA and args.data is None:
         raise ConfigurationError(f"--suite {args.suite} needs --data DIR")
@@ -150,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
     for problem in problems:
         errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
     if not any(outcomes.values()):
-        raise ConfigurationError(f"--suite {args.suite}: nothing to estimate in {args.data}")
+        raise ConfigurationError(f"--suite {args.suite}: no usable instance in {args.data}")
     document = {"suite": args.suite} | summarise(outcomes)
     if args.suite == "real":
         document["instances"] = [_instance(x) for some in outcomes.values() for x in some]
@@ -161,11 +169,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _part(name: str) -> str:
+    """Return the current name of a part; former names are accepted."""
+    return _FORMER_PARTS.get(name, name)
+
+
 def _cases(
     args: argparse.Namespace, names: Sequence[str], problems: list[str]
 ) -> Iterable[tuple[str, Iterable[PoseCase], int]]:
-    """Cases by category, and how many there are."""
-    colour = args.encoder == "ssc6d"  # the others do not look at it
+    """Yield each category with its cases and their number."""
+    colour = args.encoder == "ssc6d"  # the other encoders do not use colour
     if args.suite == "synthetic":
         for name in names:
             yield name, synthetic_cases(name, args.count, args.seed, colour=colour), args.count
@@ -257,7 +270,7 @@ def _print(document: Mapping[str, Any]) -> None:
         "median time: " + ", ".join(f"{stage} {value:.0f} ms" for stage, value in ms.items()),
     ]
     for title, bins in (
-        ("visible share", document["by_visibility"]),
+        ("visible fraction", document["by_visibility"]),
         ("distance (m)", document["by_distance_m"]),
     ):
         if bins:
@@ -272,14 +285,14 @@ def _print(document: Mapping[str, Any]) -> None:
 def _print_tracking(document: Mapping[str, Any]) -> None:
     lines = [
         f"tracking: {document['id_switches']} id switches, {document['flips']} flips "
-        f"({document['flips_that_mend']} that mend), {document['recoveries']} of "
+        f"({document['flips_that_mend']} of them corrective), {document['recoveries']} of "
         f"{document['gaps']} gaps recovered, drift {_number(document['drift_deg'], 2)} deg and "
         f"{_number(document['drift_cm'], 2)} cm over {document['drift_tracks']} tracks"
     ]
-    for title, key in (("detected from nothing", "detection"), ("tracked", "tracking_there")):
+    for title, key in (("detected from scratch", "detection"), ("tracked", "tracking_there")):
         if (x := document[key]) is not None:
             lines.append(
-                f"{x['n']} of them {title}: rot. {_number(x['rot_median_deg'], 2)} deg, trans. "
+                f"{x['n']} objects {title}: rot. {_number(x['rot_median_deg'], 2)} deg, trans. "
                 f"{_number(x['trans_median_cm'], 2)} cm, IoU50 {x['iou50']:.1f}, 5 deg 2 cm "
                 f"{x['deg5_cm2']:.1f}, 10 deg 5 cm {x['deg10_cm5']:.1f}"
             )
@@ -301,7 +314,7 @@ _HEADINGS = (
     "10 deg\n2 cm",
     "10 deg\n5 cm",
 )
-"""Of `MEASURES`."""
+"""Column headings of `MEASURES`."""
 
 
 def _console() -> Console:

@@ -1,4 +1,4 @@
-"""`sdfpose bench shapes`: accuracy of reconstructed shapes, speed of meshing."""
+"""`sdfpose bench shapes`: measure accuracy of shape reconstruction and speed of meshing."""
 
 from __future__ import annotations
 
@@ -22,52 +22,56 @@ from sdfpose_core.weights import weights_file
 __all__ = ["add_parser", "run"]
 
 _PIPE_WIDTH = 140
-"""Columns of the table where the output is no terminal."""
+"""Table width in columns when the output is not a terminal."""
 
 
 def add_parser(suites: Any) -> None:
     """Declare the benchmark's arguments."""
     shapes = suites.add_parser(
         "shapes",
-        help="accuracy of reconstructed shapes, speed of meshing",
+        help="measure accuracy of shape reconstruction and speed of meshing",
         description=(
-            "Reconstruct held-out procedural shapes, and the meshes of --data, by optimisation of "
-            "the latent code: from points all over the surface, and from one noisy simulated depth "
-            "view at its true pose. Distances are in per cent of the bounding box's diagonal in "
-            "the table, fractions of it in the JSON. Exit status 0; 2 for an error."
+            "Reconstruct held-out procedural shapes and the meshes of --data by optimising the "
+            "latent code, once from points on the whole surface and once from a single noisy "
+            "simulated depth view at the true pose. Distances are relative to the diagonal of the "
+            "bounding box: in per cent in the table, as fractions in the JSON file."
         ),
+        epilog="Example: sdfpose bench shapes --category mug --count 8",
     )
     shapes.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder with [meshes/]CATEGORY/NAME.obj"
+        "--data", type=Path, metavar="DIR", help="folder with [meshes/]CATEGORY/NAME.obj, in metres"
     )
-    shapes.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
-    shapes.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
+    shapes.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    shapes.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
     shapes.add_argument(
-        "--weights", type=Path, metavar="DIR", help="decoders to measure (default: the shipped)"
+        "--weights", type=Path, metavar="DIR", help="folder of the decoders (default: the shipped ones)"
     )
     shapes.add_argument(
-        "--categories", type=Path, metavar="YAML", help="table of categories of your own"
+        "--categories",
+        type=Path,
+        metavar="YAML",
+        help="file that defines the categories (default: the shipped ones)",
     )
     shapes.add_argument(
         "--count", type=int, default=24, help="procedural shapes per category (default: 24)"
     )
     shapes.add_argument(
-        "--seed", type=int, default=0, help="another one draws other shapes and views (default: 0)"
+        "--seed", type=int, default=0, help="random seed of shapes and views (default: 0)"
     )
-    shapes.add_argument("--device", default="cpu", help="auto | cpu | cuda[:N] (default: cpu)")
+    shapes.add_argument("--device", default="cpu", help="auto, cpu or cuda[:N] (default: cpu)")
     shapes.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     shapes.set_defaults(benchmark=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the benchmark of shapes.
+    """Run the shape benchmark.
 
     Raises:
-        SdfposeError: an argument is wrong, or weights or meshes cannot be used.
+        SdfposeError: An argument is invalid, or the weights or meshes cannot be used.
     """
     if args.count < 1 or args.seed < 0:
         raise ConfigurationError(
-            f"--count is {args.count} and --seed {args.seed}: expected at least 1 and 0"
+            f"--count is {args.count} and --seed is {args.seed}: expected at least 1 and 0"
         )
     if args.threads > 0:
         torch.set_num_threads(args.threads)
@@ -76,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     device = resolve_device(args.device)
     console = Console(stderr=True)
     decoders = [SdfDecoder.load(weights_file(x, "decoder", args.weights), device) for x in names]
-    with console.status("speed of meshing") as status:
+    with console.status("timing the meshing") as status:
         mesh_ms = time_meshes(decoders)
         per_category, problems = benchmark_shapes(
             categories,
@@ -101,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _mean(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means of the numbers that stand at the same place, over the entries that have them."""
+    """Average nested figures key by key, over the entries that have the key."""
     found: dict[str, Any] = {}
     for key in dict.fromkeys(key for entry in entries for key in entry if key != "per_mesh"):
         values = [entry[key] for entry in entries if entry.get(key) is not None]
@@ -150,8 +154,8 @@ def _print(document: dict[str, Any]) -> None:
     console.print(table)
     ms = document["mesh_ms"]
     console.print(
-        f"mesh: 64^3 {ms['fast_64']:.0f} ms, 128^3 {ms['fast_128']:.0f} ms; dense 64^3 "
-        f"{ms['dense_64']:.0f} ms, of the paper's network {ms['paper_dense_64']:.0f} ms "
-        f"({ms['paper_dense_64'] / ms['fast_64']:.0f} times as long)",
+        f"meshing: 64^3 {ms['fast_64']:.0f} ms, 128^3 {ms['fast_128']:.0f} ms; dense 64^3 "
+        f"{ms['dense_64']:.0f} ms, dense 64^3 with the paper's network "
+        f"{ms['paper_dense_64']:.0f} ms ({ms['paper_dense_64'] / ms['fast_64']:.0f} times as long)",
         highlight=False,
     )

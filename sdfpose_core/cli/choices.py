@@ -1,4 +1,4 @@
-"""Arguments that several commands have."""
+"""Arguments shared by several commands."""
 
 from __future__ import annotations
 
@@ -28,58 +28,69 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
     """Declare ``--encoder``, ``--refine``, ``--weights`` and ``--device``.
 
     Args:
-        parser: of the command.
-        device: where the networks run by default.
+        parser: the command's parser.
+        device: default device of the networks.
     """
     defaults = EstimatorConfig()
     parser.add_argument(
         "--encoder",
         choices=_choices("encoder"),
         default=defaults.encoder,
-        help="where hypotheses come from (default: %(default)s)",
+        help=(
+            "source of hypotheses: fast is the trained network, ssc6d the paper's network (import "
+            "its weights first), none searches from upright poses (default: %(default)s)"
+        ),
     )
     parser.add_argument(
         "--refine",
         choices=_choices("refine"),
         default=defaults.refine,
-        help="how hypotheses are improved (default: %(default)s)",
+        help=(
+            "refinement: on the signed distance field, by ICP as in the paper, or none "
+            "(default: %(default)s)"
+        ),
     )
     parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="weights to use in place of the shipped ones"
+        "--weights", type=Path, metavar="DIR", help="folder of weights (default: the shipped ones)"
     )
     parser.add_argument(
-        "--device", default=device, help="auto, cpu or cuda[:N] (default: %(default)s)"
+        "--device",
+        default=device,
+        help="device of the networks: auto, cpu or cuda[:N] (default: %(default)s)",
     )
 
 
 def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--every`` and ``--topic``, of commands that read frame folders and bags."""
+    """Declare ``--every`` and ``--topic`` for commands that read frame folders and bags."""
     parser.add_argument(
-        "--every", type=int, default=1, metavar="N", help="take every N-th frame (default: 1)"
+        "--every", type=int, default=1, metavar="N", help="use every N-th frame (default: 1)"
     )
     add_topic_argument(parser)
 
 
 def add_topic_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--topic``, of commands that read bags."""
+    """Declare ``--topic`` for commands that read bags."""
     parser.add_argument(
         "--topic",
         action="append",
         type=_role_and_topic,
         default=[],
         metavar="ROLE=NAME",
-        help=f"topic of a bag that is not to be guessed; ROLE is one of {', '.join(ROLES)}",
+        help=(
+            f"bag topic to use for ROLE, one of {', '.join(ROLES)}; repeatable (default: found by "
+            "message type and name)"
+        ),
     )
 
 
 def add_labelling_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--category`` and ``--mask-categories``, the parameters of the node."""
+    """Declare ``--category`` and ``--mask-categories``, named like the node's parameters."""
     parser.add_argument(
         "--category",
         default="",
         help=(
-            "category of every mask id that --mask-categories does not name; 'any' finds it out; "
-            "a bag's topic of labels is not looked at then"
+            "category of all mask ids that --mask-categories does not list; 'any' lets the "
+            "estimator find it; overrides the bag's label topic"
         ),
     )
     parser.add_argument(
@@ -87,44 +98,44 @@ def add_labelling_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="ID:NAME",
-        help="categories of mask ids, for example 1:mug 2:bowl; likewise",
+        help="categories of single mask ids, e.g. 1:mug 2:bowl; overrides the bag's label topic",
     )
 
 
 def label_rules(args: argparse.Namespace, categories: Categories) -> LabelRules | None:
-    """The rules that `add_labelling_arguments`' arguments ask for; None where there are none.
+    """Build the label rules from the arguments of `add_labelling_arguments`; None without any.
 
     Raises:
-        ConfigurationError: an argument is wrong.
+        ConfigurationError: An argument is invalid.
     """
     return parse_label_rules(args.category, args.mask_categories, categories)
 
 
 def estimator_config(args: argparse.Namespace) -> EstimatorConfig:
-    """The configuration that `add_estimator_arguments`' arguments ask for."""
+    """Build the estimator configuration from the arguments of `add_estimator_arguments`."""
     return EstimatorConfig(
         encoder=args.encoder, refine=args.refine, device=args.device, weights_dir=args.weights
     )
 
 
 def _choices(field: str) -> tuple[str, ...]:
-    """What a `Literal` field of the estimator's configuration may be."""
+    """Return the allowed values of a `Literal` field of `EstimatorConfig`."""
     return tuple(get_args(get_type_hints(EstimatorConfig)[field]))
 
 
 def _role_and_topic(text: str) -> tuple[str, str]:
-    """Role and name of a bag's topic, from ``ROLE=NAME``."""
+    """Parse ``ROLE=NAME`` into the role and name of a bag topic."""
     role, _, topic = text.partition("=")
     if role not in ROLES or not topic.startswith("/"):
         raise argparse.ArgumentTypeError(
-            f"{text!r}: expected ROLE=NAME with a role of {', '.join(ROLES)} and a name that "
+            f"{text!r}: expected ROLE=NAME, where ROLE is one of {', '.join(ROLES)} and NAME "
             "starts with '/'"
         )
     return role, topic
 
 
 def shard_of(text: str) -> tuple[int, int]:
-    """Number from 0 and count of ``i/n``, which part of the work is this machine's; i is from 1."""
+    """Parse a shard ``i/n`` (i from 1) into its index from 0 and the number of shards."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise argparse.ArgumentTypeError(f"{text!r}: expected i/n with 1 <= i <= n")

@@ -1,4 +1,4 @@
-"""`sdfpose estimate`: pose, size and shape of the objects in recorded frames."""
+"""`sdfpose estimate`: estimate pose, size and shape of the objects in recorded frames."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from sdfpose_core.visualisation.drawing import draw_overlay
 __all__ = ["add_parser", "run"]
 
 _PIPE_WIDTH = 180
-"""Columns of the table where no terminal says how many there are."""
+"""Table width in columns when the output is not a terminal."""
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One estimate of one frame, with what is known about it."""
+    """One estimate of a frame, with its errors if there is ground truth."""
 
     instance: str
     estimate: ObjectEstimate
@@ -51,48 +51,49 @@ def add_parser(subparsers: Any) -> None:
         "estimate",
         help="estimate pose, size and shape of the objects in frame folders",
         description=(
-            "Estimate pose, size and shape of every labelled object in RGB-D frames, each a "
-            "folder with color.png, depth.png, mask.png and meta.json. Prints a table, with "
-            "errors where meta.json has ground truth, and writes OUT/NAME/overlay.png and one "
-            "OUT/NAME/CATEGORY_ID.ply per object. Frames that cannot be used are reported and "
-            "left out; the exit status is 0 if anything was estimated, else 1."
+            "Estimate pose, size and shape of every labelled object in RGB-D frames. A frame is a "
+            "folder with color.png, depth.png, mask.png and meta.json. Print a table, with errors "
+            "if meta.json has ground truth, and write OUT/NAME/overlay.png and one mesh "
+            "OUT/NAME/CATEGORY_ID.ply per object. Unusable frames are reported and skipped. The "
+            "exit status is 0 if anything was estimated, else 1."
         ),
+        epilog="Example: sdfpose estimate frames/ --out results --json results/estimates.json",
     )
     parser.add_argument(
         "frames",
         nargs="+",
         type=Path,
         metavar="FRAME_DIR",
-        help="a frame folder, or a folder of frame folders",
+        help="frame folder, or folder of frame folders",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("out/estimate"),
         metavar="DIR",
-        help="where overlays and meshes go (default: %(default)s)",
+        help="folder for overlays and meshes (default: %(default)s)",
     )
     parser.add_argument(
         "--plain",
         action="store_true",
-        help="draw on a light ground with the masks' outlines, not over the colour image",
+        help="draw overlays on a light background with mask outlines, not on the colour image",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the estimates as JSON")
     add_estimator_arguments(parser, device=EstimatorConfig().device)
     parser.add_argument(
         "--category",
         help=(
-            "take every mask for an object of this category, whatever meta.json says; 'any' finds "
-            "out which"
+            "treat every mask as an object of this category and ignore the labels of meta.json; "
+            "'any' lets the estimator find the category"
         ),
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Estimate all frames; 0 if anything was estimated, else 1.
+    """Estimate all frames. Return 0 if anything was estimated, else 1.
 
     Raises:
-        SdfposeError: an argument is wrong, or the weights cannot be used.
+        SdfposeError: An argument is invalid, or the weights cannot be used.
     """
     categories = default_categories()
     if args.category not in (None, ANY_CATEGORY):
@@ -104,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         image = frame.frame if args.category is None else _relabel(frame.frame, args.category)
         rows, skipped = _estimate(estimator, frame, image)
         for skip in skipped:
-            _report(f"{frame.name}: {skip.reason}; left out")
+            _report(f"{frame.name}: {skip.reason}; skipped")
         for row in rows:
             _add_row(table, frame.name, row)
         _write(
@@ -120,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
         console = Console()
         console = console if console.is_terminal else Console(width=_PIPE_WIDTH)
         console.print(table)
-        print(f"{count} object(s) in {len(results)} frame(s); pictures and meshes in {args.out}")
+        print(f"{count} object(s) in {len(results)} frame(s); overlays and meshes in {args.out}")
     else:
         _report("nothing was estimated")
     if args.json is not None:
@@ -129,18 +130,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _frames(paths: Sequence[Path]) -> Iterator[FolderFrame]:
-    """All frames that can be read; the others are reported."""
+    """Read all frames; report those that cannot be read."""
     names: dict[str, Path] = {}
     for folder in (folder for path in paths for folder in frame_folders(path)):
         try:
             frame = read_frame(folder)
         except FrameError as error:
-            _report(f"{error}; frame left out")
+            _report(f"{error}; frame skipped")
             continue
         if frame.name in names:
             _report(
-                f"{folder}: {names[frame.name]} is called {frame.name}, too: expected a name of "
-                "its own for each frame; frame left out"
+                f"{folder}: {names[frame.name]} has the same name {frame.name}: expected unique "
+                "frame names; frame skipped"
             )
             continue
         names[frame.name] = folder
@@ -150,7 +151,7 @@ def _frames(paths: Sequence[Path]) -> Iterator[FolderFrame]:
 
 
 def _relabel(frame: RgbdFrame, category: str) -> RgbdFrame:
-    """The same frame with every mask id labelled as an object of one category."""
+    """Label every mask id of a frame as an object of one category."""
     ids = [i for i in np.unique(frame.mask).tolist() if i != 0]
     return dataclasses.replace(frame, labels={i: InstanceLabel(category) for i in ids})
 
@@ -158,7 +159,7 @@ def _relabel(frame: RgbdFrame, category: str) -> RgbdFrame:
 def _estimate(
     estimator: PoseEstimator, frame: FolderFrame, image: RgbdFrame
 ) -> tuple[list[_Row], list[SkippedInstance]]:
-    """The frame's estimates; the time of the frame is shared among them."""
+    """Estimate the objects of a frame; the frame's time is divided evenly among them."""
     start = time.perf_counter()
     result = estimator.run(image)
     elapsed_ms = 1000.0 * (time.perf_counter() - start)
@@ -183,7 +184,7 @@ def _write(
     *,
     plain: bool,
 ) -> None:
-    """The overlay, and a mesh of each estimate that has one."""
+    """Write the overlay, and a mesh for each estimate that has one."""
     overlay = draw_overlay(frame, estimates, categories, plain=plain)
     content = cv2.imencode(".png", overlay[..., ::-1])[1].tobytes()
     write_file(folder / "overlay.png", content)
@@ -243,5 +244,5 @@ def _add_row(table: Table, frame: str, row: _Row) -> None:
     )
 
 
-def _report(sentence: str) -> None:
-    print(f"sdfpose: {sentence}", file=sys.stderr)
+def _report(problem: str) -> None:
+    print(f"sdfpose: {problem}", file=sys.stderr)

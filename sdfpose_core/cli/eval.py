@@ -1,4 +1,4 @@
-"""`sdfpose eval`: judge predictions by what is true."""
+"""`sdfpose eval`: evaluate predictions against ground truth."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ __all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
-    """Declare the command's evaluations."""
+    """Add the parsers of all evaluations."""
     parser = subparsers.add_parser(
         "eval",
-        help="judge predictions by what is true",
-        description="Judge predictions by what is true.",
+        help="evaluate predictions against ground truth",
+        description="Evaluate predictions against ground truth.",
+        epilog="Run 'sdfpose eval EVALUATION --help' for the options of an evaluation.",
     )
     evaluations = parser.add_subparsers(title="evaluations", metavar="EVALUATION", required=True)
     eval_frames.add_parser(evaluations)
@@ -23,9 +24,9 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the evaluation that was asked for.
+    """Run the chosen evaluation.
 
     Raises:
-        SdfposeError: an argument is wrong, or data cannot be used.
+        SdfposeError: An argument is invalid, or the data cannot be used.
     """
     return int(args.evaluation(args))

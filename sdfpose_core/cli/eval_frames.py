@@ -1,4 +1,4 @@
-"""`sdfpose eval frames`: errors of the estimates on frame folders with ground truth."""
+"""`sdfpose eval frames`: evaluate the estimator on frame folders with ground truth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config
-from sdfpose_core.cli.output import precision_table, tell, wide_console, write_file, write_json
+from sdfpose_core.cli.output import precision_table, print_problems, wide_console, write_file, write_json
 from sdfpose_core.datasets import FolderFrame, read_frames
 from sdfpose_core.errors import FrameError
 from sdfpose_core.estimation.estimator import PoseEstimator
@@ -30,25 +30,33 @@ def add_parser(evaluations: Any) -> None:
     """Declare the evaluation's arguments."""
     parser = evaluations.add_parser(
         "frames",
-        help="errors of estimates on frame folders with ground truth",
+        help="evaluate the estimator on frame folders with ground truth",
         description=(
-            "Estimate the objects of frame folders, each image on its own, and compare them with "
-            "their ground truth. Every instance is listed; nothing is averaged over fewer than "
-            f"{LEAST_OBJECTS}."
+            "Estimate the objects in frame folders, each image independently, and compare them "
+            "with the ground truth. Print the errors of every instance, and averages if there are "
+            f"at least {LEAST_OBJECTS} instances."
         ),
+        epilog="Example: sdfpose eval frames frames/ --report report.html",
     )
-    parser.add_argument("frames", type=Path, nargs="+", metavar="DIR", help="or folders of them")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write a report as HTML")
+    parser.add_argument(
+        "frames",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="frame folder, or folder of frame folders",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
     add_estimator_arguments(parser, device="auto")
     parser.set_defaults(evaluation=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Estimate and judge the frames.
+    """Estimate and evaluate the frames.
 
     Raises:
-        SdfposeError: an argument is wrong, the weights cannot be used, or no frame has a pose.
+        SdfposeError: An argument is invalid, the weights cannot be used, or no frame has ground
+            truth.
     """
     categories = default_categories()
     config = estimator_config(args)
@@ -57,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     frames = [x for path in args.frames for x in read_frames(path, problems)]
     if not any(x.ground_truth for x in frames):
         raise FrameError(
-            f"{', '.join(map(str, args.frames))}: no frame has a true pose: expected meta.json "
+            f"{', '.join(map(str, args.frames))}: no frame has ground truth: expected meta.json "
             f"with 'gt'{'; ' + problems[-1] if problems else ''}"
         )
     judged, estimates = [], []
@@ -71,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     document = frame_figures(judged)
     if document["average_precision"] is not None:
         console.print(precision_table(document["average_precision"]))
-    tell(problems)
+    print_problems(problems)
     if args.json is not None:
         listed = [{"name": x.name, "objects": [y.as_json() for y in x.objects]} for x in judged]
         write_json(args.json, document | {"problems": problems, "frames": listed})
@@ -107,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
 def _judge(
     frame: FolderFrame, estimates: Sequence[ObjectEstimate], stage_ms: dict[str, float]
 ) -> JudgedFrame:
-    """Estimates against the truth of their own mask ids."""
+    """Compare estimates with the ground truth of the same mask id."""
     truths = {x.mask_id: x for x in frame.ground_truth}
     objects = []
     for x in estimates:

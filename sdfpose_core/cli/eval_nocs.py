@@ -1,4 +1,4 @@
-"""`sdfpose eval nocs`: average precision of predictions in the format of the NOCS benchmark."""
+"""`sdfpose eval nocs`: score predictions in the format of the NOCS benchmark."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, get_args
 
-from sdfpose_core.cli.output import precision_table, tell, wide_console, write_json
+from sdfpose_core.cli.output import precision_table, print_problems, wide_console, write_json
 from sdfpose_core.datasets.nocs_results import read_nocs_results
 from sdfpose_core.evaluation.nocs_protocol import IouName, Misses
 from sdfpose_core.evaluation.nocs_results import average_figures, figures
@@ -18,14 +18,21 @@ def add_parser(evaluations: Any) -> None:
     """Declare the evaluation's arguments."""
     parser = evaluations.add_parser(
         "nocs",
-        help="average precision of predictions in the format of the NOCS benchmark",
+        help="score predictions in the format of the NOCS benchmark",
         description=(
-            "Score pickles with objects and predictions, one for each image, as the NOCS family "
-            "of repositories writes them. Several folders are repeated runs: their means and "
-            "standard deviations are given."
+            "Compute the average precision of predictions from result pickles, one per image, in "
+            "the format of NOCS and its successors. Several folders are treated as repeated runs: "
+            "their mean and standard deviation are reported."
         ),
+        epilog="Example: sdfpose eval nocs results/run1 results/run2 --json scores.json",
     )
-    parser.add_argument("results", type=Path, nargs="+", metavar="RESULTS_DIR")
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="+",
+        metavar="RESULTS_DIR",
+        help="folder of result pickles; several folders are repeated runs",
+    )
     parser.add_argument(
         "--iou",
         choices=get_args(IouName),
@@ -44,7 +51,7 @@ def add_parser(evaluations: Any) -> None:
             "figures ignore them (default: %(default)s)"
         ),
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
     parser.set_defaults(evaluation=run)
 
 
@@ -52,14 +59,14 @@ def run(args: argparse.Namespace) -> int:
     """Score the results.
 
     Raises:
-        FrameError: a folder has no results.
+        FrameError: A folder has no results.
     """
     problems: list[str] = []
     runs = []
     for folder in args.results:
         results = read_nocs_results(folder, problems)
         runs.append(figures(results, iou=args.iou, misses=args.misses) | {"images": len(results)})
-    tell(problems)
+    print_problems(problems)
     document = runs[0] if len(runs) == 1 else average_figures(runs)
     document |= {"iou": args.iou, "misses": args.misses, "problems": len(problems)}
     wide_console().print(precision_table(document))

@@ -1,4 +1,4 @@
-"""`sdfpose export`: the networks of categories as ONNX files."""
+"""`sdfpose export`: export the networks as ONNX files."""
 
 from __future__ import annotations
 
@@ -30,40 +30,41 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "export",
-        help="write the networks of categories as ONNX files",
+        help="export the networks as ONNX files",
         description=(
             "Write DIR/CATEGORY_decoder.onnx, DIR/CATEGORY_decoder_jacobian.onnx and "
-            "DIR/CATEGORY_encoder.onnx, for any number of objects and, of decoders, of points. "
-            "Each file is compared with torch in onnxruntime before it is kept. Needs "
-            "'pip install sdfpose[export]'."
+            "DIR/CATEGORY_encoder.onnx. The number of objects is dynamic, and so is the number of "
+            "points of the decoders. Each file is run in onnxruntime and compared with PyTorch "
+            "before it is kept. Requires 'pip install sdfpose[export]'."
         ),
+        epilog="Example: sdfpose export onnx/ --category mug",
     )
-    parser.add_argument("out", type=Path, metavar="DIR", help="where the files go")
+    parser.add_argument("out", type=Path, metavar="DIR", help="folder to write the files to")
     parser.add_argument(
         "--category",
         nargs="+",
         metavar="NAME",
-        help="only these categories (default: all that there are weights of)",
+        help="categories (default: all that have weights)",
     )
     parser.add_argument(
         "--weights",
         type=Path,
         default=SHIPPED,
         metavar="DIR",
-        help="weights to use in place of the shipped ones",
+        help="folder of weights (default: the shipped ones)",
     )
     parser.add_argument(
         "--encoder",
         choices=get_args(EncoderName),
         default="fast",
-        help="which encoder the weights hold; 'none' writes decoders alone (default: %(default)s)",
+        help="encoder to export; none exports only decoders (default: %(default)s)",
     )
     parser.add_argument(
         "--opset",
         type=int,
         default=DEFAULT_OPSET,
         metavar="N",
-        help=f"ONNX operators' version, {OPSETS[0]} to {OPSETS[-1]} (default: %(default)s)",
+        help=f"ONNX operator set, {OPSETS[0]} to {OPSETS[-1]} (default: %(default)s)",
     )
 
 
@@ -71,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
     """Export the categories.
 
     Raises:
-        SdfposeError: an argument is wrong, weights cannot be used, a file cannot be written, or
-            its graph differs from the network.
+        SdfposeError: An argument is invalid, the weights cannot be used, a file cannot be
+            written, or its graph differs from the network.
     """
     files: list[ExportedFile] = []
     for category in args.category or _categories(args.weights):
@@ -88,19 +89,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _categories(weights: Path) -> list[str]:
-    """Names of the categories that a folder has decoders of."""
+    """List the categories whose decoders are in a folder."""
     found = sorted(
         x.name.removesuffix(_DECODER_SUFFIX) for x in weights.glob(f"*{_DECODER_SUFFIX}")
     )
     if not found:
-        raise ConfigurationError(f"{weights}: expected weights, CATEGORY{_DECODER_SUFFIX}")
+        raise ConfigurationError(f"{weights}: no weights found: expected files CATEGORY{_DECODER_SUFFIX}")
     return found
 
 
 def _print(files: Sequence[ExportedFile], folder: Path) -> None:
     table = Table(title=f"ONNX files in {folder}", title_justify="left")
     table.add_column("file")
-    for name in ("KiB", "deviation", "allowed"):
+    for name in ("KiB", "deviation", "tolerance"):
         table.add_column(name, justify="right")
     for file in files:
         table.add_row(

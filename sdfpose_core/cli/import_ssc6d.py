@@ -1,4 +1,4 @@
-"""`sdfpose import-ssc6d`: the published networks of SSC-6D as weights."""
+"""`sdfpose import-ssc6d`: convert the published networks of SSC-6D to our weight format."""
 
 from __future__ import annotations
 
@@ -18,56 +18,61 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "import-ssc6d",
-        help="turn the published networks of SSC-6D into weights",
+        help="convert the published networks of SSC-6D to our weight format",
         description=(
             "Read the networks that SSC-6D published for one category and write "
-            "OUT/CATEGORY.decoder.safetensors and OUT/CATEGORY.encoder.safetensors, for "
-            "'sdfpose estimate --weights OUT --encoder ssc6d'. Files are read without running "
-            "code from them. There is a network of each kind for each category, and nothing in "
-            "it says which: CATEGORY is taken on network_prior."
+            "OUT/CATEGORY.decoder.safetensors and OUT/CATEGORY.encoder.safetensors. Use them with "
+            "'sdfpose estimate --weights OUT --encoder ssc6d'. No code in the files is executed. "
+            "The files do not name their category, so CATEGORY cannot be checked."
+        ),
+        epilog=(
+            "Example: sdfpose import-ssc6d mug --deepsdf "
+            "param/mug_remv/ModelParameters/2000.pth --out ssc6d_weights"
         ),
     )
-    parser.add_argument("category", metavar="CATEGORY", help="what the networks were trained for")
+    parser.add_argument("category", metavar="CATEGORY", help="category that the networks were trained for")
     parser.add_argument(
         "--deepsdf",
         type=Path,
         metavar="FILE",
-        help="the decoder, e.g. param/mug_remv/ModelParameters/2000.pth",
+        help="DeepSDF decoder, e.g. param/mug_remv/ModelParameters/2000.pth",
     )
     parser.add_argument(
         "--codes",
         type=Path,
         metavar="FILE",
         help=(
-            "codes of the decoder's training shapes, DeepSDF's LatentCodes/2000.pth, for the prior "
-            "of shapes (default: those in the decoder's own file, else a broad prior)"
+            "latent codes of the training shapes, for the shape prior, e.g. DeepSDF's "
+            "LatentCodes/2000.pth (default: the codes in the decoder file, else a broad prior)"
         ),
     )
     parser.add_argument(
-        "--pose", type=Path, metavar="FILE", help="the pose network, pose_model_*.pth"
+        "--pose", type=Path, metavar="FILE", help="pose network, pose_model_*.pth"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where weights go")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder to write the weights to"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Import one category.
 
     Raises:
-        SdfposeError: an argument is wrong, or a file cannot be used or written.
+        SdfposeError: An argument is invalid, or a file cannot be used or written.
     """
     category = default_categories()[args.category].name
     if args.deepsdf is None and args.pose is None:
         raise ConfigurationError("nothing to import: expected --deepsdf FILE, --pose FILE or both")
     if args.codes is not None and args.deepsdf is None:
-        raise ConfigurationError("--codes are those of a decoder: expected --deepsdf FILE, too")
+        raise ConfigurationError("--codes needs the decoder that it belongs to: expected --deepsdf FILE as well")
     decoder = None if args.deepsdf is None else import_decoder(args.deepsdf, args.codes)
     encoder = None if args.pose is None else import_encoder(args.pose)
     if decoder is not None and encoder is not None:
         lengths = decoder.config.code_length, encoder.config.code_length
         if lengths[0] != lengths[1]:
             raise WeightsError(
-                f"{args.pose}: predicts codes of length {lengths[1]}, but those of {args.deepsdf} "
-                f"have {lengths[0]}: expected networks that were trained together"
+                f"{args.pose}: predicts codes of length {lengths[1]}, but {args.deepsdf} has codes "
+                f"of length {lengths[0]}: expected networks that were trained together"
             )
     for kind, network in (("decoder", decoder), ("encoder", encoder)):
         if network is None:

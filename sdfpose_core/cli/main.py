@@ -1,10 +1,10 @@
 """Entry point of the command `sdfpose`.
 
-A command is a module with two functions: ``add_parser(subparsers)``, which declares its arguments
-under the command's name, and ``run(args) -> int``, which returns the exit status. The library's
-own are listed here; other packages add theirs as entry points of the group `sdfpose.commands`.
-Only the module of the command that was asked for is imported: ``sdfpose --version`` does not wait
-for torch, and a machine without ROS 2 can use everything that needs none.
+A command is a module with two functions: ``add_parser(subparsers)`` declares the arguments under
+the command's name, and ``run(args) -> int`` returns the exit status. The library's own commands
+are listed here; other packages add theirs as entry points of the group `sdfpose.commands`. Only
+the module of the requested command is imported: ``sdfpose --version`` does not wait for torch, and
+commands that do not need ROS 2 run on a machine without it.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _CORE_COMMANDS = {
 
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
+"""128 + SIGINT, the convention of shells."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; errors of the library become one line on stderr and exit status 2.
+    """Run one command. A library error prints one line on stderr and gives exit status 2.
 
     Args:
-        argv: the arguments after the program's name; those of the process where left out.
+        argv: command-line arguments without the program name; default: those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -61,19 +61,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser with the command that was asked for, or with all of them."""
+    """Build the parser with the requested command, or with all commands if none matches."""
     parser = argparse.ArgumentParser(
         prog="sdfpose",
-        description="6D pose, size and shape of objects of known categories from RGB-D images.",
+        description="Estimate 6D pose, size and shape of objects from RGB-D images.",
+        epilog="Run 'sdfpose COMMAND --help' for the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"sdfpose {_version()}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands = _commands()
-    wanted = next((x for x in arguments if not x.startswith("-")), None)
-    if wanted in commands:
-        module = _load(wanted, commands[wanted])
+    requested = next((x for x in arguments if not x.startswith("-")), None)
+    if requested in commands:
+        module = _load(requested, commands[requested])
         module.add_parser(subparsers)
-        subparsers.choices[wanted].set_defaults(run=module.run)
+        subparsers.choices[requested].set_defaults(run=module.run)
     else:
         for name, path in commands.items():
             subparsers.add_parser(name, help=_summary(name, path))
@@ -81,7 +82,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _commands() -> dict[str, str]:
-    """Modules by command, in alphabetical order; the library's own come before others'."""
+    """Map command names to modules, sorted by name. The library's own commands take precedence."""
     found = {point.name: point.value for point in metadata.entry_points(group=_GROUP)}
     return dict(sorted((found | _CORE_COMMANDS).items()))
 
@@ -91,13 +92,13 @@ def _load(name: str, path: str) -> ModuleType:
         return importlib.import_module(path)
     except ImportError as error:
         raise ConfigurationError(
-            f"the command '{name}' cannot be loaded from {path}: {error} (is everything "
-            "installed that it needs, and is the ROS 2 environment set up?)"
+            f"cannot load the command '{name}' from {path}: {error} (are its dependencies "
+            "installed, and is the ROS 2 environment sourced?)"
         ) from error
 
 
 def _summary(name: str, path: str) -> str:
-    """First line of a command's docstring, read without running the module."""
+    """Read the first line of a command's docstring without importing the module."""
     try:
         spec = importlib.util.find_spec(path)
     except ImportError:

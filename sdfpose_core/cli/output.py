@@ -1,4 +1,4 @@
-"""What commands print, and the files that they leave behind."""
+"""Console output and output files of the commands."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from rich.table import Table
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.storage.files import write_atomically
 
-__all__ = ["precision_table", "tell", "wide_console", "write_file", "write_json"]
+__all__ = ["precision_table", "print_problems", "wide_console", "write_file", "write_json"]
 
 _PIPE_WIDTH = 120
-"""Columns where no terminal says how many there are."""
+"""Console width in columns when the output is not a terminal."""
 
-_TOLD = 10
-"""Problems that are printed; the rest is counted."""
+_MAX_PRINTED = 10
+"""Number of problems to print; further ones are only counted."""
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file atomically.
 
     Raises:
-        SdfposeError: the file cannot be written.
+        SdfposeError: The file cannot be written.
     """
     try:
         write_atomically(path, content)
@@ -35,34 +35,34 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON document; errors as of `write_file`."""
+    """Write a JSON document atomically; raises the same errors as `write_file`."""
     write_file(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
 def wide_console(width: int = _PIPE_WIDTH) -> Console:
-    """The terminal; in a pipe or file, whose width is unknown, tables have room."""
+    """Return a console; `width` columns apply when the output is a pipe or a file."""
     console = Console()
     return console if console.is_terminal else Console(width=width)
 
 
-def tell(problems: Sequence[str]) -> None:
-    """Say on stderr what was left out: the first few problems, and how many more there are."""
+def print_problems(problems: Sequence[str]) -> None:
+    """Print the first few problems on stderr, and the number of further ones."""
     console = Console(stderr=True)
-    for problem in problems[:_TOLD]:
+    for problem in problems[:_MAX_PRINTED]:
         console.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
-    if len(problems) > _TOLD:
-        console.print(f"sdfpose: ... and {len(problems) - _TOLD} more", highlight=False)
+    if len(problems) > _MAX_PRINTED:
+        console.print(f"sdfpose: ... and {len(problems) - _MAX_PRINTED} more", highlight=False)
 
 
 def precision_table(document: Mapping[str, Any]) -> Table:
-    """Average precisions by category and their mean.
+    """Build a table of the average precisions per category and their mean.
 
     Args:
-        document: with ``per_category``, ``mean``, ``iou`` and ``misses``, and the ``spread`` of
-            repeated runs.
+        document: has the keys ``per_category``, ``mean``, ``iou`` and ``misses``, and ``spread``
+            for repeated runs.
     """
     table = Table(
-        title=f"Average precision, %: IoU {document['iou']}, misses {document['misses']}",
+        title=f"Average precision (%), IoU: {document['iou']}, misses: {document['misses']}",
         title_justify="left",
     )
     table.add_column("")

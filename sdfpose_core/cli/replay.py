@@ -1,4 +1,4 @@
-"""`sdfpose replay`: a recorded bag through estimator and tracker, and how well they did."""
+"""`sdfpose replay`: run estimator and tracker on a recorded bag and evaluate them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sdfpose_core.cli.choices import (
 )
 from sdfpose_core.cli.output import (
     precision_table,
-    tell,
+    print_problems,
     wide_console,
     write_file,
     write_json,
@@ -48,40 +48,41 @@ def add_parser(subparsers: Any) -> None:
     defaults = Pairing()
     parser = subparsers.add_parser(
         "replay",
-        help="run estimator and tracker on a recorded bag, and compare with what is true",
+        help="run estimator and tracker on a recorded bag and evaluate them",
         description=(
-            "Put the messages of a rosbag2 together as the pose node does, estimate and track the "
-            "objects of every frame, and compare them with ground truth where there is any. No "
-            "ROS 2 is needed, and the result is the same in every run. The exit status is 0 if an "
+            "Synchronise the messages of a rosbag2 like the pose node, estimate and track the "
+            "objects in every frame, and compare them with the ground truth if there is any. Does "
+            "not need ROS 2 and gives the same result in every run. The exit status is 0 if an "
             "object was estimated, else 1."
         ),
+        epilog="Example: sdfpose replay my_bag --category any --report report.html",
     )
-    parser.add_argument("bag", type=Path, metavar="BAG", help="its folder, .mcap or .db3 file")
+    parser.add_argument("bag", type=Path, metavar="BAG", help="bag folder, .mcap or .db3 file")
     parser.add_argument(
         "--gt",
         metavar="SOURCE",
         help=(
-            "ground truth: a topic of type sdfpose/SdfObjectArray; tf:PREFIX for the frames "
-            "PREFIX/CATEGORY_ID; or a JSON file as --json writes it (default: the topic of that "
+            "ground truth: a topic of type sdfpose/SdfObjectArray, tf:PREFIX for the tf frames "
+            "PREFIX/CATEGORY_ID, or a JSON file written by --json (default: the topic of that "
             "type with 'truth' in its name)"
         ),
     )
-    parser.add_argument("--out", type=Path, metavar="BAG", help="write the results into a new bag")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write results and figures")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write a report as HTML")
+    parser.add_argument("--out", type=Path, metavar="BAG", help="write the results to a new bag")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write results and metrics as JSON")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
     parser.add_argument(
         "--busy-ms",
         type=float,
         metavar="MS",
         help=(
-            "pretend that a frame takes so long: those that come meanwhile are dropped, but for "
-            "the newest (default: every frame is worked on)"
+            "simulate a processing time of MS milliseconds per frame: of the frames that arrive "
+            "meanwhile, all but the newest are dropped (default: process every frame)"
         ),
     )
     parser.add_argument(
         "--hz",
         type=float,
-        help="with --busy-ms: frames come at this rate (default: as they were recorded)",
+        help="with --busy-ms: frame rate, Hz (default: the recorded times)",
     )
     add_topic_argument(parser)
     add_labelling_arguments(parser)
@@ -90,30 +91,30 @@ def add_parser(subparsers: Any) -> None:
         type=float,
         default=defaults.slop_s,
         metavar="S",
-        help="largest difference of stamps within a frame, seconds (default: %(default)s)",
+        help="maximum stamp difference within a frame, seconds (default: %(default)s)",
     )
     parser.add_argument(
         "--queue-size",
         type=int,
         default=defaults.queue_size,
         metavar="N",
-        help="messages of each topic that wait for the others (default: %(default)s)",
+        help="synchroniser queue size, messages per topic (default: %(default)s)",
     )
     parser.add_argument(
         "--threads",
         type=int,
         default=0,
-        help="CPU threads of the networks, 0 for all cores but one, as the node (default: 0)",
+        help="CPU threads; 0 uses all cores but one, like the node (default: 0)",
     )
     add_estimator_arguments(parser, device="auto")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay the bag; 0 if an object was estimated, else 1.
+    """Replay the bag. Return 0 if an object was estimated, else 1.
 
     Raises:
-        SdfposeError: an argument is wrong, or the bag, the ground truth or the weights cannot be
-            used.
+        SdfposeError: An argument is invalid, or the bag, the ground truth or the weights cannot
+            be used.
     """
     categories = default_categories()
     schedule = _schedule(args)
@@ -124,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     config = estimator_config(args)
     estimator = PoseEstimator(config, categories)
     for category in categories:
-        with suppress(WeightsError):  # told where an instance of the category comes
+        with suppress(WeightsError):  # reported when an instance of the category appears
             estimator.load(category)
     tracking = TrackerConfig(verify_in_process=estimator.device.type == "cpu")
     pairing = Pairing(dict(args.topic), args.slop, args.queue_size, with_labels=rules is None)
@@ -147,9 +148,9 @@ def run(args: argparse.Namespace) -> int:
             results=results,
             progress=lambda: bar.advance(task),
         )
-        if not done.frames:  # the bag of results is left out as well
+        if not done.frames:  # raised inside the context, so that no result bag is kept
             raise BagError("; ".join([f"{args.bag}: no frame could be used", *problems]))
-    tell(problems)
+    print_problems(problems)
     judged = done.judged(truth)
     document = {
         "bag": str(args.bag),
@@ -180,7 +181,7 @@ def run(args: argparse.Namespace) -> int:
 def _schedule(args: argparse.Namespace) -> Schedule | None:
     if args.busy_ms is None:
         if args.hz is not None:
-            raise ConfigurationError("--hz alone drops nothing: expected --busy-ms with it")
+            raise ConfigurationError("--hz has no effect alone: expected --busy-ms as well")
         return None
     return Schedule(args.busy_ms, args.hz)
 
@@ -188,17 +189,17 @@ def _schedule(args: argparse.Namespace) -> Schedule | None:
 def _prepare(
     args: argparse.Namespace, rules: LabelRules | None, problems: list[str]
 ) -> TruthSource | None:
-    """The ground truth; what the bag's topics do not allow is found out before the work begins."""
+    """Find the ground truth. Check the bag's topics before the long work begins."""
     categories = default_categories()
     with open_bag(args.bag, problems) as bag:
         topics = find_topics(bag.connections, args.bag, dict(args.topic))
         if not topics.labels and rules is None:
             raise BagError(
-                f"{args.bag}: has no topic of labels: expected --category NAME (or any), or "
-                "--mask-categories ID:NAME, to say what the mask ids are"
+                f"{args.bag}: has no label topic: give the categories of the mask ids with "
+                "--category NAME (or any), or --mask-categories ID:NAME"
             )
         truth = truth_source(args.gt, bag.connections, args.bag, categories)
-    problems.clear()  # they are told again when the bag is read
+    problems.clear()  # the same problems are reported when the bag is read
     return truth
 
 
@@ -219,7 +220,7 @@ def _frames(done: Replay, judged: Sequence[JudgedFrame]) -> list[dict[str, Any]]
 
 def _facts(document: Mapping[str, Any]) -> dict[str, str]:
     return {
-        "frames": f"{document['processed']} worked on, {document['dropped']} dropped",
+        "frames": f"{document['processed']} processed, {document['dropped']} dropped",
         "frames with ground truth": str(document["frames_with_truth"]),
         "speed": f"{document['rate_hz']:.1f} frames/s",
     }
@@ -237,8 +238,8 @@ def _print(document: Mapping[str, Any]) -> None:
         console.print(precision_table(document["average_precision"]))
     stages = ", ".join(f"{k} {v['p50']:.1f}" for k, v in document["stage_ms"].items())
     console.print(
-        f"{document['processed']} frames, {document['dropped']} dropped, "
-        f"{document['objects']} objects in them; {document['rate_hz']:.1f} frames/s; "
-        f"median ms: {stages}",
+        f"{document['processed']} frames processed, {document['dropped']} dropped, "
+        f"{document['objects']} objects; {document['rate_hz']:.1f} frames/s; "
+        f"median times, ms: {stages}",
         highlight=False,
     )

@@ -1,4 +1,4 @@
-"""`sdfpose shapes`: look at the training shapes."""
+"""`sdfpose shapes`: render the training shapes."""
 
 from __future__ import annotations
 
@@ -34,45 +34,46 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "shapes",
-        help="look at the training shapes",
-        description="Look at the shapes that the decoders are trained on.",
+        help="render the training shapes",
+        description="Inspect the shapes on which the decoders are trained.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     render = actions.add_parser(
         "render",
-        help="draw a contact sheet of models",
+        help="render a contact sheet of models",
         description=(
-            "Draw a contact sheet of procedural models, or with --models of the meshes of a "
-            "folder, and write it as PNG. Exit status 0."
+            "Render a contact sheet of procedural models, or of the meshes of a folder with "
+            "--models, and write it as a PNG file."
         ),
+        epilog="Example: sdfpose shapes render --category mug --out mugs.png",
     )
     render.add_argument(
         "--category",
         nargs="+",
         default=None,
         metavar="NAME",
-        help=f"one or more of {', '.join(FAMILIES)} (default: all)",
+        help=f"categories, of {', '.join(FAMILIES)} (default: all)",
     )
-    render.add_argument("--out", type=Path, required=True, metavar="PNG", help="file to write")
+    render.add_argument("--out", type=Path, required=True, metavar="PNG", help="output image")
     render.add_argument(
         "--count", type=int, default=24, help="procedural models per category (default: 24)"
     )
-    render.add_argument("--seed", type=int, default=0, help="seed of the first (default: 0)")
+    render.add_argument("--seed", type=int, default=0, help="seed of the first model (default: 0)")
     render.add_argument(
-        "--held-out", action="store_true", help="draw the shapes that never serve training"
+        "--held-out", action="store_true", help="draw held-out shapes, never used for training"
     )
     render.add_argument(
         "--models",
         type=Path,
         metavar="DIR",
-        help="draw the meshes of this folder in place of procedural ones",
+        help="draw the meshes of this folder instead of procedural models",
     )
     render.add_argument(
         "--reconstructions",
         action="store_true",
         help=(
-            "draw each model (grey) beside what its category's decoder makes of points all over "
-            "its surface (coloured), with the Chamfer distance in per cent of the diagonal"
+            "draw each model (grey) next to its reconstruction by the decoder from points on the "
+            "whole surface (coloured), with the Chamfer distance in per cent of the diagonal"
         ),
     )
     render.add_argument("--columns", type=int, default=8, help="models per row (default: 8)")
@@ -80,7 +81,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw the sheet and write it."""
+    """Render and write the contact sheet."""
     _check(args)
     names = args.category or (FAMILIES if args.models is None else ("imported",))
     sheets = [_sheet(args, name, _models(args, name)) for name in names]
@@ -105,7 +106,7 @@ def _models(args: argparse.Namespace, category: str) -> Sequence[CadModel]:
 def _sheet(
     args: argparse.Namespace, category: str, models: Sequence[CadModel]
 ) -> NDArray[np.uint8]:
-    """Sheet of one category, as wide as the others."""
+    """Render the contact sheet of one category; all sheets have the same width."""
     table = default_categories()
     if category in table:
         red, green, blue = table[category].colour
@@ -131,9 +132,9 @@ def _sheet(
 def _check(args: argparse.Namespace) -> None:
     for name in args.category or ():
         if args.models is None and name not in FAMILIES:
-            default_categories()[name]  # names the nearest category
+            default_categories()[name]  # raises an error that suggests the nearest name
             raise ConfigurationError(
-                f"--category {name}: has no procedural family: expected one of "
+                f"--category {name}: no procedural models: expected one of "
                 f"{', '.join(FAMILIES)}, or a folder of meshes with --models"
             )
     for name, value, low, high in (
@@ -146,8 +147,8 @@ def _check(args: argparse.Namespace) -> None:
             raise ConfigurationError(f"{name} is {value}: expected {low} to {high}")
     if args.reconstructions and args.models is not None and len(args.category or ()) != 1:
         raise ConfigurationError(
-            "--reconstructions of --models: expected --category with the one category that the "
-            "meshes are of"
+            "--reconstructions with --models needs the category of the meshes: expected "
+            "--category with one name"
         )
     if args.out.suffix.lower() != ".png":
-        raise ConfigurationError(f"--out is {args.out}: expected a name that ends in .png")
+        raise ConfigurationError(f"--out is {args.out}: expected a file name ending in .png")

@@ -1,1 +1,1 @@
-"""Commands of the `sdfpose` program that need ROS 2; one file each."""
+"""Commands of `sdfpose` that need ROS 2; one module per command."""

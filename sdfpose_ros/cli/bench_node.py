@@ -1,4 +1,4 @@
-"""`sdfpose bench node`: rate and latency of the pose node in a running graph."""
+"""`sdfpose bench node`: measure rate and latency of the pose node in a ROS 2 graph."""
 
 from __future__ import annotations
 
@@ -20,49 +20,60 @@ def add_parser(benchmarks: Any) -> None:
     """Declare the benchmark's arguments."""
     parser = benchmarks.add_parser(
         "node",
-        help="rate and latency of the pose node in a running graph",
+        help="measure rate and latency of the pose node in a ROS 2 graph",
         description=(
-            "Run a simulated camera, whose frames are made before, and the pose node as processes "
-            "of a ROS 2 graph; measure how many results come, how long after their image, and what "
-            "became of every frame."
+            "Start a simulated camera with frames rendered in advance and the pose node, each as a "
+            "process in a ROS 2 graph. Measure the output rate, the latency from image to result, "
+            "and the numbers of processed, dropped and unaccounted frames. The exit status is 0 "
+            "if every frame is accounted for, else 1."
         ),
+        epilog="Example: sdfpose bench node --objects 2 --seconds 60",
     )
     parser.add_argument(
-        "--objects", type=int, default=4, help="on the table, 1 to 6 (default: %(default)s)"
+        "--objects",
+        type=int,
+        default=4,
+        help="number of objects on the table, 1 to 6 (default: %(default)s)",
     )
     parser.add_argument(
-        "--rate", type=float, default=30.0, help="frames per second (default: %(default)s)"
+        "--rate", type=float, default=30.0, help="camera rate, Hz (default: %(default)s)"
     )
     parser.add_argument(
-        "--seconds", type=float, default=30.0, help="of the measurement (default: %(default)s)"
+        "--seconds",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="duration of the measurement, seconds (default: %(default)s)",
     )
     parser.add_argument(
         "--warm-up",
         type=float,
         default=10.0,
         metavar="S",
-        help="seconds between the first result and the measurement (default: %(default)s)",
+        help="time from the first result to the measurement, seconds (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=7, help="of the scene (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    parser.add_argument(
+        "--seed", type=int, default=7, help="random seed of the scene (default: %(default)s)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
     parser.add_argument(
         "--logs",
         type=Path,
         default=Path("out/bench_node"),
-        help="folder of the processes' logs (default: %(default)s)",
+        help="folder for the logs of the processes (default: %(default)s)",
     )
     add_ros_arguments(parser)
     parser.set_defaults(benchmark=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the benchmark; gives the exit status: 0 if every frame is accounted for.
+    """Run the benchmark. Return 0 if every frame is accounted for, else 1.
 
     Raises:
-        SdfposeError: an argument is wrong, or the graph does not work.
+        SdfposeError: An argument is invalid, or the graph does not start or fails.
     """
     if args.rate <= 0.0 or args.seconds <= 0.0 or args.warm_up < 0.0:
-        raise ConfigurationError("--rate, --seconds, --warm-up: expected numbers above 0")
+        raise ConfigurationError("expected --rate and --seconds above 0, and --warm-up of at least 0")
     prepare_middleware(args)
     from sdfpose_ros.evaluation.node_benchmark import NodeBenchmark, benchmark_node
 
@@ -89,12 +100,12 @@ def _table(figures: dict[str, Any]) -> Table:
     table = Table(title=f"Pose node, {figures['objects']} objects", title_justify="left")
     table.add_column("")
     table.add_column("", justify="right")
-    table.add_row("images, Hz", f"{figures['input_hz']:.1f}")
-    table.add_row("results, Hz", f"{figures['output_hz']:.1f}")
+    table.add_row("input rate, Hz", f"{figures['input_hz']:.1f}")
+    table.add_row("output rate, Hz", f"{figures['output_hz']:.1f}")
     table.add_row("latency, median, ms", f"{figures['latency_ms']['p50']:.0f}")
-    table.add_row("latency, 95 %, ms", f"{figures['latency_ms']['p95']:.0f}")
-    table.add_row("of one core, %", f"{figures['cpu_percent']:.0f}")
-    table.add_row("memory of the node, MiB", f"{figures['rss_mib']:.0f}")
+    table.add_row("latency, 95th percentile, ms", f"{figures['latency_ms']['p95']:.0f}")
+    table.add_row("CPU load, % of one core", f"{figures['cpu_percent']:.0f}")
+    table.add_row("memory (RSS) of the node, MiB", f"{figures['rss_mib']:.0f}")
     for name in ("processed", "dropped", "unaccounted"):
         table.add_row(f"frames {name}", str(figures[name]))
     return table

@@ -1,4 +1,4 @@
-"""`sdfpose bench speed`: the paper's configuration against ours, stage by stage."""
+"""`sdfpose bench speed`: compare the speed of each stage with the paper's configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sdfpose_core.benchmark.speed import MOST_OBJECTS, SpeedBenchmark, benchmark_speed
-from sdfpose_core.cli.output import tell, wide_console, write_json
+from sdfpose_core.cli.output import print_problems, wide_console, write_json
 from sdfpose_core.device import use_threads
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_ros.cli.ros_arguments import stay_on_one_machine
@@ -27,57 +27,59 @@ def add_parser(benchmarks: Any) -> None:
     """Declare the benchmark's arguments."""
     parser = benchmarks.add_parser(
         "speed",
-        help="the paper's configuration against ours, stage by stage",
+        help="compare the speed of each stage with the paper's configuration",
         description=(
-            "Time detection and tracking on simulated frames of a table, and on the same frames "
-            "what the paper computes: SSC-6D's encoder, DeepSDF's network on a dense 64^3 grid "
-            "with marching cubes, and ICP. Also: how tracking grows with the number of objects, "
-            "what share of the machine's peak the decoder reaches, and how much memory the pose "
-            "node needs. Exit status 0; 1 where the node fails; 2 for an error."
+            "Time detection and tracking on simulated frames of a table, and the paper's pipeline "
+            "on the same frames: the encoder of SSC-6D, DeepSDF on a dense 64^3 grid with marching "
+            "cubes, and ICP. Also measure how tracking scales with the number of objects, which "
+            "fraction of the machine's peak performance the decoder reaches, and the memory of the "
+            "pose node. The exit status is 0, or 1 if the node fails."
         ),
+        epilog="Example: sdfpose bench speed --objects 2 --no-node",
     )
     parser.add_argument(
         "--objects",
         type=int,
         default=SpeedBenchmark.objects,
-        help=f"on the table, 1 to {MOST_OBJECTS} (default: %(default)s)",
+        help=f"number of objects on the table, 1 to {MOST_OBJECTS} (default: %(default)s)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
     parser.add_argument(
         "--threads",
         type=int,
         default=0,
-        help="CPU threads (default: as the node has it, all cores but one, and all for detections)",
+        help="CPU threads; 0 uses all cores but one, and all cores for detection (default: 0)",
     )
     parser.add_argument(
-        "--device", default="auto", help="auto | cpu | cuda[:N] (default: %(default)s)"
+        "--device", default="auto", help="auto, cpu or cuda[:N] (default: %(default)s)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="another one draws another table (default: 0)"
+        "--seed", type=int, default=0, help="random seed of the scene (default: 0)"
     )
     parser.add_argument(
         "--repetitions",
         type=int,
         default=SpeedBenchmark.repetitions,
-        help="of which medians are taken (default: %(default)s)",
+        help="repetitions per median (default: %(default)s)",
     )
     parser.add_argument(
-        "--no-node", action="store_true", help="do not measure the memory of the pose node"
+        "--no-node", action="store_true", help="skip the memory measurement of the pose node"
     )
     parser.set_defaults(benchmark=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the benchmark; gives the exit status: 1 if the pose node failed.
+    """Run the benchmark. Return 0, or 1 if the pose node failed.
 
     Raises:
-        SdfposeError: an argument is wrong, or an object of the table is not found.
+        SdfposeError: An argument is invalid, or an object on the table is not detected.
     """
     if not 1 <= args.objects <= MOST_OBJECTS:
-        raise ConfigurationError(f"--objects {args.objects}: expected 1 to {MOST_OBJECTS}")
-    for name, least in (("threads", 0), ("seed", 0), ("repetitions", 1)):
-        if getattr(args, name) < least:
-            raise ConfigurationError(f"--{name} {getattr(args, name)}: expected {least} or more")
+        raise ConfigurationError(f"--objects is {args.objects}: expected 1 to {MOST_OBJECTS}")
+    for name, minimum in (("threads", 0), ("seed", 0), ("repetitions", 1)):
+        value = getattr(args, name)
+        if value < minimum:
+            raise ConfigurationError(f"--{name} is {value}: expected at least {minimum}")
     use_threads(args.threads)
     options = SpeedBenchmark(
         objects=args.objects, repetitions=args.repetitions, seed=args.seed, device=args.device
@@ -91,21 +93,21 @@ def run(args: argparse.Namespace) -> int:
     for table in _tables(figures):
         console.print(table)
     if reason:
-        tell([f"memory of the node is not known: {reason}"])
+        print_problems([f"the memory of the node was not measured: {reason}"])
     if args.json is not None:
         write_json(args.json, figures)
     return exit_status
 
 
 def _node_rss_mib(args: argparse.Namespace) -> tuple[float | None, str, int]:
-    """Memory of the pose node's own process, MiB, or why it is not known; and the exit status."""
+    """Measure the memory of the pose node, MiB. Return it or the reason, and the exit status."""
     if args.no_node:
         return None, "--no-node was given", 0
     stay_on_one_machine()
     try:
         from sdfpose_ros.evaluation.node_benchmark import NodeBenchmark, benchmark_node
     except ImportError as error:
-        return None, f"{error} (is the ROS 2 environment set up?)", 0
+        return None, f"{error} (is the ROS 2 environment sourced?)", 0
     options = NodeBenchmark(
         log_dir=_NODE_LOGS.resolve(),
         objects=min(args.objects, _NODE_OBJECTS),
@@ -115,27 +117,27 @@ def _node_rss_mib(args: argparse.Namespace) -> tuple[float | None, str, int]:
     )
     try:
         return benchmark_node(options, lambda line: None)["rss_mib"], "", 0
-    except SdfposeError as error:  # minutes of measurements are not thrown away for it
+    except SdfposeError as error:  # keep the results of the other measurements
         return None, str(error), 1
 
 
 def _tables(figures: Mapping[str, Any]) -> list[Table]:
     return [
         _stages(figures),
-        _row("Tracking, ms per frame, by number of objects", figures["scaling"]),
-        _row("Detection, ms per object, by number of observed points", figures["points"]),
-        _row("Decoding a shape, ms, by cells along each axis", figures["mesh_resolution"]),
+        _row("Tracking time (ms per frame) by number of objects", figures["scaling"]),
+        _row("Detection time (ms per object) by number of surface points", figures["points"]),
+        _row("Meshing time (ms) by grid cells per axis", figures["mesh_resolution"]),
         _machine(figures),
     ]
 
 
 def _stages(figures: Mapping[str, Any]) -> Table:
-    """The paper's refinement is ICP, and has no segmentation of its own."""
+    """Build the table of stages. The paper refines by ICP and does not time segmentation."""
     table = Table(
-        title=f"Milliseconds per object, {figures['objects']} on the table", title_justify="left"
+        title=f"Time per object (ms), {figures['objects']} objects", title_justify="left"
     )
     table.add_column("")
-    for name in ("segment", "encode", "refine", "mesh", "total", "95 %", "paper / this"):
+    for name in ("segment", "encode", "refine", "mesh", "total", "95th\npercentile", "speed-up\nover paper"):
         table.add_column(name, justify="right")
     paper = {**figures["paper"], "refine": figures["paper"]["icp"]}
     for name, row, ratio in (
@@ -162,16 +164,16 @@ def _machine(figures: Mapping[str, Any]) -> Table:
     table = Table(title="Machine", title_justify="left")
     table.add_column("")
     table.add_column("", justify="right")
-    table.add_row("processor", machine["cpu"])
+    table.add_row("CPU", machine["cpu"])
     table.add_row(
-        "threads, of CPUs",
-        f"{machine['threads']} to {machine['burst_threads']} of {machine['cpus']}",
+        "threads",
+        f"{machine['threads']} to {machine['burst_threads']} of {machine['cpus']} cores",
     )
-    table.add_row("device, torch", f"{machine['device']}, {machine['torch']}")
-    table.add_row("peak, float32, GFLOP/s", f"{figures['matmul_gflops']:.1f}")
+    table.add_row("device, PyTorch", f"{machine['device']}, {machine['torch']}")
+    table.add_row("peak (float32 matmul), GFLOP/s", f"{figures['matmul_gflops']:.1f}")
     table.add_row("decoder, GFLOP/s", f"{figures['decoder_gflops']:.1f}")
-    table.add_row("of the peak, %", f"{100.0 * figures['peak_fraction']:.0f}")
-    table.add_row("with derivatives, %", f"{100.0 * figures['peak_fraction_jacobian']:.0f}")
-    table.add_row("memory of the node, MiB", "" if rss is None else f"{rss:.0f}")
-    table.add_row("most of this process, MiB", f"{figures['peak_rss_mib']:.0f}")
+    table.add_row("decoder, % of peak", f"{100.0 * figures['peak_fraction']:.0f}")
+    table.add_row("decoder with derivatives, % of peak", f"{100.0 * figures['peak_fraction_jacobian']:.0f}")
+    table.add_row("memory (RSS) of the node, MiB", "" if rss is None else f"{rss:.0f}")
+    table.add_row("peak memory of this process, MiB", f"{figures['peak_rss_mib']:.0f}")
     return table

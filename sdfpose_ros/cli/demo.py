@@ -1,4 +1,4 @@
-"""`sdfpose demo`: the main job on a ROS 2 graph of separate processes."""
+"""`sdfpose demo`: run simulated camera, pose node and evaluator."""
 
 from __future__ import annotations
 
@@ -13,48 +13,56 @@ __all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
+    """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "demo",
-        help="simulated camera, pose node and evaluator in one ROS 2 graph",
-        description="Run a simulated camera, the pose node and an evaluator as separate processes "
-        "of a ROS 2 graph; show a live table and leave results in a folder. The exit status is 0 "
-        "if every category was estimated.",
+        help="run simulated camera, pose node and evaluator",
+        description="Start a simulated camera, the pose node and an evaluator as separate ROS 2 "
+        "processes. Show a live table of the errors and write the results to a folder. The exit "
+        "status is 0 if every category was estimated.",
+        epilog="Example: sdfpose demo --seconds 30 --domain-id 42",
     )
     defaults = DemoOptions(Path("out/demo"))
     parser.add_argument(
-        "--out", type=Path, default=defaults.output_dir, help="folder (default: %(default)s)"
+        "--out", type=Path, default=defaults.output_dir, help="folder for the results (default: %(default)s)"
     )
     parser.add_argument(
         "--seconds",
         type=float,
         default=defaults.seconds,
-        help="time for which results are collected (default: %(default)s)",
+        metavar="S",
+        help="time to collect results, seconds (default: %(default)s)",
     )
     parser.add_argument(
         "--rate",
         type=float,
         default=defaults.rate_hz,
-        help="the camera's frames per second (default: %(default)s)",
+        metavar="HZ",
+        help="camera rate, Hz (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=defaults.seed, help="of the scene (default: %(default)s)"
+        "--seed",
+        type=int,
+        default=defaults.seed,
+        help="random seed of the scene (default: %(default)s)",
     )
     parser.add_argument(
         "--device", default=defaults.device, help="auto, cpu or cuda[:N] (default: %(default)s)"
     )
     parser.add_argument(
-        "--domain-id", type=int, help="ROS domain, to watch with RViz (default: a random one)"
+        "--domain-id",
+        type=int,
+        help="ROS domain id, e.g. to connect RViz (default: a random one)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; gives the exit status."""
+    """Run the command and return the exit status."""
 
     def terminate(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, terminate)  # so that the children are ended, too
+    signal.signal(signal.SIGTERM, terminate)  # so that the child processes are terminated too
     options = DemoOptions(
         output_dir=args.out,
         seconds=args.seconds,

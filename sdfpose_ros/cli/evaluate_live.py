@@ -1,4 +1,4 @@
-"""`sdfpose evaluate-live`: compare the poses of a running graph with ground truth."""
+"""`sdfpose evaluate-live`: compare the poses of a running node with ground truth."""
 
 from __future__ import annotations
 
@@ -11,24 +11,34 @@ __all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
+    """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "evaluate-live",
-        help="show the errors of a running ROS 2 graph in a live table",
-        description="Compare the pose node's objects with the camera's ground truth and show "
-        "them in a live table.",
+        help="compare the poses of a running node with ground truth",
+        description="Compare the objects of a running pose node with the ground truth of the "
+        "camera and show the errors in a live table.",
+        epilog="Example: sdfpose evaluate-live --seconds 30 --out out/live",
     )
-    parser.add_argument("--camera", default="/camera", help="camera node (default: %(default)s)")
-    parser.add_argument("--node", default="/sdfpose", help="pose node (default: %(default)s)")
+    parser.add_argument("--camera", default="/camera", help="namespace of the camera (default: %(default)s)")
+    parser.add_argument("--node", default="/sdfpose", help="name of the pose node (default: %(default)s)")
     parser.add_argument(
-        "--seconds", type=float, default=0.0, help="end so long after the first result"
+        "--seconds",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="stop this long after the first result; 0 runs until interrupted (default: 0)",
     )
-    parser.add_argument("--out", default="", help="folder for overlay, objects, meshes, recording")
+    parser.add_argument(
+        "--out",
+        default="",
+        metavar="DIR",
+        help="folder for overlay, objects, meshes and recording (default: write nothing)",
+    )
     add_ros_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; gives the exit status."""
+    """Run the command and return the exit status."""
     prepare_middleware(args)
     from sdfpose_ros.evaluation.evaluator_node import main
     from sdfpose_ros.graph.topics import input_remaps, result_remaps

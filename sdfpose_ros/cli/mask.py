@@ -12,35 +12,36 @@ _BACKENDS = ("tabletop", "torchvision", "label_image", "detections")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
+    """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "mask",
-        help="run the ROS 2 node that makes instance masks",
-        description="Run the ROS 2 mask node: the images of an RGB-D camera in, instance masks and "
-        "labels out, where the pose node looks for them.",
+        help="run the mask node",
+        description="Run the ROS 2 mask node. It segments the images of an RGB-D camera and "
+        "publishes instance masks and labels on the topics that the pose node reads.",
+        epilog="Example: sdfpose mask --camera /camera/camera --backend tabletop",
     )
     parser.add_argument(
         "--camera",
         default="/camera",
-        help="take colour, depth and camera_info from the topics below this name, and publish mask "
-        "and labels there (default: %(default)s); -r '~/colour:=TOPIC' after --ros-args names "
-        "single ones",
+        help="namespace of the topics colour, depth and camera_info, and of the published mask and "
+        "labels (default: %(default)s); remap single topics with --ros-args -r '~/colour:=TOPIC'",
     )
     parser.add_argument(
         "--backend",
         choices=_BACKENDS,
-        help="where masks come from: what stands on a table, Mask R-CNN, an image of class ids "
-        "(~/label_image), or boxes of a detector (~/detections); default: tabletop",
+        help="source of the masks: tabletop segments objects on a table, torchvision runs Mask "
+        "R-CNN, label_image reads class ids (~/label_image), detections reads the boxes of a "
+        "detector (~/detections) (default: tabletop)",
     )
     add_ros_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; gives the exit status."""
+    """Run the command and return the exit status."""
     prepare_middleware(args)
     from sdfpose_ros.graph.topics import input_remaps
     from sdfpose_ros.masks.mask_node import main
 
     backend = ["-p", f"backend:={args.backend}"] if args.backend else []
-    # The first rule that fits wins: the user's own come first.
+    # The first matching remap rule wins, so the user's rules come first.
     return main(["--ros-args", *backend, *args.ros_args, *input_remaps(args.camera)])

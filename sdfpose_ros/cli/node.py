@@ -10,26 +10,28 @@ __all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
+    """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "node",
-        help="run the ROS 2 pose node",
-        description="Run the ROS 2 pose node: RGB-D images and masks in, poses and meshes out.",
+        help="run the pose node",
+        description="Run the ROS 2 pose node. It reads RGB-D images and instance masks and "
+        "publishes poses and meshes.",
+        epilog="Example: sdfpose node --camera /camera --ros-args -p device:=cpu",
     )
     parser.add_argument(
         "--camera",
         default="/camera",
-        help="take colour, depth, mask, camera_info and labels from the topics below this name "
-        "(default: %(default)s); -r '~/colour:=TOPIC' after --ros-args names single ones",
+        help="namespace of the topics colour, depth, mask, camera_info and labels (default: "
+        "%(default)s); remap single topics with --ros-args -r '~/colour:=TOPIC'",
     )
     add_ros_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; gives the exit status."""
+    """Run the command and return the exit status."""
     prepare_middleware(args)
     from sdfpose_ros.graph.topics import input_remaps
     from sdfpose_ros.pose.pose_node import main
 
-    # The first rule that fits wins: the user's own come first.
+    # The first matching remap rule wins, so the user's rules come first.
     return main(["--ros-args", *args.ros_args, *input_remaps(args.camera)])

@@ -1,4 +1,4 @@
-"""`sdfpose play`: play frame folders or a bag into a ROS 2 graph."""
+"""`sdfpose play`: publish frame folders or a bag as ROS 2 topics."""
 
 from __future__ import annotations
 
@@ -12,44 +12,47 @@ __all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
+    """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "play",
-        help="play frame folders or a rosbag2 as a ROS 2 node",
-        description="Play frame folders as a camera below /camera, or a rosbag2 on its own "
-        "topics with its own stamps.",
+        help="publish frame folders or a bag as ROS 2 topics",
+        description="Publish frame folders as a camera in the namespace /camera, or a rosbag2 on "
+        "its recorded topics with its recorded stamps.",
+        epilog="Example: sdfpose play my_bag --clock --lockstep --wait 60",
     )
-    parser.add_argument("path", nargs="+", help="frame folders, folders of them, or one bag")
+    parser.add_argument("path", nargs="+", metavar="DIR|BAG",
+        help="frame folders, folders of frame folders, or one bag")
     parser.add_argument(
         "--rate",
         type=float,
-        help="frames per second (default: 2); for a bag, its speed (default: 1)",
+        help="frame folders: frame rate, Hz (default: 2); bag: playback speed factor (default: 1)",
     )
-    parser.add_argument("--loop", action="store_true", help="start again after the end")
-    parser.add_argument("--topics", nargs="+", default=[], help="of a bag: play only these")
-    parser.add_argument("--clock", action="store_true", help="publish a bag's time on /clock")
+    parser.add_argument("--loop", action="store_true", help="repeat from the start")
+    parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC",
+        help="bag: publish only these topics (default: all)")
+    parser.add_argument("--clock", action="store_true", help="bag: publish its time on /clock")
     parser.add_argument(
         "--lockstep",
         action="store_true",
-        help="of a bag: the next frame waits for the result of the last one, so that none is lost",
+        help="bag: publish the next frame after the result of the last one, so that none is dropped",
     )
     parser.add_argument(
         "--wait",
         type=float,
         default=0.0,
         metavar="S",
-        help="of a bag: wait so long for the pose node, seconds (default: %(default)s)",
+        help="bag: maximum time to wait for the pose node, seconds (default: %(default)s)",
     )
     parser.add_argument(
         "--node",
         default="/sdfpose",
-        help="with --lockstep or --wait, the pose node (default: %(default)s)",
+        help="with --lockstep or --wait: name of the pose node (default: %(default)s)",
     )
     add_ros_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; gives the exit status."""
+    """Run the command and return the exit status."""
     prepare_middleware(args)
     loop = f"loop:={str(args.loop).lower()}"
     if len(args.path) == 1 and is_bag(args.path[0]):

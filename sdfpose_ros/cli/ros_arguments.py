@@ -1,4 +1,4 @@
-"""Arguments that the commands which run a node have in common."""
+"""Arguments shared by the commands that run a node."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ def add_ros_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         action="store_true",
-        help="leave the middleware as the environment sets it, so that other machines take part; "
-        "by default images go through shared memory on this machine",
+        help="keep the middleware settings of the environment, to reach nodes on other machines "
+        "(default: exchange images through shared memory on this machine only)",
     )
     parser.add_argument(
         "--ros-args",
         nargs=argparse.REMAINDER,
         default=[],
-        help="what follows goes to ROS 2: -p NAME:=VALUE, -r FROM:=TO, --params-file FILE, ...",
+        help="pass all further arguments to ROS 2: -p NAME:=VALUE, -r FROM:=TO, --params-file FILE",
     )
 
 
 def prepare_middleware(args: argparse.Namespace) -> None:
-    """Set the environment of this process before ROS 2 is initialised in it."""
+    """Set the middleware environment; call this before rclpy is initialised."""
     if not args.network:
         stay_on_one_machine()
 
 
 def stay_on_one_machine() -> None:
-    """Set what the user has not set so that images go through shared memory."""
+    """Exchange images through shared memory, unless the user has set the variables."""
     for name, value in one_machine_environment().items():
         os.environ.setdefault(name, value)

@@ -10,21 +10,22 @@ __all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
+    """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "simulate",
-        help="run a simulated RGB-D camera as a ROS 2 node",
-        description="Run a simulated RGB-D camera that goes round a table with one instance of "
-        "each category; publishes images, masks, labels and ground truth below /camera.",
+        help="run a simulated RGB-D camera",
+        description="Run a simulated RGB-D camera that circles a table with one object of each "
+        "category. It publishes images, masks, labels and ground truth in the namespace /camera.",
+        epilog="Example: sdfpose simulate --rate 5 --seed 3",
     )
-    parser.add_argument("--rate", type=float, default=10.0, help="frames per second (default: 10)")
-    parser.add_argument("--seed", type=int, default=0, help="of the scene (default: 0)")
-    parser.add_argument("--once", action="store_true", help="end after one turn round the table")
+    parser.add_argument("--rate", type=float, default=10.0, metavar="HZ", help="camera rate, Hz (default: 10)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the scene (default: 0)")
+    parser.add_argument("--once", action="store_true", help="stop after one circle around the table")
     add_ros_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; gives the exit status."""
+    """Run the command and return the exit status."""
     prepare_middleware(args)
     from sdfpose_ros.playback.camera_node import main
 
