@@ -1,4 +1,4 @@
-"""A camera is all it takes: ``ros2 launch sdfpose camera.launch.py --show-args``."""
+"""Camera driver, mask node and pose node: ``ros2 launch sdfpose camera.launch.py --show-args``."""
 
 from launch.actions import (
     DeclareLaunchArgument,
@@ -21,44 +21,47 @@ POSE_NODE, MASK_NODE = "sdfpose", "sdfpose_mask"
 PROFILE = "640x480x30"
 
 ARGUMENTS = {
-    "driver": ("realsense", "Which driver is started: realsense (realsense2_camera), or none."),
-    "serial_no": ("", "Serial number of the RealSense, where there are several; empty for any."),
-    "camera_name": ("camera", "Name of the driver's node, and first part of its frames' names."),
+    "driver": ("realsense", "Camera driver to start: realsense (realsense2_camera) or none."),
+    "serial_no": ("", "Serial number of the RealSense; empty for any."),
+    "camera_name": ("camera", "Name of the driver node, and prefix of its tf frames."),
     "camera": (
         [f"/{CAMERA_NAMESPACE}/", LaunchConfiguration("camera_name")],
-        "Name below which the topics of the camera lie.",
+        "Namespace of the camera topics.",
     ),
     "colour_topic": (
         [LaunchConfiguration("camera"), "/color/image_raw"],
-        "Colour image, rectified.",
+        "Rectified colour image.",
     ),
     "depth_topic": (
         [LaunchConfiguration("camera"), "/aligned_depth_to_color/image_raw"],
-        "Depth, registered to colour.",
+        "Depth image, registered to colour.",
     ),
-    "camera_info_topic": ([LaunchConfiguration("camera"), "/color/camera_info"], "Intrinsics."),
+    "camera_info_topic": (
+        [LaunchConfiguration("camera"), "/color/camera_info"],
+        "Camera intrinsics.",
+    ),
     "frame": (
         [LaunchConfiguration("camera_name"), "_color_optical_frame"],
-        "Frame of the colour image, in which RViz shows the objects.",
+        "tf frame of the colour image; fixed frame of RViz.",
     ),
     "backend": (
         "tabletop",
-        "Where masks come from: tabletop (what stands on a table), torchvision (Mask R-CNN), "
-        "label_image (an image of class ids) or detections (boxes of a detector).",
+        "Source of the masks: tabletop (objects on a table), torchvision (Mask R-CNN), "
+        "label_image (image of class ids) or detections (boxes of a detector).",
     ),
-    "label_image_topic": ("label_image", "Image of class ids, for the backend label_image."),
-    "detections_topic": ("detections", "vision_msgs/Detection2DArray, for the backend detections."),
-    "namespace": ("", "Namespace of the nodes; one for each camera."),
+    "label_image_topic": ("label_image", "Image of class ids, for backend label_image."),
+    "detections_topic": ("detections", "vision_msgs/Detection2DArray, for backend detections."),
+    "namespace": ("", "Namespace of the nodes; use one per camera."),
     "params_file": (
         PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "sdfpose.yaml"]),
-        "Parameters of both nodes (YAML); those of one alone lie below its name.",
+        "Parameter file (YAML) of both nodes; parameters of only one are keyed by its name.",
     ),
-    "device": ("auto", "Where networks run: auto, cpu, cuda or cuda:N."),
-    "use_sim_time": ("false", "Whether time comes from /clock (bags, simulators)."),
-    "rviz": ("false", "Whether RViz shows images, frames and markers."),
+    "device": ("auto", "Device of the networks: auto, cpu, cuda or cuda:N."),
+    "use_sim_time": ("false", "Take the time from /clock (bags, simulators)."),
+    "rviz": ("false", "Start RViz with images, frames and markers."),
     "one_machine": (
         "true",
-        "Whether images go through large shared memory, and other machines do not take part.",
+        "Exchange images through shared memory on this machine only.",
     ),
 }
 
@@ -94,7 +97,7 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(PathJoinSubstitution([share, "launch", "sdfpose.launch.py"])),
         launch_arguments={
             "name": POSE_NODE,
-            # Relative names lie in the namespace that the nodes share.
+            # Relative names resolve in the namespace that the nodes share.
             "mask_topic": f"{MASK_NODE}/mask",
             "labels_topic": f"{MASK_NODE}/labels",
             **{name: LaunchConfiguration(name) for name in TO_POSE_NODE},
@@ -110,7 +113,7 @@ def generate_launch_description() -> LaunchDescription:
                 "camera_name": ParameterValue(LaunchConfiguration("camera_name"), value_type=str),
                 "serial_no": ParameterValue(LaunchConfiguration("serial_no"), value_type=str),
                 "align_depth.enable": True,
-                # Colour and depth of one moment get one stamp.
+                # Give colour and depth of the same capture the same stamp.
                 "enable_sync": True,
                 "rgb_camera.color_profile": PROFILE,
                 "depth_module.depth_profile": PROFILE,
@@ -158,5 +161,5 @@ def generate_launch_description() -> LaunchDescription:
         )
         for name, (default, description) in ARGUMENTS.items()
     ]
-    # The driver comes first: where it is not installed, no node is left behind.
+    # Start the driver first: if it is not installed, no other node is left running.
     return LaunchDescription([*arguments, *middleware, driver, mask_node, pose_node, rviz])

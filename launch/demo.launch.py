@@ -15,15 +15,15 @@ PACKAGE = "sdfpose"
 CAMERA, POSE_NODE = "/camera", "/sdfpose"
 
 ARGUMENTS = {
-    "rate": ("5.0", "Frames per second of the simulated camera."),
-    "seed": ("0", "Of the simulated scene."),
-    "seconds": ("0.0", "End so long after the first result; 0 runs until it is interrupted."),
-    "output_dir": ("", "Folder for overlay, objects, meshes and recording; empty for none."),
-    "device": ("auto", "Where networks run: auto, cpu, cuda or cuda:N."),
-    "rviz": ("false", "Whether RViz shows images, frames and markers."),
+    "rate": ("5.0", "Rate of the simulated camera, Hz."),
+    "seed": ("0", "Random seed of the simulated scene."),
+    "seconds": ("0.0", "Stop this long after the first result, seconds; 0 runs until interrupted."),
+    "output_dir": ("", "Folder for overlay, objects, meshes and recording; empty writes nothing."),
+    "device": ("auto", "Device of the networks: auto, cpu, cuda or cuda:N."),
+    "rviz": ("false", "Start RViz with images, frames and markers."),
     "one_machine": (
         "true",
-        "Whether images go through large shared memory, and other machines do not take part.",
+        "Exchange images through shared memory on this machine only.",
     ),
 }
 
@@ -66,7 +66,7 @@ def generate_launch_description() -> LaunchDescription:
             *((f"~/{name}", f"{POSE_NODE}/{name}") for name in RESULTS),
         ],
         output="screen",
-        on_exit=Shutdown(reason="the evaluator has ended"),
+        on_exit=Shutdown(reason="the evaluator has finished"),
     )
     rviz = Node(
         package="rviz2",
@@ -78,5 +78,5 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in ARGUMENTS.items()
     ]
-    # The pose node comes first: what it includes sets the middleware's environment for all.
+    # Start the pose node first: its launch file sets the middleware environment of all nodes.
     return LaunchDescription([*arguments, pose_node, camera, evaluator, rviz])

@@ -1,4 +1,4 @@
-"""A bag at its own speed, pose node, evaluator: ``ros2 launch sdfpose replay.launch.py -s``."""
+"""Bag player, pose node and evaluator: ``ros2 launch sdfpose replay.launch.py --show-args``."""
 
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
 from launch.conditions import IfCondition
@@ -15,29 +15,35 @@ PACKAGE = "sdfpose"
 POSE_NODE = "/sdfpose"
 
 ARGUMENTS = {
-    "bag": ("", "Folder of a rosbag2, or its mcap or db3 file."),
-    "camera": ("/camera", "Name below which the bag's topics of the camera lie."),
-    "colour_topic": ([LaunchConfiguration("camera"), "/colour"], "Colour image, rectified."),
-    "depth_topic": ([LaunchConfiguration("camera"), "/depth"], "Depth, registered to colour."),
-    "mask_topic": ([LaunchConfiguration("camera"), "/mask"], "Instance ids, 0 = background."),
-    "camera_info_topic": ([LaunchConfiguration("camera"), "/camera_info"], "Intrinsics."),
+    "bag": ("", "Folder of a rosbag2, or its .mcap or .db3 file."),
+    "camera": ("/camera", "Namespace of the camera topics in the bag."),
+    "colour_topic": ([LaunchConfiguration("camera"), "/colour"], "Rectified colour image."),
+    "depth_topic": (
+        [LaunchConfiguration("camera"), "/depth"],
+        "Depth image, registered to colour.",
+    ),
+    "mask_topic": (
+        [LaunchConfiguration("camera"), "/mask"],
+        "Mask image of instance ids; 0 is background.",
+    ),
+    "camera_info_topic": ([LaunchConfiguration("camera"), "/camera_info"], "Camera intrinsics."),
     "labels_topic": ([LaunchConfiguration("camera"), "/labels"], "Category of each mask id."),
     "ground_truth_topic": (
         [LaunchConfiguration("camera"), "/ground_truth"],
-        "True poses (sdfpose/SdfObjectArray), where the bag has them.",
+        "Ground-truth poses (sdfpose/SdfObjectArray), if the bag has them.",
     ),
-    "rate": ("1.0", "Speed, 1 for the bag's own."),
-    "lockstep": ("false", "Whether the next frame waits for the result of the last one."),
-    "output_dir": ("", "Folder for overlay, objects, meshes and recording; empty for none."),
+    "rate": ("1.0", "Playback speed factor; 1 is the recorded speed."),
+    "lockstep": ("false", "Publish the next frame only after the result of the last one."),
+    "output_dir": ("", "Folder for overlay, objects, meshes and recording; empty writes nothing."),
     "params_file": (
         PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "sdfpose.yaml"]),
-        "Parameters of the pose node (YAML).",
+        "Parameter file (YAML) of the pose node.",
     ),
-    "device": ("auto", "Where networks run: auto, cpu, cuda or cuda:N."),
-    "rviz": ("false", "Whether RViz shows images, frames and markers."),
+    "device": ("auto", "Device of the networks: auto, cpu, cuda or cuda:N."),
+    "rviz": ("false", "Start RViz with images, frames and markers."),
     "one_machine": (
         "true",
-        "Whether images go through large shared memory, and other machines do not take part.",
+        "Exchange images through shared memory on this machine only.",
     ),
 }
 
@@ -107,5 +113,5 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in ARGUMENTS.items()
     ]
-    # The pose node comes first: what it includes sets the middleware's environment for all.
+    # Start the pose node first: its launch file sets the middleware environment of all nodes.
     return LaunchDescription([*arguments, pose_node, player, evaluator, rviz])

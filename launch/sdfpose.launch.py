@@ -1,4 +1,4 @@
-"""Pose node on the topics of a camera: ``ros2 launch sdfpose sdfpose.launch.py --show-args``."""
+"""Pose node for one camera: ``ros2 launch sdfpose sdfpose.launch.py --show-args``."""
 
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -14,31 +14,38 @@ PACKAGE = "sdfpose"
 
 ARGUMENTS = {
     "name": ("sdfpose", "Name of the node."),
-    "namespace": ("", "Namespace of the node; one for each camera."),
-    "camera": ("/camera", "Name below which the topics of the camera lie."),
-    "colour_topic": ([LaunchConfiguration("camera"), "/colour"], "Colour image, rectified."),
-    "depth_topic": ([LaunchConfiguration("camera"), "/depth"], "Depth, registered to colour."),
-    "mask_topic": ([LaunchConfiguration("camera"), "/mask"], "Instance ids, 0 = background."),
-    "camera_info_topic": ([LaunchConfiguration("camera"), "/camera_info"], "Intrinsics."),
+    "namespace": ("", "Namespace of the node; use one per camera."),
+    "camera": ("/camera", "Namespace of the camera topics."),
+    "colour_topic": ([LaunchConfiguration("camera"), "/colour"], "Rectified colour image."),
+    "depth_topic": (
+        [LaunchConfiguration("camera"), "/depth"],
+        "Depth image, registered to colour.",
+    ),
+    "mask_topic": (
+        [LaunchConfiguration("camera"), "/mask"],
+        "Mask image of instance ids; 0 is background.",
+    ),
+    "camera_info_topic": ([LaunchConfiguration("camera"), "/camera_info"], "Camera intrinsics."),
     "labels_topic": ([LaunchConfiguration("camera"), "/labels"], "Category of each mask id."),
     "params_file": (
         PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "sdfpose.yaml"]),
-        "Parameters of the node (YAML).",
+        "Parameter file (YAML) of the node.",
     ),
     "autostart": (
         "true",
-        "Whether the node configures and activates itself, or a lifecycle manager does.",
+        "Configure and activate the node at start; false leaves it to a lifecycle manager.",
     ),
     "wait_for_verification": (
         "false",
-        "Whether results must not depend on the machine's speed: for bags in lockstep.",
+        "Wait for the verification of poses, so that results do not depend on the machine's "
+        "speed; use it with bags in lockstep.",
     ),
-    "device": ("auto", "Where networks run: auto, cpu, cuda or cuda:N."),
-    "use_sim_time": ("false", "Whether time comes from /clock (bags, simulators)."),
-    "log_level": ("info", "debug, info, warn or error."),
+    "device": ("auto", "Device of the networks: auto, cpu, cuda or cuda:N."),
+    "use_sim_time": ("false", "Take the time from /clock (bags, simulators)."),
+    "log_level": ("info", "Log level: debug, info, warn or error."),
     "one_machine": (
         "true",
-        "Whether images go through large shared memory, and other machines do not take part.",
+        "Exchange images through shared memory on this machine only.",
     ),
 }
 

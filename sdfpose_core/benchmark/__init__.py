@@ -1,1 +1,1 @@
-"""What ``sdfpose bench`` measures: shapes, the speed of meshing, poses."""
+"""Benchmarks of ``sdfpose bench``: shapes, poses, tracking, adaptation and speed."""

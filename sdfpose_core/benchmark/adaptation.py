@@ -1,8 +1,8 @@
-"""The benchmark of adaptation: what a network gains from unlabelled images of another domain.
+"""Adaptation benchmark: the gain of a network from unlabelled images of another domain.
 
-A network that was trained on procedural shapes seen by a good camera meets other objects (meshes),
-a bad camera with other intrinsics, and masks that leak. It learns from some of the objects without
-labels, in several ways that take the same time, and is measured on the others.
+The network was trained on procedural shapes seen by a good camera. The new domain has other objects
+(meshes), a poor camera with other intrinsics, and masks that leak. The network is trained without
+labels on some of the objects, by several methods with equal time, and evaluated on the others.
 """
 
 from __future__ import annotations
@@ -58,37 +58,37 @@ __all__ = [
 ROWS = ("before", "after_paper", "after", "supervised")
 
 _CAMERA = PinholeCamera(848, 480, 430.0, 430.0, 421.5, 236.8)
-"""A wide-angle depth camera, as no view of the training's has it."""
+"""A wide-angle depth camera that does not occur in the training data."""
 
 _DISTRACTORS = 16
 _FIRST_DISTRACTOR = HELD_OUT_SEED + 500_000
 
 _SYNTHETIC_MODELS = 40
 
-_TIMED = 6
-"""Instances, and steps, that the speed of a training is found from."""
+_TIMING_STEPS = 6
+"""Instances and training steps from which the training speed is measured."""
 
 _MESH_RESOLUTION, _MESH_TOLERANCE, _CHAMFER_SAMPLES = 32, 0.0, 500
 
-_RESAMPLINGS = 2000
-"""Of the bootstrap."""
+_BOOTSTRAP_SAMPLES = 2000
+"""Number of bootstrap samples."""
 
 _JUDGED_GAP = 5.0
-"""Points; a smaller gap between 'before' and 'supervised' is reported, not judged."""
+"""Percentage points; a smaller gap between 'before' and 'supervised' is not judged."""
 
 _JUDGED = ("deg5_cm2", "deg10_cm5")
 
 
 @dataclass(frozen=True)
 class AdaptationPlan:
-    """How much is trained and measured, for each category and seed.
+    """Amount of training and test data, per category and seed.
 
     Attributes:
-        unlabelled: instances to learn from.
-        tested: instances of other objects that the network alone is measured on.
-        refined: of these, how many the whole estimator is measured on.
-        synthetic: simulated views of the start domain that every training mixes in.
-        seconds: time of each training.
+        unlabelled: number of instances to train on.
+        tested: number of instances of other objects on which the network alone is evaluated.
+        refined: how many of these the whole estimator is evaluated on.
+        synthetic: number of simulated views of the original domain mixed into every training.
+        seconds: duration of each training, seconds.
     """
 
     unlabelled: int = 160
@@ -100,14 +100,14 @@ class AdaptationPlan:
 
 @dataclass(frozen=True)
 class AdaptationRun:
-    """What became of one category with one seed.
+    """Results of one category with one seed.
 
     Attributes:
-        category: its name.
-        seed: another one draws other scenes, views, noise, and batches.
-        alone: outcomes of the network alone, by row, of the same cases in the same order.
-        refined: those of the whole estimator.
-        steps: that each training took.
+        category: category name.
+        seed: random seed of scenes, views, noise and batches.
+        alone: outcomes of the network alone, by row; all rows have the same cases in order.
+        refined: outcomes of the whole estimator, by row.
+        steps: number of steps of each training, by row.
     """
 
     category: str
@@ -120,12 +120,12 @@ class AdaptationRun:
 def split_models(
     files: Sequence[Path], category: str, problems: list[str]
 ) -> tuple[list[CadModel], list[CadModel]]:
-    """Objects to learn from, and others to measure on: every second one, in order of name.
+    """Split the meshes alternately, in order of name, into training and test objects.
 
     Args:
         files: meshes of one category.
-        category: theirs.
-        problems: is told of each mesh that was left out.
+        category: category of the meshes.
+        problems: receives a message for each skipped mesh.
     """
     models = [model for _, model in measurable_models(files, category, problems)]
     return models[::2], models[1::2]
@@ -140,15 +140,15 @@ def adapt_and_measure(
     *,
     progress: Callable[[str], None] = lambda what: None,
 ) -> AdaptationRun:
-    """Adapt the network of one category in every way, and measure all of them.
+    """Adapt the network of one category by every method, and evaluate all results.
 
     Args:
-        start: decoder, and the encoder that every training starts from.
-        learnt: objects whose images are learnt from.
-        measured: objects whose images are measured on.
-        plan: how much of all.
-        seed: of scenes, views, noise and batches.
-        progress: told what begins.
+        start: model with the decoder and the initial encoder of every training.
+        learnt: objects to train on.
+        measured: objects to evaluate on.
+        plan: amount of training and test data.
+        seed: random seed of scenes, views, noise and batches.
+        progress: called with a description of the current step.
     """
     category = start.category.name
     assert isinstance(start.encoder, FastEncoder)
@@ -168,7 +168,7 @@ def adapt_and_measure(
             encoders[row] = training.run()
             steps[row] = training.config.steps
         except TooFewLabelsError as error:
-            progress(f"{row}: stays as it was: {error}")
+            progress(f"{row}: not trained: {error}")
             encoders[row], steps[row] = start.encoder, 0
     whole = EstimatorConfig(
         device=str(start.device),
@@ -186,18 +186,18 @@ def adapt_and_measure(
 
 
 def summarise_adaptation(runs: Sequence[AdaptationRun], left_out: Sequence[str]) -> dict[str, Any]:
-    """Means over seeds of the figures of `benchmark.poses.summarise`, and what adaptation gained.
+    """Average the metrics of `benchmark.poses.summarise` over seeds, and compute the gains.
 
     Args:
-        runs: each category with each seed.
-        left_out: categories with too few meshes.
+        runs: one run per category and seed.
+        left_out: names of the categories with too few meshes.
 
     Returns:
-        The rows, ``refined`` with the same rows, ``left_out``, ``seeds``; ``gap_closed`` has, by
-        measure, the gap between ``before`` and ``supervised`` in points, and the shares of it that
-        ``after`` and ``after_paper`` close; ``worse`` names the categories of which the share of
-        poses within 10 degrees and 5 cm is significantly smaller after than before, ``change`` has
-        the 95 % intervals of the difference in points.
+        The rows, ``refined`` with the same rows, ``left_out`` and ``seeds``. ``gap_closed`` has,
+        by measure, the gap between ``before`` and ``supervised`` in percentage points, and the
+        fractions of it that ``after`` and ``after_paper`` close. ``change`` has the 95 % intervals,
+        in percentage points, of the change in the share of poses within 10 degrees and 5 cm;
+        ``worse`` lists the categories in which this share drops significantly.
     """
     document: dict[str, Any] = {
         row: _row([(x.category, x.seed, x.alone[row]) for x in runs]) for row in ROWS
@@ -222,7 +222,7 @@ def summarise_adaptation(runs: Sequence[AdaptationRun], left_out: Sequence[str])
 def _domain(
     category: str, models: Sequence[CadModel], count: int, stream: int
 ) -> list[SimulatedInstance]:
-    """Views of the models by a bad camera of other intrinsics, with masks that leak."""
+    """Simulate views of the models by a poor camera with other intrinsics and leaking masks."""
     others = ModelPool.for_category(
         category, range(_FIRST_DISTRACTOR, _FIRST_DISTRACTOR + 1), distractors=_DISTRACTORS
     )
@@ -243,7 +243,7 @@ def _domain(
 
 
 def _synthetic(start: CategoryModel, count: int, seed: int) -> tuple[Views, Tensor]:
-    """Labelled views of the domain that the network was trained on, and their models' codes."""
+    """Simulate labelled views of the original domain; return them with the codes of the models."""
     category = start.category.name
     codes = procedural_codes(category, start.decoder, _SYNTHETIC_MODELS)
     views = simulated_instances(
@@ -266,7 +266,7 @@ def _training(
     seconds: float,
     seed: int,
 ) -> EncoderTraining:
-    """The training of a row, with as many steps as fit into its time."""
+    """Set up the training of a row, with as many steps as its time allows."""
     losses: LossesName = "paper" if row == "after_paper" else "certified"
     real = [x.instance for x in seen]
 
@@ -282,18 +282,20 @@ def _training(
         return self_supervised_training(start, synthetic, real, setup(steps))
 
     if row == "after":
-        config = setup(_TIMED)
+        config = setup(_TIMING_STEPS)
         labelling_s = _seconds(
-            lambda: pseudo_labels(teacher(start, swift=True), real[:_TIMED], config.certificate)
+            lambda: pseudo_labels(
+                teacher(start, swift=True), real[:_TIMING_STEPS], config.certificate
+            )
         )
-        seconds -= config.rounds * labelling_s * len(real) / _TIMED
-    # Steps with labels of a teacher take the time of those with true ones.
-    step_s = _seconds(made(row != "after_paper", _TIMED).run) / _TIMED
-    return made(row == "supervised", max(round(seconds / step_s), _TIMED))
+        seconds -= config.rounds * labelling_s * len(real) / _TIMING_STEPS
+    # A step with labels of the teacher takes as long as one with true labels.
+    step_s = _seconds(made(row != "after_paper", _TIMING_STEPS).run) / _TIMING_STEPS
+    return made(row == "supervised", max(round(seconds / step_s), _TIMING_STEPS))
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """Wall time of some work."""
+    """Time a call, seconds."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -306,7 +308,7 @@ def _supervised(
     learnt: Sequence[CadModel],
     setup: SelfSupervision,
 ) -> EncoderTraining:
-    """Training on the same instances with their labels."""
+    """Set up the training on the same instances with true labels."""
     codes = model_codes(learnt, start.decoder)
     assert isinstance(start.encoder, FastEncoder)
     return EncoderTraining(
@@ -326,13 +328,13 @@ def _supervised(
 def _outcomes(
     config: EstimatorConfig, model: CategoryModel, cases: Sequence[PoseCase]
 ) -> list[PoseOutcome]:
-    """What becomes of the cases with the networks of a category."""
+    """Run the cases with the networks of a category."""
     estimator = PoseEstimator(config, models=[model])
-    return [_slim(x) for x in run_cases(estimator, cases, samples=_CHAMFER_SAMPLES)]
+    return [_without_surfaces(x) for x in run_cases(estimator, cases, samples=_CHAMFER_SAMPLES)]
 
 
-def _slim(outcome: PoseOutcome) -> PoseOutcome:
-    """The outcome without surfaces: there are thousands."""
+def _without_surfaces(outcome: PoseOutcome) -> PoseOutcome:
+    """Drop the surfaces to save memory; there are thousands of outcomes."""
     if outcome.estimate is None:
         return outcome
     empty = np.zeros((0, 3), dtype=np.float32)
@@ -343,10 +345,10 @@ def _slim(outcome: PoseOutcome) -> PoseOutcome:
 
 
 def _row(runs: Sequence[tuple[str, int, list[PoseOutcome]]]) -> dict[str, Any]:
-    """Figures by category and their mean: means over the seeds, and how these differ.
+    """Average the metrics per category and overall over the seeds, with their spread.
 
     Args:
-        runs: category, seed and outcomes of each.
+        runs: category, seed and outcomes of each run.
     """
     of_seed = [
         summarise({category: outcomes for category, of, outcomes in runs if of == seed})
@@ -363,7 +365,7 @@ def _row(runs: Sequence[tuple[str, int, list[PoseOutcome]]]) -> dict[str, Any]:
 
 
 def _average(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Of each figure that all seeds have; numbers of instances add up."""
+    """Average each metric that all seeds have; numbers of instances are summed."""
     found: dict[str, Any] = {}
     for name in figures[0]:
         values = [x[name] for x in figures]
@@ -375,7 +377,7 @@ def _average(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _gap(document: Mapping[str, Any], measure: str) -> dict[str, Any]:
-    """The gap in points, and which share of it is closed without labels and by the paper."""
+    """Compute the gap in percentage points and the fraction closed by each method."""
     before, paper, after, supervised = (document[row]["mean"][measure] for row in ROWS)
     gap = supervised - before
     return {
@@ -387,7 +389,7 @@ def _gap(document: Mapping[str, Any], measure: str) -> dict[str, Any]:
 
 
 def _change(runs: Sequence[AdaptationRun]) -> tuple[float, float]:
-    """95 % interval of the change in the share of right poses, points; a paired bootstrap."""
+    """Bootstrap the paired change in the share of correct poses: 95 % interval, points."""
     right = MEASURES["deg10_cm5"]
     gained: NDArray[np.float64] = np.array(
         [
@@ -397,6 +399,6 @@ def _change(runs: Sequence[AdaptationRun]) -> tuple[float, float]:
         ]
     )
     rng = np.random.default_rng(0)
-    drawn = gained[rng.integers(len(gained), size=(_RESAMPLINGS, len(gained)))].mean(axis=1)
+    drawn = gained[rng.integers(len(gained), size=(_BOOTSTRAP_SAMPLES, len(gained)))].mean(axis=1)
     low, high = 100.0 * np.percentile(drawn, [2.5, 97.5])
     return float(low), float(high)

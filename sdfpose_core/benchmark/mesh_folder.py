@@ -1,4 +1,4 @@
-"""The folder of meshes that benchmarks measure on."""
+"""Mesh folders for the benchmarks."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from sdfpose_core.shapes.model import CadModel
 __all__ = ["measurable_models", "mesh_files"]
 
 _SIZES_M = (0.01, 2.0)
-"""Diagonals of meshes that a simulated camera can look at."""
+"""Smallest and largest usable bounding-box diagonal, metres."""
 
 
 def mesh_files(data: Path, names: Sequence[str]) -> dict[str, list[Path]]:
-    """The meshes of each category.
+    """List the mesh files of each category.
 
     Args:
-        data: holds ``CATEGORY/NAME.obj`` (or another mesh type), or has them in its subfolder
-            ``meshes``.
-        names: of the categories.
+        data: folder with ``CATEGORY/NAME.obj`` (or another mesh type), directly or in its
+            subfolder ``meshes``.
+        names: category names.
 
     Raises:
-        MeshError: `data` is no folder, or holds no mesh of these categories.
+        MeshError: `data` is not a folder, or has no mesh of these categories.
     """
     if not data.is_dir():
-        raise MeshError(f"{data}: is no folder: expected one with CATEGORY/NAME.obj")
+        raise MeshError(f"{data}: not a folder: expected one with CATEGORY/NAME.obj")
     root = data / "meshes" if (data / "meshes").is_dir() else data
     files = {
         name: sorted(x for x in (root / name).glob("*") if x.suffix.lower() in MESH_SUFFIXES)
@@ -36,7 +36,7 @@ def mesh_files(data: Path, names: Sequence[str]) -> dict[str, list[Path]]:
     }
     if not any(files.values()):
         raise MeshError(
-            f"{root}: holds no mesh of {', '.join(names)}: expected files such as "
+            f"{root}: no mesh of {', '.join(names)}: expected files such as "
             f"{root / names[0]}/NAME.obj"
         )
     return files
@@ -45,16 +45,16 @@ def mesh_files(data: Path, names: Sequence[str]) -> dict[str, list[Path]]:
 def measurable_models(
     files: Sequence[Path], category: str, problems: list[str]
 ) -> Iterator[tuple[Path, CadModel]]:
-    """The models that a simulated camera can look at; `problems` is told of the others."""
+    """Yield the usable meshes with their paths; append a message to `problems` for the others."""
     for path in files:
         try:
             model = load_surface(path, category)
             if not _SIZES_M[0] <= model.diagonal_m <= _SIZES_M[1]:
                 raise MeshError(
-                    f"{path}: its box has a diagonal of {model.diagonal_m:.4g} m: expected "
+                    f"{path}: the bounding-box diagonal is {model.diagonal_m:.4g} m: expected "
                     f"{_SIZES_M[0]} to {_SIZES_M[1]} m (is the file in metres?)"
                 )
         except MeshError as error:
-            problems.append(f"{error}; left out")
+            problems.append(f"{error}; skipped")
         else:
             yield path, model

@@ -1,4 +1,4 @@
-"""How long a surface takes: coarse to fine, on a dense grid, and with the paper's network."""
+"""Time surface extraction: coarse to fine, on a dense grid, and with the paper's network."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ __all__ = ["DenseMesher", "time_meshes"]
 _REPETITIONS = 7
 
 _CHUNKS = {"cpu": (1024, 4096, 16384), "cuda": (16384, 65536, 262144)}
-"""Points at once; each network is timed at its best."""
+"""Candidate batch sizes in points; each network is timed with its fastest one."""
 
 
 @dataclass(frozen=True)
 class DenseMesher:
-    """Surfaces from all values of a grid: what `decode_mesh` is measured against.
+    """Extract a surface from a densely evaluated grid, the baseline of `decode_mesh`.
 
     Attributes:
-        network: of points (1, N, 3) and codes (1, D) makes values (1, N).
+        network: maps points (1, N, 3) and codes (1, D) to values (1, N).
         code: (D,) latent code.
-        chunk: points evaluated at once.
-        level: the value on the surface; None for the median of all values, at which any network
-            has one.
+        chunk: points per evaluation.
+        level: iso value of the surface; None uses the median of all values, so that networks with
+            random weights have a surface too.
     """
 
     network: nn.Module
@@ -42,7 +42,7 @@ class DenseMesher:
     level: float | None = 0.0
 
     def __call__(self, resolution: int) -> DecodedMesh:
-        """The surface on a grid of `resolution` cells along each axis."""
+        """Extract the surface on a grid with `resolution` cells along each axis."""
         axis = torch.linspace(-GRID_HALF_SIDE, GRID_HALF_SIDE, resolution + 1).to(self.code)
         points = torch.cartesian_prod(axis, axis, axis)
         with torch.no_grad():
@@ -58,7 +58,7 @@ class DenseMesher:
         return DecodedMesh(vertices, faces.astype(np.int32), normals.cpu().numpy())
 
     def best_chunk(self) -> int:
-        """The number of points at once with which the values are fastest."""
+        """Return the fastest number of points per evaluation."""
         device = self.code.device
         chunks = _CHUNKS[device.type]
         points = torch.zeros(max(chunks), 3).to(self.code)
@@ -82,12 +82,13 @@ class DenseMesher:
 
 
 def time_meshes(decoders: Sequence[SdfDecoder]) -> dict[str, float]:
-    """Milliseconds per mesh, with marching cubes and normals; means over the decoders.
+    """Time meshing, with marching cubes and normals.
 
     Returns:
-        ``dense_64``: a dense 64^3 grid; ``fast_64`` and ``fast_128``: `decode_mesh`;
-        ``paper_dense_64``: a dense 64^3 grid of the paper's network with random weights. Medians
-        of `_REPETITIONS` runs after one that does not count; one run of the paper's.
+        Milliseconds per mesh, averaged over the decoders. ``dense_64``: dense 64^3 grid;
+        ``fast_64`` and ``fast_128``: `decode_mesh`; ``paper_dense_64``: dense 64^3 grid with the
+        paper's network and random weights. ``fast_*`` are medians of `_REPETITIONS` runs after
+        one warm-up run, the others single runs.
     """
     figures: dict[str, list[float]] = {"dense_64": [], "fast_64": [], "fast_128": []}
     for decoder in decoders:

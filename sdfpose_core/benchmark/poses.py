@@ -1,4 +1,4 @@
-"""The benchmark of poses: instances with known poses, and how well an estimator finds them."""
+"""Pose benchmark: estimate instances with known poses and measure the errors."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ __all__ = [
 ]
 
 MODELS = 64
-"""Procedural models of each category that a suite draws from."""
+"""Number of procedural models per category in a suite."""
 
 _DISTRACTORS = 16
 
 _FIRST_MODEL = HELD_OUT_SEED + 100_000
-"""Seeds from here on serve the benchmark alone."""
+"""First model seed reserved for the benchmark."""
 
 STYLE = SceneStyle(held=0.0, lying=0.0, upside_down=0.0)
-"""Objects stand on a table, as those of the NOCS benchmark do."""
+"""Objects stand upright on a table, as in the NOCS benchmark."""
 
 MIN_VISIBILITY = 0.25
-"""Instances of which less is visible are left out."""
+"""Smallest visible fraction of an instance that is used."""
 
 _IMAGE_PIXELS = 640 * 480
 
@@ -65,7 +65,7 @@ MEASURES: dict[str, Callable[[PoseOutcome], bool]] = {
     "deg10_cm2": lambda x: x.degrees <= 10.0 and x.centimetres <= 2.0,
     "deg10_cm5": lambda x: x.degrees <= 10.0 and x.centimetres <= 5.0,
 }
-"""What the average precisions count as right."""
+"""Criteria by which an estimate counts as correct, by the name of the average precision."""
 
 _VISIBILITIES = (0.25, 0.5, 0.75, 0.9, 1.0)
 _DISTANCES_M = (0.0, 0.6, 0.9, 1.3, 10.0)
@@ -73,14 +73,14 @@ _DISTANCES_M = (0.0, 0.6, 0.9, 1.3, 10.0)
 
 @dataclass(frozen=True)
 class PoseCase:
-    """An instance to estimate, and what is true of it.
+    """An instance to estimate, with its ground truth.
 
     Attributes:
-        name: of the object.
-        instance: what the estimator is given.
-        truth: pose and size.
-        model: its shape where it is known, at the size of `truth`.
-        visibility: visible share of it, NaN where unknown.
+        name: name of the object.
+        instance: input of the estimator.
+        truth: true pose and size.
+        model: true shape, if known; scaled to the size of `truth`.
+        visibility: visible fraction of the object, NaN if unknown.
     """
 
     name: str
@@ -92,15 +92,16 @@ class PoseCase:
 
 @dataclass(frozen=True)
 class PoseOutcome:
-    """What became of a case; a miss has infinite errors, no overlap and no confidence.
+    """Result of a case. A miss has infinite errors, an IoU of 0 and a confidence of 0.
 
     Attributes:
         case: the case.
-        estimate: None for a miss.
-        degrees, centimetres, iou: errors by the rules of the NOCS benchmark.
-        chamfer_mm: between the reconstructed surface at its pose and the true one, NaN where
-            either is missing.
-        stage_ms: wall time by stage.
+        estimate: the estimate, None for a miss.
+        degrees, centimetres, iou: rotation error, translation error and 3D IoU by the rules of the
+            NOCS benchmark.
+        chamfer_mm: Chamfer distance between the reconstructed and the true surface, both at their
+            poses, millimetres; NaN if either is missing.
+        stage_ms: wall-clock time by stage, milliseconds.
     """
 
     case: PoseCase
@@ -113,12 +114,12 @@ class PoseOutcome:
 
     @property
     def confidence(self) -> float:
-        """The estimate's, 0 for a miss."""
+        """Confidence of the estimate, 0 for a miss."""
         return 0.0 if self.estimate is None else self.estimate.confidence
 
 
 def model_seeds(seed: int) -> range:
-    """Seeds of the procedural models in the test set of that number."""
+    """Return the seeds of the procedural models of a test set."""
     first = _FIRST_MODEL + MODELS * seed
     return range(first, first + MODELS)
 
@@ -126,13 +127,13 @@ def model_seeds(seed: int) -> range:
 def synthetic_cases(
     category: str, count: int, seed: int, *, colour: bool = False
 ) -> Iterator[PoseCase]:
-    """Unseen procedural instances on cluttered tables.
+    """Simulate unseen procedural instances on cluttered tables.
 
     Args:
-        category: one with a procedural family.
-        count: how many.
-        seed: another one draws other models, scenes, views and noise.
-        colour: whether instances have a colour image.
+        category: category with a procedural family.
+        count: number of instances.
+        seed: random seed of models, scenes, views and noise.
+        colour: whether to render colour images.
     """
     pool = ModelPool.for_category(category, model_seeds(seed), distractors=_DISTRACTORS)
     return _simulated(category, pool, count, seed, colour)
@@ -147,15 +148,15 @@ def mesh_cases(
     *,
     colour: bool = False,
 ) -> Iterator[PoseCase]:
-    """The meshes of a folder on cluttered tables, among procedural objects.
+    """Simulate given meshes on cluttered tables, among procedural objects.
 
     Args:
-        files: metres, y up, front toward +x.
-        category: of the meshes.
-        count: how many instances.
-        seed: another one draws other scenes, views and noise.
-        problems: is told of each mesh that was left out.
-        colour: whether instances have a colour image.
+        files: mesh files; metres, y up, front toward +x.
+        category: category of the meshes.
+        count: number of instances.
+        seed: random seed of scenes, views and noise.
+        problems: receives a message for each skipped mesh.
+        colour: whether to render colour images.
     """
     models = [model for _, model in measurable_models(files, category, problems)]
     if not models:
@@ -169,13 +170,13 @@ def mesh_cases(
 def real_cases(
     data: Path, categories: Categories, problems: list[str], *, colour: bool = False
 ) -> Iterator[PoseCase]:
-    """The instances with ground truth of the frame folders of a folder.
+    """Read the instances with ground truth from frame folders.
 
     Args:
-        data: holds frame folders, or has them in its subfolder ``frames``.
-        categories: the known ones.
-        problems: is told of each frame and instance that was left out.
-        colour: whether instances keep the frame's colour image, which takes memory.
+        data: folder of frame folders, directly or in its subfolder ``frames``.
+        categories: known categories.
+        problems: receives a message for each skipped frame and instance.
+        colour: whether instances keep the colour image of the frame, which takes memory.
     """
     root = data / "frames" if (data / "frames").is_dir() else data
     for frame in read_frames(root, problems):
@@ -197,13 +198,13 @@ def run_cases(
     samples: int = 2000,
     progress: Callable[[], None] = lambda: None,
 ) -> Iterator[PoseOutcome]:
-    """Estimate each case from nothing, one at a time.
+    """Estimate each case from scratch, one at a time.
 
     Args:
-        estimator: what is measured.
-        cases: to estimate.
-        samples: points of each surface that the Chamfer distance is found from.
-        progress: told after each case.
+        estimator: estimator to measure.
+        cases: cases to estimate.
+        samples: points sampled on each surface for the Chamfer distance.
+        progress: called after each case.
     """
     for number, case in enumerate(cases):
         start = time.perf_counter()
@@ -221,14 +222,14 @@ def judge(
     rng: np.random.Generator,
     samples: int = 2000,
 ) -> PoseOutcome:
-    """What became of a case.
+    """Compare an estimate with the ground truth of its case.
 
     Args:
-        case: what is true; the instance is not looked at.
-        estimate: of it, None for a miss.
-        stage_ms: wall time by stage.
-        rng: source of the samples.
-        samples: points of each surface that the Chamfer distance is found from, 0 for none.
+        case: the case; its instance is not used.
+        estimate: estimate of the case, None for a miss.
+        stage_ms: wall-clock time by stage, milliseconds.
+        rng: random generator of the surface samples.
+        samples: points sampled on each surface for the Chamfer distance, 0 to skip it.
     """
     if estimate is None:
         return PoseOutcome(case, None, np.inf, np.inf, 0.0, np.nan, stage_ms)
@@ -245,11 +246,11 @@ def judge(
 
 
 def summarise(outcomes: Mapping[str, Sequence[PoseOutcome]]) -> dict[str, Any]:
-    """Figures by category, their unweighted mean, calibration over all, and time.
+    """Compute metrics per category, their unweighted mean, the overall calibration, and times.
 
     Average precisions are in per cent: detections are ordered by confidence, and a miss counts as
-    an object that was not found. Medians are None where most cases are missed, and means are over
-    the categories that have the figure.
+    an object that was not found. Medians are None if most cases are missed. Means are over the
+    categories that have the metric.
     """
     per_category = {name: _figures(some) for name, some in outcomes.items() if some}
     pooled = [x for some in outcomes.values() for x in some]
@@ -325,20 +326,20 @@ def _figures(outcomes: Sequence[PoseOutcome]) -> dict[str, Any]:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Of the known ones, None where there is none."""
+    """Average the known values; None if there are none."""
     known = [x for x in values if x is not None]
     return float(np.mean(known)) if known else None
 
 
 def _finite(value: float) -> float | None:
-    """None for what is no number (where half of the cases are missed, or all are right)."""
+    """Replace a value that is not finite (half of the cases missed, or all correct) by None."""
     return value if np.isfinite(value) else None
 
 
 def _binned(
     outcomes: Sequence[PoseOutcome], values: Sequence[float], edges: Sequence[float]
 ) -> dict[str, dict[str, float]]:
-    """Shares within 10 degrees and 5 cm, in per cent, by an attribute of the cases."""
+    """Compute the percentage within 10 degrees and 5 cm per bin of a case attribute."""
     right = np.array([MEASURES["deg10_cm5"](x) for x in outcomes])
     which = np.digitize(np.asarray(values), edges[1:-1])
     known = np.isfinite(values)

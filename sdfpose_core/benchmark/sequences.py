@@ -1,4 +1,4 @@
-"""The benchmark of tracking: simulated motion, and how well a tracker follows it."""
+"""Tracking benchmark: track objects in simulated motion and measure the errors."""
 
 from __future__ import annotations
 
@@ -36,33 +36,33 @@ from sdfpose_core.tracking.tracker import Track, Tracker, TrackState
 
 __all__ = [
     "SEQUENCES",
-    "FollowedSequence",
     "SequenceFrame",
     "SimulatedSequence",
+    "TrackedSequence",
     "View",
-    "follow",
     "summarise_sequences",
+    "track_sequence",
 ]
 
 SEQUENCES = 8
-"""In a run of the suite."""
+"""Default number of sequences."""
 
 DURATION_S = MOTION_S
-"""Of a sequence."""
+"""Duration of a sequence, seconds."""
 
 _SLOW_HZ, _FAST_HZ = 15.0, 30.0
 
 _FAST_EVERY = 3
-"""One sequence of so many is at the higher rate."""
+"""Every n-th sequence has the higher frame rate."""
 
 _EXTRA_OBJECTS = 2
-"""Besides one of each category: some category is there more than once."""
+"""Objects in addition to one per category, so that some category appears more than once."""
 
 _CHAMFER_EVERY = 4
-"""Frames for which the reconstructed surfaces are compared with the true ones."""
+"""The Chamfer distance is computed in every n-th frame."""
 
 _DETECTION_EVERY = 12
-"""Frames in which the objects are detected as well."""
+"""The objects are also detected from scratch in every n-th frame."""
 
 _CHAMFER_SAMPLES = 2000
 
@@ -71,13 +71,13 @@ _START_NS = 1_000_000_000
 
 @dataclass(frozen=True)
 class View:
-    """What a frame shows of an object.
+    """View of one object in a frame.
 
     Attributes:
-        truth: pose and size; None where no pixel of it is to be seen.
-        visibility: visible share of the pixels that it would have without other objects and
+        truth: true pose and size; None if no pixel of the object is visible.
+        visibility: visible fraction of the pixels that the object would have without occlusion and
             image borders.
-        hidden: whether it is missing in the frame's mask.
+        hidden: whether the object is missing in the frame's mask.
     """
 
     truth: GroundTruth | None
@@ -87,31 +87,31 @@ class View:
 
 @dataclass(frozen=True)
 class SequenceFrame:
-    """A frame and what it shows of each object, in the order of the sequence's objects."""
+    """A frame with its view of each object, in the order of the sequence's objects."""
 
     frame: RgbdFrame
     views: list[View]
 
 
 class SimulatedSequence:
-    """A cluttered table in motion, seen by a moving camera.
+    """A cluttered table with moving objects, seen by a moving camera.
 
-    One object of each category and two more stand on a table among other things; hands move some,
-    a board hides one, and the camera goes round and looks aside (`random_motion`). Depth and masks
-    have realistic noise. Every third sequence has 30 frames in a second, the others 15. In every
-    second one the objects' mask ids are drawn anew for each frame.
+    One object of each category and two more stand on a table among other things. Hands move some
+    objects, a board hides one, and the camera circles the table and looks aside (`random_motion`).
+    Depth and masks have realistic noise. Every third sequence has 30 frames per second, the others
+    15. In every second sequence the mask ids are permuted at random in each frame.
 
     Args:
-        categories: of the objects, with procedural families.
-        number: of the sequence, from 0.
-        seed: another one draws other models, tables, motion and noise.
+        categories: categories of the objects, with procedural families.
+        number: number of the sequence, from 0.
+        seed: random seed of models, tables, motion and noise.
 
     Attributes:
-        models: of the objects.
-        rate_hz: frames in a second.
+        models: CAD models of the objects.
+        rate_hz: frame rate, Hz.
         permuted: whether mask ids change from frame to frame.
-        moving: what happens.
-        path: of the camera.
+        moving: the moving scene.
+        path: path of the camera.
     """
 
     def __init__(self, categories: Sequence[str], number: int, seed: int) -> None:
@@ -130,7 +130,7 @@ class SimulatedSequence:
         return round(DURATION_S * self.rate_hz)
 
     def frames(self) -> Iterator[SequenceFrame]:
-        """The frames, the same ones on every call."""
+        """Render the frames; every call yields the same ones."""
         rng = np.random.default_rng((*self._stream, 1))
         noise, mask_noise = SensorNoise.realistic(), MaskNoise.realistic()
         ids = np.arange(1, len(self.models) + 1)
@@ -161,56 +161,56 @@ class SimulatedSequence:
 
 
 @dataclass(frozen=True)
-class FollowedSequence:
-    """What became of a sequence.
+class TrackedSequence:
+    """Results of a sequence.
 
     Attributes:
-        number: of the sequence.
-        names: of the objects.
-        histories: of each object, frame by frame.
-        tracked: every object in every frame in which it is visible; one without a track is missed.
-            The times are those of the whole frame.
-        both: those in frames in which the objects were detected as well...
-        detected: ...and what became of them there, in the same order.
+        number: number of the sequence.
+        names: names of the objects.
+        histories: track samples of each object, frame by frame.
+        tracked: outcome of every object in every frame in which it is visible; an object without a
+            track is a miss. The times are those of the whole frame.
+        tracked_where_detected: those of `tracked` in frames with detection from scratch.
+        detected: the outcomes of these detections, in the same order.
     """
 
     number: int
     names: list[str]
     histories: list[list[TrackSample]]
     tracked: list[PoseOutcome]
-    both: list[PoseOutcome]
+    tracked_where_detected: list[PoseOutcome]
     detected: list[PoseOutcome]
 
 
-def follow(
+def track_sequence(
     estimator: PoseEstimator,
     categories: Sequence[str],
     number: int,
     seed: int,
     *,
     progress: Callable[[float], None] = lambda share: None,
-) -> FollowedSequence:
-    """Track the objects of a sequence; in some frames also detect them from nothing.
+) -> TrackedSequence:
+    """Track the objects of a sequence; in some frames also detect them from scratch.
 
-    A track reports the object whose mask its estimate is of. An object of which at least
-    `MIN_VISIBILITY` is to be seen has to be reported by a track that has seen it in that frame.
+    A track is assigned to the object of the mask that it is updated with. An object whose visible
+    fraction is at least `MIN_VISIBILITY` must have a track that is updated in that frame.
 
     Args:
-        estimator: what is measured, in a tracker with default settings.
-        categories: of the objects.
-        number: of the sequence.
-        seed: as of `SimulatedSequence`.
-        progress: told after each frame which share of the sequence it is.
+        estimator: estimator to measure, in a tracker with default settings.
+        categories: categories of the objects.
+        number: number of the sequence.
+        seed: see `SimulatedSequence`.
+        progress: called after each frame with its fraction of the sequence.
     """
     sequence = SimulatedSequence(categories, number, seed)
     tracker = Tracker(estimator)
     names = [f"{i}:{x.name}" for i, x in enumerate(sequence.models)]
-    found = FollowedSequence(number, names, [[] for _ in names], [], [], [])
-    for index, shown in enumerate(sequence.frames()):
-        result = tracker.step(shown.frame)
+    results = TrackedSequence(number, names, [[] for _ in names], [], [], [])
+    for index, item in enumerate(sequence.frames()):
+        result = tracker.step(item.frame)
         seen = {x.estimate.mask_id: x for x in result.tracks if x.state != TrackState.LOST}
         cases = []
-        for i, view in enumerate(shown.views):
+        for i, view in enumerate(item.views):
             track = None if view.truth is None else seen.get(view.truth.mask_id)
             outcome = None
             if view.truth is not None and view.visibility >= MIN_VISIBILITY:
@@ -224,34 +224,34 @@ def follow(
                     np.random.default_rng((number, index, i)),
                     _CHAMFER_SAMPLES if index % _CHAMFER_EVERY == 0 else 0,
                 )
-                found.tracked.append(_slim(outcome))
-                cases.append((case, found.tracked[-1]))
+                results.tracked.append(_without_arrays(outcome))
+                cases.append((case, results.tracked[-1]))
             time_s = index / sequence.rate_hz
-            found.histories[i].append(_track_sample(time_s, view, track, outcome))
+            results.histories[i].append(_track_sample(time_s, view, track, outcome))
         if index % _DETECTION_EVERY == _DETECTION_EVERY // 2:
-            _detect(estimator, shown.frame, cases, found)
+            _detect(estimator, item.frame, cases, results)
         progress(1.0 / len(sequence))
-    return found
+    return results
 
 
-def summarise_sequences(followed: Sequence[FollowedSequence]) -> dict[str, Any]:
-    """Figures of `summarise` over all sequences, and those of tracking.
+def summarise_sequences(sequences: Sequence[TrackedSequence]) -> dict[str, Any]:
+    """Compute the metrics of `summarise` over all sequences, and those of tracking.
 
-    ``id_switches``, ``flips`` (and how many of them mend a wrong pose), ``recoveries`` of ``gaps``,
-    ``drift_deg`` and ``drift_cm`` are defined in `evaluation.tracks`. ``detection`` has the mean
-    figures of detection from nothing in a part of the frames and ``tracking_there`` those of the
-    tracks in the same ones. ``incidents`` names the switches, flips and gaps without recovery.
+    ``id_switches``, ``flips`` (and how many of them correct a wrong pose), ``recoveries`` of
+    ``gaps``, ``drift_deg`` and ``drift_cm`` are defined in `evaluation.tracks`. ``detection`` has
+    the mean metrics of detection from scratch in some of the frames, ``tracking_there`` those of
+    the tracks in the same frames. ``incidents`` lists the switches, flips and unrecovered gaps.
     """
-    histories = [x for sequence in followed for x in sequence.histories]
+    histories = [x for sequence in sequences for x in sequence.histories]
     grown = drift(histories)
     switches = [x for history in histories for x in id_switches(history)]
     turns = [x for history in histories for x in flips(history)]
     absences = [x for history in histories for x in gaps(history)]
-    detected = _by_category([x for sequence in followed for x in sequence.detected])
-    there = _by_category([x for sequence in followed for x in sequence.both])
-    return summarise(_by_category([x for sequence in followed for x in sequence.tracked])) | {
-        "sequences": len(followed),
-        "frames": sum(len(sequence.histories[0]) for sequence in followed),
+    detected = _by_category([x for sequence in sequences for x in sequence.detected])
+    tracked = _by_category([x for sequence in sequences for x in sequence.tracked_where_detected])
+    return summarise(_by_category([x for sequence in sequences for x in sequence.tracked])) | {
+        "sequences": len(sequences),
+        "frames": sum(len(sequence.histories[0]) for sequence in sequences),
         "id_switches": len(switches),
         "flips": len(turns),
         "flips_that_mend": sum(x.mends for x in turns),
@@ -261,8 +261,8 @@ def summarise_sequences(followed: Sequence[FollowedSequence]) -> dict[str, Any]:
         "drift_cm": grown.centimetres,
         "drift_tracks": grown.tracks,
         "detection": summarise(detected)["mean"] if detected else None,
-        "tracking_there": summarise(there)["mean"] if there else None,
-        "incidents": [x for sequence in followed for x in _incidents(sequence)],
+        "tracking_there": summarise(tracked)["mean"] if tracked else None,
+        "incidents": [x for sequence in sequences for x in _incidents(sequence)],
     }
 
 
@@ -270,15 +270,15 @@ def _detect(
     estimator: PoseEstimator,
     frame: RgbdFrame,
     cases: Sequence[tuple[PoseCase, PoseOutcome]],
-    found: FollowedSequence,
+    results: TrackedSequence,
 ) -> None:
-    """Detect the visible objects of a frame, and tell `found` of them."""
+    """Detect the visible objects of a frame and append the outcomes to `results`."""
     instances, _ = segment(frame, estimator.categories, min_points=estimator.config.min_points)
     measured = {x.mask_id: x for x in instances}
     usable = [x for x in cases if x[0].truth.mask_id in measured]
-    found.both.extend(outcome for _, outcome in usable)
-    found.detected.extend(
-        _slim(x)
+    results.tracked_where_detected.extend(outcome for _, outcome in usable)
+    results.detected.extend(
+        _without_arrays(x)
         for x in run_cases(
             estimator,
             [replace(case, instance=measured[case.truth.mask_id]) for case, _ in usable],
@@ -289,23 +289,23 @@ def _detect(
 def _track_sample(
     time_s: float, view: View, track: Track | None, outcome: PoseOutcome | None
 ) -> TrackSample:
-    """An object in a frame, and what its track says; `outcome` where it is visible."""
-    glimpse = TrackSample(time_s, visible=outcome is not None, hidden=view.hidden)
+    """Describe an object and its track in a frame; `outcome` is None if it is not visible."""
+    sample = TrackSample(time_s, visible=outcome is not None, hidden=view.hidden)
     if view.truth is not None:
-        glimpse = replace(
-            glimpse,
+        sample = replace(
+            sample,
             true_rotation=view.truth.rotation,
             symmetric_about_y=view.truth.symmetric_about_y,
         )
     if track is not None:
-        glimpse = replace(glimpse, track_id=track.id, rotation=track.estimate.rotation)
+        sample = replace(sample, track_id=track.id, rotation=track.estimate.rotation)
     if outcome is not None:
-        glimpse = replace(glimpse, degrees=outcome.degrees, centimetres=outcome.centimetres)
-    return glimpse
+        sample = replace(sample, degrees=outcome.degrees, centimetres=outcome.centimetres)
+    return sample
 
 
-def _slim(outcome: PoseOutcome) -> PoseOutcome:
-    """The outcome without points and meshes: there are thousands."""
+def _without_arrays(outcome: PoseOutcome) -> PoseOutcome:
+    """Drop points and meshes to save memory; there are thousands of outcomes."""
     case = replace(outcome.case, instance=_NO_POINTS)
     if outcome.estimate is None:
         return replace(outcome, case=case)
@@ -322,7 +322,7 @@ def _by_category(outcomes: Sequence[PoseOutcome]) -> dict[str, list[PoseOutcome]
     return dict(sorted(by_category.items()))
 
 
-def _incidents(sequence: FollowedSequence) -> Iterator[dict[str, Any]]:
+def _incidents(sequence: TrackedSequence) -> Iterator[dict[str, Any]]:
     for name, history in zip(sequence.names, sequence.histories, strict=True):
         where = {"sequence": sequence.number, "object": name}
         for frame in id_switches(history):
@@ -345,4 +345,4 @@ _NO_FACES = np.zeros((0, 3), dtype=np.int32)
 _NO_POINTS = Instance(
     0, "", 1.0, _NO_VERTICES, np.zeros((0, 2), dtype=np.int32), FreeSpace.unknown(), 0
 )
-"""Stands for the measurements of a case that need not be kept."""
+"""Placeholder for the measurements of a case that are not kept."""

@@ -1,4 +1,4 @@
-"""The benchmark of shapes: how well decoders reconstruct shapes that they were not trained on."""
+"""Shape benchmark: reconstruct shapes that the decoders were not trained on."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ from sdfpose_core.weights import weights_file
 
 __all__ = ["ShapeBenchmarkConfig", "benchmark_shapes"]
 
-_NEAR = 0.02
-"""Of the diagonal: the gradient's norm is judged this near to the surface."""
+_BAND = 0.02
+"""Half-width of the band around the surface in which the gradient norm is measured, diagonals."""
 
 _NORM_POINTS = 2000
 
-_NOTHING = ShapeErrors(chamfer=0.5, fscore=0.0, normal_consistency=0.0)
-"""Of a reconstruction without a surface: as far off as can be."""
+_NO_SURFACE = ShapeErrors(chamfer=0.5, fscore=0.0, normal_consistency=0.0)
+"""Worst possible errors, for a reconstruction without a surface."""
 
 
 @dataclass(frozen=True)
 class ShapeBenchmarkConfig:
-    """What is measured.
+    """Configuration of the shape benchmark.
 
     Attributes:
-        procedural: held-out shapes of each category.
-        views: simulated depth images of each shape.
-        resolution: of the meshes that are compared.
-        seed: another one draws other held-out shapes, views and samples.
+        procedural: number of held-out procedural shapes per category.
+        views: number of simulated depth images per shape.
+        resolution: grid cells per axis of the compared meshes.
+        seed: random seed of held-out shapes, views and samples.
     """
 
     procedural: int = 24
@@ -68,7 +68,7 @@ class _Target:
 
 @dataclass(frozen=True)
 class _Result:
-    """How one shape was reconstructed, and what from."""
+    """Errors of one shape, reconstructed from the whole surface and from each view."""
 
     name: str
     full: ShapeErrors
@@ -89,21 +89,21 @@ def benchmark_shapes(
     """Reconstruct held-out procedural shapes and the meshes of a folder.
 
     Args:
-        categories: the known ones.
-        names: the categories to measure.
-        config: what is measured.
-        data: folder that holds ``CATEGORY/NAME.obj`` (or another mesh type), or has them in its
-            subfolder ``meshes``; metres, y up, front toward +x. None for procedural shapes alone.
+        categories: known categories.
+        names: names of the categories to measure.
+        config: configuration of the benchmark.
+        data: folder with ``CATEGORY/NAME.obj`` (or another mesh type), directly or in its subfolder
+            ``meshes``; metres, y up, front toward +x. None uses procedural shapes only.
         weights: folder of the decoders; None for the shipped ones.
-        device: where the decoders run; the CPU by default.
-        progress: told what is being worked on.
+        device: device of the decoders; default: CPU.
+        progress: called with a description of the current step.
 
     Returns:
-        Figures by category as a JSON document, and a sentence for each mesh that was left out.
+        Metrics by category as a JSON document, and a message for each skipped mesh.
 
     Raises:
-        MeshError: `data` is no folder, or holds no mesh of the named categories.
-        WeightsError: a decoder is missing or damaged.
+        MeshError: `data` is not a folder, or has no mesh of the named categories.
+        WeightsError: A decoder is missing or damaged.
     """
     files = {} if data is None else mesh_files(data, names)
     problems: list[str] = []
@@ -141,7 +141,7 @@ def _imported(files: Sequence[Path], category: Category, problems: list[str]) ->
         try:
             yield _Target(model, _normalised_surface(model, category), is_solid(path))
         except MeshError as error:
-            problems.append(f"{error}; left out")
+            problems.append(f"{error}; skipped")
 
 
 def _normalised_surface(model: CadModel, category: Category) -> Surface:
@@ -154,7 +154,7 @@ def _reconstruct_all(
     targets: Sequence[_Target],
     config: ShapeBenchmarkConfig,
 ) -> tuple[list[_Result], float]:
-    """Results of all targets, and the mean error of the gradient's norm near their surfaces."""
+    """Reconstruct all targets; also return the mean gradient-norm error near their surfaces."""
     rngs = [np.random.default_rng([config.seed, i]) for i in range(len(targets))]
     full = [
         evidence_from_surface(x.surface, rng, vessel=categories[x.model.category].vessel)
@@ -189,7 +189,7 @@ def _reconstruct_all(
 
 def _errors(made: Surface | None, target: _Target, rng: np.random.Generator) -> ShapeErrors:
     if made is None:
-        return _NOTHING
+        return _NO_SURFACE
     return compare_surfaces(made, target.surface, rng)
 
 
@@ -201,7 +201,7 @@ def _norm_error(
     rngs: Sequence[np.random.Generator],
 ) -> float:
     near = [
-        x.surface.sample(rng, _NORM_POINTS) + rng.uniform(-_NEAR, _NEAR, size=(_NORM_POINTS, 3))
+        x.surface.sample(rng, _NORM_POINTS) + rng.uniform(-_BAND, _BAND, size=(_NORM_POINTS, 3))
         for x, rng in zip(targets, rngs, strict=True)
     ]
     points = torch.from_numpy(np.stack(near).astype(np.float32)).to(codes.device)

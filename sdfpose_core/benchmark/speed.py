@@ -1,4 +1,4 @@
-"""Speed, stage by stage and end to end: the paper's configuration against ours on one table."""
+"""Speed benchmark: our pipeline and the paper's, by stage and in total, on the same scene."""
 
 from __future__ import annotations
 
@@ -35,33 +35,33 @@ from sdfpose_core.sdf.meshing import decode_mesh
 from sdfpose_core.tracking.tracker import Tracker, TrackerConfig
 from sdfpose_core.weights import weights_file
 
-__all__ = ["MOST_OBJECTS", "SpeedBenchmark", "benchmark_speed"]
+__all__ = ["MAX_OBJECTS", "SpeedBenchmark", "benchmark_speed"]
 
-MOST_OBJECTS = 16
+MAX_OBJECTS = 16
 
 _TRACKED_PER_REPETITION, _SCALED_PER_REPETITION = 10, 3
-"""Tracking has so many frames for each of detection, as it is faster and has a tail, and so many
-with other numbers of objects."""
+"""Tracked frames per repetition: several, since tracking is fast and its tail is measured; fewer
+when the number of objects is varied."""
 
 _TAIL_PERCENT = 95.0
 
 
 @dataclass(frozen=True)
 class SpeedBenchmark:
-    """What is measured.
+    """Configuration of the speed benchmark.
 
     Attributes:
-        objects: number of objects on the table, 1 to `MOST_OBJECTS`.
-        repetitions: frames that are detected, and runs of whatever else medians are taken of.
-        seed: of models, scenes and noise.
+        objects: number of objects on the table, 1 to `MAX_OBJECTS`.
+        repetitions: number of frames for detection, and of runs per median elsewhere.
+        seed: random seed of models, scenes and noise.
         device: ``auto | cpu | cuda[:N]``.
-        frames: that are made of a table; they are played forth and back.
-        warm_up: frames of tracking that do not count.
+        frames: number of rendered frames per scene; they are played forward and backward.
+        warm_up: tracked frames before the measurement.
         counts: numbers of objects at which tracking is timed.
-        surface_points: numbers of observed points at which detection is timed.
-        resolutions: cells along each axis of the grid at which a shape is decoded.
-        paper: the other configuration.
-        tracking: by default as the pose node has it.
+        surface_points: numbers of surface points at which detection is timed.
+        resolutions: grid cells per axis at which meshing is timed.
+        paper: configuration of the paper's pipeline.
+        tracking: tracker configuration; default: that of the pose node.
     """
 
     objects: int = 4
@@ -80,33 +80,33 @@ class SpeedBenchmark:
 def benchmark_speed(
     options: SpeedBenchmark, progress: Callable[[str], object] = lambda part: None
 ) -> dict[str, Any]:
-    """Measure everything but the memory of the node.
+    """Measure everything except the memory of the node.
 
-    The threads are those that are set when this is called (`use_threads`).
+    Uses the number of threads that is set when this is called (`use_threads`).
 
     Args:
-        options: say what is measured.
-        progress: told what is measured next.
+        options: configuration of the benchmark.
+        progress: called with a description of the current step.
 
     Returns:
-        ``objects``; ``machine``; milliseconds per object of the ``paper`` (``encode``, ``mesh``,
-        ``icp``, ``total``), of detection, ``detect``, and of tracking, ``track`` (``segment``,
-        ``encode``, ``refine``, ``mesh``, ``total``; ``p95`` of the total); ``ratio_detect`` and
-        ``ratio_track``, how many times as long the paper takes; ``scaling``, milliseconds of
-        tracking per frame by the number of objects; ``points``, milliseconds of detection per
-        object by the number of observed points; ``mesh_resolution``, milliseconds to decode a
-        shape; ``matmul_gflops`` and ``decoder_gflops``, 1e9 operations per second, and what share
-        the decoder reaches, ``peak_fraction``, and with derivatives ``peak_fraction_jacobian``;
-        ``peak_rss_mib``, the most memory that this process had until tracking ended.
+        ``objects`` and ``machine``. ``paper`` (``encode``, ``mesh``, ``icp``, ``total``),
+        ``detect`` and ``track`` (``segment``, ``encode``, ``refine``, ``mesh``, ``total``; for
+        tracking also ``p95`` of the total): milliseconds per object. ``ratio_detect`` and
+        ``ratio_track``: speed-up over the paper. ``scaling``: milliseconds of tracking per frame
+        by number of objects. ``points``: milliseconds of detection per object by number of surface
+        points. ``mesh_resolution``: milliseconds per mesh by grid cells per axis.
+        ``matmul_gflops`` and ``decoder_gflops``: throughput, GFLOP/s. ``peak_fraction`` and
+        ``peak_fraction_jacobian``: fraction of the peak that the decoder reaches, without and with
+        derivatives. ``peak_rss_mib``: peak memory of this process until the end of tracking, MiB.
 
     Raises:
-        DeviceError: the device is not there.
-        SdfposeError: an object of the table is not found.
+        DeviceError: The device is not available.
+        SdfposeError: An object on the table is not detected.
     """
     device = resolve_device(options.device)
     names = table_categories(options.objects)
     repetitions = options.repetitions
-    progress("frames are made")
+    progress("rendering frames")
     frames = table_frames(options.objects, options.frames, options.seed, colour=True)
 
     progress("detection")
@@ -124,20 +124,20 @@ def benchmark_speed(
         scaling = _scaling(tracker, options, {options.objects: frames}, device, progress)
     finally:
         tracker.close()
-    progress("detection with more and fewer points")
+    progress("detection by number of points")
     by_points = detection.stage_ms(frames, options.surface_points, repetitions)
-    progress("shapes")
+    progress("meshing")
     observed = _observed(detection, frames[0], options.paper.resolution)
     decoder = SdfDecoder.load(weights_file(observed[0].instance.category, "decoder", None), device)
     code = torch.from_numpy(observed[0].estimate.code).to(device)
-    with all_threads():  # as detections have it
+    with all_threads():  # detection uses all threads
         by_resolution = {
             str(x): median_ms(partial(decode_mesh, decoder, code, x), repetitions, device)
             for x in options.resolutions
         }
-        progress("peak of the machine")
+        progress("peak performance")
         reached = measure_throughput(decoder, repetitions)
-        progress("the paper's configuration")
+        progress("paper's pipeline")
         paper = time_paper(options.paper, observed, repetitions, device)
 
     detect, track = (median_stages(x, options.objects) for x in (detected, tracked))
@@ -166,15 +166,15 @@ def benchmark_speed(
 def _scaling(
     tracker: Tracker,
     options: SpeedBenchmark,
-    made: dict[int, list[RgbdFrame]],
+    rendered: dict[int, list[RgbdFrame]],
     device: torch.device,
     progress: Callable[[str], object],
 ) -> dict[str, float]:
-    """Milliseconds per frame by the number of objects; `made` has the frames that are there."""
+    """Time tracking per frame by number of objects; `rendered` has frames to reuse."""
     scaling = {}
     for count in options.counts:
-        progress(f"tracking of {count}")
-        frames = made.get(count) or table_frames(count, options.frames, options.seed)
+        progress(f"tracking {count} objects")
+        frames = rendered.get(count) or table_frames(count, options.frames, options.seed)
         rows = time_tracking(
             tracker, frames, options.warm_up, _SCALED_PER_REPETITION * options.repetitions, device
         )
@@ -183,7 +183,7 @@ def _scaling(
 
 
 def _observed(detection: Detection, frame: RgbdFrame, resolution: int) -> list[Observed]:
-    """The objects of a frame with the vertices of their surfaces on a grid of that resolution."""
+    """Detect the objects of a frame and mesh their surfaces at a resolution."""
     instances, _ = segment(frame, default_categories())
     estimates = {x.mask_id: x for x in detection(frame).estimates}
     observed = []
@@ -201,30 +201,28 @@ def _tail(values: Sequence[float]) -> float:
 
 
 def _machine(device: torch.device) -> dict[str, Any]:
-    """What the figures are of: processor, its number, threads of tracking and of all else, version
-    of torch, device.
-    """
+    """Describe the machine: CPU, cores, threads of tracking and of detection, torch, device."""
     with all_threads():
-        most = torch.get_num_threads()
+        burst_threads = torch.get_num_threads()
     return {
         "cpu": _processor(),
         "cpus": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
-        "burst_threads": most,
+        "burst_threads": burst_threads,
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
     }
 
 
 def _processor() -> str:
-    """Name of the processor's model."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.is_file() else []
+    """Return the model name of the CPU."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [x.partition(":")[2].strip() for x in lines if x.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
 
 def _peak_rss_mib() -> float:
-    """The most memory, MiB, that this process has had."""
+    """Return the peak memory of this process, MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

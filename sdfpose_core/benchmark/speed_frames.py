@@ -1,4 +1,4 @@
-"""The frames on which speed is measured: a table of unseen objects, seen by a slow camera."""
+"""Frames of the speed benchmark: unseen objects on a table, seen by a slowly moving camera."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ __all__ = ["back_and_forth", "table_categories", "table_frames"]
 _RATE_HZ = 30.0
 _PERIOD_S = 40.0
 _ELEVATION_DEG = 40.0
-_NEAREST_M, _DISTANCE_PER_REACH = 0.9, 2.2
-"""The camera's distance, at least, and in radii of the circle in which the objects stand."""
+_MIN_DISTANCE_M, _DISTANCE_PER_REACH = 0.9, 2.2
+"""Camera distance: minimum, and in radii of the circle that contains the objects."""
 
-_LEAST_PIXELS = 200
-"""Of every object so many are visible at least..."""
+_MIN_PIXELS = 200
+"""Minimum number of visible pixels per object."""
 
 _MARGIN_PX = 2
-"""...and none so near the edge of the image."""
+"""Margin at the image border that must be free of objects."""
 
 _ATTEMPTS = 100
 
 
 def table_categories(count: int) -> list[str]:
-    """Names of the categories of so many objects: each in turn."""
+    """Return the category names of `count` objects, cycling through the categories."""
     return list(islice(cycle(FAMILIES), count))
 
 
 def table_frames(objects: int, count: int, seed: int, *, colour: bool = False) -> list[RgbdFrame]:
-    """Frames of a camera that goes slowly round a table, with the noise of a real sensor.
+    """Simulate frames of a camera that circles a table slowly, with realistic sensor noise.
 
-    The objects stand upright, nothing hides them but they each other, and all are wholly in the
-    image. No training has seen their models.
+    The objects stand upright and are completely inside the image; only other objects occlude them.
+    Their models are not used for training.
 
     Args:
-        objects: their number; mask ids count from 1.
+        objects: number of objects; mask ids count from 1.
         count: number of frames.
-        seed: another one draws other models, scenes and noise.
-        colour: whether the frames have colour.
+        seed: random seed of models, scenes and noise.
+        colour: whether to render colour images.
 
     Raises:
-        SdfposeError: no such table was found.
+        SdfposeError: No suitable scene was found.
     """
     names = table_categories(objects)
     models = [sample_model(x, y) for x, y in zip(names, model_seeds(seed), strict=False)]
@@ -66,7 +66,7 @@ def table_frames(objects: int, count: int, seed: int, *, colour: bool = False) -
             orbit(
                 k / _RATE_HZ,
                 period_s=_PERIOD_S,
-                distance_m=max(_NEAREST_M, _DISTANCE_PER_REACH * reach_m),
+                distance_m=max(_MIN_DISTANCE_M, _DISTANCE_PER_REACH * reach_m),
                 elevation_deg=_ELEVATION_DEG,
             )
             for k in range(count)
@@ -79,28 +79,27 @@ def table_frames(objects: int, count: int, seed: int, *, colour: bool = False) -
                 for k, pose in enumerate(poses)
             ]
     raise SdfposeError(
-        f"no table with {objects} objects was found of which a camera sees all: try another seed "
-        f"than {seed}"
+        f"no scene found in which all {objects} objects are visible: use another seed than {seed}"
     )
 
 
 def back_and_forth(frames: Sequence[RgbdFrame]) -> Iterator[RgbdFrame]:
-    """The frames without end, forth and back by turns, with stamps that grow."""
+    """Play the frames forward and backward endlessly, with increasing stamps."""
     order = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
     for k, i in enumerate(cycle(order)):
         yield replace(frames[i], stamp_ns=_stamp_ns(k))
 
 
 def _stamp_ns(k: int) -> int:
-    """Time of exposure of frame k, from 0 on, nanoseconds."""
+    """Return the stamp of frame k (from 0), nanoseconds."""
     return 1_000_000_000 + round(1e9 * k / _RATE_HZ)
 
 
 def _all_in_view(scene: Scene, pose: CameraPose) -> bool:
-    """Whether enough of all objects is visible, and nothing of them near the image's edge."""
+    """Check that every object is visible and none is near the image border."""
     mask = render(scene, TABLE_CAMERA, pose, colour=False).mask
     inner = mask[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
     if np.count_nonzero(inner) < np.count_nonzero(mask):
         return False
     pixels = np.bincount(mask.ravel(), minlength=len(scene.instances) + 1)
-    return bool(pixels[1:].min() >= _LEAST_PIXELS)
+    return bool(pixels[1:].min() >= _MIN_PIXELS)

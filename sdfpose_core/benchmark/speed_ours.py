@@ -1,4 +1,4 @@
-"""How long detection and tracking take, stage by stage."""
+"""Time detection and tracking, stage by stage."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ __all__ = ["STAGES", "Detection", "median_stages", "new_tracker", "time_tracking
 _Result = TypeVar("_Result", FrameResult, TrackerResult)
 
 STAGES = ("segment", "encode", "refine", "mesh", "total")
-"""What is timed of a frame; the total is all of it."""
+"""Timed stages of a frame; the total includes everything."""
 
 
 class Detection:
-    """Detects the objects of frames from nothing, with no shape decoded before.
+    """Detect objects from scratch, with an empty shape cache.
 
     Args:
-        categories: names of those whose weights are read.
-        device: where the networks run.
+        categories: names of the categories to load.
+        device: device of the networks.
         mesh_resolution: see `EstimatorConfig`.
     """
 
@@ -43,25 +43,28 @@ class Detection:
         self._estimators: dict[int, PoseEstimator] = {}
 
     def __call__(self, frame: RgbdFrame) -> FrameResult:
-        """The objects of a frame.
+        """Detect the objects of a frame.
 
         Raises:
-            SdfposeError: one of them has no estimate.
+            SdfposeError: An object has no estimate.
         """
         return self._run(frame, EstimatorConfig().surface_points)[0]
 
     def stage_ms(
         self, frames: Sequence[RgbdFrame], surface_points: Sequence[int], repetitions: int
     ) -> dict[int, list[dict[str, float]]]:
-        """Milliseconds by stage, per frame, of each number of surface points.
+        """Time detection with each number of surface points.
 
         Args:
-            frames: one after the other, over and over.
-            surface_points: see `EstimatorConfig`; they take turns.
-            repetitions: frames that count; one before does not.
+            frames: frames, used cyclically.
+            surface_points: numbers of points (see `EstimatorConfig`), measured alternately.
+            repetitions: number of timed frames, after one warm-up frame.
+
+        Returns:
+            By number of points, for each frame the milliseconds by stage.
 
         Raises:
-            SdfposeError: an object has no estimate.
+            SdfposeError: An object has no estimate.
         """
         rows: dict[int, list[dict[str, float]]] = {x: [] for x in surface_points}
         for k in range(repetitions + 1):
@@ -75,8 +78,8 @@ class Detection:
         result, stage_ms = _timed(partial(estimator.run, frame), self._device)
         if result.skipped:
             raise SdfposeError(
-                f"an object has no estimate, expected all to have one: {result.skipped[0].reason}; "
-                "use another seed"
+                f"an object has no estimate: {result.skipped[0].reason}: expected estimates of all "
+                "objects; use another seed"
             )
         return result, stage_ms
 
@@ -94,11 +97,11 @@ class Detection:
 
 
 def new_tracker(device: torch.device, config: TrackerConfig | None = None) -> Tracker:
-    """A tracker of all categories with its weights loaded.
+    """Create a tracker with the weights of all categories loaded.
 
     Args:
-        device: where the networks run.
-        config: by default as the pose node has it.
+        device: device of the networks.
+        config: tracker configuration; default: that of the pose node.
     """
     estimator = PoseEstimator(EstimatorConfig(device=str(device)))
     for category in estimator.categories:
@@ -113,14 +116,14 @@ def time_tracking(
     count: int,
     device: torch.device,
 ) -> list[dict[str, float]]:
-    """Milliseconds by stage of each of `count` frames.
+    """Time tracking by stage, milliseconds for each of `count` frames.
 
     Args:
-        tracker: forgets what it has followed before.
-        frames: played forth and back, one as soon as the one before is done.
-        warm_up: frames that do not count, before those that do.
-        count: number of frames.
-        device: where the networks run.
+        tracker: tracker to measure; it is reset first.
+        frames: frames, played forward and backward without pauses.
+        warm_up: number of frames before the measurement.
+        count: number of timed frames.
+        device: device of the networks.
     """
     tracker.reset()
     shown = back_and_forth(frames)
@@ -130,15 +133,15 @@ def time_tracking(
 
 
 def median_stages(rows: Sequence[Mapping[str, float]], objects: int) -> dict[str, float]:
-    """Medians over frames of the milliseconds of each stage, per object.
+    """Compute the median milliseconds of each stage, per object.
 
-    A stage that most frames do without has 0.
+    A stage that does not run in most frames has 0.
     """
     return {x: float(np.median([row.get(x, 0.0) for row in rows])) / objects for x in STAGES}
 
 
 def _timed(work: Callable[[], _Result], device: torch.device) -> tuple[_Result, dict[str, float]]:
-    """The result of some work, and its milliseconds by stage."""
+    """Run a call; return its result and its milliseconds by stage."""
     results: list[_Result] = []
     total = elapsed_ms(lambda: results.append(work()), device)
     (result,) = results

@@ -1,8 +1,7 @@
-"""How long the paper's configuration takes: SSC-6D's networks, a dense grid, and ICP.
+"""Time the paper's pipeline: the networks of SSC-6D, a dense grid, and ICP.
 
-SSC-6D (AAAI 2022) encodes colour crops, evaluates DeepSDF's network on all of a 64^3 grid, and
-refines the pose by ICP of the surface. Its networks have random weights here: speed does not depend
-on them.
+SSC-6D (AAAI 2022) encodes colour crops, evaluates DeepSDF on a dense 64^3 grid, and refines the
+pose by ICP with the surface. The networks have random weights here, which do not affect the speed.
 """
 
 from __future__ import annotations
@@ -26,22 +25,22 @@ from sdfpose_core.simulation.rotations import about
 
 __all__ = ["Observed", "PaperConfig", "time_paper"]
 
-_ENCODINGS = 5
-"""The median of no more counts: they take long."""
+_MAX_ENCODINGS = 5
+"""Maximum number of encodings per median, because each takes long."""
 
-_OFF_DEG, _OFF_M = 2.0, 0.002
-"""By how much ICP's start is wrong."""
+_PERTURBATION_DEG, _PERTURBATION_M = 2.0, 0.002
+"""Error of the start pose of ICP."""
 
 
 @dataclass(frozen=True)
 class PaperConfig:
-    """What the paper computes.
+    """Configuration of the paper's pipeline.
 
     Attributes:
-        encoder: its pose network.
-        decoder: its decoder.
-        resolution: cells along each axis of the dense grid.
-        meshes: the median of so many counts.
+        encoder: configuration of the pose network.
+        decoder: configuration of the decoder.
+        resolution: cells per axis of the dense grid.
+        meshes: number of meshes per median.
     """
 
     encoder: Ssc6dConfig = field(default_factory=Ssc6dConfig)
@@ -52,12 +51,12 @@ class PaperConfig:
 
 @dataclass(frozen=True)
 class Observed:
-    """An object of a frame.
+    """An observed object with its estimate.
 
     Attributes:
-        instance: what was measured, with colour.
-        estimate: of its pose.
-        surface: (V, 3) float32, normalised object units, vertices in the decoder's frame.
+        instance: measurements of the object, with colour.
+        estimate: estimated pose.
+        surface: (V, 3) float32 vertices, normalised object units, decoder frame.
     """
 
     instance: Instance
@@ -68,24 +67,25 @@ class Observed:
 def time_paper(
     config: PaperConfig, observed: Sequence[Observed], repetitions: int, device: torch.device
 ) -> dict[str, float]:
-    """Milliseconds per object.
+    """Time the paper's pipeline.
 
     Args:
-        config: the networks and the grid.
-        observed: the objects of one frame.
-        repetitions: the medians of so many count, after one that does not; of encodings, of
-            `_ENCODINGS` at most.
-        device: where the networks run.
+        config: configuration of networks and grid.
+        observed: objects of one frame.
+        repetitions: runs per median, after one warm-up run; the encoder has at most
+            `_MAX_ENCODINGS`.
+        device: device of the networks.
 
     Returns:
-        ``encode``: all instances in one batch, with their crops; ``mesh``: the surface of one
-        object, as long for any; ``icp``: the mean over the objects; ``total``: their sum.
+        Milliseconds per object. ``encode``: all instances in one batch, including the crops;
+        ``mesh``: the surface of one object, equal for all; ``icp``: mean over the objects;
+        ``total``: the sum.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         encoder = Ssc6dEncoder(config.encoder).eval().requires_grad_(False).to(device)
         decoder = DeepSdf(config.decoder).eval().requires_grad_(False).to(device)
-    encode = _encode_ms(encoder, [x.instance for x in observed], min(repetitions, _ENCODINGS))
+    encode = _encode_ms(encoder, [x.instance for x in observed], min(repetitions, _MAX_ENCODINGS))
     mesher = DenseMesher(decoder, torch.zeros_like(decoder.code_mean), level=None)
     mesher = DenseMesher(decoder, mesher.code, mesher.best_chunk(), level=None)
     mesh = float(
@@ -105,17 +105,17 @@ def _encode_ms(encoder: Ssc6dEncoder, instances: Sequence[Instance], repetitions
 
 
 def _icp_ms(observed: Observed, repetitions: int) -> float:
-    """ICP from a slightly wrong pose."""
+    """Time ICP from a perturbed pose."""
     x = observed.estimate
     axis = np.array([1.0, 1.0, 1.0]) / np.sqrt(3.0)
     refine = partial(
         refine_icp,
         x.decoder_scale * observed.surface,
         observed.instance.points,
-        about(axis, np.deg2rad(_OFF_DEG)) @ x.rotation,
-        x.decoder_translation + _OFF_M * axis,
+        about(axis, np.deg2rad(_PERTURBATION_DEG)) @ x.rotation,
+        x.decoder_translation + _PERTURBATION_M * axis,
         icp_threshold_m(x.category),
     )
-    # Open3D has threads of its own, which are as many as those of the networks.
+    # Open3D has its own threads; use as many as the networks do.
     with threadpool_limits(torch.get_num_threads(), user_api="openmp"):
         return median_ms(refine, repetitions, torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""Wall times of work on a CPU or a GPU."""
+"""Wall-clock times of work on a CPU or GPU."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ __all__ = ["elapsed_ms", "median_ms"]
 
 
 def elapsed_ms(work: Callable[[], object], device: torch.device) -> float:
-    """Milliseconds from the call to the end of the work, also of what a GPU does meanwhile.
+    """Time a call in milliseconds, including the GPU work that it starts.
 
     Args:
-        work: without arguments.
-        device: where it computes.
+        work: function to time.
+        device: device on which it computes.
     """
-    _settle(device)
+    _synchronise(device)
     start = time.perf_counter()
     work()
-    _settle(device)
+    _synchronise(device)
     return 1e3 * (time.perf_counter() - start)
 
 
 def median_ms(work: Callable[[], object], repetitions: int, device: torch.device) -> float:
-    """Median of `elapsed_ms` over repetitions, after one run that does not count."""
+    """Return the median of `elapsed_ms` over repetitions, after one warm-up run."""
     work()
     return float(np.median([elapsed_ms(work, device) for _ in range(repetitions)]))
 
 
-def _settle(device: torch.device) -> None:
-    """Wait until a GPU has nothing left to do."""
+def _synchronise(device: torch.device) -> None:
+    """Wait until all work on the GPU has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

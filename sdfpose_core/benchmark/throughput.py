@@ -1,4 +1,4 @@
-"""How much of the machine's peak the decoder reaches."""
+"""Measure which fraction of the machine's peak performance the decoder reaches."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
 __all__ = ["Throughput", "jacobian_flops", "measure_throughput", "value_flops"]
 
 _SIDES = {"cpu": (256, 512, 1024), "cuda": (2048, 4096, 8192)}
-"""Of the square matrices whose products are the measure of the peak."""
+"""Sides of the square matrices whose products measure the peak performance."""
 
 _POINTS = {"cpu": 16384, "cuda": 262144}
-"""At which the decoder is evaluated."""
+"""Number of points at which the decoder is evaluated."""
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """What was reached, in 1e9 floating point operations per second.
+    """Measured throughput, GFLOP/s.
 
     Attributes:
-        matmul: by the product of two square float32 matrices: the machine's peak.
-        values: by the decoder's values.
-        jacobian: by its values with their derivatives by point and code.
+        matmul: product of two square float32 matrices, the machine's peak.
+        values: evaluation of the decoder.
+        jacobian: evaluation of the decoder with derivatives with respect to point and code.
     """
 
     matmul: float
@@ -37,17 +37,17 @@ class Throughput:
 
 
 def value_flops(config: DecoderConfig) -> int:
-    """Floating point operations per point of the decoder's values.
+    """Count the floating-point operations of the decoder per point.
 
-    Those of its matrix products, two per multiplication with addition. What is the same for all
-    points, the code's share, and the activations are left out.
+    Counts the matrix products, two operations per multiply-add. The activations, and the terms of
+    the latent code, which are the same for all points, are not counted.
     """
     width = config.width
     return 2 * (4 * width + (config.hidden_layers - 1) * width**2 + width)
 
 
 def jacobian_flops(config: DecoderConfig) -> int:
-    """As `value_flops`, with the derivatives by point and code."""
+    """Count as `value_flops`, including the derivatives with respect to point and code."""
     width, layers = config.width, config.hidden_layers
     backward = (layers - 1) * width**2 + 4 * width + layers * width * config.code_length
     return value_flops(config) + 2 * backward
@@ -61,13 +61,13 @@ def measure_throughput(
     points: int | None = None,
     sides: Sequence[int] = (),
 ) -> Throughput:
-    """Measure peak and decoder in turns: a machine's speed changes from minute to minute.
+    """Measure peak and decoder alternately, since a machine's speed varies over time.
 
     Args:
-        decoder: of one object.
-        repetitions: the medians of so many count, after one that does not.
-        points: at which it is evaluated; by default as many as keep the device busy.
-        sides: of the square matrices, the best of which counts; by default the device's.
+        decoder: decoder to measure, for one object.
+        repetitions: runs per median, after one warm-up run.
+        points: number of points per evaluation; default: enough to keep the device busy.
+        sides: sides of the square matrices, of which the fastest counts; default: by device.
     """
     device = decoder.device
     count = points or _POINTS[device.type]
@@ -83,7 +83,7 @@ def measure_throughput(
         ),
     }
     for side in sides:
-        # As many products of small matrices as take the time of one of the largest.
+        # Repeat small products so that each size has as many operations as the largest.
         products = (max(sides) // side) ** 3
         a, b = (torch.rand(side, side, generator=random).to(device) for _ in range(2))
         work[f"matmul {side}"] = (2.0 * products * side**3, partial(_multiply, a, b, products))

@@ -51,9 +51,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="DIR",
         help="frame folder, or folder of frame folders",
     )
-    from_frames.add_argument(
-        "--out", type=Path, required=True, metavar="BAG", help="bag to create"
-    )
+    from_frames.add_argument("--out", type=Path, required=True, metavar="BAG", help="bag to create")
     from_frames.add_argument(
         "--hz", type=float, default=15.0, help="frame rate, Hz (default: %(default)s)"
     )

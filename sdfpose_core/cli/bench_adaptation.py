@@ -77,7 +77,9 @@ def add_parser(benchmarks: Any) -> None:
     parser.add_argument(
         "--seeds", type=int, default=_SEEDS, help="number of seeds (default: %(default)s)"
     )
-    parser.add_argument("--quick", action="store_true", help="use one seed, fewer views and less time")
+    parser.add_argument(
+        "--quick", action="store_true", help="use one seed, fewer views and less time"
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda[:N] (default: %(default)s)")
     parser.add_argument(
         "--workers", type=int, default=2, help="parallel processes (default: %(default)s)"
@@ -193,8 +195,8 @@ def _print(document: Mapping[str, Any]) -> None:
             line = f"{measure}: labels do not help ({gap['points']:.1f} points)"
         else:
             line = (
-                f"{measure}: certified labels close {100 * gap['after']:.0f} % and the paper's losses "
-                f"{100 * gap['after_paper']:.0f} % of the gap of {gap['points']:.1f} points"
+                f"{measure}: certified labels close {100 * gap['after']:.0f} % and the paper's "
+                f"losses {100 * gap['after_paper']:.0f} % of the gap of {gap['points']:.1f} points"
             )
         console.print(line, highlight=False)
     for category, (low, high) in document["change"].items():

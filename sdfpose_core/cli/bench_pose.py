@@ -26,7 +26,7 @@ from sdfpose_core.benchmark.poses import (
     summarise,
     synthetic_cases,
 )
-from sdfpose_core.benchmark.sequences import SEQUENCES, follow, summarise_sequences
+from sdfpose_core.benchmark.sequences import SEQUENCES, summarise_sequences, track_sequence
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config
 from sdfpose_core.cli.output import write_json
@@ -141,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
         config = _PARTS[part](config)
     estimator = PoseEstimator(config, categories)
     if args.suite == "sequence":
-        document = {"suite": args.suite} | _follow_sequences(args, estimator, names)
+        document = {"suite": args.suite} | _track_sequences(args, estimator, names)
         _print(document)
         _print_tracking(document)
         if args.json is not None:
@@ -199,7 +199,7 @@ def _cases(
                 yield name, cases, len(cases)
 
 
-def _follow_sequences(
+def _track_sequences(
     args: argparse.Namespace, estimator: PoseEstimator, names: Sequence[str]
 ) -> dict[str, Any]:
     for name in names:
@@ -209,7 +209,7 @@ def _follow_sequences(
         progress = partial(bar.advance, task)
         return summarise_sequences(
             [
-                follow(estimator, names, number, args.seed, progress=progress)
+                track_sequence(estimator, names, number, args.seed, progress=progress)
                 for number in range(args.count)
             ]
         )

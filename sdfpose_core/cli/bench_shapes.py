@@ -44,7 +44,10 @@ def add_parser(suites: Any) -> None:
     shapes.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
     shapes.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
     shapes.add_argument(
-        "--weights", type=Path, metavar="DIR", help="folder of the decoders (default: the shipped ones)"
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="folder of the decoders (default: the shipped ones)",
     )
     shapes.add_argument(
         "--categories",

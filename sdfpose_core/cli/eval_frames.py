@@ -11,7 +11,13 @@ from rich.table import Table
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config
-from sdfpose_core.cli.output import precision_table, print_problems, wide_console, write_file, write_json
+from sdfpose_core.cli.output import (
+    precision_table,
+    print_problems,
+    wide_console,
+    write_file,
+    write_json,
+)
 from sdfpose_core.datasets import FolderFrame, read_frames
 from sdfpose_core.errors import FrameError
 from sdfpose_core.estimation.estimator import PoseEstimator

@@ -38,8 +38,9 @@ def add_parser(evaluations: Any) -> None:
         choices=get_args(IouName),
         default="oriented",
         help=(
-            "of the boxes as they are; of the boxes round them along the camera's axes, as SSC-6D "
-            "evaluates; or as the older code of NOCS does (default: %(default)s)"
+            "oriented: exact IoU of the oriented boxes; repaired: IoU of their bounding boxes "
+            "along the camera axes, as in SSC-6D; legacy: as in the original NOCS code "
+            "(default: %(default)s)"
         ),
     )
     parser.add_argument(
@@ -47,8 +48,8 @@ def add_parser(evaluations: Any) -> None:
         choices=get_args(Misses),
         default="ignore",
         help=(
-            "whether objects without a matching box count in the precision of poses; published "
-            "figures ignore them (default: %(default)s)"
+            "count or ignore objects without a matching box in the pose precision; published "
+            "results ignore them (default: %(default)s)"
         ),
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")

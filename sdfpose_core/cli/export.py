@@ -94,7 +94,9 @@ def _categories(weights: Path) -> list[str]:
         x.name.removesuffix(_DECODER_SUFFIX) for x in weights.glob(f"*{_DECODER_SUFFIX}")
     )
     if not found:
-        raise ConfigurationError(f"{weights}: no weights found: expected files CATEGORY{_DECODER_SUFFIX}")
+        raise ConfigurationError(
+            f"{weights}: no weights found: expected files CATEGORY{_DECODER_SUFFIX}"
+        )
     return found
 
 

@@ -30,7 +30,9 @@ def add_parser(subparsers: Any) -> None:
             "param/mug_remv/ModelParameters/2000.pth --out ssc6d_weights"
         ),
     )
-    parser.add_argument("category", metavar="CATEGORY", help="category that the networks were trained for")
+    parser.add_argument(
+        "category", metavar="CATEGORY", help="category that the networks were trained for"
+    )
     parser.add_argument(
         "--deepsdf",
         type=Path,
@@ -46,9 +48,7 @@ def add_parser(subparsers: Any) -> None:
             "LatentCodes/2000.pth (default: the codes in the decoder file, else a broad prior)"
         ),
     )
-    parser.add_argument(
-        "--pose", type=Path, metavar="FILE", help="pose network, pose_model_*.pth"
-    )
+    parser.add_argument("--pose", type=Path, metavar="FILE", help="pose network, pose_model_*.pth")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder to write the weights to"
     )
@@ -64,7 +64,9 @@ def run(args: argparse.Namespace) -> int:
     if args.deepsdf is None and args.pose is None:
         raise ConfigurationError("nothing to import: expected --deepsdf FILE, --pose FILE or both")
     if args.codes is not None and args.deepsdf is None:
-        raise ConfigurationError("--codes needs the decoder that it belongs to: expected --deepsdf FILE as well")
+        raise ConfigurationError(
+            "--codes needs the decoder that it belongs to: expected --deepsdf FILE as well"
+        )
     decoder = None if args.deepsdf is None else import_decoder(args.deepsdf, args.codes)
     encoder = None if args.pose is None else import_encoder(args.pose)
     if decoder is not None and encoder is not None:

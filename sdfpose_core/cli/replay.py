@@ -68,7 +68,9 @@ def add_parser(subparsers: Any) -> None:
         ),
     )
     parser.add_argument("--out", type=Path, metavar="BAG", help="write the results to a new bag")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write results and metrics as JSON")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write results and metrics as JSON"
+    )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
     parser.add_argument(
         "--busy-ms",

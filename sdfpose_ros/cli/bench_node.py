@@ -73,7 +73,9 @@ def run(args: argparse.Namespace) -> int:
         SdfposeError: An argument is invalid, or the graph does not start or fails.
     """
     if args.rate <= 0.0 or args.seconds <= 0.0 or args.warm_up < 0.0:
-        raise ConfigurationError("expected --rate and --seconds above 0, and --warm-up of at least 0")
+        raise ConfigurationError(
+            "expected --rate and --seconds above 0, and --warm-up of at least 0"
+        )
     prepare_middleware(args)
     from sdfpose_ros.evaluation.node_benchmark import NodeBenchmark, benchmark_node
 

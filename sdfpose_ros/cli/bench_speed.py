@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from sdfpose_core.benchmark.speed import MOST_OBJECTS, SpeedBenchmark, benchmark_speed
+from sdfpose_core.benchmark.speed import MAX_OBJECTS, SpeedBenchmark, benchmark_speed
 from sdfpose_core.cli.output import print_problems, wide_console, write_json
 from sdfpose_core.device import use_threads
 from sdfpose_core.errors import ConfigurationError, SdfposeError
@@ -41,7 +41,7 @@ def add_parser(benchmarks: Any) -> None:
         "--objects",
         type=int,
         default=SpeedBenchmark.objects,
-        help=f"number of objects on the table, 1 to {MOST_OBJECTS} (default: %(default)s)",
+        help=f"number of objects on the table, 1 to {MAX_OBJECTS} (default: %(default)s)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
     parser.add_argument(
@@ -53,9 +53,7 @@ def add_parser(benchmarks: Any) -> None:
     parser.add_argument(
         "--device", default="auto", help="auto, cpu or cuda[:N] (default: %(default)s)"
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="random seed of the scene (default: 0)"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the scene (default: 0)")
     parser.add_argument(
         "--repetitions",
         type=int,
@@ -74,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: An argument is invalid, or an object on the table is not detected.
     """
-    if not 1 <= args.objects <= MOST_OBJECTS:
-        raise ConfigurationError(f"--objects is {args.objects}: expected 1 to {MOST_OBJECTS}")
+    if not 1 <= args.objects <= MAX_OBJECTS:
+        raise ConfigurationError(f"--objects is {args.objects}: expected 1 to {MAX_OBJECTS}")
     for name, minimum in (("threads", 0), ("seed", 0), ("repetitions", 1)):
         value = getattr(args, name)
         if value < minimum:
@@ -133,11 +131,17 @@ def _tables(figures: Mapping[str, Any]) -> list[Table]:
 
 def _stages(figures: Mapping[str, Any]) -> Table:
     """Build the table of stages. The paper refines by ICP and does not time segmentation."""
-    table = Table(
-        title=f"Time per object (ms), {figures['objects']} objects", title_justify="left"
-    )
+    table = Table(title=f"Time per object (ms), {figures['objects']} objects", title_justify="left")
     table.add_column("")
-    for name in ("segment", "encode", "refine", "mesh", "total", "95th\npercentile", "speed-up\nover paper"):
+    for name in (
+        "segment",
+        "encode",
+        "refine",
+        "mesh",
+        "total",
+        "95th\npercentile",
+        "speed-up\nover paper",
+    ):
         table.add_column(name, justify="right")
     paper = {**figures["paper"], "refine": figures["paper"]["icp"]}
     for name, row, ratio in (
@@ -173,7 +177,9 @@ def _machine(figures: Mapping[str, Any]) -> Table:
     table.add_row("peak (float32 matmul), GFLOP/s", f"{figures['matmul_gflops']:.1f}")
     table.add_row("decoder, GFLOP/s", f"{figures['decoder_gflops']:.1f}")
     table.add_row("decoder, % of peak", f"{100.0 * figures['peak_fraction']:.0f}")
-    table.add_row("decoder with derivatives, % of peak", f"{100.0 * figures['peak_fraction_jacobian']:.0f}")
+    table.add_row(
+        "decoder with derivatives, % of peak", f"{100.0 * figures['peak_fraction_jacobian']:.0f}"
+    )
     table.add_row("memory (RSS) of the node, MiB", "" if rss is None else f"{rss:.0f}")
     table.add_row("peak memory of this process, MiB", f"{figures['peak_rss_mib']:.0f}")
     return table

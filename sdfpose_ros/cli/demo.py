@@ -24,7 +24,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     defaults = DemoOptions(Path("out/demo"))
     parser.add_argument(
-        "--out", type=Path, default=defaults.output_dir, help="folder for the results (default: %(default)s)"
+        "--out",
+        type=Path,
+        default=defaults.output_dir,
+        help="folder for the results (default: %(default)s)",
     )
     parser.add_argument(
         "--seconds",

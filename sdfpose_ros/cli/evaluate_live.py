@@ -19,8 +19,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "camera and show the errors in a live table.",
         epilog="Example: sdfpose evaluate-live --seconds 30 --out out/live",
     )
-    parser.add_argument("--camera", default="/camera", help="namespace of the camera (default: %(default)s)")
-    parser.add_argument("--node", default="/sdfpose", help="name of the pose node (default: %(default)s)")
+    parser.add_argument(
+        "--camera", default="/camera", help="namespace of the camera (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--node", default="/sdfpose", help="name of the pose node (default: %(default)s)"
+    )
     parser.add_argument(
         "--seconds",
         type=float,

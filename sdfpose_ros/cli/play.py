@@ -20,21 +20,30 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "its recorded topics with its recorded stamps.",
         epilog="Example: sdfpose play my_bag --clock --lockstep --wait 60",
     )
-    parser.add_argument("path", nargs="+", metavar="DIR|BAG",
-        help="frame folders, folders of frame folders, or one bag")
+    parser.add_argument(
+        "path",
+        nargs="+",
+        metavar="DIR|BAG",
+        help="frame folders, folders of frame folders, or one bag",
+    )
     parser.add_argument(
         "--rate",
         type=float,
         help="frame folders: frame rate, Hz (default: 2); bag: playback speed factor (default: 1)",
     )
     parser.add_argument("--loop", action="store_true", help="repeat from the start")
-    parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC",
-        help="bag: publish only these topics (default: all)")
+    parser.add_argument(
+        "--topics",
+        nargs="+",
+        default=[],
+        metavar="TOPIC",
+        help="bag: publish only these topics (default: all)",
+    )
     parser.add_argument("--clock", action="store_true", help="bag: publish its time on /clock")
     parser.add_argument(
         "--lockstep",
         action="store_true",
-        help="bag: publish the next frame after the result of the last one, so that none is dropped",
+        help="bag: publish each frame after the result of the last one, so that none is dropped",
     )
     parser.add_argument(
         "--wait",

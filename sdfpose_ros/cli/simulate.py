@@ -18,9 +18,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "category. It publishes images, masks, labels and ground truth in the namespace /camera.",
         epilog="Example: sdfpose simulate --rate 5 --seed 3",
     )
-    parser.add_argument("--rate", type=float, default=10.0, metavar="HZ", help="camera rate, Hz (default: 10)")
+    parser.add_argument(
+        "--rate", type=float, default=10.0, metavar="HZ", help="camera rate, Hz (default: 10)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="random seed of the scene (default: 0)")
-    parser.add_argument("--once", action="store_true", help="stop after one circle around the table")
+    parser.add_argument(
+        "--once", action="store_true", help="stop after one circle around the table"
+    )
     add_ros_arguments(parser)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sdfpose_core.benchmark import sequences
-from sdfpose_core.benchmark.sequences import SimulatedSequence, follow, summarise_sequences
+from sdfpose_core.benchmark.sequences import SimulatedSequence, summarise_sequences, track_sequence
 from sdfpose_core.categories import default_categories
 from sdfpose_core.estimation.estimator import FrameResult
 from sdfpose_core.evaluation.tracks import TrackSample, gaps
@@ -203,7 +203,7 @@ class Middles:
 
 @pytest.fixture(scope="module")
 def followed():
-    return {number: follow(Middles(), NAMES, number, 0) for number in (SLOW, PERMUTED)}
+    return {number: track_sequence(Middles(), NAMES, number, 0) for number in (SLOW, PERMUTED)}
 
 
 def test_visible_objects_are_counted_and_told_apart(shown, followed):
@@ -228,7 +228,7 @@ def test_visible_objects_are_counted_and_told_apart(shown, followed):
 def test_what_is_never_found_is_missed():
     shares = []
     estimator = Middles(lambda x: x.category != "mug")
-    found = follow(estimator, NAMES, SLOW, 0, progress=shares.append)
+    found = track_sequence(estimator, NAMES, SLOW, 0, progress=shares.append)
     assert sum(shares) == pytest.approx(1.0)
     document = summarise_sequences([found])
     mug = document["per_category"]["mug"]

@@ -61,8 +61,8 @@ def test_the_seed_draws_the_frames():
 
 def test_tables_on_which_objects_are_hidden_are_refused(monkeypatch):
     monkeypatch.setattr(speed_frames, "_ATTEMPTS", 2)
-    monkeypatch.setattr(speed_frames, "_LEAST_PIXELS", 100_000)
-    with pytest.raises(SdfposeError, match="no table with 2 objects was found"):
+    monkeypatch.setattr(speed_frames, "_MIN_PIXELS", 100_000)
+    with pytest.raises(SdfposeError, match="no scene found in which all 2 objects"):
         table_frames(2, 1, 0)
 
 
