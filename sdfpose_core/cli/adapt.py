@@ -81,7 +81,7 @@ def add_parser(subparsers: Any) -> None:
         choices=get_args(LossesName),
         default="certified",
         help=(
-            "certified: pseudo-labels that pass a check; paper: the losses of SSC-6D "
+            "certified: refined estimates that pass a check serve as labels; paper: the losses of SSC-6D "
             "(default: %(default)s)"
         ),
     )

@@ -39,7 +39,7 @@ def add_parser(evaluations: Any) -> None:
         default="oriented",
         help=(
             "oriented: exact IoU of the oriented boxes; repaired: IoU of their bounding boxes "
-            "along the camera axes, as in SSC-6D; legacy: as in the original NOCS code "
+            "along the camera axes, as in SSC-6D; legacy: as in the older NOCS code "
             "(default: %(default)s)"
         ),
     )

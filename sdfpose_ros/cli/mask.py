@@ -18,7 +18,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="run the mask node",
         description="Run the ROS 2 mask node. It segments the images of an RGB-D camera and "
         "publishes instance masks and labels on the topics that the pose node reads.",
-        epilog="Example: sdfpose mask --camera /camera/camera --backend tabletop",
+        epilog="Example: sdfpose mask --camera /camera --backend torchvision",
     )
     parser.add_argument(
         "--camera",

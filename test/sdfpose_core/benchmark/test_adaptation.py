@@ -97,7 +97,7 @@ def test_objects_to_learn_from_are_others_than_those_to_measure_on(tmp_path: Pat
         (["--data", "nowhere"], "nowhere"),
         (["--data", "DIR"], "no category has 2 meshes"),
         (["--data", "DIR", "--seeds", "0"], "--seeds is 0"),
-        (["--data", "PAIR", "--start", "DIR"], "no encoder to start from of can"),
+        (["--data", "PAIR", "--start", "DIR"], "no encoder of can"),
     ],
 )
 def test_bad_input_is_named(

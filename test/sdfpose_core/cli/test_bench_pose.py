@@ -1,5 +1,6 @@
 """The command `sdfpose bench pose`."""
 
+import argparse
 import json
 import shutil
 
@@ -9,6 +10,7 @@ import trimesh
 
 from sdfpose_core.benchmark import poses
 from sdfpose_core.benchmark.poses import PoseCase, PoseOutcome, run_cases, summarise
+from sdfpose_core.cli import bench_pose
 from sdfpose_core.cli.main import main
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.observation.frame import GroundTruth, Instance
@@ -71,6 +73,14 @@ def test_meshes(tmp_path, capsys):
 def test_wrong_arguments(arguments, message, capsys):
     assert main(["bench", "pose", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_former_names_of_parts_are_accepted():
+    parser = argparse.ArgumentParser()
+    bench_pose.add_parser(parser.add_subparsers())
+    command = ["pose", "--suite", "real", "--without", "belief", "shape-belief", "turns", "support"]
+    parts = parser.parse_args(command).without
+    assert parts == ["rotation-prior", "shape-prior", "yaw-starts", "support"]
 
 
 def test_nothing_to_estimate(tmp_path, capsys):

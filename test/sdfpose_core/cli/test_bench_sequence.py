@@ -34,12 +34,12 @@ def test_sequence(tmp_path, monkeypatch, capsys):
     assert document["time_ms"]["total"] > 0.0
     output = capsys.readouterr().out
     assert "tracking: 0 id switches" in output
-    assert "detected from nothing" in output
+    assert "detected from scratch" in output
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--count", "0"], "--count is 0"), (["--seed", "-1"], "--seed -1")],
+    [(["--count", "0"], "--count is 0"), (["--seed", "-1"], "--seed is -1")],
 )
 def test_bad_arguments(arguments, message, capsys):
     assert main([*COMMAND, *arguments]) == 2

@@ -155,7 +155,7 @@ def test_bad_frames_are_reported_and_left_out(tmp_path, frames, capsys):
     assert f"sdfpose: {frames / 'two'}: lacks depth.png: expected the files" in errors
     assert f"sdfpose: {frames / 'three'}: no such folder: expected one with" in errors
     assert "object 9 (can) has no pixel in mask.png" in errors
-    assert errors.count("frame left out") == 2
+    assert errors.count("frame skipped") == 2
 
 
 def test_nothing_estimated_is_a_failure(tmp_path, capsys):
@@ -190,8 +190,8 @@ def test_two_frames_of_one_name(tmp_path, frames, capsys):
     assert run(tmp_path, frames / "two", tmp_path / "two") == 0
     captured = capsys.readouterr()
     assert (
-        f"sdfpose: {tmp_path / 'two'}: {frames / 'two'} is called two, too: expected a name of its "
-        "own for each frame; frame left out\n"
+        f"sdfpose: {tmp_path / 'two'}: {frames / 'two'} has the same name two: expected unique "
+        "frame names; frame skipped\n"
     ) in captured.err
     assert "1 object(s) in 1 frame(s)" in captured.out
 

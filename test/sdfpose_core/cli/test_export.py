@@ -72,7 +72,7 @@ def test_an_encoder_that_is_not_there(tmp_path, weights, capsys):
 
 def test_a_folder_without_weights(tmp_path, capsys):
     said = error_of(capsys, tmp_path / "out", "--weights", tmp_path)
-    assert f"{tmp_path}: expected weights, CATEGORY.decoder.safetensors" in said
+    assert f"{tmp_path}: no weights found: expected files CATEGORY.decoder.safetensors" in said
 
 
 def test_an_opset_that_is_not_there(tmp_path, capsys):

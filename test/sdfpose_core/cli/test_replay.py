@@ -41,7 +41,7 @@ def replayed(bag, tmp_path_factory):
 def test_a_bag_made_of_frames_has_what_is_needed(bag, capsys):
     assert main(["bag", "info", str(bag)]) == 0
     output = capsys.readouterr().out
-    for text in ("/camera/colour", "camera_info", "30 messages in 0.27 s", "5 frames can be put"):
+    for text in ("/camera/colour", "camera_info", "30 messages, 0.27 s", "5 complete frames"):
         assert text in output
     assert "no ground truth" not in output
 
@@ -60,7 +60,7 @@ def test_info_tells_of_missing_labels_and_truth(bags, table_frames, tmp_path, ca
     bag = bags.write(tmp_path / "bag", frames, without=["/camera/labels"])
     assert main(["bag", "info", str(bag)]) == 0
     output = capsys.readouterr().out
-    assert "no labels: say what mask ids are, with --category or --mask-categories" in output
+    assert "no labels: give the categories with --category or --mask-categories" in output
     assert "no ground truth of type sdfpose/msg/SdfObjectArray" in output
 
 
@@ -130,7 +130,7 @@ def test_transforms_of_results_serve_as_ground_truth(replayed, tmp_path, table_f
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--hz", "10"], "--hz alone drops nothing: expected --busy-ms with it"),
+        (["--hz", "10"], "--hz has no effect alone: expected --busy-ms as well"),
         (["--busy-ms", "-1"], "busy_ms is -1.0: expected a positive number"),
         (["--gt", "/nowhere"], "/nowhere, given for ground truth, is not in the bag"),
         (["--category", "cat"], "unknown category 'cat'"),
@@ -145,7 +145,10 @@ def test_without_labels_the_user_says_what_mask_ids_are(bags, table_frames, tmp_
     frames = [x for x, _ in table_frames[:1]]
     bag = bags.write(tmp_path / "bag", frames, without=["/camera/labels"])
     assert main(["replay", str(bag)]) == 2
-    assert "has no topic of labels: expected --category NAME (or any)" in capsys.readouterr().err
+    assert (
+        "has no label topic: give the categories of the mask ids with --category"
+        in capsys.readouterr().err
+    )
     (mask_id,) = (i for i, x in frames[0].labels.items() if x.category == "can")
     path = tmp_path / "r.json"
     arguments = ["--mask-categories", f"{mask_id}:can", "--json", str(path), "--threads", "1"]
@@ -200,4 +203,4 @@ def test_frame_folders_are_judged_one_by_one(folders, tmp_path, capsys):
 def test_frames_without_truth_cannot_be_judged(table_frames, tmp_path, capsys):
     write_frame(tmp_path / "f", table_frames[0][0], [])
     assert main(["eval", "frames", str(tmp_path / "f")]) == 2
-    assert "no frame has a true pose: expected meta.json with 'gt'" in capsys.readouterr().err
+    assert "no frame has ground truth: expected meta.json with 'gt'" in capsys.readouterr().err

@@ -106,7 +106,7 @@ def test_no_node(bench, node, capsys):
     status, document, options, threads = bench("--no-node")
     assert (status, document["rss_mib"], given) == (0, None, [])
     assert (options.objects, threads) == (4, 0)
-    assert "memory of the node is not known: --no-node was given" in capsys.readouterr().err
+    assert "the memory of the node was not measured: --no-node was given" in capsys.readouterr().err
 
 
 def test_without_ros(bench, monkeypatch, capsys):
@@ -115,8 +115,8 @@ def test_without_ros(bench, monkeypatch, capsys):
     status, document, _, _ = bench()
     assert (status, document["rss_mib"]) == (0, None)
     told = capsys.readouterr().err
-    assert "memory of the node is not known: " in told
-    assert "is the ROS 2 environment set up?" in told
+    assert "the memory of the node was not measured: " in told
+    assert "is the ROS 2 environment sourced?" in told
 
 
 def test_a_node_that_fails_costs_no_other_figure(bench, node, capsys):
@@ -133,11 +133,11 @@ def test_a_node_that_fails_costs_no_other_figure(bench, node, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--objects", "0"], "--objects 0: expected 1 to 16"),
-        (["--objects", "17"], "--objects 17: expected 1 to 16"),
-        (["--threads", "-1"], "--threads -1: expected 0 or more"),
-        (["--seed", "-2"], "--seed -2: expected 0 or more"),
-        (["--repetitions", "0"], "--repetitions 0: expected 1 or more"),
+        (["--objects", "0"], "--objects is 0: expected 1 to 16"),
+        (["--objects", "17"], "--objects is 17: expected 1 to 16"),
+        (["--threads", "-1"], "--threads is -1: expected at least 0"),
+        (["--seed", "-2"], "--seed is -2: expected at least 0"),
+        (["--repetitions", "0"], "--repetitions is 0: expected at least 1"),
     ],
 )
 def test_bad_arguments(bench, arguments, message):
