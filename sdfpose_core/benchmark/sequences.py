@@ -243,23 +243,23 @@ def summarise_sequences(sequences: Sequence[TrackedSequence]) -> dict[str, Any]:
     the tracks in the same frames. ``incidents`` lists the switches, flips and unrecovered gaps.
     """
     histories = [x for sequence in sequences for x in sequence.histories]
-    grown = drift(histories)
+    drifts = drift(histories)
     switches = [x for history in histories for x in id_switches(history)]
-    turns = [x for history in histories for x in flips(history)]
-    absences = [x for history in histories for x in gaps(history)]
+    all_flips = [x for history in histories for x in flips(history)]
+    all_gaps = [x for history in histories for x in gaps(history)]
     detected = _by_category([x for sequence in sequences for x in sequence.detected])
     tracked = _by_category([x for sequence in sequences for x in sequence.tracked_where_detected])
     return summarise(_by_category([x for sequence in sequences for x in sequence.tracked])) | {
         "sequences": len(sequences),
         "frames": sum(len(sequence.histories[0]) for sequence in sequences),
         "id_switches": len(switches),
-        "flips": len(turns),
-        "flips_that_mend": sum(x.mends for x in turns),
-        "gaps": len(absences),
-        "recoveries": sum(x.recovered for x in absences),
-        "drift_deg": grown.degrees,
-        "drift_cm": grown.centimetres,
-        "drift_tracks": grown.tracks,
+        "flips": len(all_flips),
+        "flips_that_mend": sum(x.mends for x in all_flips),
+        "gaps": len(all_gaps),
+        "recoveries": sum(x.recovered for x in all_gaps),
+        "drift_deg": drifts.degrees,
+        "drift_cm": drifts.centimetres,
+        "drift_tracks": drifts.tracks,
         "detection": summarise(detected)["mean"] if detected else None,
         "tracking_there": summarise(tracked)["mean"] if tracked else None,
         "incidents": [x for sequence in sequences for x in _incidents(sequence)],

@@ -81,8 +81,8 @@ def add_parser(subparsers: Any) -> None:
         choices=get_args(LossesName),
         default="certified",
         help=(
-            "certified: refined estimates that pass a check serve as labels; paper: the losses of SSC-6D "
-            "(default: %(default)s)"
+            "certified: refined estimates that pass a check serve as labels; paper: the losses of "
+            "SSC-6D (default: %(default)s)"
         ),
     )
     parser.add_argument("--steps", type=int, default=300, help="training steps (default: 300)")

@@ -32,7 +32,7 @@ def add_parser(suites: Any) -> None:
         help="measure accuracy of shape reconstruction and speed of meshing",
         description=(
             "Reconstruct held-out procedural shapes and the meshes of --data by optimising the "
-            "latent code, once from points on the whole surface and once from a single noisy "
+            "latent code, from points on the whole surface and from a single noisy "
             "simulated depth view at the true pose. Distances are relative to the diagonal of the "
             "bounding box: in per cent in the table, as fractions in the JSON file."
         ),

@@ -25,10 +25,7 @@ def add_parser(subparsers: Any) -> None:
             "'sdfpose estimate --weights OUT --encoder ssc6d'. No code in the files is executed. "
             "The files do not name their category, so CATEGORY cannot be checked."
         ),
-        epilog=(
-            "Example: sdfpose import-ssc6d mug --deepsdf "
-            "param/mug_remv/ModelParameters/2000.pth --out ssc6d_weights"
-        ),
+        epilog="Example: sdfpose import-ssc6d mug --deepsdf 2000.pth --out ssc6d_weights",
     )
     parser.add_argument(
         "category", metavar="CATEGORY", help="category that the networks were trained for"
