@@ -98,7 +98,7 @@ def add_labelling_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="ID:NAME",
-        help="categories of individual mask ids, e.g. 1:mug 2:bowl; overrides the bag's label topic",
+        help="categories of individual mask ids, e.g. 1:mug 2:bowl; override the bag's label topic",
     )
 
 

@@ -1,4 +1,4 @@
-"""`sdfpose estimate`: estimate pose, size and shape of the objects in recorded frames."""
+"""`sdfpose estimate`: estimate pose, size and shape of objects in recorded frames."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "estimate",
-        help="estimate pose, size and shape of the objects in frame folders",
+        help="estimate pose, size and shape of objects in frame folders",
         description=(
             "Estimate pose, size and shape of every labelled object in RGB-D frames. A frame is a "
             "folder with color.png, depth.png, mask.png and meta.json. Print a table, with errors "

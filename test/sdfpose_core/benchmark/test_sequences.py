@@ -218,8 +218,8 @@ def test_visible_objects_are_counted_and_told_apart(shown, followed):
             assert glimpse.hidden == some[i].hidden
             if glimpse.visible and glimpse.track_id is not None:
                 assert glimpse.centimetres < 60.0 * some[i].truth.scale
-    assert len(found.detected) == len(found.both) > 0
-    for there, here in zip(found.detected, found.both, strict=True):
+    assert len(found.detected) == len(found.tracked_where_detected) > 0
+    for there, here in zip(found.detected, found.tracked_where_detected, strict=True):
         assert there.case.truth is here.case.truth
         # Both are at the middle of the same points, one of them filtered.
         assert there.centimetres == pytest.approx(here.centimetres, abs=5.0)

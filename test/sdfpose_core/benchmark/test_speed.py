@@ -101,7 +101,7 @@ def test_all_figures():
     )
     assert figures["peak_fraction_jacobian"] > 0.0
     assert figures["peak_rss_mib"] > 100.0
-    assert told[0] == "frames are made"
+    assert told[0] == "rendering frames"
     assert told[-1] == "the paper's configuration"
 
 
