@@ -137,7 +137,7 @@ def benchmark_speed(
         }
         progress("peak performance")
         reached = measure_throughput(decoder, repetitions)
-        progress("paper's pipeline")
+        progress("the paper's pipeline")
         paper = time_paper(options.paper, observed, repetitions, device)
 
     detect, track = (median_stages(x, options.objects) for x in (detected, tracked))

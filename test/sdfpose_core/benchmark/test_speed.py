@@ -102,7 +102,7 @@ def test_all_figures():
     assert figures["peak_fraction_jacobian"] > 0.0
     assert figures["peak_rss_mib"] > 100.0
     assert told[0] == "rendering frames"
-    assert told[-1] == "the paper's configuration"
+    assert told[-1] == "the paper's pipeline"
 
 
 def test_a_device_that_is_not_there():
