@@ -1,4 +1,4 @@
-"""Bags that were not closed: what their files still hold, in copies that can be read.
+"""Repair of bags that were not closed: copy the intact part of their files.
 
 The format of MCAP: https://mcap.dev/spec.
 """
@@ -17,10 +17,10 @@ __all__ = ["mended_copy", "storage_files"]
 
 _MAGIC = b"\x89MCAP0\r\n"
 _FOOTER, _DATA_END = 0x02, 0x0F
-_RECORD_HEAD = 9
-"""Bytes of a record's kind and length."""
+_RECORD_HEADER_SIZE = 9
+"""Size of a record's opcode and length, bytes."""
 
-# A record of the kind "data end", a footer without a summary, and the magic: a closed file's end.
+# The end of a closed file: a "data end" record, a footer without a summary, and the magic.
 _END = (
     bytes([_DATA_END]) + (4).to_bytes(8, "little") + bytes(4)
     + bytes([_FOOTER]) + (20).to_bytes(8, "little") + bytes(20)
@@ -29,34 +29,34 @@ _END = (
 
 
 def storage_files(path: Path) -> list[Path]:
-    """The files of a bag that hold messages, in order of name; a file is its own."""
+    """List the storage files of a bag in order of name; a storage file yields itself."""
     if path.is_dir():
         return sorted(x for x in path.iterdir() if x.suffix in (".mcap", ".db3"))
     return [path] if path.suffix in (".mcap", ".db3") else []
 
 
 def mended_copy(file: Path, folder: Path) -> tuple[Path, str]:
-    """A copy of a damaged file with what is complete in it.
+    """Copy the intact part of a damaged file.
 
     Args:
-        file: ``.mcap`` or ``.db3``.
-        folder: where the copy goes.
+        file: ``.mcap`` or ``.db3`` file.
+        folder: destination of the copy.
 
     Returns:
-        The copy, and what was kept.
+        The path of the copy, and a description of what it contains.
 
     Raises:
-        BagError: nothing in it can be read.
+        BagError: nothing in the file can be read.
     """
     copy = folder / file.name
     try:
-        kept = _mend_mcap(file, copy) if file.suffix == ".mcap" else _mend_sqlite(file, copy)
+        kept = _repair_mcap(file, copy) if file.suffix == ".mcap" else _repair_sqlite(file, copy)
     except (OSError, sqlite3.Error) as error:
-        raise BagError(f"{file}: nothing can be read of it: {error}") from error
+        raise BagError(f"{file}: cannot be repaired: {error}") from error
     return copy, kept
 
 
-def _mend_mcap(file: Path, copy: Path) -> str:
+def _repair_mcap(file: Path, copy: Path) -> str:
     size = file.stat().st_size
     with file.open("rb") as source, copy.open("wb") as target:
         end = _end_of_records(source, size)
@@ -67,15 +67,15 @@ def _mend_mcap(file: Path, copy: Path) -> str:
 
 
 def _end_of_records(source: BinaryIO, size: int) -> int:
-    """Where the last whole record of the data section ends."""
+    """Find the end of the last complete record of the data section."""
     if source.read(len(_MAGIC)) != _MAGIC:
-        raise OSError("it does not begin like an MCAP file")
+        raise OSError("the file does not start with the MCAP magic bytes")
     end = len(_MAGIC)
     while True:
-        head = source.read(_RECORD_HEAD)
-        if len(head) < _RECORD_HEAD or head[0] in (_DATA_END, _FOOTER):
+        head = source.read(_RECORD_HEADER_SIZE)
+        if len(head) < _RECORD_HEADER_SIZE or head[0] in (_DATA_END, _FOOTER):
             return end
-        after = end + _RECORD_HEAD + int.from_bytes(head[1:], "little")
+        after = end + _RECORD_HEADER_SIZE + int.from_bytes(head[1:], "little")
         if after > size:
             return end
         end = source.seek(after)
@@ -87,13 +87,13 @@ def _copy_bytes(source: BinaryIO, target: BinaryIO, count: int) -> None:
     target.seek(count)
 
 
-def _mend_sqlite(file: Path, copy: Path) -> str:
+def _repair_sqlite(file: Path, copy: Path) -> str:
     rows = 0
     with (
         closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as source,
         closing(sqlite3.connect(copy)) as target,
     ):
-        # So a file that is shorter than its header says can be read.
+        # With this setting, SQLite reads a file that is shorter than its header states.
         source.execute("PRAGMA writable_schema=ON")
         tables = source.execute(
             "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
@@ -107,7 +107,7 @@ def _mend_sqlite(file: Path, copy: Path) -> str:
 
 
 def _copy_rows(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> int:
-    """Copy the rows before the first damage; gives their number."""
+    """Copy the rows before the first damaged one and return their number."""
     count = 0
     try:
         for row in source.execute(f"SELECT * FROM {table}"):

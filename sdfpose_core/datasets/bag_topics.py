@@ -1,4 +1,4 @@
-"""Which topics of a bag make up a frame, by their types and names."""
+"""Selection of the topics of a bag that make up a frame, by type and name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sdfpose_core.messages.decoding import InputTopics
 __all__ = ["ROLES", "TOPIC_TYPES", "find_topics"]
 
 ROLES = ("colour", "depth", "mask", "camera_info", "labels")
-"""What a frame is made of."""
+"""Parts of a frame, each provided by one topic."""
 
 TOPIC_TYPES = {
     "colour": "sensor_msgs/msg/Image",
@@ -23,52 +23,54 @@ TOPIC_TYPES = {
     "camera_info": "sensor_msgs/msg/CameraInfo",
     "labels": "sdfpose/msg/InstanceLabels",
 }
-"""Types of their topics where images are raw."""
+"""Message type of each role's topic, for raw images."""
 
 _IMAGE = "sensor_msgs/msg/Image"
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
 
 _TRANSPORTS = ("", "/compressedDepth", "/compressed")
-"""What follows an image's name in those of its topics, the best first."""
+"""Suffixes of an image's topics, preferred first."""
 
-_WORDS = {
+_PATTERNS = {
     "mask": re.compile(r"mask|segment"),
     "depth": re.compile(r"depth"),
     "colour": re.compile(r"colou?r|rgb"),
 }
-"""What the name of an image topic tells, the first that fits."""
+"""Roles of image topics by name; the first match counts."""
 
 _REGISTERED = re.compile(r"aligned|registered")
-"""Depth that is registered to colour, where there is other depth, too."""
+"""Names of depth topics registered to colour; preferred over other depth topics."""
 
 
 def find_topics(
     connections: Iterable[Connection], path: Path | str, given: Mapping[str, str]
 ) -> InputTopics:
-    """Which topics of a bag make up a frame, by their types and names.
+    """Find the topics of a bag that make up a frame, by type and name.
 
-    An image's compressed topic serves where its raw one is not in the bag.
+    If the raw topic of an image is not in the bag, its compressed topic is used.
 
     Args:
-        connections: of the bag.
-        path: the bag, for messages.
-        given: topics by role (see `ROLES`) that are not to be guessed.
+        connections: connections of the bag.
+        path: path of the bag, for error messages.
+        given: topics by role (see `ROLES`) that override the search.
 
     Returns:
-        The topics; ``labels`` is empty where the bag has none.
+        The topics; ``labels`` is empty if the bag has none.
 
     Raises:
-        BagError: a role has no topic, or several, or one of another type.
+        BagError: a role has no topic, several candidates, or a topic of the wrong type.
     """
     types = {x.topic: x.msgtype for x in connections}
     unknown = set(given) - set(ROLES)
     if unknown:
-        raise BagError(f"no such role: {', '.join(sorted(unknown))}: expected {', '.join(ROLES)}")
+        raise BagError(
+            f"unknown topic role: {', '.join(sorted(unknown))}: expected {', '.join(ROLES)}"
+        )
     for role, topic in given.items():
         if types.get(topic) not in _types_for(role):
-            came = f"has the type {types[topic]}" if topic in types else "is not in the bag"
+            state = f"has type {types[topic]}" if topic in types else "is not in the bag"
             raise BagError(
-                f"{path}: {topic}, given for {role}, {came}: expected one of "
+                f"{path}: {topic}, given for {role}, {state}: expected one of "
                 f"{', '.join(_topics_for(role, types)) or 'none'}, of type "
                 f"{' or '.join(_types_for(role))}"
             )
@@ -85,20 +87,20 @@ def find_topics(
 
 
 def _candidates(role: str, types: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
-    """Topics that could play a role."""
+    """List the topics that could fill a role."""
     of_type = [x for x in _topics_for(role, types) if x not in given.values()]
-    if role not in _WORDS:
+    if role not in _PATTERNS:
         return of_type
-    told = {
-        topic: next((k for k, words in _WORDS.items() if words.search(image)), None)
+    roles = {
+        topic: next((k for k, pattern in _PATTERNS.items() if pattern.search(image)), None)
         for image, topic in _best_transports(of_type, role).items()
     }
-    fitting = [x for x, what in told.items() if what == role]
-    if role == "colour" and not fitting:
-        fitting = [x for x, what in told.items() if what is None]
-    if role == "depth" and len(fitting) > 1:
-        fitting = [x for x in fitting if _REGISTERED.search(x)] or fitting
-    return fitting
+    matches = [topic for topic, guess in roles.items() if guess == role]
+    if role == "colour" and not matches:
+        matches = [topic for topic, guess in roles.items() if guess is None]
+    if role == "depth" and len(matches) > 1:
+        matches = [x for x in matches if _REGISTERED.search(x)] or matches
+    return matches
 
 
 def _only(role: str, found: Sequence[str], types: Mapping[str, str], path: Path | str) -> str:
@@ -109,16 +111,16 @@ def _only(role: str, found: Sequence[str], types: Mapping[str, str], path: Path 
     if not found:
         raise BagError(
             f"{path}: has no topic for {role}: expected one of type "
-            f"{' or '.join(_types_for(role))}; it has "
+            f"{' or '.join(_types_for(role))}; the bag has "
             f"{', '.join(f'{k} ({v})' for k, v in sorted(types.items()))}"
         )
     raise BagError(
-        f"{path}: {', '.join(sorted(found))} could all be {role}: say which one, as {role}=TOPIC"
+        f"{path}: {', '.join(sorted(found))} could all be {role}: choose one with {role}=TOPIC"
     )
 
 
 def _best_transports(topics: Sequence[str], role: str) -> dict[str, str]:
-    """Of each image, by its name, the raw topic, or where there is none a compressed one."""
+    """Choose the raw topic of each image, or else a compressed one; keyed by image name."""
     usable = [x for x in _TRANSPORTS if x != "/compressedDepth" or role == "depth"]
     best: dict[str, str] = {}
     for transport in reversed(usable):
@@ -127,7 +129,7 @@ def _best_transports(topics: Sequence[str], role: str) -> dict[str, str]:
 
 
 def _image_name(topic: str) -> str:
-    """The name of the image in that of its topic: without the transport."""
+    """Remove the transport suffix from a topic name."""
     for transport in filter(None, _TRANSPORTS):
         topic = topic.removesuffix(transport)
     return topic

@@ -1,4 +1,4 @@
-"""Writing of bags that RViz, Foxglove and `ros2 bag` open, without a ROS installation."""
+"""Write bags that RViz, Foxglove and `ros2 bag` can open, without a ROS installation."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ from sdfpose_core.storage.files import temporary_sibling
 __all__ = ["OBJECTS", "BagWriter", "offered_qos", "write_frames"]
 
 _FOREVER = QosTime(9_223_372_036, 854_775_807)
-"""How ROS 2 writes an infinite duration."""
+"""The ROS 2 representation of an infinite duration."""
 
 OBJECTS = "sdfpose/msg/SdfObjectArray"
-"""Type of the topics of results and of ground truth."""
+"""Message type of result and ground-truth topics."""
 
 
 class BagWriter:
-    """Writes a bag, whole or not at all.
+    """Write a bag atomically: complete or not at all.
 
     Args:
-        path: the bag's folder; it must not be there yet.
-        topics: types of the messages by topic.
-        latched: topics of which a late subscriber gets the last message.
+        path: folder of the bag; must not exist yet.
+        topics: message type by topic.
+        latched: topics whose last message is sent to late subscribers (transient local).
 
     Attributes:
-        new: makes messages for `write`.
+        new: factory of messages for `write`.
 
     Raises:
-        BagError: the folder is there, cannot be written, or a type is unknown.
+        BagError: the folder exists or cannot be written, or a type is unknown.
 
     Example:
         >>> with BagWriter(path, {"/chatter": "std_msgs/msg/String"}) as bag:   # doctest: +SKIP
@@ -61,16 +61,16 @@ class BagWriter:
     ) -> None:
         self._path = Path(path)
         if self._path.exists():
-            raise BagError(f"{path}: is there already: expected the name of a new bag")
+            raise BagError(f"{path}: already exists: choose the name of a new bag")
         self._store = message_definitions()
         unknown = sorted(set(topics.values()) - set(self._store.types))
         if unknown:
             raise BagError(
-                f"{path}: the definition of {', '.join(unknown)} is missing: expected the messages "
-                "of sdfpose to be installed (packaging/README.md says how)"
+                f"{path}: the definition of {', '.join(unknown)} is missing: install the sdfpose "
+                "messages (see packaging/README.md)"
             )
         self.new = bag_messages(self._store)
-        # The file in a bag's folder has the folder's name.
+        # The storage file is named after the bag's folder, so the folder has its final name.
         self._folder = temporary_sibling(self._path)
         try:
             self._writer = Writer(
@@ -96,9 +96,9 @@ class BagWriter:
         """Write a message.
 
         Args:
-            topic: one of the bag's.
-            message: of the topic's type; its parts may come from another bag.
-            recorded_ns: when it came, nanoseconds.
+            topic: one of the bag's topics.
+            message: message of the topic's type; its parts may come from another bag.
+            recorded_ns: time of recording, nanoseconds.
         """
         connection = self._connections[topic]
         data = self._store.serialize_cdr(message, connection.msgtype)
@@ -120,11 +120,11 @@ class BagWriter:
 
 
 def offered_qos(*, latched: bool, depth: int = 10, reliable: bool = True) -> Qos:
-    """What a player should offer.
+    """Create the QoS profile that a player should offer.
 
     Args:
-        latched: whether a late subscriber gets the last message.
-        depth: of the queue.
+        latched: whether late subscribers get the last message (transient local).
+        depth: queue size.
         reliable: whether lost messages are sent again.
     """
     return Qos(
@@ -148,9 +148,9 @@ def write_frames(
     """Write frames as a camera node publishes them, with their ground truth.
 
     Args:
-        path: of the bag.
-        frames: with their stamps, and what is true of them; recorded at their stamps.
-        camera: first part of the topics' names.
+        path: folder of the bag.
+        frames: frames with their ground truth; the stamps are also the recording times.
+        camera: prefix of the topic names.
 
     Returns:
         The number of frames.

@@ -1,4 +1,4 @@
-"""Frames of a rosbag2 (sqlite3 or MCAP), read without a ROS installation."""
+"""Read frames from a rosbag2 (sqlite3 or MCAP) without a ROS installation."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ __all__ = [
 ]
 
 Listeners = Mapping[str, Callable[[Any], None]]
-"""What is told of the messages of further topics."""
+"""Callbacks for the messages of additional topics, by topic."""
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """How messages become frames; the defaults are the pose node's.
+    """How messages are combined into frames; the defaults are those of the pose node.
 
     Attributes:
-        topics: by role (see `ROLES`), those that are not to be guessed.
+        topics: topics by role (see `ROLES`) that override the search.
         slop_s: largest difference of stamps within a frame, seconds.
-        queue_size: messages of each topic that wait for the others.
-        with_labels: whether a topic of labels says what mask ids are; rules do where it is not
-            wanted, or there is none.
+        queue_size: messages kept per topic while waiting for the other topics.
+        with_labels: whether the categories of mask ids come from the bag's label topic. If not,
+            or if there is no such topic, label rules are used.
     """
 
     topics: Mapping[str, str] = field(default_factory=dict)
@@ -66,8 +66,8 @@ class RecordedFrame:
     """A frame of a bag.
 
     Attributes:
-        frame: what was seen.
-        arrival_ns: when the last of its messages was recorded, nanoseconds.
+        frame: the RGB-D frame.
+        arrival_ns: recording time of its last message, nanoseconds.
     """
 
     frame: RgbdFrame
@@ -75,31 +75,31 @@ class RecordedFrame:
 
 
 def is_bag(path: Path | str) -> bool:
-    """Whether a path looks like a rosbag2: a file of one, or a folder with such files."""
+    """Check whether a path looks like a rosbag2: a storage file, or a folder with such files."""
     path = Path(path)
     return (path / "metadata.yaml").is_file() or bool(storage_files(path))
 
 
 @contextmanager
 def open_bag(path: Path | str, problems: list[str] | None = None) -> Iterator[AnyReader]:
-    """A bag with at least one message.
+    """Open a bag that has at least one message.
 
     Args:
         path: the bag's folder, or its ``.mcap`` or ``.db3`` file.
-        problems: is told if the bag was not closed and only a part of it can be read. Where it is
-            left out, such a bag is refused.
+        problems: receives a warning if the bag was not closed and can be read only in part. If
+            None, such a bag is an error.
 
     Raises:
-        BagError: it cannot be read, or is empty.
+        BagError: the bag cannot be read, or is empty.
     """
     path = Path(path)
     if not path.exists():
-        raise BagError(f"{path}: no such bag: expected a rosbag2's folder, .mcap or .db3 file")
+        raise BagError(f"{path}: no such bag: expected a rosbag2 folder, .mcap or .db3 file")
     with ExitStack() as stack:
         try:
             reader = _open([path], stack)
-        except Exception as error:  # damage makes parsers fail in any way
-            files = [] if problems is None else _mended_files(path, problems, stack)
+        except Exception as error:  # parsers raise any exception on damaged data
+            files = [] if problems is None else _repaired_files(path, problems, stack)
             if not files:
                 raise BagError(
                     f"{path}: cannot be read: {error}: expected a complete rosbag2"
@@ -108,7 +108,7 @@ def open_bag(path: Path | str, problems: list[str] | None = None) -> Iterator[An
                 reader = _open(files, stack)
             except Exception as worse:  # as above
                 raise BagError(
-                    f"{path}: cannot be read: {error}; nor can what is complete in it: {worse}"
+                    f"{path}: cannot be read: {error}; nor can its intact part: {worse}"
                 ) from error
         if reader.message_count == 0:
             raise BagError(f"{path}: holds no messages")
@@ -123,29 +123,29 @@ def bag_frames(
     pairing: Pairing | None = None,
     listeners: Listeners | None = None,
 ) -> Iterator[RecordedFrame]:
-    """The frames of a bag, put together as the node does it.
+    """Read the frames of a bag, with messages paired as in the pose node.
 
     Args:
         path: the bag's folder, or its ``.mcap`` or ``.db3`` file.
-        rules: which categories mask ids have where no topic of labels says it.
-        problems: is told at the end what was left out and why, a sentence for each reason.
-        pairing: how messages become frames.
-        listeners: by further topics, called with each of their messages when its turn comes.
+        rules: categories of mask ids, used where the bag has no label topic.
+        problems: receives, at the end, one sentence for each reason for which frames were dropped.
+        pairing: how messages are combined into frames.
+        listeners: callbacks for additional topics, called with each message in recorded order.
 
     Raises:
         BagError: the bag cannot be read, or its topics make up no frame.
     """
     pairing, listeners = pairing or Pairing(), listeners or {}
-    left_out: dict[tuple[type, str], list[str]] = {}
+    dropped: dict[tuple[type, str], list[str]] = {}
 
-    def refuse(error: MessageError) -> None:
-        left_out.setdefault((type(error), error.topic), []).append(str(error))
+    def drop(error: MessageError) -> None:
+        dropped.setdefault((type(error), error.topic), []).append(str(error))
 
     with open_bag(path, problems) as bag:
         chosen = find_topics(bag.connections, path, pairing.topics)
         if not pairing.with_labels:
             chosen = replace(chosen, labels="")
-        pairs = FramePairing(chosen, pairing.slop_s, pairing.queue_size, refuse)
+        pairs = FramePairing(chosen, pairing.slop_s, pairing.queue_size, drop)
         arrival_ns = 0
 
         def usable(groups: Iterable[FrameMessages], arrival_ns: int) -> Iterator[RecordedFrame]:
@@ -153,10 +153,10 @@ def bag_frames(
                 try:
                     yield RecordedFrame(frame_of(messages, rules, chosen), arrival_ns)
                 except MessageError as error:
-                    refuse(error)
+                    drop(error)
 
-        wanted = pairs.topics | set(listeners)
-        for topic, message, arrival_ns in _read(bag, wanted, path, problems):
+        topics = pairs.topics | set(listeners)
+        for topic, message, arrival_ns in _read(bag, topics, path, problems):
             if topic in listeners:
                 listeners[topic](message)
             if topic in pairs.topics:
@@ -165,7 +165,7 @@ def bag_frames(
     restarts = pairs.statistics.restarts
     if restarts:
         problems.append(f"{path}: time jumps back {restarts} times")
-    problems += [f"{path}: {len(x)} frames left out: {x[0]}" for x in left_out.values()]
+    problems += [f"{path}: {len(x)} frames dropped: {x[0]}" for x in dropped.values()]
     if not pairs.statistics.matched:
         counts = ", ".join(
             f"{n} on {topic}{_span(pairs.spans_ns.get(topic))}"
@@ -178,15 +178,15 @@ def bag_frames(
 
 
 def frame_of(messages: FrameMessages, rules: LabelRules, topics: InputTopics) -> RgbdFrame:
-    """The frame that the messages make up.
+    """Build a frame from its messages.
 
     Args:
-        messages: of one moment.
-        rules: which categories mask ids have where there are no labels.
-        topics: where they came from.
+        messages: synchronised messages.
+        rules: categories of mask ids, used where there is no label message.
+        topics: topics of the messages, for errors.
 
     Raises:
-        MessageError: something is wrong with one of them.
+        MessageError: one of the messages is invalid.
     """
     return rgbd_frame(
         messages.colour,
@@ -210,14 +210,14 @@ def _open(paths: Sequence[Path], stack: ExitStack) -> AnyReader:
     return stack.enter_context(reader)
 
 
-def _mended_files(path: Path, problems: list[str], stack: ExitStack) -> list[Path]:
-    """The files of a bag that was not closed: whole ones, and copies of what the others hold."""
+def _repaired_files(path: Path, problems: list[str], stack: ExitStack) -> list[Path]:
+    """List the storage files of a bag, with damaged ones replaced by repaired copies."""
     files: list[Path] = []
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     for file in storage_files(path):
         try:
-            with ExitStack() as trial:
-                _open([file], trial)
+            with ExitStack() as attempt:
+                _open([file], attempt)
             files.append(file)
         except Exception as error:  # as above
             try:
@@ -225,7 +225,7 @@ def _mended_files(path: Path, problems: list[str], stack: ExitStack) -> list[Pat
             except BagError as worse:
                 problems.append(str(worse))
                 continue
-            problems.append(f"{file}: is not complete ({error}): {kept} can be read")
+            problems.append(f"{file}: is incomplete ({error}): {kept} can be read")
             files.append(copy)
     return files
 
@@ -233,9 +233,9 @@ def _mended_files(path: Path, problems: list[str], stack: ExitStack) -> list[Pat
 def _read(
     bag: AnyReader, topics: Iterable[str], path: Path | str, problems: list[str]
 ) -> Iterator[tuple[str, Any, int]]:
-    """Topic, message and when it was recorded (nanoseconds), in that order, as far as possible."""
-    wanted = set(topics)
-    raw = bag.messages([x for x in bag.connections if x.topic in wanted])
+    """Yield topic, message and recording time (nanoseconds) until the end or the first damage."""
+    selected = set(topics)
+    raw = bag.messages([x for x in bag.connections if x.topic in selected])
     count = 0
     while True:
         try:
@@ -243,8 +243,8 @@ def _read(
             message = bag.deserialize(data, connection.msgtype)
         except StopIteration:
             return
-        except Exception as error:  # damage makes parsers fail in any way
-            problems.append(f"{path}: breaks off after {count} messages: {error!r}")
+        except Exception as error:  # parsers raise any exception on damaged data
+            problems.append(f"{path}: ends early after {count} messages: {error!r}")
             return
         count += 1
         yield connection.topic, message, arrival_ns

@@ -1,9 +1,11 @@
 """Frame folders: one RGB-D frame per folder, as three PNG files and a `meta.json`.
 
-``color.png`` 8-bit RGB, ``depth.png`` 16-bit millimetres registered to colour (0 = missing),
-``mask.png`` instance id per pixel (0 = background), ``meta.json`` with ``K`` (3x3) and
-``objects``: each has ``mask_id`` and ``category``, optionally ``instance``,
-``symmetric_about_y`` and, where ``gt`` is not null, the true ``R``, ``t`` and ``extents_m``.
+- ``color.png``: 8-bit RGB.
+- ``depth.png``: 16-bit millimetres, registered to colour (0 = missing).
+- ``mask.png``: instance id per pixel (0 = background).
+- ``meta.json``: ``K`` (3x3) and ``objects``. Each object has ``mask_id`` and ``category``,
+  optionally ``instance`` and ``symmetric_about_y``, and, if ``gt`` is not null, the true ``R``,
+  ``t`` and ``extents_m``.
 """
 
 from __future__ import annotations
@@ -37,25 +39,25 @@ __all__ = [
 _COLOUR, _DEPTH, _MASK, _META = "color.png", "depth.png", "mask.png", "meta.json"
 _FILES = (_COLOUR, _DEPTH, _MASK, _META)
 
-_MILLIMETRES = 1000.0
+_DEPTH_UNITS_PER_METRE = 1000.0
 """Depth units of the files per metre."""
 
-_LARGEST_ID = 65535
+_MAX_MASK_ID = 65535
 
 _ROTATION_TOLERANCE = 1e-3
-"""Largest entry of R R^T - 1 that still counts as a rotation matrix."""
+"""Largest absolute entry of R R^T - I that is accepted for a rotation matrix."""
 
 
 @dataclass(frozen=True)
 class FolderFrame:
-    """One frame of a folder.
+    """The content of one frame folder.
 
     Attributes:
-        name: the folder's name.
-        frame: the images, with a label for every listed object that the mask shows.
-        ground_truth: true poses, of the objects that have one.
+        name: name of the folder.
+        frame: the images, with a label for every listed object that is visible in the mask.
+        ground_truth: true poses of the objects that have one.
         instances: name of the individual object by mask id.
-        problems: what was left out, a sentence each, naming the file.
+        problems: one sentence for each skipped entry, naming the file.
     """
 
     name: str
@@ -66,9 +68,9 @@ class FolderFrame:
 
 
 def frame_folders(folder: Path | str) -> list[Path]:
-    """The frame folders that a path stands for: itself, or its subfolders in order of name.
+    """List the frame folders at a path: the folder itself, or its subfolders in order of name.
 
-    A folder with any of the four files is itself a frame, be it complete or not.
+    A folder with any of the four files counts as a frame folder, even if it is incomplete.
     """
     folder = Path(folder)
     if not folder.is_dir() or _has_frame_file(folder):
@@ -78,17 +80,17 @@ def frame_folders(folder: Path | str) -> list[Path]:
 
 
 def read_frames(folder: Path | str, problems: list[str]) -> Iterator[FolderFrame]:
-    """The frames that a path stands for, see `frame_folders`, as far as they can be read.
+    """Read the frames at a path (see `frame_folders`) and skip those that cannot be read.
 
     Args:
-        folder: a frame folder, or a folder of such.
-        problems: is told of frames, and of what is in them, that was left out.
+        folder: a frame folder, or a folder of frame folders.
+        problems: receives one sentence for each dropped frame or skipped entry.
     """
     for path in frame_folders(folder):
         try:
             frame = read_frame(path)
         except FrameError as error:
-            problems.append(f"{error}; frame left out")
+            problems.append(f"{error}; frame dropped")
             continue
         problems += frame.problems
         yield frame
@@ -98,8 +100,7 @@ def read_frame(folder: Path | str) -> FolderFrame:
     """Read one frame folder.
 
     Raises:
-        FrameError: a file is missing, unreadable or does not fit the others; the message names
-            it, what came and what was expected.
+        FrameError: a file is missing, unreadable or does not match the others.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -124,7 +125,7 @@ def read_frame(folder: Path | str) -> FolderFrame:
     objects.read(meta["objects"])
     frame = RgbdFrame(
         colour=np.ascontiguousarray(colour[..., ::-1]),
-        depth=depth.astype(np.float32) / np.float32(_MILLIMETRES),
+        depth=depth.astype(np.float32) / np.float32(_DEPTH_UNITS_PER_METRE),
         mask=mask.astype(np.uint16),
         camera=camera,
         labels=objects.labels,
@@ -145,23 +146,23 @@ def write_frame(
     *,
     source: str = "simulated",
 ) -> None:
-    """Write one frame folder; it appears complete or not at all.
+    """Write one frame folder atomically: complete or not at all.
 
     Args:
-        folder: must not exist; missing parents are made.
-        frame: depth is rounded to millimetres; scores of labels are not kept.
-        ground_truth: true poses of some or all of the mask's ids.
-        source: how the poses were had.
+        folder: must not exist; missing parents are created.
+        frame: frame to write. Depth is rounded to millimetres; label scores are not stored.
+        ground_truth: true poses of some or all mask ids.
+        source: origin of the poses.
 
     Raises:
-        FrameError: the folder exists already or cannot be written.
+        FrameError: the folder already exists or cannot be written.
     """
     folder = Path(folder)
     if folder.exists():
-        raise FrameError(f"{folder}: exists already: remove it or choose another name")
+        raise FrameError(f"{folder}: already exists: remove it or choose another name")
     images: dict[str, NDArray[Any]] = {
         _COLOUR: frame.colour[..., ::-1],
-        _DEPTH: np.rint(frame.depth * _MILLIMETRES).astype(np.uint16),
+        _DEPTH: np.rint(frame.depth * _DEPTH_UNITS_PER_METRE).astype(np.uint16),
         _MASK: frame.mask.astype(np.uint16),
     }
     temporary = temporary_sibling(folder)
@@ -194,7 +195,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
     if not isinstance(meta, dict):
         raise FrameError(f"{path}: holds a {type(meta).__name__}: expected an object with K")
     if not isinstance(meta.get("objects"), list):
-        state = "has no key 'objects'" if "objects" not in meta else "'objects' is no list"
+        state = "has no key 'objects'" if "objects" not in meta else "'objects' is not a list"
         raise FrameError(f"{path}: {state}: expected a list of objects with mask_id and category")
     return meta
 
@@ -211,7 +212,7 @@ def _camera(path: Path, meta: Mapping[str, Any], width: int, height: int) -> Pin
 
 
 def _numbers(value: Any, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
-    """Finite numbers of that shape, None where the value is something else."""
+    """Convert to an array of finite numbers of the given shape; None if that is not possible."""
     try:
         array = np.asarray(value)
     except ValueError:  # lists of unequal length
@@ -227,11 +228,11 @@ def _is_rotation(matrix: NDArray[np.float64]) -> bool:
 
 
 class _Objects:
-    """The `objects` of a `meta.json`, sorted into what is usable and what is not."""
+    """Parser of the `objects` of a `meta.json` that skips invalid entries."""
 
     def __init__(self, path: Path, mask: NDArray[np.integer]) -> None:
         self._path = path
-        self._shown = set(np.unique(mask).tolist())
+        self._visible = set(np.unique(mask).tolist())
         self.labels: dict[int, InstanceLabel] = {}
         self.ground_truth: list[GroundTruth] = []
         self.instances: dict[int, str] = {}
@@ -242,28 +243,28 @@ class _Objects:
             if isinstance(entry, dict):
                 self._read_entry(number, entry)
             else:
-                self._leave_out(f"objects[{number}] is {entry!r}: expected a JSON object")
+                self._skip(f"objects[{number}] is {entry!r}: expected a JSON object")
 
     def _read_entry(self, number: int, entry: Mapping[str, Any]) -> None:
         mask_id, category = entry.get("mask_id"), entry.get("category")
         if (
             isinstance(mask_id, bool)
             or not isinstance(mask_id, int)
-            or not 1 <= mask_id <= _LARGEST_ID
+            or not 1 <= mask_id <= _MAX_MASK_ID
         ):
-            self._leave_out(
+            self._skip(
                 f"objects[{number}].mask_id is {mask_id!r}: expected an integer from 1 to "
-                f"{_LARGEST_ID}"
+                f"{_MAX_MASK_ID}"
             )
         elif not isinstance(category, str) or not category:
-            self._leave_out(f"objects[{number}].category is {category!r}: expected a name")
+            self._skip(f"objects[{number}].category is {category!r}: expected a name")
         elif mask_id in self.labels:
-            self._leave_out(
-                f"objects[{number}] has mask_id {mask_id}, which an earlier object has: expected "
+            self._skip(
+                f"objects[{number}] repeats the mask_id {mask_id} of an earlier object: expected "
                 "one object per id"
             )
-        elif mask_id not in self._shown:
-            self._leave_out(
+        elif mask_id not in self._visible:
+            self._skip(
                 f"object {mask_id} ({category}) has no pixel in {_MASK}: expected pixels of "
                 f"value {mask_id}"
             )
@@ -283,8 +284,8 @@ class _Objects:
                 f"{self._path}: object {mask_id}: {error}; the object is kept without ground truth"
             )
 
-    def _leave_out(self, sentence: str) -> None:
-        self.problems.append(f"{self._path}: {sentence}; left out")
+    def _skip(self, sentence: str) -> None:
+        self.problems.append(f"{self._path}: {sentence}; skipped")
 
 
 def ground_truth_of(
@@ -295,25 +296,25 @@ def ground_truth_of(
     instance: str,
     symmetric_about_y: bool = False,
 ) -> GroundTruth:
-    """The true pose that an entry of a JSON document tells: ``R``, ``t`` and ``extents_m``.
+    """Read a true pose from a JSON entry with ``R``, ``t`` and ``extents_m``.
 
     Args:
-        entry: may have ``symmetric_about_y``.
-        mask_id: of the object.
-        category: of the object.
+        entry: the JSON object; ``symmetric_about_y`` is optional.
+        mask_id: mask id of the object.
+        category: category of the object.
         instance: name of the individual object.
-        symmetric_about_y: where the entry does not say it.
+        symmetric_about_y: default for entries without this key.
 
     Raises:
-        FrameError: a value is missing or wrong; the message names its key.
+        FrameError: a value is missing or invalid; the message names its key.
     """
-    wanted = {
+    fields = {
         "R": ((3, 3), "a rotation matrix, 3x3 finite numbers"),
         "t": ((3,), "three finite numbers, metres"),
         "extents_m": ((3,), "three finite positive numbers, metres"),
     }
     arrays = {}
-    for key, (shape, expected) in wanted.items():
+    for key, (shape, expected) in fields.items():
         array = _numbers(entry.get(key), shape)
         if (
             array is None

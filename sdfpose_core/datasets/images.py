@@ -1,4 +1,4 @@
-"""Image and text files of data sets, with errors that name the file."""
+"""Read image and text files of data sets, with errors that name the file."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ __all__ = ["image_size", "read_image", "read_text"]
 
 
 def image_size(image: NDArray[Any]) -> str:
-    """Width x height in words."""
+    """Format the size of an image as ``WIDTHxHEIGHT``."""
     return f"{image.shape[1]}x{image.shape[0]}"
 
 
 def read_image(
     path: Path,
-    wanted: str,
+    expected: str,
     types: tuple[type[np.unsignedinteger[Any]], ...],
     channels: tuple[int, ...] = (1,),
 ) -> NDArray[Any]:
-    """An image file as (H, W), or (H, W, C) in the order BGR.
+    """Read an image file as an array (H, W), or (H, W, C) in BGR order.
 
     Args:
-        path: of the file.
-        wanted: what is expected, in words.
-        types: element types that are accepted.
-        channels: numbers of channels that are accepted.
+        path: path of the file.
+        expected: description of the expected format, for errors.
+        types: accepted element types.
+        channels: accepted numbers of channels.
 
     Raises:
-        FrameError: the file cannot be read or decoded, or is of another type.
+        FrameError: the file cannot be read or decoded, or has another format.
     """
     try:
         content = path.read_bytes()
@@ -45,22 +45,23 @@ def read_image(
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise FrameError(
-            f"{path}: cannot be decoded ({len(content)} bytes, damaged or no image): expected a "
-            f"PNG file, {wanted}"
+            f"{path}: cannot be decoded ({len(content)} bytes, damaged or not an image): expected "
+            f"a PNG file, {expected}"
         )
-    came = 1 if image.ndim == 2 else image.shape[2]
-    if image.dtype not in types or came not in channels:
+    count = 1 if image.ndim == 2 else image.shape[2]
+    if image.dtype not in types or count not in channels:
         raise FrameError(
-            f"{path}: is {image.dtype.itemsize * 8}-bit with {came} channel(s): expected {wanted}"
+            f"{path}: is {image.dtype.itemsize * 8}-bit with {count} channel(s): expected "
+            f"{expected}"
         )
     return image
 
 
 def read_text(path: Path) -> str:
-    """A text file.
+    """Read a UTF-8 text file.
 
     Raises:
-        FrameError: it cannot be read.
+        FrameError: the file cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8")

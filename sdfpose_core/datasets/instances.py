@@ -1,4 +1,4 @@
-"""Files of segmented instances: what training and evaluation read again and again."""
+"""Files of segmented instances, the input of training and evaluation."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ __all__ = ["StoredInstance", "read_instances", "write_instances"]
 
 _FORMAT = "sdfpose-instances/2"
 
-_MOST_POINTS = 1024
-"""Of an instance that are kept, in random order."""
+_MAX_POINTS = 1024
+"""Points stored per instance, in random order."""
 
 
 @dataclass(frozen=True)
 class StoredInstance:
-    """An instance of an image, and what is known of its pose.
+    """An instance with its ground truth.
 
     Attributes:
-        image: name of the image that it is in.
-        instance: without its colour image.
-        truth: None where nothing is known.
+        image: name of the image that shows the instance.
+        instance: the segmented instance, without its colour image.
+        truth: ground truth, None if unknown.
     """
 
     image: str
@@ -42,14 +42,14 @@ class StoredInstance:
 
 
 def write_instances(path: Path | str, items: Sequence[StoredInstance]) -> None:
-    """Write an ``.npz``, whole or not at all.
+    """Write an ``.npz`` file atomically.
 
     Args:
-        path: the file.
-        items: any number; of large instances 1024 points are kept.
+        path: path of the file.
+        items: instances to write; at most 1024 points of each are stored.
     """
     rng = np.random.default_rng(0)
-    chosen = [rng.permutation(len(x.instance.points))[:_MOST_POINTS] for x in items]
+    chosen = [rng.permutation(len(x.instance.points))[:_MAX_POINTS] for x in items]
     instances = [x.instance for x in items]
     cameras = [x.free.camera for x in instances]
     arrays: dict[str, Any] = {
@@ -87,22 +87,22 @@ def write_instances(path: Path | str, items: Sequence[StoredInstance]) -> None:
 
 
 def read_instances(path: Path | str) -> list[StoredInstance]:
-    """Read what `write_instances` wrote.
+    """Read a file written by `write_instances`.
 
     Raises:
-        FrameError: the file is missing, damaged, or something else.
+        FrameError: the file is missing, damaged, or not a file of instances.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             a = {name: file[name] for name in file.files}
         if str(a["format"]) != _FORMAT:
             raise FrameError(
-                f"{path}: has the format {a['format']}: expected {_FORMAT}; prepare the data anew"
+                f"{path}: has format {a['format']}: expected {_FORMAT}; prepare the data again"
             )
         return _unpacked(a)
     except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, EOFError) as error:
         raise FrameError(
-            f"{path}: cannot be read as instances ({error!r}): delete it and prepare the data anew"
+            f"{path}: cannot be read as instances ({error!r}): delete it and prepare the data again"
         ) from error
 
 
@@ -147,7 +147,7 @@ def _unpacked(a: dict[str, NDArray[Any]]) -> list[StoredInstance]:
 
 
 def _plane(plane: SupportPlane | None) -> NDArray[np.float32]:
-    """Normal, offset and noise (5,), zeros for none."""
+    """Pack normal, offset and noise as (5,); zeros if there is no plane."""
     if plane is None:
         return np.zeros(5, dtype=np.float32)
     return np.array([*plane.normal, plane.offset, plane.noise], dtype=np.float32)

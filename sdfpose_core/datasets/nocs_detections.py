@@ -1,4 +1,4 @@
-"""Masks that a detector found in images of the NOCS data.
+"""Masks predicted by a detector for images of the NOCS data.
 
 They are published as pickles, ``results_SPLIT_SCENE_NUMBER.pkl`` for ``PART/SCENE/NUMBER``, with
 ``masks`` (H, W, N) bool, ``class_ids`` and ``scores`` (N,).
@@ -20,27 +20,28 @@ from sdfpose_core.storage.pickles import load_pickle
 
 __all__ = ["detected", "detections_file", "matched_truths"]
 
-_LEAST_OVERLAP = 0.5
-"""Intersection over union of the masks of a detection and of the object that it is of."""
+_MIN_OVERLAP = 0.5
+"""Minimum mask IoU of a detection and its ground-truth object."""
 
 
 def detections_file(folder: Path | str, stem: Path) -> Path:
-    """The detections of an image, whose files begin with `stem`, in a folder of such."""
+    """Path of the detections of the image at `stem`, in a folder of detections."""
     part, scene, number = stem.parts[-3:]
     return Path(folder) / f"results_{part}_{scene}_{number}.pkl"
 
 
 def detected(frame: RgbdFrame, path: Path | str) -> RgbdFrame:
-    """The frame with the masks of a detector, numbered from 1, in place of its own.
+    """Replace the mask of a frame with the masks of a detector, numbered from 1.
 
-    Where masks overlap the one of the higher score is in front.
+    Where masks overlap, the one with the higher score wins.
 
     Args:
-        frame: of any mask.
-        path: the pickle.
+        frame: frame with any mask.
+        path: pickle with the detections.
 
     Raises:
-        FrameError: it is missing, damaged, holds more than plain data, or is of another image.
+        FrameError: the pickle is missing, damaged, contains more than plain data, or does not
+            match the image.
     """
     try:
         found = load_pickle(path)
@@ -53,24 +54,27 @@ def detected(frame: RgbdFrame, path: Path | str) -> RgbdFrame:
         mask[masks[..., index]] = number
         category = NOCS_CATEGORIES[class_ids[index] - 1]
         labels[number] = InstanceLabel(category, float(np.clip(scores[index], 0.0, 1.0)))
-    shown = set(np.unique(mask).tolist())
-    return replace(frame, mask=mask, labels={k: v for k, v in labels.items() if k in shown})
+    visible = set(np.unique(mask).tolist())
+    return replace(frame, mask=mask, labels={k: v for k, v in labels.items() if k in visible})
 
 
 def matched_truths(
     frame: RgbdFrame, truths: list[GroundTruth], seen: RgbdFrame
 ) -> dict[int, GroundTruth]:
-    """True poses by the ids of the masks that show the objects.
+    """Assign true poses to detected masks by overlap.
 
     Args:
-        frame: the image with its own masks, whose ids the truths have.
-        truths: of the image.
+        frame: the image with its ground-truth masks.
+        truths: ground truth of the image; its ids refer to `frame`.
         seen: the same image with the masks of a detector.
+
+    Returns:
+        The ground truth by the id of the detected mask.
     """
     found: dict[int, GroundTruth] = {}
     for truth in truths:
         own = frame.mask == truth.mask_id
-        best, best_overlap = 0, _LEAST_OVERLAP
+        best, best_overlap = 0, _MIN_OVERLAP
         for mask_id, label in seen.labels.items():
             if label.category != truth.category or mask_id in found:
                 continue
@@ -86,11 +90,13 @@ def matched_truths(
 def _checked(
     found: Any, path: Path | str, size: tuple[int, ...]
 ) -> tuple[np.ndarray[Any, Any], list[int], np.ndarray[Any, Any]]:
-    """Masks (H, W, N), class ids and scores (N,) of what a pickle held."""
-    wanted = ("masks", "class_ids", "scores")
-    if not isinstance(found, Mapping) or any(name not in found for name in wanted):
-        keys = sorted(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
-        raise FrameError(f"{path}: holds {keys}: expected a dictionary with {', '.join(wanted)}")
+    """Check the content of a pickle; return masks (H, W, N), class ids and scores (N,)."""
+    keys = ("masks", "class_ids", "scores")
+    if not isinstance(found, Mapping) or any(name not in found for name in keys):
+        content = sorted(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
+        raise FrameError(
+            f"{path}: contains {content}: expected a dictionary with {', '.join(keys)}"
+        )
     masks = np.asarray(found["masks"])
     class_ids = np.asarray(found["class_ids"]).reshape(-1)
     scores = np.asarray(found["scores"]).reshape(-1)
@@ -100,7 +106,7 @@ def _checked(
     if masks.shape != (*size, count) or len(scores) != count:
         raise FrameError(
             f"{path}: has masks {masks.shape}, {count} class ids and {len(scores)} scores: "
-            f"expected masks {(*size, count)} and as many scores"
+            f"expected masks {(*size, count)} and {count} scores"
         )
     if not np.issubdtype(class_ids.dtype, np.integer) and count:
         raise FrameError(f"{path}: has class ids of type {class_ids.dtype}: expected integers")

@@ -1,4 +1,4 @@
-"""Whether the NOCS data is all there, and where what is missing can be had."""
+"""The parts of the NOCS data: which are present, and where to get the missing ones."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class NocsPart:
     """A folder of the published data.
 
     Attributes:
-        folder: below the data's folder.
-        content: what is in it: ``images``, ``models`` or ``results``.
-        purpose: what it serves.
-        source: who publishes it, and under which name.
-        optional: whether everything but its own purpose works without it.
+        folder: path below the data folder.
+        content: kind of content: ``images``, ``models`` or ``results``.
+        purpose: what the part is used for.
+        source: file name and publisher.
+        optional: whether only its own purpose needs it.
     """
 
     folder: str
@@ -66,13 +66,13 @@ NOCS_PARTS = (
 
 
 def missing_parts(root: Path | str) -> list[NocsPart]:
-    """The parts whose folders are not there or are empty."""
+    """List the parts whose folders are missing or empty."""
     root = Path(root)
     return [x for x in NOCS_PARTS if not _has_content(root / x.folder)]
 
 
 def part_sizes(root: Path | str) -> dict[str, int]:
-    """Numbers of images, or of files, of each part that is there, by folder."""
+    """Count the images, or the files, of each part that is present, by folder."""
     root = Path(root)
     sizes = {}
     for part in NOCS_PARTS:

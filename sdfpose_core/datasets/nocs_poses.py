@@ -1,4 +1,4 @@
-"""Poses and sizes of the instances of NOCS images, from their maps of object coordinates."""
+"""Poses and sizes of the instances of NOCS images, from their object coordinate maps."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from sdfpose_core.shapes.body import BodyProfile
 
 __all__ = ["canonical_yaw", "nocs_poses"]
 
-_FEWEST_PIXELS = 64
-"""Instances with fewer pixels that have depth are left out."""
+_MIN_PIXELS = 64
+"""Instances with fewer pixels with depth are skipped."""
 
-_MOST_PIXELS = 4000
-"""Of larger ones so many are used, evenly spread over the mask."""
+_MAX_PIXELS = 4000
+"""Number of pixels used of a larger instance, evenly spread over the mask."""
 
-_TOLERANCE_M = 0.015
-"""Depth farther from the aligned map is an outlier."""
+_INLIER_DISTANCE_M = 0.015
+"""Inlier threshold on the distance between depth and aligned map, metres."""
 
-_LEAST_INLIERS = 0.4
-"""An alignment that fewer pixels agree with is none."""
+_MIN_INLIER_RATIO = 0.4
+"""Minimum inlier ratio of an alignment."""
 
 
 def nocs_poses(
@@ -36,45 +36,44 @@ def nocs_poses(
     sides: Mapping[str, NDArray[np.floating]],
     rng: np.random.Generator,
 ) -> tuple[list[GroundTruth], list[str]]:
-    """The similarity between each instance's map and the depth measured there.
+    """Estimate the similarity between the coordinate map and the depth of each instance.
 
-    Random sample consensus around Umeyama's method, as Wang et al. (CVPR 2019) have it. Where yaw
-    has no meaning it is set to that of `canonical_yaw`.
+    Uses RANSAC around Umeyama's method, as in Wang et al. (CVPR 2019). For symmetric objects, yaw
+    is set by `canonical_yaw`.
 
     Args:
-        image: with coordinates.
-        categories: source of the symmetries.
-        sides: of the boxes of the models (3,), in units of their diagonals, by model; those that
-            the map shows are taken for the others.
-        rng: source of the samples.
+        image: image with coordinates.
+        categories: table of categories with their symmetries.
+        sides: box sides (3,) of the models, in units of their diagonals, by model. For other
+            models, the extent of the coordinate map is used.
+        rng: random generator of the samples.
 
     Returns:
-        Poses in the order of the mask ids, and what was left out and why.
+        Poses in the order of the mask ids, and one sentence for each skipped instance.
     """
     truths, problems = [], []
     for mask_id, label in sorted(image.frame.labels.items()):
         what = f"{image.name}: instance {mask_id} ({label.category})"
         v, u = np.nonzero((image.frame.mask == mask_id) & (image.frame.depth > 0.0))
-        if len(v) < _FEWEST_PIXELS:
+        if len(v) < _MIN_PIXELS:
             problems.append(
-                f"{what} has {len(v)} pixels with depth: expected at least {_FEWEST_PIXELS}; "
-                "left out"
+                f"{what} has {len(v)} pixels with depth: expected at least {_MIN_PIXELS}; skipped"
             )
             continue
-        step = math.ceil(len(v) / _MOST_PIXELS)
+        step = math.ceil(len(v) / _MAX_PIXELS)
         u, v = u[::step], v[::step]
         coordinates = image.coordinates[v, u]
         points = image.frame.camera.back_project(np.stack([u, v], axis=-1), image.frame.depth[v, u])
         try:
-            found = align_robustly(coordinates, points, _TOLERANCE_M, rng)
+            found = align_robustly(coordinates, points, _INLIER_DISTANCE_M, rng)
         except ShapeError as error:
-            problems.append(f"{what} has no pose: {error}; left out")
+            problems.append(f"{what} has no pose: {error}; skipped")
             continue
-        share = float(found.inliers.mean())
-        if share < _LEAST_INLIERS:
+        ratio = float(found.inliers.mean())
+        if ratio < _MIN_INLIER_RATIO:
             problems.append(
-                f"{what} has no pose: {100 * share:.0f} % of the depth agree with the map of "
-                f"coordinates, expected at least {100 * _LEAST_INLIERS:.0f} %; left out"
+                f"{what} has no pose: {100 * ratio:.0f} % of the depth agrees with the coordinate "
+                f"map, expected at least {100 * _MIN_INLIER_RATIO:.0f} %; skipped"
             )
             continue
         model = image.models[mask_id]
@@ -97,9 +96,9 @@ def nocs_poses(
 
 
 def canonical_yaw(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rotation R Ry (3, 3) that is nearest to the identity, of all turns Ry about y.
+    """Return the rotation R Ry (3, 3) nearest to the identity, over all rotations Ry about y.
 
-    Of an object that is symmetric about y all of them are true; a network learns one.
+    For an object that is symmetric about y all of them are correct; a network learns one.
     """
     angle = math.atan2(rotation[2, 0] - rotation[0, 2], rotation[0, 0] + rotation[2, 2])
     c, s = math.cos(angle), math.sin(angle)
@@ -112,10 +111,10 @@ def _symmetric(
     scale: float,
     coordinates: NDArray[np.float32],
 ) -> bool:
-    """Whether yaw has no meaning: always, or as no handle stands out of the mug's cylinder."""
+    """Check whether yaw is undefined: always, or because the mug's handle is not visible."""
     if symmetry != "y_without_handle":
         return symmetry == "y"
-    # The handle is on the side of +x and flat: the body is as wide as the box is along z.
+    # The handle is flat and points to +x, so the width of the body is that of the box along z.
     axis_x = -0.5 * sides[0] + 0.5 * sides[2]
     body = BodyProfile(scale * axis_x, np.zeros(1), np.array([0.5 * scale * sides[2]]))
     return not body.handle_visible(scale * coordinates)

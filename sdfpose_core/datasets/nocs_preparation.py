@@ -1,8 +1,8 @@
-"""Preparation of the NOCS data: images become files of instances with poses, scene by scene.
+"""Preparation of the NOCS data: convert images to files of instances with poses.
 
-The poses come from the maps of object coordinates, the sizes from the CAD models. A file is
-written for each scene and category, whole or not at all, and is not made anew: an interrupted
-preparation goes on where it was, and several processes or machines share it.
+The poses come from the object coordinate maps, the sizes from the CAD models. One file per scene
+and category is written atomically, and finished scenes are not prepared again. An interrupted
+preparation resumes where it stopped, and several processes or machines can share the work.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _REPORT = "report.json"
 
 @dataclass(frozen=True)
 class ScenePreparation:
-    """What became of one scene.
+    """Summary of the preparation of one scene.
 
     Attributes:
-        images: that were read.
-        instances: that were written, by category.
-        problems: what was left out, a sentence each.
+        images: number of images read.
+        instances: number of instances written, by category.
+        problems: one sentence for each skipped image or instance.
     """
 
     images: int
@@ -61,20 +61,20 @@ _MODELS = {
     "Real/train": "real_train",
     "Real/test": "real_test",
 }
-"""Folder of the CAD models or scans of each part, below ``obj_models``."""
+"""Folder below ``obj_models`` of the CAD models or scans of each part."""
 
 NOCS_IMAGE_PARTS = tuple(_MODELS)
 
 
 def model_sides(root: Path | str, part: str, problems: list[str]) -> dict[str, NDArray[np.float64]]:
-    """Sides of the boxes of a part's models (3,), in units of their diagonals, by name.
+    """Measure the box sides (3,) of the models of a part, in units of their diagonals, by name.
 
     The models of CAMERA are ``SYNSET/NAME/model.obj``, those of Real ``NAME.obj``.
 
     Args:
-        root: the data's folder.
+        root: the data folder.
         part: see `prepare_scene`.
-        problems: is told of models that cannot be read.
+        problems: receives one sentence for each unreadable model.
     """
     folder = Path(root) / "obj_models" / _MODELS[part]
     sides = {}
@@ -83,7 +83,7 @@ def model_sides(root: Path | str, part: str, problems: list[str]) -> dict[str, N
         try:
             vertices, _ = read_mesh(path)
         except MeshError as error:
-            problems.append(f"{error}; its instances get the size that their maps show")
+            problems.append(f"{error}; the size of its instances is taken from their maps")
             continue
         box = np.ptp(vertices, axis=0)
         sides[name] = box / np.linalg.norm(box)
@@ -91,7 +91,7 @@ def model_sides(root: Path | str, part: str, problems: list[str]) -> dict[str, N
 
 
 def scenes_of(root: Path | str, part: str) -> list[str]:
-    """Names of the scenes of a part, such as ``Real/train``, in order."""
+    """List the names of the scenes of a part, such as ``Real/train``, in order."""
     return sorted(x.name for x in (Path(root) / part).iterdir() if x.is_dir())
 
 
@@ -104,17 +104,17 @@ def prepare_scene(
     sides: Mapping[str, NDArray[np.floating]],
     detections: Path | None = None,
 ) -> ScenePreparation:
-    """Prepare one scene, or say what became of it where that is done.
+    """Prepare one scene; if that is already done, return its summary.
 
     Args:
-        root: the data's folder.
+        root: the data folder.
         part: ``CAMERA/train``, ``CAMERA/val``, ``Real/train`` or ``Real/test``.
         scene: name of the scene.
         out: folder of the prepared data.
-        categories: the known ones.
-        sides: of the boxes of the CAD models (3,), in units of their diagonals, by model.
-        detections: folder with the masks of a detector, which take the place of the image's own;
-            poses go to the detections that overlap the objects.
+        categories: table of known categories.
+        sides: box sides (3,) of the CAD models, in units of their diagonals, by model.
+        detections: folder with the masks of a detector, which replace those of the images; poses
+            are assigned to the detections that overlap the objects.
 
     Raises:
         OSError: a file cannot be written.
@@ -131,7 +131,7 @@ def prepare_scene(
         try:
             image = read_nocs_image(stem, source, root=root)
         except FrameError as error:
-            problems.append(f"{error}; image left out")
+            problems.append(f"{error}; image skipped")
             continue
         images += 1
         problems += image.problems
@@ -143,7 +143,7 @@ def prepare_scene(
             try:
                 frame = detected(image.frame, detections_file(detections, stem))
             except FrameError as error:
-                problems.append(f"{error}; image left out")
+                problems.append(f"{error}; image skipped")
                 continue
             known = matched_truths(image.frame, truths, frame)
             found_ids = {x.instance for x in known.values()}
@@ -154,7 +154,7 @@ def prepare_scene(
             ]
         instances, skipped = segment(frame, categories)
         problems += [
-            f"{image.name}: instance {x.mask_id} ({x.category}): {x.reason}; left out"
+            f"{image.name}: instance {x.mask_id} ({x.category}): {x.reason}; skipped"
             for x in skipped
         ]
         for instance in instances:
@@ -170,7 +170,7 @@ def prepare_scene(
 
 
 def prepared_files(out: Path | str, part: str, category: str) -> list[Path]:
-    """The files of a category in a part, scene by scene.
+    """List the files of a category in a part, ordered by scene.
 
     Raises:
         FrameError: there is none.
@@ -178,8 +178,8 @@ def prepared_files(out: Path | str, part: str, category: str) -> list[Path]:
     files = sorted((Path(out) / part).glob(f"*/{category}.npz"))
     if not files:
         raise FrameError(
-            f"{Path(out) / part}: holds no prepared instance of '{category}': expected "
-            f"SCENE/{category}.npz, as training/prepare_nocs.py writes them"
+            f"{Path(out) / part}: has no prepared instance of '{category}': expected "
+            f"SCENE/{category}.npz; prepare the data with training/prepare_nocs.py"
         )
     return files
 
@@ -187,7 +187,13 @@ def prepared_files(out: Path | str, part: str, category: str) -> list[Path]:
 def prepared_instances(
     out: Path | str, part: str, category: str, problems: list[str]
 ) -> list[StoredInstance]:
-    """The instances of a category in a part; `problems` is told of files that cannot be read.
+    """Read the instances of a category in a part.
+
+    Args:
+        out: folder of the prepared data.
+        part: see `prepare_scene`.
+        category: category of the instances.
+        problems: receives one sentence for each unreadable file.
 
     Raises:
         FrameError: there is none.
@@ -197,7 +203,7 @@ def prepared_instances(
         try:
             items += read_instances(path)
         except FrameError as error:
-            problems.append(f"{error}; left out")
+            problems.append(f"{error}; skipped")
     if not items:
         raise FrameError(f"{Path(out) / part}: no instance of '{category}' can be read")
     return items

@@ -1,9 +1,9 @@
-"""Predictions as the NOCS family of repositories exchanges them: one pickle for each image.
+"""Predictions in the exchange format of the NOCS family of repositories: one pickle per image.
 
-A pickle holds a dictionary: ``gt_class_ids`` (G,), ``gt_RTs`` (G, 4, 4) with the scale in their
-upper left part, ``gt_scales`` (G, 3), sides of the boxes in normalised object units,
-``gt_handle_visibility`` (G,), and ``pred_class_ids`` (P,), ``pred_RTs``, ``pred_scales``,
-``pred_scores`` (P,). Class ids count from 1 in the order of `NOCS_CATEGORIES`.
+A pickle contains a dictionary with ``gt_class_ids`` (G,), ``gt_RTs`` (G, 4, 4) including the scale,
+``gt_scales`` (G, 3), the sides of the boxes in normalised object units, ``gt_handle_visibility``
+(G,), and ``pred_class_ids`` (P,), ``pred_RTs``, ``pred_scales``, ``pred_scores`` (P,). Class ids
+start at 1, in the order of `NOCS_CATEGORIES`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class NocsResult:
     """Objects and predictions of one image.
 
     Attributes:
-        name: of the file.
-        class_ids: (G,) of the objects.
+        name: name of the file.
+        class_ids: (G,) class ids of the objects.
         transforms: (G, 4, 4), normalised object to camera frame, metres.
         sizes: (G, 3), normalised object units.
-        handle_visible: (G,) bool; of objects without a handle it means nothing.
-        found_class_ids: (P,) of the predictions.
+        handle_visible: (G,) bool; has no meaning for objects without a handle.
+        found_class_ids: (P,) class ids of the predictions.
         found_transforms: (P, 4, 4).
         found_sizes: (P, 3).
         scores: (P,).
@@ -53,12 +53,12 @@ class NocsResult:
 
 
 def read_nocs_results(folder: Path | str, problems: list[str]) -> list[NocsResult]:
-    """The results in a folder, in order of name.
+    """Read the results in a folder, in order of name.
 
     Args:
-        folder: with ``.pkl`` files.
-        problems: is told of files that cannot be used, and of what else was left out or counts as
-            wrong, a sentence each.
+        folder: folder with ``.pkl`` files.
+        problems: receives one sentence for each unusable file, for skipped entries and for
+            predictions that count as wrong.
 
     Raises:
         FrameError: no file can be used.
@@ -70,27 +70,28 @@ def read_nocs_results(folder: Path | str, problems: list[str]) -> list[NocsResul
         try:
             results.append(read_nocs_result(path, problems))
         except FrameError as error:
-            problems.append(f"{error}; left out")
+            problems.append(f"{error}; skipped")
     if not results:
         raise FrameError(
-            f"{folder}: none of {len(paths)} pickles can be used: expected a folder with one for "
-            f"each image{': ' + problems[-1] if problems else ''}"
+            f"{folder}: none of {len(paths)} pickles can be used: expected a folder with one "
+            f"pickle per image{': ' + problems[-1] if problems else ''}"
         )
     return results
 
 
 def read_nocs_result(path: Path | str, problems: list[str]) -> NocsResult:
-    """One image's result; see `read_nocs_results`.
+    """Read the result of one image; see `read_nocs_results`.
 
     Raises:
-        FrameError: the file is missing, damaged, holds more than plain data or something else.
+        FrameError: the file is missing, damaged, contains more than plain data, or has another
+            format.
     """
     try:
         content = load_pickle(path)
     except PickleError as error:
         raise FrameError(str(error)) from error
     if not isinstance(content, Mapping):
-        raise FrameError(f"{path}: holds a {type(content).__name__}: expected a dictionary")
+        raise FrameError(f"{path}: contains a {type(content).__name__}: expected a dictionary")
     class_ids = _column(content, "gt_class_ids", (), path)
     count = len(class_ids)
     truths = {
@@ -109,26 +110,26 @@ def read_nocs_result(path: Path | str, problems: list[str]) -> NocsResult:
     for what, ids, good in (("gt", class_ids, known), ("pred", found_ids, found_known)):
         if not good.all():
             problems.append(
-                f"{path}: {what}_class_ids {ids[~good].tolist()} are not among 1 to "
-                f"{len(NOCS_CATEGORIES)}; left out"
+                f"{path}: {what}_class_ids {ids[~good].tolist()} are out of range: expected 1 to "
+                f"{len(NOCS_CATEGORIES)}; skipped"
             )
     sound = _sound(truths["transforms"], truths["sizes"])
     if not (sound | ~known).all():
         problems.append(
-            f"{path}: {int((~sound & known).sum())} objects have poses or sizes that are not "
-            "finite, or no volume; left out"
+            f"{path}: {int((~sound & known).sum())} objects have non-finite poses or sizes, or no "
+            "volume; skipped"
         )
     usable = _sound(found["found_transforms"], found["found_sizes"])
     if not (usable | ~found_known).all():
         problems.append(
-            f"{path}: {int((~usable & found_known).sum())} predictions have poses or sizes that "
-            "are not finite, or no volume; they count as wrong"
+            f"{path}: {int((~usable & found_known).sum())} predictions have non-finite poses or "
+            "sizes, or no volume; they count as wrong"
         )
     scored: NDArray[np.bool_] = np.asarray(np.isfinite(found["scores"]))
     if not (scored | ~found_known).all():
         problems.append(
             f"{path}: {int((~scored & found_known).sum())} predictions have no finite score; they "
-            "come last"
+            "are ranked last"
         )
         found["scores"] = np.where(scored, found["scores"], -np.inf)
     keep = known & sound
@@ -144,11 +145,11 @@ def read_nocs_result(path: Path | str, problems: list[str]) -> NocsResult:
 
 
 def write_nocs_result(path: Path | str, result: NocsResult) -> None:
-    """Write one image's result, whole or not at all; any version of NumPy reads it.
+    """Write the result of one image atomically, readable by any version of NumPy.
 
     Args:
-        path: the file.
-        result: `name` is not written.
+        path: path of the file.
+        result: result to write; `name` is not stored.
     """
     content = {
         "gt_class_ids": result.class_ids.astype(np.int32),
@@ -160,7 +161,7 @@ def write_nocs_result(path: Path | str, result: NocsResult) -> None:
         "pred_scales": result.found_sizes,
         "pred_scores": result.scores,
     }
-    # NumPy 2 names a module that NumPy 1 does not have; both know the old name.
+    # NumPy 2 refers to a module that NumPy 1 does not have; both know the old name.
     plain = pickle.dumps(content, protocol=2)
     write_atomically(Path(path), plain.replace(b"cnumpy._core.", b"cnumpy.core."))
 
@@ -173,22 +174,22 @@ def _column(
     count: int | None = None,
     missing: float | None = None,
 ) -> NDArray[np.float64]:
-    """An entry as an array (N, *inner)."""
+    """Convert an entry to an array (N, *inner)."""
     if key not in content:
         if missing is not None and count is not None:
             return np.full((count, *inner), missing)
         raise FrameError(
-            f"{path}: holds {', '.join(sorted(map(str, content)))}: expected {key} among them"
+            f"{path}: has keys {', '.join(sorted(map(str, content)))}: expected {key} among them"
         )
     try:
         values = np.asarray(content[key], dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise FrameError(f"{path}: {key} is no array of numbers ({error})") from error
+        raise FrameError(f"{path}: {key} is not an array of numbers ({error})") from error
     if values.size == 0:
         values = values.reshape(0, *inner)
-    wanted = ", ".join(["N", *map(str, inner)])
+    expected = ", ".join(["N", *map(str, inner)])
     if values.shape[1:] != inner or values.ndim != 1 + len(inner):
-        raise FrameError(f"{path}: {key} has shape {values.shape}: expected ({wanted})")
+        raise FrameError(f"{path}: {key} has shape {values.shape}: expected ({expected})")
     if count is not None and len(values) != count:
         raise FrameError(f"{path}: {key} has {len(values)} entries: expected {count}")
     return values
@@ -199,7 +200,7 @@ def _known(class_ids: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _sound(transforms: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(N,) whether boxes are finite and have a volume."""
+    """(N,) bool: whether boxes are finite and have a volume."""
     finite = np.asarray(np.isfinite(transforms).all((1, 2)) & np.isfinite(sizes).all(1))
     upper = np.where(finite[:, None, None], transforms[:, :3, :3], np.eye(3))
     return np.asarray(finite & (np.linalg.det(upper) > 0.0) & (sizes > 0.0).all(axis=1))

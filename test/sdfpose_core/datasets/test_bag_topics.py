@@ -86,12 +86,12 @@ def test_two_compressed_images_that_would_fit_have_to_be_told_apart():
         (
             {COLOUR: RAW},
             {"colour": "/labels"},
-            f"/labels, given for colour, has the type .*expected one of {COLOUR}, of type {RAW} or",
+            f"/labels, given for colour, has type .*expected one of {COLOUR}, of type {RAW} or",
         ),
         (
             {COLOUR: RAW, f"{DEPTH}/compressed": COMPRESSED},
             {"camera_info": f"{DEPTH}/compressed"},
-            "given for camera_info, has the type sensor_msgs/msg/CompressedImage",
+            "given for camera_info, has type sensor_msgs/msg/CompressedImage",
         ),
     ],
 )
@@ -151,4 +151,4 @@ def test_a_mask_that_was_recorded_with_loss_is_told(bags, tmp_path):
     )
     problems: list[str] = []
     assert list(bag_frames(bag, LabelRules({}), problems)) == []
-    assert "1 frames left out: /camera/mask/compressed: a mask compressed as JPEG" in problems[0]
+    assert "1 frames dropped: /camera/mask/compressed: a mask compressed as JPEG" in problems[0]

@@ -86,7 +86,7 @@ def test_a_bag_is_written_whole_or_not_at_all(tmp_path):
 
 def test_a_bag_that_is_there_is_not_replaced(tmp_path):
     (tmp_path / "bag").mkdir()
-    with pytest.raises(BagError, match=r"bag: is there already: expected the name of a new bag"):
+    with pytest.raises(BagError, match=r"bag: already exists: choose the name of a new bag"):
         BagWriter(tmp_path / "bag", {"/a": STRING})
 
 

@@ -99,7 +99,7 @@ class TestRoundTrip:
         assert read_frame(".").name == "kitchen"
 
     def test_an_existing_folder_is_not_overwritten(self, folder, frame):
-        with pytest.raises(FrameError, match="kitchen: exists already: remove it or choose"):
+        with pytest.raises(FrameError, match="kitchen: already exists: remove it or choose"):
             write_frame(folder, frame)
 
     def test_a_failed_write_leaves_nothing(self, tmp_path, frame, truth, monkeypatch):
@@ -203,7 +203,7 @@ class TestWholeFrameErrors:
 
     def test_objects_that_are_no_list(self, folder):
         edit_meta(folder, lambda meta: meta.update(objects={"1": "mug"}))
-        with pytest.raises(FrameError, match="'objects' is no list: expected a list of objects"):
+        with pytest.raises(FrameError, match="'objects' is not a list: expected a list of objects"):
             read_frame(folder)
 
 
@@ -215,30 +215,30 @@ class TestProblems:
         [
             (
                 {"mask_id": 9, "category": "can"},
-                "object 9 (can) has no pixel in mask.png: expected pixels of value 9; left out",
+                "object 9 (can) has no pixel in mask.png: expected pixels of value 9; skipped",
             ),
-            ("mug", "objects[2] is 'mug': expected a JSON object; left out"),
+            ("mug", "objects[2] is 'mug': expected a JSON object; skipped"),
             (
                 {"mask_id": "1", "category": "can"},
-                "objects[2].mask_id is '1': expected an integer from 1 to 65535; left out",
+                "objects[2].mask_id is '1': expected an integer from 1 to 65535; skipped",
             ),
             (
                 {"mask_id": True, "category": "can"},
-                "objects[2].mask_id is True: expected an integer from 1 to 65535; left out",
+                "objects[2].mask_id is True: expected an integer from 1 to 65535; skipped",
             ),
             (
                 {"mask_id": 0, "category": "can"},
-                "objects[2].mask_id is 0: expected an integer from 1 to 65535; left out",
+                "objects[2].mask_id is 0: expected an integer from 1 to 65535; skipped",
             ),
             (
                 {"category": "can"},
-                "objects[2].mask_id is None: expected an integer from 1 to 65535; left out",
+                "objects[2].mask_id is None: expected an integer from 1 to 65535; skipped",
             ),
-            ({"mask_id": 2}, "objects[2].category is None: expected a name; left out"),
+            ({"mask_id": 2}, "objects[2].category is None: expected a name; skipped"),
             (
                 {"mask_id": 1, "category": "can"},
-                "objects[2] has mask_id 1, which an earlier object has: expected one object per "
-                "id; left out",
+                "objects[2] repeats the mask_id 1 of an earlier object: expected one object per "
+                "id; skipped",
             ),
         ],
     )

@@ -81,7 +81,7 @@ def test_damaged_files_are_named(content: bytes, tmp_path: Path) -> None:
 def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     np.savez(path, format=np.array("something/2"))
-    with pytest.raises(FrameError, match="has the format something/2"):
+    with pytest.raises(FrameError, match="has format something/2"):
         read_instances(path)
     np.savez(path, other=np.zeros(3))
     with pytest.raises(FrameError, match="cannot be read as instances"):

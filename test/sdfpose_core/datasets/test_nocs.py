@@ -101,8 +101,8 @@ def test_background_and_unseen_instances_have_no_label(stem):
     [
         ("mug 1 x", "line 3 is 'mug 1 x': expected an instance id"),
         ("3", "line 3 is '3': expected an instance id"),
-        ("3 7 x", "line 3 has the class id 7: expected 0 to 6"),
-        ("1 6 again", "line 3 has the instance id 1, which an earlier line has"),
+        ("3 7 x", "line 3 has class id 7: expected 0 to 6"),
+        ("1 6 again", "line 3 repeats the instance id 1 of an earlier line"),
     ],
 )
 def test_lines_that_cannot_be_used(stem, line, problem):

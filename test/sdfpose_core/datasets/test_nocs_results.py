@@ -105,9 +105,9 @@ def test_nan_poses_and_zero_sizes_are_counted(tmp_path: Path) -> None:
     assert len(result.scores) == 3
     assert result.scores[1] == -np.inf
     assert [x.split(": ", 1)[1] for x in problems] == [
-        "1 objects have poses or sizes that are not finite, or no volume; left out",
-        "2 predictions have poses or sizes that are not finite, or no volume; they count as wrong",
-        "1 predictions have no finite score; they come last",
+        "1 objects have non-finite poses or sizes, or no volume; skipped",
+        "2 predictions have non-finite poses or sizes, or no volume; they count as wrong",
+        "1 predictions have no finite score; they are ranked last",
     ]
 
 
@@ -117,7 +117,7 @@ def test_class_ids_out_of_range_are_left_out_and_told(tmp_path: Path) -> None:
     result = read_nocs_result(path, problems)
     np.testing.assert_array_equal(result.class_ids, [1])
     np.testing.assert_array_equal(result.found_class_ids, [1, 4])
-    assert "gt_class_ids [7.0] are not among 1 to 6; left out" in problems[0]
+    assert "gt_class_ids [7.0] are out of range: expected 1 to 6; skipped" in problems[0]
     assert "pred_class_ids [0.0]" in problems[1]
 
 
@@ -126,7 +126,7 @@ def test_class_ids_out_of_range_are_left_out_and_told(tmp_path: Path) -> None:
     [
         ({"gt_RTs": np.zeros((3, 4, 4))}, "gt_RTs has 3 entries: expected 2"),
         ({"pred_scales": np.zeros((3, 2))}, r"pred_scales has shape \(3, 2\): expected"),
-        ({"pred_scores": ["a", "b", "c"]}, "pred_scores is no array of numbers"),
+        ({"pred_scores": ["a", "b", "c"]}, "pred_scores is not an array of numbers"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_named(
@@ -149,7 +149,7 @@ def test_damaged_files_are_left_out_and_the_others_read_in_order(tmp_path: Path)
     assert len(problems) == 4
     for name, problem in zip("cdef", problems, strict=True):
         assert f"results_{name}.pkl" in problem
-    assert "holds iou_aps: expected gt_class_ids among them" in problems[2]
+    assert "has keys iou_aps: expected gt_class_ids among them" in problems[2]
 
 
 @pytest.mark.parametrize("name", ["", "nowhere"])
