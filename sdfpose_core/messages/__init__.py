@@ -1,1 +1,1 @@
-"""ROS messages read as plain objects: by fields alone, whichever package their classes are from."""
+"""Conversion of ROS messages, accessed by field name so that classes of any package work."""

@@ -1,7 +1,7 @@
-"""Compressed images as raw ones, so that all else need not know the difference.
+"""Decompression of images, so that all other code handles raw images only.
 
-What ROS's compressed_image_transport and compressed_depth_image_transport publish: JPEG and PNG,
-and depth as PNG or RVL behind a header of 12 bytes. Depth and masks have to come without loss.
+Supports the formats of compressed_image_transport and compressed_depth_image_transport: JPEG and
+PNG, and depth as PNG or RVL after a header of 12 bytes. Depth and masks must be lossless.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from sdfpose_core.messages.rvl import RvlError, decode_rvl
 __all__ = ["MAX_PIXELS", "raw_colour", "raw_depth", "raw_mask"]
 
 MAX_PIXELS = 100_000_000
-"""More are not decoded: few bytes can claim to be an image that fills the memory."""
+"""Largest image that is decoded: a few bytes can declare an image that fills the memory."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Markers of the segments that hold a JPEG's size (SOF0 and its kin)."""
+"""Markers of the JPEG segments that contain the image size (SOF0 to SOF15)."""
 
 _DEPTH_HEADER = struct.Struct("<iff")
-"""Of compressedDepth: a number that says nothing, and the two parameters of quantised depth."""
+"""Header of compressedDepth: an unused number and the two parameters of quantised depth."""
 
 _RVL_HEADER = struct.Struct("<ii")
 """Columns and rows."""
@@ -44,12 +44,12 @@ _ENCODINGS = {
     ("uint16", 3): "bgr16",
     ("uint16", 4): "bgra16",
 }
-"""What cv2 gives, by type and number of channels."""
+"""Encodings of images decoded by OpenCV, by type and number of channels."""
 
 
 @dataclass
 class _RawImage:
-    """What is read of a sensor_msgs/Image."""
+    """The fields of a sensor_msgs/Image that are used."""
 
     header: Any
     height: int
@@ -61,10 +61,10 @@ class _RawImage:
 
 
 def raw_colour(message: AnyImage, topic: str) -> Image:
-    """A colour image without compression; a raw one is given back as it is.
+    """Decompress a colour image; a raw image is returned unchanged.
 
     Raises:
-        CompressionError: it is neither JPEG nor PNG, is cut off or damaged, or is too large.
+        CompressionError: it is neither JPEG nor PNG, is truncated or damaged, or is too large.
     """
     if _is_raw(message):
         return cast(Image, message)
@@ -75,16 +75,16 @@ def raw_colour(message: AnyImage, topic: str) -> Image:
     if first.startswith("bayer_") and encoding in ("mono8", "mono16"):
         encoding = first
     if "compressed rgb" in message.format:
-        # Some old publishers compressed red where the file format has blue.
+        # Some old publishers swapped red and blue.
         encoding = encoding.replace("bgr", "rgb")
     return _raw(message, pixels, encoding)
 
 
 def raw_mask(message: AnyImage, topic: str) -> Image:
-    """A mask without compression; a raw one is given back as it is.
+    """Decompress a mask; a raw mask is returned unchanged.
 
     Raises:
-        CompressionError: it is no PNG, is cut off or damaged, or is too large.
+        CompressionError: it is not a PNG, is truncated or damaged, or is too large.
         EncodingError: it is a JPEG, which mixes the ids of neighbouring pixels.
     """
     if _is_raw(message):
@@ -95,14 +95,14 @@ def raw_mask(message: AnyImage, topic: str) -> Image:
 
 
 def raw_depth(message: AnyImage, topic: str) -> Image:
-    """A depth image without compression, 16UC1 or 32FC1; a raw one is given back as it is.
+    """Decompress a depth image to 16UC1 or 32FC1; a raw image is returned unchanged.
 
-    A PNG is taken as millimetres, be it from the transport ``compressed`` or ``compressedDepth``.
-    Quantised metres are A / (raw - B), with NaN where depth is missing.
+    The values of a PNG are millimetres for both transports, ``compressed`` and
+    ``compressedDepth``. Quantised metres are A / (raw - B), with NaN where depth is missing.
 
     Raises:
-        CompressionError: it is neither PNG nor RVL, is cut off or damaged, or is too large.
-        EncodingError: it is a JPEG, or holds neither 16UC1 nor 32FC1.
+        CompressionError: it is neither PNG nor RVL, is truncated or damaged, or is too large.
+        EncodingError: it is a JPEG, or contains neither 16UC1 nor 32FC1.
     """
     if _is_raw(message):
         return cast(Image, message)
@@ -123,7 +123,7 @@ def raw_depth(message: AnyImage, topic: str) -> Image:
     if pixels.dtype != np.uint16 or pixels.ndim != 2:
         raise EncodingError(
             topic,
-            f"compressed depth that holds {_encoding(pixels)}",
+            f"compressed depth with encoding {_encoding(pixels)}",
             "one channel of 16 bits",
         )
     if kind == "32FC1":
@@ -146,7 +146,7 @@ def _payload(message: CompressedImage) -> bytes:
 
 
 def _first_word(text: str) -> str:
-    """The raw image's encoding: '16UC1' of '16UC1; compressedDepth png'."""
+    """Extract the raw image's encoding: '16UC1' from '16UC1; compressedDepth png'."""
     return re.split(r"[;\s]", text.strip(), maxsplit=1)[0]
 
 
@@ -180,23 +180,23 @@ def _decoded_without_loss(payload: bytes, topic: str, role: str) -> NDArray[np.g
 
 
 def _decoded(payload: bytes, topic: str) -> NDArray[np.generic]:
-    """Pixels (H, W) or (H, W, C) of a JPEG or PNG as they are in it; three channels are BGR."""
+    """Decode a JPEG or PNG to unchanged pixels (H, W) or (H, W, C); three channels are BGR."""
     width, height = _size(payload, topic)
     _check_size(width, height, topic)
     try:
-        # Unchanged: neither reduced to 8 bits, nor turned by what Exif tells.
+        # Unchanged: no reduction to 8 bits, no rotation by Exif tags.
         pixels = cv2.imdecode(np.frombuffer(payload, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise _damaged(topic, f"an image that cannot be decoded ({error.err})") from error
     if pixels is None:
         raise _damaged(
-            topic, f"an image of {width}x{height} pixels in {len(payload)} bytes that breaks off"
+            topic, f"a truncated image of {width}x{height} pixels in {len(payload)} bytes"
         )
     return pixels
 
 
 def _size(payload: bytes, topic: str) -> tuple[int, int]:
-    """Width and height of a complete JPEG or PNG."""
+    """Read width and height of a complete JPEG or PNG."""
     if payload.startswith(_PNG):
         if len(payload) < 24 or payload[12:16] != b"IHDR":
             raise _damaged(topic, f"a PNG of {len(payload)} bytes without a header")
@@ -206,21 +206,21 @@ def _size(payload: bytes, topic: str) -> tuple[int, int]:
         return _jpeg_size(payload, topic)
     raise CompressionError(
         topic,
-        f"{len(payload)} bytes that begin with '{payload[:8].hex(' ')}'",
-        "a JPEG or PNG image (or compressedDepth where it is depth)",
+        f"{len(payload)} bytes that start with '{payload[:8].hex(' ')}'",
+        "a JPEG or PNG image (or compressedDepth for depth)",
     )
 
 
 def _jpeg_size(payload: bytes, topic: str) -> tuple[int, int]:
     at = 2
     while at + 9 <= len(payload) and payload[at] == 0xFF:
-        if payload[at + 1] == 0xFF:  # fills up
+        if payload[at + 1] == 0xFF:  # fill byte
             at += 1
         elif payload[at + 1] in _JPEG_SIZES:
             height, width = struct.unpack_from(">HH", payload, at + 5)
-            # Old versions of the decoder fill what is missing with grey.
+            # Old versions of the decoder fill missing data with grey.
             if payload.rfind(_JPEG_END, at) < 0:
-                raise _damaged(topic, f"a JPEG of {len(payload)} bytes without an end")
+                raise _damaged(topic, f"a JPEG of {len(payload)} bytes without an end marker")
             return width, height
         else:
             at += 2 + int.from_bytes(payload[at + 2 : at + 4], "big")
@@ -242,15 +242,15 @@ def _rvl(body: bytes, topic: str) -> NDArray[np.uint16]:
 def _metres(
     raw: NDArray[np.generic], parameters: tuple[float, ...] | None, topic: str
 ) -> NDArray[np.float32]:
-    """Depth of what compressed_depth_image_transport quantised: finer where it is near."""
+    """Dequantise depth of compressed_depth_image_transport, which is finer at short range."""
     if parameters is None:
         raise EncodingError(
             topic,
-            "32FC1 depth in a plain image, which cannot hold it",
+            "32FC1 depth in a plain image, which cannot store it",
             "the transport compressedDepth, or 16UC1",
         )
     a, b = parameters
-    # B = 1 - A / (largest depth); so every raw value above 0 is a depth above 0.
+    # B = 1 - A / (largest depth), so every raw value above 0 is a depth above 0.
     if not (np.isfinite(a) and np.isfinite(b) and a > 0.0 and b < 1.0):
         raise CompressionError(
             topic, f"32FC1 depth quantised with A = {a:g}, B = {b:g}", "A above 0, B below 1"
@@ -263,12 +263,12 @@ def _check_size(width: int, height: int, topic: str) -> None:
     if width <= 0 or height <= 0 or width * height > MAX_PIXELS:
         raise CompressionError(
             topic,
-            f"a compressed image that claims {width}x{height} pixels",
+            f"a compressed image that declares {width}x{height} pixels",
             f"1 to {MAX_PIXELS / 1e6:g} million pixels",
         )
 
 
-def _damaged(topic: str, came: str) -> CompressionError:
+def _damaged(topic: str, problem: str) -> CompressionError:
     return CompressionError(
-        topic, came, "a complete image (is it cut off on its way, or its format not what it says?)"
+        topic, problem, "a complete image (check for truncation and for a wrong format field)"
     )

@@ -1,6 +1,6 @@
-"""From messages to a frame: images, camera info and labels as pure functions.
+"""Conversion of messages to a frame: pure functions for images, camera info and labels.
 
-Everything that can be wrong with a message raises a `MessageError` that names its topic.
+An invalid message raises a `MessageError` that names its topic.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _COLOUR_CHANNELS: Mapping[str, tuple[int, ...]] = {
     "mono8": (0, 0, 0),
     "8UC1": (0, 0, 0),
 }
-"""Which channels of the message are red, green and blue."""
+"""Indices of the red, green and blue channels."""
 
 _PIXEL_TYPES: Mapping[str, tuple[str, int]] = {
     "rgb8": ("u1", 3),
@@ -67,24 +67,24 @@ _PIXEL_TYPES: Mapping[str, tuple[str, int]] = {
     "16UC1": ("u2", 1),
     "32FC1": ("f4", 1),
 }
-"""Type and number of a pixel's channels."""
+"""Type and number of the channels of a pixel."""
 
 MILLIMETRE = np.float32(0.001)
 """Unit of 16UC1 depth, metres."""
 
-_CHECKED_EVERY = 4
-"""Rows and columns of a depth image that its unit is judged by."""
+_UNIT_CHECK_STRIDE = 4
+"""Stride in rows and columns for the check of the depth unit."""
 
-_ABSURD_SHARE = 0.5
-"""A depth image of which a larger share lies beyond `MAX_DEPTH_M` is in the wrong unit..."""
+_MAX_IMPLAUSIBLE_SHARE = 0.5
+"""Depth is in the wrong unit if a larger share of it exceeds `MAX_DEPTH_M`..."""
 
-_NEAREST_M = 0.05
-"""...and so is one of which that share is nearer than any camera of the kind measures."""
+_MIN_DEPTH_M = 0.05
+"""...or is below this distance, which is closer than depth cameras measure."""
 
 
 @dataclass(frozen=True)
 class InputTopics:
-    """Resolved names of the topics that make up a frame."""
+    """Resolved names of the topics of a frame."""
 
     colour: str
     depth: str
@@ -95,18 +95,18 @@ class InputTopics:
 
 @dataclass(frozen=True)
 class LabelRules:
-    """Which category a mask id has where no labels message says it.
+    """Categories of mask ids, used where there is no label message.
 
     Attributes:
-        by_id: category of single mask ids.
-        default: category of all others; None leaves them without a label.
+        by_id: category by mask id.
+        default: category of all other ids; None leaves them without a label.
     """
 
     by_id: Mapping[int, str]
     default: str | None = None
 
     def labels(self, mask: NDArray[np.uint16]) -> dict[int, InstanceLabel]:
-        """Labels of the ids in a mask (H, W); an id without a category gets none."""
+        """Return labels for the ids in a mask (H, W), except for ids without a category."""
         ids = np.flatnonzero(np.bincount(mask.reshape(-1)))
         names = {int(i): self.by_id.get(int(i), self.default) for i in ids if i != 0}
         return {i: InstanceLabel(name) for i, name in names.items() if name is not None}
@@ -115,19 +115,19 @@ class LabelRules:
 def decode_colour(
     message: AnyImage, topic: str, bridge: ImageBridge | None = None
 ) -> NDArray[np.uint8]:
-    """Colour image (H, W, 3) uint8, RGB.
+    """Decode a colour image to (H, W, 3) uint8, RGB.
 
-    Common encodings are read in place; all others (Bayer, YUV, 16 bits) go through the bridge.
+    Common encodings are read directly; all others (Bayer, YUV, 16 bits) are decoded by the bridge.
 
     Args:
         message: the image, raw or compressed.
-        topic: where it came from.
-        bridge: with the interface of ROS 2's `cv_bridge.CvBridge`; None for our own.
+        topic: topic of the image, for errors.
+        bridge: object with the interface of ROS 2's `cv_bridge.CvBridge`; None for our own.
 
     Raises:
-        CompressionError: it cannot be decompressed.
-        EncodingError: the encoding holds no colour.
-        ImageLayoutError: sizes, step and data do not agree.
+        CompressionError: the image cannot be decompressed.
+        EncodingError: the encoding cannot be converted to colour.
+        ImageLayoutError: size, step and data do not agree.
     """
     message = raw_colour(message, topic)
     channels = _COLOUR_CHANNELS.get(message.encoding)
@@ -143,17 +143,17 @@ def decode_colour(
         raise EncodingError(
             topic,
             f"colour image with encoding '{message.encoding}' ({error})",
-            "rgb8, bgr8, rgba8, bgra8, mono8, or another colour encoding that can become rgb8",
+            "rgb8, bgr8, rgba8, bgra8, mono8, or another encoding that can be converted to rgb8",
         ) from error
 
 
 def decode_depth(message: AnyImage, topic: str) -> NDArray[np.float32]:
-    """Depth image (H, W) float32, metres; what is missing stays 0, NaN or Inf (REP-118).
+    """Decode a depth image to (H, W) float32, metres; missing depth stays 0, NaN or Inf (REP-118).
 
     Raises:
-        CompressionError: it cannot be decompressed.
-        EncodingError: the encoding is neither 16UC1 (or mono16) nor 32FC1, or loses by compression.
-        ImageLayoutError: sizes, step and data do not agree.
+        CompressionError: the image cannot be decompressed.
+        EncodingError: the encoding is neither 16UC1 (or mono16) nor 32FC1, or is lossy.
+        ImageLayoutError: size, step and data do not agree.
     """
     message = raw_depth(message, topic)
     if message.encoding in ("16UC1", "mono16"):
@@ -168,12 +168,12 @@ def decode_depth(message: AnyImage, topic: str) -> NDArray[np.float32]:
 
 
 def decode_mask(message: AnyImage, topic: str) -> NDArray[np.uint16]:
-    """Mask (H, W) uint16: instance id per pixel, 0 = background.
+    """Decode a mask to (H, W) uint16: instance id per pixel, 0 = background.
 
     Raises:
-        CompressionError: it cannot be decompressed.
-        EncodingError: the encoding is not one channel of 8 or 16 bits, or loses by compression.
-        ImageLayoutError: sizes, step and data do not agree.
+        CompressionError: the mask cannot be decompressed.
+        EncodingError: the encoding is not one channel of 8 or 16 bits, or is lossy.
+        ImageLayoutError: size, step and data do not agree.
     """
     message = raw_mask(message, topic)
     if message.encoding not in ("mono8", "8UC1", "16UC1", "mono16"):
@@ -186,12 +186,12 @@ def decode_mask(message: AnyImage, topic: str) -> NDArray[np.uint16]:
 
 
 def camera_from_info(message: CameraInfo, topic: str) -> PinholeCamera:
-    """Intrinsics of the image that comes with a camera info: from P, or from K where P is zero.
+    """Read intrinsics from a camera info: from P, or from K if P is zero.
 
-    Region of interest and binning are applied (P and K speak of the full resolution).
+    Region of interest and binning are applied, because P and K refer to the full resolution.
 
     Raises:
-        CameraInfoError: the intrinsics are zero, not finite, or the size is.
+        CameraInfoError: the intrinsics are zero or not finite, or the size is zero.
     """
     p = np.asarray(message.p, dtype=np.float64).reshape(3, 4)[:, :3]
     name, matrix = ("P", p) if np.any(p) else ("K", np.asarray(message.k).reshape(3, 3))
@@ -213,48 +213,48 @@ def camera_from_info(message: CameraInfo, topic: str) -> PinholeCamera:
 
 
 def check_rectified(message: CameraInfo, topics: InputTopics) -> None:
-    """Refuse distortion on a topic that does not say that it is rectified.
+    """Check that a camera info with distortion belongs to a rectified image.
 
     Raises:
-        CameraInfoError: there are distortion coefficients, and 'rect' is not in the colour topic's
-            name. The frame can be used; its poses are off by the distortion.
+        CameraInfoError: there are distortion coefficients, but 'rect' is not in the name of the
+            colour topic. The frame is usable, but its poses have an error from the distortion.
     """
     if any(message.d) and "rect" not in topics.colour:
         raise CameraInfoError(
             topics.camera_info,
             f"distortion coefficients {[round(float(x), 4) for x in message.d]}, while the colour "
             f"topic {topics.colour} does not look rectified",
-            "rectified images (image_proc's image_rect topics); the frame is used as if it were",
+            "rectified images (image_proc's image_rect topics); the frame is used as if rectified",
         )
 
 
 def check_depth_unit(message: AnyImage, topic: str) -> None:
-    """Refuse depth that no camera can have measured.
+    """Check that depth is in a plausible range.
 
     Raises:
-        DepthUnitError: most of it lies beyond `MAX_DEPTH_M`, and counts as missing; or most of it
-            is nearer than such a camera measures.
-        CompressionError, EncodingError, ImageLayoutError: it cannot be decoded.
+        DepthUnitError: most of the depth exceeds `MAX_DEPTH_M`, and counts as missing; or most of
+            it is closer than depth cameras measure.
+        CompressionError, EncodingError, ImageLayoutError: the depth cannot be decoded.
     """
-    depth = decode_depth(message, topic)[::_CHECKED_EVERY, ::_CHECKED_EVERY]
+    depth = decode_depth(message, topic)[::_UNIT_CHECK_STRIDE, ::_UNIT_CHECK_STRIDE]
     with np.errstate(invalid="ignore"):
         measured = depth[(depth > 0) & (depth < np.inf)]
-    if measured.size and np.mean(measured > MAX_DEPTH_M) > _ABSURD_SHARE:
+    if measured.size and np.mean(measured > MAX_DEPTH_M) > _MAX_IMPLAUSIBLE_SHARE:
         raise DepthUnitError(
             topic,
             f"depth with a median of {float(np.median(measured)):.0f} m",
-            f"at most {MAX_DEPTH_M:.0f} m (32FC1 holds metres, 16UC1 millimetres)",
+            f"at most {MAX_DEPTH_M:.0f} m (32FC1 is in metres, 16UC1 in millimetres)",
         )
-    if measured.size and np.mean(measured < _NEAREST_M) > _ABSURD_SHARE:
+    if measured.size and np.mean(measured < _MIN_DEPTH_M) > _MAX_IMPLAUSIBLE_SHARE:
         raise DepthUnitError(
             topic,
             f"depth with a median of {1e3 * float(np.median(measured)):.0f} mm",
-            f"at least {1e3 * _NEAREST_M:.0f} mm (16UC1 holds millimetres, 32FC1 metres)",
+            f"at least {1e3 * _MIN_DEPTH_M:.0f} mm (16UC1 is in millimetres, 32FC1 in metres)",
         )
 
 
 def labels_from_message(message: InstanceLabels, topic: str) -> dict[int, InstanceLabel]:
-    """Category and score by mask id.
+    """Read category and score by mask id.
 
     Raises:
         LabelsError: an id has two categories, or the background has one.
@@ -285,12 +285,12 @@ def rgbd_frame(
     topics: InputTopics,
     bridge: ImageBridge | None = None,
 ) -> RgbdFrame:
-    """One frame, with stamp and frame id of the colour image; `bridge` is `decode_colour`'s.
+    """Build a frame with stamp and frame id of the colour image.
 
-    Each image may be raw or compressed.
+    Each image may be raw or compressed; for `bridge`, see `decode_colour`.
 
     Raises:
-        MessageError: something is wrong with one of the messages.
+        MessageError: one of the messages is invalid.
     """
     colour = raw_colour(colour, topics.colour)
     depth = raw_depth(depth, topics.depth)
@@ -318,7 +318,7 @@ def rgbd_frame(
 
 
 def _pixels(message: Image, topic: str) -> NDArray[np.generic]:
-    """Channels (H, W, C) of an image in one of the encodings of `_PIXEL_TYPES`, without a copy."""
+    """View an image with an encoding of `_PIXEL_TYPES` as channels (H, W, C)."""
     kind, channels = _PIXEL_TYPES[message.encoding]
     dtype: DTypeLike = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
     itemsize = np.dtype(kind).itemsize

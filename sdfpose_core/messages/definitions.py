@@ -1,4 +1,4 @@
-"""Definitions of messages: the common ones of ROS 2, and sdfpose's own as installed."""
+"""Message definitions: those of ROS 2, and the installed ones of sdfpose."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MESSAGES = ("InstanceLabel", "InstanceLabels", "SdfObject", "SdfObjectArray")
 
 
 def message_definitions() -> Typestore:
-    """Definitions by which messages are written, and read from bags that hold none.
+    """Load the definitions for writing bags, and for reading bags that contain none.
 
-    sdfpose's own come from the ``.msg`` files of its installed interfaces; where these are not
-    installed the common ones are all there is.
+    The sdfpose messages come from the ``.msg`` files of the installed package; if it is not
+    installed, only the ROS 2 messages are available.
     """
     store = get_typestore(Stores.LATEST)
     folder = _installed_definitions()
@@ -32,7 +32,7 @@ def message_definitions() -> Typestore:
 
 
 def _installed_definitions() -> Path | None:
-    """Folder of the ``.msg`` files: the prefix is some levels above the Python package."""
+    """Find the folder of the ``.msg`` files, below a prefix that contains the Python package."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         return None

@@ -1,4 +1,4 @@
-"""From a frame to messages: images, camera info and labels; the way back is `decoding`."""
+"""Conversion of a frame to messages: images, camera info and labels (see also `decoding`)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ __all__ = [
 
 DepthEncoding = Literal["16UC1", "32FC1"]
 
-_SMALL_MASK = 255
-"""Masks with larger ids do not fit mono8."""
+_MAX_MONO8_ID = 255
+"""Largest mask id that fits mono8."""
 
 
 def frame_messages(
@@ -38,16 +38,16 @@ def frame_messages(
     header: Header,
     depth_encoding: DepthEncoding = "16UC1",
 ) -> dict[str, Any]:
-    """The messages of a frame: ``colour``, ``depth``, ``mask``, ``camera_info`` and ``labels``.
+    """Create the messages ``colour``, ``depth``, ``mask``, ``camera_info`` and ``labels``.
 
     Args:
-        new: makes them.
-        frame: its own stamp and frame id are not looked at.
-        header: of all messages.
-        depth_encoding: millimetres or metres.
+        new: message factory.
+        frame: frame to convert; its stamp and frame id are ignored.
+        header: header of all messages.
+        depth_encoding: ``16UC1`` for millimetres, ``32FC1`` for metres.
     """
     depth = millimetres(frame.depth) if depth_encoding == "16UC1" else frame.depth
-    small = frame.mask.max(initial=0) <= _SMALL_MASK
+    small = frame.mask.max(initial=0) <= _MAX_MONO8_ID
     mask = frame.mask.astype(np.uint8 if small else np.uint16)
     return {
         "camera_info": camera_info_message(new, frame.camera, header),
@@ -61,7 +61,7 @@ def frame_messages(
 def image_message(
     new: MessageFactory, pixels: NDArray[np.generic], encoding: str, header: Header
 ) -> Image:
-    """Image message of an array (H, W) or (H, W, channels) that suits the encoding."""
+    """Create an image message from an array (H, W) or (H, W, C) that matches the encoding."""
     pixels = np.ascontiguousarray(pixels)
     return new(
         "sensor_msgs/msg/Image",
@@ -82,9 +82,9 @@ def compressed_message(
     header: Header,
     codec: Literal["jpeg", "png"] = "png",
 ) -> CompressedImage:
-    """Compressed image of an array (H, W) or (H, W, 3) that suits the encoding.
+    """Create a compressed image from an array (H, W) or (H, W, 3) that matches the encoding.
 
-    As compressed_image_transport sends it; a JPEG holds 8 bits and is not lossless.
+    The format is that of compressed_image_transport. JPEG has 8 bits and is lossy.
     """
     stored = pixels[..., ::-1] if encoding == "rgb8" else pixels
     return new(
@@ -98,7 +98,10 @@ def compressed_message(
 def compressed_depth_message(
     new: MessageFactory, depth_mm: NDArray[np.uint16], header: Header
 ) -> CompressedImage:
-    """Depth (H, W), millimetres, 0 = missing, as compressed_depth_image_transport sends 16UC1."""
+    """Create a compressed 16UC1 depth image from depth (H, W), millimetres, 0 = missing.
+
+    The format is that of compressed_depth_image_transport.
+    """
     no_parameters = np.zeros(12, dtype=np.uint8)
     return new(
         "sensor_msgs/msg/CompressedImage",
@@ -109,12 +112,12 @@ def compressed_depth_message(
 
 
 def millimetres(depth: NDArray[np.floating]) -> NDArray[np.uint16]:
-    """Depth (H, W), metres, 0 = missing, as 16UC1 wants it."""
+    """Convert depth (H, W) from metres to uint16 millimetres (16UC1), 0 = missing."""
     return np.clip(np.rint(depth / MILLIMETRE), 0, np.iinfo(np.uint16).max).astype(np.uint16)
 
 
 def camera_info_message(new: MessageFactory, camera: PinholeCamera, header: Header) -> Any:
-    """Camera info of a rectified camera."""
+    """Create the camera info of a rectified camera."""
     k = np.asarray(camera.matrix, dtype=np.float64)
     whole_image = new(
         "sensor_msgs/msg/RegionOfInterest",
@@ -141,7 +144,7 @@ def camera_info_message(new: MessageFactory, camera: PinholeCamera, header: Head
 
 
 def labels_message(new: MessageFactory, labels: Mapping[int, InstanceLabel], header: Header) -> Any:
-    """Labels message of category and score by mask id."""
+    """Create a label message from category and score by mask id."""
     instances = [
         new("sdfpose/msg/InstanceLabel", id=i, category=x.category, score=float(x.score))
         for i, x in labels.items()

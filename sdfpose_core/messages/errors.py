@@ -1,4 +1,4 @@
-"""What can be wrong with a message: each error names the topic, what came and what was expected."""
+"""Errors of invalid messages: each names the topic, the problem and what was expected."""
 
 from __future__ import annotations
 
@@ -23,46 +23,46 @@ class MessageError(SdfposeError):
     """A message that cannot be used.
 
     Args:
-        topic: where it came from.
-        came: what was in it.
-        expected: what would have been right, and what to do.
+        topic: topic of the message.
+        problem: what is wrong with the message.
+        expected: what was expected, and what to do.
     """
 
-    def __init__(self, topic: str, came: str, expected: str) -> None:
-        super().__init__(f"{topic}: {came}: expected {expected}")
+    def __init__(self, topic: str, problem: str, expected: str) -> None:
+        super().__init__(f"{topic}: {problem}: expected {expected}")
         self.topic = topic
 
 
 class EncodingError(MessageError):
-    """An image in an encoding that does not suit its purpose."""
+    """An image with an unsupported encoding."""
 
 
 class ImageLayoutError(MessageError):
-    """An image whose width, height, step and amount of data do not agree."""
+    """An image whose width, height, step and data size do not agree."""
 
 
 class CompressionError(MessageError):
-    """A compressed image that cannot be decompressed: damaged, too large, or of another kind."""
+    """A compressed image that is damaged, too large, or in an unknown format."""
 
 
 class ImageSizeError(MessageError):
-    """An image whose size differs from that of the colour image."""
+    """An image that differs in size from the colour image."""
 
 
 class FrameIdError(MessageError):
-    """An image in another frame than the colour image."""
+    """An image with a frame id other than that of the colour image."""
 
 
 class CameraInfoError(MessageError):
-    """A camera info without usable intrinsics, or for another image."""
+    """A camera info with unusable intrinsics, or for another image size."""
 
 
 class MissingCameraInfoError(MessageError):
-    """Images came, but no camera info."""
+    """Images without a camera info."""
 
 
 class DepthUnitError(MessageError):
-    """Depth that no camera can have measured, for instance millimetres sent as metres."""
+    """Depth in an implausible range, for instance millimetres sent as metres."""
 
 
 class LabelsError(MessageError):
@@ -70,4 +70,4 @@ class LabelsError(MessageError):
 
 
 class StaleFrameError(MessageError):
-    """A frame that is not newer than the one before it."""
+    """A frame that is not newer than the previous one."""

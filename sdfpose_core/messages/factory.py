@@ -1,4 +1,4 @@
-"""What makes messages of a type by its name, whichever package the classes are from."""
+"""Factories that create messages by type name, independent of the package of their classes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _SECOND_NS = 1_000_000_000
 
 
 class MessageFactory(Protocol):
-    """Makes messages.
+    """Creates messages.
 
-    Arrays of numbers are given as numpy arrays of the field's own type, all fields by name.
+    All fields are given by name; arrays of numbers are NumPy arrays of the field's type.
     """
 
     def __call__(self, kind: str, /, **fields: Any) -> Any:
-        """A message of a type such as ``sensor_msgs/msg/Image``."""
+        """Create a message of a type such as ``sensor_msgs/msg/Image``."""
         ...
 
 
 def bag_messages(store: Typestore) -> MessageFactory:
-    """A factory of messages that rosbags writes.
+    """Create a factory of rosbags messages.
 
     Args:
-        store: has their definitions.
+        store: definitions of the messages.
     """
 
     def new(kind: str, /, **fields: Any) -> Any:
@@ -38,7 +38,7 @@ def bag_messages(store: Typestore) -> MessageFactory:
 
 
 def header_message(new: MessageFactory, stamp_ns: int, frame_id: str) -> Header:
-    """Header of a stamp, nanoseconds, and a frame."""
+    """Create a header from a stamp in nanoseconds and a frame id."""
     sec, nanosec = divmod(stamp_ns, _SECOND_NS)
     stamp = new("builtin_interfaces/msg/Time", sec=sec, nanosec=nanosec)
     return new("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)

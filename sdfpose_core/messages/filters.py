@@ -1,7 +1,7 @@
 """Approximate-time synchroniser with the interface of ROS 2's `message_filters`.
 
-The same for messages of a running graph and for those of a bag. The camel-case names are that
-interface's.
+Live messages and messages of a bag are synchronised by the same code. The camel-case names come
+from `message_filters`.
 """
 
 from __future__ import annotations
@@ -19,35 +19,36 @@ _NANOSECONDS = 1_000_000_000
 
 
 class SimpleFilter:
-    """Something that gives messages to whoever registered for them."""
+    """Passes messages to registered callbacks."""
 
     def __init__(self) -> None:
         self.callbacks: dict[int, tuple[Callable[..., None], tuple[Any, ...]]] = {}
 
     def registerCallback(self, cb: Callable[..., None], *args: Any) -> int:  # noqa: N802
-        """Call ``cb(*messages, *args)`` with every output; gives the connection's number."""
+        """Register ``cb(*messages, *args)`` for every output; return the connection number."""
         connection = len(self.callbacks)
         self.callbacks[connection] = (cb, args)
         return connection
 
     def signalMessage(self, *msg: Any) -> None:  # noqa: N802
-        """Give messages to all registered callbacks."""
+        """Pass messages to all registered callbacks."""
         for callback, args in list(self.callbacks.values()):
             callback(*msg, *args)
 
 
 class ApproximateTimeSynchronizer(SimpleFilter):
-    """Groups one message of every input whose stamps lie within `slop` of one another.
+    """Groups one message of each input if their stamps differ by at most `slop`.
 
-    Each message is used once. A new message is grouped with those waiting at the other inputs
-    whose stamps are nearest to its own. Of two messages with the same stamp at one input the later
+    Each message is used once. A new message is grouped with the queued messages of the other
+    inputs whose stamps are nearest. If two messages of one input have the same stamp, the later
     one is kept.
 
     Args:
         fs: the inputs.
-        queue_size: messages kept for each input; beyond it the one with the oldest stamp goes.
+        queue_size: messages kept for each input; the message with the oldest stamp is dropped
+            first.
         slop: largest difference of stamps within a group, seconds.
-        on_drop: called with the input of each message that goes without a group.
+        on_drop: called with the input index of each message that is dropped without a group.
     """
 
     def __init__(
@@ -62,18 +63,18 @@ class ApproximateTimeSynchronizer(SimpleFilter):
         self.slop_ns = round(slop * _NANOSECONDS)
         self.on_drop = on_drop
         self.lock = threading.Lock()
-        # One queue per input: sorted stamps (nanoseconds), and the message of each.
+        # One queue per input: sorted stamps (nanoseconds), and messages by stamp.
         self._stamps: list[list[int]] = [[] for _ in fs]
         self._messages: list[dict[int, Any]] = [{} for _ in fs]
         self.input_connections = [f.registerCallback(self.add, i) for i, f in enumerate(fs)]
 
     @property
     def waiting(self) -> list[int]:
-        """Messages of each input that wait for the others."""
+        """Number of queued messages of each input."""
         return [len(stamps) for stamps in self._stamps]
 
     def add(self, msg: Stamped, index: int) -> None:
-        """Take a message of input `index` and give out the group that it completes, if any."""
+        """Add a message of input `index` and signal the group that it completes, if any."""
         stamp = stamp_ns(msg.header)
         with self.lock:
             self._enqueue(index, stamp, msg)
@@ -94,7 +95,7 @@ class ApproximateTimeSynchronizer(SimpleFilter):
             self.on_drop(index)
 
     def _complete_group(self, index: int, stamp: int) -> list[int] | None:
-        """Stamps, one per input, of the group with the new message; None where it is incomplete."""
+        """Find the stamps, one per input, of the new message's group; None if incomplete."""
         if stamp not in self._messages[index]:
             return None  # older than everything in a full queue
         candidates = []
@@ -106,7 +107,7 @@ class ApproximateTimeSynchronizer(SimpleFilter):
         return self._first_within_slop(candidates, [])
 
     def _near(self, stamps: list[int], stamp: int) -> list[int]:
-        """Stamps within the slop of `stamp`, nearest first."""
+        """Find the stamps within the slop of `stamp`, nearest first."""
         low = bisect.bisect_left(stamps, stamp - self.slop_ns)
         high = bisect.bisect_right(stamps, stamp + self.slop_ns)
         return sorted(stamps[low:high], key=lambda s: abs(s - stamp))
@@ -114,7 +115,7 @@ class ApproximateTimeSynchronizer(SimpleFilter):
     def _first_within_slop(
         self, candidates: list[list[int]], chosen: list[int]
     ) -> list[int] | None:
-        """Depth-first search: nearest stamps first, branches wider than the slop cut off."""
+        """Search depth-first: nearest stamps first, pruning branches wider than the slop."""
         if len(chosen) == len(candidates):
             return chosen
         for stamp in candidates[len(chosen)]:

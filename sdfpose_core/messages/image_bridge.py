@@ -1,6 +1,6 @@
-"""Decoding of image messages with the interface of ROS 2's `cv_bridge`, by `rosbags-image`.
+"""Image decoder with the interface of ROS 2's `cv_bridge`, based on `rosbags-image`.
 
-Only what sdfpose uses: `CvBridge.imgmsg_to_cv2`.
+Only `CvBridge.imgmsg_to_cv2` is implemented.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ __all__ = ["CvBridge", "CvBridgeError", "ImageBridge"]
 
 
 class ImageBridge(Protocol):
-    """What is used of ROS 2's `cv_bridge.CvBridge`."""
+    """The part of the interface of ROS 2's `cv_bridge.CvBridge` that is used."""
 
     def imgmsg_to_cv2(self, img_msg: Image, desired_encoding: str) -> NDArray[np.generic]:
-        """The image as an array; a TypeError or ValueError says why it cannot be."""
+        """Decode an image to an array; raise TypeError or ValueError if that is not possible."""
         ...
 
 
@@ -36,17 +36,17 @@ class CvBridge:
     def imgmsg_to_cv2(
         self, img_msg: Image, desired_encoding: str = "passthrough"
     ) -> NDArray[np.generic]:
-        """The image as an array (H, W) or (H, W, channels).
+        """Decode an image to an array (H, W) or (H, W, channels).
 
         Args:
-            img_msg: any encoding that `rosbags-image` knows, rows padded or not.
-            desired_encoding: e.g. ``rgb8``; ``passthrough`` leaves the pixels as they are.
+            img_msg: image with any encoding that `rosbags-image` supports; rows may be padded.
+            desired_encoding: e.g. ``rgb8``; ``passthrough`` leaves the pixels unchanged.
 
         Raises:
-            CvBridgeError: the encoding is unknown or cannot be converted, or the data are too
-                short for it.
+            CvBridgeError: the encoding is unknown or cannot be converted, or there is too little
+                data.
         """
-        wanted = None if desired_encoding == "passthrough" else desired_encoding
+        encoding = None if desired_encoding == "passthrough" else desired_encoding
         try:
             pixel_bytes = _pixel_bytes(img_msg.encoding)
             image: Any = SimpleNamespace(
@@ -56,7 +56,7 @@ class CvBridge:
                 height=img_msg.height,
                 data=_without_padding(img_msg, pixel_bytes),
             )
-            return np.asarray(message_to_cvimage(image, wanted))
+            return np.asarray(message_to_cvimage(image, encoding))
         except (ImageError, TypeError, ValueError) as error:
             raise CvBridgeError(str(error)) from error
 

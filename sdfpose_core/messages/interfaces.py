@@ -1,4 +1,4 @@
-"""The fields that are read of ROS messages; rclpy's classes have them, and those of rosbags."""
+"""Protocols of ROS messages, satisfied by the classes of both rclpy and rosbags."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class CompressedImage(Stamped, Protocol):
 
 
 AnyImage = Image | CompressedImage
-"""An image as it comes; `sdfpose_core.messages.compressed` makes a raw one of it."""
+"""A raw or compressed image; `sdfpose_core.messages.compressed` decompresses it."""
 
 
 class CameraInfo(Stamped, Protocol):
@@ -80,9 +80,9 @@ class InstanceLabels(Stamped, Protocol):
 
 
 JUMP_BACK_NS = 1_000_000_000
-"""A stamp older than the newest by more means that time itself jumped back (a bag's loop)."""
+"""A stamp older than the newest by more than this means that time jumped back (a looping bag)."""
 
 
 def stamp_ns(header: Header) -> int:
-    """A header's stamp in nanoseconds."""
+    """Return the stamp of a header in nanoseconds."""
     return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec

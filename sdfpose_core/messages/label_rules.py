@@ -1,4 +1,4 @@
-"""Rules of which category a mask id has, as users write them."""
+"""Parsing of the parameters that assign categories to mask ids."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _ID = re.compile(r"[0-9]{1,5}")
 def parse_label_rules(
     category: str, mask_categories: Sequence[str], categories: Categories
 ) -> LabelRules | None:
-    """Rules from the parameters of these names; None where neither is set.
+    """Parse the parameters `category` and `mask_categories`; return None if both are empty.
 
     Raises:
-        ConfigurationError: an entry is not of the form ``id:category``, or names an unknown one.
+        ConfigurationError: an entry is not of the form ``id:category``, or the category is unknown.
     """
     by_id: dict[int, str] = {}
     for entry in mask_categories:
@@ -41,13 +41,13 @@ def parse_label_rules(
 def with_rule(
     category: str, mask_categories: Sequence[str], mask_id: int, name: str
 ) -> tuple[str, tuple[str, ...]]:
-    """The parameters after one mask id got another category.
+    """Change the category of one mask id and return the new parameters.
 
     Args:
-        category: the parameter before.
-        mask_categories: the parameter before, valid.
-        mask_id: 0 for all ids that have no category of their own.
-        name: of its category; empty takes that away.
+        category: current value of the parameter.
+        mask_categories: current, valid value of the parameter.
+        mask_id: mask id to change; 0 changes the default of all ids without a rule.
+        name: new category; empty removes the rule.
     """
     if mask_id == 0:
         return name, tuple(mask_categories)

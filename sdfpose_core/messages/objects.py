@@ -1,4 +1,4 @@
-"""Objects as messages, and back. Quaternions (x, y, z, w) exist only here."""
+"""Conversion of objects to messages and back. Only this module uses quaternions (x, y, z, w)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 _UNKNOWN = 0
 """State of an object that is not tracked, see ``SdfObject.msg``."""
 
-_NOTHING = {
+_NO_MESH = {
     "mesh_vertices": np.zeros(0, dtype=np.float32),
     "mesh_triangles": np.zeros(0, dtype=np.uint32),
     "mesh_normals": np.zeros(0, dtype=np.float32),
@@ -39,7 +39,7 @@ _NOTHING = {
 
 
 class Tracked(Protocol):
-    """A tracked object; the state is a number of ``SdfObject.msg``."""
+    """A tracked object; `state` is a constant of ``SdfObject.msg``."""
 
     @property
     def id(self) -> int: ...  # noqa: D102
@@ -52,14 +52,14 @@ class Tracked(Protocol):
 
 
 def child_frame_id(prefix: str, category: str, object_id: int) -> str:
-    """Name of an object's frame, ``<prefix>/<category>_<id>``."""
+    """Return the frame id of an object, ``<prefix>/<category>_<id>``."""
     return f"{prefix}/{category}_{object_id}"
 
 
 def pose_message(
     new: MessageFactory, rotation: NDArray[np.floating], translation: NDArray[np.floating]
 ) -> Any:
-    """Pose of a rotation (3, 3) and a translation (3,), metres."""
+    """Create a pose from a rotation (3, 3) and a translation (3,), metres."""
     return new(
         "geometry_msgs/msg/Pose",
         position=_vector(new, "geometry_msgs/msg/Point", translation),
@@ -68,7 +68,7 @@ def pose_message(
 
 
 def pose_arrays(pose: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rotation (3, 3) and translation (3,), metres, of a pose."""
+    """Return rotation (3, 3) and translation (3,), metres, of a pose."""
     return _rotation(pose.orientation), _array(pose.position)
 
 
@@ -79,7 +79,7 @@ def transform_message(
     header: Header,
     child_frame: str,
 ) -> Any:
-    """Transform from `child_frame` to the header's frame: rotation (3, 3), translation (3,)."""
+    """Create the transform from `child_frame` to the header's frame: (3, 3) and (3,), metres."""
     return new(
         "geometry_msgs/msg/TransformStamped",
         header=header,
@@ -93,7 +93,7 @@ def transform_message(
 
 
 def transform_arrays(transform: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rotation (3, 3) and translation (3,), metres, of a transform."""
+    """Return rotation (3, 3) and translation (3,), metres, of a transform."""
     return _rotation(transform.rotation), _array(transform.translation)
 
 
@@ -105,17 +105,17 @@ def object_message(
     with_mesh: bool,
     colours: NDArray[np.uint8] | None = None,
 ) -> Any:
-    """Message of a tracked object.
+    """Create the message of a tracked object.
 
     Args:
-        new: makes it.
-        track: its estimate's pose is in the header's frame.
-        header: of the image.
-        with_mesh: whether the message carries the mesh, or its revision alone.
-        colours: (V, 3) RGB of the mesh's vertices, None for none.
+        new: message factory.
+        track: tracked object, with its pose in the header's frame.
+        header: header of the image.
+        with_mesh: whether the message contains the mesh or only its revision.
+        colours: (V, 3) RGB of the mesh vertices, or None.
     """
     estimate = track.estimate
-    mesh = dict(_NOTHING)
+    mesh = dict(_NO_MESH)
     if with_mesh:
         mesh["mesh_vertices"] = _flat(estimate.vertices, np.float32)
         mesh["mesh_triangles"] = _flat(estimate.faces, np.uint32)
@@ -142,12 +142,12 @@ def object_message(
 
 
 def detection_message(new: MessageFactory, track: Tracked, header: Header) -> Any:
-    """Message of a tracked object as detectors send it, of type ``vision_msgs/Detection3D``.
+    """Create a ``vision_msgs/Detection3D`` of a tracked object.
 
     Args:
-        new: makes it.
-        track: its estimate's pose is in the header's frame.
-        header: of the image.
+        new: message factory.
+        track: tracked object, with its pose in the header's frame.
+        header: header of the image.
     """
     estimate = track.estimate
     pose = _pose_with_covariance(new, estimate.rotation, estimate.translation, estimate.covariance)
@@ -171,7 +171,7 @@ def detection_message(new: MessageFactory, track: Tracked, header: Header) -> An
 
 
 def detections_message(new: MessageFactory, tracks: Iterable[Tracked], header: Header) -> Any:
-    """Message of tracked objects of one image, of type ``vision_msgs/Detection3DArray``."""
+    """Create a ``vision_msgs/Detection3DArray`` of the tracked objects of one image."""
     return new(
         "vision_msgs/msg/Detection3DArray",
         header=header,
@@ -180,7 +180,7 @@ def detections_message(new: MessageFactory, tracks: Iterable[Tracked], header: H
 
 
 def ground_truth_message(new: MessageFactory, truth: GroundTruth, header: Header) -> Any:
-    """Message of a true pose: its id is the mask's, it is certain, and it has no mesh."""
+    """Create the message of a true pose, with the mask id, zero covariance and no mesh."""
     return new(
         "sdfpose/msg/SdfObject",
         header=header,
@@ -194,12 +194,12 @@ def ground_truth_message(new: MessageFactory, truth: GroundTruth, header: Header
         confidence=1.0,
         latent_code=np.zeros(0, dtype=np.float32),
         mesh_revision=0,
-        **_NOTHING,
+        **_NO_MESH,
     )
 
 
 def truth_from_message(message: Any) -> GroundTruth:
-    """The true pose that a message of type ``sdfpose/SdfObject`` tells."""
+    """Read a true pose from a ``sdfpose/SdfObject`` message."""
     rotation, translation = pose_arrays(message.pose.pose)
     return GroundTruth(
         mask_id=int(message.id),

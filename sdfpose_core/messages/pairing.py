@@ -1,4 +1,4 @@
-"""Messages in the order of their arrival become frames, by the node's synchroniser."""
+"""Pairing of recorded messages into frames, with the synchroniser of the node."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["FramePairing"]
 
 
 class FramePairing:
-    """Puts together what was recorded.
+    """Combines messages into frames in the order of their arrival.
 
     Args:
-        topics: of a frame; an empty name of the labels means that there are none.
+        topics: topics of a frame; an empty label topic means that there are no labels.
         slop_s: largest difference of stamps within a frame, seconds.
-        queue_size: messages of each topic that wait for the others.
-        refuse: told of each frame that is left out.
+        queue_size: messages kept per topic while waiting for the other topics.
+        refuse: called with the error of each dropped frame.
 
     Attributes:
-        topics: names of the topics whose messages are taken.
-        spans_ns: first and last stamp of each topic that had messages.
+        topics: names of the topics that make up a frame.
+        spans_ns: first and last stamp of each topic with messages, nanoseconds.
     """
 
     def __init__(
@@ -60,27 +60,27 @@ class FramePairing:
 
     @property
     def statistics(self) -> SynchronizerStatistics:
-        """What became of the messages."""
+        """Statistics of the synchroniser."""
         return self._synchronizer.statistics
 
     @property
     def received(self) -> Mapping[str, int]:
-        """Messages by topic."""
+        """Number of messages by topic."""
         return self.statistics.received
 
     def take(self, topic: str, message: Any) -> list[FrameMessages]:
-        """Take the next message; gives the frames that are complete with it, mostly none or one."""
+        """Add a message and return the frames that it completes, usually none or one."""
         stamp = stamp_ns(message.header)
         first, last = self.spans_ns.get(topic, (stamp, stamp))
         self.spans_ns[topic] = min(first, stamp), max(last, stamp)
         self._sources[topic].signalMessage(message)
-        return self._given_out()
+        return self._take_ready()
 
     def finish(self) -> list[FrameMessages]:
-        """No more messages come; gives the frame that waited for more, if any."""
+        """End the input and return the frame that was waiting for more messages, if any."""
         self._synchronizer.finish()
-        return self._given_out()
+        return self._take_ready()
 
-    def _given_out(self) -> list[FrameMessages]:
+    def _take_ready(self) -> list[FrameMessages]:
         ready, self._ready[:] = list(self._ready), []
         return ready

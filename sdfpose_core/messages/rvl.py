@@ -1,8 +1,8 @@
 """RVL, the lossless depth codec of ROS's compressed_depth_image_transport.
 
-A. D. Wilson, "Fast Lossless Depth Image Compression", ISS 2017. Runs of missing and of measured
-pixels take turns; the measured ones are differences to the one before. All numbers are written in
-groups of three bits, each in a nibble whose fourth bit says that another follows.
+A. D. Wilson, "Fast Lossless Depth Image Compression", ISS 2017. Runs of missing and measured
+pixels alternate; measured pixels are stored as differences to the previous one. Numbers are stored
+in groups of three bits, each in a nibble whose fourth bit marks that another one follows.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 __all__ = ["RvlError", "decode_rvl"]
 
 _MAX_NIBBLES = 11
-"""Nibbles of a 32-bit number; longer ones are rubbish."""
+"""Maximum number of nibbles of a 32-bit number; longer numbers are invalid."""
 
 
 class RvlError(ValueError):
-    """A stream that does not hold the pixels that it should."""
+    """A stream that does not contain the expected number of pixels."""
 
 
 def decode_rvl(stream: bytes, count: int) -> NDArray[np.uint16]:
-    """The pixels (count,) uint16 of a stream, 0 = missing.
+    """Decode a stream to pixels (count,) uint16, 0 = missing.
 
     Args:
-        stream: words of 32 bits, little-endian; behind the last pixel anything may follow.
-        count: of pixels.
+        stream: 32-bit words, little-endian; data after the last pixel is ignored.
+        count: number of pixels.
 
     Raises:
-        RvlError: there are fewer pixels in it, or more.
+        RvlError: the stream contains fewer or more pixels.
     """
     numbers = _numbers(stream)
     heads, end = _heads(numbers, count)
@@ -44,7 +44,7 @@ def decode_rvl(stream: bytes, count: int) -> NDArray[np.uint16]:
 
 
 def _numbers(stream: bytes) -> NDArray[np.int64]:
-    """All numbers of a stream, the zeros that fill up its last word with them."""
+    """Decode all numbers of a stream, including the zeros that pad its last word."""
     words = np.frombuffer(stream, dtype="<u4", count=len(stream) // 4)
     octets = words.byteswap().view(np.uint8)  # the first nibble is a word's highest
     nibbles = np.empty(2 * len(octets), dtype=np.uint8)
@@ -64,10 +64,10 @@ def _numbers(stream: bytes) -> NDArray[np.int64]:
 
 
 def _heads(numbers: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], int]:
-    """Where pairs of runs begin, each with the lengths of both, and where the last one ends."""
+    """Find where each pair of runs starts with its two lengths, and where the last pair ends."""
     heads = []
     at, found = 0, 0
-    known = numbers.tolist()  # single numbers of an array are slow to read
+    known = numbers.tolist()  # indexing a list is faster than indexing an array
     while found < count:
         if at + 1 >= len(known):
             raise RvlError(f"data for {found} of {count} pixels")

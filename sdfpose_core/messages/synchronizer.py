@@ -1,4 +1,4 @@
-"""Colour, depth, mask, camera info and labels of one moment, put together by their stamps."""
+"""Synchronisation of colour, depth, mask, camera info and labels by their stamps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FrameMessages:
     """The messages of one frame.
 
     Attributes:
-        labels: None where the parameters say what the mask ids are.
+        labels: None if parameters determine the categories of the mask ids.
     """
 
     colour: AnyImage
@@ -49,21 +49,22 @@ class FrameMessages:
 
 @dataclass
 class SynchronizerStatistics:
-    """What became of the messages.
+    """Message counts of a synchroniser.
 
-    Nothing is lost uncounted: of every topic but that of camera infos, what was received is in a
-    group that matched, is unmatched, or waits (`FrameSynchronizer.waiting`); and a group that
-    matched was accepted, was refused, or waits (`FrameSynchronizer.awaits_camera_info`).
+    Every message is accounted for. A received message (other than a camera info) is in a matched
+    group, unmatched, or waiting (`FrameSynchronizer.waiting`). A matched group is accepted,
+    refused, or waiting (`FrameSynchronizer.awaits_camera_info`).
 
     Attributes:
-        received: messages by topic.
-        unmatched: messages by topic that found no group: pushed out of a full queue by newer ones,
-            replaced by one with the same stamp, or forgotten when time jumped back or the
-            synchroniser was configured anew. Camera infos have none: one may serve many frames.
-        matched: groups whose stamps agree.
-        accepted: groups given out as frames; the others are in `refused`.
-        refused: groups by the name of the error that refused them.
-        restarts: how often time jumped back.
+        received: number of messages by topic.
+        unmatched: number of messages without a group by topic: dropped from a full queue, replaced
+            by a message with the same stamp, or discarded when time jumped back or the
+            synchroniser was reconfigured. Camera infos are not counted, because one camera info
+            may be used for many frames.
+        matched: number of groups with matching stamps.
+        accepted: number of groups passed on as frames; the others are in `refused`.
+        refused: number of refused groups by the name of the error.
+        restarts: number of times that time jumped back.
     """
 
     received: dict[str, int] = field(default_factory=dict)
@@ -75,37 +76,38 @@ class SynchronizerStatistics:
 
 
 def needed_queue_size(rate_hz: float, lag_s: float) -> int:
-    """Messages that have to be kept where one topic comes later than the others.
+    """Compute the queue size needed when one topic lags behind the others.
 
     Args:
-        rate_hz: of the frames.
-        lag_s: how far the topic is behind, see `FrameSynchronizer.lags`.
+        rate_hz: frame rate, Hz.
+        lag_s: lag of the topic, seconds, see `FrameSynchronizer.lags`.
 
     Returns:
-        The frames that come meanwhile, the one waited for, and one more for lags that vary.
+        The number of frames that arrive during the lag, plus the awaited frame, plus one for
+        variations of the lag.
     """
     return math.ceil(rate_hz * lag_s - 1e-6) + 2  # 1e-6: 1.1 s at 10 Hz are 11 frames, not 12
 
 
 class FrameSynchronizer:
-    """Groups messages by stamp and gives out those that can be a frame.
+    """Groups messages by stamp and passes on valid groups as frames.
 
-    A frame takes the camera info of its own moment. Where infos come with the images it waits for
-    it until the next frame is complete; where they do not, the last one serves. A frame that is not
-    newer than the last one given out is refused, unless time jumped back by more than a second:
-    then everything starts anew.
+    A frame uses the camera info with a matching stamp. If camera infos are published with each
+    image, the frame waits for its own until the next frame is complete; otherwise it uses the last
+    camera info. A frame that is not newer than the previous one is refused, unless time jumped
+    back by more than a second; in that case the synchroniser restarts.
 
     Args:
-        colour, depth, mask: filters that give images, raw or compressed ones.
-        info: filter that gives camera infos.
-        labels: filter that gives labels, None where the parameters say what mask ids are.
-        topics: their names, for messages to the user.
-        queue_size: messages kept for each input. A mask that comes n frames after its image needs
-            n + 1 of them.
+        colour, depth, mask: filters of raw or compressed images.
+        info: filter of camera infos.
+        labels: filter of labels, None if parameters determine the categories of the mask ids.
+        topics: names of the topics, for messages to the user.
+        queue_size: messages kept for each input. A mask that arrives n frames after its image
+            needs n + 1.
         slop_s: largest difference of stamps within a frame, seconds.
         on_frame: called with each frame.
-        on_error: called with what was wrong with a group that was refused.
-        on_restart: called when time jumped back (a bag's loop, a simulation's reset).
+        on_error: called with the error of each refused group.
+        on_restart: called when time jumped back (a looping bag, a reset simulation).
     """
 
     def __init__(
@@ -142,7 +144,7 @@ class FrameSynchronizer:
             received=dict.fromkeys([*self._matched_topics, topics.camera_info], 0),
             unmatched=dict.fromkeys(self._matched_topics, 0),
         )
-        # Filters between the subscriptions and the matching, which can be made anew.
+        # Filters between subscriptions and matcher, so that the matcher can be replaced.
         self._inputs = [SimpleFilter() for _ in named]
         for (topic, source), inlet in zip(named, self._inputs, strict=True):
             source.registerCallback(self._take, topic, inlet)
@@ -151,24 +153,24 @@ class FrameSynchronizer:
 
     @property
     def waiting(self) -> dict[str, int]:
-        """Messages by topic that wait for those of the other topics."""
+        """Number of messages by topic that wait for other topics."""
         return dict(zip(self._matched_topics, self._matcher.waiting, strict=True))
 
     @property
     def awaits_camera_info(self) -> bool:
-        """Whether a group that matched waits for its camera info."""
+        """Whether a matched group waits for its camera info."""
         return self._group is not None
 
     def lags(self) -> dict[str, float]:
-        """Seconds by which the newest stamp of each topic is behind the newest of all.
+        """Return how far the newest stamp of each topic lags behind the newest of all, seconds.
 
-        Of every topic but that of camera infos; one without a message has none.
+        Camera infos and topics without a message are not included.
         """
         newest = max(self._newest_ns.values(), default=0)
         return {topic: (newest - stamp) * 1e-9 for topic, stamp in self._newest_ns.items()}
 
     def reconfigure(self, queue_size: int, slop_s: float) -> None:
-        """Go on with another queue size and slop; messages that wait become unmatched.
+        """Change queue size and slop; waiting messages become unmatched.
 
         Args:
             queue_size: messages kept for each input.
@@ -177,13 +179,13 @@ class FrameSynchronizer:
         self._queue_size = queue_size
         self._slop_s = slop_s
         self._infos = deque(self._infos, maxlen=queue_size)
-        self._forget_waiting()
+        self._discard_waiting()
 
     def finish(self) -> None:
-        """Give out the frame that waits for its camera info: no more messages come."""
+        """End the input and pass on the frame that waits for its camera info."""
         if self._group is not None:
             group, self._group = self._group, None
-            self._give_out(group)
+            self._emit(group)
 
     def _connect(self) -> ApproximateTimeSynchronizer:
         for inlet in self._inputs:
@@ -194,7 +196,7 @@ class FrameSynchronizer:
         matcher.registerCallback(self._take_group)
         return matcher
 
-    def _forget_waiting(self) -> None:
+    def _discard_waiting(self) -> None:
         for index, count in enumerate(self._matcher.waiting):
             self._count_unmatched(index, count)
         self._matcher = self._connect()
@@ -208,16 +210,18 @@ class FrameSynchronizer:
         inlet.signalMessage(message)
 
     def _watch_clock(self, message: AnyImage | InstanceLabels, topic: str) -> None:
-        """Forget what waits for a time that will not come again."""
+        """Discard waiting messages when time jumps back."""
         stamp = stamp_ns(message.header)
         if stamp < self._newest_ns.get(topic, stamp) - JUMP_BACK_NS:
-            self._forget_waiting()
+            self._discard_waiting()
             self._newest_ns.clear()
             self._last_ns = None
             if self._group is not None:
                 self._group = None
                 self._refuse(
-                    StaleFrameError(topic, "time jumped back while a frame waited", "later stamps")
+                    StaleFrameError(
+                        topic, "time jumped back while a frame was waiting", "increasing stamps"
+                    )
                 )
             self.statistics.restarts += 1
             self._on_restart()
@@ -233,19 +237,19 @@ class FrameSynchronizer:
         self.statistics.matched += 1
         earlier, self._group = self._group, group
         if earlier is not None:
-            self._give_out(earlier)
+            self._emit(earlier)
         if self._own_info(group) is None and (self._infos_follow or not self._infos):
-            return  # its camera info may be on its way
+            return  # its camera info may still arrive
         self.finish()
 
     def _own_info(self, group: Sequence[Any]) -> CameraInfo | None:
-        """The camera info of the group's moment; None where there is none."""
+        """Find the camera info that matches the stamp of the group; None if there is none."""
         stamp = stamp_ns(group[0].header)
         slop_ns = round(self._slop_s * 1e9)
         near = [i for i in self._infos if abs(stamp_ns(i.header) - stamp) <= slop_ns]
         return min(near, key=lambda i: abs(stamp_ns(i.header) - stamp), default=None)
 
-    def _give_out(self, group: Sequence[Any]) -> None:
+    def _emit(self, group: Sequence[Any]) -> None:
         own = self._own_info(group)
         self._infos_follow = own is not None
         if own is not None or self._infos:
@@ -254,9 +258,9 @@ class FrameSynchronizer:
         self._refuse(
             MissingCameraInfoError(
                 self._topics.camera_info,
-                f"no camera info, while complete frames of {self._topics.colour} come",
-                "sensor_msgs/CameraInfo with the colour image's intrinsics (is the topic's name "
-                "right, and its QoS compatible?)",
+                f"no camera info received for the frames of {self._topics.colour}",
+                "sensor_msgs/CameraInfo with the intrinsics of the colour image (check the topic "
+                "name and its QoS)",
             )
         )
 
@@ -307,5 +311,5 @@ class FrameSynchronizer:
                 f"an image {late:.3f} s older than the last one"
                 if late
                 else "two images with the same stamp",
-                "stamps that grow",
+                "increasing stamps",
             )

@@ -82,7 +82,7 @@ def test_two_compressed_images_that_would_fit_have_to_be_told_apart():
 @pytest.mark.parametrize(
     ("images", "given", "problem"),
     [
-        ({}, {}, f"no topic for colour: expected one of type {RAW} or {COMPRESSED}; it has"),
+        ({}, {}, f"no topic for colour: expected one of type {RAW} or {COMPRESSED}; the bag has"),
         (
             {COLOUR: RAW},
             {"colour": "/labels"},

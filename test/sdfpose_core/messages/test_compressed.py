@@ -175,14 +175,14 @@ def test_quantised_metres_are_as_exact_as_the_transport_makes_them(metres):
 @pytest.mark.parametrize(
     ("payload", "problem"),
     [
-        (b"", "0 bytes that begin with ''"),
-        (b"rubbish of some length", "22 bytes that begin with '72 75 62"),
+        (b"", "0 bytes that start with ''"),
+        (b"rubbish of some length", "22 bytes that start with '72 75 62"),
         (file(MILLIMETRES)[:12], "a PNG of 12 bytes without a header"),
-        (file(MILLIMETRES)[:-30], "an image of 5x6 pixels in .* that breaks off"),
-        (file(MILLIMETRES)[:40] + b"?" * 60, "an image of 5x6 pixels in 100 bytes"),
+        (file(MILLIMETRES)[:-30], "a truncated image of 5x6 pixels in"),
+        (file(MILLIMETRES)[:40] + b"?" * 60, "a truncated image of 5x6 pixels in 100 bytes"),
         (
             b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 60_000, 60_000),
-            "claims 60000x60000 pixels: expected 1 to 100 million",
+            "declares 60000x60000 pixels: expected 1 to 100 million",
         ),
     ],
 )
@@ -199,7 +199,7 @@ JPEG = file(RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8), ".jpg")
     [
         (JPEG[: len(JPEG) // 2], "a JPEG of .* bytes without an end"),
         (JPEG[:100], "a JPEG of 100 bytes without a size"),
-        (b"\xff\xd8\xff\xc0\0\x0b\x08\xff\xff\xff\xff\x01\xff\xd9", "claims 65535x65535"),
+        (b"\xff\xd8\xff\xc0\0\x0b\x08\xff\xff\xff\xff\x01\xff\xd9", "declares 65535x65535"),
     ],
 )
 def test_a_jpeg_that_breaks_off_is_not_filled_with_grey(payload, problem):
@@ -215,7 +215,7 @@ def test_bytes_behind_a_jpeg_do_no_harm():
     ("payload", "form", "error", "problem"),
     [
         (b"\0" * 11, "16UC1; compressedDepth png", e.CompressionError, "Depth of 11 bytes"),
-        (depth_header(), "16UC1; compressedDepth png", e.CompressionError, "0 bytes that begin"),
+        (depth_header(), "16UC1; compressedDepth png", e.CompressionError, "0 bytes that start"),
         (
             depth_header() + file(MILLIMETRES),
             "compressedDepth png",
@@ -226,13 +226,13 @@ def test_bytes_behind_a_jpeg_do_no_harm():
             depth_header() + file(RGB),
             "16UC1; compressedDepth png",
             e.EncodingError,
-            "depth that holds bgr8: expected one channel of 16 bits",
+            "depth with encoding bgr8: expected one channel of 16 bits",
         ),
         (
             file(MILLIMETRES.astype(np.uint8)),
             "mono8; png compressed ",
             e.EncodingError,
-            "depth that holds mono8",
+            "depth with encoding mono8",
         ),
         (
             file(MILLIMETRES.astype(np.uint8), ".jpg"),
@@ -268,13 +268,13 @@ def test_bytes_behind_a_jpeg_do_no_harm():
             depth_header() + struct.pack("<ii", 2**30, 2**30),
             "16UC1; compressedDepth rvl",
             e.CompressionError,
-            "claims 1073741824x1073741824 pixels",
+            "declares 1073741824x1073741824 pixels",
         ),
         (
             depth_header() + struct.pack("<ii", -5, -6),
             "16UC1; compressedDepth rvl",
             e.CompressionError,
-            "claims -5x-6 pixels",
+            "declares -5x-6 pixels",
         ),
     ],
 )
