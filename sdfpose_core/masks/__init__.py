@@ -1,1 +1,1 @@
-"""Instance masks of an RGB-D camera's images: from depth, a network, class images or boxes."""
+"""Instance masks for RGB-D images: from depth, a network, label images or detected boxes."""

@@ -1,4 +1,4 @@
-"""Instance masks from a detector's boxes and depth: within each box what stands on the table."""
+"""Instance masks from the boxes of a detector and depth: the object on the table in each box."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from sdfpose_core.observation.frame import MOST_INSTANCES
 __all__ = ["Box", "BoxMasks"]
 
 _GAP_M = 0.05
-"""Without a table, what is nearest in a box ends at a gap in depth this wide, metres..."""
+"""Without a table, the nearest object in a box ends at a depth gap of this width, metres..."""
 
-_LEAST_SHARE = 0.1
-"""...and holds at least this share of the box's pixels with depth."""
+_MIN_SHARE = 0.1
+"""...and contains at least this share of the box's pixels with depth."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Box:
     """One detection.
 
     Attributes:
-        x0, y0, x1, y1: left, top, right and bottom edge, pixels; a pixel is inside if its centre
-            is.
+        x0, y0, x1, y1: left, top, right and bottom edge, pixels. A pixel is inside if its centre
+            is inside.
         category: name or label of its category.
         score: 0 to 1.
 
     Raises:
-        FrameError: an edge is not finite, or two are in the wrong order.
+        FrameError: an edge is not finite, or edges are in the wrong order.
     """
 
     x0: float
@@ -57,14 +57,14 @@ class Box:
 
 
 class BoxMasks:
-    """Fills boxes: objects that touch are told apart by their boxes, higher scores first.
+    """Segments the object in each box; boxes separate touching objects, higher scores first.
 
-    In each box it is the cluster of what stands on the table that fits the box best. Where no table
-    is seen it is the nearest thing in the box; where one is, but nothing stands in the box, the box
-    has no mask.
+    The mask of a box is the cluster on the table that fits the box best. If no table is visible,
+    it is the nearest object in the box. If a table is visible but the box contains no cluster, the
+    box has no mask.
 
     Args:
-        config: what stands on a table.
+        config: parameters of the tabletop segmentation.
     """
 
     def __init__(self, config: TabletopConfig | None = None) -> None:
@@ -74,23 +74,23 @@ class BoxMasks:
     def segment(
         self, boxes: Sequence[Box], depth: NDArray[np.floating], camera: PinholeCamera
     ) -> InstanceMask:
-        """Masks of the next image.
+        """Segment the next image.
 
         Args:
-            boxes: detections in it; parts outside the image are not looked at. Of more than
-                `MOST_INSTANCES` those with the highest scores are taken.
-            depth: (H, W), metres, missing as 0, NaN or Inf.
-            camera: of the depth.
+            boxes: detections in the image; parts outside the image are ignored. At most
+                `MOST_INSTANCES` boxes with the highest scores are used.
+            depth: (H, W), metres; missing depth is 0, NaN or Inf.
+            camera: camera of the depth image.
 
         Raises:
-            FrameError: the depth's size is not the camera's.
+            FrameError: depth and camera differ in size.
         """
         standing = find_standing(depth, camera, self._config)
         candidates = []
         for box in sorted(boxes, key=lambda x: -x.score)[:MOST_INSTANCES]:
             rows, columns = _inside(box, standing)
             if rows.start >= rows.stop or columns.start >= columns.stop:
-                continue  # it holds no pixel's centre
+                continue  # contains no pixel centre
             filled = np.zeros(standing.depth.shape, dtype=np.bool_)
             filled[rows, columns] = self._filled(standing, rows, columns)
             candidates.append(Candidate(filled, box.category, box.score))
@@ -99,7 +99,7 @@ class BoxMasks:
         return InstanceMask(standing.full_size(found.ids, depth.shape), found.labels)
 
     def reset(self) -> None:
-        """Forget the objects of the images before."""
+        """Forget the objects of previous images."""
         self._identities.reset()
 
     def _filled(self, standing: Standing, rows: slice, columns: slice) -> NDArray[np.bool_]:
@@ -111,7 +111,7 @@ class BoxMasks:
             inside = np.bincount(labels.reshape(-1), minlength=2).astype(np.float64)
             everywhere = np.bincount(standing.labels.reshape(-1), minlength=len(inside))
             inside[0] = 0.0
-            # Large in the box, and not for the most part outside of it as what is behind may be.
+            # Prefer clusters that are large in the box, but not mostly outside (background).
             fit = inside**2 / np.maximum(everywhere[: len(inside)], 1)
             own = (labels == int(fit.argmax())) & (fit.max() > 0.0)
         cleaned = clean_outlines(own.astype(np.int32), depth == 0.0, self._config.close_px)
@@ -119,7 +119,7 @@ class BoxMasks:
 
 
 def _inside(box: Box, standing: Standing) -> tuple[slice, slice]:
-    """Rows and columns of the pixels in a box."""
+    """Return the rows and columns of the pixels in a box."""
     height, width = standing.depth.shape
     low = np.ceil(np.clip(np.array([box.y0, box.x0]) / standing.step, 0, (height, width)))
     last = (height - 1, width - 1)
@@ -128,12 +128,12 @@ def _inside(box: Box, standing: Standing) -> tuple[slice, slice]:
 
 
 def _nearest(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """What is nearest in depth (H, W) and separated from the rest by a gap."""
+    """Select the nearest pixels of depth (H, W), separated from the rest by a gap."""
     ordered = np.sort(depth[depth > 0.0])
     if len(ordered) == 0:
         return np.zeros(depth.shape, dtype=np.bool_)
     ends = np.append(np.flatnonzero(np.diff(ordered) > _GAP_M), len(ordered) - 1)
     sizes = np.diff(ends, prepend=-1)
-    group = int(np.argmax(sizes >= _LEAST_SHARE * len(ordered)))
+    group = int(np.argmax(sizes >= _MIN_SHARE * len(ordered)))
     first, last = ordered[ends[group] - sizes[group] + 1], ordered[ends[group]]
     return np.asarray((depth >= first) & (depth <= last))

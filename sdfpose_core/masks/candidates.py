@@ -1,4 +1,4 @@
-"""Masks that may overlap, put together: each pixel belongs to the likeliest instance."""
+"""Combination of overlapping masks: each pixel is assigned to the instance of highest score."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sdfpose_core.observation.frame import InstanceLabel
 
 __all__ = ["Candidate", "compose", "image_identities"]
 
-_REACH = 0.08
-"""Objects move less from one image to the next, in widths of the image."""
+_MAX_MOTION = 0.08
+"""Maximum motion of an object between images, as a fraction of the image width."""
 
 _PATIENCE = 15
-"""Images for which an id is kept while its object is not seen."""
+"""Number of images for which the id of an unseen object is kept."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One instance that a detector found.
+    """One detected instance.
 
     Attributes:
         mask: (H, W) bool.
@@ -37,8 +37,8 @@ class Candidate:
 
 
 def image_identities() -> Identities:
-    """Identities of instances of which the place in the image alone is known."""
-    return Identities(_REACH, _PATIENCE)
+    """Create identities for instances located in the image only."""
+    return Identities(_MAX_MOTION, _PATIENCE)
 
 
 def compose(
@@ -47,13 +47,13 @@ def compose(
     min_pixels: int,
     identities: Identities,
 ) -> InstanceMask:
-    """One mask of all candidates; where two overlap the higher score wins.
+    """Combine candidates into one mask; where they overlap, the higher score wins.
 
     Args:
-        candidates: with masks of `shape`.
+        candidates: instances with masks of `shape`.
         shape: (H, W), pixels.
-        min_pixels: what has fewer pixels left is dropped.
-        identities: made by `image_identities`; gives the ids.
+        min_pixels: instances with fewer remaining pixels are dropped.
+        identities: source of the ids, from `image_identities`.
     """
     order = sorted(candidates, key=lambda x: x.score)
     winner = np.zeros(shape, dtype=np.int32)

@@ -1,4 +1,4 @@
-"""What counts as an object on a table."""
+"""Configuration of the tabletop segmentation."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ __all__ = ["TabletopConfig"]
 
 @dataclass(frozen=True)
 class TabletopConfig:
-    """What counts as an object on a table.
+    """Parameters that define an object on a table.
 
     Attributes:
-        width_px: wider images are worked on at a half, a third, ... of their resolution, pixels.
-        max_distance_m: depth beyond it is not looked at, metres.
-        least_plane_share: of the pixels with depth, that the plane must hold.
-        min_height_m: what is lower above the plane belongs to it, metres...
-        noise_sds: ...and so is what is within so many standard deviations of the depth's noise.
-        max_height_m: what is higher above the plane is no object on it, metres.
-        margin_m: objects may reach so far over the edge of what is seen of the plane, metres.
-        voxel_m: grid on which points are clustered, metres.
-        gap_m: objects that are farther apart are two, metres; more than `voxel_m`.
-        dense_voxels: a voxel with fewer within `gap_m`, itself among them, is rather a flying
-            pixel.
-        min_top_m: an object's top is at least so high above the plane, metres.
-        min_size_m, max_size_m: least and greatest length of an object, from end to end, metres.
-        min_pixels: fewest pixels of an object, at the resolution that is worked on.
-        close_px: width of the gaps in masks that are closed, pixels, likewise.
-        reach_m: an object that moves farther from one image to the next gets a new id, metres.
-        patience: images for which an id is kept while its object is not seen.
+        width_px: wider images are processed at 1/2, 1/3, ... of their resolution, pixels.
+        max_distance_m: depth beyond this is ignored, metres.
+        least_plane_share: minimum share of the pixels with depth that lie on the plane.
+        min_height_m: points closer to the plane belong to the plane, metres...
+        noise_sds: ...as do points within this many standard deviations of the depth noise.
+        max_height_m: points higher above the plane belong to no object, metres.
+        margin_m: distance by which objects may extend beyond the visible plane, metres.
+        voxel_m: voxel size for clustering, metres.
+        gap_m: clusters farther apart than this are separate objects, metres; more than `voxel_m`.
+        dense_voxels: a voxel with fewer voxels within `gap_m`, including itself, is treated as
+            flying pixels.
+        min_top_m: minimum height of the top of an object above the plane, metres.
+        min_size_m, max_size_m: minimum and maximum length of an object, end to end, metres.
+        min_pixels: minimum number of pixels of an object, at the processed resolution.
+        close_px: width up to which gaps in masks are closed, pixels of the processed resolution.
+        reach_m: an object that moves farther than this between images gets a new id, metres.
+        patience: number of images for which the id of an unseen object is kept.
     """
 
     width_px: int = 640

@@ -1,4 +1,4 @@
-"""What keeps masks from being made."""
+"""Errors of mask backends."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ __all__ = ["MaskBackendError"]
 
 
 class MaskBackendError(SdfposeError):
-    """A source of masks that lacks a package, its weights or a usable answer."""
+    """A mask backend with a missing package, missing weights or an unusable result."""

@@ -1,4 +1,4 @@
-"""Ids that stay with objects from image to image."""
+"""Object ids that persist from image to image."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ __all__ = ["Identities"]
 
 
 @dataclass
-class _Known:
+class _KnownObject:
     centre: NDArray[np.float64]
     unseen: int = 0
 
 
 class Identities:
-    """Gives an object the id of that which was nearest to its place in the images before.
+    """Assigns each object the id of the nearest object in previous images.
 
     Args:
-        reach: an object that moved farther from one image to the next is a new one, in the unit of
-            its place.
-        patience: images for which an id is kept while its object is not seen.
+        reach: an object that moves farther than this between images is new, in the unit of the
+            centres.
+        patience: number of images for which the id of an unseen object is kept.
     """
 
     def __init__(self, reach: float, patience: int) -> None:
         self._reach = reach
         self._patience = patience
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, _KnownObject] = {}
         self._last = 0
 
     def assign(self, centres: NDArray[np.floating]) -> list[int]:
-        """Ids of the objects of the next image.
+        """Assign ids to the objects of the next image.
 
         Args:
-            centres: (N, D), places of the objects, in space or in the image.
+            centres: (N, D), positions of the objects, in space or in the image.
 
         Returns:
-            One id for each, all different, from 1 to 65535.
+            One unique id from 1 to 65535 for each object.
 
         Raises:
-            FrameError: there are more than ids.
+            FrameError: there are more objects than ids.
         """
         ids: dict[int, int] = {}
         taken: set[int] = set()
@@ -64,19 +64,19 @@ class Identities:
         for i, centre in enumerate(centres):
             if i not in ids:
                 ids[i] = self._new_id()
-            self._known[ids[i]] = _Known(np.asarray(centre, dtype=np.float64))
+            self._known[ids[i]] = _KnownObject(np.asarray(centre, dtype=np.float64))
         self._known = {k: x for k, x in self._known.items() if x.unseen <= self._patience}
         return [ids[i] for i in range(len(centres))]
 
     def reset(self) -> None:
-        """Forget all objects; their ids are not given again soon."""
+        """Forget all objects; their ids are not reused soon."""
         self._known.clear()
 
     def _new_id(self) -> int:
         if len(self._known) >= LARGEST_ID:
             raise FrameError(
                 f"{len(self._known)} objects in the last images: expected at most {LARGEST_ID}, "
-                "which is all the ids that a mask has; drop small ones by min_pixels"
+                "the number of ids of a mask; drop small objects with min_pixels"
             )
         while True:
             self._last = self._last % LARGEST_ID + 1

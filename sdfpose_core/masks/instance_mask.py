@@ -1,4 +1,4 @@
-"""What every source of masks gives: an id per pixel, and what each id is."""
+"""The output of every mask backend: an id per pixel, and a label per id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sdfpose_core.observation.frame import InstanceLabel
 __all__ = ["LARGEST_ID", "InstanceMask"]
 
 LARGEST_ID = 65535
-"""Ids are 16-bit: masks travel as 16UC1 images."""
+"""Largest id: masks are published as 16UC1 images."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class InstanceMask:
     Attributes:
         ids: (H, W) uint16, instance id per pixel, 0 = background.
         labels: category and score of each id.
-        problem: why nothing could be looked for, e.g. that there is no table; empty where the
-            image was searched, even if nothing was found.
+        problem: why the image could not be segmented, e.g. because there is no table; empty after
+            a successful segmentation, even without instances.
     """
 
     ids: NDArray[np.uint16]

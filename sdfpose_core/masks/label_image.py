@@ -1,4 +1,4 @@
-"""Instance masks from a semantic label image: each connected piece of a class is one instance."""
+"""Instance masks from a semantic label image: each connected component of a class."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["LabelImageMasks"]
 
 
 class LabelImageMasks:
-    """Splits the classes of interest into instances, with ids that stay from image to image.
+    """Splits the selected classes into instances, with ids that persist from image to image.
 
-    Two objects of one class that touch in the image are one instance. Of more than
-    `MOST_INSTANCES` pieces the largest are instances.
+    Two objects of one class that touch in the image are one instance. At most `MOST_INSTANCES`
+    components become instances, the largest first.
 
     Args:
-        classes: category of each class id that is of interest.
-        min_pixels: smaller pieces are dropped.
+        classes: category by class id; other classes are ignored.
+        min_pixels: smaller components are dropped.
     """
 
     def __init__(self, classes: Mapping[int, str], min_pixels: int = 150) -> None:
@@ -33,38 +33,40 @@ class LabelImageMasks:
         self._identities = image_identities()
 
     def segment(self, image: NDArray[np.integer]) -> InstanceMask:
-        """Instances of the next image.
+        """Segment the next image.
 
         Args:
             image: (H, W), class id per pixel.
 
         Raises:
-            FrameError: the image has no two dimensions, or no integers.
+            FrameError: the image is not two-dimensional, or its type is not an integer type.
         """
         if image.ndim != 2 or not np.issubdtype(image.dtype, np.integer):
             raise FrameError(
                 f"label image is {image.dtype} {image.shape}: expected integer class ids (H, W)"
             )
-        pieces = [
+        components = [
             (pixels, of_class, number, category)
             for class_id, category in self._classes.items()
-            for pixels, of_class, number in self._pieces(image == class_id)
+            for pixels, of_class, number in self._components(image == class_id)
         ]
-        pieces.sort(key=lambda x: -x[0])
+        components.sort(key=lambda x: -x[0])
         candidates = [
             Candidate(of_class == number, category, 1.0)
-            for _, of_class, number, category in pieces[:MOST_INSTANCES]
+            for _, of_class, number, category in components[:MOST_INSTANCES]
         ]
         height, width = image.shape
         return compose(candidates, (height, width), self._min_pixels, self._identities)
 
     def reset(self) -> None:
-        """Forget the objects of the images before."""
+        """Forget the objects of previous images."""
         self._identities.reset()
 
-    def _pieces(self, of_class: NDArray[np.bool_]) -> list[tuple[int, NDArray[np.int32], int]]:
-        """Of each piece that is large enough its pixels, an image (H, W) and its number in it."""
-        count, pieces, statistics, _ = cv2.connectedComponentsWithStats(of_class.astype(np.uint8))
+    def _components(self, of_class: NDArray[np.bool_]) -> list[tuple[int, NDArray[np.int32], int]]:
+        """List large enough components: number of pixels, component image (H, W), label in it."""
+        count, components, statistics, _ = cv2.connectedComponentsWithStats(
+            of_class.astype(np.uint8)
+        )
         pixels = statistics[:, cv2.CC_STAT_AREA].tolist()
-        image = np.asarray(pieces, dtype=np.int32)
+        image = np.asarray(components, dtype=np.int32)
         return [(pixels[i], image, i) for i in range(1, count) if pixels[i] >= self._min_pixels]

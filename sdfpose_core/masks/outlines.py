@@ -1,4 +1,4 @@
-"""Clean outlines: ragged labels of depth pixels made into what a segmentation looks like."""
+"""Cleaning of the ragged outlines of labels that were computed from depth."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["clean_outlines"]
 def clean_outlines(
     labels: NDArray[np.int32], missing: NDArray[np.bool_], gap_px: int
 ) -> NDArray[np.int32]:
-    """Each label as one connected piece without holes.
+    """Reduce each label to one connected component without holes.
 
-    Gaps in it are closed where depth is missing, holes within it whatever they are, but for what
-    belongs to another label. Pieces apart from a label's largest one are dropped.
+    Gaps are closed where depth is missing, and holes are filled, except for pixels of other
+    labels. Only the largest component of a label is kept.
 
     Args:
         labels: (H, W), 0 = background.
-        missing: (H, W), pixels of which it is not known what they show.
-        gap_px: width of the gaps that are closed, pixels.
+        missing: (H, W), pixels without depth.
+        gap_px: width up to which gaps are closed, pixels.
 
     Returns:
-        (H, W) labels; one of which nothing is left does not occur.
+        (H, W) labels; a label may disappear.
     """
     cleaned = np.zeros_like(labels)
     kernel = np.ones((gap_px | 1, gap_px | 1), dtype=np.uint8)

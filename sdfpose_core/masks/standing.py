@@ -1,8 +1,8 @@
-"""What stands on the dominant plane of a depth image, cluster by cluster.
+"""Clusters of the points that stand on the dominant plane of a depth image.
 
-The classical tabletop segmentation (Rusu et al., "Close-range scene segmentation and reconstruction
-of 3D point cloud maps for mobile manipulation in domestic environments", IROS 2009): a plane by
-random sample consensus, then Euclidean clusters of the points above its hull.
+This is the classical tabletop segmentation (Rusu et al., "Close-range scene segmentation and
+reconstruction of 3D point cloud maps for mobile manipulation in domestic environments", IROS 2009):
+find a plane with RANSAC, then Euclidean clusters of the points above its convex hull.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from sdfpose_core.observation.support_plane import SupportPlane
 __all__ = ["Standing", "find_standing"]
 
 _PLANE_STEP = 4
-"""Every so many rows and columns of the depth are looked at for the plane."""
+"""Stride in rows and columns of the depth image for the plane search."""
 
 _KEY_BITS = 20
-"""Of a voxel's place along each axis, so that the three fit 64 bits."""
+"""Bits of a voxel index per axis, so that three indices fit into 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Standing:
     """Clusters of the points that stand on a surface.
 
     Attributes:
-        labels: (H, W) int32, cluster of each pixel from 1 on, 0 for none, ragged as depth is.
+        labels: (H, W) int32, cluster of each pixel, starting at 1, 0 for none; outlines are ragged.
         depth: (H, W) float32, metres, 0 = missing or too far.
-        camera: of these.
-        surface: what they stand on; None where there is none, and then there are no clusters.
-        step: they are every so many rows and columns of the image.
+        camera: camera of `labels` and `depth`.
+        surface: the surface below the clusters; None if there is none, and hence no clusters.
+        step: stride in rows and columns of the image.
     """
 
     labels: NDArray[np.int32]
@@ -48,7 +48,7 @@ class Standing:
     step: int
 
     def full_size(self, labels: NDArray[np.uint16], shape: tuple[int, ...]) -> NDArray[np.uint16]:
-        """Labels (H, W) as large as the image, of `shape`."""
+        """Enlarge labels to the `shape` of the image."""
         if self.step == 1:
             return labels
         large = labels.repeat(self.step, axis=0).repeat(self.step, axis=1)
@@ -56,13 +56,13 @@ class Standing:
 
     @property
     def problem(self) -> str:
-        """Why there are no clusters; empty where there is a surface."""
+        """Why there are no clusters; empty if there is a surface."""
         if self.surface is not None:
             return ""
         share = np.count_nonzero(self.depth) / self.depth.size
         return (
-            f"no table in the depth image, of which {share:.0%} is measured and near enough: "
-            "expected a plane that fills a good part of the image (does the camera see the table?)"
+            f"no table in the depth image ({share:.0%} of the pixels have depth in range): "
+            "expected a plane in a large part of the image; point the camera at the table"
         )
 
 
@@ -72,24 +72,24 @@ def find_standing(
     """Find the surface and the clusters above it.
 
     Args:
-        depth: (H, W), metres, missing as 0, NaN or Inf.
-        camera: of the depth.
-        config: what counts as an object.
+        depth: (H, W), metres; missing depth is 0, NaN or Inf.
+        camera: camera of the depth image.
+        config: parameters of the segmentation.
 
     Raises:
-        FrameError: the depth's size is not the camera's.
+        FrameError: depth and camera differ in size.
     """
     if depth.shape != (camera.height, camera.width):
         raise FrameError(
             f"depth has shape {depth.shape}: expected {(camera.height, camera.width)}, the size of "
-            "the camera (register depth to colour)"
+            "the camera image (register depth to colour)"
         )
     step = -(-camera.width // config.width_px)
-    depth, camera = _thinned(depth, camera, step)
+    depth, camera = _subsampled(depth, camera, step)
     depth = clean_depth(depth)
     depth[depth > config.max_distance_m] = 0.0
     surface = find_surface(
-        _points(*_thinned(depth, camera, _PLANE_STEP)), config.least_plane_share, config.margin_m
+        _points(*_subsampled(depth, camera, _PLANE_STEP)), config.least_plane_share, config.margin_m
     )
     labels = np.zeros(depth.shape, dtype=np.int32)
     if surface is not None:
@@ -101,10 +101,10 @@ def find_standing(
     return Standing(labels, depth, camera, surface, step)
 
 
-def _thinned(
+def _subsampled(
     depth: NDArray[np.floating], camera: PinholeCamera, step: int
 ) -> tuple[NDArray[np.floating], PinholeCamera]:
-    """Every `step`-th row and column, and the camera that sees these pixels alone."""
+    """Select every `step`-th row and column, and return the camera of these pixels."""
     depth = depth[::step, ::step]
     height, width = depth.shape
     fx, fy, cx, cy = (x / step for x in (camera.fx, camera.fy, camera.cx, camera.cy))
@@ -112,7 +112,7 @@ def _thinned(
 
 
 def _points(depth: NDArray[np.floating], camera: PinholeCamera) -> NDArray[np.float32]:
-    """Points (N, 3), metres, camera frame, of the pixels with depth, row by row."""
+    """Return points (N, 3), metres, camera frame, of the pixels with depth, row by row."""
     v, u = np.nonzero(depth)
     return camera.back_project(np.stack([u, v], axis=-1), depth[v, u])
 
@@ -120,7 +120,7 @@ def _points(depth: NDArray[np.floating], camera: PinholeCamera) -> NDArray[np.fl
 def _above(
     depth: NDArray[np.float32], camera: PinholeCamera, plane: SupportPlane, config: TabletopConfig
 ) -> NDArray[np.bool_]:
-    """Which pixels (H, W) are at an object's height above the plane."""
+    """Return a mask (H, W) of the pixels at object height above the plane."""
     x, y, z = (float(n) for n in plane.normal)
     across = x / camera.fx * (np.arange(camera.width, dtype=np.float32) - np.float32(camera.cx))
     down = y / camera.fy * (np.arange(camera.height, dtype=np.float32) - np.float32(camera.cy)) + z
@@ -130,13 +130,13 @@ def _above(
 
 
 def _clusters(points: NDArray[np.float32], config: TabletopConfig) -> NDArray[np.int32]:
-    """Cluster of each point (N, 3), metres, camera frame: that of its voxel, 0 for none."""
+    """Cluster points (N, 3), metres, camera frame, by voxels; 0 for none."""
     if len(points) == 0:
         return np.zeros(0, dtype=np.int32)
-    places = np.floor((points - points.min(axis=0)) / config.voxel_m).astype(np.int64)
-    keys = (places[:, 0] << 2 * _KEY_BITS) | (places[:, 1] << _KEY_BITS) | places[:, 2]
+    indices = np.floor((points - points.min(axis=0)) / config.voxel_m).astype(np.int64)
+    keys = (indices[:, 0] << 2 * _KEY_BITS) | (indices[:, 1] << _KEY_BITS) | indices[:, 2]
     _, first, voxel_of = np.unique(keys, return_index=True, return_inverse=True)
-    centres = (places[first] + 0.5) * config.voxel_m
+    centres = (indices[first] + 0.5) * config.voxel_m
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(centres))
     labels = np.asarray(cloud.cluster_dbscan(config.gap_m, config.dense_voxels), dtype=np.int32)
     return labels[voxel_of] + 1

@@ -1,4 +1,4 @@
-"""The surface that objects stand on: the dominant plane of a depth image, and its reach."""
+"""The supporting surface: the dominant plane of a depth image, and its extent."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from sdfpose_core.observation.support_plane import SupportPlane
 
 __all__ = ["Surface", "find_surface"]
 
-_SAMPLE = 4000
-"""Points among which planes are looked for; all of the others then tell how far one reaches."""
+_MAX_SAMPLES = 4000
+"""Number of points for the plane search; the extent is then determined from all points."""
 
-_PLANES = 3
-"""Planes that are looked at, the largest first."""
+_MAX_PLANES = 3
+"""Number of planes that are tried, largest first."""
 
 _ITERATIONS = 200
 _SEED = 0
-"""Of the random choice of planes: the same image always has the same surface."""
+"""Seed of RANSAC, so that the same image always gives the same surface."""
 
 _RANSAC_M = 0.01
 _TOLERANCE_M, _TOLERANCE_PER_M = 0.003, 0.004
-"""A point belongs to a plane within 1 cm at first; to the fitted one within 3 mm + 4 mm (z / m)^2,
-as the noise of depth grows."""
+"""RANSAC inlier threshold of 1 cm; for the fitted plane 3 mm + 4 mm (z / m)^2, because depth noise
+grows with distance."""
 
-_UPWARD, _UPWARD_BONUS = -0.25, 2.0
-"""A plane whose normal points up in the image (y component below the first) counts for more: it is
-rather a table than a wall."""
+_UPWARD_MAX_Y, _UPWARD_BONUS = -0.25, 2.0
+"""A plane whose normal points up (y component below the first value) gets the second as weight: it
+is more likely a table than a wall."""
 
-_FITS = 4
-"""Rounds of least squares: what stands on a table pulls at the first ones."""
+_FIT_ITERATIONS = 4
+"""Least-squares iterations: points of objects on the table bias the first ones."""
 
-_GRAZING = 0.05
-"""Least sine between the viewing ray and the plane."""
+_MIN_VIEW_SINE = 0.05
+"""Minimum sine of the angle between viewing ray and plane."""
 
 _CELL_M = 0.02
-"""Grid on which the supported area is drawn."""
+"""Cell size of the grid of the supported area."""
 
 _GAP_CELLS = 7
-"""Parts of the surface that are closer belong together: objects and their shadows hide some."""
+"""Gaps of the surface up to this width are closed: objects and their shadows hide parts of it."""
 
-_FEWEST_POINTS = 100
+_MIN_POINTS = 100
 
 
 @dataclass(frozen=True)
 class Surface:
-    """A plane, and the part of it that was seen.
+    """A plane, and its visible part.
 
     Attributes:
-        plane: heights over it are positive on the camera's side.
+        plane: the plane; heights are positive on the side of the camera.
         axes: (2, 3) float32, unit vectors in the plane, camera frame.
-        corner: (2,) float32, metres, of the area's first cell along the axes.
-        area: (A, B) bool, cells of `_CELL_M` along the two axes that are above the surface.
+        corner: (2,) float32, metres, position of the first cell along the axes.
+        area: (A, B) bool, cells of `_CELL_M` along the two axes that belong to the surface.
     """
 
     plane: SupportPlane
@@ -64,7 +64,7 @@ class Surface:
     area: NDArray[np.bool_]
 
     def supports(self, points: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which points (N, 3), metres, camera frame, are above the area, at whatever height."""
+        """Check which points (N, 3), metres, camera frame, are above the area, at any height."""
         cells = np.floor((points @ self.axes.T - self.corner) / _CELL_M).astype(np.int32)
         inside = np.all((cells >= 0) & (cells < self.area.shape), axis=1)
         inside[inside] = self.area[tuple(cells[inside].T)]
@@ -74,20 +74,20 @@ class Surface:
 def find_surface(
     points: NDArray[np.float32], least_share: float, margin_m: float
 ) -> Surface | None:
-    """The plane that holds most points, a table rather than a wall, if any holds enough.
+    """Find the plane with the most inliers, preferring tables to walls; None if there is none.
 
     Args:
         points: (N, 3), metres, camera frame, evenly spread over the image.
-        least_share: of the points, that a plane must hold.
-        margin_m: objects may reach so far over the edge of what was seen of the surface.
+        least_share: minimum inlier ratio of a plane.
+        margin_m: distance by which objects may extend beyond the visible surface, metres.
     """
-    if len(points) < _FEWEST_POINTS:
+    if len(points) < _MIN_POINTS:
         return None
-    left = points[:: -(-len(points) // _SAMPLE)]
+    left = points[:: -(-len(points) // _MAX_SAMPLES)]
     fewest = max(least_share * len(left), 3.0)
     best: SupportPlane | None = None
     most = 0.0
-    for _ in range(_PLANES):
+    for _ in range(_MAX_PLANES):
         if len(left) < fewest:
             break
         cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(left.astype(np.float64)))
@@ -96,7 +96,7 @@ def find_surface(
         if len(chosen) < fewest:
             break
         plane = _fitted(left, np.asarray(chosen))
-        weight = len(chosen) * (_UPWARD_BONUS if plane.normal[1] < _UPWARD else 1.0)
+        weight = len(chosen) * (_UPWARD_BONUS if plane.normal[1] < _UPWARD_MAX_Y else 1.0)
         if weight > most and not _grazes(plane, left[chosen]):
             best, most = plane, weight
         left = np.delete(left, chosen, axis=0)
@@ -104,40 +104,40 @@ def find_surface(
 
 
 def _fitted(points: NDArray[np.float32], chosen: NDArray[np.integer]) -> SupportPlane:
-    """Least squares through the chosen points, then through those within the tolerance."""
-    for _ in range(_FITS):
-        held = points[chosen].astype(np.float64)
-        middle = held.mean(axis=0)
-        normal = np.linalg.eigh((held - middle).T @ (held - middle))[1][:, 0]
+    """Fit a plane to the chosen points by least squares, then to its inliers."""
+    for _ in range(_FIT_ITERATIONS):
+        inliers = points[chosen].astype(np.float64)
+        middle = inliers.mean(axis=0)
+        normal = np.linalg.eigh((inliers - middle).T @ (inliers - middle))[1][:, 0]
         offset = float(normal @ middle)
-        if offset > 0.0:  # the camera, at the origin, is in front of every plane that it sees
+        if offset > 0.0:  # the camera (the origin) is in front of every visible plane
             normal, offset = -normal, -offset
         plane = SupportPlane(normal.astype(np.float32), offset)
-        within = np.flatnonzero(_holds(plane, points))
+        within = np.flatnonzero(_inliers(plane, points))
         if len(within) < 3:
             break
         chosen = within
-    held = points[chosen]
-    # Of a normal distribution: 1.48 median absolute deviations.
-    noise = 1.48 * float(np.median(np.abs(plane.height(held)) / held[:, 2] ** 2))
+    inliers = points[chosen]
+    # The standard deviation of a normal distribution is 1.48 median absolute deviations.
+    noise = 1.48 * float(np.median(np.abs(plane.height(inliers)) / inliers[:, 2] ** 2))
     return SupportPlane(plane.normal, plane.offset, noise)
 
 
-def _holds(plane: SupportPlane, points: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _inliers(plane: SupportPlane, points: NDArray[np.float32]) -> NDArray[np.bool_]:
     tolerance = _TOLERANCE_M + _TOLERANCE_PER_M * points[:, 2] ** 2
     return np.asarray(np.abs(plane.height(points)) < tolerance)
 
 
 def _grazes(plane: SupportPlane, points: NDArray[np.float32]) -> bool:
-    """Whether the plane is seen edge-on."""
-    return -plane.offset < _GRAZING * float(np.linalg.norm(points.mean(axis=0)))
+    """Check whether the plane is seen edge-on."""
+    return -plane.offset < _MIN_VIEW_SINE * float(np.linalg.norm(points.mean(axis=0)))
 
 
 def _bounded(plane: SupportPlane, points: NDArray[np.float32], margin_m: float) -> Surface:
-    """The convex hull of the plane's largest connected part: what else lies in it is no table."""
+    """Bound the plane by the convex hull of its largest part, as other parts are not the table."""
     _, _, axes = np.linalg.svd(plane.normal[None].astype(np.float64))
     axes = axes[1:].astype(np.float32)
-    places = points[_holds(plane, points)] @ axes.T
+    places = points[_inliers(plane, points)] @ axes.T
     border = round(margin_m / _CELL_M)
     corner = places.min(axis=0) - (border + 1) * _CELL_M
     cells = np.floor((places - corner) / _CELL_M).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Instance masks from depth alone: each thing that stands on the table is one instance."""
+"""Instance masks from depth alone: each object on the table is one instance."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from sdfpose_core.observation.segmentation import ANY_CATEGORY
 __all__ = ["Tabletop"]
 
 _STEP = 2
-"""Of every so many rows and columns of an object its size and place are measured."""
+"""Stride in rows and columns for measuring size and position of an object."""
 
 _TOP_PERCENTILE = 95.0
-"""Of the heights of an object's points: above it are outliers."""
+"""Percentile of an object's heights that defines its top; higher points are outliers."""
 
 
 class Tabletop:
-    """Masks of the objects on the dominant plane, with ids that stay from image to image.
+    """Segments the objects on the dominant plane, with ids that persist from image to image.
 
-    Objects that touch, or nearly so, are one; see `TabletopConfig`.
+    Objects that touch or nearly touch are one instance; see `TabletopConfig`.
 
     Args:
-        config: what counts as an object.
+        config: parameters of the segmentation.
     """
 
     def __init__(self, config: TabletopConfig | None = None) -> None:
@@ -37,14 +37,14 @@ class Tabletop:
         self._identities = Identities(self._config.reach_m, self._config.patience)
 
     def segment(self, depth: NDArray[np.floating], camera: PinholeCamera) -> InstanceMask:
-        """Masks of the next image; each instance is labelled `ANY_CATEGORY`.
+        """Segment the next image; each instance is labelled `ANY_CATEGORY`.
 
         Args:
-            depth: (H, W), metres, missing as 0, NaN or Inf.
-            camera: of the depth.
+            depth: (H, W), metres; missing depth is 0, NaN or Inf.
+            camera: camera of the depth image.
 
         Raises:
-            FrameError: the depth's size is not the camera's.
+            FrameError: depth and camera differ in size.
         """
         standing = find_standing(depth, camera, self._config)
         labels = clean_outlines(standing.labels, standing.depth == 0.0, self._config.close_px)
@@ -59,13 +59,13 @@ class Tabletop:
         )
 
     def reset(self) -> None:
-        """Forget the objects of the images before."""
+        """Forget the objects of previous images."""
         self._identities.reset()
 
     def _objects(
         self, standing: Standing, labels: NDArray[np.int32]
     ) -> dict[int, NDArray[np.float32]]:
-        """Centres (3,), metres, camera frame, of the labels that are of an object's size."""
+        """Compute centres (3,), metres, camera frame, of the labels with the size of an object."""
         if standing.surface is None:
             return {}
         config = self._config
@@ -85,6 +85,6 @@ class Tabletop:
 
 
 def _length(points: NDArray[np.float32]) -> float:
-    """Largest distance between points (N, 3), metres, or little less: from one end to the other."""
+    """Approximate the largest distance between points (N, 3), metres, slightly from below."""
     end = points[np.argmax(((points - points.mean(axis=0)) ** 2).sum(axis=1))]
     return float(np.sqrt(((points - end) ** 2).sum(axis=1).max()))

@@ -1,7 +1,7 @@
-"""Instance masks from colour by torchvision's Mask R-CNN, trained on COCO.
+"""Instance masks from colour with torchvision's Mask R-CNN, trained on COCO.
 
-He et al., "Mask R-CNN", ICCV 2017; in the version of Li et al., "Benchmarking Detection Transfer
-Learning with Vision Transformers", 2021. torchvision is optional, and imported when it is needed.
+He et al., "Mask R-CNN", ICCV 2017, in the version of Li et al., "Benchmarking Detection Transfer
+Learning with Vision Transformers", 2021. torchvision is optional and imported on use.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from sdfpose_core.masks.instance_mask import InstanceMask
 
 __all__ = ["TorchvisionMasks"]
 
-_INSIDE = 0.5
-"""A pixel whose soft mask is larger belongs to the instance."""
+_MASK_THRESHOLD = 0.5
+"""A pixel with a larger soft mask value belongs to the instance."""
 
 
 class TorchvisionMasks:
-    """Mask R-CNN, with ids that stay from image to image.
+    """Mask R-CNN with ids that persist from image to image.
 
-    Of COCO's classes those are kept that a category has among its labels: bottle, bowl, cup (a mug)
-    and laptop. COCO knows neither cans nor cameras.
+    Only COCO classes that are labels of a category are kept: bottle, bowl, cup (a mug) and laptop.
+    COCO has neither cans nor cameras.
 
     Args:
         threshold: instances with a lower score are dropped, 0 to 1.
-        weights: file of the network's weights, safetensors or a state dict of torch; None for those
-            that torchvision downloads.
+        weights: file with the weights of the network, safetensors or a torch state dict; None to
+            download those of torchvision.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         min_pixels: smaller instances are dropped.
-        categories: the known ones; those of the package by default.
+        categories: table of categories; that of the package by default.
 
     Raises:
-        MaskBackendError: torchvision is not installed, or the weights cannot be had or read.
-        DeviceError: the device is not there.
+        MaskBackendError: torchvision is not installed, or the weights cannot be downloaded or read.
+        DeviceError: the device is not available.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class TorchvisionMasks:
         categories: Categories | None = None,
     ) -> None:
         detection = _detection()
-        # Imported here, as torch takes seconds.
+        # Imported here because importing torch takes seconds.
         from sdfpose_core.device import resolve_device
 
         known = default_categories() if categories is None else categories
@@ -73,12 +73,12 @@ class TorchvisionMasks:
         except RuntimeError as error:
             raise MaskBackendError(
                 f"{weights or trained.url}: weights of another network ({str(error)[:200]}): "
-                "expected those of torchvision's maskrcnn_resnet50_fpn_v2"
+                "expected weights of torchvision's maskrcnn_resnet50_fpn_v2"
             ) from error
         self._network.eval().to(self._device)
 
     def segment(self, colour: NDArray[np.uint8]) -> InstanceMask:
-        """Masks of the next image.
+        """Segment the next image.
 
         Args:
             colour: (H, W, 3), RGB.
@@ -89,7 +89,7 @@ class TorchvisionMasks:
             image = torch.from_numpy(np.ascontiguousarray(colour)).to(self._device)
             (found,) = self._network([image.permute(2, 0, 1).float() / 255.0])
             kept = [i for i, x in enumerate(found["labels"].tolist()) if x in self._category_of]
-            masks = (found["masks"][kept, 0] > _INSIDE).cpu().numpy()
+            masks = (found["masks"][kept, 0] > _MASK_THRESHOLD).cpu().numpy()
         candidates = [
             Candidate(mask, self._category_of[int(found["labels"][i])], float(found["scores"][i]))
             for i, mask in zip(kept, masks, strict=True)
@@ -98,43 +98,43 @@ class TorchvisionMasks:
         return compose(candidates, (height, width), self._min_pixels, self._identities)
 
     def reset(self) -> None:
-        """Forget the objects of the images before."""
+        """Forget the objects of previous images."""
         self._identities.reset()
 
 
 def _detection() -> Any:
-    """The detectors of torchvision."""
+    """Import the detection module of torchvision."""
     try:
         return importlib.import_module("torchvision.models.detection")
     except ImportError as error:
         raise MaskBackendError(
             f"Mask R-CNN needs torchvision, which cannot be imported ({error}): install it with "
-            "pip install 'sdfpose[masks]', or take masks from depth alone (backend tabletop)"
+            "pip install 'sdfpose[masks]', or use masks from depth (backend tabletop)"
         ) from error
 
 
 def _downloaded(trained: Any) -> Any:
-    """State dict of torchvision's weights, from torch's folder or the network."""
+    """Load the state dict of torchvision's weights from torch's cache or the network."""
     import torch
 
     try:
-        # Not by torchvision's own function, which would run code from the file.
+        # torchvision's own function could run code from the file.
         return torch.hub.load_state_dict_from_url(
             trained.url, map_location="cpu", progress=False, check_hash=True, weights_only=True
         )
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise MaskBackendError(
-            f"the weights of Mask R-CNN cannot be downloaded or read ({error}): torchvision looks "
-            f"for {trained.url.rsplit('/', 1)[-1]} in {folder} (TORCH_HOME moves it): expected a "
-            f"connection, or {trained.url} fetched to there or to any file that the parameter "
-            "weights names"
+            f"the weights of Mask R-CNN cannot be downloaded or read ({error}): expected a network "
+            f"connection, or the file {trained.url.rsplit('/', 1)[-1]} in {folder} (set TORCH_HOME "
+            f"to change the folder); or download {trained.url} to any file and set the parameter "
+            "weights"
         ) from error
 
 
 def _read(path: Path) -> Any:
-    """State dict of a file, read without running code from it."""
-    # Imported here, as torch takes seconds.
+    """Load a state dict from a file without running code from it."""
+    # Imported here because importing torch takes seconds.
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -145,5 +145,5 @@ def _read(path: Path) -> Any:
     except (OSError, SafetensorError, WeightsError) as error:
         raise MaskBackendError(
             f"{path}: the weights of Mask R-CNN cannot be read ({error}): expected a readable file "
-            "of safetensors, or a state dict saved by torch"
+            "in safetensors format, or a state dict saved by torch"
         ) from error

@@ -90,7 +90,7 @@ def test_without_depth_it_says_that_there_is_no_table(views, missing):
     depth = np.full_like(views[0].depth, missing)
     result = Tabletop().segment(depth, views[0].camera)
     assert not result.ids.any()
-    assert "0% is measured" in result.problem
+    assert "0% of the pixels have depth" in result.problem
 
 
 def test_without_a_plane_it_says_that_there_is_no_table(views):
