@@ -1,1 +1,1 @@
-"""Recorded bags through estimator and tracker, as a running graph would do it, and judged."""
+"""Replay of recorded bags through estimator and tracker, with evaluation."""

@@ -1,4 +1,4 @@
-"""Results of a replay as a bag of their own, as the pose node would have published them."""
+"""Write the results of a replay to a bag, as the pose node would publish them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class ResultBag:
     """Writes ``/tf``, ``<node>/objects`` and ``<node>/meshes`` for each frame.
 
     Args:
-        path: of the bag, which must not be there yet.
+        path: folder of the bag; must not exist yet.
         node: name of the pose node.
-        frame_prefix: first part of the objects' frame names.
+        frame_prefix: prefix of the frame ids of the objects.
 
     Raises:
-        BagError: it cannot be written.
+        BagError: the bag cannot be written.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ResultBag:
         self._with_mesh: dict[int, Any] = {}
 
     def add(self, recorded: RecordedFrame, result: TrackerResult) -> None:
-        """Write what became of a frame, at the time of its arrival."""
+        """Write the result of a frame with its time of arrival."""
         frame, new = recorded.frame, self._bag.new
         header = header_message(new, frame.stamp_ns, frame.frame_id)
         transforms = [
@@ -58,7 +58,7 @@ class ResultBag:
             if x.state != TrackState.LOST
         ]
         self._write("/tf", new(_TF_TYPE, transforms=transforms), recorded)
-        changed = self._take_meshes(result.tracks)
+        changed = self._update_revisions(result.tracks)
         messages = {
             x.id: object_message(new, x, header, with_mesh=x.id in changed) for x in result.tracks
         }
@@ -77,8 +77,8 @@ class ResultBag:
     def __exit__(self, *error: Any) -> None:
         self._bag.__exit__(*error)
 
-    def _take_meshes(self, tracks: Sequence[Track]) -> set[int]:
-        """Ids of the objects whose mesh is new."""
+    def _update_revisions(self, tracks: Sequence[Track]) -> set[int]:
+        """Update the mesh revisions and return the ids of the objects with a new mesh."""
         changed = {
             x.id
             for x in tracks

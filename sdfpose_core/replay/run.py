@@ -1,4 +1,4 @@
-"""A recorded bag through a tracker, frame by frame, and what became of it."""
+"""Replay of a recorded bag through a tracker, frame by frame."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sdfpose_core.tracking.tracker import Track, Tracker, TrackState
 __all__ = ["Replay", "ReplayedFrame", "replay"]
 
 _READ_AHEAD = 4
-"""Frames that are decoded while earlier ones are worked on."""
+"""Number of frames that are decoded in advance."""
 
 _POLL_S = 0.1
 
@@ -34,15 +34,15 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class ReplayedFrame:
-    """A frame that was worked on.
+    """A processed frame.
 
     Attributes:
-        number: of the frame in the bag, from 0.
-        stamp_ns: of its colour image, nanoseconds.
-        frame_id: of its colour image.
-        tracks: without the arrays of their meshes, which `Replay.meshes` has.
-        skipped: mask ids without an estimate, and why.
-        stage_ms: wall time by stage; ``wait`` is that for the frame to be read.
+        number: index of the frame in the bag, from 0.
+        stamp_ns: stamp of the colour image, nanoseconds.
+        frame_id: frame id of the colour image.
+        tracks: the tracks without their meshes, which are in `Replay.meshes`.
+        skipped: reasons for mask ids without an estimate.
+        stage_ms: wall time by stage, milliseconds; ``wait`` is the wait for the frame to be read.
     """
 
     number: int
@@ -54,19 +54,19 @@ class ReplayedFrame:
 
     @property
     def shown(self) -> tuple[Track, ...]:
-        """The objects that the frame shows."""
+        """The tracks that are not lost."""
         return tuple(x for x in self.tracks if x.state != TrackState.LOST)
 
 
 @dataclass
 class Replay:
-    """What became of a bag.
+    """The result of a replay.
 
     Attributes:
-        frames: that were worked on.
-        dropped: frames for which there was no time.
-        elapsed_s: wall time of all.
-        meshes: an estimate with each mesh that was made, by object and revision.
+        frames: the processed frames.
+        dropped: number of frames dropped for lack of time.
+        elapsed_s: total wall time, seconds.
+        meshes: one estimate for each mesh, by object id and mesh revision.
     """
 
     frames: list[ReplayedFrame] = field(default_factory=list)
@@ -76,11 +76,11 @@ class Replay:
 
     @property
     def rate_hz(self) -> float:
-        """Frames worked on in a second."""
+        """Processed frames per second."""
         return len(self.frames) / self.elapsed_s if self.elapsed_s else 0.0
 
     def with_mesh(self, track: Track) -> ObjectEstimate:
-        """The estimate of a track with its mesh."""
+        """Return the estimate of a track with its mesh."""
         made = self.meshes.get((track.id, track.mesh_revision))
         if made is None:
             return track.estimate
@@ -89,7 +89,7 @@ class Replay:
         )
 
     def judged(self, truth: TruthSource | None) -> list[JudgedFrame]:
-        """The frames against what is true of them."""
+        """Compare the frames with the ground truth."""
         judged = []
         for x in self.frames:
             truths = None if truth is None else truth.at(x.stamp_ns, x.frame_id)
@@ -120,20 +120,20 @@ def replay(
     results: ResultBag | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> Replay:
-    """Work on a bag's frames in their order; the result is the same in every run.
+    """Process the frames of a bag in order; the result is the same in every run.
 
-    Frames are read and decoded in a thread of its own.
+    Frames are read and decoded in a separate thread.
 
     Args:
-        path: of the bag.
-        tracker: a new one.
-        rules: which categories mask ids have where the bag has no topic of labels.
-        problems: is told what was left out and why, a sentence for each reason.
-        pairing: how messages become frames.
-        truth: is told of its topics; ask it afterwards.
-        schedule: which frames are worked on; all of them where it is left out.
-        results: gets what became of each frame.
-        progress: told after each frame, dropped or not.
+        path: path of the bag.
+        tracker: a new tracker.
+        rules: categories of mask ids, used where the bag has no label topic.
+        problems: receives one sentence for each reason for which frames were dropped.
+        pairing: how messages are combined into frames.
+        truth: ground truth; receives the messages of its topics during the replay.
+        schedule: selects the frames to process; None for all.
+        results: bag for the results of each frame.
+        progress: called after each frame, processed or dropped.
 
     Raises:
         BagError: the bag cannot be read, or its topics make up no frame.
@@ -189,7 +189,7 @@ def _step(
 
 
 def _without_mesh(estimate: ObjectEstimate) -> ObjectEstimate:
-    """An estimate that takes little room: there are thousands."""
+    """Remove the mesh of an estimate to save memory."""
     return replace(estimate, vertices=_NO_VERTICES, faces=_NO_FACES, normals=_NO_VERTICES)
 
 
@@ -198,7 +198,7 @@ _NO_FACES = np.zeros((0, 3), dtype=np.int32)
 
 
 class _ReadAhead(Generic[Item]):
-    """Takes items from an iterable in a thread of its own, some of them in advance."""
+    """Reads items from an iterable in advance, in a separate thread."""
 
     def __init__(self, items: Iterable[Item], count: int) -> None:
         self._items = items
@@ -214,7 +214,7 @@ class _ReadAhead(Generic[Item]):
             raise item.error
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._stopped.set()
         self._thread.join()
 
@@ -229,7 +229,7 @@ class _ReadAhead(Generic[Item]):
         self._put(_End(error))
 
     def _put(self, item: Item | _End) -> bool:
-        """Wait for room; False if nobody takes any more."""
+        """Add an item to the queue, waiting if it is full; return False if stopped."""
         while not self._stopped.is_set():
             try:
                 self._queue.put(item, timeout=_POLL_S)
@@ -241,6 +241,6 @@ class _ReadAhead(Generic[Item]):
 
 @dataclass(frozen=True)
 class _End:
-    """The last thing that a reader says."""
+    """The last item of the queue, with the reader's exception if there was one."""
 
     error: Exception | None

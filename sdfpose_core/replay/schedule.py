@@ -1,4 +1,4 @@
-"""Which frames a node would have time for."""
+"""Selection of the frames that a node has time to process."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _MILLISECOND_NS = 1_000_000
 
 @dataclass(frozen=True)
 class Schedule:
-    """A node that works on the newest frame and leaves out those that it has no time for.
+    """Model of a node that processes the newest frame and drops frames while it is busy.
 
-    The same frames are left out in every run, on every machine.
+    The same frames are dropped in every run, on every machine.
 
     Attributes:
-        busy_ms: how long the node works on a frame, milliseconds.
-        hz: frames per second of the camera; None for the times at which they were recorded.
+        busy_ms: processing time per frame, milliseconds.
+        hz: frame rate of the camera; None to use the recording times.
 
     Raises:
         ConfigurationError: a value is not positive.
@@ -36,9 +36,9 @@ class Schedule:
                 raise ConfigurationError(f"{name} is {value}: expected a positive number")
 
     def processed(self, frames: Iterable[RecordedFrame]) -> Iterator[RecordedFrame | None]:
-        """For each frame, in their order, itself if the node works on it, else None.
+        """Yield each frame in order if it is processed, or else None.
 
-        A frame that comes while the node is busy waits; a newer one takes its place.
+        A frame that arrives while the node is busy waits until a newer frame replaces it.
         """
         free_ns: float = -1.0
         waiting: RecordedFrame | None = None

@@ -1,4 +1,4 @@
-"""Where true poses of a recording come from: a topic, transforms, or a JSON file."""
+"""Sources of ground truth of a recording: a topic, transforms, or a JSON file."""
 
 from __future__ import annotations
 
@@ -27,40 +27,40 @@ __all__ = ["FileTruth", "TopicTruth", "TransformTruth", "TruthSource", "truth_so
 
 _TF, _TF_STATIC = "/tf", "/tf_static"
 _TF_TYPE = "tf2_msgs/msg/TFMessage"
-_TF_WORD = "tf:"
+_TF_PREFIX = "tf:"
 
-_LARGEST_GAP_NS = 200_000_000
-"""Between two transforms that are farther apart in time, nothing is known."""
+_MAX_GAP_NS = 200_000_000
+"""Largest time between two transforms for interpolation."""
 
-_DEEPEST = 64
-"""Frames between an object and the root of its tree; more of them go in a circle."""
+_MAX_DEPTH = 64
+"""Largest number of frames between an object and the root of its tree; more indicate a cycle."""
 
 
 class TruthSource(Protocol):
-    """True poses by the time of an image."""
+    """True poses by the stamp of an image."""
 
     @property
     def listeners(self) -> Listeners:
-        """What has to be told of which topic's messages before anything is asked."""
+        """Callbacks by topic that must receive all messages before `at` is called."""
         ...
 
     def at(self, stamp: int, frame_id: str) -> list[GroundTruth] | None:
-        """The objects in an image's frame at its stamp, nanoseconds; None where not known."""
+        """Return the objects in frame `frame_id` at `stamp`, nanoseconds; None if unknown."""
         ...
 
 
 def truth_source(
     wish: str | None, connections: Iterable[Connection], path: Path | str, categories: Categories
 ) -> TruthSource | None:
-    """The source that a user asks for.
+    """Create the source of ground truth that the user selected.
 
     Args:
         wish: name of a topic of type ``sdfpose/SdfObjectArray``; ``tf:PREFIX`` for the frames
-            ``PREFIX/CATEGORY_ID``; or a JSON file. None takes the bag's own topic of that type with
-            'truth' in its name, if it has one.
-        connections: of the bag.
-        path: the bag, for messages.
-        categories: the known ones.
+            ``PREFIX/CATEGORY_ID``; or a JSON file. None selects the bag's topic of that type with
+            'truth' in its name, if there is one.
+        connections: connections of the bag.
+        path: path of the bag, for error messages.
+        categories: table of categories.
 
     Raises:
         BagError: the bag has no such topic.
@@ -71,17 +71,19 @@ def truth_source(
     if wish is None:
         named = [x for x in topics if "truth" in x.lower()]
         if len(named) > 1:
-            raise BagError(f"{path}: {', '.join(named)} could all be the ground truth: say which")
+            raise BagError(
+                f"{path}: {', '.join(named)} could all be the ground truth: choose one topic"
+            )
         return TopicTruth(named[0]) if named else None
-    if wish.startswith(_TF_WORD):
+    if wish.startswith(_TF_PREFIX):
         if types.get(_TF) != _TF_TYPE and types.get(_TF_STATIC) != _TF_TYPE:
-            raise BagError(f"{path}: has no {_TF}: expected one, for ground truth from {wish}")
-        return TransformTruth(wish.removeprefix(_TF_WORD), categories)
+            raise BagError(f"{path}: has no topic {_TF}, needed for ground truth from {wish}")
+        return TransformTruth(wish.removeprefix(_TF_PREFIX), categories)
     if wish.startswith("/") and not Path(wish).is_file():
         if wish not in topics:
-            came = f"has the type {types[wish]}" if wish in types else "is not in the bag"
+            state = f"has type {types[wish]}" if wish in types else "is not in the bag"
             raise BagError(
-                f"{path}: {wish}, given for ground truth, {came}: expected one of "
+                f"{path}: {wish}, given for ground truth, {state}: expected one of "
                 f"{', '.join(topics) or 'none'}, of type {OBJECTS}, or a JSON file"
             )
         return TopicTruth(wish)
@@ -89,10 +91,10 @@ def truth_source(
 
 
 class TopicTruth:
-    """Ground truth of a topic of type ``sdfpose/SdfObjectArray``, matched by stamp.
+    """Ground truth from a topic of type ``sdfpose/SdfObjectArray``, matched by stamp.
 
     Args:
-        topic: its name.
+        topic: name of the topic.
     """
 
     def __init__(self, topic: str) -> None:
@@ -105,27 +107,27 @@ class TopicTruth:
         return {self._topic: self._take}
 
     def at(self, stamp: int, frame_id: str) -> list[GroundTruth] | None:
-        """See `TruthSource`; `frame_id` is taken to be that of the message."""
+        """See `TruthSource`; the poses are assumed to be in frame `frame_id`."""
         return self._frames.get(stamp)
 
     def _take(self, message: Any) -> None:
-        objects = [_sound_truth(x) for x in message.objects]
+        objects = [_valid_truth(x) for x in message.objects]
         self._frames[stamp_ns(message.header)] = [x for x in objects if x is not None]
 
 
 class FileTruth:
-    """Ground truth of a JSON file, matched by stamp.
+    """Ground truth from a JSON file, matched by stamp.
 
-    The file holds ``{"frames": [{"stamp_ns": N, "objects": [...]}]}``; each object has
+    The file contains ``{"frames": [{"stamp_ns": N, "objects": [...]}]}``. Each object has
     ``category``, ``R``, ``t`` (metres, camera frame), ``dimensions_m`` and optionally ``id`` and
-    ``symmetric_about_y``. What `sdfpose replay --json` writes is such a file.
+    ``symmetric_about_y``. `sdfpose replay --json` writes such files.
 
     Args:
-        path: of the file.
-        categories: say which are symmetric where the file does not.
+        path: path of the file.
+        categories: table of categories, with the default symmetries.
 
     Raises:
-        FrameError: it cannot be read or is not such a file.
+        FrameError: the file cannot be read or has another format.
     """
 
     def __init__(self, path: Path, categories: Categories) -> None:
@@ -135,7 +137,9 @@ class FileTruth:
             raise FrameError(f"{path}: cannot be read as JSON: {error}") from error
         frames = content.get("frames") if isinstance(content, dict) else None
         if not isinstance(frames, list):
-            raise FrameError(f"{path}: has no list 'frames': expected one, of stamps and objects")
+            raise FrameError(
+                f"{path}: has no list 'frames': expected a list of frames with stamp and objects"
+            )
         self._frames: dict[int, list[GroundTruth]] = {}
         for number, frame in enumerate(frames):
             where = f"{path}: frames[{number}]"
@@ -153,18 +157,18 @@ class FileTruth:
         return {}
 
     def at(self, stamp: int, frame_id: str) -> list[GroundTruth] | None:
-        """See `TruthSource`; the file speaks of the camera's frame."""
+        """See `TruthSource`; the poses are in the camera frame."""
         return self._frames.get(stamp)
 
 
 class TransformTruth:
-    """Ground truth of transforms: the frames ``PREFIX/CATEGORY_ID``; sizes are not known.
+    """Ground truth from transforms of the frames ``PREFIX/CATEGORY_ID``; sizes are unknown.
 
-    Between two transforms, 0.2 s apart at most, it interpolates.
+    Poses are interpolated between two transforms at most 0.2 s apart.
 
     Args:
-        prefix: of the frames' names.
-        categories: the known ones; they say which are symmetric.
+        prefix: prefix of the frame ids.
+        categories: table of categories, with their symmetries.
     """
 
     def __init__(self, prefix: str, categories: Categories) -> None:
@@ -213,9 +217,9 @@ class TransformTruth:
             edge.fix(x.header.frame_id, _matrix(x.transform))
 
     def _in_root(self, frame: str, stamp: int) -> tuple[str, NDArray[np.float64]] | None:
-        """The root of a frame's tree, and the frame's pose (4, 4) in it; None where not known."""
+        """Return the root of a frame's tree and the pose (4, 4) in it; None if unknown."""
         pose = np.eye(4)
-        for _ in range(_DEEPEST):
+        for _ in range(_MAX_DEPTH):
             edge = self._edges.get(frame)
             if edge is None:
                 return frame, pose
@@ -227,7 +231,7 @@ class TransformTruth:
 
 
 class _Edge:
-    """Pose of a frame in its parent over time."""
+    """The pose of a frame in its parent frame over time."""
 
     def __init__(self) -> None:
         self.parent = ""
@@ -256,7 +260,7 @@ class _Edge:
         if not 0 < after < len(self._stamps):
             return None
         first, last = self._stamps[after - 1 : after + 1]
-        if last - first > _LARGEST_GAP_NS:
+        if last - first > _MAX_GAP_NS:
             return None
         share = (stamp - first) / (last - first)
         a, b = self._poses[after - 1 : after + 1]
@@ -290,8 +294,8 @@ def _truth(entry: Any, number: int, where: str, categories: Categories) -> Groun
         raise FrameError(f"{where}: {error}") from error
 
 
-def _sound_truth(message: Any) -> GroundTruth | None:
-    """A true pose; None where it is none: without a rotation, or not finite."""
+def _valid_truth(message: Any) -> GroundTruth | None:
+    """Read a true pose; return None if the rotation is invalid or a value is not finite."""
     try:
         truth = truth_from_message(message)
     except ValueError:  # a quaternion of length 0

@@ -1,4 +1,4 @@
-"""Pictures of a replay's worst estimates."""
+"""Images of the worst estimates of a replay."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ def worst_pictures(
     judged: Sequence[JudgedFrame],
     categories: Categories,
 ) -> list[ErrorPicture]:
-    """Pictures of the worst estimates, worst first; reads the bag once more.
+    """Draw the worst estimates, worst first; this reads the bag again.
 
     Args:
-        path: of the bag.
-        rules: as in the replay.
-        pairing: as in the replay.
-        done: the replay.
-        judged: its frames.
-        categories: for their colours.
+        path: path of the bag.
+        rules: label rules of the replay.
+        pairing: pairing of the replay.
+        done: result of the replay.
+        judged: evaluated frames of the replay.
+        categories: table of categories, with their colours.
     """
     worst = worst_objects(judged)
-    wanted = {done.frames[x.frame].number for x in worst}
-    if not wanted:
+    selected = {done.frames[x.frame].number for x in worst}
+    if not selected:
         return []
     images = {}
     for number, item in enumerate(bag_frames(path, rules, [], pairing=pairing)):
-        if number in wanted:
+        if number in selected:
             images[number] = item.frame
-        if number >= max(wanted):
+        if number >= max(selected):
             break
     pictures = []
     for x in worst:

@@ -57,8 +57,8 @@ def test_two_topics_called_truth_have_to_be_told_apart():
             "/nowhere",
             r"^b: /nowhere, given for ground truth, is not in the bag: expected one of /x",
         ),
-        ("/y", r"^b: /y, given for ground truth, has the type std_msgs/msg/String"),
-        ("tf:truth", r"^b: has no /tf: expected one"),
+        ("/y", r"^b: /y, given for ground truth, has type std_msgs/msg/String"),
+        ("tf:truth", r"^b: has no topic /tf, needed"),
     ],
 )
 def test_a_source_that_the_bag_lacks_is_named(wish, problem):
