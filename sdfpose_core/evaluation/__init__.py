@@ -1,7 +1,7 @@
-"""Errors of poses, boxes and shapes against what is true.
+"""Errors of poses, boxes and shapes compared with ground truth.
 
-The names below judge poses. Shapes have rooms of their own: `surfaces` and `shape_metrics` compare
-two of them, `reconstruction` makes them from measurements.
+The names below evaluate poses. For shapes, `surfaces` and `shape_metrics` compare two surfaces, and
+`reconstruction` reconstructs them from measurements.
 """
 
 from sdfpose_core.evaluation.average_precision import average_precision

@@ -1,15 +1,15 @@
-"""Exact intersection over union of oriented boxes in space, in batches.
+"""Exact intersection over union of batches of oriented 3D boxes.
 
-The intersection of two boxes is bounded by their twelve planes. Its volume follows from its edges
-alone (Lasserre 1983, "An analytical expression and an algorithm for the volume of a convex
+The intersection of two boxes is bounded by their twelve planes. Its volume is computed from its
+edges only (Lasserre 1983, "An analytical expression and an algorithm for the volume of a convex
 polyhedron in R^n", applied twice):
 
     volume = 1/3 sum_i h_i area_i            over the planes,       h_i: distance from the origin
     area_i = 1/2 sum_j d_ij length_ij        over the plane's edges, d_ij: distance within plane i
     d_ij   = (h_j - h_i cos_ij) / sin_ij     cos_ij = n_i . n_j
 
-An edge is the line in which two planes meet, clipped by the slabs of both boxes, so everything is
-a fixed number of operations on arrays: 60 lines (two planes of one box are parallel) and 6 slabs.
+An edge is the intersection line of two planes, clipped by the slabs of both boxes. The computation
+is a fixed number of array operations on 60 lines (two planes of one box are parallel) and 6 slabs.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["OrientedBox", "oriented_iou", "symmetric_iou"]
 
 _YAW_STEPS = 36
-"""Rotations about y that `symmetric_iou` tries, over the half turn that maps a box to itself."""
+"""Rotations about y that `symmetric_iou` tries; a half turn maps a box to itself."""
 
 _SNAP = 1e-9
-"""Entries of the relative rotation this near to 0 are 0: two planes that should be parallel but
-for rounding would meet in a line whose place is rounding alone."""
+"""Entries of the relative rotation this close to 0 are set to 0: planes that are parallel up to
+rounding errors would intersect in a line at an arbitrary position."""
 
 _GROWTH = 1e-12
-"""One box grows by this share of the size, so that of two coincident planes only one counts."""
+"""One box grows by this fraction of its size, so that only one of two coincident planes counts."""
 
 _CHUNK = 4096
-"""Pairs of boxes worked on at once: some 60 MB."""
+"""Pairs of boxes per batch, about 60 MB."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class OrientedBox:
 
     Attributes:
         rotation: (..., 3, 3), box to camera frame.
-        translation: (..., 3), metres: its centre.
-        dimensions_m: (..., 3), metres: its sides along its own x, y, z.
+        translation: (..., 3), centre, metres.
+        dimensions_m: (..., 3), sides along the box's x, y and z, metres.
     """
 
     rotation: NDArray[np.float64]
@@ -57,10 +57,9 @@ class OrientedBox:
 
 
 def oriented_iou(a: OrientedBox, b: OrientedBox) -> NDArray[np.float64]:
-    """Intersection over union (...), 0 to 1, of boxes; batches broadcast.
+    """Compute the intersection over union (...), 0 to 1, of boxes; batches broadcast.
 
-    A box without volume has an intersection over union of 0 with every other. A NaN in the input
-    gives NaN, which is above no threshold.
+    The IoU of a box without volume is 0. NaN in the input gives NaN, which exceeds no threshold.
     """
     shape = np.broadcast_shapes(
         *(np.shape(x.rotation)[:-2] for x in (a, b)),
@@ -88,10 +87,10 @@ def oriented_iou(a: OrientedBox, b: OrientedBox) -> NDArray[np.float64]:
 def symmetric_iou(
     a: OrientedBox, b: OrientedBox, yaw_steps: int = _YAW_STEPS
 ) -> NDArray[np.float64]:
-    """The best `oriented_iou` (...) over rotations of `a` about its own y axis.
+    """Compute the maximum `oriented_iou` (...) over rotations of `a` about its own y axis.
 
-    For objects whose yaw has no meaning. A half turn maps a box to itself, so the steps divide
-    the half turn: 36 of them are 5 degrees apart.
+    Use this for objects that are symmetric about y. A half turn maps a box to itself, so the steps
+    divide a half turn: 36 steps are 5 degrees apart.
     """
     yaw = np.arange(yaw_steps) * (np.pi / yaw_steps)
     turns = np.zeros((yaw_steps, 3, 3))
@@ -115,7 +114,7 @@ def symmetric_iou(
 def _flat(
     box: OrientedBox, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Rotations (N, 3, 3), half sides (N, 3) and centres (N, 3) of a batch of that shape."""
+    """Return rotations (N, 3, 3), half sides (N, 3) and centres (N, 3), broadcast to `shape`."""
 
     def spread(array: ArrayLike, inner: tuple[int, ...]) -> NDArray[np.float64]:
         values = np.asarray(array, dtype=np.float64)
@@ -128,11 +127,11 @@ def _flat(
     )
 
 
-# Planes 0 to 5 are box a's (x+, x-, y+, y-, z+, z-), planes 6 to 11 box b's.
+# Planes 0 to 5 belong to box a (x+, x-, y+, y-, z+, z-), planes 6 to 11 to box b.
 _PAIRS = np.array([(i, j) for i, j in combinations(range(12), 2) if i // 2 != j // 2])
 _FIRST, _SECOND = _PAIRS[:, 0], _PAIRS[:, 1]
 
-# Slabs 0 to 2 are box a's, 3 to 5 box b's; a line does not meet the two slabs that it bounds.
+# Slabs 0 to 2 belong to box a, 3 to 5 to box b. A line is not clipped by the slabs it bounds.
 _FREE = np.array([[k not in (i // 2, j // 2) for k in range(6)] for i, j in _PAIRS])
 
 
@@ -142,15 +141,15 @@ def _intersection(
     half_a: NDArray[np.float64],
     half_b: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Volume (N,) common to boxes a, axis-aligned at the origin, and b.
+    """Compute the intersection volume (N,) of boxes a, axis-aligned at the origin, and b.
 
     Args:
         rotation: (N, 3, 3), box b to box a.
-        centre: (N, 3), of b in the frame of a.
+        centre: (N, 3), centre of b in the frame of a.
         half_a: (N, 3), half sides of a.
         half_b: (N, 3), half sides of b.
     """
-    # Work in units of the larger box, so that the tolerances mean the same everywhere.
+    # Scale by the larger box, so that the tolerances are relative.
     unit = np.maximum(half_a.max(axis=-1), half_b.max(axis=-1))[:, None]
     unit = np.where(unit > 0.0, unit, 1.0)
     half_a, half_b, centre = half_a / unit, half_b / unit + _GROWTH, centre / unit
@@ -173,7 +172,7 @@ def _intersection(
     meet = sine_sq > _SNAP**2
     sine = np.sqrt(np.where(meet, sine_sq, 1.0))
     direction = direction / sine[..., None]
-    # Both differences are written so that nearly parallel planes cancel before the division.
+    # In this form, the terms of nearly parallel planes cancel before the division.
     one_minus_cosine = np.where(cosine > 0.0, sine_sq / (1.0 + np.abs(cosine)), 1.0 - cosine)
     d_ij = ((h_j - h_i) + h_i * one_minus_cosine) / sine
     within_i = (n_j - cosine[..., None] * n_i) / sine[..., None]
@@ -194,7 +193,7 @@ def _clipped_length(
     half_a: NDArray[np.float64],
     half_b: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Length (N, 60) of the lines within the slabs that they do not bound."""
+    """Compute the lengths (N, 60) of the lines, clipped by the slabs that they do not bound."""
     p = np.concatenate([point, (point - centre[:, None]) @ rotation], axis=-1)
     d = np.concatenate([direction, direction @ rotation], axis=-1)
     h = np.concatenate([half_a, half_b], axis=-1)[:, None]

@@ -1,4 +1,4 @@
-"""Whether a confidence means what it says: calibration and ranking."""
+"""Calibration and ranking quality of confidences."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["expected_calibration_error", "ranking_auroc", "reliability"]
 def expected_calibration_error(
     probability: NDArray[np.floating], right: NDArray[np.bool_], bins: int = 10
 ) -> float:
-    """Mean gap between confidence and success rate over bins of equal width.
+    """Compute the mean gap between confidence and accuracy over bins of equal width.
 
     Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3.
 
     Args:
         probability: (N,) confidences, 0 to 1.
-        right: (N,) whether each was right.
+        right: (N,) bool, whether each estimate is correct.
         bins: number of bins.
 
     Raises:
@@ -34,10 +34,10 @@ def expected_calibration_error(
 def reliability(
     probability: NDArray[np.floating], right: NDArray[np.bool_], bins: int = 10
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Mean confidence, success rate and number (bins,) in bins of equal width.
+    """Compute mean confidence, accuracy and count (bins,) in bins of equal width.
 
-    The points of a reliability diagram; NaN where a bin is empty. Arguments and errors are those
-    of `expected_calibration_error`.
+    These are the points of a reliability diagram; NaN in empty bins. For arguments and errors, see
+    `expected_calibration_error`.
     """
     _check(probability, right)
     index = np.minimum((np.asarray(probability) * bins).astype(int), bins - 1)
@@ -49,9 +49,9 @@ def reliability(
 
 
 def ranking_auroc(probability: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
-    """Chance that a right estimate has a higher confidence than a wrong one; ties count half.
+    """Compute the probability that a correct estimate has a higher confidence than a wrong one.
 
-    NaN where all are right or all are wrong.
+    Ties count half. NaN if all estimates are correct or all are wrong.
 
     Raises:
         ShapeError: the two differ in length or are empty.
@@ -69,5 +69,5 @@ def _check(probability: NDArray[np.floating], right: NDArray[np.bool_]) -> None:
     if len(right) == 0 or len(probability) != len(right):
         raise ShapeError(
             f"probability and right have {len(probability)} and {len(right)} entries: expected "
-            "as many of one as of the other, at least one"
+            "equal lengths of at least 1"
         )

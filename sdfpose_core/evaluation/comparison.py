@@ -1,4 +1,4 @@
-"""One estimate against its ground truth."""
+"""Comparison of an estimate with its ground truth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["PoseErrors", "Posed", "compare"]
 
 
 class Posed(Protocol):
-    """Something with a box, as `sdfpose_core.observation.frame.ObjectEstimate` has it."""
+    """An oriented box, such as `sdfpose_core.observation.frame.ObjectEstimate`."""
 
     @property
     def rotation(self) -> NDArray[np.float64]: ...  # noqa: D102
@@ -28,13 +28,14 @@ class Posed(Protocol):
 
 @dataclass(frozen=True)
 class PoseErrors:
-    """Errors of one estimate by the rules of the NOCS benchmark.
+    """Errors of one estimate, as defined by the NOCS benchmark.
 
     Attributes:
-        rot_err_deg: angle between the rotations, or between the y axes of symmetric objects.
-        trans_err_cm: distance between the centres of the boxes.
-        iou3d_oriented: intersection over union of the oriented boxes, 0 to 1; the best over yaw
-            for symmetric objects; NaN where the true size is not known.
+        rot_err_deg: angle between the rotations, or between the y axes of symmetric objects,
+            degrees.
+        trans_err_cm: distance between the centres of the boxes, centimetres.
+        iou3d_oriented: intersection over union of the oriented boxes, 0 to 1; the maximum over yaw
+            for symmetric objects; NaN if the true size is unknown.
     """
 
     rot_err_deg: float
@@ -43,7 +44,7 @@ class PoseErrors:
 
 
 def compare(estimate: Posed, ground_truth: GroundTruth) -> PoseErrors:
-    """Errors of an estimate; the ground truth says whether yaw counts."""
+    """Compute the errors of an estimate; the ground truth determines whether yaw counts."""
     symmetric = ground_truth.symmetric_about_y
     iou = symmetric_iou if symmetric else oriented_iou
     overlap = float("nan")

@@ -1,4 +1,4 @@
-"""Figures of judged frames: average precision, errors, calibration and time."""
+"""Metrics of evaluated frames: average precision, errors, calibration and time."""
 
 from __future__ import annotations
 
@@ -20,35 +20,38 @@ from sdfpose_core.observation.frame import GroundTruth
 __all__ = ["LEAST_OBJECTS", "frame_figures", "is_right", "judged_objects", "nocs_result"]
 
 LEAST_OBJECTS = 10
-"""An average over fewer objects says nothing, and is not given."""
+"""Minimum number of objects for an average; below it, the average is omitted."""
 
-_RIGHT_DEG, _RIGHT_CM = 10.0, 5.0
+_CORRECT_DEG, _CORRECT_CM = 10.0, 5.0
 
 
 def is_right(errors: PoseErrors) -> bool:
-    """Whether a pose is one that a confidence of 1 promises: within 10 degrees and 5 cm."""
-    return errors.rot_err_deg <= _RIGHT_DEG and errors.trans_err_cm <= _RIGHT_CM
+    """Check whether a pose is correct: within 10 degrees and 5 cm."""
+    return errors.rot_err_deg <= _CORRECT_DEG and errors.trans_err_cm <= _CORRECT_CM
 
 
 def judged_objects(frames: Iterable[JudgedFrame]) -> list[Judged]:
-    """The reported objects of all frames whose true pose is known."""
+    """List the reported objects of all frames whose true pose is known."""
     return [x for frame in frames for x in frame.objects if x.errors is not None]
 
 
 def frame_figures(
     frames: Sequence[JudgedFrame], *, iou: IouName = "oriented", misses: Misses = "count"
 ) -> dict[str, Any]:
-    """Figures of the frames of which the truth is known.
+    """Compute metrics of the frames with ground truth.
 
-    ``average_precision`` is that of `nocs_results.figures`, ``errors`` has medians by category,
-    ``confidence`` the expected calibration error and the AUROC of the reported confidences, where
-    right means within 10 degrees and 5 cm, and ``stage_ms`` wall times over all frames. Nothing is
-    averaged over fewer than `LEAST_OBJECTS` objects: None stands there.
+    - ``average_precision``: see `nocs_results.figures`.
+    - ``errors``: medians by category.
+    - ``confidence``: expected calibration error and AUROC of the reported confidences; a pose is
+      correct within 10 degrees and 5 cm.
+    - ``stage_ms``: wall times over all frames.
+
+    Averages over fewer than `LEAST_OBJECTS` objects are None.
 
     Args:
-        frames: judged.
+        frames: evaluated frames.
         iou: see `nocs_protocol.nocs_precision`.
-        misses: see there.
+        misses: see `nocs_protocol.nocs_precision`.
     """
     known = [x for x in frames if x.truths is not None]
     judged = judged_objects(known)
@@ -68,10 +71,9 @@ def frame_figures(
 def nocs_result(
     name: str, reported: Sequence[ReportedObject], truths: Sequence[GroundTruth]
 ) -> NocsResult:
-    """Reported and true objects of a frame in the format of NOCS.
+    """Convert reported and true objects of a frame to the NOCS format.
 
-    Objects of categories that NOCS does not have are left out, and so are true ones of unknown
-    size.
+    Objects of other categories than those of NOCS, and true objects of unknown size, are skipped.
     """
     found = [x for x in reported if x.category in NOCS_CATEGORIES]
     true = [

@@ -1,4 +1,4 @@
-"""What was reported of a frame against what is true of it."""
+"""Matching of the reported objects of a frame to its ground truth."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["Judged", "JudgedFrame", "ReportedObject", "judge_frame"]
 
 @dataclass(frozen=True)
 class ReportedObject:
-    """An object as an estimator, a tracker or a message reports it.
+    """An object as reported by an estimator, a tracker or a message.
 
     Attributes:
-        id: the tracker's, or the mask's where nothing is tracked.
+        id: track id, or mask id without tracking.
         category: name of its category.
         rotation: R (3, 3), object to camera frame.
         translation: t (3,), metres, camera frame: centre of the bounding box.
@@ -38,7 +38,7 @@ class ReportedObject:
 
     @classmethod
     def of(cls, estimate: ObjectEstimate, object_id: int | None = None) -> ReportedObject:
-        """What an estimate says; its id is the mask's where it is left out."""
+        """Convert an estimate; the default id is its mask id."""
         return cls(
             estimate.mask_id if object_id is None else object_id,
             estimate.category,
@@ -56,12 +56,12 @@ class ReportedObject:
 
 @dataclass(frozen=True)
 class Judged:
-    """A reported object, and its errors where its true pose is known.
+    """A reported object, with its errors if the true pose is known.
 
     Attributes:
-        reported: what was said.
-        truth: what is true; None where it is not known.
-        errors: by the rules of NOCS; None without a truth.
+        reported: the reported object.
+        truth: ground truth, None if unknown.
+        errors: errors as defined by NOCS, None without ground truth.
     """
 
     reported: ReportedObject
@@ -69,7 +69,7 @@ class Judged:
     errors: PoseErrors | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The object as an entry of a JSON document; what is not known is None."""
+        """Convert to a JSON object; unknown values are None."""
         x, errors = self.reported, self.errors
         iou = None if errors is None else errors.iou3d_oriented
         return {
@@ -88,14 +88,14 @@ class Judged:
 
 @dataclass(frozen=True)
 class JudgedFrame:
-    """A frame, and what was reported of it.
+    """A frame with its reported objects.
 
     Attributes:
-        name: of the frame.
-        stamp_ns: of its colour image, nanoseconds.
-        objects: that were reported.
-        truths: the true objects; None where nothing is known of the frame.
-        stage_ms: wall time by stage.
+        name: name of the frame.
+        stamp_ns: stamp of the colour image, nanoseconds.
+        objects: reported objects.
+        truths: true objects; None if the frame has no ground truth.
+        stage_ms: wall time by stage, milliseconds.
     """
 
     name: str
@@ -108,10 +108,10 @@ class JudgedFrame:
 def judge_frame(
     reported: Sequence[ReportedObject], truths: Sequence[GroundTruth]
 ) -> tuple[Judged, ...]:
-    """Reported objects with their errors.
+    """Match reported objects to true objects and compute their errors.
 
-    Within a category each goes with a true one so that the sum of the distances between their
-    centres is least; those left over have no truth.
+    Within a category, objects are matched so that the sum of the distances between their centres
+    is minimal. Unmatched objects have no ground truth.
     """
     partner: dict[int, GroundTruth] = {}
     for category in {x.category for x in reported}:

@@ -1,13 +1,13 @@
-"""Average precision of 3D boxes and poses by the rules of the NOCS benchmark.
+"""Average precision of 3D boxes and poses as defined by the NOCS benchmark.
 
 Wang et al., "Normalized Object Coordinate Space for Category-Level 6D Object Pose and Size
-Estimation" (CVPR 2019), as the repositories that grew from it evaluate it. Three ways to take the
+Estimation" (CVPR 2019), as evaluated by the repositories derived from it. Three definitions of the
 intersection over union (IoU) are in use:
 
-- ``oriented``: of the boxes as they are, exact;
-- ``repaired``: of the boxes around them along the camera's axes, as SSC-6D evaluates;
-- ``legacy``: of what the older code takes for these: its extents run over each corner's three
-  coordinates in place of over the corners, so they are eight numbers without a meaning.
+- ``oriented``: exact IoU of the oriented boxes;
+- ``repaired``: IoU of their bounding boxes aligned with the camera axes, as in SSC-6D;
+- ``legacy``: IoU in the older code, which intends the same but computes the extents over the three
+  coordinates of each corner instead of over the corners, giving eight meaningless numbers.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ IouName = Literal["oriented", "repaired", "legacy"]
 Misses = Literal["ignore", "count"]
 
 POSE_IOU = 0.1
-"""A pose is judged where its box overlaps the object's by more than this."""
+"""A pose is evaluated if the IoU of its box with that of the object exceeds this."""
 
 _YAW_STEPS = 20
-"""Turns about y, over the whole circle, that the published evaluators try."""
+"""Rotations about y, over the full circle, that the published evaluators try."""
 
 _CENTIMETRES = 100.0
 
@@ -56,7 +56,7 @@ class NocsTruths:
         transforms: (G, 4, 4), normalised object to camera frame; the upper left part is a rotation
             times the scale.
         sizes: (G, 3), sides of the boxes, normalised object units.
-        symmetric: (G,) bool, whether yaw has no meaning.
+        symmetric: (G,) bool, whether yaw is undefined.
     """
 
     transforms: NDArray[np.float64]
@@ -66,7 +66,7 @@ class NocsTruths:
 
 @dataclass(frozen=True)
 class NocsDetections:
-    """What was predicted of one category in one image.
+    """The predictions of one category in one image.
 
     Attributes:
         transforms: (P, 4, 4), see `NocsTruths`.
@@ -81,14 +81,14 @@ class NocsDetections:
 
 @dataclass(frozen=True)
 class NocsPrecision:
-    """Average precisions of one category, 0 to 1; NaN where there is no object.
+    """Average precisions of one category, 0 to 1; NaN without objects.
 
     Attributes:
-        iou: (I,), at each threshold of IoU.
-        pose: (D, S), at each pair of degrees and centimetres.
+        iou: (I,), at each IoU threshold.
+        pose: (D, S), at each pair of thresholds in degrees and centimetres.
         truths: number of objects.
         detections: number of detections.
-        judged: of the objects, how many the poses are judged of.
+        judged: number of objects for which poses are evaluated.
     """
 
     iou: NDArray[np.float64]
@@ -107,23 +107,23 @@ def nocs_precision(
     iou: IouName = "oriented",
     misses: Misses = "ignore",
 ) -> NocsPrecision:
-    """Average precisions of one category over all images.
+    """Compute the average precisions of one category over all images.
 
-    In each image detections are taken in the order of their scores. A box is right if its IoU with
-    an object that no earlier one has taken is above the threshold; it takes the one with the
-    largest. Poses are judged of the boxes that are right at an IoU of 0.1, and of the objects that
-    these took: each takes, of those left, the one with the least sum of errors in degrees and
-    centimetres within both thresholds. NaN is right nowhere.
+    In each image, detections are matched in the order of their scores. A box is correct if its IoU
+    with an unmatched object exceeds the threshold; it is matched to the object with the largest
+    IoU. Poses are evaluated for the boxes that are correct at an IoU of 0.1 and their objects. Each
+    is matched to the unmatched object with the smallest sum of errors in degrees and centimetres
+    that is within both thresholds. NaN is never correct.
 
     Args:
-        images: objects and detections of each.
-        ious: thresholds of IoU.
-        degrees: thresholds of rotation.
-        centimetres: thresholds of translation.
-        iou: which IoU, see above.
-        misses: ``ignore`` judges poses of the objects alone whose box was found, as published
-            (`use_matches_for_pose`); with ``count`` the other objects are missed, and detections
-            whose box found none are wrong.
+        images: objects and detections of each image.
+        ious: IoU thresholds.
+        degrees: rotation thresholds, degrees.
+        centimetres: translation thresholds, centimetres.
+        iou: definition of the IoU, see above.
+        misses: ``ignore`` evaluates poses only for objects with a matched box, as published
+            (`use_matches_for_pose`). With ``count``, the other objects count as missed, and
+            detections without a matched box count as wrong.
     """
     box_limits = np.array([*ious, POSE_IOU], dtype=np.float64)
     limits = np.meshgrid(np.array(degrees), np.array(centimetres), indexing="ij")
@@ -170,13 +170,13 @@ def box_iou(
     true_sizes: NDArray[np.floating],
     symmetric: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Intersection over union (N,) of predicted and true boxes, pair by pair.
+    """Compute the intersection over union (N,) of pairs of predicted and true boxes.
 
-    Of symmetric objects the best over turns of the prediction about its y axis. Boxes without
-    volume, and NaN, overlap nothing.
+    For symmetric objects it is the maximum over rotations of the prediction about its y axis. The
+    IoU of boxes without volume or with NaN is 0.
 
     Args:
-        kind: which IoU, see the module.
+        kind: definition of the IoU, see the module.
         transforms: (N, 4, 4), see `NocsTruths`.
         sizes: (N, 3), see `NocsTruths`.
         true_transforms: (N, 4, 4).
@@ -201,7 +201,7 @@ def box_iou(
 def _overlaps(
     images: Sequence[tuple[NocsTruths, NocsDetections]], kind: IouName
 ) -> list[NDArray[np.float64]]:
-    """IoU (P, G) of every detection with every object, image by image."""
+    """Compute the IoU (P, G) of all detections and objects of each image."""
     if not images:
         return []
     shapes = [(len(found.scores), len(truths.sizes)) for truths, found in images]
@@ -226,22 +226,25 @@ def _overlaps(
 
 
 def _greedy(fits: NDArray[np.bool_], cost: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which detection takes which object, at T thresholds at once.
+    """Match detections to objects greedily, at T thresholds at once.
 
     Args:
-        fits: (P, G, T) whether a detection may take an object; detections in their order.
-        cost: (P, G); of the objects that are left a detection takes the cheapest that fits.
+        fits: (P, G, T) bool, whether a detection may be matched to an object; detections in order.
+        cost: (P, G); a detection is matched to the unmatched object of lowest cost that fits.
+
+    Returns:
+        (P, G, T) bool, the matches.
     """
-    taken = np.zeros_like(fits)
+    matches = np.zeros_like(fits)
     free = np.ones(fits.shape[1:], dtype=bool)
     for detection in range(len(fits)):
-        wants = np.ones(fits.shape[2], dtype=bool)
+        unmatched = np.ones(fits.shape[2], dtype=bool)
         for item in np.argsort(cost[detection], kind="stable"):
-            take = fits[detection, item] & free[item] & wants
-            taken[detection, item] = take
-            free[item] &= ~take
-            wants &= ~take
-    return taken
+            match = fits[detection, item] & free[item] & unmatched
+            matches[detection, item] = match
+            free[item] &= ~match
+            unmatched &= ~match
+    return matches
 
 
 def _pose_errors(
@@ -250,7 +253,7 @@ def _pose_errors(
     objects: NDArray[np.integer],
     boxes: NDArray[np.integer],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Degrees and centimetres (P, G) between some detections and some objects."""
+    """Compute errors in degrees and centimetres (P, G) of selected detections and objects."""
     r, t, _ = _parts(found.transforms[boxes])
     true_r, true_t, _ = _parts(truths.transforms[objects])
     return (
@@ -262,7 +265,7 @@ def _pose_errors(
 def _parts(
     transforms: NDArray[np.floating],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Rotations (N, 3, 3), translations (N, 3) and scales (N,) of transforms (N, 4, 4)."""
+    """Split transforms (N, 4, 4) into rotations (N, 3, 3), translations (N, 3), scales (N,)."""
     upper = np.asarray(transforms, dtype=np.float64)[..., :3, :3]
     scale = np.cbrt(np.linalg.det(upper))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -280,14 +283,14 @@ def _some(box: OrientedBox, where: NDArray[np.bool_]) -> OrientedBox:
 
 
 def _corners(transforms: NDArray[np.floating], sizes: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Corners (N, 3, 8), camera frame."""
+    """Compute the corners (N, 3, 8), metres, camera frame."""
     local = 0.5 * _SIGNS * np.asarray(sizes, dtype=np.float64)[:, None]
     upper = np.asarray(transforms, dtype=np.float64)
     return np.asarray(upper[:, :3, :3] @ np.swapaxes(local, 1, 2) + upper[:, :3, 3:])
 
 
 def _aligned_iou(a: NDArray[np.float64], b: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """IoU (N,) of the extents of corners (N, 3, 8) over an axis."""
+    """Compute the IoU (N,) of the extents of corners (N, 3, 8) over an axis."""
     least, most = np.stack([a.min(axis), b.min(axis)]), np.stack([a.max(axis), b.max(axis)])
     sides = most.min(0) - least.max(0)
     common = np.where((sides < 0.0).any(axis=-1), 0.0, sides.prod(axis=-1))
@@ -296,7 +299,7 @@ def _aligned_iou(a: NDArray[np.float64], b: NDArray[np.float64], axis: int) -> N
 
 
 def _yaw(step: int) -> NDArray[np.float64]:
-    """Turn about y (4, 4) by so many steps."""
+    """Return the rotation about y (4, 4) by `step` steps."""
     angle = 2.0 * np.pi * step / _YAW_STEPS
     turn = np.eye(4)
     turn[0, 0] = turn[2, 2] = np.cos(angle)

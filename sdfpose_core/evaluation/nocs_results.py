@@ -1,4 +1,4 @@
-"""Figures of results in the format of the NOCS benchmark."""
+"""Metrics of results in the format of the NOCS benchmark."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def precisions(
     iou: IouName = "oriented",
     misses: Misses = "ignore",
 ) -> dict[str, NocsPrecision]:
-    """Average precisions by category, of those that have objects or predictions.
+    """Compute average precisions by category, for categories with objects or predictions.
 
-    Yaw has no meaning for bottles, bowls and cans, and for mugs whose handle cannot be seen.
+    Bottles, bowls, cans, and mugs whose handle is not visible are treated as symmetric about y.
 
     Args:
-        results: of all images.
-        ious: thresholds of IoU.
-        degrees: thresholds of rotation.
-        centimetres: thresholds of translation.
+        results: results of all images.
+        ious: IoU thresholds.
+        degrees: rotation thresholds, degrees.
+        centimetres: translation thresholds, centimetres.
         iou: see `nocs_precision`.
         misses: see `nocs_precision`.
     """
@@ -77,12 +77,13 @@ def precisions(
 def figures(
     results: Sequence[NocsResult], *, iou: IouName = "oriented", misses: Misses = "ignore"
 ) -> dict[str, Any]:
-    """``per_category`` and their unweighted ``mean``: average precisions in per cent.
+    """Compute average precisions in per cent, ``per_category`` and their unweighted ``mean``.
 
-    ``n`` counts objects. None stands where a category has none; means leave it out.
+    ``n`` is the number of objects. Values of categories without objects are None and not part of
+    the mean.
 
     Args:
-        results: of all images.
+        results: results of all images.
         iou: see `nocs_precision`.
         misses: see `nocs_precision`.
     """
@@ -108,14 +109,14 @@ def figures(
 
 
 def mean_figures(per_category: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Unweighted means of the categories' figures that are known; ``n`` is the sum."""
+    """Compute unweighted means over the categories, ignoring None; ``n`` is the sum."""
     total = sum(x["n"] for x in per_category.values())
     keys = [*_IOUS, *_POSES]
     return {"n": total} | {key: _mean([x[key] for x in per_category.values()]) for key in keys}
 
 
 def average_figures(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means of repeated runs' `figures`, with the ``spread`` (standard deviation) of the means."""
+    """Average the `figures` of repeated runs; ``spread`` is the standard deviation of the means."""
     names = dict.fromkeys(name for x in runs for name in x["per_category"])
     return {
         "runs": len(runs),

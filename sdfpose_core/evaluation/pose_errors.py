@@ -1,4 +1,4 @@
-"""Errors of a pose by the rules of the NOCS benchmark (Wang et al., CVPR 2019)."""
+"""Pose errors as defined by the NOCS benchmark (Wang et al., CVPR 2019)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["rotation_error_deg", "translation_error_m"]
 def rotation_error_deg(
     rotation: ArrayLike, true_rotation: ArrayLike, symmetric_about_y: ArrayLike = False
 ) -> NDArray[np.float64]:
-    """Angle between two rotations, degrees, 0 to 180; arguments broadcast.
+    """Compute the angle between two rotations, degrees, 0 to 180; arguments broadcast.
 
-    For an object that is symmetric about its y axis it is the angle between the two y axes.
-    Both angles come from atan2 of a sine and a cosine: the arc cosine of the benchmark's code
-    loses half the digits near 0 and is NaN where rounding lifts its argument above 1. A NaN in
-    the input gives NaN, which is below no threshold.
+    For an object that is symmetric about y, it is the angle between the two y axes. Both angles
+    are computed with atan2: the arc cosine in the benchmark's code loses half the digits near 0
+    and is NaN if rounding raises its argument above 1. NaN in the input gives NaN, which is below
+    no threshold.
 
     Args:
         rotation: (..., 3, 3), object to camera frame.
-        true_rotation: (..., 3, 3), the same.
-        symmetric_about_y: (...), whether yaw has no meaning.
+        true_rotation: (..., 3, 3), object to camera frame.
+        symmetric_about_y: (...), whether yaw is undefined.
     """
     r, true = np.asarray(rotation, dtype=np.float64), np.asarray(true_rotation, dtype=np.float64)
     difference = np.swapaxes(r, -1, -2) @ true
@@ -36,14 +36,14 @@ def rotation_error_deg(
     # ||axis|| = 2 sin(angle), trace = 1 + 2 cos(angle)
     trace = np.trace(difference, axis1=-2, axis2=-1)
     full = np.arctan2(np.linalg.norm(axis, axis=-1), trace - 1.0)
-    # Column y of the difference is the true y axis in the estimate's object frame.
+    # The second column of the difference is the true y axis in the estimated object frame.
     y_axis = difference[..., :, 1]
     tilt = np.arctan2(np.hypot(y_axis[..., 0], y_axis[..., 2]), y_axis[..., 1])
     return np.degrees(np.where(np.asarray(symmetric_about_y, dtype=np.bool_), tilt, full))
 
 
 def translation_error_m(translation: ArrayLike, true_translation: ArrayLike) -> NDArray[np.float64]:
-    """Distance (...), metres, between translations (..., 3), metres; arguments broadcast."""
+    """Compute the distance (...), metres, between translations (..., 3); arguments broadcast."""
     difference = np.asarray(translation, dtype=np.float64) - np.asarray(
         true_translation, dtype=np.float64
     )

@@ -1,4 +1,4 @@
-"""Shapes from measurements by optimisation of the latent code, the pose being known."""
+"""Reconstruction of shapes from measurements with known pose, by optimising the latent code."""
 
 from __future__ import annotations
 
@@ -44,40 +44,40 @@ __all__ = [
 ]
 
 SURFACE_NOISE, VIEW_NOISE = 0.002, 0.008
-"""Object units; standard deviations of what is known of a full surface and from one view. Chosen
-on held-out procedural shapes other than the benchmark's."""
+"""Standard deviations of the evidence from a full surface and from one view, object units. Chosen
+on held-out procedural shapes that are not part of the benchmark."""
 
 _SURFACE_POINTS, _SPACE_POINTS = 3000, 2000
-"""Points on the surface and in the space around it, of a fully known shape."""
+"""Number of points on and around the surface of a fully known shape."""
 
 _SPACE_SD = 0.03
-"""Of the diagonal: half of the points in space lie so near to the surface."""
+"""Standard deviation of the distance of half of the space points from the surface, diagonals."""
 
 _BALL_RADIUS = 0.55
 
 _VIEW_POINTS, _FREE_RAYS, _SAMPLES_PER_RAY = 1200, 400, 6
-"""Observed points, rays through free space and samples on each of them."""
+"""Number of observed points, rays through free space, and samples per ray."""
 
-_STOP_BEFORE = 0.02
-"""Of the diagonal: a ray is known to be free up to this far from what it measured."""
+_FREE_MARGIN = 0.02
+"""A ray is free space up to this distance before the measured point, diagonals."""
 
 _VIEW_DISTANCE = 3.2
 """Distance of the camera in diagonals of the object..."""
 
-_NEAREST_M = 0.4
-"""...but no nearer."""
+_MIN_DISTANCE_M = 0.4
+"""...but at least this distance."""
 
 _ELEVATION_DEG = (15.0, 65.0)
 
 
 @dataclass(frozen=True)
 class ShapeEvidence:
-    """What is known of one shape, normalised object units.
+    """Evidence about one shape, normalised object units.
 
     Attributes:
         points: (N, 3) float32.
-        sdf: (N,) float32, signed distances or bounds of them.
-        bound: (N,) bool, where `sdf` is a lower bound only.
+        sdf: (N,) float32, signed distances or lower bounds.
+        bound: (N,) bool, whether `sdf` is only a lower bound.
     """
 
     points: NDArray[np.float32]
@@ -88,13 +88,13 @@ class ShapeEvidence:
 def reconstruct(
     decoder: SdfDecoder, evidence: Sequence[ShapeEvidence], resolution: int, noise: float
 ) -> tuple[Tensor, list[Surface | None]]:
-    """Codes (B, D) that explain the evidence best, and their surfaces (None: there is none).
+    """Fit latent codes (B, D) to evidence and decode their surfaces (None if there is none).
 
     Args:
-        decoder: the category's decoder.
-        evidence: of B shapes, all of one kind.
-        resolution: of the surfaces' grids.
-        noise: of the evidence, object units: `SURFACE_NOISE` or `VIEW_NOISE`.
+        decoder: decoder of the category.
+        evidence: evidence of B shapes, all from a surface or all from a view.
+        resolution: grid resolution of the surfaces.
+        noise: standard deviation of the evidence, object units: `SURFACE_NOISE` or `VIEW_NOISE`.
     """
     device = decoder.device
     known = Distances(
@@ -116,7 +116,7 @@ def reconstruct(
 def reconstruct_models(
     decoder: SdfDecoder, models: Sequence[CadModel], *, vessel: bool, resolution: int = 128
 ) -> list[tuple[CadModel, ShapeErrors]]:
-    """What a decoder makes of fully known models, each in its model's size, and the errors.
+    """Reconstruct fully known models with a decoder, in their metric size, and compute the errors.
 
     Raises:
         MeshError: the code of a model has no surface.
@@ -135,7 +135,7 @@ def reconstruct_models(
         strict=True,
     ):
         if made is None:
-            raise MeshError(f"{model.name}: is reconstructed as nothing: its code has no surface")
+            raise MeshError(f"{model.name}: cannot be reconstructed: its code has no surface")
         size = model.diagonal_m
         faces = made.faces.astype(np.int32)
         copy = CadModel(model.name, model.category, made.vertices * size, faces)
@@ -146,20 +146,20 @@ def reconstruct_models(
 def evidence_from_surface(
     surface: Surface, rng: np.random.Generator, *, vessel: bool
 ) -> ShapeEvidence:
-    """Points all over a visible surface, and distances of points in the space around it.
+    """Sample points on a visible surface, and distances of points in the space around it.
 
-    Points inside are not used: of many scans nobody can tell what is inside.
+    Points inside are not used, because the inside of many scans is undefined.
 
     Args:
-        surface: normalised object units, visible faces only.
-        rng: source of the points.
-        vessel: as of `visible_surface`.
+        surface: visible surface, normalised object units.
+        rng: random generator of the points.
+        vessel: see `visible_surface`.
 
     Raises:
         MeshError: the surface has no area.
     """
     on = surface.sample(rng, _SURFACE_POINTS)
-    # Twice as many as are wanted: those inside are dropped.
+    # Twice as many points as needed, because those inside are dropped.
     near = surface.sample(rng, _SPACE_POINTS) + _SPACE_SD * rng.normal(size=(_SPACE_POINTS, 3))
     ball = rng.normal(size=(_SPACE_POINTS, 3))
     ball *= (
@@ -182,12 +182,12 @@ def evidence_from_surface(
 def evidence_from_view(
     model: CadModel, categories: Categories, rng: np.random.Generator
 ) -> ShapeEvidence:
-    """What one noisy depth image of a model on a table tells, in the model's own frame.
+    """Simulate the evidence from one noisy depth image of a model on a table, in the model frame.
 
-    Sensor and mask have the noise that `SensorNoise.realistic` and `MaskNoise.realistic` describe.
+    Sensor and mask noise are `SensorNoise.realistic` and `MaskNoise.realistic`.
 
     Raises:
-        MeshError: the camera saw nothing of the model.
+        MeshError: the model is not visible to the camera.
     """
     camera = PinholeCamera(640, 480, 600.0, 600.0, 319.5, 239.5)
     item = SceneObject(
@@ -200,7 +200,7 @@ def evidence_from_view(
     table = SceneObject(0, "", box(3.0, 0.04, 3.0), np.eye(3), np.array([0.0, -0.02, 0.0]))
     scene = Scene([item], table)
     elevation = np.deg2rad(rng.uniform(*_ELEVATION_DEG))
-    distance = max(_VIEW_DISTANCE * model.diagonal_m, _NEAREST_M)
+    distance = max(_VIEW_DISTANCE * model.diagonal_m, _MIN_DISTANCE_M)
     eye = item.translation + distance * np.array([np.cos(elevation), np.sin(elevation), 0.0])
     pose = CameraPose.look_at(eye, item.translation)
     rendering = render(scene, camera, pose, colour=False)
@@ -214,7 +214,7 @@ def evidence_from_view(
     instances, skipped = segment(frame, categories)
     if not instances:
         reason = skipped[0].reason if skipped else "it is not in the image"
-        raise MeshError(f"{model.name}: a simulated camera does not see it: {reason}")
+        raise MeshError(f"{model.name}: not visible to the simulated camera: {reason}")
     to_object = pose.rotation.T @ item.rotation
     centre = pose.to_camera(item.translation)
 
@@ -224,7 +224,7 @@ def evidence_from_view(
     seen = instances[0].points[rng.integers(len(instances[0].points), size=_VIEW_POINTS)]
     on = normalised(seen)
     ends = on[:_FREE_RAYS]
-    stops = np.full(len(ends), _STOP_BEFORE)
+    stops = np.full(len(ends), _FREE_MARGIN)
     around = instances[0].free.ends()
     if len(around):
         picks = rng.integers(len(around), size=_FREE_RAYS)
@@ -246,20 +246,20 @@ def _free_samples(
     stops: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Points (M * S, 3) on the rays from the eye (3,), inside the ball that holds the shape.
+    """Sample points (M * S, 3) on rays from the eye (3,), inside the ball around the shape.
 
     Args:
-        eye: the camera's centre, normalised object units.
-        ends: (M, 3) what the rays measured.
-        stops: (M,) how far before its end a ray is free.
-        rng: source of the points.
+        eye: centre of the camera, normalised object units.
+        ends: (M, 3), measured end points of the rays.
+        stops: (M,), distance before its end at which a ray stops being free.
+        rng: random generator of the points.
     """
     ray = ends - eye
     length = np.linalg.norm(ray, axis=1)
     ray /= length[:, None]
     closest = -(ray @ eye)
     half_sq = _BALL_RADIUS**2 - (eye @ eye - closest**2)
-    # Rays that miss the ball say nothing: others take their place.
+    # Rays that miss the ball carry no information and are replaced by others.
     used = rng.choice(np.flatnonzero(half_sq > 0.0), len(ends))
     ray, closest, half = ray[used], closest[used], np.sqrt(half_sq[used])
     near = closest - half

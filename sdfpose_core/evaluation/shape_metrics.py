@@ -1,4 +1,4 @@
-"""How far a reconstructed surface is from the true one."""
+"""Metrics of the distance between a reconstructed and the true surface."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ __all__ = [
 ]
 
 SAMPLES = 30_000
-"""Points drawn from each surface."""
+"""Number of points sampled on each surface."""
 
 FSCORE_DISTANCE = 0.01
-"""Of the diagonal: a point this near to the other surface counts as right."""
+"""Distance to the other surface at which a point counts as correct, diagonals."""
 
 _OCCUPANCY_POINTS = 60_000
 
 
 @dataclass(frozen=True)
 class ShapeErrors:
-    """Agreement of two surfaces, in the unit of the normalised object (diagonal 1).
+    """Agreement of two surfaces, in normalised object units (diagonal 1).
 
     Attributes:
         chamfer: mean of the two directed mean distances from samples of one surface to the
             other surface (Chamfer-L1).
         fscore: harmonic mean of the shares of samples within `FSCORE_DISTANCE` of the other
             surface (Knapitsch et al., "Tanks and Temples", SIGGRAPH 2017), 0 to 1.
-        normal_consistency: mean of |n . n'| over samples of both surfaces and what is nearest to
-            them (Mescheder et al., "Occupancy Networks", CVPR 2019), 0 to 1.
+        normal_consistency: mean of |n . n'| over samples of both surfaces and their nearest points
+            (Mescheder et al., "Occupancy Networks", CVPR 2019), 0 to 1.
     """
 
     chamfer: float
@@ -49,22 +49,22 @@ class ShapeErrors:
 def compare_surfaces(
     found: Surface, true: Surface, rng: np.random.Generator, samples: int = SAMPLES
 ) -> ShapeErrors:
-    """Errors of a surface, both in normalised object units.
+    """Compute the errors of a surface; both surfaces are in normalised object units.
 
     Args:
-        found: the reconstruction.
-        true: what it should be.
-        rng: source of the samples.
-        samples: drawn from each of the two, evenly by area.
+        found: reconstructed surface.
+        true: true surface.
+        rng: random generator of the samples.
+        samples: number of points sampled on each surface, uniformly by area.
 
     Raises:
-        MeshError: one of the two has no area.
+        MeshError: one of the surfaces has no area.
     """
     distances, cosines = [], []
     for here, there in ((found, true), (true, found)):
         points = here.sample(rng, samples)
         distance, normal = there.nearest(points)
-        # A sample may lie on an edge: its own normal is that of the triangle it comes from.
+        # The normal of the sample itself, from the triangle it lies on.
         _, own = here.nearest(points)
         distances.append(distance)
         cosines.append(np.abs(np.einsum("ij,ij->i", own, normal)))
@@ -79,16 +79,16 @@ def compare_surfaces(
 def surface_distance(
     found: Surface, true: Surface, rng: np.random.Generator, samples: int = SAMPLES
 ) -> float:
-    """The Chamfer distance alone, in the unit of the surfaces; see `compare_surfaces`."""
+    """Compute only the Chamfer distance, in the unit of the surfaces; see `compare_surfaces`."""
     there, _ = true.nearest(found.sample(rng, samples))
     back, _ = found.nearest(true.sample(rng, samples))
     return float(0.5 * (there.mean() + back.mean()))
 
 
 def volume_iou(found: Surface, true: Surface, rng: np.random.Generator) -> float:
-    """Intersection over union of the insides of two closed surfaces, 0 to 1.
+    """Estimate the intersection over union of the volumes of two closed surfaces, 0 to 1.
 
-    Found from `_OCCUPANCY_POINTS` points in the box of both.
+    Uses `_OCCUPANCY_POINTS` points in the common bounding box.
     """
     corners = np.concatenate([found.vertices, true.vertices])
     points = rng.uniform(corners.min(axis=0), corners.max(axis=0), size=(_OCCUPANCY_POINTS, 3))

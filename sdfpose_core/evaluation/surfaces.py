@@ -1,4 +1,4 @@
-"""Surfaces as an evaluation sees them: the part of a mesh that can be seen from outside."""
+"""Surfaces for evaluation: the part of a mesh that is visible from outside."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from sdfpose_core.shapes.sdf_samples import sample_surface
 __all__ = ["CLOSED_LEAST", "OPEN_LEAST", "Surface", "escaping_share", "visible_surface"]
 
 CLOSED_LEAST, OPEN_LEAST = 0.04, 0.003
-"""What is seen from so small a share of all directions is hidden: of a closed object, the inside
-that shows through its mouth or a crack; of a vessel, nothing but true cavities."""
+"""A point that is visible from a smaller share of all directions is hidden. For closed objects,
+this hides the inside seen through an opening or a crack; for vessels, only closed cavities."""
 
-_LARGEST_EDGE = 0.05
-"""Of the diagonal: triangles with longer ones are divided; each is visible as a whole or not."""
+_MAX_EDGE = 0.05
+"""Triangles with longer edges are subdivided, as a triangle is wholly visible or not; diagonals."""
 
 _LIFT = 1e-4
-"""Of the diagonal: rays start this far from the surface."""
+"""Distance of the ray origins from the surface, diagonals."""
 
-_FIRST_DIRECTIONS, _MORE_DIRECTIONS = 64, 512
-"""All points are tested with the few; those that are nearly hidden with the many."""
+_COARSE_DIRECTIONS, _FINE_DIRECTIONS = 64, 512
+"""Number of directions for the test of all points, and for points that are nearly hidden."""
 
-_CLEARLY = 0.1
-"""A share of the few directions above which a point is seen, whatever the many may say."""
+_CLEARLY_VISIBLE = 0.1
+"""Share of the coarse directions above which a point is visible without the fine test."""
 
 
 @dataclass(frozen=True)
 class Surface:
-    """A triangle mesh to sample and to measure distances from.
+    """A triangle mesh for sampling and distance queries.
 
     Attributes:
         vertices: (V, 3) float64, normalised object units.
@@ -45,7 +45,7 @@ class Surface:
 
     @cached_property
     def rays(self) -> o3d.t.geometry.RaycastingScene:
-        """The mesh as Open3D's ray casting scene."""
+        """The mesh as an Open3D ray casting scene."""
         scene = o3d.t.geometry.RaycastingScene()
         scene.add_triangles(
             o3d.core.Tensor.from_numpy(np.ascontiguousarray(self.vertices, dtype=np.float32)),
@@ -54,7 +54,7 @@ class Surface:
         return scene
 
     def sample(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-        """Points (count, 3) drawn evenly from the area.
+        """Sample points (count, 3) uniformly by area.
 
         Raises:
             MeshError: the mesh has no area.
@@ -64,9 +64,9 @@ class Surface:
     def nearest(
         self, points: NDArray[np.floating]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Distances (N,) of points (N, 3) from the mesh, and normals (N, 3) of what is nearest.
+        """Compute distances (N,) of points (N, 3) to the mesh, and normals (N, 3) at the nearest.
 
-        The normals are unit vectors whose sign follows the winding of the triangles.
+        The normals are unit vectors; their sign follows the winding of the triangles.
         """
         query = np.ascontiguousarray(points, dtype=np.float32)
         found = self.rays.compute_closest_points(o3d.core.Tensor.from_numpy(query))
@@ -77,33 +77,33 @@ class Surface:
 def escaping_share(
     rays: o3d.t.geometry.RaycastingScene, points: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Largest share (N,) of all directions in which nothing lies before points (N, K, 3).
+    """Estimate the share (N,) of directions in which rays from points (N, K, 3) hit nothing.
 
-    Found from `_FIRST_DIRECTIONS` rays of each point, or from `_MORE_DIRECTIONS` where few of them
-    escape; of the K points that belong together the freest counts.
+    Uses `_COARSE_DIRECTIONS` rays per point, or `_FINE_DIRECTIONS` if few of them escape. The
+    result is the maximum over each group of K points.
     """
     points = np.asarray(points, dtype=np.float32)
-    share = _escaping(rays, points, _FIRST_DIRECTIONS).max(axis=1)
-    close = np.flatnonzero(share < _CLEARLY)
-    share[close] = _escaping(rays, points[close], _MORE_DIRECTIONS).max(axis=1)
+    share = _escaping(rays, points, _COARSE_DIRECTIONS).max(axis=1)
+    close = np.flatnonzero(share < _CLEARLY_VISIBLE)
+    share[close] = _escaping(rays, points[close], _FINE_DIRECTIONS).max(axis=1)
     return share
 
 
 def visible_surface(
     vertices: NDArray[np.floating], faces: NDArray[np.integer], *, vessel: bool
 ) -> Surface:
-    """What can be seen of a mesh from outside; hidden inner faces are left out.
+    """Extract the part of a mesh that is visible from outside, without hidden inner faces.
 
     Args:
         vertices: (V, 3), any unit.
         faces: (F, 3), in any orientation.
-        vessel: whether both sides of its wall belong to the object, as a bowl's do; otherwise
-            the inside that shows through a mouth or a crack is hidden.
+        vessel: whether both sides of the wall belong to the object, as for a bowl. Otherwise, the
+            inside seen through an opening or a crack is hidden.
     """
     v = np.asarray(vertices, dtype=np.float64)
     diagonal = float(np.linalg.norm(np.ptp(v, axis=0)))
     v, f = trimesh.remesh.subdivide_to_size(
-        v, np.asarray(faces, dtype=np.int64), _LARGEST_EDGE * diagonal, max_iter=20
+        v, np.asarray(faces, dtype=np.int64), _MAX_EDGE * diagonal, max_iter=20
     )
     whole = Surface(v, f)
     corners = v[f]
@@ -129,7 +129,7 @@ def _escaping(
 
 
 def _fibonacci_sphere(count: int) -> NDArray[np.float32]:
-    """Unit vectors (count, 3), evenly spread (Gonzalez, Math. Geosciences 2010)."""
+    """Create evenly spread unit vectors (count, 3) (Gonzalez, Math. Geosciences 2010)."""
     i = np.arange(count) + 0.5
     y = 1.0 - 2.0 * i / count
     angle = np.pi * (1.0 + 5.0**0.5) * i

@@ -1,4 +1,4 @@
-"""How well objects are followed through a sequence: identity, flips, gaps and drift."""
+"""Metrics of tracking through a sequence: identity switches, flips, gaps and drift."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from sdfpose_core.evaluation.pose_errors import rotation_error_deg
 __all__ = ["Drift", "Flip", "Gap", "TrackSample", "drift", "flips", "gaps", "id_switches"]
 
 FLIP_DEG = 60.0
-"""A larger turn between two frames that the object did not make is a flip."""
+"""A larger rotation between two frames that the object did not make is a flip, degrees."""
 
 GAP_FRAMES = 3
-"""An object that is hidden in fewer frames between two sights has not been away."""
+"""Minimum number of hidden frames between two visible ones for a gap."""
 
 SETTLING_S = 0.5
-"""A track's drift is measured from this long after its first frame."""
+"""Drift is measured from this time after the first frame of a track, seconds."""
 
 DRIFT_FRAMES = 16
-"""Tracks with fewer frames after that have no drift: a quarter of them is too little."""
+"""Minimum number of frames after that for a drift: a quarter of fewer frames is too few."""
 
 
 @dataclass(frozen=True)
 class TrackSample:
-    """A true object in one frame, and what the track that reports it says.
+    """A true object in one frame, and the track that reports it.
 
     Attributes:
-        time_s: of the frame.
-        visible: whether enough of the object is to be seen that a track has to report it.
-        hidden: whether nothing of it is. Between the two, nothing is asked of a track.
-        true_rotation: (3, 3), object to camera frame; None where the object is hidden.
-        symmetric_about_y: whether its yaw has no meaning in this frame.
-        track_id: of the track that reports it, None where none does.
-        rotation: (3, 3), reported; None without a track.
-        degrees, centimetres: errors of the report, infinite without a track.
+        time_s: time of the frame, seconds.
+        visible: whether enough of the object is visible that a track must report it.
+        hidden: whether nothing of the object is visible. An object that is neither visible nor
+            hidden may be reported or not.
+        true_rotation: (3, 3), object to camera frame; None if the object is hidden.
+        symmetric_about_y: whether its yaw is undefined in this frame.
+        track_id: id of the track that reports the object, None if there is none.
+        rotation: (3, 3), reported rotation; None without a track.
+        degrees, centimetres: errors of the reported pose, infinite without a track.
     """
 
     time_s: float
@@ -54,11 +55,11 @@ class TrackSample:
 
 @dataclass(frozen=True)
 class Flip:
-    """A turn that a track made and its object did not.
+    """A rotation of a track that its object did not make.
 
     Attributes:
-        frame: the later one of the two.
-        degrees: angle of the turn.
+        frame: index of the later of the two frames.
+        degrees: angle of the rotation.
         mends: whether the error is smaller afterwards.
     """
 
@@ -69,11 +70,12 @@ class Flip:
 
 @dataclass(frozen=True)
 class Gap:
-    """Frames in which an object was away.
+    """A sequence of frames in which an object is not visible.
 
     Attributes:
-        first, last: of those frames.
-        recovered: whether the track that reported it before is the first to do so afterwards.
+        first, last: indices of the first and the last of these frames.
+        recovered: whether the first track that reports the object afterwards is the last one that
+            did so before.
     """
 
     first: int
@@ -83,11 +85,11 @@ class Gap:
 
 @dataclass(frozen=True)
 class Drift:
-    """How much errors grow over the life of a track; None where no track is long enough.
+    """Growth of errors over the life of a track; None if no track is long enough.
 
     Attributes:
-        degrees, centimetres: median over tracks.
-        tracks: how many it is.
+        degrees, centimetres: medians over tracks.
+        tracks: number of tracks.
     """
 
     degrees: float | None
@@ -96,35 +98,36 @@ class Drift:
 
 
 def id_switches(history: Sequence[TrackSample]) -> list[int]:
-    """Frames in which an object is visible and another track reports it than did last.
+    """List the frames in which a visible object is reported by another track than before.
 
-    The mismatches of CLEAR MOT (Bernardin and Stiefelhagen, "Evaluating Multiple Object Tracking
-    Performance", 2008): what was reported last is remembered over frames without a report, so that
-    a new id after a gap is one as well, and two tracks that change places are two.
+    These are the mismatches of CLEAR MOT (Bernardin and Stiefelhagen, "Evaluating Multiple Object
+    Tracking Performance", 2008). The last reported id is kept over frames without a report, so a
+    new id after a gap is a switch, and two tracks that swap objects are two switches.
 
     Args:
-        history: of one object, frame by frame.
+        history: samples of one object, frame by frame.
     """
     switches = []
     last = None
-    for i, glimpse in enumerate(history):
-        if not glimpse.visible or glimpse.track_id is None:
+    for i, sample in enumerate(history):
+        if not sample.visible or sample.track_id is None:
             continue
-        if last is not None and glimpse.track_id != last:
+        if last is not None and sample.track_id != last:
             switches.append(i)
-        last = glimpse.track_id
+        last = sample.track_id
     return switches
 
 
 def flips(history: Sequence[TrackSample]) -> list[Flip]:
-    """Turns by more than `FLIP_DEG` between two frames in a row that the object did not make.
+    """Find rotations by more than `FLIP_DEG` between consecutive frames not made by the object.
 
-    With R reported and T true, it is the angle between R_i and T_i T_(i-1)^T R_(i-1), the rotation
-    before the frame moved along with the object; between their y axes where the object is
-    symmetric in either frame. It has to be visible and reported by the same track in both.
+    With R reported and T true, the angle is that between R_i and T_i T_(i-1)^T R_(i-1), the
+    previous rotation moved along with the object. If the object is symmetric in either frame, it
+    is the angle between the y axes. The object must be visible and reported by the same track in
+    both frames.
 
     Args:
-        history: of one object, frame by frame.
+        history: samples of one object, frame by frame.
     """
     found = []
     for i, (before, after) in enumerate(pairwise(history), start=1):
@@ -137,49 +140,49 @@ def flips(history: Sequence[TrackSample]) -> list[Flip]:
             or after.true_rotation is None
         ):
             continue
-        taken_along = after.true_rotation @ before.true_rotation.T @ before.rotation
+        expected = after.true_rotation @ before.true_rotation.T @ before.rotation
         symmetric = before.symmetric_about_y or after.symmetric_about_y
-        degrees = float(rotation_error_deg(after.rotation, taken_along, symmetric))
+        degrees = float(rotation_error_deg(after.rotation, expected, symmetric))
         if degrees > FLIP_DEG:
             found.append(Flip(i, degrees, after.degrees < before.degrees))
     return found
 
 
 def gaps(history: Sequence[TrackSample]) -> list[Gap]:
-    """Frames in a row, between two that show the object, in which it is not visible.
+    """Find sequences of frames between two visible ones in which the object is not visible.
 
-    It is hidden in at least `GAP_FRAMES` of them. A gap is recovered where the last report before
-    it and the first one after it are of the same track; where there is none on either side, it is
-    not.
+    The object must be hidden in at least `GAP_FRAMES` of them. A gap is recovered if the last
+    report before it and the first one after it are from the same track. It is not recovered if
+    there is no report before or after it.
 
     Args:
-        history: of one object, frame by frame.
+        history: samples of one object, frame by frame.
     """
-    seen = [i for i, glimpse in enumerate(history) if glimpse.visible]
+    seen = [i for i, sample in enumerate(history) if sample.visible]
     found = []
     for i, j in pairwise(seen):
-        if sum(glimpse.hidden for glimpse in history[i + 1 : j]) >= GAP_FRAMES:
+        if sum(sample.hidden for sample in history[i + 1 : j]) >= GAP_FRAMES:
             before, after = _reports(history[: i + 1])[-1:], _reports(history[j:])[:1]
             found.append(Gap(i + 1, j - 1, recovered=bool(before) and before == after))
     return found
 
 
 def drift(histories: Iterable[Sequence[TrackSample]]) -> Drift:
-    """How much the error of a track grows over its life.
+    """Measure how much the error of a track grows over its life.
 
-    Of each track, the frames count in which the object is visible, from `SETTLING_S` after the
-    first of them on. Its drift is the median error in the last quarter of these frames minus the
-    median error in the first quarter. Tracks with fewer than `DRIFT_FRAMES` frames are left out.
+    The drift of a track is the median error in the last quarter of its frames minus the median
+    error in the first quarter. Only frames with a visible object count, starting `SETTLING_S` after
+    the first. Tracks with fewer than `DRIFT_FRAMES` such frames are ignored.
 
     Args:
-        histories: of all objects, frame by frame.
+        histories: samples of all objects, frame by frame.
     """
     degrees, centimetres = [], []
     for history in histories:
         lives: dict[int, list[TrackSample]] = {}
-        for glimpse in history:
-            if glimpse.visible and glimpse.track_id is not None:
-                lives.setdefault(glimpse.track_id, []).append(glimpse)
+        for sample in history:
+            if sample.visible and sample.track_id is not None:
+                lives.setdefault(sample.track_id, []).append(sample)
         for life in lives.values():
             settled = [x for x in life if x.time_s >= life[0].time_s + SETTLING_S]
             if len(settled) < DRIFT_FRAMES:
@@ -195,9 +198,9 @@ def drift(histories: Iterable[Sequence[TrackSample]]) -> Drift:
     return Drift(float(np.median(degrees)), float(np.median(centimetres)), len(degrees))
 
 
-def _reports(glimpses: Sequence[TrackSample]) -> list[int]:
-    """Ids of the tracks that report a visible object."""
-    return [x.track_id for x in glimpses if x.visible and x.track_id is not None]
+def _reports(samples: Sequence[TrackSample]) -> list[int]:
+    """List the ids of the tracks that report a visible object."""
+    return [x.track_id for x in samples if x.visible and x.track_id is not None]
 
 
 def _median(values: Iterable[float]) -> float:

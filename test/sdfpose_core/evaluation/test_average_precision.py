@@ -34,9 +34,9 @@ def test_misses_cost():
 
 
 def test_wrong_numbers_are_refused():
-    with pytest.raises(ShapeError, match="2 scores, 1 verdicts"):
+    with pytest.raises(ShapeError, match="2 scores, 1 detections"):
         ap([0.1, 0.2], [1], 2)
-    with pytest.raises(ShapeError, match="no more right than objects"):
+    with pytest.raises(ShapeError, match="no more true positives than objects"):
         ap([0.1, 0.2], [1, 1], 1)
 
 

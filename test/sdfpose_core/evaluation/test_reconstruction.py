@@ -84,7 +84,7 @@ def test_a_code_without_a_surface_is_told(can, can_decoder, monkeypatch):
         raise MeshError("no surface")
 
     monkeypatch.setattr("sdfpose_core.evaluation.reconstruction.decode_mesh", nothing)
-    with pytest.raises(MeshError, match="can_1000000: is reconstructed as nothing"):
+    with pytest.raises(MeshError, match="can_1000000: cannot be reconstructed"):
         reconstruct_models(can_decoder, [can], vessel=False)
 
 
