@@ -1,4 +1,4 @@
-"""Pictures of estimates: surfaces, boxes, axes and labels over the colour image."""
+"""Drawing of estimates: surfaces, boxes, axes and labels over the colour image."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ _Colour = tuple[int, int, int]
 
 _SURFACE_OPACITY = 0.6
 _AMBIENT = 0.35
-"""Brightness of a surface seen edge-on, of 1 for one that faces the camera."""
+"""Brightness of a surface seen edge-on; a surface facing the camera has 1."""
 
 _AXIS_COLOURS: tuple[_Colour, ...] = ((235, 50, 40), (50, 205, 50), (45, 105, 255))
 """x red, y green, z blue."""
 
 _AXIS_SHARE = 0.4
-"""Length of the axes as a share of the box's diagonal."""
+"""Length of the axes as a fraction of the box diagonal."""
 
 _HIDDEN_OPACITY = 0.5
 _UNKNOWN_COLOUR: _Colour = (200, 200, 200)
 
 _TRUTH_COLOUR: _Colour = (255, 255, 255)
 _ERROR_MARGIN = 1.6
-"""How much larger than the object and its estimate the cut-out of an error is."""
+"""Size of the crop of an error relative to the object and its estimate."""
 
-_GROUND = 244
+_BACKGROUND = 244
 _OUTLINE_COLOUR: _Colour = (20, 20, 20)
 
 _NEAR_M = 0.01
-"""Lines are cut where they come nearer to the camera than this."""
+"""Near plane: lines are clipped closer to the camera than this."""
 
 _FAR_OUTSIDE_PX = 10_000
-"""Objects so near that their boxes project farther outside than this fill the image."""
+"""An object whose box projects farther outside the image than this is assumed to fill it."""
 
 _SUBPIXEL_BITS = 4
-"""OpenCV draws lines at 1/16 of a pixel."""
+"""Subpixel bits of OpenCV lines: 1/16 of a pixel."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _REFERENCE_WIDTH_PX = 640
-"""Lines and letters grow with the image beyond this width."""
+"""Lines and text are scaled up for images wider than this."""
 
 # Corner k of a box has the signs of k's bits: +x for bit 0, +y for bit 1, +z for bit 2.
 _SIGNS = np.array([[1 if k >> axis & 1 else -1 for axis in range(3)] for k in range(8)])
@@ -64,30 +64,30 @@ def draw_overlay(
     ids: Sequence[int] | None = None,
     plain: bool = False,
 ) -> NDArray[np.uint8]:
-    """Draw what was estimated over what was seen.
+    """Draw estimates over the colour image.
 
-    The reconstructed surface is shaded, half transparent and in the category's colour; the box
-    has thin edges where the object hides them; the axes are x red, y green, z blue; the label
-    gives category, id and confidence. Nearer objects cover those farther away. Objects outside
-    the image or behind the camera are left out.
+    The reconstructed surface is shaded and semi-transparent, in the colour of the category. Hidden
+    edges of the box are thin. The axes are x red, y green, z blue. The label shows category, id and
+    confidence. Nearer objects cover those farther away. Objects outside the image or behind the
+    camera are skipped.
 
     Args:
-        frame: its colour is not changed.
-        estimates: those without a mesh get box, axes and label alone.
-        categories: for their colours; an unknown one is drawn in grey.
-        ids: what the labels show, one per estimate; the mask ids where it is left out.
-        plain: whether the masks' outlines on a light ground take the place of the colour image.
+        frame: frame to draw; its colour image is not modified.
+        estimates: estimates to draw; those without a mesh get only box, axes and label.
+        categories: table of categories, with their colours; unknown categories are grey.
+        ids: ids for the labels, one per estimate; default: the mask ids.
+        plain: draw the outlines of the masks on a light background instead of the colour image.
 
     Returns:
         (H, W, 3) uint8, RGB.
 
     Raises:
-        ValueError: there are not as many ids as estimates.
+        ValueError: the numbers of ids and estimates differ.
     """
     shown = [x.mask_id for x in estimates] if ids is None else list(ids)
     if len(shown) != len(estimates):
-        raise ValueError(f"{len(shown)} ids came for {len(estimates)} estimates: expected one each")
-    image = np.full_like(frame.colour, _GROUND) if plain else np.array(frame.colour, order="C")
+        raise ValueError(f"{len(shown)} ids for {len(estimates)} estimates: expected one each")
+    image = np.full_like(frame.colour, _BACKGROUND) if plain else np.array(frame.colour, order="C")
     finite = [i for i, x in enumerate(estimates) if _is_finite(x)]
     order = sorted(finite, key=lambda i: -float(np.linalg.norm(estimates[i].translation)))
     colours = {
@@ -116,13 +116,14 @@ def draw_instance(
     categories: Categories,
     side: int = 288,
 ) -> NDArray[np.uint8]:
-    """Draw estimates over the depth around an instance, where no colour image was kept.
+    """Draw estimates over the depth around an instance, if there is no colour image.
 
     Args:
-        instance: its surroundings are drawn in grey, near ones bright, its own pixels in white.
+        instance: instance to draw: its own pixels in white, its surroundings in grey, brighter
+            when nearer.
         estimates: see `draw_overlay`.
         categories: see `draw_overlay`.
-        side: of the picture, pixels.
+        side: side of the image, pixels.
 
     Returns:
         (side, side, 3) uint8, RGB.
@@ -156,16 +157,16 @@ def draw_error(
     object_id: int,
     side: int = 320,
 ) -> NDArray[np.uint8]:
-    """Draw an estimate and, in white, the true box and its up axis; cut out what is around them.
+    """Draw an estimate and, in white, the true box and its up axis; crop the image around them.
 
     Args:
-        frame: its colour is not changed.
-        estimate: of the object.
-        truth: of the object. One of unknown size gets the estimate's, and one whose yaw has no
-            meaning the yaw that is nearest to the estimate's.
+        frame: frame to draw; its colour image is not modified.
+        estimate: estimate of the object.
+        truth: ground truth of the object. An unknown size is replaced by the estimated size, and
+            the yaw of a symmetric object by the yaw nearest to the estimate.
         categories: see `draw_overlay`.
-        object_id: what the label shows.
-        side: of the picture, pixels.
+        object_id: id for the label.
+        side: side of the image, pixels.
 
     Returns:
         (side, side, 3) uint8, RGB.
@@ -187,11 +188,11 @@ def draw_error(
     tip = 0.5 * true.dimensions_m[1] * rotation[:, 1]
     pen.line(truth.translation, truth.translation + tip, _TRUTH_COLOUR, pen.thickness)
     pixels = pen.project(np.concatenate([_corners(estimate), _corners(true)]))
-    return _cut_out(image, pixels, side)
+    return _crop(image, pixels, side)
 
 
-def _cut_out(image: NDArray[np.uint8], pixels: NDArray[np.float64], side: int) -> NDArray[np.uint8]:
-    """The square around pixels (M, 2), within the image, at another size."""
+def _crop(image: NDArray[np.uint8], pixels: NDArray[np.float64], side: int) -> NDArray[np.uint8]:
+    """Crop a square around pixels (M, 2), within the image, and resize it."""
     height, width = image.shape[:2]
     largest = min(height, width)
     centre, reach = np.array([width, height]) / 2.0, float(largest)
@@ -208,7 +209,7 @@ def _cut_out(image: NDArray[np.uint8], pixels: NDArray[np.float64], side: int) -
 
 
 def _draw_outlines(image: NDArray[np.uint8], mask: NDArray[np.integer]) -> None:
-    """The outlines of all masks."""
+    """Draw the outlines of all masks."""
     for mask_id in np.unique(mask[mask > 0]):
         inside = (mask == mask_id).astype(np.uint8)
         outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -223,7 +224,7 @@ def _is_finite(estimate: ObjectEstimate) -> bool:
 
 
 def _corners(estimate: ObjectEstimate) -> NDArray[np.float64]:
-    """Corners (8, 3) of the box, metres, camera frame."""
+    """Compute the corners (8, 3) of the box, metres, camera frame."""
     local = 0.5 * _SIGNS * np.asarray(estimate.dimensions_m, dtype=np.float64)
     corners: NDArray[np.float64] = local @ np.asarray(estimate.rotation).T + estimate.translation
     return corners
@@ -244,7 +245,7 @@ def _draw_surfaces(
     rows, columns, owner, shade = rows[hit], columns[hit], owner[hit], shade[hit]
     owners = np.zeros(image.shape[:2], dtype=np.uint8)
     owners[rows, columns] = np.minimum(owner, 255)
-    # The surface's edge is softened over a pixel, which is all the anti-aliasing that it needs.
+    # Blurring the edge of the surface over one pixel is sufficient anti-aliasing.
     cover = cv2.GaussianBlur((owners > 0).astype(np.float32), (3, 3), 0.6)
     opacity = (_SURFACE_OPACITY * cover[rows, columns])[:, None]
     tints = np.array([(0, 0, 0), *(colour for _, colour in objects)], dtype=np.float32)
@@ -258,7 +259,7 @@ def _draw_surfaces(
 
 
 def _region(camera: PinholeCamera, estimates: Sequence[ObjectEstimate]) -> NDArray[np.uint8]:
-    """Not 0 at the pixels (H, W) at which some mesh may be seen: within its box's outline."""
+    """Mark the pixels (H, W) where a mesh may be visible: inside the outline of its box."""
     region = np.zeros((camera.height, camera.width), dtype=np.uint8)
     for estimate in estimates:
         corners = _corners(estimate)
@@ -278,7 +279,7 @@ def _region(camera: PinholeCamera, estimates: Sequence[ObjectEstimate]) -> NDArr
 def _cast(
     directions: NDArray[np.float32], estimates: Sequence[ObjectEstimate]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Number of the estimate (from 1; 0 for none) and brightness that each ray (N, 3) meets."""
+    """Cast rays (N, 3); return the number of the estimate hit (from 1, 0: none) and its shade."""
     vertices: list[NDArray[np.float32]] = []
     normals: list[NDArray[np.float32]] = []
     faces: list[NDArray[np.int32]] = []
@@ -287,7 +288,7 @@ def _cast(
         rotation = np.asarray(estimate.rotation, dtype=np.float32)
         place = (estimate.vertices @ rotation.T + estimate.translation).astype(np.float32)
         normal = estimate.normals @ rotation.T
-        # A solid hides its own far side: half the triangles need not enter the search tree.
+        # A solid hides its own far side, so half of the triangles are not needed.
         facing = (place * normal).sum(axis=-1) < 0.0
         near_side = estimate.faces[facing[estimate.faces].any(axis=-1)]
         faces.append(near_side + first_vertex)
@@ -297,7 +298,7 @@ def _cast(
         first_face.append(first_face[-1] + len(near_side))
     corners = np.concatenate(faces).astype(np.uint32)
 
-    import open3d as o3d  # here: it takes a second, and nodes draw for subscribers alone
+    import open3d as o3d  # imported late: it takes a second, and nodes draw only for subscribers
 
     tensor, scene = o3d.core.Tensor.from_numpy, o3d.t.geometry.RaycastingScene()
     scene.add_triangles(tensor(np.concatenate(vertices)), tensor(corners))
@@ -320,7 +321,7 @@ def _cast(
 
 
 class _Pen:
-    """Draws anti-aliased lines, given in space, into an image."""
+    """Draws anti-aliased 3D lines into an image."""
 
     def __init__(self, image: NDArray[np.uint8], camera: PinholeCamera) -> None:
         self._image = image
@@ -328,7 +329,7 @@ class _Pen:
         self.thickness = 2 * _scale(image)
 
     def project(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Pixels (M, 2) of those of the points (N, 3) that lie before the camera."""
+        """Project the points (N, 3) in front of the camera to pixels (M, 2)."""
         front = points[points[:, 2] >= _NEAR_M]
         return np.asarray(self._camera.project(front))
 
@@ -345,7 +346,7 @@ class _Pen:
         if ends is None:
             return
         pixels: NDArray[np.float64] | None = np.asarray(self._camera.project(ends))
-        # A margin keeps the line's round ends out of sight and its coordinates within 32 bits.
+        # Clipping with a margin hides the round line ends and keeps coordinates within 32 bits.
         for axis, size in ((0, self._camera.width), (1, self._camera.height)):
             if pixels is not None:
                 pixels = _clip(pixels, axis, -2.0 * thickness, size + 2.0 * thickness)
@@ -355,7 +356,7 @@ class _Pen:
         if opacity >= 1.0:
             cv2.line(self._image, a, b, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
             return
-        # Blend over the line's own rectangle: a copy of the whole image per line is slow.
+        # Blend only the rectangle around the line: copying the whole image per line is slow.
         low = np.maximum(np.floor(pixels.min(axis=0)).astype(int) - thickness - 1, 0)
         high = np.ceil(pixels.max(axis=0)).astype(int) + thickness + 2
         part = self._image[low[1] : high[1], low[0] : high[0]]
@@ -371,7 +372,7 @@ class _Pen:
 def _clip(
     ends: NDArray[np.float64], axis: int, low: float, high: float
 ) -> NDArray[np.float64] | None:
-    """The part of a segment (2, D) whose coordinate lies in [low, high]; None where none does."""
+    """Clip a segment (2, D) to [low, high] along an axis; return None if nothing is left."""
     start, step = float(ends[0, axis]), float(ends[1, axis] - ends[0, axis])
     if step == 0.0:
         return ends if low <= start <= high else None
@@ -384,10 +385,10 @@ def _clip(
 
 
 def _draw_box(pen: _Pen, estimate: ObjectEstimate, colour: _Colour) -> None:
-    """Edges of the box; those between two faces that are turned away are thin and pale."""
+    """Draw the edges of the box; edges between two back faces are thin and pale."""
     corners = _corners(estimate)
     rotation = np.asarray(estimate.rotation, dtype=np.float64)
-    # The camera, at the origin, in the box's own frame: a face is seen from beyond its plane.
+    # The camera (the origin) in the box frame: a face is visible if the camera is beyond its plane.
     eye = -(np.asarray(estimate.translation) @ rotation)
     seen = _SIGNS * eye > 0.5 * np.asarray(estimate.dimensions_m)  # (8, 3): corner's faces
     edges = [(a, b, bool(np.any(np.delete(seen[a], int(np.log2(b - a)))))) for a, b in _EDGES]
@@ -403,20 +404,20 @@ def _draw_axes(pen: _Pen, estimate: ObjectEstimate) -> None:
     centre = np.asarray(estimate.translation, dtype=np.float64)
     length = _AXIS_SHARE * float(np.linalg.norm(estimate.dimensions_m))
     tips = centre + length * np.asarray(estimate.rotation, dtype=np.float64).T
-    # Farther axes first, so that the one that points at the camera stays on top.
+    # Draw farther axes first, so that the axis pointing at the camera is on top.
     for axis in np.argsort(-tips[:, 2]):
         pen.line(centre, tips[axis], _AXIS_COLOURS[axis], pen.thickness)
 
 
 class _Labels:
-    """Writes labels so that they lie inside the image and apart from each other."""
+    """Draws labels inside the image without overlap."""
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
         self._image = image
         self._taken: list[tuple[int, int, int, int]] = []
 
     def draw(self, text: str, colour: _Colour, pixels: NDArray[np.float64]) -> None:
-        """Write a text above the pixels (M, 2) of an object; nothing where none is in sight."""
+        """Draw a text above the pixels (M, 2) of an object, unless the object is out of sight."""
         height, width = self._image.shape[:2]
         if len(pixels) == 0:
             return
@@ -436,7 +437,7 @@ class _Labels:
         cv2.putText(self._image, text, origin, _FONT, size, ink, thickness, cv2.LINE_AA)
 
     def _free_row(self, x: int, y: int, w: int, h: int) -> int:
-        """The row nearest `y` at which a label of that place and size covers no other."""
+        """Find the row nearest to `y` where a label of this size overlaps no other label."""
         height = self._image.shape[0]
         blocking = [(ty, th) for tx, ty, tw, th in self._taken if tx < x + w and x < tx + tw]
         rows = [y, *(ty - h - 1 for ty, _ in blocking), *(ty + th + 1 for ty, th in blocking)]
@@ -449,5 +450,5 @@ class _Labels:
 
 
 def _scale(image: NDArray[np.uint8]) -> int:
-    """Factor of line widths and letters for the image's size."""
+    """Scale factor of line widths and text for the size of the image."""
     return max(1, round(image.shape[1] / _REFERENCE_WIDTH_PX))

@@ -1,4 +1,4 @@
-"""Which estimates are worth looking at."""
+"""Selection of the estimates with the largest errors."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sdfpose_core.evaluation.judgement import Judged, JudgedFrame
 
 __all__ = ["ErrorPicture", "WorstObject", "caption", "worst_objects"]
 
-_PICTURES = 12
-_OF_ONE_OBJECT = 2
-"""Pictures of the same true object: a sequence shows it in hundreds of frames."""
+_MAX_PICTURES = 12
+_MAX_PER_OBJECT = 2
+"""Maximum number of images of one true object, which may appear in hundreds of frames."""
 
 _DEG, _CM = 10.0, 5.0
-"""Errors that weigh the same."""
+"""Rotation and translation errors with equal weight."""
 
 
 @dataclass(frozen=True)
 class ErrorPicture:
-    """A picture of an estimate and what is true.
+    """An image of an estimate and its ground truth.
 
     Attributes:
-        caption: what it shows.
+        caption: caption of the image.
         image: (H, W, 3) uint8, RGB.
     """
 
@@ -36,12 +36,12 @@ class ErrorPicture:
 
 @dataclass(frozen=True)
 class WorstObject:
-    """A bad estimate.
+    """An estimate with large errors.
 
     Attributes:
-        frame: position of its frame in the list.
-        index: position of the object among those of the frame.
-        judged: the object.
+        frame: index of its frame in the list.
+        index: index of the object in the frame.
+        judged: the evaluated object.
     """
 
     frame: int
@@ -49,8 +49,8 @@ class WorstObject:
     judged: Judged
 
 
-def worst_objects(frames: Sequence[JudgedFrame], count: int = _PICTURES) -> list[WorstObject]:
-    """The estimates with the largest errors, worst first, at most two of each true object."""
+def worst_objects(frames: Sequence[JudgedFrame], count: int = _MAX_PICTURES) -> list[WorstObject]:
+    """Select the estimates with the largest errors, worst first, at most two per true object."""
     found = [
         (max(x.errors.rot_err_deg / _DEG, x.errors.trans_err_cm / _CM), WorstObject(i, j, x))
         for i, frame in enumerate(frames)
@@ -63,14 +63,14 @@ def worst_objects(frames: Sequence[JudgedFrame], count: int = _PICTURES) -> list
     for _, x in found:
         truth = x.judged.truth
         key = ("", -1) if truth is None else (truth.instance, truth.mask_id)
-        if shown[key] < _OF_ONE_OBJECT and len(chosen) < count:
+        if shown[key] < _MAX_PER_OBJECT and len(chosen) < count:
             shown[key] += 1
             chosen.append(x)
     return chosen
 
 
 def caption(frame: str, judged: Judged) -> str:
-    """What the picture of an estimate shows."""
+    """Create the caption for the image of an estimate."""
     x, errors = judged.reported, judged.errors
     text = f"{frame}: {x.category} {x.id}, confidence {x.confidence:.2f}"
     if errors is None:

@@ -1,4 +1,4 @@
-"""Plots of a report, as SVG."""
+"""Plots of the report, as SVG."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 IOUS: list[float] = np.linspace(0.0, 1.0, 51).tolist()
 DEGREES: list[float] = [*np.arange(0.0, 61.0).tolist(), np.inf]
 CENTIMETRES: list[float] = [*np.arange(0.0, 10.1, 0.25).tolist(), np.inf]
-"""Thresholds of the curves; the infinite ones leave the other error alone to decide."""
+"""Thresholds of the curves; an infinite threshold disables one of the two error limits."""
 
 _STYLE: Any = {
     "font.size": 9.0,
@@ -46,18 +46,18 @@ _STYLE: Any = {
     "legend.frameon": False,
 }
 _PANEL = (3.5, 2.7)
-"""Inches."""
+"""Width and height of a panel, inches."""
 
 _INK, _FILL, _MEAN = "#30506e", "#7ea6c9", "#222222"
 _BINS = 10
 
 
 def precision_curves(found: Mapping[str, NocsPrecision], categories: Categories) -> str:
-    """Average precision over thresholds of IoU, degrees and centimetres.
+    """Plot average precision over thresholds of IoU, degrees and centimetres.
 
     Args:
-        found: by category, at `IOUS`, `DEGREES` and `CENTIMETRES`.
-        categories: for their colours.
+        found: average precision by category, at `IOUS`, `DEGREES` and `CENTIMETRES`.
+        categories: table of categories, with their colours.
     """
     known = {name: x for name, x in found.items() if x.truths}
     with _figure(3) as (figure, axes):
@@ -86,7 +86,7 @@ def precision_curves(found: Mapping[str, NocsPrecision], categories: Categories)
 def error_histograms(
     degrees: NDArray[np.floating], centimetres: NDArray[np.floating], iou: NDArray[np.floating]
 ) -> str:
-    """How errors are distributed; what lies beyond the last edge is in the last bin."""
+    """Plot histograms of the errors; values beyond the last edge are in the last bin."""
     with _figure(3) as (figure, axes):
         panels = [
             ("rotation error (°)", degrees, np.linspace(0.0, 60.0, 31)),
@@ -109,13 +109,13 @@ def error_histograms(
 
 
 def reliability_plot(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> str:
-    """How often estimates of a confidence are right, and how many there are of each."""
+    """Plot the accuracy and the number of estimates over confidence."""
     with _figure(2) as (figure, axes):
         mean, share, count = reliability(confidence, right, _BINS)
         some = count > 0
         axes[0].plot([0, 1], [0, 1], color="#999999", linewidth=1.0, ls=":")
         axes[0].plot(mean[some], share[some], color=_INK, marker="o", markersize=4)
-        axes[0].set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
+        axes[0].set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
         width = 1.0 / _BINS
         axes[1].bar((np.arange(_BINS) + 0.5) * width, count, 0.9 * width, color=_FILL)
         axes[1].set(xlabel="confidence", ylabel="objects", xlim=(0, 1))
@@ -123,7 +123,7 @@ def reliability_plot(confidence: NDArray[np.floating], right: NDArray[np.bool_])
 
 
 def stage_times(stage_ms: Mapping[str, Sequence[float]]) -> str:
-    """Wall time by stage: median, and 5th to 95th percentile."""
+    """Plot wall time by stage: median, and 5th to 95th percentile."""
     names = list(stage_ms)[::-1]
     low, middle, high = np.array([np.percentile(stage_ms[x], [5, 50, 95]) for x in names]).T
     with _figure(1, (7.0, 0.6 + 0.32 * len(names))) as (figure, axes):
@@ -150,12 +150,12 @@ def _figure(
 
 
 def _svg(figure: Figure, title: str) -> str:
-    """The figure as an element of a page, which scales with it."""
+    """Convert a figure to an SVG element that scales with the page."""
     target = io.StringIO()
     figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None, "Title": title})
     text = target.getvalue()
     text = text[text.index("<svg") :]
-    # The same names in every figure of a page would refer to the first one's.
+    # Element ids must be unique on the page, so each figure gets its own prefix.
     prefix = re.sub(r"\W+", "-", title.lower())
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'(url\(#|href="#)', rf"\1{prefix}-", text)

@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing else, for a browser of today."""
+"""Report as one self-contained HTML file for current browsers."""
 
 from __future__ import annotations
 
@@ -71,16 +71,16 @@ def report_page(
     iou: IouName = "oriented",
     misses: Misses = "count",
 ) -> str:
-    """The page.
+    """Create the HTML page of a report.
 
     Args:
-        title: its heading.
-        frames: judged; those without ground truth count in the times alone.
-        categories: for their colours.
-        facts: what else the reader should know, in the order given.
-        problems: what was left out and why.
-        pictures: of the worst estimates.
-        configuration: a dataclass; None for none.
+        title: heading of the page.
+        frames: evaluated frames; frames without ground truth are used for the times only.
+        categories: table of categories, with their colours.
+        facts: further information, in the given order.
+        problems: what was dropped or skipped, and why.
+        pictures: images of the worst estimates.
+        configuration: a dataclass, or None.
         iou: see `nocs_precision`.
         misses: see `nocs_precision`.
     """
@@ -99,7 +99,7 @@ def report_page(
         figures=found,
         titles=_TITLES,
         cell=_cell,
-        least=LEAST_OBJECTS,
+        min_objects=LEAST_OBJECTS,
         plots=plots,
         pictures=[(x.caption, _data_url(x.image)) for x in pictures],
         problems=problems,
@@ -141,7 +141,7 @@ def _plots(
 
 
 def _cell(key: str, value: float | None) -> str:
-    """A figure as a table shows it."""
+    """Format a value for a table."""
     if value is None or not np.isfinite(value):
         return "-"
     if key == "n":
@@ -160,7 +160,7 @@ def _as_yaml(configuration: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The value as YAML can say it."""
+    """Convert a value to types that YAML supports."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

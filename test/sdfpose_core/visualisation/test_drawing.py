@@ -216,5 +216,5 @@ def test_ids_replace_the_mask_ids():
     plain = draw_overlay(frame, [estimate], CATEGORIES)
     np.testing.assert_array_equal(draw_overlay(frame, [estimate], CATEGORIES, ids=[1]), plain)
     assert np.any(draw_overlay(frame, [estimate], CATEGORIES, ids=[88]) != plain)
-    with pytest.raises(ValueError, match="2 ids came for 1 estimates: expected one each"):
+    with pytest.raises(ValueError, match="2 ids for 1 estimates: expected one each"):
         draw_overlay(frame, [estimate], CATEGORIES, ids=[1, 2])
