@@ -176,7 +176,7 @@ def test_a_bag_whose_frames_cannot_be_used_says_why(bags, table_frames, tmp_path
     error = capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [bag]
     assert "no frame could be used" in error
-    assert "1 frames left out: /camera/depth: image of 4x3 pixels" in error
+    assert "1 frames dropped: /camera/depth: image of 4x3 pixels" in error
 
 
 def test_frames_without_objects_are_a_failure(table_frames, tmp_path):

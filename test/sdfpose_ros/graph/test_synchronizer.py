@@ -126,7 +126,7 @@ def test_frames_without_any_camera_info_are_refused_and_the_topic_is_named():
     assert inputs.frames == []
     assert len(inputs.errors) == 1
     assert isinstance(inputs.errors[0], MissingCameraInfoError)
-    assert str(inputs.errors[0]).startswith("/camera_info: no camera info, while")
+    assert str(inputs.errors[0]).startswith("/camera_info: no camera info received")
     assert inputs.statistics.refused == {"MissingCameraInfoError": 1}
 
 
