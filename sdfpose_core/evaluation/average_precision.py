@@ -34,10 +34,10 @@ def average_precisions(
         ShapeError: score and right differ in length, or there are more true positives than objects.
     """
     right = np.asarray(right, dtype=bool)
-    most = int(right.sum(axis=0).max(initial=0))
-    if len(score) != len(right) or most > truths:
+    max_right = int(right.sum(axis=0).max(initial=0))
+    if len(score) != len(right) or max_right > truths:
         raise ShapeError(
-            f"{len(score)} scores, {len(right)} detections with {most} true positives, and "
+            f"{len(score)} scores, {len(right)} detections with {max_right} true positives, and "
             f"{truths} objects: expected one score per detection, and no more true positives than "
             "objects"
         )

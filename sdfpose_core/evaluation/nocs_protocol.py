@@ -291,11 +291,11 @@ def _corners(transforms: NDArray[np.floating], sizes: NDArray[np.floating]) -> N
 
 def _aligned_iou(a: NDArray[np.float64], b: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     """Compute the IoU (N,) of the extents of corners (N, 3, 8) over an axis."""
-    least, most = np.stack([a.min(axis), b.min(axis)]), np.stack([a.max(axis), b.max(axis)])
-    sides = most.min(0) - least.max(0)
+    low, high = np.stack([a.min(axis), b.min(axis)]), np.stack([a.max(axis), b.max(axis)])
+    sides = high.min(0) - low.max(0)
     common = np.where((sides < 0.0).any(axis=-1), 0.0, sides.prod(axis=-1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return common / ((most - least).prod(axis=-1).sum(axis=0) - common)
+        return common / ((high - low).prod(axis=-1).sum(axis=0) - common)
 
 
 def _yaw(step: int) -> NDArray[np.float64]:

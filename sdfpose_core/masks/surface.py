@@ -84,21 +84,21 @@ def find_surface(
     if len(points) < _MIN_POINTS:
         return None
     left = points[:: -(-len(points) // _MAX_SAMPLES)]
-    fewest = max(least_share * len(left), 3.0)
+    min_inliers = max(least_share * len(left), 3.0)
     best: SupportPlane | None = None
-    most = 0.0
+    best_weight = 0.0
     for _ in range(_MAX_PLANES):
-        if len(left) < fewest:
+        if len(left) < min_inliers:
             break
         cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(left.astype(np.float64)))
         o3d.utility.random.seed(_SEED)
         _, chosen = cloud.segment_plane(_RANSAC_M, 3, _ITERATIONS)
-        if len(chosen) < fewest:
+        if len(chosen) < min_inliers:
             break
         plane = _fitted(left, np.asarray(chosen))
         weight = len(chosen) * (_UPWARD_BONUS if plane.normal[1] < _UPWARD_MAX_Y else 1.0)
-        if weight > most and not _grazes(plane, left[chosen]):
-            best, most = plane, weight
+        if weight > best_weight and not _grazes(plane, left[chosen]):
+            best, best_weight = plane, weight
         left = np.delete(left, chosen, axis=0)
     return None if best is None else _bounded(best, points, margin_m)
 

@@ -85,7 +85,7 @@ def test_a_detection_elsewhere_or_of_another_category_gets_none(category: str) -
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ({"boxes": 1}, r"contains \['boxes'\]: expected a dictionary with masks, class_ids, scores"),
+        ({"boxes": 1}, r"contains \['boxes'\]: expected a dictionary with masks, class_ids"),
         (
             {"masks": columns((0, 3)), "class_ids": np.array([1, 2]), "scores": np.ones(2)},
             "has masks .*, 2 class ids and 2 scores: expected masks",
