@@ -1,1 +1,1 @@
-"""First poses: the network and its training, and the search without one."""
+"""Initial poses: the encoder networks, their training, and start poses without a network."""

@@ -1,4 +1,4 @@
-"""Simulated instances with colour, as the encoder `ssc6d` is trained on them: made on the fly."""
+"""Simulated colour instances for training the encoder `ssc6d`, generated on the fly."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class ColourViews:
     Attributes:
         colour: (V, S, S, 3) uint8, RGB: crops.
         points: (V, N, 3) float32, metres, camera frame.
-        index: (V, N) int64, pixel of the crop, row by row, of each point.
-        model_points: (V, M, 3) float32, normalised object units: points of the true surface.
+        index: (V, N) int64, row-major pixel index of each point in the crop.
+        model_points: (V, M, 3) float32, normalised object units: points on the true surface.
         rotation: (V, 3, 3) float32, object to camera frame.
         translation: (V, 3) float32, metres.
-        scale: (V,) float32, metres, diagonal of the box.
+        scale: (V,) float32, metres, box diagonal.
         model: (V,) int64, seed of the procedural model.
     """
 
@@ -50,13 +50,13 @@ class ColourViews:
         model_points: int,
         rng: np.random.Generator,
     ) -> ColourViews:
-        """Arrays of instances.
+        """Convert instances to arrays.
 
         Args:
-            instances: with colour.
-            config: how large crops are, and how many points the network takes.
-            model_points: number M.
-            rng: of the choice of points.
+            instances: instances with colour.
+            config: gives the crop size and the number of points that the network takes.
+            model_points: number M of surface points per model.
+            rng: selects the points.
 
         Raises:
             FrameError: an instance has no colour image.
@@ -83,19 +83,19 @@ class ColourViews:
 
 
 Rounds = Callable[[int], ColourViews]
-"""Views to train on, by the number of the round; the same number gives the same views."""
+"""Maps a round number to training views; the same number always gives the same views."""
 
 
 class SimulatedRounds:
     """Rounds of simulated views of procedural models.
 
     Args:
-        category: one with a procedural family.
-        model_seeds: of its models.
-        count: views of each round.
-        config: of the network.
+        category: a category with a procedural shape family.
+        model_seeds: seeds of the models.
+        count: views per round.
+        config: network configuration.
         model_points: see `ColourViews.collect`.
-        seed: another one draws other scenes, views and noise.
+        seed: seed of scenes, views and noise.
     """
 
     def __init__(
@@ -114,13 +114,13 @@ class SimulatedRounds:
         self.model_points = model_points
         self.seed = seed
 
-    # Made where it is used: a pool is large to send to other processes.
+    # Built lazily in each process: a pool is expensive to pickle.
     @cached_property
     def _pool(self) -> ModelPool:
         return ModelPool.for_category(self.category, self.model_seeds)
 
     def __call__(self, number: int) -> ColourViews:
-        """The views of a round."""
+        """Generate the views of a round."""
         rng = np.random.default_rng([self.seed, number])
         stream = simulated_instances(
             self.category,
@@ -134,13 +134,13 @@ class SimulatedRounds:
 
 
 def prefetched(rounds: Rounds, first: int, end: int, workers: int) -> Iterator[ColourViews]:
-    """The rounds from `first` up to `end`, made ahead by other processes if there are any.
+    """Iterate over rounds `first` to `end - 1`, generated ahead of time by worker processes.
 
     Args:
-        rounds: by number; has to be picklable where there are workers.
-        first: number of the first.
-        end: number after the last.
-        workers: processes; 0 makes each when it is asked for. The views are the same.
+        rounds: the rounds; must be picklable if there are workers.
+        first: number of the first round.
+        end: one past the number of the last round.
+        workers: number of processes; 0 generates each round on demand. The views are the same.
     """
     loader = DataLoader(
         _Numbered(rounds),
@@ -148,14 +148,14 @@ def prefetched(rounds: Rounds, first: int, end: int, workers: int) -> Iterator[C
         sampler=range(first, end),
         num_workers=workers,
         collate_fn=_unchanged,
-        # Ray casting has threads, which forked processes would wait for in vain.
+        # Ray casting uses threads; forked processes would deadlock waiting for them.
         multiprocessing_context="spawn" if workers else None,
     )
     return iter(loader)
 
 
 class _Numbered(Dataset[ColourViews]):
-    """Rounds as torch's loader wants them."""
+    """Rounds as a map-style PyTorch data set."""
 
     def __init__(self, rounds: Rounds) -> None:
         self.rounds = rounds

@@ -1,7 +1,7 @@
-"""What an encoder says of instances: pose hypotheses, size and latent code, and how sure it is.
+"""Encoder predictions: pose hypotheses, size and latent code, each with its uncertainty.
 
-The hypotheses are the modes of a mixture: each has a weight and spreads, so that the network also
-says how likely any other pose is.
+The hypotheses are the modes of a mixture. Each mode has a weight and spreads, so the prediction
+assigns a likelihood to every pose.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["Encoding", "ShapeSpread"]
 
 @dataclass(frozen=True)
 class ShapeSpread:
-    """How far the network may be off in the size and code of B instances.
+    """Predicted uncertainty of the size and latent code of B instances.
 
     Attributes:
-        code_axes: (D, D), orthonormal columns: directions in which the error is independent.
-        log_code: (B, D), natural logarithms of the standard deviations along them.
-        log_size: (B,), the same of the Laplace spread of the log size.
+        code_axes: (D, D), orthonormal columns: directions along which code errors are independent.
+        log_code: (B, D), natural logarithms of the standard deviations along these axes.
+        log_size: (B,), natural logarithm of the Laplace spread of the log size.
     """
 
     code_axes: Tensor
@@ -34,18 +34,18 @@ class ShapeSpread:
 
     @property
     def code_precision(self) -> Tensor:
-        """(B, D, D) inverse covariances of the codes."""
+        """Inverse covariances of the codes, (B, D, D)."""
         return (self.code_axes * (-2.0 * self.log_code).exp().unsqueeze(1)) @ self.code_axes.T
 
     @property
     def log_size_sd(self) -> Tensor:
-        """(B,) standard deviations of the log sizes."""
+        """Standard deviations of the log sizes, (B,)."""
         return math.sqrt(2.0) * self.log_size.exp()
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the network says of B instances.
+    """Network prediction for B instances.
 
     Attributes:
         similarity: (B, K) hypotheses, decoder frame to camera frame, metres.
@@ -53,7 +53,7 @@ class Encoding:
         log_spread: (B, K, 3), natural logarithms of the spreads of the y axis, the x axis (lengths
             of differences of unit vectors) and the translation (in the network's unit).
         codes: (B, D) latent codes.
-        shape_spread: how far size and code may be off; None where the network does not say.
+        shape_spread: uncertainty of size and code; None if the network does not predict it.
     """
 
     similarity: Similarity
@@ -76,12 +76,12 @@ class Encoding:
 
     @property
     def favourite(self) -> Similarity:
-        """(B,) the hypotheses with the largest weight."""
+        """The hypotheses with the largest weight, (B,)."""
         rows = torch.arange(len(self.logits), device=self.logits.device)
         return self.similarity[rows, self.logits.argmax(dim=1)]
 
     def poses(self, device: torch.device) -> Encoding:
-        """The same on another device, without what was said of how far shapes may be off."""
+        """Copy to another device, without the uncertainty of size and code."""
         return Encoding(
             self.similarity.to(device),
             self.logits.to(device),
@@ -91,7 +91,7 @@ class Encoding:
 
     @classmethod
     def cat(cls, parts: Sequence[Encoding]) -> Encoding:
-        """What was said of the poses of all instances, in a row."""
+        """Concatenate predictions, without the uncertainty of size and code."""
         return cls(
             Similarity.cat([x.similarity for x in parts]),
             torch.cat([x.logits for x in parts]),
@@ -100,28 +100,28 @@ class Encoding:
         )
 
     def log_density(self, rotation: Tensor, has_front: bool | Tensor) -> Tensor:
-        """How likely the network thinks rotations are: log densities (B, M) up to a constant.
+        """Log densities (B, M) of rotations under the mixture, up to a constant.
 
-        A mixture of Laplace densities of the axes' errors. Translations are not judged: the
-        refinement sees them better.
+        A mixture of Laplace densities of the axis errors. Translations are ignored: the refinement
+        determines them better.
 
         Args:
             rotation: (B, M, 3, 3), decoder frame to camera frame.
-            has_front: whether the x axis counts, of all or (B,) of each.
+            has_front: whether the x axis counts; one value for all instances, or (B,).
         """
         return self._log_densities(rotation, has_front).logsumexp(dim=2)
 
     def likeliest_mode(self, rotation: Tensor, has_front: bool | Tensor) -> Tensor:
-        """(B,) number of the hypothesis that each of B rotations (B, 3, 3) most likely stems from.
+        """Index (B,) of the hypothesis that most likely generated each rotation.
 
         Args:
-            rotation: decoder frame to camera frame.
-            has_front: whether the x axis counts, of all or (B,) of each.
+            rotation: (B, 3, 3), decoder frame to camera frame.
+            has_front: whether the x axis counts; one value for all instances, or (B,).
         """
         return self._log_densities(rotation.unsqueeze(1), has_front).squeeze(1).argmax(dim=1)
 
     def _log_densities(self, rotation: Tensor, has_front: bool | Tensor) -> Tensor:
-        """(B, M, K) shares of the hypotheses in the densities of rotations (B, M, 3, 3)."""
+        """Weighted log densities (B, M, K) of rotations (B, M, 3, 3) under each hypothesis."""
         difference = rotation.unsqueeze(2) - self.similarity.rotation.unsqueeze(1)
         spread = self.log_spread.unsqueeze(1)
         exponent = _laplace(difference[..., :, 1].norm(dim=-1), spread[..., 0], 2.0)
@@ -132,22 +132,22 @@ class Encoding:
 
     @property
     def axis_variance(self) -> Tensor:
-        """(B, K, 2) variances of each component of the y axis and of the x axis.
+        """Variances (B, K, 2) per component of the y axis and of the x axis.
 
-        Those of the Laplace densities: 3 b^2 in two dimensions, 2 b^2 in one.
+        A Laplace density with spread b has variance 3 b^2 in two dimensions and 2 b^2 in one.
         """
         return self.log_spread.new_tensor([3.0, 2.0]) * (2.0 * self.log_spread[..., :2]).exp()
 
     def negative_log_likelihood(
         self, y_error: Tensor, x_error: Tensor, t_error: Tensor, symmetric: Tensor
     ) -> Tensor:
-        """Of true poses (B,), from the errors (B, K) of the hypotheses.
+        """Negative log likelihood (B,) of the true poses.
 
         Args:
-            y_error: lengths of the differences of the y axes.
-            x_error: the same of the x axes.
-            t_error: errors of the translation, in the network's unit.
-            symmetric: (B,) bool; where it holds the x axis is ignored.
+            y_error: (B, K), lengths of the differences of the y axes.
+            x_error: (B, K), the same for the x axes.
+            t_error: (B, K), translation errors in the network's unit.
+            symmetric: (B,) bool; ignore the x axis where true.
         """
         spread = self.log_spread
         exponent = _laplace(y_error, spread[..., 0], 2.0) + _laplace(t_error, spread[..., 2], 3.0)

@@ -1,13 +1,13 @@
-"""Encoder `fast`: the points of an instance -> pose hypotheses, size and latent code.
+"""Encoder `fast`: instance points -> pose hypotheses, size and latent code.
 
-Points are turned so that the viewing ray through their centre is the z axis, and divided by the
-category's median diagonal: what the network sees then hardly depends on where in the image the
-object is. Patches of neighbouring points become tokens of a small transformer (after Yu et al.,
-"Point-BERT", CVPR 2022), whose summary gives K hypotheses of the rotation as two axes (after Chen
-et al., "FS-Net", CVPR 2021), and the translation, size and code. The hypotheses are the modes of a
-mixture: each has a weight and spreads, so that the network also says how likely any other pose is.
-Size and code have spreads as well: an image of a laptop's lid says little of its base. What it
-knows of the surroundings is the plane that the object stands on.
+Points are rotated so that the viewing ray through their centre becomes the z axis, and divided by
+the category's median diagonal. The input then hardly depends on the object's place in the image.
+Patches of neighbouring points become tokens of a small transformer (after Yu et al., "Point-BERT",
+CVPR 2022). Its pooled output gives K rotation hypotheses as two axes each (after Chen et al.,
+"FS-Net", CVPR 2021), the translation, the size and the code. The hypotheses are the modes of a
+mixture with weights and spreads, so the network assigns a likelihood to every pose. Size and code
+have spreads as well: an image of a laptop's lid says little about its base. The only context that
+the network receives is the support plane.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ __all__ = [
 ]
 
 POSE_OUTPUTS = 13
-"""Of each hypothesis: y axis (3), x axis (3), translation (3), logit (1), log spreads (3)."""
+"""Per hypothesis: y axis (3), x axis (3), translation (3), logit (1), log spreads (3)."""
 
 _LOG_SPREADS = (-4.5, 1.5)
-"""Bounds: 0.6 degrees to 'anywhere'."""
+"""Bounds of the pose's log spreads: from 0.6 degrees to uninformative."""
 
 _LOG_SHAPE_SPREADS = (-4.0, 1.0)
-"""Bounds, for codes relative to the spread of all shapes."""
+"""Bounds of the code's log spreads, relative to the spread over all shapes."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class FastEncoderConfig:
 
     Attributes:
         code_length: length D of the decoder's latent code.
-        points: number N of points that the network takes.
+        points: number N of input points.
         patches: number of patches.
         patch_points: points per patch.
-        width: length of a token.
+        width: token length.
         layers: transformer layers.
         heads: attention heads.
         hypotheses: number K of pose hypotheses.
@@ -69,15 +69,15 @@ class FastEncoderConfig:
 
 
 class FastEncoder(nn.Module):
-    """Network of one category.
+    """Encoder network of one category.
 
     Attributes:
         unit: (), metres: the length that points are divided by, the category's median diagonal.
-        code_mean: (D,) of the decoder's codes.
-        code_axes: (D, D), orthonormal columns: their principal axes.
-        code_sd: (D,) their standard deviations along these.
-        mixed_precision: whether the layers compute in bfloat16 where that is safe; geometry and
-            weights stay in single precision.
+        code_mean: (D,) mean of the decoder's codes.
+        code_axes: (D, D), orthonormal columns: principal axes of the decoder's codes.
+        code_sd: (D,) standard deviations of the codes along the principal axes.
+        mixed_precision: whether to compute the layers in bfloat16 where that is safe; geometry
+            and weights stay in single precision.
     """
 
     mixed_precision = False
@@ -117,11 +117,11 @@ class FastEncoder(nn.Module):
         self.shape_head = nn.Linear(256, 2 * config.code_length + 2)
 
     def expect_codes(self, mean: Tensor, covariance: Tensor) -> None:
-        """Tell an untrained network what codes are like: it predicts how they differ from that.
+        """Set the code distribution of an untrained network, which predicts offsets from the mean.
 
         Args:
-            mean: (D,) of the decoder's codes.
-            covariance: (D, D) of the same.
+            mean: (D,) mean of the decoder's codes.
+            covariance: (D, D) covariance of the decoder's codes.
         """
         variance, axes = torch.linalg.eigh(covariance.to(self.code_axes))
         self.code_mean.copy_(mean)
@@ -129,12 +129,11 @@ class FastEncoder(nn.Module):
         self.code_sd.copy_(variance.clamp(min=1e-8).sqrt())
 
     def forward(self, points: Tensor, support: Tensor) -> Encoding:
-        """Hypotheses for B instances.
+        """Predict hypotheses for B instances.
 
         Args:
             points: (B, N, 3), metres, camera frame; N as in the configuration.
-            support: (B, 4), normal and offset (metres) of `SupportPlane`; zeros where there is
-                none.
+            support: (B, 4), normal and offset (metres) of `SupportPlane`; zeros for none.
 
         Raises:
             ShapeError: the arguments have other shapes.
@@ -150,19 +149,19 @@ class FastEncoder(nn.Module):
         return self.about(points.median(dim=1).values, points, support)
 
     def about(self, centre: Tensor, points: Tensor, support: Tensor) -> Encoding:
-        """As `forward`, for points whose medians (B, 3) are known; arguments are not checked."""
+        """Same as `forward` with given point medians `centre` (B, 3); arguments are not checked."""
         view = EncoderView.of(centre, points, support, self.unit)
         with torch.autocast(points.device.type, torch.bfloat16, enabled=self.mixed_precision):
             pose, shape = self._network(view.local, view.plane)
         return self.encoding(view, pose.float(), shape.float())
 
     def encoding(self, view: EncoderView, pose: Tensor, shape: Tensor) -> Encoding:
-        """What the network's raw outputs mean.
+        """Convert raw network outputs to a prediction.
 
         Args:
-            view: of B instances.
-            pose: (B, K, 13) of the poses.
-            shape: (B, 2 D + 2) of size and code.
+            view: input view of B instances.
+            pose: (B, K, 13) raw pose outputs.
+            shape: (B, 2 D + 2) raw outputs for size and code.
         """
         y_axis, x_axis, offset, logit, spread = pose.split([3, 3, 3, 1, 3], dim=-1)
         length = self.config.code_length
@@ -187,12 +186,12 @@ class FastEncoder(nn.Module):
         )
 
     def _network(self, local: Tensor, plane: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw outputs of the poses (B, K, 13) and of size and code (B, 2 D + 2).
+        """Raw outputs for the poses (B, K, 13) and for size and code (B, 2 D + 2).
 
         Args:
             local: (B, N, 3) points in the view frame, in the network's unit.
-            plane: (B, 4) the support's normal in the view frame and the height of the points'
-                centre over it; the normal is zero where there is none.
+            plane: (B, 4) support normal in the view frame and height of the points' centre above
+                the support; the normal is zero if there is no support.
         """
         config = self.config
         centres, features = patches(local, plane, config.patches, config.patch_points)
@@ -213,10 +212,10 @@ class FastEncoder(nn.Module):
 
     @classmethod
     def load(cls, path: Path | str, device: torch.device | None = None) -> FastEncoder:
-        """Encoder, in evaluation mode, from a file that `save` wrote.
+        """Load an encoder, in evaluation mode, from a file written by `save`.
 
         Raises:
-            WeightsError: the file is missing, damaged or of another architecture.
+            WeightsError: the file is missing, damaged or has another architecture.
         """
         settings, tensors = read_weights(path, "encoder")
         try:
@@ -226,7 +225,7 @@ class FastEncoder(nn.Module):
         except (KeyError, TypeError, RuntimeError) as error:
             raise WeightsError(
                 f"{path}: the tensors do not fit the encoder's architecture {settings}: {error}; "
-                "train the category anew with this version (make weights)"
+                "retrain the category with this version (make weights)"
             ) from error
         encoder.requires_grad_(False)
         return encoder.eval().to(device or torch.device("cpu"))
@@ -234,14 +233,14 @@ class FastEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class EncoderView:
-    """What B instances look like to the network.
+    """Network input for B instances.
 
     Attributes:
         centre: (B, 3), metres, camera frame: medians of the points.
         frame: (B, 3, 3) view frames, see `view_frame`.
         local: (B, N, 3) points in the view frame about the centre, in the network's unit.
-        plane: (B, 4) the support's normal in the view frame and the height of the centre over it
-            in the network's unit; the normal is zero where there is none.
+        plane: (B, 4) support normal in the view frame and height of the centre above the support
+            in the network's unit; the normal is zero if there is no support.
     """
 
     centre: Tensor
@@ -251,17 +250,17 @@ class EncoderView:
 
     @classmethod
     def of(cls, centre: Tensor, points: Tensor, support: Tensor, unit: Tensor) -> EncoderView:
-        """The view of points.
+        """Transform points and support to the view frame.
 
         Args:
             centre: (B, 3), metres, camera frame.
             points: (B, N, 3), metres, camera frame.
-            support: (B, 4) as of `FastEncoder.forward`.
+            support: (B, 4), as in `FastEncoder.forward`.
             unit: () or (B, 1, 1), metres.
         """
         frame = view_frame(centre)
         local = (points - centre.unsqueeze(1)) @ frame / unit
-        # Background that leaks into the mask would dwarf the object: squash what is far off.
+        # Background that leaks into the mask would dwarf the object: pull distant points in.
         distance = local.norm(dim=-1, keepdim=True)
         local = local * (distance.clamp(max=1.5) / distance.clamp(min=1e-6))
         normal = (support[:, None, :3] @ frame).squeeze(1)
@@ -271,23 +270,23 @@ class EncoderView:
 
 
 def patches(local: Tensor, plane: Tensor, count: int, size: int) -> tuple[Tensor, Tensor]:
-    """Neighbourhoods of some of the points.
+    """Group points into local patches.
 
     Args:
-        local: (B, N, 3) and
-        plane: (B, 4) as of `EncoderView`.
+        local: (B, N, 3), as in `EncoderView`.
+        plane: (B, 4), as in `EncoderView`.
         count: number P of patches.
-        size: number S of points of each.
+        size: number S of points per patch.
 
     Returns:
-        Their centres (B, P, 5): x, y, z, height over the support, and whether that is known; and
-        what is known of their points (B, P, S, 8): where they are from the centre, and the same.
+        Patch centres (B, P, 5): x, y, z, height above the support, and whether that is known; and
+        point features (B, P, S, 8): offset from the centre, followed by the same five values.
     """
     normal, centre_height = plane[:, :3], plane[:, 3]
     known = normal.square().sum(-1, keepdim=True).sqrt()
     height = (local @ normal.unsqueeze(-1)) + (known.squeeze(-1) * centre_height)[:, None, None]
     local = torch.cat([local, height, known.unsqueeze(1).expand_as(height)], dim=-1)
-    # The points come in random order, so the first ones are a random choice of centres.
+    # The points are in random order, so the first ones are random centres.
     centres = local[:, :count]
     nearest = (
         torch.cdist(centres[..., :3], local[..., :3]).topk(size, dim=-1, largest=False).indices
@@ -299,13 +298,13 @@ def patches(local: Tensor, plane: Tensor, count: int, size: int) -> tuple[Tensor
 
 
 def support_features(plane: Tensor) -> Tensor:
-    """What is known of the support (B, 5), of planes (B, 4) as of `EncoderView`."""
+    """Support features (B, 5) from planes (B, 4) as in `EncoderView`: the plane and a flag."""
     known = plane[:, :3].square().sum(-1, keepdim=True).sqrt()
     return torch.cat([plane * known, known], dim=-1)
 
 
 def view_frame(centre: Tensor) -> Tensor:
-    """Rotations (B, 3, 3) whose z column is the viewing ray to points (B, 3), x column level."""
+    """Rotations (B, 3, 3) with the viewing ray to points (B, 3) as z column, a level x column."""
     z = nn.functional.normalize(centre, dim=-1)
     down = torch.zeros_like(z)
     down[..., 1] = 1.0

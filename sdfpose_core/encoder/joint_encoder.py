@@ -1,8 +1,8 @@
-"""Encoders `fast` of several categories as one network: instances of all of them in one pass.
+"""Run the `fast` encoders of several categories in one pass.
 
-An instance is a few million multiplications, which take less time than torch takes to begin a
-hundred operations: so there is one operation for all instances, whose weights are stacked, and
-what a layer can take over from its neighbours has no operation of its own.
+An instance costs a few million multiplications, less time than PyTorch needs to launch a hundred
+operations. So each layer is one operation for all instances, with stacked weights, and anything
+that a neighbouring layer can absorb has no operation of its own.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = ["JointEncoder"]
 
 
 class JointEncoder:
-    """What `FastEncoder.forward` of each instance's category says, without gradients.
+    """Evaluate `FastEncoder.forward` of each instance's category, without gradients.
 
-    Threads may share it.
+    Thread-safe.
 
     Args:
-        encoders: of the same architecture, on one device. Later changes of their weights are not
-            seen.
+        encoders: encoders of the same architecture, on one device. Later changes of their weights
+            have no effect.
     """
 
     @torch.no_grad()
@@ -46,16 +46,16 @@ class JointEncoder:
         each = [list(_layers(x)) for x in encoders]
         self._shapes = [x.shape for x in each[0]]
         self._weights = torch.stack([torch.cat([w.flatten() for w in x]) for x in each])
-        self._kept = local()
+        self._local = local()
 
     @torch.inference_mode()
     def __call__(self, points: Tensor, support: Tensor, of_row: Sequence[int]) -> list[Encoding]:
-        """Hypotheses of each category's instances.
+        """Predict hypotheses, one `Encoding` per encoder that occurs.
 
         Args:
             points: (B, N, 3), metres, camera frame; N as in the networks' configuration.
-            support: (B, 4) as of `FastEncoder.forward`.
-            of_row: B numbers of the instances' encoders, ascending.
+            support: (B, 4), as in `FastEncoder.forward`.
+            of_row: B encoder indices, one per instance, in ascending order.
         """
         groups = [(i, len(list(x))) for i, x in groupby(of_row)]
         if len({n for _, n in groups}) != 1:  # each instance has its own weights
@@ -63,33 +63,33 @@ class JointEncoder:
         units = self._units[torch.tensor(of_row, device=points.device)].view(-1, 1, 1)
         view = EncoderView.of(points.median(dim=1).values, points, support, units)
         pose, shape = self._network(view, [i for i, _ in groups])
-        found, row = [], 0
+        encodings, row = [], 0
         for i, members in groupby(of_row):
             rows = slice(row, row + len(list(members)))
             row = rows.stop
             part = EncoderView(*(x[rows] for x in vars(view).values()))
-            found.append(self._encoders[i].encoding(part, pose[rows], shape[rows]))
-        return found
+            encodings.append(self._encoders[i].encoding(part, pose[rows], shape[rows]))
+        return encodings
 
     def _network(self, view: EncoderView, groups: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Raw outputs (B, K, 13) and (B, 2 D + 2) of B instances in groups of equal size.
 
         Args:
-            view: of the instances.
-            groups: numbers of the encoders, one for each group.
+            view: network input of the instances.
+            groups: encoder indices, one per group.
         """
         config = self.config
         batch, count = len(view.local), config.patches
-        weights = self._of(groups)
+        weights = self._layer_weights(groups)
 
         def linear(x: Tensor) -> Tensor:
-            """The next layer of (B, ..., n): (B, ..., m)."""
+            """Apply the next linear layer: (B, ..., n) -> (B, ..., m)."""
             weight, bias = next(weights), next(weights)
             rows = x.reshape(len(groups), -1, x.shape[-1])
             return torch.baddbmm(bias, rows, weight).view(*x.shape[:-1], -1)
 
         def perceptron(x: Tensor) -> Tensor:
-            """Two layers with a nonlinearity between."""
+            """Apply two linear layers with a nonlinearity in between."""
             return linear(functional.silu(linear(x), inplace=True))
 
         centres, features = patches(view.local, view.plane, count, config.patch_points)
@@ -100,9 +100,9 @@ class JointEncoder:
         tokens = torch.cat([tokens, support], dim=1)
         heads = (batch, count + 1, 3, config.heads, config.width // config.heads)
         for _ in range(config.layers):
-            asked = linear(_normalised(tokens)).view(heads).permute(2, 0, 3, 1, 4)
-            seen = functional.scaled_dot_product_attention(*asked)
-            tokens = tokens + linear(seen.transpose(1, 2).reshape(tokens.shape))
+            qkv = linear(_normalised(tokens)).view(heads).permute(2, 0, 3, 1, 4)
+            attended = functional.scaled_dot_product_attention(*qkv)
+            tokens = tokens + linear(attended.transpose(1, 2).reshape(tokens.shape))
             tokens = tokens + linear(functional.gelu(linear(_normalised(tokens))))
         scale, shift = next(weights), next(weights)
         tokens = _normalised(tokens).view(len(groups), -1, config.width)
@@ -112,22 +112,25 @@ class JointEncoder:
         poses = config.hypotheses * POSE_OUTPUTS
         return outputs[:, :poses].view(batch, -1, POSE_OUTPUTS), outputs[:, poses:]
 
-    def _of(self, groups: Sequence[int]) -> Iterator[Tensor]:
-        """Weights and biases of the layers, in the order in which they are needed."""
+    def _layer_weights(self, groups: Sequence[int]) -> Iterator[Tensor]:
+        """Weights and biases of the layers, in order of use."""
         if len(groups) == 1:
             chosen = self._weights[groups[0] : groups[0] + 1]
         else:
             index = torch.tensor(groups, device=self._weights.device)
-            chosen = torch.index_select(self._weights, 0, index, out=self._space(len(groups)))
+            chosen = torch.index_select(self._weights, 0, index, out=self._buffer(len(groups)))
         parts = chosen.split([math.prod(x) for x in self._shapes], dim=1)
         return (part.view(-1, *shape) for part, shape in zip(parts, self._shapes, strict=True))
 
-    def _space(self, count: int) -> Tensor:
-        """Room for the weights of so many groups: new memory takes longer than what goes there."""
-        space: Tensor | None = getattr(self._kept, "space", None)
-        if space is None or len(space) < count:
-            space = self._kept.space = self._weights.new_empty(count, self._weights.shape[1])
-        return space[:count]
+    def _buffer(self, count: int) -> Tensor:
+        """Reusable memory for the weights of `count` groups: allocating takes longer than copying.
+
+        Each thread has its own.
+        """
+        buffer: Tensor | None = getattr(self._local, "buffer", None)
+        if buffer is None or len(buffer) < count:
+            buffer = self._local.buffer = self._weights.new_empty(count, self._weights.shape[1])
+        return buffer[:count]
 
 
 def _layers(encoder: FastEncoder) -> Iterator[Tensor]:
@@ -139,9 +142,9 @@ def _layers(encoder: FastEncoder) -> Iterator[Tensor]:
     for block in encoder.transformer.layers:
         assert isinstance(block, nn.TransformerEncoderLayer)
         attention = block.self_attn
-        yield from _after(block.norm1, attention.in_proj_weight, attention.in_proj_bias)
+        yield from _with_norm(block.norm1, attention.in_proj_weight, attention.in_proj_bias)
         yield from _weight_and_bias(attention.out_proj.weight, attention.out_proj.bias)
-        yield from _after(block.norm2, block.linear1.weight, block.linear1.bias)
+        yield from _with_norm(block.norm2, block.linear1.weight, block.linear1.bias)
         yield from _weight_and_bias(block.linear2.weight, block.linear2.bias)
     yield encoder.norm.weight[None]
     yield encoder.norm.bias[None]
@@ -158,8 +161,8 @@ def _weight_and_bias(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     return weight.T, bias[None]
 
 
-def _after(norm: nn.LayerNorm, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """A layer that scales and shifts what the normalisation before it does not."""
+def _with_norm(norm: nn.LayerNorm, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Fold the scale and shift of the preceding layer norm into a linear layer."""
     return _weight_and_bias(weight * norm.weight, bias + weight @ norm.bias)
 
 

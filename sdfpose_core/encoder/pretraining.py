@@ -31,40 +31,39 @@ __all__ = [
 ]
 
 _OUTER_LAYERS = ("patch.0", "position.0", "support.0", "pose_head", "shape_head")
-"""The first and last layers, which Muon is not made for."""
-
+"""Input and output layers, for which Muon is not designed."""
 
 _WARM_UP_STEPS = 200
-"""During which learning rates grow; of short trainings a tenth."""
+"""Steps over which learning rates rise; at most a tenth of the training."""
 
 
 @dataclass(frozen=True)
 class EncoderTrainingConfig:
-    """How an encoder is trained.
+    """Settings of encoder training.
 
     Attributes:
         steps: optimiser steps.
         batch: views per step.
-        learning_rate: of biases, inputs and outputs (AdamW) at its peak, after a warm-up; decays
-            to zero along a cosine.
-        hidden_learning_rate: of the hidden matrices (Muon), along the same curve.
-        weight_decay: of both.
-        spread_weight: share of the mean over all hypotheses in the loss, besides the best one's.
-        likelihood_weight: of the negative log likelihood of the mixture.
-        scale_weight: of the error of the log size.
-        code_weight: of the error of the code, in the standard deviations of all shapes' codes.
-        roll_sd_deg: augmentation: turn about the optical axis.
-        size_range: augmentation: everything grows or shrinks by up to this factor.
-        jitter: augmentation: noise of points, largest standard deviation over the unit length.
-        crop_probability: augmentation: how often a half-space of points is cut away.
-        mirror_probability: augmentation: how often left and right are exchanged, for categories
-            whose shapes are their own mirror images.
-        plane_dropout: augmentation: how often the support is not told.
-        average_decay: of the moving average of the weights that is kept in the end.
+        learning_rate: peak learning rate (AdamW) of biases, inputs and outputs; rises during a
+            warm-up, then decays to zero along a cosine.
+        hidden_learning_rate: peak learning rate (Muon) of the hidden matrices, same schedule.
+        weight_decay: weight decay of both optimisers.
+        spread_weight: weight of the mean error over all hypotheses; the best one has weight 1.
+        likelihood_weight: weight of the mixture's negative log likelihood.
+        scale_weight: weight of the error of the log size.
+        code_weight: weight of the code error, in standard deviations over all shapes.
+        roll_sd_deg: augmentation: standard deviation of the rotation about the optical axis.
+        size_range: augmentation: largest factor by which the scene is enlarged or shrunk.
+        jitter: augmentation: largest standard deviation of the point noise, in unit lengths.
+        crop_probability: augmentation: probability that a half-space of points is removed.
+        mirror_probability: augmentation: probability that left and right are swapped, for
+            categories whose shapes are mirror symmetric.
+        plane_dropout: augmentation: probability that the support is withheld.
+        average_decay: decay of the moving average of the weights, which is the result.
         mixed_precision: whether the network's layers compute in bfloat16.
         checkpoint_every: steps between checkpoints.
-        seed: of initialisation, order and augmentation.
-        encoder: the architecture.
+        seed: seed of initialisation, order and augmentation.
+        encoder: network architecture.
     """
 
     steps: int = 3000
@@ -90,19 +89,19 @@ class EncoderTrainingConfig:
 
 
 class EncoderTraining(TrainingRun):
-    """An encoder in training; can be interrupted and resumed to the same numbers.
+    """Training run of an encoder; an interrupted run resumes with identical results.
 
     Args:
-        lessons: what to train on; every step sees some of each.
-        code_mean: (D,) of the decoder's prior.
-        code_covariance: (D, D) of the same.
+        lessons: training data sets; every step draws views from each.
+        code_mean: (D,) mean of the decoder's code prior.
+        code_covariance: (D, D) covariance of the decoder's code prior.
         unit_m: the category's median diagonal, metres.
-        config: how to train.
-        device: where.
-        start: weights to begin with, and their architecture; random ones by default.
+        config: training settings.
+        device: device to train on.
+        start: initial weights and their architecture; random by default.
 
     Raises:
-        ConfigurationError: the processes cannot share the views of a step evenly.
+        ConfigurationError: the batch cannot be divided evenly among the processes.
     """
 
     def __init__(
@@ -140,8 +139,8 @@ class EncoderTraining(TrainingRun):
         """Train to the last step and return the averaged encoder.
 
         Args:
-            checkpoint: file to resume from where it exists, and to write to.
-            progress: told the losses of every 50th step.
+            checkpoint: file to write, and to resume from if it exists.
+            progress: called with the losses of every 50th step.
 
         Raises:
             WeightsError: the checkpoint is damaged.
@@ -150,7 +149,7 @@ class EncoderTraining(TrainingRun):
         return self.average.eval()
 
     def _set_training_views(self, lessons: Sequence[TrainingViews]) -> None:
-        """What the next steps are trained on."""
+        """Set the training data of the next steps."""
         self._lessons = lessons
         self._batch_views = sum(x.batch for x in lessons)
         self._codes = torch.cat([x.codes for x in lessons]).to(self.device)
@@ -169,7 +168,7 @@ class EncoderTraining(TrainingRun):
         for optimiser in self._optimisers:
             optimiser.step()
         with torch.no_grad():
-            # The average forgets its beginning quickly.
+            # Forget the initial weights quickly.
             keep = min(self.config.average_decay, (self.step + 1) / (self.step + 10))
             for mean, value in zip(
                 self.average.parameters(), self.encoder.parameters(), strict=True
@@ -178,20 +177,20 @@ class EncoderTraining(TrainingRun):
         return {name: value.detach() for name, value in losses.items()}
 
     def _losses(self) -> dict[str, Tensor]:
-        """Of one step; the gradient is that of ``total``."""
+        """Losses of one step; ``total`` is the one to differentiate."""
         points, support, truth, codes, symmetric = self._batch()
         return self._supervised(self._shared(points, support), truth, codes, symmetric)
 
     def _supervised(
         self, encoding: Encoding, truth: Similarity, codes: Tensor, symmetric: Tensor
     ) -> dict[str, Tensor]:
-        """Losses of views with labels; ``total`` is their weighted sum.
+        """Losses of labelled views; ``total`` is their weighted sum.
 
         Args:
-            encoding: of B views.
-            truth: (B,).
-            codes: (B, D).
-            symmetric: (B,) bool, whether yaw has no meaning.
+            encoding: prediction for B views.
+            truth: (B,) true similarities.
+            codes: (B, D) true codes.
+            symmetric: (B,) bool, whether yaw is undefined.
         """
         config = self.config
         losses = pose_losses(encoding, truth, symmetric, float(self.encoder.unit))
@@ -216,7 +215,7 @@ class EncoderTraining(TrainingRun):
     def _batch(self) -> tuple[Tensor, Tensor, Similarity, Tensor, Tensor]:
         """Points (B, N, 3), planes (B, 4), similarities, codes (B, D) and symmetry flags (B,).
 
-        Every process draws the views of all, and keeps its share.
+        Every process draws the views of all processes and keeps its own share.
         """
         config, rng, batch = self.config, self._rng, self._batch_views
         views, model = self._draw()
@@ -238,7 +237,7 @@ class EncoderTraining(TrainingRun):
         support = torch.cat(
             [(turn @ support[:, :3, None]).squeeze(-1), support[:, 3:] * factor[:, None]], dim=1
         )
-        told = torch.rand(batch, 1, generator=rng) >= config.plane_dropout
+        support_kept = torch.rand(batch, 1, generator=rng) >= config.plane_dropout
         noise = config.jitter * float(self.encoder.unit) * torch.rand(batch, 1, 1, generator=rng)
         points = points + noise * torch.randn(points.shape, generator=rng)
         truth = Similarity(
@@ -249,17 +248,17 @@ class EncoderTraining(TrainingRun):
         if config.mirror_probability > 0.0:
             mirrored = torch.rand(batch, generator=rng) < config.mirror_probability
             points, support, truth = _mirrored(points, support, truth, mirrored)
-        mine = own_share(batch)
+        own = own_share(batch)
         return (
-            points[mine].to(self.device),
-            (support * told)[mine].to(self.device),
-            truth[mine].to(self.device),
-            self._codes[model[mine].to(self.device)],
-            torch.from_numpy(views.symmetric)[mine].to(self.device),
+            points[own].to(self.device),
+            (support * support_kept)[own].to(self.device),
+            truth[own].to(self.device),
+            self._codes[model[own].to(self.device)],
+            torch.from_numpy(views.symmetric)[own].to(self.device),
         )
 
     def _draw(self) -> tuple[Views, Tensor]:
-        """The views of a step, and the number (B,) of each one's code."""
+        """Draw the views of a step and the index (B,) of each view's code."""
         drawn, models, first = [], [], 0
         for x in self._lessons:
             index = torch.randint(len(x.views), (x.batch,), generator=self._rng).numpy()
@@ -269,7 +268,7 @@ class EncoderTraining(TrainingRun):
         return Views.cat(drawn), torch.cat(models)
 
     def _cut(self, points: Tensor) -> Tensor:
-        """Hide up to 40 % of some views' points beyond a random plane, as an occluder does."""
+        """Hide up to 40 % of the points of some views beyond a random plane, like an occluder."""
         batch, count, _ = points.shape
         rng = self._rng
         normal = torch.nn.functional.normalize(torch.randn(batch, 3, generator=rng), dim=1)
@@ -278,7 +277,7 @@ class EncoderTraining(TrainingRun):
         share = share * (torch.rand(batch, generator=rng) < self.config.crop_probability)
         rank = height.argsort(dim=1, descending=True).argsort(dim=1)
         hidden = rank < (share * count)[:, None]
-        # Hidden points are replaced by visible ones, each of which then counts more than once.
+        # Replace hidden points by repeated visible ones to keep the count.
         substitute = (~hidden).float().multinomial(count, replacement=True, generator=rng)
         replaced = points.gather(1, substitute.unsqueeze(-1).expand(-1, -1, 3))
         return torch.where(hidden.unsqueeze(-1), replaced, points)
@@ -291,12 +290,12 @@ class EncoderTraining(TrainingRun):
             self._restore(load_checkpoint(path))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(
-                f"{path}: is the checkpoint of another architecture or training ({error}): delete "
-                "it, or train with the configuration that it was written with"
+                f"{path}: the checkpoint has another architecture or training ({error}): delete it "
+                "or train with the configuration that wrote it"
             ) from error
 
     def _state(self) -> dict[str, Any]:
-        """Everything that the next steps depend on."""
+        """Complete training state."""
         return {
             "step": self.step,
             "encoder": self.encoder.state_dict(),
@@ -317,16 +316,16 @@ class EncoderTraining(TrainingRun):
 def _mirrored(
     points: Tensor, support: Tensor, truth: Similarity, where: Tensor
 ) -> tuple[Tensor, Tensor, Similarity]:
-    """Views with left and right exchanged, where asked for.
+    """Swap left and right in some views.
 
-    With F = diag(-1, 1, 1) in the camera frame and G = diag(1, 1, -1) in the object's, the mirror
-    image of the object at (R, t) is its own mirror image G at (F R G, F t).
+    With F = diag(-1, 1, 1) in the camera frame and G = diag(1, 1, -1) in the object frame, the
+    mirror image of an object at pose (R, t) is the object mirrored by G at pose (F R G, F t).
 
     Args:
         points: (B, N, 3).
         support: (B, 4).
         truth: (B,).
-        where: (B,) bool.
+        where: (B,) bool, the views to mirror.
     """
     flip = torch.tensor([-1.0, 1.0, 1.0])
     sign = torch.where(where[:, None], flip, torch.ones(3))
@@ -365,17 +364,17 @@ def _optimisers(encoder: FastEncoder, config: EncoderTrainingConfig) -> list[tor
 def pose_losses(
     encoding: Encoding, truth: Similarity, symmetric: Tensor, unit_m: float
 ) -> dict[str, Tensor]:
-    """Errors of the hypotheses.
+    """Pose losses of the hypotheses.
 
     Args:
-        encoding: of B views.
+        encoding: prediction for B views.
         truth: (B,) true similarities.
-        symmetric: (B,) bool; where it holds the x axis is ignored.
-        unit_m: metres that translations are divided by.
+        symmetric: (B,) bool; ignore the x axis where true.
+        unit_m: metres, the unit of translations.
 
     Returns:
-        ``hypotheses`` (B, K): lengths of the axes' errors plus that of the translation;
-        ``likelihood`` (B,): negative log likelihood of the mixture.
+        ``hypotheses`` (B, K): sum of axis errors and weighted translation error; ``likelihood``
+        (B,): negative log likelihood of the mixture.
     """
     difference = encoding.similarity.rotation - truth.rotation.unsqueeze(1)
     y_error = difference[..., :, 1].norm(dim=-1)
@@ -392,21 +391,21 @@ def pose_losses(
 def shape_losses(
     encoding: Encoding, truth: Similarity, codes: Tensor, code_sd: Tensor
 ) -> dict[str, Tensor]:
-    """Errors of size and code, and of their spreads.
+    """Losses of size and code and of their spreads.
 
-    Negative log likelihoods, weighted so that what is hard to tell is learnt as well: without that
-    the network gives it up and calls it unknown (Seitzer et al., "On the Pitfalls of
-    Heteroscedastic Uncertainty Estimation with Probabilistic Neural Networks", 2022).
+    Negative log likelihoods, weighted so that the network also learns quantities that are hard to
+    predict; unweighted, it would give them up and predict a large spread (Seitzer et al., "On the
+    Pitfalls of Heteroscedastic Uncertainty Estimation with Probabilistic Neural Networks", 2022).
 
     Args:
-        encoding: of B views.
+        encoding: prediction for B views.
         truth: (B,) true similarities.
         codes: (B, D) true codes.
         code_sd: (D,) standard deviations of all shapes' codes along the principal axes.
 
     Returns:
-        ``code`` (B,): Gaussian, weighted with the standard deviation, mean over the axes, in units
-        of `code_sd`; ``scale`` (B,): of the log size, Laplace, weighted with its spread.
+        ``code`` (B,): Gaussian, weighted by the standard deviation, mean over the axes, in units
+        of `code_sd`; ``scale`` (B,): Laplace loss of the log size, weighted by its spread.
     """
     spread = encoding.shape_spread
     assert spread is not None
@@ -423,12 +422,12 @@ def shape_losses(
 
 @torch.no_grad()
 def validate_encoder(encoder: FastEncoder, views: Views, seed: int = 0) -> dict[str, float]:
-    """Errors of the favourite hypothesis, without refinement, on views of unseen models.
+    """Measure unrefined errors of the most likely hypothesis on views of unseen models.
 
     Returns:
-        Medians: ``rot_deg`` of the whole rotation, or of the y axis where yaw has no meaning,
-        ``trans_cm`` of the box's centre, ``scale_percent`` of the diagonal; ``best_rot_deg`` as
-        ``rot_deg``, of the best hypothesis.
+        Median errors: ``rot_deg`` of the rotation, or of the y axis if yaw is undefined;
+        ``trans_cm`` of the box centre; ``scale_percent`` of the diagonal; ``best_rot_deg``, the
+        same as ``rot_deg`` for the best hypothesis.
     """
     count = encoder.config.points
     points = torch.from_numpy(views.points)

@@ -1,10 +1,10 @@
-"""Features of a colour image's pixels: PSPNet on a dilated ResNet-18.
+"""Per-pixel image features: PSPNet on a dilated ResNet-18.
 
-As in DenseFusion (Wang et al., CVPR 2019) and SSC-6D (Peng et al., AAAI 2022), after Zhao et al.,
-"Pyramid Scene Parsing Network" (CVPR 2017): the last two stages of the ResNet are dilated in place
-of strided, averages over ever smaller parts of the image tell each pixel of its surroundings, and
-three doublings bring the features back to the image's size. There is no batch normalisation;
-weights of a network that has it are folded into the convolutions.
+Used in DenseFusion (Wang et al., CVPR 2019) and SSC-6D (Peng et al., AAAI 2022), after Zhao et al.,
+"Pyramid Scene Parsing Network" (CVPR 2017). The last two ResNet stages are dilated instead of
+strided. A pyramid of averages over ever smaller image parts gives each pixel its context, and three
+upsampling steps restore the image size. There is no batch normalisation; pretrained weights with
+batch normalisation are folded into the convolutions.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from sdfpose_core.storage.checkpoint import load_published
 __all__ = ["PspNet", "ResNet18"]
 
 STRIDE = 8
-"""Pixels of the image per feature of the ResNet; sides of images are multiples of it."""
+"""Image pixels per ResNet feature; image sides must be multiples of it."""
 
 _PYRAMID = (1, 2, 3, 6)
-"""Parts along each side whose averages are taken."""
+"""Grid sizes of the average pooling."""
 
 _BATCH_NORM_EPSILON = 1e-5
 
 
 class PspNet(nn.Module):
-    """Features of every pixel: (B, 3, S, S) normalised colour -> (B, width / 2, S, S).
+    """Per-pixel features: (B, 3, S, S) normalised colour -> (B, width / 2, S, S).
 
     Args:
-        width: channels of the ResNet's first stage, 64 in the papers; all others are multiples.
+        width: channels of the first ResNet stage (64 in the papers); others scale with it.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -44,16 +44,16 @@ class PspNet(nn.Module):
         self.pyramid = nn.ModuleList(nn.Conv2d(deep, deep, 1, bias=False) for _ in _PYRAMID)
         self.bottleneck = nn.Conv2d(deep * (1 + len(_PYRAMID)), 16 * width, 1)
         self.up = nn.ModuleList(
-            [_Doubling(16 * width, 4 * width), _Doubling(4 * width, width), _Doubling(width, width)]
+            [_Upsample(16 * width, 4 * width), _Upsample(4 * width, width), _Upsample(width, width)]
         )
         self.final = nn.Conv2d(width, width // 2, 1)
         self.dropout = nn.ModuleList([nn.Dropout2d(0.3), nn.Dropout2d(0.15), nn.Dropout2d(0.15)])
 
     def forward(self, colour: Tensor) -> Tensor:
-        """Features, logarithms of shares that sum to one over the channels.
+        """Compute features, log-softmax over the channels.
 
         Raises:
-            ShapeError: the image is no (B, 3, S, S) with S a multiple of 8.
+            ShapeError: the image does not have shape (B, 3, S, S) with S a multiple of 8.
         """
         if colour.ndim != 4 or colour.shape[1] != 3 or colour.shape[2] % STRIDE:
             raise ShapeError(
@@ -76,8 +76,8 @@ class PspNet(nn.Module):
         return nn.functional.log_softmax(self.final(x), dim=1)
 
 
-class _Doubling(nn.Module):
-    """Twice the resolution, then a convolution: (B, n_in, S, S) -> (B, n_out, 2 S, 2 S)."""
+class _Upsample(nn.Module):
+    """Double the resolution, then convolve: (B, n_in, S, S) -> (B, n_out, 2 S, 2 S)."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class _Doubling(nn.Module):
 class ResNet18(nn.Module):
     """Residual network of 18 layers (He et al., CVPR 2016): (B, 3, S, S) -> (B, 8 w, S/8, S/8).
 
-    Names are torchvision's, without its normalisations and classifier.
+    Parameter names follow torchvision. There are no normalisation layers and no classifier.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -111,7 +111,7 @@ class ResNet18(nn.Module):
                     nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of the last stage."""
+        """Compute the features of the last stage."""
         x = torch.relu(self.conv1(x))
         x = nn.functional.max_pool2d(x, 3, stride=2, padding=1)
         x = self.layer2(self.layer1(x))
@@ -119,12 +119,12 @@ class ResNet18(nn.Module):
         return out
 
     def load_torchvision(self, path: Path | str) -> None:
-        """Take the weights of a file with torchvision's ``resnet18().state_dict()``.
+        """Load weights from a file with torchvision's ``resnet18().state_dict()``.
 
-        Each convolution takes up the batch normalisation that follows it, as it is in evaluation.
+        Each batch normalisation, in evaluation mode, is folded into the preceding convolution.
 
         Raises:
-            WeightsError: the file is missing, damaged, refused, or of another network.
+            WeightsError: the file is missing, damaged, refused, or belongs to another network.
         """
         path = Path(path)
         state = load_published(path)
@@ -145,14 +145,14 @@ class ResNet18(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions and a short cut."""
+    """Residual block: two 3x3 convolutions and a shortcut."""
 
     def __init__(self, n_in: int, n_out: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, padding=dilation, dilation=dilation)
         self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=dilation, dilation=dilation)
         same = n_in == n_out and stride == 1
-        # A sequence of one, for torchvision's names.
+        # A sequence of one layer, to match torchvision's names.
         self.downsample = None if same else nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -161,24 +161,24 @@ class _Block(nn.Module):
 
 
 def _stage(n_in: int, n_out: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """Two blocks; as in the papers, the first of a dilated stage is not dilated."""
+    """Stage of two blocks; as in the papers, the first block of a dilated stage is not dilated."""
     return nn.Sequential(_Block(n_in, n_out, stride), _Block(n_out, n_out, dilation=dilation))
 
 
 def _norm_of(convolution: str) -> str:
-    """Name of the batch normalisation that follows a convolution of torchvision's ResNet."""
+    """Name of the batch normalisation after a convolution of torchvision's ResNet."""
     if convolution.endswith("downsample.0"):
         return convolution.removesuffix("0") + "1"
     return convolution.replace("conv", "bn")
 
 
 def _tensor(state: Mapping[str, object], name: str, shape: tuple[int, ...], path: Path) -> Tensor:
-    """A tensor of a file, of the shape that it must have."""
+    """Look up a tensor and check its shape."""
     found = state.get(name)
     if not isinstance(found, Tensor) or tuple(found.shape) != shape:
-        what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else "nothing"
+        what = f"has shape {tuple(found.shape)}" if isinstance(found, Tensor) else "is no tensor"
         raise WeightsError(
-            f"{path}: {name} is {what}: expected a tensor of shape {shape}, as in "
+            f"{path}: {name} {what}: expected a tensor of shape {shape}, as in "
             "torchvision's resnet18().state_dict()"
         )
     return found.float()

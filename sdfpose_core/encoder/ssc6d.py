@@ -1,10 +1,10 @@
-"""Encoder `ssc6d`: colour and points of an instance -> pose, size and latent code.
+"""Encoder `ssc6d`: instance colour and points -> pose, size and latent code.
 
 The pose network of SSC-6D (Peng et al., "Self-Supervised Category-Level 6D Object Pose Estimation
-with Deep Implicit Shape Representation", AAAI 2022). PSPNet gives features of the pixels; at each
-measured point they are fused with features of its position (Wang et al., "DenseFusion", CVPR 2019)
-and with the mean over all points. The largest values over the points go to four heads. Names,
-sizes and the choice of the crop are those of the published implementation.
+with Deep Implicit Shape Representation", AAAI 2022). PSPNet computes pixel features. At each
+measured point they are fused with position features (Wang et al., "DenseFusion", CVPR 2019) and
+with the mean over all points. Max pooling over the points feeds four heads. Names, sizes and the
+crop follow the published implementation.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from sdfpose_core.weights import read_weights, write_weights
 __all__ = ["SSC6D_KIND", "ColourView", "Ssc6dConfig", "Ssc6dEncoder", "colour_view", "crop_window"]
 
 SSC6D_KIND = "ssc6d encoder"
-"""What a weights file of this network says that it is."""
+"""Network kind stored in weights files."""
 
 _COLOUR_MEAN = (0.485, 0.456, 0.406)
 _COLOUR_SD = (0.229, 0.224, 0.225)
-"""Of ImageNet's images, RGB, 0 to 1."""
+"""ImageNet statistics, RGB, 0 to 1."""
 
 _WINDOW_STEP_PX = 40
-"""Sides of crops are multiples of this."""
+"""Crop sides are multiples of this."""
 
-_LEAST_SCALE_M = 1e-3
-"""The logarithm of a size must be finite."""
+_MIN_SCALE_M = 1e-3
+"""Keeps the logarithm of the size finite."""
 
 
 @dataclass(frozen=True)
 class Ssc6dConfig:
-    """Architecture of a `Ssc6dEncoder`; by default the paper's.
+    """Architecture of a `Ssc6dEncoder`; the defaults are the paper's.
 
     Attributes:
         code_length: length D of the decoder's latent code.
-        points: number N of points that the network takes.
-        image_size: side S of the crop that it takes, pixels, a multiple of 8.
-        width: channels of the first layers; all others are multiples.
-        code_bound: longer codes are shortened to this length, as SSC-6D does with its decoders'
-            (evaluation of the published implementation); 0 leaves them.
+        points: number N of input points.
+        image_size: side S of the input crop, pixels, a multiple of 8.
+        width: channels of the first layers; all others scale with it.
+        code_bound: largest norm of predicted codes; longer ones are scaled down, as in the
+            evaluation of the published implementation. 0: no limit.
     """
 
     code_length: int = 16
@@ -64,12 +64,12 @@ class Ssc6dConfig:
 
 @dataclass(frozen=True)
 class ColourView:
-    """What the network is given of an instance.
+    """Network input for one instance.
 
     Attributes:
-        colour: (S, S, 3) uint8, RGB: the crop round it.
+        colour: (S, S, 3) uint8, RGB: the crop around the instance.
         points: (N, 3) float32, metres, camera frame.
-        index: (N,) int64, pixel of the crop, row by row, of each point.
+        index: (N,) int64, row-major pixel index of each point in the crop.
     """
 
     colour: NDArray[np.uint8]
@@ -78,7 +78,7 @@ class ColourView:
 
 
 class Ssc6dEncoder(nn.Module):
-    """Network of one category.
+    """Encoder network of one category.
 
     Attributes:
         mixed_precision: whether the colour network's layers compute in bfloat16.
@@ -104,16 +104,16 @@ class Ssc6dEncoder(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.colour_mean.device
 
     def forward(self, colour: Tensor, points: Tensor, index: Tensor) -> Encoding:
-        """One hypothesis for each of B instances.
+        """Predict one hypothesis for each of B instances.
 
         Args:
-            colour: (B, S, S, 3), RGB, 0 to 255, crops round the instances.
+            colour: (B, S, S, 3), RGB, 0 to 255, crops around the instances.
             points: (B, N, 3), metres, camera frame.
-            index: (B, N) integer, pixel of the crop, row by row, of each point.
+            index: (B, N) integer, row-major pixel index of each point in the crop.
 
         Raises:
             ShapeError: the arguments have other shapes.
@@ -136,7 +136,7 @@ class Ssc6dEncoder(nn.Module):
         similarity = Similarity(
             _rotation(self.heads["rotation"](x)).unsqueeze(1),
             (centre + self.heads["translation"](x)).unsqueeze(1),
-            self.heads["scale"](x).abs().clamp(min=_LEAST_SCALE_M),
+            self.heads["scale"](x).abs().clamp(min=_MIN_SCALE_M),
         )
         logits = torch.zeros_like(similarity.scale)
         return Encoding(similarity, logits, logits.new_zeros(*logits.shape, 3), codes)
@@ -145,11 +145,11 @@ class Ssc6dEncoder(nn.Module):
     def encode(
         self, instances: Sequence[Instance], rngs: Sequence[np.random.Generator]
     ) -> Encoding:
-        """One hypothesis for each of B instances.
+        """Predict one hypothesis for each of B instances.
 
         Args:
-            instances: with at least one point each, and with colour.
-            rngs: of the choice of points, one for each instance.
+            instances: instances with colour and at least one point each.
+            rngs: select the points, one generator per instance.
 
         Raises:
             FrameError: an instance has no colour image.
@@ -173,10 +173,10 @@ class Ssc6dEncoder(nn.Module):
 
     @classmethod
     def load(cls, path: Path | str, device: torch.device | None = None) -> Ssc6dEncoder:
-        """Encoder, in evaluation mode, from a file that `save` wrote.
+        """Load an encoder, in evaluation mode, from a file written by `save`.
 
         Raises:
-            WeightsError: the file is missing, damaged or of another architecture.
+            WeightsError: the file is missing, damaged or has another architecture.
         """
         settings, tensors = read_weights(path, SSC6D_KIND)
         try:
@@ -185,7 +185,7 @@ class Ssc6dEncoder(nn.Module):
         except (TypeError, RuntimeError) as error:
             raise WeightsError(
                 f"{path}: the tensors do not fit the encoder's architecture {settings}: {error}; "
-                "train or import it anew with this version"
+                "train or import it again with this version"
             ) from error
         encoder.requires_grad_(False)
         return encoder.eval().to(device or torch.device("cpu"))
@@ -205,7 +205,7 @@ class Ssc6dEncoder(nn.Module):
 
 
 class _PointFusion(nn.Module):
-    """Positions (B, 3, N) and features of pixels (B, w/2, N) -> features (B, 22 w, N)."""
+    """Fuse positions (B, 3, N) and pixel features (B, w/2, N) to features (B, 22 w, N)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -225,12 +225,12 @@ class _PointFusion(nn.Module):
         x = fused[-1]
         for layer in self.joint:
             x = torch.relu(layer(x))
-        everywhere = x.mean(dim=2, keepdim=True).expand(-1, -1, points.shape[2])
-        return torch.cat([*fused, everywhere], dim=1)
+        global_feature = x.mean(dim=2, keepdim=True).expand(-1, -1, points.shape[2])
+        return torch.cat([*fused, global_feature], dim=1)
 
 
 def _head(n_in: int, n_out: int) -> nn.Sequential:
-    """Two hidden layers: (B, n_in) -> (B, n_out)."""
+    """Output head with two hidden layers: (B, n_in) -> (B, n_out)."""
     half, quarter = n_in // 2, n_in // 4
     return nn.Sequential(
         nn.Linear(n_in, half),
@@ -242,7 +242,7 @@ def _head(n_in: int, n_out: int) -> nn.Sequential:
 
 
 def _rotation(quaternion: Tensor) -> Tensor:
-    """Rotation matrices (..., 3, 3) of quaternions (..., 4), real part first, of any length."""
+    """Convert quaternions (..., 4), real part first, any norm, to matrices (..., 3, 3)."""
     q = nn.functional.normalize(quaternion, dim=-1)
     k = hat(q[..., 1:])
     eye = torch.eye(3, dtype=q.dtype, device=q.device)
@@ -250,13 +250,13 @@ def _rotation(quaternion: Tensor) -> Tensor:
 
 
 def colour_view(instance: Instance, size: int, count: int, rng: np.random.Generator) -> ColourView:
-    """Crop, points and their pixels.
+    """Extract the crop, points and pixel indices of an instance.
 
     Args:
-        instance: with at least one point, and with colour.
-        size: side of the crop, pixels.
-        count: points to take, at random; small instances repeat theirs.
-        rng: of the choice.
+        instance: an instance with colour and at least one point.
+        size: side of the resized crop, pixels.
+        count: number of random points; points of small instances are repeated.
+        rng: selects the points.
 
     Raises:
         FrameError: the instance has no colour image.
@@ -264,7 +264,7 @@ def colour_view(instance: Instance, size: int, count: int, rng: np.random.Genera
     if instance.colour is None:
         raise FrameError(
             f"mask id {instance.mask_id} ({instance.category}) has no colour: expected an (H, W, "
-            "3) uint8 image, which the encoder 'ssc6d' looks at (the encoder 'fast' does not)"
+            "3) uint8 image, which the encoder 'ssc6d' needs (the encoder 'fast' does not)"
         )
     left, top, side = crop_window(instance.pixels, instance.colour.shape[:2])
     crop = _crop(instance.colour, left, top, side)
@@ -281,16 +281,16 @@ def colour_view(instance: Instance, size: int, count: int, rng: np.random.Genera
 
 
 def crop_window(pixels: NDArray[np.integer], image: tuple[int, ...]) -> tuple[int, int, int]:
-    """Left, top and side, pixels, of the square that is cut out round an instance.
+    """Compute the square crop around an instance: left, top and side, pixels.
 
     As in the published implementation, the side is the next multiple of 40 above the longer side
-    of the instance's box, and a square that reaches past the image is moved inside. One that is
-    larger than the image reaches past it on both sides; the published one, for images of 480 rows
-    alone, is cut off at 440 instead.
+    of the instance's box, and a square that extends beyond the image is moved inside. A square
+    larger than the image extends beyond it on both sides; the published implementation, which
+    handles only images of 480 rows, limits the side to 440 instead.
 
     Args:
         pixels: (N, 2) integer, (u, v) of the instance.
-        image: rows and columns of the image.
+        image: numbers of rows and columns of the image.
     """
     low, high = pixels.min(axis=0), pixels.max(axis=0) + 1
     side = (int((high - low).max()) // _WINDOW_STEP_PX + 1) * _WINDOW_STEP_PX
@@ -302,7 +302,7 @@ def crop_window(pixels: NDArray[np.integer], image: tuple[int, ...]) -> tuple[in
 
 
 def _crop(image: NDArray[np.uint8], left: int, top: int, side: int) -> NDArray[np.uint8]:
-    """A square (side, side, 3) of an image, black where it reaches past it."""
+    """Crop a square (side, side, 3) from an image, padded with black."""
     height, width = image.shape[:2]
     rows = slice(max(top, 0), min(top + side, height))
     columns = slice(max(left, 0), min(left + side, width))

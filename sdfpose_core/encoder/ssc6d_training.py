@@ -1,8 +1,8 @@
-"""Supervised training of the `ssc6d` encoder on simulated views in colour.
+"""Supervised training of the `ssc6d` encoder on simulated colour views.
 
-As SSC-6D is trained before its self-supervised stage (Peng et al., AAAI 2022, and the published
-training script, which has the numbers): Adam on the mean distance between the points of the model
-at the predicted and at the true pose, plus the mean absolute error of the code.
+Follows the training of SSC-6D before its self-supervised stage (Peng et al., AAAI 2022; the numbers
+are from the published training script): Adam on the mean distance between the model points at the
+predicted and at the true pose, plus the mean absolute error of the code.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ __all__ = [
     "validate_ssc6d",
 ]
 
-_LARGEST_JITTER_SDS = 5.0
-"""Noise of points is cut off there."""
+_MAX_JITTER_SDS = 5.0
+"""Point noise is clamped at this many standard deviations."""
 
 _GREY = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in a colour's brightness (ITU-R BT.601)."""
+"""Weights of red, green and blue in the luma (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True)
 class Ssc6dTrainingConfig:
-    """How an encoder is trained; the numbers are the published ones.
+    """Settings of encoder training; the defaults are the published numbers.
 
     Attributes:
-        steps: optimiser steps; 10 epochs of 50,000 views.
+        steps: optimiser steps; the default is 10 epochs of 50,000 views.
         batch: views per step.
-        learning_rate: Adam's.
-        first_factor: the learning rate is so many times as high at first...
-        first_share: ...during this share of the steps (3 epochs of 10).
-        code_weight: of the mean absolute error of the code.
-        model_points: points of each model in the distance.
-        colour_jitter: augmentation: brightness, contrast and saturation change by up to this share.
-        hue_jitter: augmentation: hue turns by up to this share of the circle.
-        jitter_m: augmentation: noise of points, standard deviation, metres.
-        round_views: views that are simulated, and then used once each in random order, at a time.
+        learning_rate: learning rate of Adam.
+        first_factor: factor on the learning rate during the first steps.
+        first_share: share of the steps to which this factor applies (3 epochs of 10).
+        code_weight: weight of the mean absolute error of the code.
+        model_points: points per model in the distance.
+        colour_jitter: augmentation: largest relative change of brightness, contrast and saturation.
+        hue_jitter: augmentation: largest hue rotation, as a share of the full circle.
+        jitter_m: augmentation: standard deviation of the point noise, metres.
+        round_views: views simulated per round; each is used once, in random order.
         mixed_precision: whether the colour network's layers compute in bfloat16.
         checkpoint_every: steps between checkpoints.
-        seed: of initialisation, views, order and augmentation.
-        resnet18: file with torchvision's weights of a ResNet-18 to start from; empty for none.
-        encoder: the architecture; the length of the codes takes the place of its own.
+        seed: seed of initialisation, views, order and augmentation.
+        resnet18: file with torchvision's ResNet-18 weights to start from; empty for none.
+        encoder: network architecture; its code length is replaced by that of the decoder.
     """
 
     steps: int = 41_667
@@ -81,7 +81,7 @@ class Ssc6dTrainingConfig:
 
 @dataclass(frozen=True)
 class _Batch:
-    """What the network is given, and what is true; shapes as in `ColourViews`."""
+    """Inputs and ground truth of a step; shapes as in `ColourViews`."""
 
     colour: Tensor
     points: Tensor
@@ -92,19 +92,19 @@ class _Batch:
 
 
 class Ssc6dTraining(TrainingRun):
-    """An encoder in training; can be interrupted and resumed to the same numbers.
+    """Training run of an encoder; an interrupted run resumes with identical results.
 
     Args:
-        rounds: what to train on, `round_views` views at a time.
+        rounds: training views, `round_views` at a time.
         codes: (S, D) latent codes of the procedural models, by seed.
         symmetric: whether the category is symmetric about y.
-        config: how to train.
-        device: where.
-        workers: processes that make views ahead; 0 for none. The numbers are the same.
+        config: training settings.
+        device: device to train on.
+        workers: processes that generate views ahead of time; 0 for none. Results are the same.
 
     Raises:
         ConfigurationError: a round is smaller than a batch.
-        WeightsError: the file of the ResNet's weights cannot be used.
+        WeightsError: the file of ResNet weights cannot be used.
     """
 
     def __init__(
@@ -142,11 +142,11 @@ class Ssc6dTraining(TrainingRun):
         """Train to the last step and return the encoder.
 
         Args:
-            checkpoint: file to resume from where it exists, and to write to.
-            progress: told the losses of every 50th step.
+            checkpoint: file to write, and to resume from if it exists.
+            progress: called with the losses of every 50th step.
 
         Raises:
-            WeightsError: the checkpoint is damaged or of another run.
+            WeightsError: the checkpoint is damaged or belongs to another run.
         """
         self._run_to(self.config.steps, self.config.checkpoint_every, checkpoint, progress)
         self._stream = None
@@ -161,7 +161,7 @@ class Ssc6dTraining(TrainingRun):
         self.encoder.train()
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            torch.manual_seed(self._seed(self.step))  # of the dropout
+            torch.manual_seed(self._seed(self.step))  # for the dropout
             encoding = self.encoder(batch.colour, batch.points, batch.index)
         distance = model_distance(encoding, batch.truth, batch.model_points).mean()
         code = (encoding.codes - batch.codes).abs().mean()
@@ -174,7 +174,7 @@ class Ssc6dTraining(TrainingRun):
         return (self.config.seed << 32) + number
 
     def _batch(self) -> _Batch:
-        """The views of this step, augmented, on the device."""
+        """Augmented views of this step, on the device."""
         config = self.config
         per_round = config.round_views // config.batch
         number, place = divmod(self.step, per_round)
@@ -192,7 +192,7 @@ class Ssc6dTraining(TrainingRun):
         )
         points = torch.from_numpy(views.points[pick])
         noise = torch.randn(points.shape, generator=rng)
-        points = points + config.jitter_m * noise.clamp(-_LARGEST_JITTER_SDS, _LARGEST_JITTER_SDS)
+        points = points + config.jitter_m * noise.clamp(-_MAX_JITTER_SDS, _MAX_JITTER_SDS)
         rotation = torch.from_numpy(views.rotation[pick])
         truth = Similarity(
             canonical_yaw(rotation) if self._symmetric else rotation,
@@ -209,7 +209,7 @@ class Ssc6dTraining(TrainingRun):
         )
 
     def _views(self, number: int) -> ColourViews:
-        """The views of a round; rounds are asked for in order, from that of the first step on."""
+        """Views of a round; rounds are requested in order, from that of the first step on."""
         if self._round is None or self._round[0] != number:
             if self._stream is None:
                 end = math.ceil(self.config.steps / (self.config.round_views // self.config.batch))
@@ -235,16 +235,16 @@ class Ssc6dTraining(TrainingRun):
             self.step = state["step"]
         except (KeyError, RuntimeError, ValueError) as error:
             raise WeightsError(
-                f"{path}: the checkpoint is of another run ({error}); delete it to train from the "
-                "start"
+                f"{path}: the checkpoint belongs to another run ({error}): delete it to train from "
+                "the start"
             ) from error
 
 
 def model_distance(encoding: Encoding, truth: Similarity, model_points: Tensor) -> Tensor:
-    """Mean distance, metres, of a model's points at the predicted and at the true pose.
+    """Mean distance, metres, between model points at the predicted and at the true pose.
 
     Args:
-        encoding: of B views, with one hypothesis.
+        encoding: prediction for B views, with one hypothesis.
         truth: (B,) true similarities.
         model_points: (B, M, 3), normalised object units.
 
@@ -256,11 +256,11 @@ def model_distance(encoding: Encoding, truth: Similarity, model_points: Tensor) 
 
 
 def canonical_yaw(rotation: Tensor) -> Tensor:
-    """The rotations (..., 3, 3) that differ from the given ones by a yaw alone, and turn least.
+    """Remove the yaw of rotations (..., 3, 3): the smallest rotations that differ by yaw only.
 
-    What an object that is symmetric about y is taught (Pitteri et al., "On Object Symmetries and
-    6D Pose Estimation from Images", 3DV 2019, and the published implementation): of all rotations
-    that look alike, the one that has no turn about its own y axis.
+    The training target of objects symmetric about y (Pitteri et al., "On Object Symmetries and 6D
+    Pose Estimation from Images", 3DV 2019, and the published implementation): of all rotations that
+    look alike, the one without rotation about its own y axis.
     """
     x = rotation[..., 0, 0] + rotation[..., 2, 2]
     y = rotation[..., 0, 2] - rotation[..., 2, 0]
@@ -271,11 +271,11 @@ def canonical_yaw(rotation: Tensor) -> Tensor:
 
 
 def _jittered(colour: Tensor, share: float, hue: float, rng: torch.Generator) -> Tensor:
-    """Images (B, S, S, 3), 0 to 255, with random brightness, contrast, saturation and hue."""
+    """Randomise brightness, contrast, saturation and hue of images (B, S, S, 3), 0 to 255."""
     batch = len(colour)
     change = share * (2.0 * torch.rand(3, batch, 1, 1, 1, generator=rng) - 1.0)
     brightness, contrast, saturation = (1.0 + change).to(colour.device)
-    # Hue turns about the diagonal of equal red, green and blue.
+    # Hue is a rotation about the grey axis of equal red, green and blue.
     turn = 2.0 * math.pi * hue * (2.0 * torch.rand(batch, 1, generator=rng) - 1.0)
     rotation = so3_exp((turn / 3**0.5).expand(-1, 3).to(colour.device)).unsqueeze(1)
     weights = torch.tensor(_GREY, device=colour.device)
@@ -291,16 +291,16 @@ def _jittered(colour: Tensor, share: float, hue: float, rng: torch.Generator) ->
 def validate_ssc6d(
     encoder: Ssc6dEncoder, views: ColourViews, symmetric: bool, batch: int = 12
 ) -> dict[str, float]:
-    """Errors without refinement on views of unseen models.
+    """Measure unrefined errors on views of unseen models.
 
     Args:
-        encoder: in evaluation mode.
-        views: to judge by.
-        symmetric: whether the category is symmetric about y: then yaw does not count.
-        batch: views at a time.
+        encoder: encoder in evaluation mode.
+        views: validation views.
+        symmetric: whether the category is symmetric about y, so that yaw is ignored.
+        batch: views per forward pass.
 
     Returns:
-        Medians: ``distance_cm`` of the model's points, ``trans_cm`` of the box's centre and
+        Median errors: ``distance_cm`` of the model points, ``trans_cm`` of the box centre and
         ``scale_percent`` of the diagonal.
     """
     rows = []
@@ -319,18 +319,18 @@ def validate_ssc6d(
             )
         )
         encoding = encoder(colour, points, index)
-        found = encoding.similarity
+        predicted = encoding.similarity
         if symmetric:
             rotation = canonical_yaw(rotation)
-            found = replace(found, rotation=canonical_yaw(found.rotation))
+            predicted = replace(predicted, rotation=canonical_yaw(predicted.rotation))
         truth = Similarity(rotation, translation, scale)
-        distance = model_distance(replace(encoding, similarity=found), truth, model_points)
-        shift = (found.translation[:, 0] - translation).norm(dim=-1)
-        growth = (found.scale[:, 0] / scale - 1.0).abs()
-        rows.append(torch.stack([distance, shift, growth]))
-    distance, shift, growth = torch.cat(rows, dim=1).median(dim=1).values.tolist()
+        distance = model_distance(replace(encoding, similarity=predicted), truth, model_points)
+        t_error = (predicted.translation[:, 0] - translation).norm(dim=-1)
+        scale_error = (predicted.scale[:, 0] / scale - 1.0).abs()
+        rows.append(torch.stack([distance, t_error, scale_error]))
+    distance, t_error, scale_error = torch.cat(rows, dim=1).median(dim=1).values.tolist()
     return {
         "distance_cm": 100.0 * distance,
-        "trans_cm": 100.0 * shift,
-        "scale_percent": 100.0 * growth,
+        "trans_cm": 100.0 * t_error,
+        "scale_percent": 100.0 * scale_error,
     }

@@ -1,4 +1,4 @@
-"""What trainings of encoders have in common: steps, checkpoints, and telling of the progress."""
+"""Training loop shared by the encoders: steps, checkpoints and progress reports."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sdfpose_core.learning.distributed import is_first
 __all__ = ["Progress", "TrainingRun"]
 
 Progress = Callable[[int, dict[str, float]], None]
-"""Called with the number of steps done and the losses of the last one."""
+"""Called with the number of completed steps and the losses of the last one."""
 
 _LOG_EVERY = 50
 """Steps."""
 
 
 class TrainingRun(ABC):
-    """Steps that can be interrupted and resumed to the same numbers.
+    """Training loop; an interrupted run resumes with identical results.
 
     Attributes:
-        step: how many are done.
+        step: number of completed steps.
     """
 
     step: int = 0
@@ -31,13 +31,13 @@ class TrainingRun(ABC):
     def _run_to(
         self, steps: int, checkpoint_every: int, checkpoint: Path | None, progress: Progress | None
     ) -> None:
-        """Take all steps that are left.
+        """Take all remaining steps.
 
         Args:
-            steps: how many there are.
+            steps: total number of steps.
             checkpoint_every: steps between checkpoints.
-            checkpoint: file to resume from where it exists, and to write to.
-            progress: told the losses of every 50th step.
+            checkpoint: file to write, and to resume from if it exists.
+            progress: called with the losses of every 50th step.
 
         Raises:
             WeightsError: the checkpoint is damaged.
@@ -58,8 +58,8 @@ class TrainingRun(ABC):
 
     @abstractmethod
     def _save(self, path: Path) -> None:
-        """Write everything that the next steps depend on."""
+        """Write the complete training state."""
 
     @abstractmethod
     def _load(self, path: Path) -> None:
-        """Take up what `_save` wrote."""
+        """Restore the state written by `_save`."""

@@ -1,4 +1,4 @@
-"""Start poses without a network: an object that stands upright before a level camera."""
+"""Start poses without a network: an upright object in front of a level camera."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from sdfpose_core.geometry.similarity import Similarity, so3_exp
 __all__ = ["upright_hypotheses"]
 
 _ELEVATIONS_DEG = (10.0, 35.0, 60.0)
-"""How far the camera looks down on the object."""
+"""Angles by which the camera looks down on the object."""
 
 _YAWS = 16
 
 _SHARE_BEHIND = 0.2
-"""Of the diagonal: how far an object's centre lies behind the median of its visible points."""
+"""Distance of the object's centre behind the median visible point, as a share of the diagonal."""
 
 
 def upright_hypotheses(points: Tensor, diagonal_m: float) -> Similarity:
-    """48 poses: three elevations of the camera, 16 directions that the object faces.
+    """Generate 48 start poses: three camera elevations times 16 yaw angles of the object.
 
     Args:
-        points: (N, 3), metres, camera frame, of one instance.
+        points: (N, 3), metres, camera frame, points of one instance.
         diagonal_m: the category's median diagonal, metres.
 
     Returns:
@@ -36,7 +36,7 @@ def upright_hypotheses(points: Tensor, diagonal_m: float) -> Similarity:
     yaw = torch.arange(_YAWS, **options) * (2.0 * math.pi / _YAWS)
     zero = torch.zeros_like(yaw)
     turn = so3_exp(torch.stack([zero, yaw, zero], dim=-1))
-    # A level camera sees the object's up as -y; looking down by e tips it towards the camera.
+    # Up is -y for a level camera; looking down by e tilts the object towards the camera.
     tilt = so3_exp(
         torch.stack(
             [math.pi + elevation, torch.zeros_like(elevation), torch.zeros_like(elevation)], dim=-1

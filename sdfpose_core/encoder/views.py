@@ -1,4 +1,4 @@
-"""Instances as arrays: what encoders are trained on."""
+"""Training data of encoders: instances as arrays."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Views:
 
     Attributes:
         points: (V, 1024, 3) float32, metres, camera frame, in random order.
-        support: (V, 4) float32, normal and offset of `SupportPlane`; zeros where there is none.
+        support: (V, 4) float32, normal and offset of `SupportPlane`; zeros for none.
         rotation: (V, 3, 3) float32, object to camera frame.
         translation: (V, 3) float32, metres.
-        scale: (V,) float32, metres, diagonal of the box.
+        scale: (V,) float32, metres, box diagonal.
         model: (V,) int64, seed of the procedural model.
-        symmetric: (V,) bool, whether yaw has no meaning in the view.
+        symmetric: (V,) bool, whether yaw is undefined in the view.
     """
 
     POINTS: ClassVar[int] = 1024
@@ -44,13 +44,14 @@ class Views:
 
     @classmethod
     def collect(cls, instances: Iterable[SimulatedInstance]) -> Views:
-        """Arrays of simulated instances; points of small ones are repeated."""
+        """Convert simulated instances to arrays; points of small instances are repeated."""
         return cls.of_images((x.instance, x.truth, x.model_seed) for x in instances)
 
     @classmethod
     def of_images(cls, items: Iterable[tuple[Instance, GroundTruth, int]]) -> Views:
-        """Arrays of instances with at most 1024 points in random order, their true poses and the
-        numbers of their models; points of small ones are repeated.
+        """Convert instances, their true poses and model numbers to arrays.
+
+        Instances have at most 1024 points in random order; points of small instances are repeated.
         """
         instances, truths, models = zip(*items, strict=True)
         return cls(
@@ -64,19 +65,19 @@ class Views:
         )
 
     def save(self, path: Path) -> None:
-        """Write an ``.npz``, whole or not at all."""
+        """Write an ``.npz`` file atomically."""
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **vars(self))
 
     @classmethod
     def load(cls, path: Path) -> Views:
-        """Read what `save` wrote."""
+        """Read a file written by `save`."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(**{x.name: arrays[x.name] for x in fields(cls)})
 
     @classmethod
     def cat(cls, several: Sequence[Views]) -> Views:
-        """All views in a row."""
+        """Concatenate views."""
         if len(several) == 1:
             return several[0]
         return cls(
@@ -92,11 +93,11 @@ class Views:
 
 @dataclass(frozen=True)
 class TrainingViews:
-    """Labelled views, and how many of them each step sees.
+    """Labelled views and their share of each training step.
 
     Attributes:
-        views: what to train on.
-        codes: (S, D) latent codes, by the views' `model`.
+        views: training views.
+        codes: (S, D) latent codes, indexed by the views' `model`.
         batch: views per step.
     """
 
@@ -106,7 +107,7 @@ class TrainingViews:
 
 
 def _plane(instance: Instance) -> NDArray[np.float32]:
-    """Normal and offset (4,) of an instance's support, zeros for none."""
+    """Normal and offset (4,) of an instance's support plane, zeros for none."""
     plane = instance.support
     if plane is None:
         return np.zeros(4, dtype=np.float32)

@@ -100,12 +100,12 @@ def test_weights_of_another_network_are_refused(torchvision_net, tmp_path):
     state = torchvision_net.state_dict()
     torch.save({**state, "layer2.0.conv1.weight": torch.zeros(3)}, path)
     with pytest.raises(
-        WeightsError, match=r"layer2\.0\.conv1\.weight is shape \(3,\): expected a tensor of shape"
+        WeightsError, match=r"layer2\.0\.conv1\.weight has shape \(3,\): expected a tensor of shape"
     ):
         ResNet18(WIDTH).load_torchvision(path)
     del state["layer3.0.downsample.1.bias"]
     torch.save(state, path)
-    with pytest.raises(WeightsError, match=r"layer3\.0\.downsample\.1\.bias is nothing: expected"):
+    with pytest.raises(WeightsError, match=r"layer3\.0\.downsample\.1\.bias is no tensor: exp"):
         ResNet18(WIDTH).load_torchvision(path)
     torch.save(torchvision_net, path)
     with pytest.raises(WeightsError, match="refused"):

@@ -130,7 +130,7 @@ def test_checkpoints_of_another_run_are_refused(views: ColourViews, tmp_path: Pa
     checkpoint = tmp_path / "mug.ssc6d.ckpt"
     training(views)._save(checkpoint)
     wider = replace(CONFIG, encoder=replace(SMALL, width=16))
-    with pytest.raises(WeightsError, match=r"mug\.ssc6d\.ckpt: the checkpoint is of another run"):
+    with pytest.raises(WeightsError, match=r"mug\.ssc6d\.ckpt: the checkpoint belongs to another"):
         training(views, wider).run(checkpoint)
 
 

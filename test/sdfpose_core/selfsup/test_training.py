@@ -171,7 +171,7 @@ def test_a_checkpoint_of_another_training_is_refused_by_name(
         2, 2, checkpoint, None
     )
     training = self_supervised_training(model, synthetic, instances(seen), setup())
-    with pytest.raises(WeightsError, match=r"can\.ckpt: is the checkpoint of another"):
+    with pytest.raises(WeightsError, match=r"can\.ckpt: the checkpoint has another"):
         training.run(checkpoint)
 
 
