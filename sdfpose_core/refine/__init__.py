@@ -1,20 +1,19 @@
-"""Refinement of pose, size and shape against the signed distance field itself.
+"""Refinement of pose, size and shape against the signed distance field.
 
-The state x = (R, t, log s, z) of every hypothesis is moved by damped Gauss-Newton steps on
+Damped Gauss-Newton steps on the state x = (R, t, log s, z) of every hypothesis minimise
 
     sum_i rho(f(q_i; z) s / sigma_i)      observed points lie on the surface
-  + sum_j rho(d(s R a_j + t) / sigma_d)   no point a_j of the surface is in space that is known to
-                                          be free, nor out of the object's outline in the image
-  + sum_k rho(max(0, -f(q_k)) / sigma_k)  nor does it reach through what it stands on
-  + rho(max(0, min_k f(q_k)) / sigma_c)   on which it rests
-  + (z - mu)^T Sigma^-1 (z - mu)          the code stays near what is expected
-  + ((log s - log s_0) / sigma_s)^2       so does the size
-  + |Sigma_R^-1/2 (R - R_0)|^2            and the axes
+  + sum_j rho(d(s R a_j + t) / sigma_d)   surface points a_j lie neither in observed free space nor
+                                          outside the object's outline in the image
+  + sum_k rho(max(0, -f(q_k)) / sigma_k)  the support does not cut into the object
+  + rho(max(0, min_k f(q_k)) / sigma_c)   the object touches the support
+  + (z - mu)^T Sigma^-1 (z - mu)          prior of the code
+  + ((log s - log s_0) / sigma_s)^2       prior of the size
+  + |Sigma_R^-1/2 (R - R_0)|^2            prior of the rotation's axes
 
-with q = R^T (p - t) / s and d the way out of the free space. What is expected is what the network
-says, with the spreads that it gives, or the category's prior. Several views of one object share z
-and s; their poses are eliminated first. `state` is what moves, `evidence` what
-was measured, `priors` what is expected; `residuals` states the terms and their Jacobians, `kernel`
-the robust loss rho, `damping` when a step is taken, `solver` the iteration; `icp` is the paper's
-alternative.
+with q = R^T (p - t) / s and d the distance to the border of the free space. The priors come from
+the network prediction with its uncertainty, or from the category. Several views of one object
+share z and s; their poses are eliminated first. Modules: `state` has the variables, `evidence` the
+measurements, `priors` the priors, `residuals` the terms and their Jacobians, `kernel` the robust
+loss rho, `damping` the damping strategy, `solver` the iteration, `icp` the paper's alternative.
 """

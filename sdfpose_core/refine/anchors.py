@@ -1,4 +1,4 @@
-"""Points of decoded surfaces, which free space is tested at."""
+"""Points on decoded surfaces for the free space test."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from sdfpose_core.sdf.shape_decoder import ShapeDecoder, newton_direction
 __all__ = ["carried", "surface_anchors"]
 
 _BALL_RADIUS = 0.51
-"""Object units: this ball holds every shape."""
+"""Object units: radius of a ball that contains every shape."""
 
 _CANDIDATES_PER_ANCHOR = 8
 
 
 def surface_anchors(decoder: ShapeDecoder | JointDecoder, codes: Tensor, count: int) -> Tensor:
-    """Points (B, count, 3), object units, on or near the decoded surfaces of codes (B, D).
+    """Sample points (B, count, 3), object units, on or near the decoded surfaces of codes (B, D).
 
-    Evenly spread, and so are the first of them: those of a lattice with the least |f| fill a shell
-    about the surface, and are carried onto it. Equal codes in a row are decoded once.
+    The lattice points with the smallest |f| fill a shell around the surface and are projected onto
+    it. They are evenly spread, and so is any leading part of them. Consecutive equal codes are
+    decoded once.
     """
     new = ~repeats(decoder, codes)
     decoder, distinct = of_rows(decoder, new), codes[new]
@@ -34,9 +35,9 @@ def surface_anchors(decoder: ShapeDecoder | JointDecoder, codes: Tensor, count: 
 
 
 def carried(decoder: ShapeDecoder | JointDecoder, codes: Tensor, points: Tensor) -> Tensor:
-    """Points (B, N, 3), object units, near the decoded surfaces of codes (B, D), taken onto them.
+    """Project points (B, N, 3), object units, onto nearby decoded surfaces of codes (B, D).
 
-    By one step of Newton's; those of other surfaces than these stay near.
+    Takes one Newton step, so points farther away end near the surface, not on it.
     """
     f, d_q = decoder.value_and_gradient(points, codes)
     return points - f.unsqueeze(-1) * newton_direction(d_q)
@@ -44,7 +45,7 @@ def carried(decoder: ShapeDecoder | JointDecoder, codes: Tensor, points: Tensor)
 
 @lru_cache(maxsize=8)
 def _lattice(count: int) -> Tensor:
-    """Quasi-random points (1, N, 3) in the ball that holds every shape."""
+    """Quasi-random points (1, N, 3) in the ball that contains every shape."""
     cube = torch.quasirandom.SobolEngine(3).draw(2 * count) - 0.5
     points = 2.0 * _BALL_RADIUS * cube
     return points[points.norm(dim=-1) < _BALL_RADIUS][:count].unsqueeze(0)

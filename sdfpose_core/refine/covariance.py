@@ -1,4 +1,4 @@
-"""How certain a pose is, from the Hessian that the refinement ends with."""
+"""Pose covariance from the final Hessian of the refinement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def pose_covariance(
     centre: NDArray[np.float64],
     pose_only: bool,
 ) -> NDArray[np.float64]:
-    """(6, 6) of the box's centre and the rotation about the camera's axes.
+    """Covariance (6, 6) of the box centre and of the rotation about the camera axes.
 
     The solver's state is (w, dt, dl, dz) with w in the object frame: the centre t + s R c moves
     by dt + s R (w x c) + s R c dl, the rotation by R w.

@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt damping of many independent problems at once."""
+"""Levenberg-Marquardt damping for a batch of independent problems."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["MarquardtDamping"]
 
 @dataclass(frozen=True)
 class MarquardtDamping:
-    """Damping in proportion to the Hessian's diagonal; rises on rejection, falls on success.
+    """Damping proportional to the Hessian's diagonal; rises on rejection, falls on success.
 
     Attributes:
         initial: lambda of the first step.
-        fall: factor after an accepted step.
-        rise: factor after a rejected one.
+        fall: factor on lambda after an accepted step.
+        rise: factor on lambda after a rejected step.
         floor, ceiling: bounds of lambda.
     """
 
@@ -32,12 +32,12 @@ class MarquardtDamping:
         return torch.full_like(like, self.initial)
 
     def apply(self, hessian: Tensor, damping: Tensor) -> Tensor:
-        """Hessians (B, P, P) with lambda (B,) times their diagonals added."""
+        """Add lambda (B,) times the diagonal to Hessians (B, P, P)."""
         diagonal = hessian.diagonal(dim1=-2, dim2=-1)
         return hessian + torch.diag_embed(damping.unsqueeze(-1) * diagonal)
 
     def update(self, damping: Tensor, accepted: Tensor) -> Tensor:
-        """Next lambda (B,) after steps that were `accepted` (B,) or not."""
+        """Next lambda (B,) after steps that were accepted or rejected, `accepted` (B,)."""
         return torch.where(accepted, damping * self.fall, damping * self.rise).clamp(
             self.floor, self.ceiling
         )

@@ -1,4 +1,4 @@
-"""What the camera measured, as the refinement reads it."""
+"""Camera measurements as input of the refinement."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from torch import Tensor
 __all__ = ["NEAREST_M", "Evidence", "FreeSpaceMap"]
 
 NEAREST_M = 0.01
-"""Points nearer to the camera's plane are looked up as if they were this far from it."""
+"""Smallest depth for looking up points; nearer points are moved to this depth."""
 
 
 @dataclass(frozen=True)
 class FreeSpaceMap:
-    """What cameras looked through around B objects: windows of G x G cells, see `FreeSpace`.
+    """Observed free space around B objects: windows of G x G cells, see `FreeSpace`.
 
     Attributes:
-        depth: (B, G, G), metres: points of the object that are nearer are in free space; 0 where
-            nothing is known.
+        depth: (B, G, G), metres: object points at smaller depth are in free space; 0 where unknown.
         outside: (B, G, G), cells: distance from the object's pixels.
-        focal: (B,), cells.
+        focal: (B,), focal length, cells.
         centre: (B, 2), principal point, cells.
         sigma: (B,), metres: standard deviation of an intrusion.
     """
@@ -43,17 +42,17 @@ class FreeSpaceMap:
         )
 
     def intrusion(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """How far points are inside free space.
+        """Compute how deep points are inside free space.
 
-        The shorter of two ways out: along the ray, back to what was measured, and across the rays,
-        to the object's pixels. Before those pixels there is the first way alone.
+        This is the shorter of two ways out: along the ray to the measured depth, or across the
+        rays to the object's pixels. In front of those pixels only the first way exists.
 
         Args:
             points: (B, M, 3), metres, camera frame.
 
         Returns:
-            Metres (B, M), 0 for points that are not in free space, and derivatives (B, M, 3) by
-            the points.
+            Depths (B, M), metres, 0 for points outside free space, and derivatives (B, M, 3) with
+            respect to the points.
         """
         x, y, z = points.unbind(-1)
         z = z.clamp(min=NEAREST_M)
@@ -91,14 +90,14 @@ class FreeSpaceMap:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the camera measured of the object of each hypothesis.
+    """Measurements of the object of each of B hypotheses.
 
     Attributes:
         surface: (B, N, 3), metres, camera frame: points on the object.
         surface_sigma: (B, N), metres: standard deviation of their distance from the surface.
-        free: what the camera looked through around it.
+        free: observed free space around the object.
         support: (B, 4), normal and offset (metres) of the plane that the object stands on or leans
-            against, see `SupportPlane`; zeros where there is none.
+            against, see `SupportPlane`; zeros for none.
     """
 
     surface: Tensor
@@ -113,15 +112,15 @@ class Evidence:
 
     @cached_property
     def support_axes(self) -> Tensor:
-        """(B, 2, 3), orthonormal directions within the support; zeros where there is none."""
+        """Orthonormal directions (B, 2, 3) within the support plane; zeros for none."""
         normal = self.support[:, :3]
-        # The axis that is most nearly in the plane gives the first.
+        # Start from the coordinate axis that is most nearly parallel to the plane.
         across = torch.nn.functional.one_hot(normal.abs().argmin(dim=1), 3).to(normal)
         first = torch.nn.functional.normalize(torch.linalg.cross(normal, across), dim=-1)
         return torch.stack([first, torch.linalg.cross(normal, first)], dim=1)
 
     def thinned(self, surface: int) -> Evidence:
-        """The first so many points (they are stored in random order)."""
+        """Keep only the first `surface` points (points are in random order)."""
         return Evidence(
             self.surface[:, :surface], self.surface_sigma[:, :surface], self.free, self.support
         )

@@ -1,6 +1,6 @@
 """The paper's refinement: point-to-point ICP of the reconstructed mesh to the observed points.
 
-SSC-6D (AAAI 2022) refines the predicted pose with Open3D's ICP, 100 iterations, and one distance
+SSC-6D (AAAI 2022) refines the predicted pose with 100 iterations of Open3D's ICP and one distance
 threshold per category.
 """
 
@@ -18,7 +18,7 @@ _DEFAULT_THRESHOLD_M = 0.005
 
 
 def icp_threshold_m(category: str) -> float:
-    """The paper's largest distance, metres, of corresponding points."""
+    """The paper's maximum correspondence distance, metres."""
     return _THRESHOLDS_M.get(category, _DEFAULT_THRESHOLD_M)
 
 
@@ -29,27 +29,27 @@ def refine_icp(
     translation: NDArray[np.floating],
     threshold_m: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Move a rigid pose so that a surface meets the observed points; the size stays.
+    """Align a surface with the observed points by a rigid transform; the size is fixed.
 
     Args:
         vertices: (V, 3), metres, object frame.
         points: (N, 3), metres, camera frame.
         rotation: R (3, 3), object to camera frame.
         translation: t (3,), metres.
-        threshold_m: metres; pairs farther apart are no correspondences.
+        threshold_m: maximum correspondence distance, metres.
 
     Returns:
         The refined R (3, 3) and t (3,).
     """
     start = np.eye(4)
     start[:3, :3], start[:3, 3] = rotation, translation
-    import open3d as o3d  # here: it takes a second, and few refine by ICP
+    import open3d as o3d  # deferred: the import takes a second and ICP is rarely used
 
     source, target = o3d.geometry.PointCloud(), o3d.geometry.PointCloud()
     source.points = o3d.utility.Vector3dVector(np.asarray(vertices, dtype=np.float64))
     target.points = o3d.utility.Vector3dVector(np.asarray(points, dtype=np.float64))
     registration = o3d.pipelines.registration
-    # Searched from the observed points, so that the unseen side of the surface pairs with nothing.
+    # Search from the observed points, so that the unseen side of the surface has no pairs.
     result = registration.registration_icp(
         target,
         source,

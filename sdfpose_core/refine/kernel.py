@@ -13,8 +13,8 @@ __all__ = ["GemanMcClureKernel"]
 class GemanMcClureKernel:
     """rho(r) = r^2 / (1 + (r / c)^2), after Geman and McClure (1987).
 
-    The loss is bounded by c^2: background that leaks into a mask costs a hypothesis the same
-    whatever its distance, so no shape is inflated to reach it.
+    The loss is bounded by c^2: the cost of background that leaks into a mask does not grow with its
+    distance, so the shape is not inflated to reach it.
 
     Attributes:
         width: c, in standard deviations.
@@ -23,9 +23,9 @@ class GemanMcClureKernel:
     width: float = 3.0
 
     def loss(self, squared: Tensor) -> Tensor:
-        """Rho of squared normalised residuals, of the same shape."""
+        """Evaluate rho for squared normalised residuals; same shape."""
         return squared / (1.0 + squared / self.width**2)
 
     def weight(self, squared: Tensor) -> Tensor:
-        """The derivative d rho / d r^2: weight of residual and Jacobian in the equations."""
+        """Derivative d rho / d r^2: the weight in the normal equations."""
         return (1.0 + squared / self.width**2).square().reciprocal()

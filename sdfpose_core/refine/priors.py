@@ -1,4 +1,4 @@
-"""What is expected before anything is measured: probable codes, sizes and rotations."""
+"""Priors of code, size and rotation."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["Priors", "RotationPrior"]
 
 @dataclass(frozen=True)
 class RotationPrior:
-    """What is expected of the rotations of B hypotheses.
+    """Rotation priors of B hypotheses.
 
     Attributes:
-        rotation: (B, 3, 3), decoder frame to camera frame.
-        precision: (B, 2), inverse variances of each component of the y axis' and of the x axis'
-            difference from those of `rotation`; 0 where nothing is expected.
+        rotation: (B, 3, 3) mean, decoder frame to camera frame.
+        precision: (B, 2), inverse variances per component of the differences of the y axis and of
+            the x axis from those of `rotation`; 0 for no prior.
     """
 
     rotation: Tensor
@@ -32,19 +32,19 @@ class RotationPrior:
 
     @classmethod
     def cat(cls, parts: Sequence[RotationPrior]) -> RotationPrior:
-        """Those of all hypotheses in a row."""
+        """Concatenate priors."""
         return cls(torch.cat([x.rotation for x in parts]), torch.cat([x.precision for x in parts]))
 
     def cost(self, rotation: Tensor) -> Tensor:
-        """Weighted squared lengths (B,) of the differences of the axes of rotations (B, 3, 3)."""
+        """Weighted squared axis differences (B,) of rotations (B, 3, 3) from the mean."""
         difference = (rotation - self.rotation).square().sum(dim=1)
         return self.precision[:, 0] * difference[:, 1] + self.precision[:, 1] * difference[:, 0]
 
     def add_to(self, rotation: Tensor, hessian: Tensor, gradient: Tensor) -> None:
-        """Add its share to Hessians (B, P, P) and gradients (B, P), in place.
+        """Add the prior to Hessians (B, P, P) and gradients (B, P), in place.
 
-        The axis a = R e moves by R (w x e): its Jacobian's square is I - e e^T, and the gradient
-        of half the squared difference from a0 is (R^T a0) x e.
+        The axis a = R e moves by R (w x e), so J^T J = I - e e^T and the gradient of half the
+        squared difference from a0 is (R^T a0) x e.
         """
         of_y, of_x = self.precision.unbind(-1)
         expected = self.rotation.transpose(-1, -2) @ rotation  # row c: R^T of its column c
@@ -59,16 +59,16 @@ class RotationPrior:
 
 @dataclass(frozen=True)
 class Priors:
-    """Gaussian priors of code and log size, and of the rotation where one is known.
+    """Gaussian priors of code and log size, and optionally of the rotation.
 
-    The same for all hypotheses, or with a dimension B where each has its own.
+    Shared by all hypotheses, or with a leading dimension B if each has its own.
 
     Attributes:
         code_mean: (D,) or (B, D).
         code_precision: (D, D) or (B, D, D), inverse covariance.
         log_scale_mean: () or (B,), natural logarithm of metres.
         log_scale_sd: () or (B,).
-        rotation: what is expected of the rotation, None for nothing.
+        rotation: rotation prior, None for none.
     """
 
     code_mean: Tensor
@@ -88,7 +88,7 @@ class Priors:
 
     @classmethod
     def stack(cls, priors: Sequence[Priors]) -> Priors:
-        """Those of hypotheses that have each its own; expected rotations are left out."""
+        """Stack one prior per hypothesis; rotation priors are dropped."""
         return cls(
             torch.stack([x.code_mean for x in priors]),
             torch.stack([x.code_precision for x in priors]),
@@ -97,7 +97,7 @@ class Priors:
         )
 
     def of_each(self, count: int) -> Priors:
-        """The same for so many hypotheses, each with its own."""
+        """Expand shared priors to `count` hypotheses."""
         length = self.code_mean.shape[-1]
         return replace(
             self,
@@ -109,7 +109,7 @@ class Priors:
 
     @classmethod
     def cat(cls, parts: Sequence[Priors]) -> Priors:
-        """Those of all hypotheses in a row, which have each its own; rotations if all have some."""
+        """Concatenate per-hypothesis priors; rotation priors are kept if all parts have one."""
         rotations = [x.rotation for x in parts if x.rotation is not None]
         joined = len(rotations) == len(parts)
         return cls(
@@ -121,7 +121,7 @@ class Priors:
         )
 
     def to(self, device: torch.device) -> Priors:
-        """Those of code and size on another device."""
+        """Copy the priors of code and size to another device."""
         return Priors(
             self.code_mean.to(device),
             self.code_precision.to(device),
@@ -130,7 +130,7 @@ class Priors:
         )
 
     def shared(self, views: int) -> Priors:
-        """The part of them that each of several views of one object has to bear."""
+        """Divide the priors among several views of one object."""
         return replace(
             self,
             code_precision=self.code_precision / views,
@@ -138,7 +138,7 @@ class Priors:
         )
 
     def cost(self, state: ShapePose) -> Tensor:
-        """Squared Mahalanobis distances (B,) of code and log size, and of the rotation."""
+        """Squared Mahalanobis distances (B,) of code, log size and rotation."""
         d = state.codes - self.code_mean
         e = (state.similarity.scale.log() - self.log_scale_mean) / self.log_scale_sd
         cost = (_times(d, self.code_precision) * d).sum(-1) + e.square()
@@ -147,7 +147,7 @@ class Priors:
         return cost
 
     def add_to(self, state: ShapePose, hessian: Tensor, gradient: Tensor) -> None:
-        """Add the priors' share to Hessians (B, P, P) and gradients (B, P), in place."""
+        """Add the priors to Hessians (B, P, P) and gradients (B, P), in place."""
         hessian[:, 7:, 7:] += self.code_precision
         gradient[:, 7:] += _times(state.codes - self.code_mean, self.code_precision)
         weight = 1.0 / self.log_scale_sd**2
@@ -158,5 +158,5 @@ class Priors:
 
 
 def _times(vectors: Tensor, matrices: Tensor) -> Tensor:
-    """Vectors (B, D) times a symmetric matrix (D, D), or each times its own (B, D, D)."""
+    """Multiply vectors (B, D) by a symmetric matrix (D, D), or by one matrix each (B, D, D)."""
     return (vectors.unsqueeze(1) @ matrices).squeeze(1)

@@ -1,7 +1,7 @@
-"""The residuals of the refinement and their closed-form Jacobians.
+"""Residuals of the refinement and their closed-form Jacobians.
 
 Columns of a Jacobian: rotation vector in the object frame (3), translation (3, metres, camera
-frame), log scale (1), latent code (D); the order of `ShapePose.retract`.
+frame), log scale (1), latent code (D), in the order of `ShapePose.retract`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = [
 ]
 
 _DISC_RINGS = ((0.1, 4), (0.25, 8))
-"""Radii, object units, and numbers of points on the support."""
+"""Radii, object units, and numbers of points of the rings on the support."""
 
 
 @dataclass(frozen=True)
 class DecodedPoints:
-    """What the decoder says of points.
+    """Points with decoded values and derivatives.
 
     Attributes:
         points: (B, N, 3), object units.
@@ -51,11 +51,11 @@ class DecodedPoints:
     def of(
         cls, decoder: ShapeDecoder | JointDecoder, points: Tensor, codes: Tensor
     ) -> DecodedPoints:
-        """What the decoder says of points (B, N, 3), object units, of shapes with codes (B, D)."""
+        """Decode points (B, N, 3), object units, for shapes with codes (B, D)."""
         return cls(points, *decoder.value_and_jacobian(points, codes))
 
     def split(self, *counts: int) -> list[DecodedPoints]:
-        """Parts of so many points each, in a row."""
+        """Split into consecutive parts with the given numbers of points."""
         parts = [x.split(counts, dim=1) for x in vars(self).values()]
         return [DecodedPoints(*x) for x in zip(*parts, strict=True)]
 
@@ -71,9 +71,9 @@ def surface_residuals(
     """Distances of observed points from the decoded surface, in standard deviations.
 
     Args:
-        decoded: the `surface_points`.
+        decoded: the decoded `surface_points`.
         state: B hypotheses.
-        evidence: what was measured.
+        evidence: the measurements.
 
     Returns:
         Residuals (B, N) and Jacobians (B, N, P).
@@ -84,16 +84,16 @@ def surface_residuals(
 def free_space_residuals(
     decoded: DecodedPoints, state: ShapePose, evidence: Evidence
 ) -> tuple[Tensor, Tensor]:
-    """How far points of the decoded surface are inside free space, in standard deviations.
+    """Depths of decoded surface points inside free space, in standard deviations.
 
     Args:
-        decoded: anchors near the surface, see `surface_anchors`. Each stands for the point of the
-            surface that one step along its gradient leads to: q = a - f grad f / |grad f|^2.
+        decoded: anchors near the surface, see `surface_anchors`. Each represents the surface point
+            one Newton step along its gradient: q = a - f grad f / |grad f|^2.
         state: B hypotheses.
-        evidence: what was measured.
+        evidence: the measurements.
 
     Returns:
-        Residuals (B, M), zero where a point may be, and Jacobians (B, M, P).
+        Residuals (B, M), zero outside free space, and Jacobians (B, M, P).
     """
     step = newton_direction(decoded.d_point)
     q = decoded.points - decoded.value.unsqueeze(-1) * step
@@ -113,7 +113,7 @@ def free_space_residuals(
 
 
 def support_points(state: ShapePose, evidence: Evidence) -> Tensor:
-    """Points (B, S, 3), object units, of the support: a disc under the object's middle."""
+    """Points (B, S, 3), object units, on the support: a disc below the object's centre."""
     similarity = state.similarity
     normal, offset = evidence.support[:, :3], evidence.support[:, 3:]
     height = (normal * similarity.translation).sum(-1, keepdim=True) - offset
@@ -123,7 +123,7 @@ def support_points(state: ShapePose, evidence: Evidence) -> Tensor:
 
 
 def support_disc(evidence: Evidence) -> Tensor:
-    """Points (B, S, 3) of the supports about their feet, in diagonals of the object."""
+    """Disc points (B, S, 3) on the supports about their centres, in diagonals of the object."""
     return _disc(evidence.support.dtype, evidence.support.device) @ evidence.support_axes
 
 
@@ -135,23 +135,23 @@ def support_residuals(
     sigma: float,
     contact_sigma: float,
 ) -> tuple[Tensor, Tensor]:
-    """How deep the support cuts into the object, and how far above it the object floats.
+    """Penetration of the support into the object, and the gap between them.
 
     Args:
-        decoded: the `support_points`.
+        decoded: the decoded `support_points`.
         state: B hypotheses.
-        evidence: what was measured.
-        sigma: object units; one standard deviation of how deep a point lies inside the object.
-        contact_sigma: object units; one standard deviation of the distance of the nearest point.
+        evidence: the measurements.
+        sigma: standard deviation of a point's depth inside the object, object units.
+        contact_sigma: standard deviation of the distance of the nearest point, object units.
 
     Returns:
-        Residuals (B, S + 1), the last one that of the contact, in standard deviations, zero where
-        there is no support, and Jacobians (B, S + 1, P).
+        Residuals (B, S + 1) in standard deviations, the last one for the contact, zero without
+        support; and Jacobians (B, S + 1, P).
     """
     known = evidence.support[:, :3].square().sum(-1) > 0.5
     inverse_scale = (1.0 / state.similarity.scale).unsqueeze(-1)
     distance, jacobian = _distance_rows(decoded, state, inverse_scale.expand_as(decoded.value))
-    # In object units: the share of the size itself is taken out, as with free space.
+    # Residuals are in object units: remove the explicit dependence on the size.
     jacobian[..., 6] -= distance
     nearest = distance.argmin(dim=1, keepdim=True)
     gap = distance.gather(1, nearest)

@@ -1,8 +1,8 @@
-"""Rigid refinement: poses of objects whose sizes and shapes are known.
+"""Rigid refinement: poses of objects with known size and shape.
 
-The terms and the steps are those of `solver`, for six parameters, without the network: signed
-distances are looked up. It is written in NumPy: of some hundred points, a tensor library spends
-most of its time between the operations. Components come before points: arrays are (B, 3, N).
+Uses the terms and steps of `solver` for six parameters. Signed distances are looked up in a volume
+instead of evaluated by the network. It is written in NumPy because with some hundred points a
+tensor library spends most of its time on overhead. Components come before points: (B, 3, N).
 """
 
 from __future__ import annotations
@@ -44,81 +44,82 @@ def refine_rigid(
     config: RefineConfig,
     iterations: int,
 ) -> Solution:
-    """Minimise the cost of each pose from where it stands.
+    """Minimise the cost of each pose, starting from its current value.
 
     Args:
-        shapes: of the B objects, as many samples each; every second one is tested for free space.
-        state: their states, on the CPU; size and code stay as they are.
-        evidence: what was measured of each, on the CPU.
-        priors: of each: what is expected of the rotation moves the pose; what is of code and size
-            counts in the Hessian alone.
+        shapes: SDF volumes of the B objects, with equal numbers of samples; every second sample is
+            tested for free space.
+        state: initial states, on the CPU; size and code are fixed.
+        evidence: measurements of each object, on the CPU.
+        priors: priors of each object. The rotation prior affects the pose; the priors of code and
+            size only enter the Hessian.
         config: weights of the terms.
-        iterations: steps tried at most; fewer where nothing is left to gain.
+        iterations: maximum number of steps; fewer after convergence.
 
     Returns:
-        The poses; costs without what size and code add; Hessians of pose, size and code.
+        The poses; costs without the priors of size and code; Hessians of pose, size and code.
     """
     problem = _Problem.of(shapes, state, evidence, priors, config)
     rotation = state.similarity.rotation.numpy()
     translation = state.similarity.translation.numpy()
-    found = problem.linearise(rotation, translation)
+    current = problem.linearise(rotation, translation)
     damping = np.full(len(rotation), config.damping.initial)
     for _ in range(iterations):
-        step = _step(found, damping)
-        moving = (step * found.gradient).sum(axis=1) > SETTLED
+        step = _step(current, damping)
+        moving = (step * current.gradient).sum(axis=1) > SETTLED
         if not moving.any():
             break
-        tried = (
+        candidate = (
             (rotation @ Rotation.from_rotvec(-step[:, :3]).as_matrix()).astype(np.float32),
             (translation - step[:, 3:]).astype(np.float32),
         )
-        new = problem.linearise(*tried)
-        accepted = moving & (new.cost < found.cost)
-        rotation = np.where(accepted[:, None, None], tried[0], rotation)
-        translation = np.where(accepted[:, None], tried[1], translation)
-        found = new.where(accepted, found)
+        new = problem.linearise(*candidate)
+        accepted = moving & (new.cost < current.cost)
+        rotation = np.where(accepted[:, None, None], candidate[0], rotation)
+        translation = np.where(accepted[:, None], candidate[1], translation)
+        current = new.where(accepted, current)
         damping = np.where(accepted, config.damping.fall, config.damping.rise) * damping
         damping = np.clip(damping, config.damping.floor, config.damping.ceiling)
-    hessian = problem.hessian(found, rotation)
+    hessian = problem.hessian(current, rotation)
     similarity = Similarity(
         torch.from_numpy(rotation), torch.from_numpy(translation), state.similarity.scale
     )
     return Solution(
         ShapePose(similarity, state.codes),
-        torch.from_numpy(found.cost),
+        torch.from_numpy(current.cost),
         torch.from_numpy(hessian),
-        torch.from_numpy(found.residual[:, : problem.counts[0]]),
-        torch.from_numpy(found.residual[:, problem.counts[0] : sum(problem.counts[:2])]),
+        torch.from_numpy(current.residual[:, : problem.counts[0]]),
+        torch.from_numpy(current.residual[:, problem.counts[0] : sum(problem.counts[:2])]),
     )
 
 
-def _step(found: _Linearised, damping: NDArray[np.float64]) -> NDArray[np.float64]:
-    """To go back (B, 6); zero where a Hessian cannot be solved, so that damping rises."""
-    hessian = found.hessian.astype(np.float64)
+def _step(linearised: _Linearised, damping: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Steps (B, 6) to subtract; zero where a Hessian cannot be solved, so that damping rises."""
+    hessian = linearised.hessian.astype(np.float64)
     diagonal = np.einsum("bii->bi", hessian)
     diagonal *= 1.0 + damping[:, None]
     good = np.isfinite(hessian).all(axis=(1, 2)) & (np.linalg.det(hessian) > 0.0)
     hessian[~good] = np.eye(POSE_PARAMETERS)
-    step = np.linalg.solve(hessian, found.gradient[:, :, None])[:, :, 0]
+    step = np.linalg.solve(hessian, linearised.gradient[:, :, None])[:, :, 0]
     return np.where(good[:, None], step, 0.0)
 
 
 @dataclass(frozen=True)
 class _Linearised:
-    """The problem at poses.
+    """The problem linearised at the current poses.
 
     Attributes:
         cost: (B,).
-        hessian: (B, 6, 6) of half the cost.
-        gradient: (B, 6) of half the cost.
-        residual: (B, M): of the observed points, the free space, the support and the contact.
-        jacobian: (B, 6, M) by the pose.
-        weight: (B, M) of the residuals' squares in the Hessian.
-        points: (B, 3, N + S), object units, the observed points and those of the support...
-        value: ...(B, N + S), f there...
-        d_point: ...and (B, 3, N + S), df/dpoint.
-        nearest: (B,) number of the support's point that is nearest to the object.
-        local: (B, 3, A), derivatives of the free space's residuals by the anchors, object units.
+        hessian: (B, 6, 6), Gauss-Newton Hessian of half the cost.
+        gradient: (B, 6), gradient of half the cost.
+        residual: (B, M), residuals of observed points, free space, support and contact.
+        jacobian: (B, 6, M), derivatives by the pose.
+        weight: (B, M), weights of the squared residuals in the Hessian.
+        points: (B, 3, N + S), object units, observed points and support points.
+        value: (B, N + S), f at these points.
+        d_point: (B, 3, N + S), df/dpoint at these points.
+        nearest: (B,), index of the support point nearest to the object.
+        local: (B, 3, A), derivatives of the free space residuals by the anchors, object units.
     """
 
     cost: Array
@@ -134,7 +135,7 @@ class _Linearised:
     local: Array
 
     def where(self, condition: NDArray[np.bool_], other: _Linearised) -> _Linearised:
-        """These where `condition` (B,) holds, the other ones elsewhere."""
+        """Select these values where `condition` (B,) is true, else those of `other`."""
         if condition.all():
             return self
         return _Linearised(
@@ -147,25 +148,25 @@ class _Linearised:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is minimised, of B objects.
+    """Optimisation problem of B objects.
 
     Attributes:
-        shapes: theirs.
+        shapes: SDF volumes of the objects.
         scale: (B, 1, 1), metres.
         surface: (B, 3, N), metres, camera frame: observed points.
-        factor: (B, N + S), what f is multiplied by at observed points and at those of the support.
-        support: (B, 4), normal and offset (metres) of the plane; zeros where there is none.
-        disc: (B, 3, S), metres, points of it about its foot.
-        contact: the contact's residual in terms of that of the support's nearest point.
-        free: what was looked through.
-        anchors: (B, 3, A), object units, and
-        steps: (B, 3, A), `newton_direction` there, and
-        d_code: (B, A, D), df/dcode there.
-        share: (M,) how many measurements each residual stands for.
+        factor: (B, N + S), factors from f to residuals at observed points and support points.
+        support: (B, 4), normal and offset (metres) of the plane; zeros for none.
+        disc: (B, 3, S), metres, points on the support about its centre.
+        contact: factor from the residual of the nearest support point to that of the contact.
+        free: observed free space.
+        anchors: (B, 3, A), object units, surface points.
+        steps: (B, 3, A), `newton_direction` at the anchors.
+        d_code: (B, A, D), df/dcode at the anchors.
+        share: (M,), number of measurements that each residual counts as.
         width_sq: squared width of the robust kernel.
-        priors: of each object.
-        expected: (B, 3, 3) rotations, and
-        precision: (B, 2) of their y and x axes.
+        priors: priors of each object.
+        expected: (B, 3, 3), prior rotations.
+        precision: (B, 2), precisions of their y and x axes.
     """
 
     shapes: SdfVolumes
@@ -194,7 +195,7 @@ class _Problem:
         priors: Priors,
         config: RefineConfig,
     ) -> _Problem:
-        """The problem of the objects in these states."""
+        """Set up the problem for objects in the given states."""
         scale = state.similarity.scale.numpy()[:, None, None]
         disc = support_disc(evidence).numpy().transpose(0, 2, 1) * scale
         factor = scale[:, 0] / evidence.surface_sigma.numpy()
@@ -229,18 +230,18 @@ class _Problem:
 
     @property
     def counts(self) -> tuple[int, int, int]:
-        """Numbers of residuals: observed points, anchors, and the support's with the contact."""
+        """Numbers of residuals: observed points, anchors, and support including the contact."""
         return self.surface.shape[2], self.anchors.shape[2], self.disc.shape[2] + 1
 
     def linearise(self, rotation: Array, translation: Array) -> _Linearised:
-        """The problem at rotations (B, 3, 3) and translations (B, 3)."""
+        """Linearise at rotations (B, 3, 3) and translations (B, 3)."""
         observed, anchors, _ = self.counts
         back = rotation.transpose(0, 2, 1)
         at = translation[:, :, None]
         normal = self.support[:, :3, None]
         foot = at - ((normal * at).sum(axis=1, keepdims=True) - self.support[:, 3:, None]) * normal
-        seen = np.concatenate([self.surface, foot + self.disc], axis=2)
-        points = back @ (seen - at) / self.scale
+        in_camera = np.concatenate([self.surface, foot + self.disc], axis=2)
+        points = back @ (in_camera - at) / self.scale
         value, d_point = self.shapes.value_and_gradient(points)
         rows = np.empty((len(points), POSE_PARAMETERS, points.shape[2]), dtype=np.float32)
         _cross(d_point, points, out=rows[:, :3])
@@ -264,7 +265,7 @@ class _Problem:
         jacobian = np.concatenate(
             [rows[:, :, :observed], free_rows, rows[:, :, observed:], gap_row[:, :, None]], axis=2
         )
-        # The support pushes, and does not pull; where there is none it does neither.
+        # The support pushes but never pulls; without support both residuals are inactive.
         known = np.abs(self.support[:, :3]).max(axis=1, keepdims=True) > 0.0
         on_support = residual[:, observed + anchors :]
         inactive = (on_support <= 0.0) | ~known
@@ -275,43 +276,45 @@ class _Problem:
         weighted = jacobian * weight[:, None]
         hessian = weighted @ jacobian.transpose(0, 2, 1)
         gradient = (weighted @ residual[:, :, None])[:, :, 0]
-        cost += self._expect(rotation, hessian, gradient)
+        cost += self._add_rotation_prior(rotation, hessian, gradient)
         return _Linearised(
             cost, hessian, gradient, residual, jacobian, weight, points, value, d_point, nearest,
             local,
         )  # fmt: skip
 
-    def hessian(self, found: _Linearised, rotation: Array) -> Array:
-        """(B, P, P) by pose, size and code, P = 7 + D."""
+    def hessian(self, at: _Linearised, rotation: Array) -> Array:
+        """Hessians (B, P, P) by pose, size and code, P = 7 + D."""
         observed, _, _ = self.counts
         factor = self.factor[:, :, None]
-        d_code = self.shapes.d_code(found.points, found.d_point) * factor
-        d_size = -(found.points * found.d_point).sum(axis=1)
-        d_size[:, :observed] += found.value[:, :observed]
-        more = np.concatenate([(d_size * self.factor)[:, :, None], d_code], axis=2)
-        along = (found.local * self.steps).sum(axis=1)[:, :, None]
+        d_code = self.shapes.d_code(at.points, at.d_point) * factor
+        d_size = -(at.points * at.d_point).sum(axis=1)
+        d_size[:, :observed] += at.value[:, :observed]
+        shape = np.concatenate([(d_size * self.factor)[:, :, None], d_code], axis=2)
+        along = (at.local * self.steps).sum(axis=1)[:, :, None]
         free = np.concatenate(
-            [(found.local * self.anchors).sum(axis=1)[:, :, None], -along * self.d_code], axis=2
+            [(at.local * self.anchors).sum(axis=1)[:, :, None], -along * self.d_code], axis=2
         )
-        gap = self.contact * more[np.arange(len(more)), found.nearest]
-        rows = np.concatenate([more[:, :observed], free, more[:, observed:], gap[:, None]], axis=1)
-        jacobian = np.concatenate([found.jacobian, rows.transpose(0, 2, 1)], axis=1)
-        hessian = (jacobian * found.weight[:, None]) @ jacobian.transpose(0, 2, 1)
-        self._expect(rotation, hessian, np.zeros_like(found.gradient))
+        gap = self.contact * shape[np.arange(len(shape)), at.nearest]
+        rows = np.concatenate(
+            [shape[:, :observed], free, shape[:, observed:], gap[:, None]], axis=1
+        )
+        jacobian = np.concatenate([at.jacobian, rows.transpose(0, 2, 1)], axis=1)
+        hessian = (jacobian * at.weight[:, None]) @ jacobian.transpose(0, 2, 1)
+        self._add_rotation_prior(rotation, hessian, np.zeros_like(at.gradient))
         hessian[:, 6, 6] += 1.0 / self.priors.log_scale_sd.numpy() ** 2
         hessian[:, 7:, 7:] += self.priors.code_precision.numpy()
         return np.asarray(hessian)
 
     def _weight(self, residual: Array, inactive: NDArray[np.bool_]) -> Array:
-        """(B, M) of squared residuals in the Hessian; none of those that are `inactive`."""
+        """Weights (B, M) of squared residuals in the Hessian; 0 where `inactive`."""
         weight = self.share / (1.0 + residual**2 / self.width_sq) ** 2
         weight[:, -inactive.shape[1] :][inactive] = 0.0
         return np.asarray(weight)
 
-    def _expect(self, rotation: Array, hessian: Array, gradient: Array) -> Array:
-        """Add what is expected of the rotation, in place; its share (B,) of the cost."""
-        turned = self.expected.transpose(0, 2, 1) @ rotation  # row c: R^T of its column c
-        x, y = turned[:, 0], turned[:, 1]
+    def _add_rotation_prior(self, rotation: Array, hessian: Array, gradient: Array) -> Array:
+        """Add the rotation prior to Hessian and gradient, in place; return its cost (B,)."""
+        local = self.expected.transpose(0, 2, 1) @ rotation  # row c: R^T times prior axis c
+        x, y = local[:, 0], local[:, 1]
         of_y, of_x = self.precision[:, 0], self.precision[:, 1]
         gradient[:, 0] -= of_y * y[:, 2]
         gradient[:, 1] += of_x * x[:, 2]
@@ -321,18 +324,18 @@ class _Problem:
         hessian[:, 2, 2] += of_y + of_x + ROTATION_PRECISION
         for i in (3, 4, 5):
             hessian[:, i, i] += TRANSLATION_PRECISION
-        # |a - b|^2 = 2 - 2 a . b of unit vectors.
+        # |a - b|^2 = 2 - 2 a . b for unit vectors.
         return 2.0 * (of_y * (1.0 - y[:, 1]) + of_x * (1.0 - x[:, 0]))
 
 
 @dataclass(frozen=True)
 class _FreeSpace:
-    """A `FreeSpaceMap`, for arrays (B, 3, M).
+    """A `FreeSpaceMap` for arrays (B, 3, M).
 
     Attributes:
         depth: (B G G,), metres, less the noise.
         outside: (B G G,), cells.
-        first: (B, 1), where each object's window begins in them.
+        first: (B, 1), index of the first cell of each object's window.
         size: G.
         focal: (B, 1), cells.
         centre: (2, B, 1), cells.
@@ -349,7 +352,7 @@ class _FreeSpace:
 
     @classmethod
     def of(cls, free: FreeSpaceMap) -> _FreeSpace:
-        """The same map."""
+        """Convert a map."""
         count, size = free.depth.shape[:2]
         return cls(
             free.depth.reshape(-1).numpy(),
@@ -362,9 +365,9 @@ class _FreeSpace:
         )
 
     def intrusion(self, points: Array) -> tuple[Array, Array]:
-        """How far points (B, 3, M), metres, camera frame, are inside free space.
+        """Compute how deep points (B, 3, M), metres, camera frame, are inside free space.
 
-        As `FreeSpaceMap.intrusion`: standard deviations (B, M), and derivatives (B, 3, M).
+        Same as `FreeSpaceMap.intrusion`, in standard deviations (B, M), with derivatives (B, 3, M).
         """
         x, y = points[:, 0], points[:, 1]
         z = np.maximum(points[:, 2], np.float32(NEAREST_M))
@@ -397,6 +400,6 @@ class _FreeSpace:
 
 
 def _cross(a: Array, b: Array, out: Array) -> None:
-    """The cross products (B, 3, N) of vectors (B, 3, N)."""
+    """Write the cross products of vectors (B, 3, N) to `out` (B, 3, N)."""
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
         np.subtract(a[:, j] * b[:, k], a[:, k] * b[:, j], out=out[:, i])

@@ -1,4 +1,4 @@
-"""The iteration: batched Levenberg-Marquardt on similarity and code of many hypotheses."""
+"""Batched Levenberg-Marquardt on similarity and code of many hypotheses."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ __all__ = [
 
 
 ROTATION_PRECISION = 3.0 / 3.14159**2
-"""1 / rad^2: a rotation vector of which nothing is known. Keeps yaw about a symmetry axis, on
-which the measurements say nothing, solvable."""
+"""1 / rad^2: weak prior of the rotation vector. Keeps yaw about a symmetry axis, which the
+measurements do not constrain, solvable."""
 
 TRANSLATION_PRECISION = 1.0
-"""1 / m^2: a translation of which nothing is known, so that the Hessian of a hypothesis far from
-everything that was measured can be inverted."""
+"""1 / m^2: weak prior of the translation. Keeps the Hessian of a hypothesis far from all
+measurements invertible."""
 
 _VIEW_COST = 30.0
-"""Cost c0 of a view that counts half. That of a good one is 10 to 20."""
+"""Cost c0 at which a view counts half. A good view costs 10 to 20."""
 
 SETTLED = 0.1
-"""A step that promises to lower the cost by less is not taken, and is the last: what is left of the
-way is a third of a standard deviation."""
+"""Convergence threshold: a step with a smaller predicted decrease of the cost is not taken. The
+remaining error is then about a third of a standard deviation."""
 
 POSE_PARAMETERS = 6
-"""Rotation and translation come first in the state."""
+"""Rotation and translation, the first parameters of the state."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,16 @@ class RefineConfig:
     """Weights of the terms.
 
     Attributes:
-        surface_weight: how many independent measurements all surface points together stand for
-            (neighbouring pixels err together).
-        free_space_weight: the same of all points of the decoded surface, which must not be in free
-            space.
-        support_weight: the same of all points of the support.
-        contact_weight: the same of the contact with it.
-        anchors: number of points of the decoded surface that are tested for free space.
-        support_sigma: object units; one standard deviation of how deep the support cuts in.
-        contact_sigma: object units; one standard deviation of the gap between object and support.
-        kernel: robust loss of all of them.
-        damping: strategy of the steps.
+        surface_weight: number of independent measurements that all surface points together count
+            as (errors of neighbouring pixels are correlated).
+        free_space_weight: the same for the free space test of all anchors.
+        support_weight: the same for all points on the support.
+        contact_weight: the same for the contact with the support.
+        anchors: number of points on the decoded surface that are tested for free space.
+        support_sigma: standard deviation of the support's penetration depth, object units.
+        contact_sigma: standard deviation of the gap between object and support, object units.
+        kernel: robust loss of all terms.
+        damping: damping strategy.
     """
 
     surface_weight: float = 30.0
@@ -97,7 +96,7 @@ class Solution:
         cost: (B,) the minimised sum, see the package's docstring.
         hessian: (B, P, P) Gauss-Newton Hessian of half the cost, P = 7 + D.
         surface_residual: (B, N) distances of observed points, standard deviations.
-        violation: (B, M) how far the surface is inside free space, standard deviations.
+        violation: (B, M) depths of the surface inside free space, standard deviations.
     """
 
     state: ShapePose
@@ -107,7 +106,7 @@ class Solution:
     violation: Tensor
 
     def judged_by(self, priors: Priors, used: Priors) -> Solution:
-        """With the cost under other priors than those that were `used`."""
+        """Replace the cost of the priors `used` by that of other priors."""
         cost = self.cost - used.cost(self.state) + priors.cost(self.state)
         return replace(self, cost=cost)
 
@@ -132,17 +131,17 @@ def refine(
     settled: float = SETTLED,
     anchors: Tensor | None = None,
 ) -> Solution:
-    """Minimise the cost of each hypothesis from where it stands.
+    """Minimise the cost of each hypothesis, starting from its current state.
 
     Args:
-        decoder: of the category, or of each hypothesis.
-        state: B hypotheses.
-        evidence: what was measured of each.
-        priors: of code and size.
+        decoder: decoder of the category, or of each hypothesis.
+        state: B initial hypotheses.
+        evidence: measurements for each hypothesis.
+        priors: priors of code and size.
         config: weights of the terms.
-        iterations: steps tried at most; each costs one evaluation of values and Jacobians.
-        settled: hypotheses whose step promises to lower the cost by no more stay where they are.
-        anchors: (B, M, 3), object units, near the decoded surfaces; chosen anew by default.
+        iterations: maximum number of steps; each evaluates values and Jacobians once.
+        settled: stop a hypothesis if the predicted decrease of its cost is not larger than this.
+        anchors: (B, M, 3), object units, near the decoded surfaces; sampled by default.
     """
     if anchors is None:
         anchors = surface_anchors(decoder, state.codes, config.anchors)
@@ -168,20 +167,20 @@ def refine_together(
     iterations: int,
     views: int,
 ) -> Solution:
-    """As `refine`, where several views show the same object: size and code are one for all.
+    """Refine several views of the same object jointly: all views share size and code.
 
-    The poses are independent given these, and eliminated first (the Schur complement of bundle
-    adjustment; Triggs et al., 2000). A view whose mask or pose is wrong must not spoil the others:
-    each one's cost c counts as c / (1 + c / c0).
+    Given these, the poses are independent and are eliminated first (the Schur complement of bundle
+    adjustment; Triggs et al., 2000). A view with a wrong mask or pose must not spoil the others:
+    the cost c of a view counts as c / (1 + c / c0).
 
     Args:
-        decoder: of the category, or of each hypothesis.
-        state: hypotheses, each with `views` poses in a row and one size and code.
-        evidence: what was measured in each view.
-        priors: of code and size.
+        decoder: decoder of the category, or of each hypothesis.
+        state: initial hypotheses, each with `views` consecutive poses and one size and code.
+        evidence: measurements of each view.
+        priors: priors of code and size.
         config: weights of the terms.
-        iterations: steps tried; fewer where nothing is left to gain.
-        views: of each hypothesis.
+        iterations: maximum number of steps; fewer after convergence.
+        views: number of views per hypothesis.
     """
 
     def step(hessian: Tensor, gradient: Tensor, cost: Tensor) -> Tensor:
@@ -203,7 +202,7 @@ def refine_together(
 
 @dataclass(frozen=True)
 class _Linearised:
-    """Cost (B,), Hessian (B, P, P), gradient (B, P) and the residuals of both kinds."""
+    """Cost (B,), Hessian (B, P, P), gradient (B, P), surface and free space residuals."""
 
     cost: Tensor
     hessian: Tensor
@@ -212,7 +211,7 @@ class _Linearised:
     violation: Tensor
 
     def where(self, condition: Tensor, other: _Linearised) -> _Linearised:
-        """These where `condition` (B,) holds, the other ones elsewhere."""
+        """Select these values where `condition` (B,) is true, else those of `other`."""
         each = condition[:, None]
         return _Linearised(
             torch.where(condition, self.cost, other.cost),
@@ -227,7 +226,7 @@ class _Linearised:
 
     @classmethod
     def cat(cls, parts: Sequence[_Linearised]) -> _Linearised:
-        """All rows in a row."""
+        """Concatenate rows."""
         return cls(*(torch.cat(x) for x in zip(*(vars(y).values() for y in parts), strict=True)))
 
 
@@ -240,52 +239,52 @@ def _minimise(
     together: Callable[[Tensor], Tensor],
     settled: float,
 ) -> Solution:
-    """Take the steps that lower what is judged.
+    """Run the iteration; accept steps that lower the objective.
 
     Args:
-        problem: of B hypotheses.
-        state: where they are.
-        iterations: steps tried.
-        step: to go back (B, 7 + D), from damped Hessians (B, P, P), gradients (B, P) and costs
-            (B,).
-        judged: what has to fall (B,), of the costs (B,).
+        problem: problem of B hypotheses.
+        state: initial state.
+        iterations: maximum number of steps.
+        step: computes steps to subtract (B, 7 + D) from damped Hessians (B, P, P), gradients (B, P)
+            and costs (B,).
+        judged: computes the objective (B,) from the costs (B,).
         together: sums (B,) over the rows that move together.
-        settled: rows whose step promises to lower the cost by no more stay where they are, and
-            cost nothing from then on.
+        settled: rows with a predicted decrease of the cost not larger than this have converged and
+            are no longer evaluated.
     """
     strategy = problem.config.damping
-    found = problem.linearise(state)
-    damping = strategy.start(found.cost)
+    current = problem.linearise(state)
+    damping = strategy.start(current.cost)
     rows = torch.arange(len(state), device=damping.device)
     ended: list[tuple[Tensor, ShapePose, _Linearised]] = []
     for _ in range(iterations):
-        back = step(strategy.apply(found.hessian, damping), found.gradient, found.cost)
-        moving = together((back * found.gradient).sum(1)) > settled
+        delta = step(strategy.apply(current.hessian, damping), current.gradient, current.cost)
+        moving = together((delta * current.gradient).sum(1)) > settled
         if not moving.all():
-            ended.append((rows[~moving], state[~moving], found[~moving]))
-            rows, back, damping = rows[moving], back[moving], damping[moving]
-            problem, state, found = problem[moving], state[moving], found[moving]
+            ended.append((rows[~moving], state[~moving], current[~moving]))
+            rows, delta, damping = rows[moving], delta[moving], damping[moving]
+            problem, state, current = problem[moving], state[moving], current[moving]
             if len(rows) == 0:
                 break
-        trial = state.retract(-back)
-        new = problem.linearise(trial)
-        accepted = judged(new.cost) < judged(found.cost)
-        state, found = trial.where(accepted, state), new.where(accepted, found)
+        candidate = state.retract(-delta)
+        new = problem.linearise(candidate)
+        accepted = judged(new.cost) < judged(current.cost)
+        state, current = candidate.where(accepted, state), new.where(accepted, current)
         damping = strategy.update(damping, accepted)
-    ended.append((rows, state, found))
+    ended.append((rows, state, current))
     order = torch.cat([x for x, _, _ in ended]).argsort()
     state = ShapePose.cat([x for _, x, _ in ended])[order]
-    found = _Linearised.cat([x for _, _, x in ended])[order]
-    return Solution(state, found.cost, found.hessian, found.surface, found.violation)
+    final = _Linearised.cat([x for _, _, x in ended])[order]
+    return Solution(state, final.cost, final.hessian, final.surface, final.violation)
 
 
 def total_cost(cost: Tensor, views: int) -> Tensor:
-    """Costs of hypotheses from those of their views, which come in a row; see `refine_together`."""
+    """Costs of hypotheses from those of their consecutive views; see `refine_together`."""
     return (cost / (1.0 + cost / _VIEW_COST)).view(-1, views).sum(1)
 
 
 def _solve_together(hessian: Tensor, gradient: Tensor, views: int) -> Tensor:
-    """As `_solve`, with the size and code of each `views` rows in common."""
+    """Same as `_solve`, with `views` consecutive rows sharing size and code."""
     p = POSE_PARAMETERS
     to_shape, shape = hessian[:, :p, p:], hessian[:, p:, p:]
     factor, info = torch.linalg.cholesky_ex(hessian[:, :p, :p])
@@ -305,12 +304,12 @@ def _solve_together(hessian: Tensor, gradient: Tensor, views: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is minimised, of B hypotheses.
+    """Optimisation problem of B hypotheses.
 
     Attributes:
-        decoder: of the category, or of each hypothesis.
-        evidence: what was measured of each.
-        priors: of code and size.
+        decoder: decoder of the category, or of each hypothesis.
+        evidence: measurements for each hypothesis.
+        priors: priors of code and size.
         config: weights of the terms.
         anchors: (B, M, 3), object units.
     """
@@ -331,7 +330,7 @@ class _Problem:
         )
 
     def linearise(self, state: ShapePose) -> _Linearised:
-        """The problem at a state, by all P = 7 + D parameters."""
+        """Linearise at a state with respect to all P = 7 + D parameters."""
         parts = [
             surface_points(state, self.evidence),
             support_points(state, self.evidence),
@@ -369,7 +368,7 @@ class _Problem:
 def term_shares(
     config: RefineConfig, surface: int, violation: int, support: int, device: torch.device
 ) -> Tensor:
-    """How many measurements each residual (N,) stands for; the last one is the contact."""
+    """Number of measurements that each residual (N,) counts as; the last one is the contact."""
     share = torch.empty(surface + violation + support, device=device)
     share[:surface] = config.surface_weight / surface
     share[surface:-support] = config.free_space_weight / violation

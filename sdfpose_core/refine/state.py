@@ -1,4 +1,4 @@
-"""The state that the refinement moves."""
+"""State variables of the refinement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ShapePose"]
 
 @dataclass(frozen=True)
 class ShapePose:
-    """The state of B hypotheses.
+    """State of B hypotheses.
 
     Attributes:
         similarity: (B,) decoder frame to camera frame.
@@ -27,7 +27,7 @@ class ShapePose:
 
     @classmethod
     def cat(cls, states: Sequence[ShapePose]) -> ShapePose:
-        """All hypotheses in a row."""
+        """Concatenate hypotheses."""
         similarity = Similarity.cat([x.similarity for x in states])
         return cls(similarity, torch.cat([x.codes for x in states]))
 
@@ -42,7 +42,7 @@ class ShapePose:
         return ShapePose(self.similarity.retract(delta[:, :7]), self.codes + delta[:, 7:])
 
     def with_shape_of(self, other: ShapePose) -> ShapePose:
-        """These poses with the size and code of another state (1,)."""
+        """Keep the poses and take size and code from another state (1,)."""
         similarity = self.similarity
         scale, codes = other.similarity.scale, other.codes
         return ShapePose(
@@ -53,7 +53,7 @@ class ShapePose:
         )
 
     def where(self, condition: Tensor, other: ShapePose) -> ShapePose:
-        """This state where `condition` (B,) holds, the other one elsewhere."""
+        """Select this state where `condition` (B,) is true, else `other`."""
         a, b = self.similarity, other.similarity
         return ShapePose(
             Similarity(
