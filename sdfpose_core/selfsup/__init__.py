@@ -1,1 +1,1 @@
-"""Learning from real depth without labels of poses."""
+"""Self-supervised learning from real depth without pose labels."""

@@ -1,4 +1,4 @@
-"""Which estimates of real objects can be believed without anybody having labelled them."""
+"""Criteria for trusting estimates of unlabelled real objects."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["Certificate"]
 
 @dataclass(frozen=True)
 class Certificate:
-    """What an estimate must stand up to before it serves as a label.
+    """Thresholds that an estimate must meet to serve as a label.
 
-    The refinement has its own view of an image: points that it does not explain, and parts of its
-    surface where the camera saw through, or past the mask.
+    The refinement reveals errors by itself: observed points off the surface, and parts of the
+    surface in observed free space or outside the mask.
 
     Attributes:
-        confidence: the calibrated probability that the pose is right, at least.
-        inlier_ratio: share of the observed points on the surface, at least.
-        free_space_violation: share of the surface in free space or outside the silhouette, at most.
+        confidence: minimum calibrated probability that the pose is right.
+        inlier_ratio: minimum share of the observed points on the surface.
+        free_space_violation: maximum share of the surface in free space or outside the silhouette.
     """
 
     confidence: float = 0.8
@@ -27,13 +27,13 @@ class Certificate:
     free_space_violation: float = 0.08
 
     def objections(self, estimate: ObjectEstimate) -> list[str]:
-        """What speaks against the estimate; nothing where it is certified."""
-        found = estimate.diagnostics
+        """List the criteria that the estimate fails; empty if it is certified."""
+        diagnostics = estimate.diagnostics
         objections = []
         if estimate.confidence < self.confidence:
             objections.append("confidence")
-        if found["inlier_ratio"] < self.inlier_ratio:
+        if diagnostics["inlier_ratio"] < self.inlier_ratio:
             objections.append("inlier_ratio")
-        if found["free_space_violation"] > self.free_space_violation:
+        if diagnostics["free_space_violation"] > self.free_space_violation:
             objections.append("free_space_violation")
         return objections

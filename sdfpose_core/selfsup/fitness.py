@@ -1,4 +1,4 @@
-"""How well a network does on images without labels, and whether another one does worse."""
+"""Evaluate a network on unlabelled images and detect regressions against another one."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _TOLERANCES = {
     "certified": 0.02,
     "simulated": 0.03,
 }
-"""How much less a figure may be afterwards; of a violation, how much more."""
+"""Largest allowed decrease of each figure; negative values allow an increase instead."""
 
 
 @dataclass(frozen=True)
 class Fitness:
-    """What the estimates of a network explain.
+    """Quality of a network's estimates.
 
     Attributes:
-        instances: real ones that were estimated.
-        inlier_ratio: mean share of an instance's points on the surface that the network alone
-            says, before any refinement.
+        instances: number of estimated real instances.
+        inlier_ratio: mean share of an instance's points on the surface predicted by the network
+            alone, without refinement.
         free_space_violation: mean share of that surface in free space.
-        certified: share of the refined estimates that are certified.
-        simulated: share of simulated instances whose refined pose is within 10 degrees and 5 cm:
-            what was known is not to be forgotten.
+        certified: share of refined estimates that are certified.
+        simulated: share of simulated instances with a refined pose within 10 degrees and 5 cm;
+            detects forgetting.
     """
 
     instances: int
@@ -55,28 +55,28 @@ def measure_fitness(
     certificate: Certificate,
     progress: Callable[[], None] = lambda: None,
 ) -> Fitness:
-    """Estimate all instances.
+    """Measure a network's quality on real and simulated instances.
 
     Args:
-        model: what is measured.
+        model: category model to evaluate.
         real: instances without labels, at least one.
         simulated: instances with labels, at least one.
-        certificate: what refined estimates must stand up to.
-        progress: told after each instance.
+        certificate: criteria for refined estimates.
+        progress: called after each instance.
     """
-    whole = teacher(model)
-    alone = teacher(model, refine="none")
+    refining = teacher(model)
+    network_only = teacher(model, refine="none")
     inliers, violations, certified = [], [], []
     for instance in real:
-        first = _only(alone.estimate([instance]).estimates)
+        first = _only(network_only.estimate([instance]).estimates)
         inliers.append(0.0 if first is None else first.diagnostics["inlier_ratio"])
         violations.append(1.0 if first is None else first.diagnostics["free_space_violation"])
-        refined = _only(whole.estimate([instance]).estimates)
+        refined = _only(refining.estimate([instance]).estimates)
         certified.append(refined is not None and not certificate.objections(refined))
         progress()
     right = []
     for item in simulated:
-        refined = _only(whole.estimate([item.instance]).estimates)
+        refined = _only(refining.estimate([item.instance]).estimates)
         errors = None if refined is None else compare(refined, item.truth)
         right.append(
             errors is not None
@@ -94,13 +94,13 @@ def measure_fitness(
 
 
 def ways_it_is_worse(after: Fitness, before: Fitness) -> list[str]:
-    """In which figures a network does worse than another one, by more than chance, in words."""
+    """Describe the figures that became worse by more than the tolerance; empty for none."""
     worse = []
-    was, now = asdict(before), asdict(after)
+    old, new = asdict(before), asdict(after)
     for name, tolerance in _TOLERANCES.items():
-        change = now[name] - was[name]
+        change = new[name] - old[name]
         if change < -tolerance if tolerance > 0.0 else change > -tolerance:
-            worse.append(f"{name} {was[name]:.3f} -> {now[name]:.3f}")
+            worse.append(f"{name} {old[name]:.3f} -> {new[name]:.3f}")
     return worse
 
 

@@ -1,7 +1,7 @@
-"""The self-supervised losses of SSC-6D: Peng et al., AAAI 2022, section "Self-supervised training".
+"""Self-supervised losses of SSC-6D (Peng et al., AAAI 2022, section "Self-supervised training").
 
-An estimate is judged by its own shape: the surface that a camera would see of it must be where the
-depth camera saw one, what was observed must lie on it, and its code must stay probable.
+The visible part of the estimated surface must match the measured depth, observed points must lie
+on the estimated surface, and the code must stay probable.
 """
 
 from __future__ import annotations
@@ -33,27 +33,26 @@ CODE_GROWTH = {
     "laptop": 1.5,
     "mug": 4.0,
 }
-"""Beta of the code's loss, by category (section "Implementation details")."""
+"""Beta of the code loss, by category (section "Implementation details")."""
 
 _UNITS_PER_DIAGONAL = 2.0
-"""The paper's decoder has the box's diagonal at 2."""
+"""The paper's decoder normalises the box diagonal to 2."""
 
 _REACH = 0.49
-"""Object units: observed points farther from the centre are not aligned; the paper has 0.98 of its
-unit."""
+"""Object units: observed points farther from the centre are ignored; 0.98 in the paper's unit."""
 
 
 def chamfer_distance(a: Tensor, b: Tensor, in_a: Tensor, in_b: Tensor) -> Tensor:
-    """Mean squared distances to the nearest point of the other set, both ways added.
+    """Mean squared distance to the nearest point of the other set, summed over both directions.
 
     Args:
         a: (B, N, 3), any unit.
         b: (B, M, 3), the same unit.
-        in_a: (B, N) bool, which points there are.
-        in_b: (B, M) bool.
+        in_a: (B, N) bool, valid points of `a`.
+        in_b: (B, M) bool, valid points of `b`.
 
     Returns:
-        (B,), squared units; 0 where one of the sets is empty.
+        (B,), squared units; 0 if either set is empty.
     """
     squared = (a.unsqueeze(2) - b.unsqueeze(1)).square().sum(-1)
     far = torch.finfo(squared.dtype).max
@@ -82,11 +81,11 @@ def sdf_alignment(
 def visible_surface(
     decoder: ShapeDecoder, codes: Tensor, similarity: Similarity, rays: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Points of the decoded surface that a camera sees, moving with the object.
+    """Points of the decoded surface that a camera sees, differentiable by pose and code.
 
-    Where the rays meet it is found without a tape. From there on the points are fixed to the
-    object: the similarity carries them in all directions, not along their rays alone, and the code
-    moves them along their normals.
+    Sphere tracing finds the hit points without gradients. The points are then fixed to the object:
+    the similarity moves them in all directions, not only along their rays, and the code moves them
+    along their normals.
 
     Args:
         decoder: the category's decoder.
@@ -95,7 +94,7 @@ def visible_surface(
         rays: (B, M, 3), camera frame.
 
     Returns:
-        Points (B, M, 3), metres, camera frame, and whether each ray meets the surface (B, M).
+        Points (B, M, 3), metres, camera frame, and whether each ray hits the surface (B, M).
     """
     with torch.no_grad():
         traced = trace(decoder, codes, similarity, rays)
@@ -107,19 +106,19 @@ def visible_surface(
 
 
 def code_norm(codes: Tensor, beta: float) -> Tensor:
-    """Exp(beta |z|) - 1 of codes (B, D): (B,)."""
+    """Code loss exp(beta |z|) - 1 (B,) of codes (B, D)."""
     return torch.expm1(beta * codes.norm(dim=-1))
 
 
 @dataclass(frozen=True)
 class PaperLosses:
-    """The sum of the three, with the paper's weights.
+    """Weighted sum of the three losses, with the paper's weights.
 
     Attributes:
-        beta: growth of the code's loss, see `CODE_GROWTH`.
-        surface_weight: of the Chamfer distance in square metres.
-        alignment_weight: of the observed points' distances from the shape.
-        code_weight: of the code's norm.
+        beta: growth rate of the code loss, see `CODE_GROWTH`.
+        surface_weight: weight of the Chamfer distance in square metres.
+        alignment_weight: weight of the observed points' distances from the surface.
+        code_weight: weight of the code loss.
     """
 
     beta: float
@@ -129,15 +128,15 @@ class PaperLosses:
 
     @classmethod
     def of(cls, category: str) -> PaperLosses:
-        """The preset of a category.
+        """Create the losses with the paper's setting for a category.
 
         Raises:
-            CategoryError: the paper has none for it.
+            CategoryError: the paper has no setting for the category.
         """
         if category not in CODE_GROWTH:
             raise CategoryError(
                 f"the paper's losses have no setting for '{category}': expected one of "
-                f"{', '.join(CODE_GROWTH)}; give `beta` to PaperLosses yourself"
+                f"{', '.join(CODE_GROWTH)}; otherwise set `beta` of PaperLosses yourself"
             )
         return cls(CODE_GROWTH[category])
 
@@ -156,15 +155,15 @@ class PaperLosses:
             codes: (B, D) estimated codes.
             similarity: (B,) estimated, decoder frame to camera frame.
             observed: (B, N, 3), metres, camera frame: points measured on the object.
-            rays: (B, M, 3), camera frame: pixels of the crop, along which the estimate is rendered.
+            rays: (B, M, 3), camera frame: rays of the crop's pixels, for rendering the estimate.
 
         Returns:
             (B,) each: ``surface``, ``alignment`` and ``code`` unweighted, and ``total``.
         """
         rendered, hit = visible_surface(decoder, codes, similarity, rays)
-        there = torch.ones(observed.shape[:2], dtype=torch.bool, device=observed.device)
+        valid = torch.ones(observed.shape[:2], dtype=torch.bool, device=observed.device)
         losses = {
-            "surface": chamfer_distance(rendered, observed, hit, there),
+            "surface": chamfer_distance(rendered, observed, hit, valid),
             "alignment": sdf_alignment(decoder, codes, similarity, observed),
             "code": code_norm(codes, self.beta),
         }
@@ -177,6 +176,6 @@ class PaperLosses:
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:
-    """Means (B,) of the entries (B, N) that count, 0 where none does."""
+    """Means (B,) of the entries (B, N) selected by `where`, 0 if none is."""
     chosen = torch.where(where, values, torch.zeros_like(values))
     return chosen.sum(dim=1) / where.sum(dim=1).clamp(min=1)

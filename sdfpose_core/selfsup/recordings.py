@@ -1,4 +1,4 @@
-"""Recordings of one's own camera: frame folders, or a bag."""
+"""Read your own recordings: frame folders or a bag."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def recorded_frames(
     topics: Mapping[str, str] | None = None,
     every: int = 1,
 ) -> Iterator[tuple[str, RgbdFrame]]:
-    """Frames and their names; poses that folders may hold are not looked at.
+    """Iterate over names and frames of a recording; ground truth poses in folders are ignored.
 
     Args:
-        path: a frame folder, a folder of such, or a rosbag2.
-        category: what every mask id shows where a bag does not say it.
-        problems: is told of each frame that was left out.
-        topics: of a bag, by role, see `datasets.bags.bag_frames`.
+        path: a frame folder, a folder of frame folders, or a rosbag2.
+        category: category of mask ids without a label in a bag.
+        problems: receives a message for each dropped frame.
+        topics: topics of a bag, by role, see `datasets.bags.bag_frames`.
         every: take every n-th frame.
 
     Raises:
         BagError: the bag cannot be read.
-        FrameError: there is no such path.
+        FrameError: the path does not exist.
         ConfigurationError: `every` is below 1.
     """
     if every < 1:
@@ -57,11 +57,11 @@ def recorded_instances(
     topics: Mapping[str, str] | None = None,
     every: int = 1,
 ) -> list[Instance]:
-    """The instances of a category in a recording; arguments as of `recorded_frames`.
+    """Collect the instances of a category in a recording; arguments as in `recorded_frames`.
 
     Raises:
         BagError, ConfigurationError: see `recorded_frames`.
-        FrameError: nothing is left.
+        FrameError: there is no usable instance.
     """
     categories = default_categories()
     found: list[Instance] = []
@@ -73,8 +73,8 @@ def recorded_instances(
         ]
     if not found:
         raise FrameError(
-            f"{path}: holds no instance of '{category}' that can be used: expected frames with "
-            "masks of that category"
+            f"{path}: no usable instance of '{category}': expected frames with masks of that "
+            "category"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""The teacher: labels of real objects, from the estimator's own refined and certified poses."""
+"""The teacher: labels for real objects from the estimator's own refined, certified poses."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = ["PseudoLabels", "labelled_views", "pseudo_labels", "teacher"]
 
 
 _MESH_RESOLUTION, _MESH_TOLERANCE = 32, 0.0
-"""Of the surface whose box is reported: what is learnt are the decoder's transforms."""
+"""Coarse meshes suffice: the labels are decoder transforms, not boxes of the surface."""
 
-_AT_ONCE = 12
-"""Instances that are estimated together."""
+_BATCH = 12
+"""Instances per estimation."""
 
 
 def teacher(
     model: CategoryModel, *, refine: Literal["sdf", "none"] = "sdf", swift: bool = False
 ) -> PoseEstimator:
-    """The estimator of one category.
+    """Create the estimator of one category.
 
     Args:
-        model: its networks.
-        refine: ``none`` for what the network says alone.
+        model: networks of the category.
+        refine: ``none`` for network predictions without refinement.
         swift: whether to search from fewer start poses.
     """
     config = EstimatorConfig(
@@ -55,11 +55,11 @@ class PseudoLabels:
     """Certified estimates as labelled views.
 
     Attributes:
-        chosen: numbers of the instances that were certified.
-        views: one of each; `model` counts them.
-        codes: (V, D), one of each.
-        objections: how often each reason spoke against an instance; ``no estimate`` where the
-            estimator had none.
+        chosen: indices of the certified instances.
+        views: one view per certified instance; `model` numbers them.
+        codes: (V, D), one code per certified instance.
+        objections: how many instances failed each criterion; ``no estimate`` counts instances
+            without an estimate.
     """
 
     chosen: list[int]
@@ -74,26 +74,26 @@ def pseudo_labels(
     certificate: Certificate,
     progress: Callable[[], None] = lambda: None,
 ) -> PseudoLabels:
-    """Estimate instances and keep what can be believed.
+    """Estimate instances and keep the certified estimates.
 
     Args:
-        estimator: refines on the SDF.
-        instances: of one category.
-        certificate: what an estimate must stand up to.
-        progress: told after each instance.
+        estimator: estimator with SDF refinement.
+        instances: instances of one category.
+        certificate: criteria for estimates.
+        progress: called after each instance.
     """
     objections: Counter[str] = Counter()
     certified: dict[int, ObjectEstimate] = {}
-    # Ids tell instances of one image apart; these are of several.
+    # Mask ids are unique within one image only; these instances come from several.
     numbered = [replace(x, mask_id=i) for i, x in enumerate(instances)]
-    for start in range(0, len(numbered), _AT_ONCE):
-        group = numbered[start : start + _AT_ONCE]
-        found = {x.mask_id: x for x in estimator.estimate(group).estimates}
-        for number in range(start, start + len(group)):
-            against = certificate.objections(found[number]) if number in found else ["no estimate"]
-            objections.update(against)
-            if not against:
-                certified[number] = found[number]
+    for start in range(0, len(numbered), _BATCH):
+        group = numbered[start : start + _BATCH]
+        estimates = {x.mask_id: x for x in estimator.estimate(group).estimates}
+        for i in range(start, start + len(group)):
+            failed = certificate.objections(estimates[i]) if i in estimates else ["no estimate"]
+            objections.update(failed)
+            if not failed:
+                certified[i] = estimates[i]
             progress()
     chosen = sorted(certified)
     return PseudoLabels(
@@ -105,11 +105,11 @@ def pseudo_labels(
 
 
 def labelled_views(instances: Sequence[Instance], estimates: Sequence[ObjectEstimate]) -> Views:
-    """Views with the decoder's transforms as labels.
+    """Create views with the decoder's transforms as labels.
 
     Args:
-        instances: what was measured.
-        estimates: one of each.
+        instances: measured instances.
+        estimates: one estimate per instance.
     """
     count = len(instances)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Training on real instances without labels, mixed with simulated ones that have them."""
+"""Training on unlabelled real instances mixed with labelled simulated ones."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ LossesName = Literal["certified", "paper"]
 
 
 class TooFewLabelsError(ConfigurationError):
-    """Hardly any of the real instances are certified: there is nothing to learn from."""
+    """Too few real instances are certified to learn from."""
 
 
 @dataclass(frozen=True)
 class SelfSupervision:
-    """How a network learns from real instances without labels.
+    """Settings of self-supervised training.
 
     Attributes:
-        losses: ``certified``: the refined estimates of a slowly moving average of the network
-            serve as labels where they stand up to `certificate`; ``paper``: those of SSC-6D.
+        losses: ``certified`` uses refined estimates of a moving average of the network as labels
+            if they meet `certificate`; ``paper`` uses the losses of SSC-6D.
         synthetic_batch: simulated views per step.
-        real_batch: real ones.
+        real_batch: real views per step.
         rounds: how often the teacher labels all real instances, evenly spread over the steps.
         fast_teacher: whether the teacher searches from fewer start poses.
-        fewest_labels: with fewer certified instances nothing is learnt.
-        certificate: of ``certified``.
-        training: everything else; `batch` is not used.
+        fewest_labels: minimum number of certified instances; training fails with fewer.
+        certificate: criteria of ``certified``.
+        training: all other training settings; `batch` is not used.
     """
 
     losses: LossesName = "certified"
@@ -86,23 +86,26 @@ def self_supervised_training(
     *,
     progress: Callable[[], None] = lambda: None,
 ) -> CertifiedTraining | PaperTraining:
-    """The training that the configuration asks for.
+    """Create the training selected by the configuration.
 
     Args:
-        model: of the category; its encoder is where the training starts.
+        model: model of the category; training starts from its encoder.
         synthetic: labelled views, and the codes of their models.
-        real: instances of the category without labels.
-        config: how to train.
-        progress: told after each instance that a teacher has labelled.
+        real: unlabelled instances of the category.
+        config: training settings.
+        progress: called after each instance that the teacher has labelled.
 
     Raises:
         CategoryError: the paper has no setting for the category.
-        ConfigurationError: there are no real instances, or the network is not `fast`.
+        ConfigurationError: there are no real instances, or the encoder is not `fast`.
     """
     if not real:
         raise ConfigurationError("there are no real instances to learn from: expected at least one")
     if not isinstance(model.encoder, FastEncoder):
-        raise ConfigurationError("self-supervision needs an encoder 'fast' to start from")
+        raise ConfigurationError(
+            f"the encoder is a {type(model.encoder).__name__}: self-supervision needs the encoder "
+            "'fast' to start from"
+        )
     lessons = TrainingViews(*synthetic, config.synthetic_batch)
     if config.losses == "paper":
         return PaperTraining(model, model.encoder, lessons, real, config)
@@ -110,7 +113,7 @@ def self_supervised_training(
 
 
 class _MixedTraining(EncoderTraining):
-    """What both have in common: simulated views with labels, and where they start."""
+    """Base class: labelled simulated views and the initial weights."""
 
     def __init__(
         self,
@@ -131,14 +134,14 @@ class _MixedTraining(EncoderTraining):
 
 
 class CertifiedTraining(_MixedTraining):
-    """Real instances get the labels of a teacher, which are renewed now and then.
+    """Training with teacher labels for real instances, renewed at regular intervals.
 
     The teacher is the moving average of the trained network, refined on the SDF (after the mean
-    teacher of Tarvainen and Valpola, NeurIPS 2017). Its labels are for the instance as it was
-    measured; what is trained sees it cut, turned, mirrored and with more noise.
+    teacher of Tarvainen and Valpola, NeurIPS 2017). It labels instances as measured; the student
+    sees them cropped, rotated, mirrored and with more noise.
 
     Attributes:
-        labels: the last ones, None before the first step.
+        labels: the current labels, None before the first step.
     """
 
     def __init__(
@@ -161,7 +164,7 @@ class CertifiedTraining(_MixedTraining):
         return super()._losses()
 
     def _label(self) -> None:
-        """Ask the teacher; the same again gives the same labels."""
+        """Renew the labels; deterministic for given weights."""
         self.labels = pseudo_labels(
             teacher(
                 replace(self._model, encoder=self.average.eval()), swift=self._setup.fast_teacher
@@ -186,12 +189,12 @@ class CertifiedTraining(_MixedTraining):
 
     def _restore(self, state: dict[str, Any]) -> None:
         super()._restore(state)
-        found = state["labels"]
+        labels = state["labels"]
         self.labels = PseudoLabels(
-            found["chosen"],
-            Views(**{k: x.numpy() for k, x in found["views"].items()}),
-            found["codes"],
-            Counter(found["objections"]),
+            labels["chosen"],
+            Views(**{k: x.numpy() for k, x in labels["views"].items()}),
+            labels["codes"],
+            Counter(labels["objections"]),
         )
         self._use(self.labels)
 
@@ -200,8 +203,8 @@ class CertifiedTraining(_MixedTraining):
             counts = ", ".join(f"{k}: {n}" for k, n in labels.objections.most_common())
             raise TooFewLabelsError(
                 f"{len(labels.chosen)} of {len(self._real)} real instances are certified: expected "
-                f"at least {self._setup.fewest_labels} ({counts}); take more or better images, or "
-                "a milder certificate"
+                f"at least {self._setup.fewest_labels} ({counts}); use more or better images, or a "
+                "less strict certificate"
             )
         self._set_training_views(
             [self._synthetic, TrainingViews(labels.views, labels.codes, self._setup.real_batch)]
@@ -209,7 +212,7 @@ class CertifiedTraining(_MixedTraining):
 
 
 class PaperTraining(_MixedTraining):
-    """The losses of SSC-6D on the network's favourite hypothesis of each real instance."""
+    """Training with the losses of SSC-6D on the most likely hypothesis of each real instance."""
 
     def __init__(
         self,
@@ -234,17 +237,17 @@ class PaperTraining(_MixedTraining):
         encoding = self._shared(
             torch.cat([points, real_points]), torch.cat([support, real_support])
         )
-        known = len(points)
-        losses = self._supervised(encoding[:known], truth, codes, symmetric)
-        real = encoding[known:]
-        found = self._criterion(
+        labelled = len(points)
+        losses = self._supervised(encoding[:labelled], truth, codes, symmetric)
+        real = encoding[labelled:]
+        real_losses = self._criterion(
             self._decoder,
             real.codes,
             real.favourite,
             real_points,
             real_points / real_points[..., 2:],
         )
-        means = {name: value.mean() for name, value in found.items()}
+        means = {name: value.mean() for name, value in real_losses.items()}
         return losses | {
             "total": losses["total"] + means.pop("total"),
             **{f"real_{name}": value for name, value in means.items()},
@@ -255,8 +258,8 @@ class PaperTraining(_MixedTraining):
         pick = torch.randint(len(self._points), (self._real_batch,), generator=self._rng)
         order = torch.rand(self._real_batch, Views.POINTS, generator=self._rng).argsort(dim=1)
         order = order[:, : self.config.encoder.points, None].expand(-1, -1, 3)
-        mine = own_share(self._real_batch)
+        own = own_share(self._real_batch)
         return (
-            self._points[pick].gather(1, order)[mine].to(self.device),
-            self._supports[pick][mine].to(self.device),
+            self._points[pick].gather(1, order)[own].to(self.device),
+            self._supports[pick][own].to(self.device),
         )

@@ -97,7 +97,7 @@ def test_weights_that_measure_worse_are_not_written(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["DIR", "--category", "mug"], "holds no instance of 'mug'"),
+        (["DIR", "--category", "mug"], "no usable instance of 'mug'"),
         (["nowhere", "--category", "can"], "no such recording"),
         (["DIR", "--category", "cann"], "can"),
         (["DIR", "--category", "can", "--steps", "0"], "--steps is 0"),

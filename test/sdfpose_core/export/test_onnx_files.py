@@ -262,7 +262,7 @@ class TwoAreFixed(SdfDecoder):
 def test_a_graph_that_differs_is_not_kept(tmp_path):
     earlier = tmp_path / "mug_decoder.onnx"
     earlier.write_bytes(b"earlier")
-    wanted = r"mug_decoder\.onnx: .* of 1 objects 'sdf' deviates by 5\.0e-01, more than 1e-04: "
+    wanted = r"mug_decoder\.onnx: .* with 1 objects 'sdf' deviates by 5\.0e-01, more than 1e-04: "
     with pytest.raises(ExportError, match=wanted):
         export_decoder(seeded(lambda: TwoAreSpecial(SMALL)), "mug", tmp_path)
     assert list(tmp_path.iterdir()) == [earlier]

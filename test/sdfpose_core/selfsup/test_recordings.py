@@ -66,5 +66,5 @@ def test_a_topic_may_be_given(bags, tmp_path: Path) -> None:
 
 
 def test_a_recording_without_the_category_is_named(recording: Path) -> None:
-    with pytest.raises(FrameError, match="recording: holds no instance of 'laptop'"):
+    with pytest.raises(FrameError, match="recording: no usable instance of 'laptop'"):
         recorded_instances(recording, "laptop", [])
