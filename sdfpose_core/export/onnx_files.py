@@ -1,7 +1,7 @@
-"""Networks of a category as ONNX files, each checked against torch in onnxruntime.
+"""Export the networks of a category to ONNX and check each file in onnxruntime.
 
-Files hold float32 graphs for any number B of objects and, of decoders, any number N of points.
-They are traced, so each is run at other sizes than the traced one and compared with the network.
+Files contain float32 graphs for any number B of objects and, for decoders, any number N of points.
+Graphs are traced, so each is run at sizes other than the traced ones and compared with the network.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ from sdfpose_core.storage.files import replacing
 __all__ = ["DEFAULT_OPSET", "OPSETS", "ExportedFile", "export_decoder", "export_encoder"]
 
 OPSETS = range(14, 21)
-"""Versions of ONNX's operators that can be asked for."""
+"""Supported ONNX opset versions."""
 
 DEFAULT_OPSET = 17
 
 _TRACED = (2, 5)
-"""Objects and points that graphs are traced with: more than one of each, for code that treats one
-on its own, and few, for code that takes many in pieces."""
+"""Numbers of objects and points for tracing: more than one, because some code treats a single one
+specially, and few, because some code splits large batches."""
 
 _CHECKED = ((1, 257), (3, 100))
-"""Objects and points that graphs are checked with."""
+"""Numbers of objects and points for checking."""
 
 _FATAL = 4
-"""What onnxruntime logs: its errors are raised anyway."""
+"""Log level of onnxruntime; its errors are raised anyway."""
 
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A file that was written and checked.
+    """An exported and checked file.
 
     Attributes:
-        path: where it is.
-        size: bytes.
-        deviation: the largest difference from torch, relative to the output's largest value.
-        tolerance: of the deviation.
+        path: path of the file.
+        size: size in bytes.
+        deviation: largest difference from PyTorch, relative to the output's largest value.
+        tolerance: largest allowed deviation.
     """
 
     path: Path
@@ -74,14 +74,14 @@ def export_decoder(
     """Write ``CATEGORY_decoder.onnx`` and ``CATEGORY_decoder_jacobian.onnx``.
 
     Args:
-        decoder: in evaluation mode, on the CPU.
-        category: its name.
-        folder: where the files go; is made where it is not there.
-        opset: version of ONNX's operators, one of `OPSETS`.
+        decoder: decoder in evaluation mode, on the CPU.
+        category: name of the category.
+        folder: output folder; created if missing.
+        opset: ONNX opset version, one of `OPSETS`.
 
     Raises:
         ExportError: onnx or onnxruntime is missing, or a graph differs from the network.
-        ConfigurationError: there is no such opset.
+        ConfigurationError: the opset is not supported.
         OSError: a file cannot be written.
     """
     return [_write(x, category, Path(folder), opset) for x in decoder_graphs(decoder)]
@@ -94,18 +94,18 @@ def export_encoder(
     *,
     opset: int = DEFAULT_OPSET,
 ) -> ExportedFile:
-    """Write ``CATEGORY_encoder.onnx``; arguments and errors as of `export_decoder`."""
+    """Write ``CATEGORY_encoder.onnx``; arguments and errors as in `export_decoder`."""
     return _write(encoder_graph(encoder), category, Path(folder), opset)
 
 
 class _CheckError(Exception):
-    """A graph does not compute what it should."""
+    """A graph does not compute the expected outputs."""
 
 
 def _write(graph: OnnxGraph, category: str, folder: Path, opset: int) -> ExportedFile:
     if opset not in OPSETS:
         raise ConfigurationError(f"opset {opset}: expected {OPSETS[0]} to {OPSETS[-1]}")
-    onnx, runtime = _needed("onnx"), _needed("onnxruntime")
+    onnx, runtime = _require("onnx"), _require("onnxruntime")
     path = folder / f"{category}_{graph.name}.onnx"
     with replacing(path) as temporary, torch.no_grad():
         _trace(graph, temporary, opset)
@@ -121,27 +121,27 @@ def _write(graph: OnnxGraph, category: str, folder: Path, opset: int) -> Exporte
             onnx.shape_inference.InferenceError,
         ) as error:
             raise ExportError(
-                f"{path}: was not written, for {_first_line(error)}: expected the same as from "
-                "torch; try another opset, or other releases of torch and onnxruntime"
+                f"{path}: not written, because {_first_line(error)}: expected the same outputs as "
+                "from torch; try another opset, or other releases of torch and onnxruntime"
             ) from error
         temporary.write_bytes(content)
     return ExportedFile(path, len(content), deviation, graph.tolerance)
 
 
-def _needed(package: str) -> Any:
+def _require(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:
         raise ExportError(
-            f"{package} cannot be loaded ({error}): expected it for the export, "
+            f"{package} cannot be imported ({error}): the export needs it, install it with "
             "pip install sdfpose[export]"
         ) from error
 
 
 def _trace(graph: OnnxGraph, path: Path, opset: int) -> None:
-    """Write the graph as torch's exporter of traces makes it; the other one needs onnxscript."""
+    """Export the graph with PyTorch's tracing exporter; the newer one needs onnxscript."""
     with warnings.catch_warnings(), _layer_by_layer():
-        # What was fixed by tracing shows when the graph is checked.
+        # The check of the graph reveals anything that tracing fixed by mistake.
         warnings.simplefilter("ignore", TracerWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
@@ -164,7 +164,7 @@ def _trace(graph: OnnxGraph, path: Path, opset: int) -> None:
 
 @contextmanager
 def _layer_by_layer() -> Iterator[None]:
-    """Transformers run as single operations, not as one that ONNX does not know."""
+    """Disable the fused transformer operation, which ONNX does not have."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -174,7 +174,7 @@ def _layer_by_layer() -> Iterator[None]:
 
 
 def _describe(model: Any, graph: OnnxGraph, category: str) -> None:
-    """Say in the file what it is and what its tensors mean."""
+    """Add metadata and descriptions of the tensors to the file."""
     facts = {**graph.metadata, "category": category, "sdfpose_version": _version()}
     for key, value in facts.items():
         model.metadata_props.add(key=key, value=value)
@@ -200,43 +200,43 @@ def _version() -> str:
 def _deviation(
     graph: OnnxGraph, run: Callable[[Mapping[str, NDArray[Any]]], list[NDArray[Any]]]
 ) -> float:
-    """The largest relative deviation from the reference, of all sizes and outputs.
+    """Largest relative deviation from the reference over all sizes and outputs.
 
     Args:
-        graph: what was exported.
+        graph: exported graph.
         run: computes its outputs from inputs by name.
 
     Raises:
-        _CheckError: it is above the tolerance.
+        _CheckError: the deviation exceeds the tolerance.
     """
     largest = 0.0
     for objects, count in _CHECKED:
         examples = graph.examples(objects, count)
-        found = run({k: x.numpy() for k, x in zip(graph.inputs, examples, strict=True)})
-        expected = graph.reference(*examples)
-        for name, theirs, ours in zip(graph.outputs, found, expected, strict=True):
-            deviation = _relative_deviation(theirs, ours.numpy())
+        outputs = run({k: x.numpy() for k, x in zip(graph.inputs, examples, strict=True)})
+        references = graph.reference(*examples)
+        for name, output, reference in zip(graph.outputs, outputs, references, strict=True):
+            deviation = _relative_deviation(output, reference.numpy())
             if not deviation <= graph.tolerance:
                 raise _CheckError(
-                    f"of {objects} objects '{name}' deviates by {deviation:.1e}, more than "
+                    f"with {objects} objects '{name}' deviates by {deviation:.1e}, more than "
                     f"{graph.tolerance:.0e}"
                 )
             largest = max(largest, deviation)
     return largest
 
 
-def _relative_deviation(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Largest difference by the largest expected value; infinite where shapes differ."""
-    if found.shape != expected.shape:
+def _relative_deviation(actual: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Largest difference over the largest expected value; infinite if the shapes differ."""
+    if actual.shape != expected.shape:
         return np.inf
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
+    return float(np.abs(actual - expected).max() / np.abs(expected).max())
 
 
 def _run(runtime: Any, content: bytes, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """Outputs of a file's content in onnxruntime.
+    """Run a model in onnxruntime and return its outputs.
 
     Raises:
-        _CheckError: it cannot be run.
+        _CheckError: the model cannot be run.
     """
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -244,7 +244,7 @@ def _run(runtime: Any, content: bytes, inputs: Mapping[str, NDArray[Any]]) -> li
     try:
         session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         outputs: list[NDArray[Any]] = session.run(None, inputs)
-    except Exception as error:  # onnxruntime's have no base of their own
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         raise _CheckError(f"onnxruntime fails with {_first_line(error)}") from error
     return outputs
 

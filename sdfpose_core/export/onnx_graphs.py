@@ -1,4 +1,4 @@
-"""What is exported of each network: inputs, outputs, and what is said about them."""
+"""Graphs to export for each network: inputs, outputs and their descriptions."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from sdfpose_core.sdf.deepsdf import DeepSdf
 __all__ = ["OnnxGraph", "decoder_graphs", "encoder_graph"]
 
 _SDF_TOLERANCE = 1e-4
-"""Relative, as all of them: rounding."""
+"""Relative tolerance (like the others) of signed distances: rounding errors."""
 
 _TOLERANCE = 1e-3
-"""Of derivatives, and of encoders, where a nearest neighbour may be taken for another."""
+"""Tolerance of derivatives, and of encoders, in which rounding may swap nearest neighbours."""
 
 _RELU_TOLERANCE = 5e-2
-"""Of derivatives that jump where a unit's input is zero."""
+"""Tolerance of derivatives that jump where a unit's input is zero."""
 
 _CROP_STEP_PX = 48
-"""The averages of PSPNet's pyramid are of equal parts where sides of crops are multiples of it."""
+"""Crop sides must be multiples of this, so that PSPNet's pyramid averages equal parts."""
 
 _CAMERA_UNITS = "metres, camera frame"
 _OBJECT_UNITS = "normalised object units"
 
 _POSE_OUTPUTS = {
-    "rotation": ("B, K, 3, 3", "of each hypothesis, decoder frame to camera frame"),
+    "rotation": ("B, K, 3, 3", "rotation of each hypothesis, decoder frame to camera frame"),
     "translation": ("B, K, 3", _CAMERA_UNITS),
     "scale": ("B, K", "metres per normalised object unit"),
 }
@@ -42,17 +42,17 @@ _POSE_OUTPUTS = {
 
 @dataclass(frozen=True)
 class OnnxGraph:
-    """What is exported, and what it is held against.
+    """A graph to export and its reference.
 
     Attributes:
-        name: of the file, after the category.
-        module: what is traced.
-        reference: what it has to agree with, from the same tensors.
-        examples: sensible inputs for a number of objects and of points.
-        inputs: axes and meaning of each; those named B and N are of any length.
-        outputs: likewise.
-        tolerance: of the relative deviation.
-        metadata: what a user of the file has to know.
+        name: name of the file, after the category.
+        module: module to trace.
+        reference: computes the expected outputs from the same tensors.
+        examples: creates plausible inputs for given numbers of objects and points.
+        inputs: axes and meaning of each input; axes named B and N have any length.
+        outputs: axes and meaning of each output.
+        tolerance: largest allowed relative deviation.
+        metadata: metadata for users of the file.
     """
 
     name: str
@@ -66,7 +66,7 @@ class OnnxGraph:
 
     @property
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
-        """Numbers and names of each tensor's axes that are of any length."""
+        """Indices and names of each tensor's variable-length axes."""
         return {
             name: {i: axis for i, axis in enumerate(axes.split(", ")) if axis in ("B", "N")}
             for name, (axes, _) in (*self.inputs.items(), *self.outputs.items())
@@ -97,7 +97,7 @@ class _FastOutputs(nn.Module):
 
 
 class _Ssc6dOutputs(nn.Module):
-    """What the encoder says that depends on its inputs."""
+    """The encoder's outputs that depend on its inputs."""
 
     def __init__(self, encoder: Ssc6dEncoder) -> None:
         super().__init__()
@@ -105,17 +105,17 @@ class _Ssc6dOutputs(nn.Module):
 
     def forward(self, colour: Tensor, points: Tensor, index: Tensor) -> tuple[Tensor, ...]:
         encoding: Encoding = self.encoder(colour, points, index)
-        found = encoding.similarity
-        return found.rotation, found.translation, found.scale, encoding.codes
+        pose = encoding.similarity
+        return pose.rotation, pose.translation, pose.scale, encoding.codes
 
 
 def _fast_outputs(encoding: Encoding) -> tuple[Tensor, ...]:
-    found, spread = encoding.similarity, encoding.shape_spread
+    pose, spread = encoding.similarity, encoding.shape_spread
     assert spread is not None
     return (
-        found.rotation,
-        found.translation,
-        found.scale,
+        pose.rotation,
+        pose.translation,
+        pose.scale,
         encoding.logits,
         encoding.log_spread,
         encoding.codes,
@@ -125,7 +125,7 @@ def _fast_outputs(encoding: Encoding) -> tuple[Tensor, ...]:
 
 
 def decoder_graphs(decoder: SdfDecoder | DeepSdf) -> list[OnnxGraph]:
-    """Signed distances alone, and with their derivatives, of a decoder in evaluation mode."""
+    """Graphs of a decoder in evaluation mode: signed distances without and with derivatives."""
 
     def examples(objects: int, count: int) -> tuple[Tensor, ...]:
         generator = torch.Generator().manual_seed(objects)
@@ -175,10 +175,10 @@ def decoder_graphs(decoder: SdfDecoder | DeepSdf) -> list[OnnxGraph]:
 
 
 def encoder_graph(encoder: FastEncoder | Ssc6dEncoder) -> OnnxGraph:
-    """An encoder in evaluation mode.
+    """Graph of an encoder in evaluation mode.
 
     Raises:
-        ExportError: ONNX cannot express it.
+        ExportError: ONNX cannot express the encoder.
     """
     return _fast_graph(encoder) if isinstance(encoder, FastEncoder) else _ssc6d_graph(encoder)
 
@@ -189,7 +189,7 @@ def _fast_graph(encoder: FastEncoder) -> OnnxGraph:
     def examples(objects: int, _: int) -> tuple[Tensor, ...]:
         generator = torch.Generator().manual_seed(objects)
         points = _surfaces(objects, config.points, unit_m, generator)
-        # Planes that slant away from the camera under every second object.
+        # Every second object has a tilted support plane below it.
         normal = torch.tensor([0.0, -0.8, -0.6])
         offset = points.mean(dim=1) @ normal - 0.4 * unit_m
         support = torch.cat([normal.expand(objects, 3), offset.unsqueeze(1)], dim=1)
@@ -215,7 +215,7 @@ def _fast_graph(encoder: FastEncoder) -> OnnxGraph:
         },
         _TOLERANCE,
         {
-            "description": "pose hypotheses, size and latent code of the points of objects",
+            "description": "pose hypotheses, size and latent code from object points",
             "units": _CAMERA_UNITS,
             "unit_m": f"{unit_m:.7g}",
             "code_length": str(config.code_length),
@@ -230,7 +230,7 @@ def _ssc6d_graph(encoder: Ssc6dEncoder) -> OnnxGraph:
     if size % _CROP_STEP_PX:
         raise ExportError(
             f"the encoder takes crops of {size} pixels: expected a multiple of {_CROP_STEP_PX}, "
-            "else ONNX cannot express its averages over parts of the crop"
+            "because ONNX cannot express its average pooling otherwise"
         )
 
     def examples(objects: int, _: int) -> tuple[Tensor, ...]:
@@ -246,14 +246,14 @@ def _ssc6d_graph(encoder: Ssc6dEncoder) -> OnnxGraph:
         _Ssc6dOutputs(encoder).eval(),
         examples,
         {
-            "colour": (f"B, {size}, {size}, 3", "RGB, 0 to 255, crops round the objects"),
+            "colour": (f"B, {size}, {size}, 3", "RGB, 0 to 255, crops around the objects"),
             "points": (f"B, {count}, 3", _CAMERA_UNITS),
-            "index": (f"B, {count}", "int64, pixel of the crop, row by row, of each point"),
+            "index": (f"B, {count}", "int64, row-major pixel index of each point in the crop"),
         },
         {**_POSE_OUTPUTS, "codes": ("B, D", "latent codes of the decoder")},
         _TOLERANCE,
         {
-            "description": "pose, size and latent code of colour and points of objects",
+            "description": "pose, size and latent code from object colour and points",
             "units": _CAMERA_UNITS,
             "code_length": str(config.code_length),
         },
@@ -261,7 +261,7 @@ def _ssc6d_graph(encoder: Ssc6dEncoder) -> OnnxGraph:
 
 
 def _surfaces(objects: int, count: int, size_m: float, generator: torch.Generator) -> Tensor:
-    """Noisy points (B, N, 3), metres, camera frame, of spheres about a metre away."""
+    """Noisy points (B, N, 3), metres, camera frame, on spheres about a metre away."""
     centre = torch.tensor([0.1, -0.05, 0.9]) + 0.1 * torch.randn(objects, 1, 3, generator=generator)
     direction = nn.functional.normalize(torch.randn(objects, count, 3, generator=generator), dim=-1)
     noise = torch.randn(objects, count, 3, generator=generator)
