@@ -1,4 +1,4 @@
-"""Simulated RGB-D cameras: scenes of CAD models, ray-cast views, sensor and mask noise."""
+"""Simulated RGB-D cameras: scenes of CAD models, ray casting, sensor and mask noise."""
 
 from sdfpose_core.simulation.frames import simulated_frame
 from sdfpose_core.simulation.ground_truth import ground_truth

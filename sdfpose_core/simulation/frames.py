@@ -1,4 +1,4 @@
-"""From a scene to the frame that a robot would get, with its ground truth."""
+"""Simulate the RGB-D frame of a scene, with ground truth."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def simulated_frame(
     stamp_ns: int = 0,
     frame_id: str = "camera_optical_frame",
 ) -> tuple[RgbdFrame, list[GroundTruth]]:
-    """One RGB-D frame with instance masks and labels, and the true poses.
+    """Simulate one RGB-D frame with instance masks and labels, and the true poses.
 
     Args:
-        scene: what is there.
+        scene: scene to render.
         camera: intrinsics and size.
         camera_pose: (R, t) of the optical frame in the world, x_w = R x_c + t.
         rng: source of the noise.
-        noise: the depth sensor; `SensorNoise.realistic` by default.
-        mask_noise: the detector; `MaskNoise.mild` by default.
-        colour: whether the colour image is rendered or left black.
+        noise: noise of the depth sensor; `SensorNoise.realistic` by default.
+        mask_noise: noise of the detector; `MaskNoise.mild` by default.
+        colour: whether to render the colour image; it is black otherwise.
         stamp_ns: time of exposure, nanoseconds.
         frame_id: name of the optical frame.
 
     Returns:
-        The frame, and the ground truth of every object of which a pixel is visible.
+        The frame, and the ground truth of every object with at least one visible pixel.
     """
     noise = SensorNoise.realistic() if noise is None else noise
     mask_noise = MaskNoise.mild() if mask_noise is None else mask_noise

@@ -1,4 +1,4 @@
-"""True poses of a view's objects, and whether a mug's handle is to be seen."""
+"""True poses of the objects in a view, and visibility of mug handles."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def ground_truth(
     min_pixels: int = 1,
     handle_pixels: int = HANDLE_PIXELS,
 ) -> list[GroundTruth]:
-    """Poses in the camera frame of the objects that a view shows.
+    """Compute the camera-frame poses of the visible objects.
 
     Args:
-        scene: what was rendered.
-        rendering: clean; its mask decides what is visible.
-        camera: that of the rendering.
+        scene: rendered scene.
+        rendering: noise-free rendering; its mask determines visibility.
+        camera: camera of the rendering.
         camera_pose: (R, t) of the rendering, x_w = R x_c + t.
-        categories: source of the symmetries; the shipped ones by default.
-        min_pixels: an object with fewer visible pixels is left out.
+        categories: source of the symmetries; the shipped categories by default.
+        min_pixels: objects with fewer visible pixels are omitted.
         handle_pixels: a mug's handle with fewer visible pixels counts as hidden. The default is
             meant for images of about 640x480.
 
     Returns:
-        In the order of the mask ids. A mug is symmetric about y where its handle is hidden:
-        fewer than `handle_pixels`, or under 1 % of the instance's, show points outside the body.
+        Ground truth, ordered by mask id. A mug is symmetric about y if its handle is hidden: fewer
+        than `handle_pixels` pixels, or under 1 % of the instance's, show points outside the body.
     """
     categories = categories or default_categories()
     counts = np.bincount(rendering.mask.ravel(), minlength=1)
@@ -73,7 +73,7 @@ def handle_visible(
     camera_pose: CameraPose,
     handle_pixels: int = HANDLE_PIXELS,
 ) -> bool:
-    """Whether a view of a mug shows enough of what stands out beyond its body."""
+    """Check whether enough of a mug's handle, the part outside its body, is visible."""
     v, u = np.nonzero(rendering.mask == item.mask_id)
     points = camera.back_project(np.stack([u, v], axis=1), rendering.depth[v, u])
     world = points @ camera_pose.rotation.T + camera_pose.translation
@@ -81,15 +81,15 @@ def handle_visible(
 
 
 _PROFILES: dict[int, tuple[CadModel, BodyProfile]] = {}
-_MOST_PROFILES = 1024
+_MAX_PROFILES = 1024
 
 
 def _profile(model: CadModel) -> BodyProfile:
-    """`BodyProfile.of`, remembered: a training scene shows the same mugs again and again."""
-    known = _PROFILES.get(id(model))
-    if known is None:
-        if len(_PROFILES) >= _MOST_PROFILES:
+    """Cached `BodyProfile.of`: training scenes show the same mugs repeatedly."""
+    cached = _PROFILES.get(id(model))
+    if cached is None:
+        if len(_PROFILES) >= _MAX_PROFILES:
             _PROFILES.clear()
-        # The entry holds the model, so that its id cannot be given to another one.
-        known = _PROFILES[id(model)] = (model, BodyProfile.of(model.vertices, model.faces))
-    return known[1]
+        # The entry keeps the model alive, so that its id is not reused.
+        cached = _PROFILES[id(model)] = (model, BodyProfile.of(model.vertices, model.faces))
+    return cached[1]

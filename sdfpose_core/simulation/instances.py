@@ -1,4 +1,4 @@
-"""Endless simulated instances with their true poses: what encoders are trained and judged on."""
+"""Streams of simulated instances with true poses, for training and evaluating encoders."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from sdfpose_core.simulation.sensor import REFERENCE_FOCAL_PX, MaskNoise, Sensor
 __all__ = ["ModelPool", "SimulatedInstance", "pixels_alone", "simulated_instances"]
 
 _SURROUNDINGS = 1.3
-"""An object's surroundings reach to so many of its radii..."""
+"""Margin around an object in a crop: this factor on its radius..."""
 
 _BORDER_PX = 16
-"""...and so many pixels."""
+"""...plus this many pixels."""
 
 _RAY_STRIDE = 2
-"""Every second pixel along u and v tells how much of an object is visible."""
+"""Visibility is computed from every second pixel along u and v."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class SimulatedInstance:
     """One simulated measurement of one object.
 
     Attributes:
-        instance: what the estimator is given; its points are in no order. Without
-            colour unless it was asked for.
-        truth: its true pose and size.
-        model: its shape; the object's diagonal is that of `truth`, not the model's.
-        model_seed: of `sample_model`, or the model's place in the pool.
+        instance: input of the estimator, with points in random order; without colour unless
+            requested.
+        truth: true pose and size.
+        model: shape of the object; its diagonal is that of `truth`, not of the model.
+        model_seed: seed of `sample_model`, or the model's index in the pool.
         visibility: visible share of the pixels that the object would have without occluders and
             image borders.
     """
@@ -55,11 +55,11 @@ class SimulatedInstance:
 
 
 class ModelPool:
-    """Models to draw from, again and again.
+    """Pool of models to draw from.
 
     Args:
-        models: by category.
-        seeds: of `sample_model`, by category; each model's place by default.
+        models: models by category.
+        seeds: seeds of `sample_model` by category; each model's index by default.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ModelPool:
         seeds: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         self.models = {category: list(some) for category, some in models.items()}
-        self._found = {
+        self._by_name = {
             category: {
                 model.name: (model, int(seed))
                 for model, seed in zip(
@@ -80,7 +80,7 @@ class ModelPool:
 
     @classmethod
     def procedural(cls, seeds: Mapping[str, Sequence[int]]) -> ModelPool:
-        """Procedural models, by their seeds."""
+        """Create a pool of procedural models from their seeds."""
         return cls(
             {
                 category: [sample_model(category, int(x)) for x in some]
@@ -93,7 +93,7 @@ class ModelPool:
     def for_category(
         cls, category: str, seeds: Sequence[int], *, distractors: int = 24
     ) -> ModelPool:
-        """A pool with these seeds of one category, and some models of every other one."""
+        """Create a pool with given seeds of one category and some models of every other one."""
         others = [x for x in default_categories() if x != category]
         first = int(min(seeds))
         return cls.procedural(
@@ -101,8 +101,8 @@ class ModelPool:
         )
 
     def find(self, category: str, name: str) -> tuple[CadModel, int]:
-        """The model of that name, and its seed."""
-        return self._found[category][name]
+        """Look up a model and its seed by name."""
+        return self._by_name[category][name]
 
 
 def simulated_instances(
@@ -123,35 +123,34 @@ def simulated_instances(
     min_visibility: float = 0.15,
     colour: bool = False,
 ) -> Iterator[SimulatedInstance]:
-    """Instances of one category in random scenes, views and noise.
+    """Generate instances of one category with random scenes, views and noise.
 
-    The stream depends on the arguments alone. Processes that work in parallel take different
-    seeds.
+    The stream depends only on the arguments. Use different seeds in parallel processes.
 
     Args:
-        category: of the instances; scenes also hold objects of the others.
-        seed: of the stream.
-        count: how many to yield; None never ends.
-        pool: models to draw from; by default one with `model_seeds`.
-        model_seeds: of the category's models, where no pool is given.
-        style: of the scenes.
-        camera: of all views; a random one for each by default.
-        noise: of depth; `SensorNoise.random` for each view by default.
-        mask_noise: of masks; one of the three presets for each view by default.
-        views_per_scene: views of a scene before the next one is built.
-        pixels: most pixels of an image. Images are cropped to the category's objects, then, where
-            that is not enough, reduced in resolution.
-        max_points: a random subset of the points is kept.
-        min_points: views with fewer points of an object are left out.
-        min_visibility: views in which less of an object is visible are left out.
-        colour: whether the images are rendered in colour; poses and depth stay the same.
+        category: category of the instances; scenes also contain objects of the others.
+        seed: seed of the stream.
+        count: number of instances; None for an endless stream.
+        pool: models to draw from; by default a pool with `model_seeds`.
+        model_seeds: seeds of the category's models if no pool is given.
+        style: style of the scenes.
+        camera: camera of all views; a random one per view by default.
+        noise: depth noise; `SensorNoise.random` per view by default.
+        mask_noise: mask noise; one of the three presets per view by default.
+        views_per_scene: number of views per scene.
+        pixels: maximum number of pixels per image. Images are cropped to the category's objects
+            and then, if necessary, reduced in resolution.
+        max_points: maximum number of points per instance, selected at random.
+        min_points: instances with fewer points are skipped.
+        min_visibility: instances with a smaller visible share are skipped.
+        colour: whether to render colour images; poses and depth stay the same.
     """
     pool = pool or ModelPool.for_category(category, model_seeds)
     categories = default_categories()
     stream = zlib.crc32(category.encode())
-    made = 0
+    yielded = 0
     scene_number = 0
-    while count is None or made < count:
+    while count is None or yielded < count:
         rng = np.random.default_rng([stream, seed, scene_number])
         scene_number += 1
         scene = random_scene(rng, pool.models, style, focus=category)
@@ -174,8 +173,8 @@ def simulated_instances(
                 yield SimulatedInstance(
                     _thinned(rng, instance, max_points), truth, model, model_seed, visibility
                 )
-                made += 1
-                if made == count:
+                yielded += 1
+                if yielded == count:
                     return
 
 
@@ -191,13 +190,13 @@ def _view(
     min_points: int,
     colour: bool,
 ) -> Iterator[tuple[Instance, GroundTruth, float]]:
-    """The category's instances in one random view, with ground truth and visibility."""
-    wanted = [x for x in scene.instances if x.category == category]
-    target = wanted[int(rng.integers(len(wanted)))]
-    whole, pose = random_view(rng, scene, target=target, camera=camera)
-    camera = _close_up(whole, pose, wanted, pixels)
+    """Simulate one random view: the category's instances, ground truth and visibility."""
+    items = [x for x in scene.instances if x.category == category]
+    target = items[int(rng.integers(len(items)))]
+    full_camera, pose = random_view(rng, scene, target=target, camera=camera)
+    camera = _close_up(full_camera, pose, items, pixels)
     rendering = render(scene, camera, pose, colour=colour)
-    # At a lower resolution fewer pixels say as much about the handle.
+    # A lower resolution needs fewer pixels to show the handle.
     share = min((camera.fx / REFERENCE_FOCAL_PX) ** 2, 1.0)
     truths = {
         x.mask_id: x
@@ -234,7 +233,7 @@ def _view(
 def _close_up(
     camera: PinholeCamera, pose: CameraPose, items: Sequence[SceneObject], pixels: int
 ) -> PinholeCamera:
-    """The part of an image that shows the objects and their surroundings."""
+    """Camera of the image part that shows the objects and their surroundings."""
     size = np.array([camera.width, camera.height])
     low, high = size.astype(np.float64), np.zeros(2)
     for item in items:
@@ -258,13 +257,13 @@ def _close_up(
 
 
 def pixels_alone(scene: Scene, mask_id: int, camera: PinholeCamera, pose: CameraPose) -> int:
-    """Pixels that an object would have on an endless image without any other object.
+    """Count the pixels that an object would have in an unbounded image without other objects.
 
     Args:
-        scene: what is there.
-        mask_id: of the object.
+        scene: scene with the object.
+        mask_id: mask id of the object.
         camera: intrinsics.
-        pose: of the camera, x_w = R x_c + t.
+        pose: pose of the camera, x_w = R x_c + t.
     """
     item = next(x for x in scene.instances if x.mask_id == mask_id)
     corners = pose.to_camera(item.vertices)
@@ -282,7 +281,7 @@ def pixels_alone(scene: Scene, mask_id: int, camera: PinholeCamera, pose: Camera
 
 
 def _thinned(rng: np.random.Generator, instance: Instance, count: int) -> Instance:
-    """The instance with at most `count` points, in random order."""
+    """Keep at most `count` points of an instance, in random order."""
     chosen = rng.permutation(len(instance.points))[:count]
     return replace(
         instance,

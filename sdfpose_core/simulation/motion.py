@@ -1,4 +1,4 @@
-"""Scenes in motion: hands that move objects, a camera that looks around, things that pass by."""
+"""Moving scenes: hands that move objects, a moving camera, boards that pass by."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 __all__ = ["CameraPath", "HandMotion", "Look", "MovingScene", "PassingBoard", "Swing", "Waypoint"]
 
 _REACHING_M = 0.5
-"""How far away a hand comes from."""
+"""Height from which a hand approaches."""
 
 _BOARD_THICKNESS_M = 0.01
 
 _LOOK_MARGIN = 0.07
-"""Radians by which something that the camera looks past is beyond the image's edge."""
+"""Radians between the image's edge and an object that the camera looks past."""
 
 _LOOK_ITERATIONS = 4
 
 
 @dataclass(frozen=True)
 class Waypoint:
-    """Where an object is at a time.
+    """Pose of an object at a given time.
 
     Attributes:
-        time_s: since the start.
+        time_s: seconds since the start.
         rotation: R (3, 3), object to world frame.
         translation: t (3,), metres, world frame.
     """
@@ -45,30 +45,30 @@ class Waypoint:
 
 @dataclass(frozen=True)
 class HandMotion:
-    """A hand takes an object along waypoints; before and after them it is at rest.
+    """A hand moves an object along waypoints; the object is at rest before and after.
 
-    From one waypoint to the next, place and rotation follow the minimum-jerk profile of human
-    reaching (Flash and Hogan, 1985), the rotation about one axis.
+    Between waypoints, translation and rotation follow the minimum-jerk profile of human reaching
+    (Flash and Hogan, 1985); the rotation is about a fixed axis.
 
     Attributes:
-        path: at least two, in the order of their times.
-        fingers: bars that grip the object, placed as at the first waypoint. They come from above
-            and go there again.
+        path: at least two waypoints, ordered by time.
+        fingers: bars that grip the object, posed for the first waypoint. They approach from above
+            and retreat there.
     """
 
     REACHING_S: ClassVar[float] = 0.4
-    """Time in which the hand comes, and in which it goes."""
+    """Duration of the approach and of the retreat."""
 
     path: tuple[Waypoint, ...]
     fingers: tuple[SceneObject, ...] = ()
 
     @property
     def span_s(self) -> tuple[float, float]:
-        """When the hand comes and when it has left."""
+        """Start of the approach and end of the retreat."""
         return self.path[0].time_s - self.REACHING_S, self.path[-1].time_s + self.REACHING_S
 
     def pose(self, time_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Rotation (3, 3) and translation (3,) of the object, to the world frame."""
+        """Rotation (3, 3) and translation (3,) of the object in the world frame."""
         before = self.path[0]
         for after in self.path[1:]:
             if time_s < after.time_s:
@@ -82,11 +82,11 @@ class HandMotion:
         return before.rotation, before.translation
 
     def hand(self, time_s: float) -> list[SceneObject]:
-        """The fingers at a time, none where the hand is away."""
-        comes_s, gone_s = self.span_s
-        if not comes_s < time_s < gone_s:
+        """The fingers at a given time; empty while the hand is away."""
+        start_s, end_s = self.span_s
+        if not start_s < time_s < end_s:
             return []
-        near = minimum_jerk(min(time_s - comes_s, gone_s - time_s) / self.REACHING_S)
+        near = minimum_jerk(min(time_s - start_s, end_s - time_s) / self.REACHING_S)
         away = np.array([0.0, (1.0 - near) * _REACHING_M, 0.0])
         rotation, translation = self.pose(time_s)
         first = self.path[0]
@@ -103,22 +103,22 @@ class HandMotion:
 
 @dataclass(frozen=True)
 class PassingBoard:
-    """A board comes between the camera and an object from one side, stays and goes to the other.
+    """A board moves between camera and object from one side, stays, and leaves on the other side.
 
     Attributes:
-        index: of the object in the scene's `objects`.
-        start_s: when it stands in front of the object.
-        stay_s: how long.
-        side_m: of the square board.
-        from_left: where it comes from.
+        index: index of the hidden object in the scene's `objects`.
+        start_s: time at which the board arrives in front of the object.
+        stay_s: time for which it stays.
+        side_m: side of the square board.
+        from_left: whether it enters from the left.
         colour: RGB.
     """
 
     PASSAGE_S: ClassVar[float] = 0.4
-    """Time in which it comes, and in which it goes."""
+    """Duration of entering and of leaving."""
 
     DISTANCE_SHARE: ClassVar[float] = 0.55
-    """Its share of the camera's distance to the object."""
+    """Distance from the camera as a share of the object's distance."""
 
     index: int
     start_s: float
@@ -129,29 +129,29 @@ class PassingBoard:
 
     @property
     def span_s(self) -> tuple[float, float]:
-        """When it comes and when it is gone."""
+        """Start and end of the motion."""
         return self.start_s - self.PASSAGE_S, self.start_s + self.stay_s + self.PASSAGE_S
 
     def board(
         self, time_s: float, camera_pose: CameraPose, target: NDArray[np.float64]
     ) -> SceneObject | None:
-        """The board at a time, None where it is away.
+        """The board at a given time, None while it is away.
 
         Args:
-            time_s: since the start.
-            camera_pose: (R, t), x_w = R x_c + t: the board faces the camera.
-            target: (3,), metres, world frame: the object's place.
+            time_s: seconds since the start.
+            camera_pose: (R, t), x_w = R x_c + t; the board faces the camera.
+            target: (3,), metres, world frame: position of the object.
         """
-        comes_s, gone_s = self.span_s
-        if not comes_s < time_s < gone_s:
+        enter_s, end_s = self.span_s
+        if not enter_s < time_s < end_s:
             return None
-        coming = minimum_jerk((time_s - comes_s) / self.PASSAGE_S)
-        going = minimum_jerk((time_s - self.start_s - self.stay_s) / self.PASSAGE_S)
+        entering = minimum_jerk((time_s - enter_s) / self.PASSAGE_S)
+        leaving = minimum_jerk((time_s - self.start_s - self.stay_s) / self.PASSAGE_S)
         sight = target - camera_pose.translation
         right = camera_pose.rotation[:, 0]
-        # Twice the distance is beyond the edge of an image of up to 90 degrees.
+        # Twice the distance is outside an image with a field of view of up to 90 degrees.
         reach = 2.0 * self.DISTANCE_SHARE * float(np.linalg.norm(sight)) + self.side_m
-        sideways = (coming - 1.0 + going) * reach * (1.0 if self.from_left else -1.0)
+        sideways = (entering - 1.0 + leaving) * reach * (1.0 if self.from_left else -1.0)
         return SceneObject(
             0,
             "",
@@ -164,12 +164,12 @@ class PassingBoard:
 
 @dataclass(frozen=True)
 class Look:
-    """The camera turns aside about its image's y axis, stays and turns back.
+    """The camera turns aside about its y axis, stays and turns back.
 
     Attributes:
-        start_s: when it begins to turn.
-        turn_s: time for either turn.
-        stay_s: time between them.
+        start_s: time at which it begins to turn.
+        turn_s: duration of each turn.
+        stay_s: time between the turns.
         angle: radians, positive to the left.
     """
 
@@ -180,11 +180,11 @@ class Look:
 
     @property
     def span_s(self) -> tuple[float, float]:
-        """When it begins and when it is over."""
+        """Start and end of the motion."""
         return self.start_s, self.start_s + 2.0 * self.turn_s + self.stay_s
 
     def angle_at(self, time_s: float) -> float:
-        """Radians."""
+        """Angle at a given time, radians."""
         away = minimum_jerk((time_s - self.start_s) / self.turn_s)
         back = minimum_jerk((time_s - self.start_s - self.turn_s - self.stay_s) / self.turn_s)
         return self.angle * (away - back)
@@ -192,11 +192,11 @@ class Look:
 
 @dataclass(frozen=True)
 class Swing:
-    """A sine of time.
+    """A sinusoidal oscillation.
 
     Attributes:
-        amplitude: in the unit of what swings.
-        period_s: of one swing.
+        amplitude: in the unit of the oscillating quantity.
+        period_s: period, seconds.
         phase: radians.
     """
 
@@ -205,22 +205,22 @@ class Swing:
     phase: float = 0.0
 
     def at(self, time_s: float) -> float:
-        """Its value at a time."""
+        """Value at a given time."""
         return float(self.amplitude * np.sin(2.0 * np.pi * time_s / self.period_s + self.phase))
 
 
 @dataclass(frozen=True)
 class CameraPath:
-    """A camera that moves round and over a place, comes and goes, and looks aside at times.
+    """Camera path around a target with oscillating viewpoint and occasional looks aside.
 
     Attributes:
-        target: (3,), metres, world frame: what it looks at, on average.
-        azimuth, elevation: radians, on average; azimuth from the world's x toward z.
-        distance_m: from the target, on average.
-        azimuth_swing, elevation_swing: radians.
-        distance_swing: of the distance's logarithm.
-        target_swing: metres, along the world's x.
-        looks: aside.
+        target: (3,), metres, world frame: mean target.
+        azimuth, elevation: means, radians; azimuth from the world's x toward z.
+        distance_m: mean distance from the target.
+        azimuth_swing, elevation_swing: oscillations, radians.
+        distance_swing: oscillation of the distance's logarithm.
+        target_swing: oscillation of the target along the world's x, metres.
+        looks: looks aside.
     """
 
     target: NDArray[np.float64]
@@ -234,7 +234,7 @@ class CameraPath:
     looks: tuple[Look, ...] = ()
 
     def pose(self, time_s: float) -> CameraPose:
-        """Of the optical frame in the world."""
+        """Pose of the optical frame in the world at a given time."""
         azimuth = self.azimuth + self.azimuth_swing.at(time_s)
         elevation = self.elevation + self.elevation_swing.at(time_s)
         distance = self.distance_m * np.exp(self.distance_swing.at(time_s))
@@ -248,7 +248,7 @@ class CameraPath:
         )
         pose = CameraPose.look_at(target + distance * direction, target)
         to_left = sum(look.angle_at(time_s) for look in self.looks)
-        # About the image's y axis, which points down.
+        # Rotate about the camera's y axis, which points down.
         return CameraPose(pose.rotation @ yaw(-to_left), pose.translation)
 
     def look_past(
@@ -260,18 +260,21 @@ class CameraPath:
         stay_s: float,
         speed: float,
     ) -> CameraPath:
-        """The path with a look aside in which a ball leaves the image over its nearer side.
+        """Add a look aside in which a ball leaves the image across its nearer side.
 
         Args:
-            point: (3,), metres, world frame: the ball's centre.
-            radius_m: its radius.
+            point: (3,), metres, world frame: centre of the ball.
+            radius_m: radius of the ball.
             camera: size and intrinsics.
-            start_s: when the camera begins to turn.
+            start_s: time at which the camera begins to turn.
             stay_s: time for which it looks aside.
-            speed: radians per second, mean of either turn.
+            speed: mean angular velocity of each turn, radians per second.
+
+        Returns:
+            The path with the additional look.
         """
         angle = 0.0
-        for _ in range(_LOOK_ITERATIONS):  # where the ball is depends on how long the turn takes
+        for _ in range(_LOOK_ITERATIONS):  # the ball's position depends on the turn's duration
             middle_s = start_s + abs(angle) / speed + 0.5 * stay_s
             x, _, z = self.pose(middle_s).to_camera(point)
             edge = camera.width - 1 - camera.cx if x > 0.0 else camera.cx
@@ -283,12 +286,12 @@ class CameraPath:
 
 
 class MovingScene:
-    """A scene of which some parts move.
+    """A scene with moving parts.
 
     Args:
-        scene: how it is at the start.
-        motions: by the object's index in `scene.objects`.
-        boards: things that pass by.
+        scene: initial scene.
+        motions: hand motions by index of the object in `scene.objects`.
+        boards: passing boards.
     """
 
     def __init__(
@@ -304,12 +307,12 @@ class MovingScene:
     def at(
         self, time_s: float, camera_pose: CameraPose, mask_ids: Mapping[int, int] | None = None
     ) -> Scene:
-        """The scene at a time; its objects come first, in the order of the start.
+        """The scene at a given time; the initial objects come first, in their initial order.
 
         Args:
-            time_s: since the start.
-            camera_pose: (R, t), x_w = R x_c + t: what passes by passes the camera.
-            mask_ids: other mask ids for the objects, by the ids that they have at the start.
+            time_s: seconds since the start.
+            camera_pose: (R, t), x_w = R x_c + t; boards pass in front of this camera.
+            mask_ids: new mask ids of the objects, by their initial ids.
         """
         objects: list[SceneObject] = []
         for index, item in enumerate(self.scene.objects):
@@ -325,6 +328,6 @@ class MovingScene:
 
 
 def minimum_jerk(share: ArrayLike) -> float:
-    """Share of the way at a share of the time; before the start 0, after the end 1."""
+    """Minimum-jerk position, 0 to 1, at a share of the duration; clamped outside 0 to 1."""
     u = float(np.clip(share, 0.0, 1.0))
     return u**3 * (10.0 + u * (6.0 * u - 15.0))

@@ -1,4 +1,4 @@
-"""Simulated data in the layout of the NOCS data, with maps of object coordinates."""
+"""Simulated data in the layout of the NOCS data, with object coordinate maps."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _PARTS: dict[str, tuple[NocsSource, str, str]] = {
     "Real/train": ("Real", "real_train", "scene_1"),
     "Real/test": ("Real", "real_test", "scene_2"),
 }
-"""Source, folder of the models and name of the scene of each part."""
+"""Source, model folder and scene name of each part."""
 
-_MODELS_EACH = 3
-"""Of each category in each part."""
+_MODELS_PER_CATEGORY = 3
+"""Models per category in each part."""
 
 _STYLE = SceneStyle(occluders=1, held=0.0, lying=0.0, upside_down=0.0)
 
@@ -43,11 +43,11 @@ _STYLE = SceneStyle(occluders=1, held=0.0, lying=0.0, upside_down=0.0)
 def object_coordinates(
     rendering: Rendering, camera: PinholeCamera, truths: Sequence[GroundTruth]
 ) -> NDArray[np.float32]:
-    """Where on its object each pixel is: (H, W, 3), normalised object units, 0 elsewhere.
+    """Compute the object coordinate map (H, W, 3), normalised object units, 0 elsewhere.
 
     Args:
-        rendering: clean depth and mask.
-        camera: that of the rendering.
+        rendering: noise-free depth and mask.
+        camera: camera of the rendering.
         truths: poses of the mask's ids.
     """
     coordinates = np.zeros((*rendering.depth.shape, 3), dtype=np.float32)
@@ -59,19 +59,19 @@ def object_coordinates(
 
 
 def write_miniature(root: Path | str, *, images: int = 4, width: int = 320, seed: int = 0) -> None:
-    """A small data set in the published layout: simulated images with all six categories.
+    """Write a small data set in the published layout: simulated images of all six categories.
 
     Args:
-        root: the data's folder; it is made.
-        images: of each of the four parts, one scene each.
-        width: of the images, pixels; the published ones have 640.
-        seed: draws models, scenes, views and noise.
+        root: folder of the data; created if missing.
+        images: images in each of the four parts, one scene each.
+        width: image width, pixels; the published images have 640.
+        seed: seed of models, scenes, views and noise.
     """
     root = Path(root)
     for number, (part, (source, folder, scene_name)) in enumerate(_PARTS.items()):
         first = HELD_OUT_SEED + 10_000 * seed + 100 * number
         models = {
-            category: [sample_model(category, first + i) for i in range(_MODELS_EACH)]
+            category: [sample_model(category, first + i) for i in range(_MODELS_PER_CATEGORY)]
             for category in NOCS_CATEGORIES
         }
         for class_id, category in enumerate(NOCS_CATEGORIES, start=1):
@@ -88,7 +88,7 @@ def write_miniature(root: Path | str, *, images: int = 4, width: int = 320, seed
         camera = nocs_camera(source).resize(width, width * 3 // 4)
         rng = np.random.default_rng([seed, number])
         for image in range(images):
-            chosen = [models[x][int(rng.integers(_MODELS_EACH))] for x in NOCS_CATEGORIES]
+            chosen = [models[x][int(rng.integers(_MODELS_PER_CATEGORY))] for x in NOCS_CATEGORIES]
             scene = cluttered_table(rng, NOCS_CATEGORIES, chosen, _STYLE)
             _, pose = random_view(rng, scene, camera=camera)
             rendering = render(scene, camera, pose)

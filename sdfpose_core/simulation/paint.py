@@ -1,4 +1,4 @@
-"""Colours of surfaces: procedural patterns in the object frame."""
+"""Surface colours: procedural patterns in the object frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rgb = tuple[int, int, int]
 
 _MOTTLE = np.array([17.0, 23.0, 29.0], dtype=np.float32)
 _MOTTLE_SHARE = 0.025
-"""Wave vector (per diagonal) and relative brightness of the slight unevenness of all colours."""
+"""Wave vector (per diagonal) and relative amplitude of a slight brightness variation."""
 
 _PLANK_M = 0.16
 _KEY_M = 0.019
@@ -28,7 +28,7 @@ class Paint:
 
     Attributes:
         base: RGB, 0 to 255.
-        pattern: ``plain``; ``label``: a band of the accent round the middle; ``dipped``: the lower
+        pattern: ``plain``; ``label``: a band of the accent around the middle; ``dipped``: the lower
             part in the accent; ``speckled``: small spots; ``wood``: planks along x; ``tiles``: a
             grid in the plane y = 0; ``laptop``: screen and keys in the accent.
         accent: RGB of the pattern's second colour.
@@ -46,7 +46,7 @@ class Paint:
         normals: NDArray[np.floating],
         dimensions_m: NDArray[np.floating],
     ) -> NDArray[np.float32]:
-        """RGB (N, 3), 0 to 1, of surface points.
+        """Compute the RGB (N, 3), 0 to 1, of surface points.
 
         Args:
             points: (N, 3), metres, object frame.
@@ -65,7 +65,7 @@ class Paint:
     def _accent_share(
         self, p: NDArray[np.float32], normals: NDArray[np.floating], sides: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """How much of the accent (N,) there is at each point, 0 to 1."""
+        """Share (N,) of the accent colour at each point, 0 to 1."""
         x, y, z = p.T
         height = y / sides[1]
         if self.pattern == "label":
@@ -86,12 +86,12 @@ class Paint:
 
 
 def _step(x: NDArray[np.floating], width: float = 0.01) -> NDArray[np.float32]:
-    """0 below zero, 1 above `width`, smooth between."""
+    """Ramp: 0 below zero, 1 above `width`, linear in between."""
     return np.clip(np.asarray(x, dtype=np.float32) / width, 0.0, 1.0)
 
 
 def _wood(x: NDArray[np.float32], z: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Grain and joints of planks that run along x."""
+    """Grain and joints of planks along x."""
     plank = np.floor(z / _PLANK_M)
     tone = np.sin(plank * 12.9898) * 43758.5453
     tone -= np.floor(tone)
@@ -104,7 +104,7 @@ def _wood(x: NDArray[np.float32], z: NDArray[np.float32]) -> NDArray[np.float32]
 def _laptop(
     p: NDArray[np.float32], normals: NDArray[np.floating], sides: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The screen on the lid's inside, and keys between screen and palm rest."""
+    """Screen on the inside of the lid, and keys between screen and palm rest."""
     x, y, z = p.T
     above = y + 0.5 * sides[1]
     lid = (normals[:, 0] > 0.15) & (normals[:, 1] < 0.9) & (above > 0.1 * sides[2])

@@ -1,4 +1,4 @@
-"""Boxes, cylinders and spheres: tables, walls and things that stand in the way."""
+"""Boxes, cylinders and spheres for tables, walls and occluders."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _BOX_FACES = np.array(
 
 
 def box(x_m: float, y_m: float, z_m: float) -> CadModel:
-    """Box with sides along the axes, metres."""
+    """Create an axis-aligned box, metres."""
     return CadModel("box", "", _BOX_CORNERS * (x_m, y_m, z_m), _BOX_FACES)
 
 
 def cylinder(radius_m: float, height_m: float, segments: int = 48) -> CadModel:
-    """Upright cylinder: its axis is y."""
+    """Create a cylinder with axis y, metres."""
     half = 0.5 * height_m
     outline = np.array([[0.0, -half], [radius_m, -half], [radius_m, half], [0.0, half]])
     return CadModel("cylinder", "", *_revolve(outline, segments))
 
 
 def sphere(radius_m: float, segments: int = 32) -> CadModel:
-    """Sphere, metres."""
+    """Create a sphere, metres."""
     angle = np.linspace(-0.5 * np.pi, 0.5 * np.pi, segments // 2 + 1)
     outline = radius_m * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     outline[[0, -1], 0] = 0.0
@@ -44,7 +44,7 @@ def sphere(radius_m: float, segments: int = 32) -> CadModel:
 def _revolve(
     outline: NDArray[np.float64], segments: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Surface of revolution about y of an outline (N, 2) as (radius, y) from pole to pole."""
+    """Revolve an outline (N, 2), (radius, y) from pole to pole, about y."""
     angle = np.linspace(0.0, 2.0 * np.pi, segments, endpoint=False)
     ring = outline[1:-1]
     around = np.stack([np.cos(angle), np.sin(angle)], axis=1)

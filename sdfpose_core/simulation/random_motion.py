@@ -1,4 +1,4 @@
-"""Random motion on a cluttered table: what a tracker is judged on."""
+"""Random motion on a cluttered table, for evaluating trackers."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from sdfpose_core.simulation.scenes import fingers
 __all__ = ["MOTION_S", "random_motion"]
 
 MOTION_S = 7.2
-"""Time that everything takes."""
+"""Duration of the sequence."""
 
 _QUIET_S = 0.7
-"""At the start nothing but the camera moves."""
+"""Time at the start during which only the camera moves."""
 
 _HANDLING_S, _LOOKING_S = 3.5, 3.0
-"""Then hands are at work, and the camera looks aside, in either order."""
+"""Durations of the hands' work and of the look aside, which follow in either order."""
 
-_LARGEST_THING_M = 1.0
-"""Radius on the table; what is larger is the room."""
+_MAX_ITEM_RADIUS_M = 1.0
+"""Largest radius of an item on the table; anything larger belongs to the room."""
 
 _SLIDE_ATTEMPTS = 60
 
@@ -41,20 +41,20 @@ _SLIDE_ATTEMPTS = 60
 def random_motion(
     rng: np.random.Generator, scene: Scene, camera: PinholeCamera
 ) -> tuple[MovingScene, CameraPath]:
-    """What happens to a table in `MOTION_S`, and the camera that looks on.
+    """Draw a random motion of length `MOTION_S` for a table, and a camera path.
 
-    The camera moves round and over the table all the time. A hand slides one object, one lifts and
-    tilts another, one turns a third, while a board hides a fourth for a moment. Before or after
-    that the camera looks aside, so that an object leaves the image, and mostly some more with it.
+    The camera moves around and above the table all the time. Hands slide one object, lift and tilt
+    another, and turn a third, while a board briefly hides a fourth. Before or after that the camera
+    looks aside, so that one object, and usually some others, leave the image.
 
     Args:
-        rng: source of every draw.
+        rng: source of all random draws.
         scene: a table with objects.
         camera: size and intrinsics.
 
     Returns:
-        The moving scene and the camera's path. Where there are fewer than four objects the board
-        hides one first, and as many as are left are handled.
+        The moving scene and the camera path. With fewer than four objects, the board hides one and
+        the hands move the others.
     """
     hands_first = bool(rng.random() < 0.5)
     handling_s = _QUIET_S if hands_first else _QUIET_S + _LOOKING_S
@@ -63,24 +63,24 @@ def random_motion(
         int(i) for i in rng.permutation([i for i, x in enumerate(scene.objects) if x.mask_id])
     ]
     hidden, *handled = chosen
-    ways = [_slide, _lift, _turn]
+    actions = [_slide, _lift, _turn]
     motions = {
-        index: _handled(rng, scene, index, ways[int(way)], handling_s)
-        for index, way in zip(handled, rng.permutation(len(ways)), strict=False)
+        index: _hand_motion(rng, scene, index, actions[int(action)], handling_s)
+        for index, action in zip(handled, rng.permutation(len(actions)), strict=False)
     }
     board = _board(rng, hidden, scene.objects[hidden], handling_s)
     path = _camera_path(rng, scene)
     moving = MovingScene(scene, motions, [board])
-    return moving, _looking_aside(rng, moving, path, camera, looking_s)
+    return moving, _with_look_aside(rng, moving, path, camera, looking_s)
 
 
 @dataclass(frozen=True)
 class _Disc:
-    """Where a thing stands on the table.
+    """Circle on the table that encloses an item.
 
     Attributes:
-        centre: (2,) x and z of its box's centre, metres.
-        radius_m: of the circle around that centre which holds all of it.
+        centre: (2,) x and z of the item's box centre, metres.
+        radius_m: radius of the circle.
     """
 
     centre: NDArray[np.float64]
@@ -92,17 +92,17 @@ class _Disc:
         return cls(item.translation[[0, 2]], float(np.hypot(*away.T).max()))
 
 
-_Way = Callable[[np.random.Generator, SceneObject, Sequence[_Disc]], list[Waypoint]]
-"""What a hand does to an object among others: waypoints from time 0 on."""
+_Action = Callable[[np.random.Generator, SceneObject, Sequence[_Disc]], list[Waypoint]]
+"""Moves an object among others: returns waypoints that start at time 0."""
 
 
-def _handled(
-    rng: np.random.Generator, scene: Scene, index: int, way: _Way, start_s: float
+def _hand_motion(
+    rng: np.random.Generator, scene: Scene, index: int, action: _Action, start_s: float
 ) -> HandMotion:
-    """A hand that does something to an object in the time for that."""
+    """Schedule a hand's action on an object within the handling time."""
     item = scene.objects[index]
     others = [_Disc.of(x) for i, x in enumerate(scene.objects) if i != index]
-    path = way(rng, item, [x for x in others if x.radius_m < _LARGEST_THING_M])
+    path = action(rng, item, [x for x in others if x.radius_m < _MAX_ITEM_RADIUS_M])
     spare_s = _HANDLING_S - 2.0 * HandMotion.REACHING_S - path[-1].time_s
     shift_s = start_s + HandMotion.REACHING_S + rng.uniform(0.0, spare_s)
     tilt_axis = rng.uniform(0.0, 2.0 * np.pi)
@@ -116,7 +116,7 @@ def _handled(
 
 
 def _slide(rng: np.random.Generator, item: SceneObject, others: Sequence[_Disc]) -> list[Waypoint]:
-    """Over the table to a free place, turning a little; turned on the spot if there is none."""
+    """Slide to a free place with a small rotation; rotate in place if there is none."""
     here = _Disc.of(item)
     reach = max(float(np.linalg.norm(x.centre)) + x.radius_m for x in [here, *others])
     start = Waypoint(0.0, item.rotation, item.translation)
@@ -134,7 +134,7 @@ def _slide(rng: np.random.Generator, item: SceneObject, others: Sequence[_Disc])
 
 
 def _lift(rng: np.random.Generator, item: SceneObject, others: Sequence[_Disc]) -> list[Waypoint]:
-    """Up from the table, tilted one way and another, and down to its place with another yaw."""
+    """Lift, tilt in two directions, and put back at the same place with another yaw."""
     axis = rng.uniform(0.0, 2.0 * np.pi)
     first = _tilt(axis, np.deg2rad(rng.uniform(20.0, 45.0))) @ item.rotation
     axis += np.deg2rad(rng.uniform(-90.0, 90.0))
@@ -152,7 +152,7 @@ def _lift(rng: np.random.Generator, item: SceneObject, others: Sequence[_Disc]) 
 
 
 def _turn(rng: np.random.Generator, item: SceneObject, others: Sequence[_Disc]) -> list[Waypoint]:
-    """On the spot."""
+    """Rotate in place."""
     angle = np.deg2rad(rng.uniform(50.0, 110.0)) * (1.0 if rng.random() < 0.5 else -1.0)
     return [
         Waypoint(0.0, item.rotation, item.translation),
@@ -161,21 +161,21 @@ def _turn(rng: np.random.Generator, item: SceneObject, others: Sequence[_Disc]) 
 
 
 def _board(rng: np.random.Generator, index: int, item: SceneObject, start_s: float) -> PassingBoard:
-    """A board that hides an object while hands are at work."""
+    """Create a board that hides an object while hands move others."""
     stay_s = rng.uniform(0.4, 0.9)
     spare_s = _HANDLING_S - 2.0 * PassingBoard.PASSAGE_S - stay_s
     return PassingBoard(
         index,
         start_s + PassingBoard.PASSAGE_S + rng.uniform(0.0, spare_s),
         stay_s,
-        # In front of the object its image is larger than itself.
+        # The board is nearer to the camera than the object, so it may be smaller.
         side_m=2.2 * PassingBoard.DISTANCE_SHARE * _ball_radius_m(item) + 0.03,
         from_left=bool(rng.random() < 0.5),
     )
 
 
 def _camera_path(rng: np.random.Generator, scene: Scene) -> CameraPath:
-    """Round and over the middle of the objects."""
+    """Draw a camera path around the centre of the objects."""
     discs = [_Disc.of(x) for x in scene.instances]
     middle = np.mean([x.centre for x in discs], axis=0)
     spread = max(float(np.linalg.norm(x.centre - middle)) + x.radius_m for x in discs)
@@ -197,14 +197,14 @@ def _camera_path(rng: np.random.Generator, scene: Scene) -> CameraPath:
     )
 
 
-def _looking_aside(
+def _with_look_aside(
     rng: np.random.Generator,
     moving: MovingScene,
     path: CameraPath,
     camera: PinholeCamera,
     start_s: float,
 ) -> CameraPath:
-    """The path with a look past the nearer to the image's edge of two objects."""
+    """Add a look past one of two objects, the one that needs the smaller turn."""
     items = [x for x in moving.at(start_s, path.pose(start_s)).objects if x.mask_id]
     stay_s, speed = rng.uniform(0.35, 0.6), np.deg2rad(rng.uniform(30.0, 45.0))
     paths = [
@@ -215,10 +215,10 @@ def _looking_aside(
 
 
 def _tilt(axis: float, angle: float) -> NDArray[np.float64]:
-    """Rotation (3, 3) about the horizontal axis at an azimuth, radians."""
+    """Rotation (3, 3) about the horizontal axis at azimuth `axis`, radians."""
     return about(np.array([np.cos(axis), 0.0, np.sin(axis)]), angle)
 
 
 def _ball_radius_m(item: SceneObject) -> float:
-    """Of the ball around the box's centre that holds the object."""
+    """Radius of the ball about the box centre that contains the object."""
     return 0.5 * float(np.linalg.norm(item.dimensions_m))

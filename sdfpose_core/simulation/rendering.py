@@ -1,4 +1,4 @@
-"""Views of a scene: colour, clean depth, mask and normals by ray casting."""
+"""Render colour, noise-free depth, mask and normals of a scene by ray casting."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from sdfpose_core.simulation.scene import CameraPose, RayHits, Scene, SceneObjec
 __all__ = ["Rendering", "render"]
 
 _BACKDROP = ((206, 214, 224), (150, 160, 174))
-"""RGB at the top and at the bottom of the image where a ray hits nothing."""
+"""Background RGB at the top and at the bottom of the image."""
 
 _LIGHT = np.array([0.45, 0.8, 0.35], dtype=np.float32) / np.float32(np.sqrt(0.965))
 """Direction to the lamp, world frame."""
 
 _LAMP, _SKY, _GROUND, _FILL = 0.62, 0.46, 0.24, 0.12
-"""Brightness of the lamp, of ambient light from above and from below, of a lamp at the camera."""
+"""Brightness of the lamp, of ambient light from above and below, and of a light at the camera."""
 
 _SHADOW_OFFSET_M = 5e-4
 """Shadow rays start this far above the surface."""
 
 _HIGHLIGHT_SQUARINGS = 5
-"""The highlight falls off with this power of two of the cosine (Blinn-Phong)."""
+"""Number n of squarings: the Blinn-Phong exponent of the highlight is 2^n."""
 
 _BOX_FACES = 12
-"""A mesh with no more triangles has no curved surface to smooth."""
+"""Meshes with no more triangles than a box are shaded flat."""
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """What an ideal camera sees.
+    """Images of an ideal camera.
 
     Attributes:
-        colour: (H, W, 3) uint8, RGB; black where no colour was asked for.
-        depth: (H, W) float32, metres, 0 where nothing is in reach.
-        mask: (H, W) uint16, the objects' mask ids.
+        colour: (H, W, 3) uint8, RGB; black if colour was not requested.
+        depth: (H, W) float32, metres, 0 where nothing is in range.
+        mask: (H, W) uint16, mask ids of the objects.
         normals: (H, W, 3) float32, unit, camera frame, toward the camera; 0 without depth.
     """
 
@@ -61,15 +61,15 @@ def render(
 ) -> Rendering:
     """Render one view.
 
-    `PinholeCamera.resize` and `PinholeCamera.crop` give cheap low-resolution and partial views.
+    Use `PinholeCamera.resize` and `PinholeCamera.crop` for cheap low-resolution and partial views.
 
     Args:
-        scene: what is there.
+        scene: scene to render.
         camera: size and intrinsics of the view.
         camera_pose: (R, t) of the optical frame in the world, x_w = R x_c + t.
-        colour: shading costs more than the depth; training does without.
+        colour: whether to render colour, which costs more than depth.
         shadows: whether the lamp casts shadows.
-        antialias: whether colour is rendered at twice the resolution and averaged.
+        antialias: whether to render colour at twice the resolution and average it.
     """
     camera_pose = CameraPose(*camera_pose)
     if colour and antialias:
@@ -80,7 +80,7 @@ def render(
         return replace(render(scene, camera, camera_pose, colour=False), colour=image)
     rotation = camera_pose.rotation.astype(np.float32)
     rays = camera.rays(camera.pixel_grid()) @ rotation.T
-    # The rays have z = 1 in the camera frame, so that a hit's distance is its depth.
+    # The rays have z = 1 in the camera frame, so the hit distance is the depth.
     hits = scene.cast(camera_pose.translation, rays)
     seen = hits.distance <= MAX_DEPTH_M
     depth = np.where(seen, hits.distance, np.float32(0.0))
@@ -102,7 +102,7 @@ def _shade(
     seen: NDArray[np.bool_],
     shadows: bool,
 ) -> NDArray[np.uint8]:
-    """RGB image (H, W, 3): ambient and Lambert shading, a highlight, soft shadows."""
+    """Shade the RGB image (H, W, 3): ambient and Lambert light, highlights, soft shadows."""
     directions, normals, owner = rays[seen], hits.normals[seen], hits.owner[seen]
     face, weights = hits.face[seen], hits.barycentric[seen]
     points = directions * hits.distance[seen][:, None]
@@ -111,13 +111,13 @@ def _shade(
     gloss = np.empty(len(points), dtype=np.float32)
     for i in np.flatnonzero(np.bincount(owner)):
         item = scene.everything[i]
-        mine = np.flatnonzero(owner == i)
+        own = np.flatnonzero(owner == i)
         if len(item.model.faces) > _BOX_FACES:
-            normals[mine] = _smooth(item, face[mine], weights[mine], normals[mine])
-        albedo[mine] = item.paint.albedo(
-            item.to_object(points[mine]), normals[mine] @ item.rotation, item.model.dimensions_m
+            normals[own] = _smooth(item, face[own], weights[own], normals[own])
+        albedo[own] = item.paint.albedo(
+            item.to_object(points[own]), normals[own] @ item.rotation, item.model.dimensions_m
         )
-        gloss[mine] = item.paint.gloss
+        gloss[own] = item.paint.gloss
 
     view = _unit(-directions)
     lamp = np.maximum(normals @ _LIGHT, 0.0)
@@ -146,7 +146,7 @@ def _smooth(
     weights: NDArray[np.float32],
     flat: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Normals (N, 3) interpolated in their triangles, on the side of the flat ones."""
+    """Interpolate normals (N, 3) within triangles, oriented like the flat normals."""
     corner = item.corner_normals[face]
     u, v = weights[:, :1], weights[:, 1:]
     normals = (1.0 - u - v) * corner[:, 0] + u * corner[:, 1] + v * corner[:, 2]
@@ -155,13 +155,13 @@ def _smooth(
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Vectors (N, 3) scaled to length 1."""
+    """Normalise vectors (N, 3)."""
     square = np.einsum("ij,ij->i", vectors, vectors)
     return np.asarray(vectors / np.sqrt(np.maximum(square, 1e-12))[:, None], dtype=np.float32)
 
 
 def _lit(scene: Scene, points: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """How much of the lamp (N,) the seen points see: hard shadows, softened in the image."""
+    """Lamp visibility (N,) of the seen points: hard shadows, blurred in the image."""
     lit = np.ones(seen.shape, dtype=np.float32)
     lit[seen] = ~scene.occluded(points, np.broadcast_to(_LIGHT, points.shape))
     width = 2 * round(seen.shape[1] / 320) + 1

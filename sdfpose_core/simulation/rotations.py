@@ -1,4 +1,4 @@
-"""Rotations by which things are placed in the world."""
+"""Rotations for placing objects in the world."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def yaw(angle: float) -> NDArray[np.float64]:
 
 
 def random_rotation(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Rotation (3, 3), uniform on SO(3): that of a uniform unit quaternion."""
+    """Uniform random rotation (3, 3) from a uniform unit quaternion."""
     q = rng.normal(size=4)
     x, y, z, w = q / np.linalg.norm(q)
     return np.array(

@@ -1,7 +1,7 @@
-"""A scene: CAD models posed in the world, and the rays that are cast into it.
+"""Scenes of CAD models posed in the world, with ray casting.
 
-World frame: y up, metres; a table's top is the plane y = 0. An upright object therefore differs
-from its object frame by a turn about y and a shift alone.
+World frame: y up, metres; the table top is the plane y = 0. The pose of an upright object is
+therefore only a rotation about y and a translation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["CameraPose", "RayHits", "Scene", "SceneObject"]
 
 
 _CREASE_DEG = 32.0
-"""Triangles that meet at a larger angle meet at an edge."""
+"""Triangles that meet at a larger angle form a sharp edge."""
 
 
 class CameraPose(NamedTuple):
@@ -39,12 +39,12 @@ class CameraPose(NamedTuple):
 
     @classmethod
     def look_at(cls, eye: ArrayLike, target: ArrayLike, roll: float = 0.0) -> CameraPose:
-        """Camera at `eye` (3,) with `target` (3,) in its centre, metres, world frame.
+        """Create the pose of a camera that looks at a point.
 
         Args:
-            eye: must not be straight above or below the target.
-            target: any point on the optical axis, in front of the camera.
-            roll: turn about the optical axis, radians; 0 keeps the image's y axis downward.
+            eye: (3,), metres, world frame: camera centre, not straight above or below the target.
+            target: (3,), metres, world frame: a point on the optical axis.
+            roll: rotation about the optical axis, radians; 0 keeps the image's y axis downward.
         """
         eye = np.asarray(eye, dtype=np.float64)
         forward = np.asarray(target, dtype=np.float64) - eye
@@ -56,7 +56,7 @@ class CameraPose(NamedTuple):
         return cls(np.stack([c * right + s * down, c * down - s * right, forward], axis=1), eye)
 
     def to_camera(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """World points (..., 3), metres, in the camera frame."""
+        """Transform world points (..., 3), metres, to the camera frame."""
         return np.asarray((points - self.translation) @ self.rotation)
 
 
@@ -65,13 +65,13 @@ class SceneObject:
     """One CAD model in the world: x_w = scale R x_obj + t.
 
     Attributes:
-        mask_id: its value in the mask; 0 for tables, walls and occluders, which are background.
-        category: name of its category; empty where `mask_id` is 0.
-        model: metres, object frame.
+        mask_id: value in the mask; 0 for background such as tables, walls and occluders.
+        category: name of the category; empty if `mask_id` is 0.
+        model: CAD model, metres, object frame.
         rotation: R (3, 3), object to world frame.
         translation: t (3,), metres, world frame: centre of the bounding box.
-        colour: RGB, 0 to 255, or a `Paint` where one colour is not enough.
-        scale: the world's metres per metre of the model.
+        colour: RGB, 0 to 255, or a `Paint` for several colours.
+        scale: world metres per model metre.
     """
 
     mask_id: int
@@ -84,7 +84,7 @@ class SceneObject:
 
     @property
     def paint(self) -> Paint:
-        """The colours of its surface."""
+        """Colours of the surface."""
         return self.colour if isinstance(self.colour, Paint) else Paint(self.colour)
 
     @cached_property
@@ -94,10 +94,10 @@ class SceneObject:
 
     @cached_property
     def corner_normals(self) -> NDArray[np.float32]:
-        """Unit normals (F, 3, 3), world frame, of the corners of every triangle, for shading.
+        """Unit normals (F, 3, 3), world frame, of all triangle corners, for shading.
 
-        A corner's normal is the mean over the triangles at its vertex that differ from its own by
-        less than `_CREASE_DEG`: curved surfaces look smooth, edges stay sharp.
+        A corner's normal is the mean over the triangles at its vertex that differ from its own
+        triangle by less than `_CREASE_DEG`: curved surfaces look smooth, edges stay sharp.
         """
         v, faces = self.vertices, self.model.faces
         a, b, c = v[faces[:, 0]], v[faces[:, 1]], v[faces[:, 2]]
@@ -121,20 +121,20 @@ class SceneObject:
         return self.scale * self.model.dimensions_m
 
     def to_object(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
-        """World points (..., 3), metres, in the object frame (metres of the model)."""
+        """Transform world points (..., 3), metres, to the object frame (model metres)."""
         dtype = points.dtype
         shifted = points - self.translation.astype(dtype)
         return np.asarray(shifted @ (self.rotation / self.scale).astype(dtype))
 
 
 class RayHits(NamedTuple):
-    """Where rays end.
+    """First hits of rays.
 
     Attributes:
-        distance: (...) float32 in lengths of the ray's direction; inf where nothing is hit.
-        owner: (...) int32, index in `Scene.everything` of what is hit, -1 for none.
-        normals: (..., 3) float32, unit, of the triangle, world frame, toward the ray's origin.
-        face: (...) int32, index of the object's triangle, -1 for none.
+        distance: (...) float32, in lengths of the ray's direction; inf for no hit.
+        owner: (...) int32, index of the hit object in `Scene.everything`, -1 for no hit.
+        normals: (..., 3) float32, unit triangle normals, world frame, toward the ray's origin.
+        face: (...) int32, index of the hit triangle, -1 for no hit.
         barycentric: (..., 2) float32, weights of the triangle's second and third vertex.
     """
 
@@ -146,15 +146,15 @@ class RayHits(NamedTuple):
 
 
 class Scene:
-    """Objects at rest, ready for many views.
+    """Static objects, prepared for rendering many views.
 
     Attributes:
-        objects: everything but the table; those with mask id 0 are background.
-        table: the thing on which the objects stand, if any.
+        objects: all objects except the table; those with mask id 0 are background.
+        table: the table that the objects stand on, if any.
 
     Args:
-        objects: mask ids other than 0 must differ.
-        table: its top is the plane y = 0.
+        objects: objects with unique mask ids, except for 0.
+        table: table with its top in the plane y = 0.
 
     Raises:
         ValueError: two objects share a mask id.
@@ -163,7 +163,7 @@ class Scene:
     def __init__(self, objects: Sequence[SceneObject], table: SceneObject | None = None) -> None:
         ids = [x.mask_id for x in objects if x.mask_id != 0]
         if len(set(ids)) != len(ids):
-            raise ValueError(f"mask ids {sorted(ids)} repeat: give every object its own")
+            raise ValueError(f"mask ids {sorted(ids)} are not unique: give every object its own")
         self.objects = tuple(objects)
         self.table = table
         self._everything = self.objects if table is None else (*self.objects, table)
@@ -173,20 +173,20 @@ class Scene:
 
     @property
     def everything(self) -> tuple[SceneObject, ...]:
-        """Objects and table: `RayHits.owner` counts here."""
+        """Objects and table, indexed by `RayHits.owner`."""
         return self._everything
 
     @property
     def instances(self) -> tuple[SceneObject, ...]:
-        """The objects that have a mask id."""
+        """Objects with a mask id."""
         return tuple(x for x in self.objects if x.mask_id != 0)
 
     def cast(self, origins: NDArray[np.floating], directions: NDArray[np.floating]) -> RayHits:
-        """First hits of rays.
+        """Find the first hits of rays.
 
         Args:
             origins: (..., 3), metres, world frame, or (3,) for all rays.
-            directions: (..., 3), world frame, of any length.
+            directions: (..., 3), world frame, any length.
         """
         hits = self._rays.cast_rays(_ray_tensor(origins, directions))
         geometry = hits["geometry_ids"].numpy()
@@ -195,7 +195,7 @@ class Scene:
         owner[missed] = -1
         face = hits["primitive_ids"].numpy().astype(np.int32)
         face[missed] = -1
-        # Open3D's normals follow the winding of the triangle: an open surface is seen from behind.
+        # Open3D's normals follow the triangle winding, but open surfaces may be hit from behind.
         normals = hits["primitive_normals"].numpy()
         away = np.einsum("...i,...i->...", normals, directions) > 0.0
         normals[away] *= -1.0
@@ -205,7 +205,7 @@ class Scene:
     def occluded(
         self, origins: NDArray[np.floating], directions: NDArray[np.floating]
     ) -> NDArray[np.bool_]:
-        """Whether anything lies on the rays; the arguments are those of `cast`."""
+        """Check whether rays hit anything; arguments as in `cast`."""
         rays = _ray_tensor(origins, directions)
         return np.asarray(self._rays.test_occlusions(rays).numpy(), dtype=np.bool_)
 
@@ -220,7 +220,7 @@ class Scene:
     def hits_alone(
         self, mask_id: int, origins: NDArray[np.floating], directions: NDArray[np.floating]
     ) -> NDArray[np.bool_]:
-        """Whether the rays hit one object if there were no other; see `cast`."""
+        """Check whether rays would hit an object if it were alone; rays as in `cast`."""
         rays = _ray_tensor(origins, directions)
         return np.asarray(self._alone[mask_id].test_occlusions(rays).numpy(), dtype=np.bool_)
 

@@ -1,4 +1,4 @@
-"""Random scenes and views: what a pose encoder is trained on."""
+"""Random scenes and views for training pose encoders."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ _FIELD_OF_VIEW_DEG = (45.0, 75.0)
 _ELEVATION_DEG = (5.0, 85.0)
 _DISTANCE_M = (0.35, 1.5)
 _DISTANCE_PER_DIAGONAL = 1.9
-"""No nearer than this many diagonals: the whole object has to fit into the image."""
+"""Minimum distance in diagonals, so that the whole object fits into the image."""
 
 _ROLL_SD_DEG = 6.0
 _FLOOR_M = -0.75
-"""Height of the floor below the table's top."""
+"""Height of the floor relative to the table top."""
 
 _PLACE_ATTEMPTS = 30
 
 
 @dataclass(frozen=True)
 class SceneStyle:
-    """How random scenes look.
+    """Parameters of random scenes.
 
     Attributes:
-        objects: fewest and most objects with a category.
-        occluders: most boxes, spheres and cylinders among them.
-        held: probability of a scene without a table, its objects turned at will.
+        objects: minimum and maximum number of objects with a category.
+        occluders: maximum number of boxes, spheres and cylinders among them.
+        held: probability of a scene without a table, with arbitrarily rotated objects.
         lying: probability that a bottle, can, mug or camera on a table lies on its side.
-        upside_down: probability that an object on a table stands on its head (no laptop does).
-        tilt_deg: standard deviation of the tilt of things that stand (they may lean).
-        scale_log_sd: standard deviation of the logarithm of a random change of size.
-        crowding: 0 to 1, how close together things are.
+        upside_down: probability that an object on a table is upside down (never laptops).
+        tilt_deg: standard deviation of the tilt of standing objects, which may lean.
+        scale_log_sd: standard deviation of the logarithm of a random scale factor.
+        crowding: 0 to 1, how close together objects are.
     """
 
     objects: tuple[int, int] = (3, 7)
@@ -72,17 +72,17 @@ def random_scene(
     *,
     focus: str | None = None,
 ) -> Scene:
-    """A cluttered table, or things held up in the air.
+    """Create a random scene: a cluttered table, or objects held in the air.
 
     Args:
-        rng: source of every draw.
-        models: to choose from, by category.
-        style: how it looks.
-        focus: more than half of the objects are of this category.
+        rng: source of all random draws.
+        models: models to choose from, by category.
+        style: parameters of the scene.
+        focus: a category to which more than half of the objects belong.
 
     Returns:
-        Scene with mask ids from 1 on. Things on a table do not penetrate each other: their
-        circumscribed circles on the table are apart.
+        Scene with mask ids from 1 on. Objects on a table do not penetrate each other: their
+        circumscribed circles on the table are disjoint.
     """
     style = style or SceneStyle()
     count = int(rng.integers(style.objects[0], style.objects[1] + 1))
@@ -98,7 +98,7 @@ def random_scene(
 
 
 def random_camera(rng: np.random.Generator, largest_width: int = 640) -> PinholeCamera:
-    """Intrinsics and size of a random camera, no wider than `largest_width` pixels."""
+    """Draw intrinsics and size of a camera, at most `largest_width` pixels wide."""
     width, height = _RESOLUTIONS[int(rng.integers(len(_RESOLUTIONS)))]
     if width > largest_width:
         width, height = largest_width, round(height * largest_width / width)
@@ -121,24 +121,24 @@ def random_view(
     camera: PinholeCamera | None = None,
     largest_width: int = 640,
 ) -> tuple[PinholeCamera, CameraPose]:
-    """A camera that looks at one of the objects from somewhere above the table.
+    """Draw a camera above the table that looks at one of the objects.
 
     Args:
-        rng: source of every draw.
-        scene: what is looked at.
-        target: the object near the image's centre; any by default.
-        camera: random by default.
-        largest_width: of a random camera's image, pixels.
+        rng: source of all random draws.
+        scene: scene to look at.
+        target: object near the image's centre; random by default.
+        camera: camera to use; random by default.
+        largest_width: maximum image width of a random camera, pixels.
 
     Returns:
-        Camera and its pose. Distances are 0.35 to 1.5 m, farther for large objects; elevations 5
-        to 85 degrees, from below as well where there is no table.
+        Camera and its pose. Distances are 0.35 to 1.5 m, larger for large objects; elevations 5 to
+        85 degrees, and also from below if there is no table.
     """
     camera = camera or random_camera(rng, largest_width)
     instances = scene.instances
     item = target if target is not None else instances[int(rng.integers(len(instances)))]
     diagonal = float(np.linalg.norm(item.dimensions_m))
-    # A narrow field of view needs more distance.
+    # A narrow field of view needs a larger distance.
     nearest = max(_DISTANCE_M[0], _DISTANCE_PER_DIAGONAL * diagonal * camera.fx / camera.width)
     farthest = max(_DISTANCE_M[1], 1.5 * nearest)
     distance = float(np.exp(rng.uniform(np.log(nearest), np.log(farthest))))
@@ -168,13 +168,13 @@ def cluttered_table(
     models: Sequence[CadModel],
     style: SceneStyle,
 ) -> Scene:
-    """Objects and occluders on a table in a room, as in `random_scene`.
+    """Place objects and occluders on a table in a room, as in `random_scene`.
 
     Args:
-        rng: source of every draw.
-        categories: of the objects; their mask ids count from 1.
-        models: of the objects.
-        style: how it looks; `objects` and `held` have no say.
+        rng: source of all random draws.
+        categories: categories of the objects, whose mask ids count from 1.
+        models: models of the objects.
+        style: parameters of the scene; `objects` and `held` are ignored.
     """
     occluders = [_random_primitive(rng) for _ in range(int(rng.integers(style.occluders + 1)))]
     entries: list[tuple[int, str, CadModel, NDArray[np.float64], float]] = []
@@ -209,7 +209,7 @@ def _held_scene(
     models: Sequence[CadModel],
     style: SceneStyle,
 ) -> Scene:
-    """Objects turned at will, with fingers and other things near them."""
+    """Create a scene of arbitrarily rotated objects, some of them held by fingers."""
     objects: list[SceneObject] = []
     placed: list[tuple[NDArray[np.float64], float]] = []
     for i, (category, model) in enumerate(zip(categories, models, strict=True), start=1):
@@ -229,7 +229,7 @@ def _held_scene(
 def _resting_rotation(
     rng: np.random.Generator, category: str, style: SceneStyle
 ) -> NDArray[np.float64]:
-    """Upright, lying or upside down, with a random yaw and a slight tilt."""
+    """Draw an upright, lying or upside down rotation with random yaw and slight tilt."""
     turn = yaw(rng.uniform(0.0, 2.0 * np.pi))
     tilt_axis = rng.uniform(0.0, 2.0 * np.pi)
     tilt = about(
@@ -257,7 +257,7 @@ def _free_spot(
     radius: float,
     crowding: float,
 ) -> NDArray[np.float64]:
-    """Centre (2,) of a circle that touches none of the placed ones, near the middle."""
+    """Find the centre (2,) of a circle near the middle that touches no placed circle."""
     reach = 0.08 + 0.25 * (1.0 - crowding)
     while True:
         for _ in range(_PLACE_ATTEMPTS):
@@ -268,7 +268,7 @@ def _free_spot(
 
 
 def _random_primitive(rng: np.random.Generator) -> CadModel:
-    """A box, a book, a ball or a tin to stand in the way."""
+    """Draw an occluder: a box, a book, a ball or a tin."""
     kind = int(rng.integers(4))
     if kind == 0:
         return primitives.box(*rng.uniform(0.03, 0.2, size=3))
@@ -280,7 +280,7 @@ def _random_primitive(rng: np.random.Generator) -> CadModel:
 
 
 def _random_table(rng: np.random.Generator, reach: float) -> SceneObject:
-    """A table on which everything within `reach` of the middle stands."""
+    """Draw a table that supports everything within `reach` of the middle."""
     thickness = rng.uniform(0.01, 0.06)
     if rng.random() < 0.2:
         model = primitives.cylinder(reach + rng.uniform(0.05, 0.5), thickness)
@@ -294,7 +294,7 @@ def _random_table(rng: np.random.Generator, reach: float) -> SceneObject:
 
 
 def _room(rng: np.random.Generator) -> list[SceneObject]:
-    """Floor and up to two walls."""
+    """Draw a floor and up to two walls."""
     floor = primitives.box(12.0, 0.02, 12.0)
     parts = [
         SceneObject(0, "", floor, np.eye(3), np.array([0.0, _FLOOR_M, 0.0]), _random_colour(rng))
@@ -311,12 +311,12 @@ def _room(rng: np.random.Generator) -> list[SceneObject]:
 def fingers(
     rng: np.random.Generator, held: SceneObject, frame: NDArray[np.float64]
 ) -> list[SceneObject]:
-    """Two to four bars that grip an object: they reach into its box from one side.
+    """Create two to four bars that grip an object, reaching into its box from one side.
 
     Args:
-        rng: source of every draw.
+        rng: source of all random draws.
         held: the object.
-        frame: R (3, 3), hand to world frame: the fingers point along its -y.
+        frame: R (3, 3), hand to world frame; the fingers point along its -y.
     """
     size = 0.5 * float(np.linalg.norm(held.dimensions_m))
     bars = []

@@ -1,11 +1,10 @@
-"""What a depth camera and a detector make of an ideal view: noise of depth and of masks.
+"""Noise models of depth cameras and detectors.
 
-The depth model follows the descriptions of structured light and active stereo in Khoshelham and
-Elberink (Sensors 2012; error grows with depth squared), Nguyen et al. (3DIMPVT 2012; grazing
-angles), Handa et al. (ICRA 2014; shifted look-ups and disparity steps) and Bauer et al. (Gaussian
-process noise, missing patches). Lengths "at 1 m" grow with the square of depth; pixels are those
-of a camera of `REFERENCE_FOCAL_PX`, so that a view of half the resolution gets noise of the same
-metric size.
+The depth noise follows models of structured light and active stereo by Khoshelham and Elberink
+(Sensors 2012; error grows with depth squared), Nguyen et al. (3DIMPVT 2012; grazing angles), Handa
+et al. (ICRA 2014; shifted look-ups and disparity steps) and Bauer et al. (Gaussian process noise,
+missing patches). Lengths "at 1 m" grow with the square of depth. Pixels refer to a camera with
+`REFERENCE_FOCAL_PX`, so the noise has the same metric size at half the resolution.
 """
 
 from __future__ import annotations
@@ -23,46 +22,46 @@ from sdfpose_core.simulation.rendering import Rendering
 __all__ = ["REFERENCE_FOCAL_PX", "MaskNoise", "SensorNoise"]
 
 REFERENCE_FOCAL_PX = 600.0
-"""Focal length of a usual 640x480 depth camera."""
+"""Focal length of a typical 640x480 depth camera."""
 
 _EDGE_SHARE = 0.03
-"""A jump in depth is an edge from this share of the depth on."""
+"""A depth discontinuity exceeds this share of the depth..."""
 
 _EDGE_FLOOR_M = 0.012
-"""...and from this length on."""
+"""...and this length."""
 
 _FOLD_PX = 0.5
-"""A pixel is hidden from the second camera where another one overtakes it by this much."""
+"""A pixel is hidden from the second camera if another one overtakes it by more than this."""
 
 _BIAS_PX = (90.0, 26.0)
 """Wavelengths of the smooth bias."""
 
 _FAR_M = 1e3
-"""Stands for the depth of a missing pixel in comparisons."""
+"""Depth of a missing pixel in comparisons."""
 
 
 @dataclass(frozen=True)
 class SensorNoise:
-    """Parameters of a depth camera; ``apply`` measures a rendering with it.
+    """Noise parameters of a depth camera; ``apply`` simulates its measurement.
 
     Attributes:
-        axial_m: standard deviation at 1 m of the noise of neighbouring pixels.
-        axial_px: width over which that noise is correlated (a stereo matcher's window), pixels.
-        bias_m: standard deviation at 1 m of the smooth error.
-        step_m: step at 1 m of the quantised disparity.
+        axial_m: standard deviation of the axial noise at 1 m.
+        axial_px: correlation width of the axial noise (a stereo matcher's window), pixels.
+        bias_m: standard deviation of the smooth error at 1 m.
+        step_m: quantisation step of the disparity at 1 m.
         millimetres: whether depth is stored in whole millimetres.
-        lateral_px: standard deviation of the place that a pixel measures: ragged edges.
-        baseline_m: distance of the second camera or of the projector; the pixels hidden from it
-            have no depth. Negative for one on the other side, 0 for none.
+        lateral_px: standard deviation of the lateral noise, which makes edges ragged, pixels.
+        baseline_m: distance to the second camera or the projector; pixels hidden from it have no
+            depth. Negative for the other side, 0 for none.
         edge_dropout: probability that a pixel at a depth edge is missing.
         flying: probability that a pixel at a depth edge lies between the two surfaces.
-        grazing_cos: surfaces whose normal has a smaller cosine to the ray lose depth, the more the
-            smaller; 0 for none.
+        grazing_cos: surfaces with a smaller cosine between normal and ray lose depth, more so the
+            smaller it is; 0 for none.
         patches: share of the image in missing patches.
-        shiny: probability that an object mirrors a lamp: holes where it does.
-        shiny_cos: a mirror hole spans normals with at least this cosine to the half vector.
-        dull: probability that an object is too dark, or too clear, and loses a part of its depth.
-        range_m: nearest and farthest depth.
+        shiny: probability that an object reflects a lamp, which causes holes.
+        shiny_cos: holes cover normals with at least this cosine to the half vector.
+        dull: probability that an object is too dark or transparent and loses part of its depth.
+        range_m: minimum and maximum depth.
     """
 
     axial_m: float = 0.0
@@ -83,12 +82,12 @@ class SensorNoise:
 
     @classmethod
     def none(cls) -> SensorNoise:
-        """An ideal sensor."""
+        """Ideal sensor."""
         return cls()
 
     @classmethod
     def mild(cls) -> SensorNoise:
-        """A recent active stereo camera at its best."""
+        """Recent active stereo camera under good conditions."""
         return cls(
             axial_m=0.0008, axial_px=2.0, bias_m=0.001, step_m=0.0006, millimetres=True,
             lateral_px=0.4, baseline_m=0.03, edge_dropout=0.3, flying=0.04, grazing_cos=0.15,
@@ -97,7 +96,7 @@ class SensorNoise:
 
     @classmethod
     def realistic(cls) -> SensorNoise:
-        """A usual RealSense-like active stereo camera."""
+        """Typical RealSense-like active stereo camera."""
         return cls(
             axial_m=0.0014, axial_px=3.0, bias_m=0.002, step_m=0.0012, millimetres=True,
             lateral_px=0.8, baseline_m=0.05, edge_dropout=0.5, flying=0.08, grazing_cos=0.22,
@@ -106,7 +105,7 @@ class SensorNoise:
 
     @classmethod
     def strong(cls) -> SensorNoise:
-        """An old structured-light camera, or bad light."""
+        """Old structured-light camera, or bad light."""
         return cls(
             axial_m=0.0025, axial_px=3.0, bias_m=0.004, step_m=0.0028, millimetres=True,
             lateral_px=1.4, baseline_m=0.075, edge_dropout=0.65, flying=0.15, grazing_cos=0.32,
@@ -115,39 +114,40 @@ class SensorNoise:
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> SensorNoise:
-        """A camera for training: from nearly ideal to a little worse than `strong`."""
+        """Random camera for training, from nearly ideal to slightly worse than `strong`."""
         level = float(rng.beta(1.6, 1.6))
 
-        def upto(strong: float) -> float:
+        def up_to(strong: float) -> float:
             return float(strong * level * rng.uniform(0.3, 1.7))
 
         return cls(
-            axial_m=upto(0.0024),
+            axial_m=up_to(0.0024),
             axial_px=float(rng.uniform(1.0, 4.0)),
-            bias_m=upto(0.0035),
-            step_m=upto(0.0025),
+            bias_m=up_to(0.0035),
+            step_m=up_to(0.0025),
             millimetres=bool(rng.random() < 0.9),
-            lateral_px=upto(1.3),
+            lateral_px=up_to(1.3),
             baseline_m=float(rng.choice([-1.0, 1.0, 1.0]) * rng.uniform(0.0, 0.08)),
             edge_dropout=float(rng.uniform(0.0, 0.75)),
-            flying=upto(0.15),
-            grazing_cos=upto(0.3),
-            patches=upto(0.012),
-            shiny=upto(0.35),
+            flying=up_to(0.15),
+            grazing_cos=up_to(0.3),
+            patches=up_to(0.012),
+            shiny=up_to(0.35),
             shiny_cos=float(rng.uniform(0.95, 0.99)),
-            dull=upto(0.2),
+            dull=up_to(0.2),
             range_m=(0.2, 6.0),
         )
 
     def apply(
         self, rendering: Rendering, camera: PinholeCamera, rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        """Measured depth (H, W), metres, 0 = missing.
+        """Simulate the measured depth (H, W), metres, 0 = missing.
 
         Args:
-            rendering: clean depth, normals and mask (objects mirror or swallow light as a whole).
-            camera: that of the rendering.
-            rng: source of every draw; the same state gives the same depth.
+            rendering: noise-free depth and normals, and the mask, because reflection and absorption
+                are properties of whole objects.
+            camera: camera of the rendering.
+            rng: source of all random draws; the same state gives the same depth.
         """
         scale = camera.fx / REFERENCE_FOCAL_PX
         clean = rendering.depth
@@ -166,7 +166,7 @@ class SensorNoise:
     def _displaced(
         self, depth: NDArray[np.float32], scale: float, rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        """Depth looked up beside each pixel: straight edges become ragged."""
+        """Look up depth at displaced pixels, which makes straight edges ragged."""
         if self.lateral_px <= 0.0:
             return depth.copy()
         height, width = depth.shape
@@ -183,7 +183,7 @@ class SensorNoise:
     def _edges(
         self, depth: NDArray[np.float32], rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Depth with flying pixels at its edges, and the pixels that are missing there."""
+        """Add flying pixels at depth edges; also return the pixels that are missing there."""
         kernel = np.ones((3, 3), dtype=np.uint8)
         far_filled = np.where(depth > 0.0, depth, np.float32(_FAR_M))
         near = cv2.erode(far_filled, kernel)
@@ -206,7 +206,7 @@ class SensorNoise:
         scale: float,
         rng: np.random.Generator,
     ) -> NDArray[np.bool_]:
-        """Where the surface itself gives no depth: grazing, mirroring, dark; and patches."""
+        """Pixels without depth: grazing, reflecting and dark surfaces, and missing patches."""
         shape = rendering.depth.shape
         lost = np.zeros(shape, dtype=np.bool_)
         ids = 1 + np.flatnonzero(np.bincount(rendering.mask.ravel())[1:])
@@ -216,7 +216,7 @@ class SensorNoise:
             lost |= self._grazing(rendering, camera, rng)
         for mask_id in shiny:
             at = np.flatnonzero(rendering.mask == mask_id)
-            lost.flat[at] = self._mirrors(rendering, camera, at, rng)
+            lost.flat[at] = self._reflecting(rendering, camera, at, rng)
         if len(dull):
             coarse = _field(shape, 12.0 * scale, rng)
             fine = _field(shape, 2.0 * scale, rng)
@@ -230,7 +230,7 @@ class SensorNoise:
     def _grazing(
         self, rendering: Rendering, camera: PinholeCamera, rng: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Pixels whose surface is turned away too far to send light back."""
+        """Pixels whose surface is too oblique to return light."""
         n = rendering.normals
         x = (np.arange(camera.width, dtype=np.float32) - camera.cx) / np.float32(camera.fx)
         y = (np.arange(camera.height, dtype=np.float32) - camera.cy) / np.float32(camera.fy)
@@ -241,14 +241,14 @@ class SensorNoise:
         lost.flat[at] = cosine.flat[at] < self.grazing_cos * rng.random(len(at), dtype=np.float32)
         return lost
 
-    def _mirrors(
+    def _reflecting(
         self,
         rendering: Rendering,
         camera: PinholeCamera,
         at: NDArray[np.intp],
         rng: np.random.Generator,
     ) -> NDArray[np.bool_]:
-        """Which of the pixels, given by their flat index, mirror a lamp into the camera."""
+        """Select pixels, given by flat index, that reflect a lamp into the camera."""
         v, u = np.divmod(at, camera.width)
         to_camera = -camera.rays(np.stack([u, v], axis=1))
         to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
@@ -261,7 +261,7 @@ class SensorNoise:
     def _disturbed(
         self, depth: NDArray[np.float32], scale: float, rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        """Depth with axial noise, bias and quantisation."""
+        """Add axial noise, bias and quantisation."""
         square = depth * depth
         error = np.zeros_like(depth)
         if self.axial_m > 0.0:
@@ -272,7 +272,7 @@ class SensorNoise:
                 error += weight * _field(depth.shape, wavelength * scale, rng)
         depth = depth + square * error
         if self.step_m > 0.0:
-            # Disparity is proportional to 1 / z: one step of it is step_m at 1 m.
+            # Disparity is proportional to 1 / z; one step corresponds to step_m at 1 m.
             with np.errstate(divide="ignore"):
                 steps = np.round(1.0 / (np.float32(self.step_m) * depth))
                 depth = 1.0 / (np.float32(self.step_m) * np.maximum(steps, 1.0))
@@ -283,16 +283,16 @@ class SensorNoise:
 
 @dataclass(frozen=True)
 class MaskNoise:
-    """Errors of a detector's masks; ``apply`` draws a mask with them.
+    """Error parameters of a detector's masks; ``apply`` simulates them.
 
     Attributes:
-        shrink_px, grow_px: a mask's outline moves by up to so much inward or outward, pixels.
+        shrink_px, grow_px: maximum shift of a mask's outline inward or outward, pixels.
         wobble: standard deviation of the outline's smooth error as a share of the mask's size
             (the square root of its area).
-        shift_px: standard deviation of a mask's shift along u and v.
-        leak: largest share of a mask's area that may be added on one side.
-        leak_probability: how often a mask leaks at all.
-        hole_probability: how often a mask has holes.
+        shift_px: standard deviation of a mask's shift along u and v, pixels.
+        leak: maximum area added on one side, as a share of the mask's area.
+        leak_probability: probability that a mask leaks.
+        hole_probability: probability that a mask has holes.
     """
 
     shrink_px: float = 0.0
@@ -317,7 +317,7 @@ class MaskNoise:
 
     @classmethod
     def realistic(cls) -> MaskNoise:
-        """A detector such as Mask R-CNN: some masks have 10 to 20 % of background."""
+        """Detector such as Mask R-CNN: some masks contain 10 to 20 % background."""
         return cls(
             shrink_px=2.5, grow_px=2.5, wobble=0.02, shift_px=1.0, leak=0.18, leak_probability=0.4,
             hole_probability=0.1,
@@ -326,12 +326,12 @@ class MaskNoise:
     def apply(
         self, mask: NDArray[np.uint16], camera: PinholeCamera, rng: np.random.Generator
     ) -> NDArray[np.uint16]:
-        """Mask (H, W) as a detector would give it.
+        """Simulate the mask (H, W) of a detector.
 
         Args:
-            mask: exact ids.
-            camera: that of the mask.
-            rng: source of every draw.
+            mask: exact mask ids.
+            camera: camera of the mask.
+            rng: source of all random draws.
         """
         if self == MaskNoise():
             return mask.copy()
@@ -355,11 +355,11 @@ class MaskNoise:
         scale: float,
         rng: np.random.Generator,
     ) -> tuple[slice, slice, NDArray[np.bool_]]:
-        """One mask by its disturbed signed distance: where it lies, and its pixels."""
+        """Redraw one mask from a perturbed signed distance; return its window and pixels."""
         area = int(np.count_nonzero(mask[box] == mask_id))
         size = float(np.sqrt(area))
         leak = rng.uniform(0.0, self.leak) if rng.random() < self.leak_probability else 0.0
-        # One side is half of the outline, and the leak fades toward its ends.
+        # A leak covers half of the outline and fades toward its ends.
         half_outline = 0.5 * float(cv2.countNonZero(_outline(mask[box] == mask_id)))
         leak_px = leak * area / max(0.6 * half_outline, 1.0)
         reach = int(np.ceil((self.grow_px + 3.0 * self.shift_px) * scale + leak_px)) + 2
@@ -374,7 +374,7 @@ class MaskNoise:
         distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3) - cv2.distanceTransform(
             1 - inside, cv2.DIST_L2, 3
         )
-        distance += 0.5 - inside  # 0 on the outline, between two pixels
+        distance += 0.5 - inside  # zero on the outline, between two pixels
         distance += rng.uniform(-self.shrink_px, self.grow_px) * scale
         if self.wobble > 0.0:
             wavelength = max(0.2 * size, 2.0)
@@ -403,10 +403,10 @@ def _one_side(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.fl
 
 
 def _hidden(depth: NDArray[np.float32], focal_baseline: float) -> NDArray[np.bool_]:
-    """Pixels that a second camera beside the first does not see.
+    """Pixels that are hidden from a second camera beside the first.
 
-    Along a row, a point at u appears at u - f b / z in the second image. A point is hidden where
-    one nearer to the second camera's side appears before it there.
+    Along a row, a point at u appears at u - f b / z in the second image. A point is hidden if
+    a point farther toward the second camera's side appears before it there.
     """
     if focal_baseline < 0.0:
         return _hidden(depth[:, ::-1], -focal_baseline)[:, ::-1]
@@ -427,7 +427,7 @@ def _field(
         return rng.standard_normal((height, width), dtype=np.float32)
     rows, columns = int(height / step) + 3, int(width / step) + 3
     coarse = rng.standard_normal((rows, columns), dtype=np.float32)
-    # A random phase: the lattice must not lie at the same pixels in every image.
+    # A random phase keeps the lattice from lying at the same pixels in every image.
     phase = rng.uniform(0.5, 1.5, size=2)
     motion = np.array([[1.0 / step, 0.0, phase[0]], [0.0, 1.0 / step, phase[1]]])
     field = cv2.warpAffine(
@@ -442,5 +442,5 @@ def _field(
 
 
 def _quantile(field: NDArray[np.float32], share: float) -> float:
-    """Quantile of a smooth field, from every fourth pixel."""
+    """Quantile of a smooth field, computed from every fourth pixel."""
     return float(np.quantile(field[::4, ::4], share))

@@ -1,4 +1,4 @@
-"""The demonstration: one unseen object of each category on a table, and a camera going round it."""
+"""Demonstration scene: one unseen object of each category on a table, and an orbiting camera."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 __all__ = ["TABLE_CAMERA", "orbit", "table_scene"]
 
 TABLE_CAMERA = PinholeCamera(640, 480, 600.0, 600.0, 319.5, 239.5)
-"""Intrinsics of the demonstration's camera: a usual RGB-D camera at VGA resolution."""
+"""Intrinsics of the demonstration camera: a typical RGB-D camera at VGA resolution."""
 
 _FLOOR_M = -0.74
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where and how an object of the demonstration stands."""
+    """Position, yaw and paint of an object."""
 
     x_m: float
     z_m: float
@@ -41,18 +41,19 @@ _PLACES = {
     "bowl": _Place(-0.17, 0.16, 0.0, Paint((86, 124, 180), "speckled", (232, 236, 240), gloss=0.4)),
     "camera": _Place(0.045, 0.13, -62.0, Paint((58, 60, 66), "plain", gloss=0.35)),
 }
-"""The larger ones behind, seen from where the camera starts (+z), fronts toward it."""
+"""Larger objects are behind, as seen from the camera's start (+z), and fronts face the camera."""
 
 _JITTER_M = 0.015
 _JITTER_DEG = 12.0
 
 
 def table_scene(seed: int = 0) -> Scene:
-    """A table with one held-out instance of each category.
+    """Create a table with one held-out instance of each category.
+
+    Mask ids follow the order of `FAMILIES`, from 1 on.
 
     Args:
-        seed: draws the instances (held out: no training uses them) and shifts them a little. Mask
-            ids follow the order of `FAMILIES`, from 1 on.
+        seed: seed of the instances, which no training uses, and of small shifts.
     """
     rng = np.random.default_rng(seed)
     objects = []
@@ -97,13 +98,13 @@ def orbit(
     elevation_deg: float = 36.0,
     start_deg: float = 90.0,
 ) -> CameraPose:
-    """Pose of a camera that circles a table's middle, rising, sinking, coming and going gently.
+    """Pose of a camera that orbits the table's centre with slowly varying height and distance.
 
     Args:
         time_s: time since the start.
-        period_s: one turn.
-        distance_m: from the table's middle, on average; it varies by 8 %.
-        elevation_deg: above the table, on average; it varies by 7 degrees.
+        period_s: duration of one orbit.
+        distance_m: mean distance from the table's centre; varies by 8 %.
+        elevation_deg: mean elevation above the table; varies by 7 degrees.
         start_deg: azimuth at time 0, from the world's x toward z.
     """
     phase = 2.0 * np.pi * time_s / period_s
