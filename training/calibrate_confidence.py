@@ -3,8 +3,8 @@
 
     python training/calibrate_confidence.py --weights sdfpose_core/weights
 
-Writes confidence.json into the weights' folder and prints how well it ranks and is calibrated on
-views that it was not fitted to.
+Writes confidence.json to the weights folder and prints calibration and ranking quality on views
+that were not used for fitting.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
 from sdfpose_core.simulation.scenes import SceneStyle
 
-# Apart from the models on which encoders are validated, and from any benchmark's.
+# Disjoint from the models for encoder validation and for benchmarks.
 MODELS = range(HELD_OUT_SEED + 10_000, HELD_OUT_SEED + 10_060)
 
 RIGHT_DEG, RIGHT_M = 10.0, 0.05
 
 STANDING, ANYHOW, FOREIGN = 0.7, 0.2, 0.1
-"""Shares of the views."""
+"""Shares of views with standing objects, with any pose, and with another category's objects."""
 
 UPRIGHT = SceneStyle(held=0.0, lying=0.0, upside_down=0.0)
 
@@ -50,7 +50,7 @@ Judge = Callable[[ObjectEstimate], bool]
 
 
 def is_right(estimate: ObjectEstimate, item: SimulatedInstance) -> bool:
-    """Whether a pose is within 10 degrees and 5 cm."""
+    """Check whether a pose is within 10 degrees and 5 cm."""
     degrees = rotation_error_deg(
         estimate.rotation, item.truth.rotation, item.truth.symmetric_about_y
     )
@@ -59,10 +59,10 @@ def is_right(estimate: ObjectEstimate, item: SimulatedInstance) -> bool:
 
 
 def cases(category: str, others: Sequence[str], views: int) -> Iterator[tuple[Instance, Judge]]:
-    """Instances to estimate, and what says whether an estimate of each is right.
+    """Generate instances to estimate, each with a function that judges its estimate.
 
-    Most stand on tables, as most objects do; some are held, lie or stand on their heads, some are
-    of another category than their label says: no estimate of these is right.
+    Most objects stand on tables. Some are held, lie or are upside down. Some belong to another
+    category than their label; no estimate of these is right.
     """
     streams = (
         simulated_instances(
@@ -82,8 +82,8 @@ def cases(category: str, others: Sequence[str], views: int) -> Iterator[tuple[In
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
-    parser.add_argument("--views", type=int, default=200, help="views of each category")
+    parser.add_argument("--weights", type=Path, required=True, help="weights folder")
+    parser.add_argument("--views", type=int, default=200, help="views per category")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
     args = parser.parse_args()
@@ -103,9 +103,9 @@ def main() -> int:
             for estimate in estimator.estimate([instance]).estimates:
                 features.append(dict(estimate.diagnostics))
                 success.append(judge(estimate))
-    # Every second view judges the model that the others made; the shipped one uses all.
-    trial = ConfidenceModel.fit(features[::2], success[::2])
-    probability = np.array([trial.probability(x) for x in features[1::2]])
+    # Test a model fitted to every second view on the others; the shipped model uses all views.
+    half_model = ConfidenceModel.fit(features[::2], success[::2])
+    probability = np.array([half_model.probability(x) for x in features[1::2]])
     right = np.array(success[1::2])
     ConfidenceModel.fit(features, success).save(args.weights / CONFIDENCE_FILE)
     print(

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Measure poses on prepared images with ground truth.
+"""Evaluate poses on prepared images with ground truth.
 
     python training/evaluate.py --data PREPARED --part Real/test --weights WEIGHTS --json FILE
     python training/evaluate.py --data PREPARED --part Real/test --refine icp --shard 1/4 ...
     python training/evaluate.py --data PREPARED --part Real/test --nocs RESULTS
 
-The figures are those of `sdfpose bench pose`: average precision by the rules of the NOCS benchmark
-with the masks that the data have, oriented boxes, misses count. ``--nocs`` writes objects and
-estimates in the format of the NOCS repositories, for `sdfpose eval nocs` and others' evaluators.
+The figures are those of `sdfpose bench pose`: average precision by the rules of the NOCS benchmark,
+with the masks of the data and oriented boxes; misses count. ``--nocs`` writes objects and estimates
+in the format of the NOCS repositories, for `sdfpose eval nocs` and other evaluators.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from sdfpose_core.evaluation.judgement import ReportedObject
 
 
 def cases_of(data: Path, part: str, category: str, problems: list[str]) -> list[PoseCase]:
-    """The instances with a pose."""
+    """Load the instances that have a pose."""
     return [
         PoseCase(f"{x.image}/{x.truth.instance}", x.instance, x.truth)
         for x in prepared_instances(data, part, category, problems)
@@ -44,7 +44,7 @@ def cases_of(data: Path, part: str, category: str, problems: list[str]) -> list[
 
 
 def write_results(folder: Path, outcomes: Mapping[str, Sequence[PoseOutcome]]) -> int:
-    """A pickle in the format of NOCS for each image; gives their number."""
+    """Write one pickle in NOCS format per image; return their number."""
     images: dict[str, list[PoseOutcome]] = {}
     for outcome in (x for some in outcomes.values() for x in some):
         images.setdefault(outcome.case.name.rpartition("/")[0], []).append(outcome)
@@ -61,18 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the prepared data")
-    parser.add_argument("--part", required=True, help="e.g. Real/test")
+    parser.add_argument("--part", required=True, help="part of the data, e.g. Real/test")
     parser.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
     parser.add_argument("--shard", type=shard_of, default=(0, 1), metavar="i/n")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
-    parser.add_argument("--nocs", type=Path, metavar="DIR", help="write results in NOCS's format")
+    parser.add_argument("--nocs", type=Path, metavar="DIR", help="write results in NOCS format")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
     add_estimator_arguments(parser, device="auto")
     args = parser.parse_args(arguments)
     if args.nocs is not None and args.shard[1] > 1:
         raise ConfigurationError(
-            "--nocs with --shard: expected one or the other: a shard has only "
-            "some of an image's objects"
+            "--nocs with --shard: expected only one of them, because a shard has only some of the "
+            "objects of an image"
         )
     if args.threads > 0:
         torch.set_num_threads(args.threads)
@@ -94,12 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for problem in problems:
         print(f"evaluate: {problem}", file=sys.stderr)
     if not any(outcomes.values()):
-        raise FrameError(f"{args.data / args.part}: holds no instance with a pose")
+        raise FrameError(f"{args.data / args.part}: no instance has a pose: expected labelled data")
     document = {"part": args.part, "left_out": len(problems)} | summarise(outcomes)
     if args.json is not None:
         write_json(args.json, document)
     if args.nocs is not None:
-        print(f"{write_results(args.nocs, outcomes)} results in {args.nocs}")
+        print(f"{write_results(args.nocs, outcomes)} results written to {args.nocs}")
     print(json.dumps(document["mean"]))
     return 0
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Prepare the NOCS data: check that it is all there, find poses and sizes, fit codes of the models.
+"""Prepare the NOCS data: check completeness, compute poses and sizes, fit codes of the models.
 
     python training/prepare_nocs.py DATA --out PREPARED
     python training/prepare_nocs.py DATA --out PREPARED --parts Real/train Real/test
     python training/prepare_nocs.py DATA --check
 
-What is done is not done again, so that an interrupted run goes on; ``--shard i/n`` shares the
-scenes between machines.
+An interrupted run continues where it stopped. Use ``--shard i/n`` to divide the scenes among
+machines.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from sdfpose_core.shapes.imports import load_collection
 from sdfpose_core.storage.files import write_atomically
 from sdfpose_core.weights import weights_file
 
-TOLD = 20
-"""Problems that are printed; all of them stand in the scenes' reports."""
+MAX_PRINTED = 20
+"""Maximum number of printed problems; the reports of the scenes contain all of them."""
 
 
 SYNSETS = {
@@ -53,17 +53,17 @@ SYNSETS = {
     "laptop": "03642806",
     "mug": "03797390",
 }
-"""Folders of ShapeNet."""
+"""Folder names in ShapeNet."""
 
 
 def check(data: Path) -> None:
-    """Print what is there and what is missing.
+    """Print which parts of the data exist and which are missing.
 
     Raises:
-        ConfigurationError: the folder is not there.
+        ConfigurationError: the folder does not exist.
     """
     if not data.is_dir():
-        raise ConfigurationError(f"{data}: no such folder: expected that of the NOCS data")
+        raise ConfigurationError(f"{data}: no such folder: expected the folder of the NOCS data")
     for folder, count in part_sizes(data).items():
         print(f"{folder}: {count}")
     for part in missing_parts(data):
@@ -76,7 +76,7 @@ def check(data: Path) -> None:
 def prepare_part(
     args: argparse.Namespace, part: str, pool: ProcessPoolExecutor
 ) -> ScenePreparation:
-    """All scenes of a part that are this machine's."""
+    """Prepare all scenes of a part in this machine's shard."""
     problems: list[str] = []
     sides = model_sides(args.data, part, problems)
     scenes = scenes_of(args.data, part)[args.shard[0] :: args.shard[1]]
@@ -91,16 +91,16 @@ def prepare_part(
             for scene in scenes
         ]
         for job in as_completed(jobs):
-            made = job.result()
-            images += made.images
-            instances.update(made.instances)
-            problems += made.problems
+            prepared = job.result()
+            images += prepared.images
+            instances.update(prepared.instances)
+            problems += prepared.problems
             bar.advance(task)
     return ScenePreparation(images, dict(sorted(instances.items())), problems)
 
 
 def fit_models(data: Path, weights: Path | None, out: Path) -> None:
-    """Codes of the CAD models of CAMERA, one file and one list of names for each category."""
+    """Fit codes of the CAMERA CAD models; write one file and one list of names per category."""
     for class_id, category in enumerate(NOCS_CATEGORIES, start=1):
         decoder = weights_file(category, "decoder", weights)
         path = codes_file(out / "codes", category, decoder)
@@ -108,7 +108,7 @@ def fit_models(data: Path, weights: Path | None, out: Path) -> None:
             continue
         folder = model_folder(data / "obj_models" / "train", class_id, category)
         if folder is None:
-            print(f"obj_models/train: no models of '{category}'; no codes", file=sys.stderr)
+            print(f"obj_models/train: no models of '{category}'; no codes fitted", file=sys.stderr)
             continue
         collection = load_collection(folder, category)
         with Progress() as bar:
@@ -122,21 +122,22 @@ def fit_models(data: Path, weights: Path | None, out: Path) -> None:
 
 
 def model_folder(models: Path, class_id: int, category: str) -> Path | None:
-    """The folder of a category's CAD models, None where there is none."""
+    """Find the folder of a category's CAD models, None if there is none."""
     for name in (SYNSETS[category], f"{class_id:08d}", category):
         if (models / name).is_dir():
             return models / name
     return None
 
 
-def report(part: str, made: ScenePreparation) -> None:
-    """Print what became of a part."""
-    counts = ", ".join(f"{name} {count}" for name, count in made.instances.items())
-    print(f"{part}: {made.images} images; instances: {counts}; left out: {len(made.problems)}")
-    for problem in made.problems[:TOLD]:
+def report(part: str, prepared: ScenePreparation) -> None:
+    """Print the result for a part."""
+    counts = ", ".join(f"{name} {count}" for name, count in prepared.instances.items())
+    problems = prepared.problems
+    print(f"{part}: {prepared.images} images; instances: {counts}; problems: {len(problems)}")
+    for problem in problems[:MAX_PRINTED]:
         print(f"  {problem}")
-    if len(made.problems) > TOLD:
-        print(f"  ... and {len(made.problems) - TOLD} more (see report.json of each scene)")
+    if len(problems) > MAX_PRINTED:
+        print(f"  ... and {len(problems) - MAX_PRINTED} more (see report.json of each scene)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -146,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("data", type=Path, help="folder with CAMERA, Real and obj_models")
     parser.add_argument("--out", type=Path, help="folder of the prepared data")
-    parser.add_argument("--check", action="store_true", help="only say what is missing")
+    parser.add_argument("--check", action="store_true", help="only report what is missing")
     parser.add_argument(
         "--parts", nargs="+", choices=NOCS_IMAGE_PARTS, default=NOCS_IMAGE_PARTS, metavar="PART"
     )
@@ -154,10 +155,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--detections",
         type=Path,
         metavar="DIR",
-        help="masks of a detector in place of the data's (results/mrcnn_results/real_test)",
+        help="use masks of a detector instead (results/mrcnn_results/real_test)",
     )
-    parser.add_argument("--weights", type=Path, help="folder of the decoders that codes are for")
-    parser.add_argument("--no-codes", action="store_true", help="leave out the models' codes")
+    parser.add_argument("--weights", type=Path, help="folder of the decoders for the codes")
+    parser.add_argument("--no-codes", action="store_true", help="do not fit codes of the models")
     parser.add_argument("--shard", type=shard_of, default=(0, 1), metavar="i/n")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
     args = parser.parse_args(arguments)
@@ -165,11 +166,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.check:
         return 0
     if args.out is None:
-        raise ConfigurationError("--out DIR is missing: expected the folder of the prepared data")
+        raise ConfigurationError("--out DIR is missing: expected a folder for the prepared data")
     with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
         for part in args.parts:
             if not (args.data / part).is_dir():
-                print(f"{part}: is not there; left out", file=sys.stderr)
+                print(f"{part}: not found, skipped", file=sys.stderr)
                 continue
             report(part, prepare_part(args, part, pool))
     if not args.no_codes and args.shard[0] == 0:

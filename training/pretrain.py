@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train the encoder of one category on simulated views with labels.
+"""Train the encoder of one category on labelled simulated views.
 
     python training/pretrain.py mug --weights sdfpose_core/weights --work build/training
     python training/pretrain.py mug --weights paper --work build/training --encoder ssc6d
@@ -7,8 +7,8 @@
     python training/pretrain.py mug --weights W --work build/training --data PREPARED
     torchrun --nproc-per-node 2 training/pretrain.py mug --weights W --work build/training
 
-Needs the decoder in the weights' folder. The training shapes' codes are fitted to it (two minutes);
-those of NOCS data come from training/prepare_nocs.py.
+The weights folder must contain the decoder. The codes of the training shapes are fitted to it (two
+minutes); the codes of NOCS data come from training/prepare_nocs.py.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ HELD_OUT = range(HELD_OUT_SEED, HELD_OUT_SEED + VALIDATION_MODELS)
 
 @dataclass(frozen=True)
 class Settings:
-    """Content of the configuration file; `training` is documented where it is used.
+    """Content of the configuration file; see `EncoderTrainingConfig` for `training`.
 
-    `noise`: of depth and masks, ``random`` for cameras and detectors of all kinds.
+    `noise` of depth and masks: ``random`` simulates cameras and detectors of all kinds.
     """
 
     shapes: int = 480
@@ -78,7 +78,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Ssc6dSettings:
-    """The same of the encoder ``ssc6d``, whose views are not kept."""
+    """Settings of the encoder ``ssc6d``, whose views are not stored."""
 
     shapes: int = 480
     validation_views: int = 400
@@ -88,7 +88,7 @@ class Ssc6dSettings:
 def simulated_views(
     category: str, count: int, models: range, noise: Literal["random", "mild"], cache: Path
 ) -> Views:
-    """Simulated views of procedural models, kept in a file for a resumed run."""
+    """Simulate views of procedural models; cached in a file for resumed runs."""
     if not cache.exists():
         stream = simulated_instances(
             category,
@@ -103,7 +103,7 @@ def simulated_views(
 
 
 def training_codes(category: str, count: int, args: argparse.Namespace) -> torch.Tensor:
-    """Codes (count, D) of the training shapes, kept in a file for a resumed run."""
+    """Fit codes (count, D) of the training shapes; cached in a file for resumed runs."""
     weights = weights_file(category, "decoder", args.weights)
     path = codes_file(args.work, category, weights)
     if not path.exists():
@@ -114,10 +114,10 @@ def training_codes(category: str, count: int, args: argparse.Namespace) -> torch
 def prepared_views(
     data: Path, part: str, category: str, decoder: Path
 ) -> tuple[Views, torch.Tensor]:
-    """Views of prepared NOCS images with their poses, and the codes of their models.
+    """Load views of prepared NOCS images with poses, and the codes of their models.
 
     Raises:
-        SdfposeError: there are none, or no codes.
+        SdfposeError: there are no views or no codes.
     """
     path = codes_file(data / "codes", category, decoder)
     if not path.is_file():
@@ -130,32 +130,32 @@ def prepared_views(
     number = {name: i for i, name in enumerate(names)}
     problems: list[str] = []
     items = prepared_instances(data, part, category, problems)
-    known = [
+    usable = [
         (x.instance, x.truth, number[x.truth.instance])
         for x in items
         if x.truth is not None and x.truth.instance in number
     ]
     for problem in problems:
         print(f"pretrain: {problem}", file=sys.stderr)
-    if len(known) < len(items):
+    if len(usable) < len(items):
         print(
-            f"pretrain: {len(items) - len(known)} of {len(items)} instances have no pose or a "
-            "model without a code; left out",
+            f"pretrain: skipped {len(items) - len(usable)} of {len(items)} instances, which lack a "
+            "pose or a code of their model",
             file=sys.stderr,
         )
-    if not known:
+    if not usable:
         raise FrameError(f"{data / part}: no instance of '{category}' has a pose and a code")
-    return Views.of_images(known), codes
+    return Views.of_images(usable), codes
 
 
 def train_fast(
     args: argparse.Namespace,
     settings: Settings,
     category: Category,
-    told: LogLine,
+    progress: LogLine,
     device: torch.device,
 ) -> Callable[[], dict[str, float]]:
-    """Train and save the encoder ``fast``; returns what validates it."""
+    """Train and save the encoder ``fast``; return a function that validates it."""
     decoder = SdfDecoder.load(weights_file(category.name, "decoder", args.weights))
     stem = args.work / category.name
     if args.data is not None:
@@ -183,7 +183,7 @@ def train_fast(
         settings.training,
         device,
     )
-    encoder = training.run(stem.with_suffix(".encoder.ckpt"), told)
+    encoder = training.run(stem.with_suffix(".encoder.ckpt"), progress)
     if is_first():
         encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
 
@@ -204,10 +204,10 @@ def train_ssc6d(
     args: argparse.Namespace,
     settings: Ssc6dSettings,
     category: Category,
-    told: LogLine,
+    progress: LogLine,
     device: torch.device,
 ) -> Callable[[], dict[str, float]]:
-    """Train and save the encoder ``ssc6d``; returns what validates it."""
+    """Train and save the encoder ``ssc6d``; return a function that validates it."""
     config = settings.training
     codes = training_codes(category.name, settings.shapes, args)
     symmetric = category.symmetry == "y"
@@ -225,7 +225,7 @@ def train_ssc6d(
         device,
         workers=args.workers,
     )
-    encoder = training.run(args.work / f"{category.name}.ssc6d.ckpt", told)
+    encoder = training.run(args.work / f"{category.name}.ssc6d.ckpt", progress)
     if is_first():
         encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
     return lambda: validate_ssc6d(
@@ -234,15 +234,15 @@ def train_ssc6d(
 
 
 def check_target(path: Path, encoder: str) -> None:
-    """Refuse to write over the weights of the other encoder.
+    """Refuse to overwrite the weights of another encoder.
 
     Raises:
-        WeightsError: the file holds them.
+        WeightsError: the file contains another encoder.
     """
     if path.exists() and weights_kind(path, "encoder") != KINDS[encoder]:
         raise WeightsError(
-            f"{path}: holds another encoder than '{encoder}', which would take its place: copy the "
-            "decoder to a folder of its own and train there"
+            f"{path}: contains another encoder than '{encoder}' and would be overwritten: copy the "
+            "decoder to a separate folder and train there"
         )
 
 
@@ -251,25 +251,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("category")
     parser.add_argument("--encoder", choices=tuple(KINDS), default="fast")
-    parser.add_argument("--config", type=Path, help="default: that of the encoder")
-    parser.add_argument("--weights", type=Path, required=True, help="folder of the weights")
-    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and logs")
+    parser.add_argument("--config", type=Path, help="default: the encoder's shipped configuration")
+    parser.add_argument("--weights", type=Path, required=True, help="weights folder")
+    parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and logs")
     parser.add_argument(
         "--data",
         type=Path,
-        help="prepared NOCS data to train `fast` on, in place of simulated views",
+        help="train `fast` on prepared NOCS data instead of simulated views",
     )
-    parser.add_argument("--part", default="CAMERA/train", help="of these (default: %(default)s)")
+    parser.add_argument(
+        "--part", default="CAMERA/train", help="part of these data (default: %(default)s)"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
     parser.add_argument(
-        "--workers", type=int, default=0, help="processes that simulate views ahead (ssc6d)"
+        "--workers", type=int, default=0, help="processes for simulating views ahead (ssc6d)"
     )
     args = parser.parse_args(arguments)
     if args.data is not None and args.encoder != "fast":
         parser.error(
-            f"--data {args.data}: the encoder '{args.encoder}' is trained on simulated views "
-            "alone: expected --encoder fast with it"
+            f"--data {args.data}: the encoder '{args.encoder}' is trained on simulated views only: "
+            "use --encoder fast"
         )
     if args.threads > 0:
         torch.set_num_threads(args.threads)
@@ -285,7 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         task = bar.add_task(f"{category.name} encoder", total=None)
 
-        def told(step: int, losses: dict[str, float]) -> None:
+        def progress(step: int, losses: dict[str, float]) -> None:
             bar.update(task, completed=step)
             for name, value in losses.items():
                 log.add_scalar(f"encoder/{name}", value, step)
@@ -294,16 +296,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             only_process("the training of ssc6d")
             ssc6d = read_configuration(config, Ssc6dSettings)
             bar.update(task, total=ssc6d.training.steps)
-            validate = train_ssc6d(args, ssc6d, category, told, device)
+            validate = train_ssc6d(args, ssc6d, category, progress, device)
         else:
             fast = read_configuration(config, Settings)
             bar.update(task, total=fast.training.steps)
-            validate = train_fast(args, fast, category, told, device)
+            validate = train_fast(args, fast, category, progress, device)
         if not is_first():
             return 0
     minutes = (time.monotonic() - start) / 60.0
-    reached = validate()
-    print(json.dumps({"category": category.name, "minutes": round(minutes, 1), **reached}))
+    errors = validate()
+    print(json.dumps({"category": category.name, "minutes": round(minutes, 1), **errors}))
     return 0
 
 

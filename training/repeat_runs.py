@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Repeat self-supervised training and its evaluation with several seeds, and average the figures.
+"""Repeat self-supervised training and evaluation with several seeds and average the figures.
 
     python training/repeat_runs.py --runs 6 --data PREPARED --work WORK --json runs.json
     python training/repeat_runs.py --runs 6 --data PREPARED --work WORK --losses paper --refine icp
 
-Each run trains every category on ``--train`` and measures it on ``--test``; the averages are those
-that papers report. A run that is done is not done again.
+Each run trains every category on ``--train`` and evaluates it on ``--test``; papers report such
+averages. Completed runs are not repeated.
 """
 
 from __future__ import annotations
@@ -29,18 +29,20 @@ HERE = Path(__file__).parent
 
 
 def run_script(name: str, arguments: Sequence[str]) -> None:
-    """Run one of the other scripts in a process of its own.
+    """Run another training script in a separate process.
 
     Raises:
-        ConfigurationError: it failed; what it said stands above.
+        ConfigurationError: the script failed; its own output shows why.
     """
     command = [sys.executable, str(HERE / f"{name}.py"), *arguments]
     if subprocess.run(command, check=False).returncode != 0:
-        raise ConfigurationError(f"{name}.py failed: {' '.join(arguments)}")
+        raise ConfigurationError(
+            f"{name}.py failed: {' '.join(arguments)}: see its output above for the reason"
+        )
 
 
 def one_run(args: argparse.Namespace, categories: Sequence[str], seed: int) -> dict[str, Any]:
-    """Train and measure all categories with one seed; gives what evaluate.py says."""
+    """Train and evaluate all categories with one seed; return the report of evaluate.py."""
     folder = args.work / f"run{seed}"
     report = folder / "report.json"
     if not report.is_file():
@@ -53,15 +55,15 @@ def one_run(args: argparse.Namespace, categories: Sequence[str], seed: int) -> d
             if args.config is not None:
                 training += ["--config", str(args.config)]
             run_script("self_supervise", training)
-        measuring = [*common, "--part", args.test, "--weights", str(weights)]
-        measuring += ["--refine", args.refine, "--json", str(report), "--category", *categories]
-        run_script("evaluate", measuring)
-    found: dict[str, Any] = json.loads(report.read_text())
-    return found
+        evaluation = [*common, "--part", args.test, "--weights", str(weights)]
+        evaluation += ["--refine", args.refine, "--json", str(report), "--category", *categories]
+        run_script("evaluate", evaluation)
+    figures: dict[str, Any] = json.loads(report.read_text())
+    return figures
 
 
 def averages(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over the runs of every figure, by category and of the means, and their spreads."""
+    """Average every figure over the runs, by category and overall, with standard deviations."""
     names = list(reports[0]["per_category"])
     return {
         "runs": len(reports),
@@ -83,16 +85,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=6, help="seeds from 0 on (default: 6)")
+    parser.add_argument(
+        "--runs", type=int, default=6, help="number of seeds, from 0 on (default: 6)"
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder of the prepared data")
-    parser.add_argument("--train", default="Real/train", help="part to learn from")
-    parser.add_argument("--test", default="Real/test", help="part to measure on")
+    parser.add_argument("--train", default="Real/train", help="part to train on")
+    parser.add_argument("--test", default="Real/test", help="part to evaluate on")
     parser.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
     parser.add_argument("--weights", type=Path, default=SHIPPED, help="weights to start from")
-    parser.add_argument("--work", type=Path, required=True, help="a folder for each run goes here")
+    parser.add_argument("--work", type=Path, required=True, help="parent of the runs' folders")
     parser.add_argument("--losses", choices=("certified", "paper"), default="certified")
     parser.add_argument("--refine", choices=("sdf", "icp", "none"), default="sdf")
-    parser.add_argument("--config", type=Path, help="of self_supervise.py")
+    parser.add_argument("--config", type=Path, help="configuration for self_supervise.py")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the averages")

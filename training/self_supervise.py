@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Train the encoder of one category on real images without labels.
+"""Train the encoder of one category on unlabelled real images.
 
     python training/self_supervise.py mug --data PREPARED --part Real/train --out OUT --work WORK
     python training/self_supervise.py mug --data FRAMES_OR_BAG --out OUT --work WORK
 
-The data are NOCS images as training/prepare_nocs.py prepares them, of which the labels are not
-looked at, or frame folders or a rosbag2 with masks. Several processes share a step's images:
+The data are NOCS images prepared by training/prepare_nocs.py, whose labels are ignored, or frame
+folders or a rosbag2 with masks. To divide the images of a step among several processes, use
 ``torchrun --nproc-per-node 2 training/self_supervise.py ...``.
 """
 
@@ -45,16 +45,16 @@ from sdfpose_core.visualisation.drawing import draw_instance
 from sdfpose_core.weights import complete_weights, weights_file
 
 SHOWN = 4
-"""Instances of which TensorBoard has pictures."""
+"""Number of instances with images in TensorBoard."""
 
 CONFIG = Path(__file__).parent.parent / "config" / "training" / "self_supervision.yaml"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Content of the configuration file; `learning` is documented where it is used.
+    """Content of the configuration file; see `SelfSupervision` for `learning`.
 
-    `synthetic_views` of `synthetic_shapes` procedural shapes are mixed in, with labels.
+    `synthetic_views` labelled views of `synthetic_shapes` procedural shapes are mixed in.
     """
 
     synthetic_views: int = 2000
@@ -63,7 +63,7 @@ class Settings:
 
 
 def real_instances(args: argparse.Namespace, problems: list[str]) -> list[Instance]:
-    """The category's instances in the data, without labels."""
+    """Load the category's instances in the data, without labels."""
     if args.part is not None:
         items = prepared_instances(args.data, args.part, args.category, problems)
         return [x.instance for x in items]
@@ -75,7 +75,7 @@ def real_instances(args: argparse.Namespace, problems: list[str]) -> list[Instan
 def synthetic_views(
     model: CategoryModel, settings: Settings, work: Path
 ) -> tuple[Views, torch.Tensor]:
-    """Simulated views with labels, kept in a file for a resumed run, and their shapes' codes."""
+    """Labelled simulated views, cached in a file for resumed runs, and codes of their shapes."""
     category, shapes = model.category.name, settings.synthetic_shapes
     cache = work / f"{category}.synthetic.{settings.synthetic_views}.{shapes}.npz"
     if not cache.exists():
@@ -87,13 +87,13 @@ def synthetic_views(
 
 
 def show(log: SummaryWriter, model: CategoryModel, real: Sequence[Instance], step: int) -> None:
-    """Pictures and surfaces of what the network says of some real instances, by itself."""
+    """Log images and surfaces of unrefined network predictions for some real instances."""
     estimator = teacher(model, refine="none")
     for number, instance in enumerate(real[:: max(len(real) // SHOWN, 1)][:SHOWN]):
-        found = estimator.estimate([instance]).estimates
-        picture = draw_instance(instance, found, estimator.categories)
+        estimates = estimator.estimate([instance]).estimates
+        picture = draw_instance(instance, estimates, estimator.categories)
         log.add_image(f"overlay/{number}", picture, step, dataformats="HWC")
-        for estimate in found:
+        for estimate in estimates:
             vertices = torch.from_numpy(estimate.vertices)
             faces = torch.from_numpy(estimate.faces)
             log.add_mesh(
@@ -102,7 +102,7 @@ def show(log: SummaryWriter, model: CategoryModel, real: Sequence[Instance], ste
 
 
 def train(args: argparse.Namespace, settings: Settings, device: torch.device) -> None:
-    """Train, and save the encoder."""
+    """Train and save the encoder."""
     model = CategoryModel.load(default_categories()[args.category], "fast", args.weights, device)
     category = model.category.name
     problems: list[str] = []
@@ -118,7 +118,7 @@ def train(args: argparse.Namespace, settings: Settings, device: torch.device) ->
         labelling = bar.add_task(f"{category} labels", total=learning.rounds * len(real))
         task = bar.add_task(f"{category} {learning.losses}", total=learning.training.steps)
 
-        def told(step: int, losses: dict[str, float]) -> None:
+        def progress(step: int, losses: dict[str, float]) -> None:
             bar.update(task, completed=step)
             for name, value in losses.items():
                 log.add_scalar(f"self_supervision/{name}", value, step)
@@ -134,7 +134,7 @@ def train(args: argparse.Namespace, settings: Settings, device: torch.device) ->
             learning,
             progress=lambda: bar.advance(labelling),
         )
-        encoder = training.run(args.work / f"{category}.{learning.losses}.ckpt", told)
+        encoder = training.run(args.work / f"{category}.{learning.losses}.ckpt", progress)
         if is_first():
             show(log, replace(model, encoder=encoder), real, learning.training.steps)
     if not is_first():
@@ -161,17 +161,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("category")
     parser.add_argument("--data", type=Path, required=True, help="prepared data, or a recording")
     add_recording_arguments(parser)
-    parser.add_argument("--part", help="of prepared NOCS data, e.g. Real/train")
+    parser.add_argument("--part", help="part of prepared NOCS data, e.g. Real/train")
     parser.add_argument(
-        "--weights", type=Path, help="folder of the weights to start from (default: shipped)"
+        "--weights", type=Path, help="folder of the initial weights (default: shipped)"
     )
     parser.add_argument(
-        "--out", type=Path, required=True, help="folder of the new encoder; what it lacks is copied"
+        "--out",
+        type=Path,
+        required=True,
+        help="folder for the new encoder; missing weights are copied to it",
     )
-    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and logs")
+    parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and logs")
     parser.add_argument("--config", type=Path, default=CONFIG)
-    parser.add_argument("--losses", choices=("certified", "paper"), help="in place of the file's")
-    parser.add_argument("--seed", type=int, help="in place of the file's")
+    parser.add_argument(
+        "--losses", choices=("certified", "paper"), help="overrides the configuration"
+    )
+    parser.add_argument("--seed", type=int, help="overrides the configuration")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
     args = parser.parse_args(arguments)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-r"""Train the decoder of one category from nothing (or from its checkpoint).
+r"""Train the decoder of one category from scratch, or resume from a checkpoint.
 
     python training/train_decoder.py mug --out sdfpose_core/weights --work build/training
 
-A category of your own needs an entry in a file like sdfpose_core/categories.yaml and a folder of
-meshes, y up, front toward +x:
+To train your own category, add it to a file like sdfpose_core/categories.yaml and provide a folder
+of meshes, y up, front toward +x:
 
     python training/train_decoder.py kettle --categories my.yaml --meshes kettles/ \
         --out weights --work build/training
@@ -45,20 +45,20 @@ from sdfpose_core.storage.configuration import read_configuration
 from sdfpose_core.weights import weights_file
 
 SHOWN = 4
-"""Training shapes of which TensorBoard has the surfaces."""
+"""Number of training shapes with surfaces in TensorBoard."""
 
 DEFAULT_CONFIG = Path(__file__).parent.parent / "config" / "training" / "decoder.yaml"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Content of the configuration file; nested ones are documented where they are used.
+    """Content of the configuration file.
 
     Attributes:
-        shapes: procedural shapes to train on; of a folder all are taken.
-        validation_shapes: procedural shapes to judge by.
-        samples: of each shape.
-        training: how the decoder is trained.
+        shapes: number of procedural training shapes; all shapes of a folder are used.
+        validation_shapes: number of procedural validation shapes.
+        samples: numbers of samples per shape.
+        training: training settings.
     """
 
     shapes: int = 480
@@ -70,7 +70,7 @@ class Settings:
 def shapes_of(
     args: argparse.Namespace, settings: Settings, told: Callable[[str], None]
 ) -> TrainingShapes:
-    """Samples of the shapes that the command line asks for."""
+    """Sample the shapes selected on the command line."""
     cache = args.work / "samples"
     if args.meshes is None:
         return procedural_shapes(
@@ -100,16 +100,16 @@ def main() -> int:
     )
     parser.add_argument("category")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the weights")
-    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and logs")
+    parser.add_argument("--out", type=Path, required=True, help="weights folder")
+    parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and logs")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
-    parser.add_argument("--categories", type=Path, help="table of categories of your own")
+    parser.add_argument("--categories", type=Path, help="your own table of categories")
     parser.add_argument("--meshes", type=Path, metavar="DIR", help="train on these meshes")
-    parser.add_argument("--exclude", type=Path, metavar="YAML", help="names of meshes to leave out")
-    parser.add_argument("--unit-m", type=float, default=1.0, help="the meshes' unit in metres")
+    parser.add_argument("--exclude", type=Path, metavar="YAML", help="names of meshes to exclude")
+    parser.add_argument("--unit-m", type=float, default=1.0, help="unit of the meshes in metres")
     parser.add_argument(
-        "--yaw-deg", type=float, default=0.0, help="turn about y that brings fronts toward +x"
+        "--yaw-deg", type=float, default=0.0, help="rotation about y that turns fronts toward +x"
     )
     args = parser.parse_args()
     if args.threads > 0:
@@ -144,7 +144,7 @@ def main() -> int:
             try:
                 mesh = decode_mesh(decoder, code, 64)
             except MeshError as error:
-                bar.console.print(f"no picture of training shape {number}: {error}", markup=False)
+                bar.console.print(f"no surface of training shape {number}: {error}", markup=False)
                 continue
             log.add_mesh(
                 f"reconstruction/{number}",
@@ -153,7 +153,7 @@ def main() -> int:
                 global_step=settings.training.steps,
             )
     minutes = (time.monotonic() - start) / 60.0
-    reached = validate_decoder(decoder, shapes.validation)
+    errors = validate_decoder(decoder, shapes.validation)
     decoder.save(weights_file(category, "decoder", args.out), category)
     log_diagonals = np.log(shapes.diagonals_m)
     print(
@@ -164,7 +164,7 @@ def main() -> int:
                 "minutes": round(minutes, 1),
                 "diagonal_m": round(float(np.exp(np.median(log_diagonals))), 4),
                 "diagonal_log_sd": round(float(log_diagonals.std()), 3),
-                **reached,
+                **errors,
             }
         )
     )

@@ -260,7 +260,7 @@ def test_codes_for_another_decoder_are_not_taken(
 
 
 def test_a_part_without_instances_is_named(prepared: Path, tmp_path: Path) -> None:
-    with pytest.raises(FrameError, match="holds no instance with a pose"):
+    with pytest.raises(FrameError, match="no instance has a pose"):
         script("evaluate").main(["--data", str(prepared), "--part", "Real/none", "--device", "cpu"])
 
 

@@ -72,14 +72,14 @@ def test_ssc6d(train, tmp_path):
 
 def test_prepared_data_is_for_the_fast_encoder_alone(train, tmp_path, capsys):
     assert train("--encoder", "ssc6d", "--data", tmp_path) == "2"
-    assert "is trained on simulated views alone" in capsys.readouterr().err
+    assert "is trained on simulated views only" in capsys.readouterr().err
 
 
 def test_the_other_encoders_weights_are_left_alone(train, tmp_path):
     path = tmp_path / "weights" / "can.encoder.safetensors"
     FastEncoder(FastEncoderConfig(width=16, heads=2, layers=1), 0.2).save(path, "can")
     content = path.read_bytes()
-    assert "holds another encoder than 'ssc6d'" in train("--encoder", "ssc6d")
+    assert "contains another encoder than 'ssc6d'" in train("--encoder", "ssc6d")
     assert path.read_bytes() == content
 
 
