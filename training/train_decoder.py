@@ -68,7 +68,7 @@ class Settings:
 
 
 def shapes_of(
-    args: argparse.Namespace, settings: Settings, told: Callable[[str], None]
+    args: argparse.Namespace, settings: Settings, progress: Callable[[str], None]
 ) -> TrainingShapes:
     """Sample the shapes selected on the command line."""
     cache = args.work / "samples"
@@ -79,7 +79,7 @@ def shapes_of(
             cache,
             training=settings.shapes,
             validation=settings.validation_shapes,
-            told=told,
+            told=progress,
         )
     return folder_shapes(
         args.category,
@@ -89,7 +89,7 @@ def shapes_of(
         exclude=read_exclusions(args.exclude, args.meshes) if args.exclude else (),
         unit_m=args.unit_m,
         yaw_deg=args.yaw_deg,
-        told=told,
+        told=progress,
     )
 
 

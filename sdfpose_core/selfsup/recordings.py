@@ -69,7 +69,7 @@ def recorded_instances(
         instances, skipped = segment(frame, categories)
         found += [x for x in instances if x.category == category]
         problems += [
-            f"{name}: instance {x.mask_id} ({x.category}): {x.reason}; left out" for x in skipped
+            f"{name}: instance {x.mask_id} ({x.category}): {x.reason}; skipped" for x in skipped
         ]
     if not found:
         raise FrameError(
