@@ -34,7 +34,7 @@ from sdfpose_core.encoder.pretraining import (
     EncoderTrainingConfig,
     validate_encoder,
 )
-from sdfpose_core.encoder.ssc6d import SSC6D_KIND
+from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.encoder.ssc6d_training import (
     Ssc6dTraining,
     Ssc6dTrainingConfig,
@@ -56,7 +56,7 @@ from sdfpose_core.weights import weights_file, weights_kind
 
 CONFIGS = Path(__file__).parent.parent / "config" / "training"
 DEFAULT_CONFIGS = {"fast": CONFIGS / "encoder.yaml", "ssc6d": CONFIGS / "ssc6d.yaml"}
-KINDS = {"fast": "encoder", "ssc6d": SSC6D_KIND}
+KINDS = {"fast": "encoder", "ssc6d": Ssc6dEncoder.KIND}
 
 VALIDATION_MODELS = 48
 HELD_OUT = range(HELD_OUT_SEED, HELD_OUT_SEED + VALIDATION_MODELS)

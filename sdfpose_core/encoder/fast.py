@@ -12,16 +12,16 @@ the network receives is the support plane.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sdfpose_core.encoder.encoding import Encoding, ShapeSpread
-from sdfpose_core.errors import ShapeError, WeightsError
+from sdfpose_core.errors import ShapeError
 from sdfpose_core.geometry.similarity import Similarity, orthonormal_frame
-from sdfpose_core.weights import read_weights, write_weights
+from sdfpose_core.weights.network import StoredNetwork
 
 __all__ = [
     "POSE_OUTPUTS",
@@ -68,7 +68,7 @@ class FastEncoderConfig:
     hypotheses: int = 4
 
 
-class FastEncoder(nn.Module):
+class FastEncoder(StoredNetwork):
     """Encoder network of one category.
 
     Attributes:
@@ -79,6 +79,12 @@ class FastEncoder(nn.Module):
         mixed_precision: whether to compute the layers in bfloat16 where that is safe; geometry
             and weights stay in single precision.
     """
+
+    KIND = "encoder"
+    CONFIG = FastEncoderConfig
+    DTYPE = torch.float16
+
+    config: FastEncoderConfig
 
     mixed_precision = False
     unit: Tensor
@@ -205,30 +211,16 @@ class FastEncoder(nn.Module):
         shape: Tensor = self.shape_head(summary)
         return pose.view(local.shape[0], config.hypotheses, POSE_OUTPUTS), shape
 
-    def save(self, path: Path | str, category: str) -> None:
-        """Write weights and architecture to a safetensors file, in half precision."""
-        settings = {**asdict(self.config), "unit_m": float(self.unit)}
-        write_weights(path, "encoder", category, settings, self.state_dict(), dtype=torch.float16)
+    def _settings(self) -> dict[str, Any]:
+        return {**super()._settings(), "unit_m": float(self.unit)}
 
     @classmethod
-    def load(cls, path: Path | str, device: torch.device | None = None) -> FastEncoder:
-        """Load an encoder, in evaluation mode, from a file written by `save`.
+    def _from_settings(cls, settings: dict[str, Any]) -> FastEncoder:
+        architecture = {k: v for k, v in settings.items() if k != "unit_m"}
+        return cls(FastEncoderConfig(**architecture), settings["unit_m"])
 
-        Raises:
-            WeightsError: the file is missing, damaged or has another architecture.
-        """
-        settings, tensors = read_weights(path, "encoder")
-        try:
-            unit_m = settings.pop("unit_m")
-            encoder = cls(FastEncoderConfig(**settings), unit_m)
-            encoder.load_state_dict({**tensors, "unit": torch.tensor(float(unit_m))})
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise WeightsError(
-                f"{path}: the tensors do not fit the encoder's architecture {settings}: {error}; "
-                "retrain the category with this version (make weights)"
-            ) from error
-        encoder.requires_grad_(False)
-        return encoder.eval().to(device or torch.device("cpu"))
+    def _restore(self, tensors: dict[str, Tensor]) -> None:
+        self.load_state_dict({**tensors, "unit": self.unit})  # files round it to half precision
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ crop follow the published implementation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -21,15 +20,12 @@ from torch import Tensor, nn
 
 from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.pspnet import PspNet
-from sdfpose_core.errors import FrameError, ShapeError, WeightsError
+from sdfpose_core.errors import FrameError, ShapeError
 from sdfpose_core.geometry.similarity import Similarity, hat
 from sdfpose_core.observation.frame import Instance
-from sdfpose_core.weights import read_weights, write_weights
+from sdfpose_core.weights.network import StoredNetwork
 
-__all__ = ["SSC6D_KIND", "ColourView", "Ssc6dConfig", "Ssc6dEncoder", "colour_view", "crop_window"]
-
-SSC6D_KIND = "ssc6d encoder"
-"""Network kind stored in weights files."""
+__all__ = ["ColourView", "Ssc6dConfig", "Ssc6dEncoder", "colour_view", "crop_window"]
 
 _COLOUR_MEAN = (0.485, 0.456, 0.406)
 _COLOUR_SD = (0.229, 0.224, 0.225)
@@ -77,12 +73,19 @@ class ColourView:
     index: NDArray[np.int64]
 
 
-class Ssc6dEncoder(nn.Module):
+class Ssc6dEncoder(StoredNetwork):
     """Encoder network of one category.
 
     Attributes:
         mixed_precision: whether the colour network's layers compute in bfloat16.
     """
+
+    KIND = "ssc6d encoder"
+    CONFIG = Ssc6dConfig
+    DTYPE = torch.float16
+    REMEDY = "train or import it again with this version"
+
+    config: Ssc6dConfig
 
     mixed_precision = False
     colour_mean: Tensor
@@ -165,30 +168,6 @@ class Ssc6dEncoder(nn.Module):
             torch.from_numpy(np.stack([x.index for x in views])).to(self.device),
         )
         return encoding
-
-    def save(self, path: Path | str, category: str) -> None:
-        """Write weights and architecture to a safetensors file, in half precision."""
-        settings = asdict(self.config)
-        write_weights(path, SSC6D_KIND, category, settings, self.state_dict(), torch.float16)
-
-    @classmethod
-    def load(cls, path: Path | str, device: torch.device | None = None) -> Ssc6dEncoder:
-        """Load an encoder, in evaluation mode, from a file written by `save`.
-
-        Raises:
-            WeightsError: the file is missing, damaged or has another architecture.
-        """
-        settings, tensors = read_weights(path, SSC6D_KIND)
-        try:
-            encoder = cls(Ssc6dConfig(**settings))
-            encoder.load_state_dict(tensors)
-        except (TypeError, RuntimeError) as error:
-            raise WeightsError(
-                f"{path}: the tensors do not fit the encoder's architecture {settings}: {error}; "
-                "train or import it again with this version"
-            ) from error
-        encoder.requires_grad_(False)
-        return encoder.eval().to(device or torch.device("cpu"))
 
     def _check(self, colour: Tensor, points: Tensor, index: Tensor) -> None:
         size, count = self.config.image_size, self.config.points

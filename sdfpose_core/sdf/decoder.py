@@ -12,17 +12,15 @@ Follows Park et al., "DeepSDF" (CVPR 2019), with three changes so that a narrow 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from sdfpose_core.errors import WeightsError
 from sdfpose_core.sdf.shape_decoder import check_arguments, in_pieces
-from sdfpose_core.weights import read_weights, write_weights
+from sdfpose_core.weights.network import StoredNetwork
 
 __all__ = ["DecoderConfig", "Layer", "SdfDecoder", "SdfLayers"]
 
@@ -131,7 +129,7 @@ class SdfLayers(NamedTuple):
         )
 
 
-class SdfDecoder(nn.Module):
+class SdfDecoder(StoredNetwork):
     """Signed distance f(q; z), normalised object units, negative inside.
 
     Attributes:
@@ -139,6 +137,11 @@ class SdfDecoder(nn.Module):
         code_covariance: (D, D) their covariance. Mean and covariance are the prior of the code in
             later optimisation.
     """
+
+    KIND = "decoder"
+    CONFIG = DecoderConfig
+
+    config: DecoderConfig
 
     code_mean: Tensor
     code_covariance: Tensor
@@ -218,29 +221,6 @@ class SdfDecoder(nn.Module):
             for point, code in zip(self.point_layers, self.code_layers, strict=True)
         ]
         return SdfLayers(hidden, self.output.weight[0], self.output.bias)
-
-    def save(self, path: Path | str, category: str) -> None:
-        """Write weights, architecture and code statistics to a safetensors file."""
-        write_weights(path, "decoder", category, asdict(self.config), self.state_dict())
-
-    @classmethod
-    def load(cls, path: Path | str, device: torch.device | None = None) -> SdfDecoder:
-        """Load a decoder, in evaluation mode, from a file written by `save`.
-
-        Raises:
-            WeightsError: the file is missing, damaged or has another architecture.
-        """
-        settings, tensors = read_weights(path, "decoder")
-        try:
-            decoder = cls(DecoderConfig(**settings))
-            decoder.load_state_dict(tensors)
-        except (TypeError, RuntimeError) as error:
-            raise WeightsError(
-                f"{path}: the tensors do not fit the decoder's architecture {settings}: {error}; "
-                "train the category again with this version (make weights)"
-            ) from error
-        decoder.requires_grad_(False)
-        return decoder.eval().to(device or torch.device("cpu"))
 
 
 def _affine(h: Tensor, layer: Layer, codes: Tensor) -> Tensor:

@@ -8,21 +8,16 @@ published weights for it: `sdfpose import-ssc6d` imports them.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from sdfpose_core.errors import WeightsError
 from sdfpose_core.sdf.shape_decoder import check_arguments, in_pieces
-from sdfpose_core.weights import read_weights, write_weights
+from sdfpose_core.weights.network import StoredNetwork
 
-__all__ = ["DEEPSDF_KIND", "DeepSdf", "DeepSdfConfig"]
-
-DEEPSDF_KIND = "deepsdf decoder"
-"""Kind of network in the header of its weights files."""
+__all__ = ["DeepSdf", "DeepSdfConfig"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ class DeepSdfConfig:
     clamp: float = 0.1
 
 
-class DeepSdf(nn.Module):
+class DeepSdf(StoredNetwork):
     """Signed distance f(q; z), normalised object units, negative inside: a `ShapeDecoder`.
 
     Attributes:
@@ -56,6 +51,12 @@ class DeepSdf(nn.Module):
             as for the initial codes of DeepSDF's training (`CodeInitStdDev` 1 in its settings).
             Such codes fill the unit ball to which SSC-6D restricts codes.
     """
+
+    KIND = "deepsdf decoder"
+    CONFIG = DeepSdfConfig
+    REMEDY = "import it again with this version (sdfpose import-ssc6d)"
+
+    config: DeepSdfConfig
 
     code_mean: Tensor
     code_covariance: Tensor
@@ -145,26 +146,3 @@ class DeepSdf(nn.Module):
             h = torch.relu(layer(h))
             active.append(h > 0.0)
         return torch.tanh(self.output(h)).squeeze(-1), active
-
-    def save(self, path: Path | str, category: str) -> None:
-        """Write weights, architecture and code statistics to a safetensors file."""
-        write_weights(path, DEEPSDF_KIND, category, asdict(self.config), self.state_dict())
-
-    @classmethod
-    def load(cls, path: Path | str, device: torch.device | None = None) -> DeepSdf:
-        """Load a decoder, in evaluation mode, from a file written by `save`.
-
-        Raises:
-            WeightsError: the file is missing, damaged or has another architecture.
-        """
-        settings, tensors = read_weights(path, DEEPSDF_KIND)
-        try:
-            decoder = cls(DeepSdfConfig(**settings))
-            decoder.load_state_dict(tensors)
-        except (TypeError, RuntimeError) as error:
-            raise WeightsError(
-                f"{path}: the tensors do not fit the decoder's architecture {settings}: {error}; "
-                "import it again with this version (sdfpose import-ssc6d)"
-            ) from error
-        decoder.requires_grad_(False)
-        return decoder.eval().to(device or torch.device("cpu"))

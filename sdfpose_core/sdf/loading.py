@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from sdfpose_core.sdf.decoder import SdfDecoder
-from sdfpose_core.sdf.deepsdf import DEEPSDF_KIND, DeepSdf
+from sdfpose_core.sdf.deepsdf import DeepSdf
 from sdfpose_core.weights import weights_kind
 
 __all__ = ["load_decoder"]
@@ -19,6 +19,6 @@ def load_decoder(path: Path | str, device: torch.device | None = None) -> SdfDec
     Raises:
         WeightsError: the file is missing, damaged, or contains no decoder.
     """
-    if weights_kind(path, "decoder") == DEEPSDF_KIND:
+    if weights_kind(path, "decoder") == DeepSdf.KIND:
         return DeepSdf.load(path, device)
     return SdfDecoder.load(path, device)
