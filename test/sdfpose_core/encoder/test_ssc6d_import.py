@@ -289,7 +289,7 @@ def test_either_file_may_be_left_out(
         assert [x.name for x in out.iterdir()] == [written]
     for arguments, message in (
         ([], "nothing to import: expected --deepsdf FILE, --pose FILE or both"),
-        (["--pose", str(pose), "--codes", str(pose)], "expected --deepsdf FILE, too"),
+        (["--pose", str(pose), "--codes", str(pose)], "expected --deepsdf FILE as well"),
     ):
         assert main(["import-ssc6d", "can", *arguments, "--out", str(tmp_path)]) == 2
         assert message in capsys.readouterr().err
@@ -304,7 +304,7 @@ def test_networks_that_do_not_belong_together_are_refused(
     changed(pose, "module.fc3_code.bias", torch.zeros(6))
     files = ["--deepsdf", str(deepsdf), "--pose", str(pose)]
     assert main(["import-ssc6d", "mug", *files, "--out", str(tmp_path / "out")]) == 2
-    assert f"codes of length 6, but those of {deepsdf} have 4" in capsys.readouterr().err
+    assert f"codes of length 6, but {deepsdf} has codes of length 4" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
