@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 
-__all__ = ["main"]
+__all__ = ["full_parser", "main"]
 
 _GROUP = "sdfpose.commands"
 
@@ -60,15 +61,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
 
 
+def full_parser() -> argparse.ArgumentParser:
+    """Build the parser with the arguments of all commands, for the reference pages.
+
+    Raises:
+        ConfigurationError: a command cannot be imported.
+    """
+    parser, subparsers = _bare_parser()
+    for name, path in _commands().items():
+        _load(name, path).add_parser(subparsers)
+    return parser
+
+
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Build the parser with the requested command, or with all commands if none matches."""
-    parser = argparse.ArgumentParser(
-        prog="sdfpose",
-        description="Estimate 6D pose, size and shape of objects from RGB-D images.",
-        epilog="Run 'sdfpose COMMAND --help' for the options of a command.",
-    )
-    parser.add_argument("--version", action="version", version=f"sdfpose {_version()}")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser, subparsers = _bare_parser()
     commands = _commands()
     requested = next((x for x in arguments if not x.startswith("-")), None)
     if requested in commands:
@@ -79,6 +86,17 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         for name, path in commands.items():
             subparsers.add_parser(name, help=_summary(name, path))
     return parser
+
+
+def _bare_parser() -> tuple[argparse.ArgumentParser, Any]:
+    """Build the parser without commands; return it and the action to which they are added."""
+    parser = argparse.ArgumentParser(
+        prog="sdfpose",
+        description="Estimate 6D pose, size and shape of objects from RGB-D images.",
+        epilog="Run 'sdfpose COMMAND --help' for the options of a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"sdfpose {_version()}")
+    return parser, parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
 def _commands() -> dict[str, str]:

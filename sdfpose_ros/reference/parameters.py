@@ -1,12 +1,8 @@
-"""Reference page of the nodes' parameters, generated from the parameter tables.
-
-To update the page, run ``python -m sdfpose_ros.reference.parameters > docs/parameters.md``.
-"""
+"""Reference page of the nodes' parameters, generated from the parameter tables."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import Any
 
 from sdfpose_ros.evaluation.parameters import EvaluatorNodeParameters
@@ -15,7 +11,7 @@ from sdfpose_ros.masks.parameters import MaskNodeParameters
 from sdfpose_ros.playback.parameters import CameraNodeParameters, PlayerNodeParameters
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 
-__all__ = ["parameter_documentation"]
+__all__ = ["parameters_page"]
 
 _NODES = {
     "pose_node": PoseNodeParameters,
@@ -45,7 +41,7 @@ lifecycle set /sdfpose cleanup`); if empty, only at startup.
 """
 
 
-def parameter_documentation() -> str:
+def parameters_page() -> str:
     """Return the page in Markdown: one table per node."""
     return "\n".join([_HEAD, *(_section(name, table) for name, table in _NODES.items())])
 
@@ -87,7 +83,3 @@ def _values(field: dataclasses.Field[Any]) -> str:
         )
         return f"{low} to {high}"
     return ""
-
-
-if __name__ == "__main__":
-    sys.stdout.write(parameter_documentation())
