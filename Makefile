@@ -2,6 +2,7 @@
 
 VENV := .venv
 OLDEST := .venv-oldest
+DOCS := .venv-docs
 BIN := $(VENV)/bin
 CATEGORIES := bottle bowl camera can laptop mug
 WEIGHTS := sdfpose_core/weights
@@ -14,7 +15,7 @@ unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint weights test-oldest lock clean
+.PHONY: help setup demo test lint docs reference weights test-oldest lock clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,6 +33,20 @@ lint: setup ## check style and types
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
+
+docs: $(DOCS)/requirements.stamp ## build the documentation as an offline site in build/site
+	@rm -rf build/site
+	@$(DOCS)/bin/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env \
+		--doctree-dir build/doctrees docs build/site
+	@echo "open build/site/index.html"
+
+$(DOCS)/requirements.stamp: packaging/requirements-docs.txt
+	@$(or $(PYTHON),python3) -m venv --clear $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+reference: setup ## update the generated pages in docs/reference
+	@$(BIN)/python -m sdfpose_ros.reference docs/reference
 
 weights: setup ## train the shipped weights from scratch (hours); resumes from build/training
 	@for category in $(CATEGORIES); do \
@@ -53,9 +68,10 @@ test-oldest: ## run the tests with the oldest supported versions, in .venv-oldes
 	@bash packaging/setup_environment.sh $(OLDEST) packaging/requirements-oldest.txt
 	@$(OLDEST)/bin/python -m pytest $(ARGS)
 
-lock: ## update the pinned versions of both environments
+lock: ## update the pinned versions of all environments
 	@bash packaging/lock.sh
 
 clean: ## remove environments, build files and results
-	@rm -rf $(VENV) $(OLDEST) build dist install log out *.egg-info packaging/tf2_msgs/*.egg-info \
+	@rm -rf $(VENV) $(OLDEST) $(DOCS) docs/reference/python build dist install log out \
+		*.egg-info packaging/tf2_msgs/*.egg-info \
 		packaging/tf2_msgs/build .hypothesis .mypy_cache .pytest_cache .ruff_cache
