@@ -42,7 +42,8 @@ docs: $(DOCS)/requirements.stamp ## build the documentation as an offline site i
 
 $(DOCS)/requirements.stamp: packaging/requirements-docs.txt
 	@$(or $(PYTHON),python3) -m venv --clear $(DOCS)
-	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@$(DOCS)/bin/python -m pip install --progress-bar off -r $< >$(DOCS)/setup.log 2>&1 || \
+		{ tail -n 20 $(DOCS)/setup.log >&2; exit 1; }
 	@touch $@
 
 reference: setup ## update the generated pages in docs/reference

@@ -14,7 +14,7 @@ author = "sdfpose contributors"
 project_copyright = "sdfpose contributors, MIT licence"
 version = release = ET.parse(_HERE.parent / "package.xml").findtext("version", "")
 
-extensions = ["myst_parser", "sphinx_copybutton", "offline", "python_api"]
+extensions = ["myst_parser", "sphinx_copybutton", "mirrored", "offline", "python_api"]
 exclude_patterns = ["_extensions"]
 source_suffix = {".md": "markdown"}
 language = "en"
@@ -25,6 +25,13 @@ pygments_dark_style = "github-dark"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 copybutton_exclude = ".linenos, .gp, .go"
+
+mirrored = {
+    "changelog": "CHANGELOG.md",
+    "model_card": "sdfpose_core/weights/MODEL_CARD.md",
+    "packaging": "packaging/README.md",
+    "quality": "QUALITY_DECLARATION.md",
+}
 
 add_module_names = False
 python_use_unqualified_type_names = True
