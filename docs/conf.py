@@ -35,7 +35,7 @@ mirrored = {
 
 add_module_names = False
 python_use_unqualified_type_names = True
-python_maximum_signature_line_length = 80
+python_maximum_signature_line_length = 130
 python_api = {
     "root": str(_HERE.parent),
     "packages": ["sdfpose_core", "sdfpose_ros"],
