@@ -14,6 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -152,6 +153,24 @@ def test_commands_are_modules_with_the_two_functions(group: str) -> None:
         command = importlib.import_module(module)
         assert callable(command.add_parser), module
         assert callable(command.run), module
+
+
+def test_the_citation_has_the_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PACKAGE_XML.findtext("version")
+    assert citation["license"] == PACKAGE_XML.findtext("license")
+
+
+def test_the_tools_of_the_documentation_are_pinned_within_their_ranges() -> None:
+    lines = (ROOT / "packaging/requirements-docs.txt").read_text().splitlines()
+    pins = [Requirement(y) for x in lines if (y := x.partition("#")[0].strip())]
+    for entry in PROJECT["optional-dependencies"]["docs"]:
+        wanted = Requirement(entry)
+        found = [x for x in pins if canonicalize_name(x.name) == canonicalize_name(wanted.name)]
+        assert found, f"{wanted.name} is not pinned: run `make lock`"
+        for pin in found:
+            (specifier,) = pin.specifier
+            assert wanted.specifier.contains(specifier.version), f"{pin}: run `make lock`"
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-oldest.txt"])
