@@ -42,7 +42,7 @@ docs: $(DOCS)/requirements.stamp ## build the documentation as an offline site i
 
 $(DOCS)/requirements.stamp: packaging/requirements-docs.txt
 	@$(or $(PYTHON),python3) -c 'import sys; sys.version_info >= (3, 10) or sys.exit( \
-		f"make docs needs Python 3.10 or later, not {sys.version}: name one with PYTHON=...")'
+		f"make docs needs Python 3.10 or later, not {sys.version.split()[0]}: name one with PYTHON=...")'
 	@$(or $(PYTHON),python3) -m venv --clear $(DOCS)
 	@$(DOCS)/bin/python -m pip install --progress-bar off -r $< >$(DOCS)/setup.log 2>&1 || \
 		{ tail -n 20 $(DOCS)/setup.log >&2; exit 1; }

@@ -34,7 +34,6 @@ def test_page_is_up_to_date(pages: dict[str, str], name: str) -> None:
         ("parameters.md", "| `threads` | integer | `0` | 0 to 1024 |"),
         ("commands.md", "### `sdfpose bench node`"),
         ("commands.md", "| `--refine` `REFINE` | `sdf`, `icp`, `none` | `sdf` | "),
-        ("commands.md", "| `--weights` `DIR` |  | `sdfpose_core/weights` | "),
         ("messages.md", "| `TRACKED` | `2` | "),
         ("messages.md", "| `objects` | [`SdfObject[]`](#sdfposemsgsdfobject) | "),
         ("messages.md", "| request | type | description |"),
