@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 CORE = (
-    {"errors"},
+    {"errors", "samples"},
     {"categories", "device", "storage"},
     {"geometry", "learning", "shapes", "weights"},
     {"observation", "sdf"},

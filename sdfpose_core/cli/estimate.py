@@ -21,12 +21,13 @@ from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config
 from sdfpose_core.cli.output import write_file, write_json
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame
-from sdfpose_core.errors import FrameError
+from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.evaluation import PoseErrors, compare
 from sdfpose_core.geometry.meshes import write_ply
 from sdfpose_core.observation.frame import InstanceLabel, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
+from sdfpose_core.samples import sample_frame
 from sdfpose_core.visualisation.drawing import draw_overlay
 
 __all__ = ["add_parser", "run"]
@@ -61,10 +62,15 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "frames",
-        nargs="+",
+        nargs="*",
         type=Path,
         metavar="FRAME_DIR",
         help="frame folder, or folder of frame folders",
+    )
+    parser.add_argument(
+        "--sample",
+        action="store_true",
+        help="estimate the sample frame of the package: six simulated objects with ground truth",
     )
     parser.add_argument(
         "--out",
@@ -95,13 +101,16 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: An argument is invalid, or the weights cannot be used.
     """
+    frames = [*args.frames, *([sample_frame()] if args.sample else [])]
+    if not frames:
+        raise ConfigurationError("no frame was named: expected FRAME_DIR... or --sample")
     categories = default_categories()
     if args.category not in (None, ANY_CATEGORY):
         _ = categories[args.category]
     estimator = PoseEstimator(estimator_config(args), categories)
     table = _table()
     results: dict[str, list[dict[str, Any]]] = {}
-    for frame in _frames(args.frames):
+    for frame in _frames(frames):
         image = frame.frame if args.category is None else _relabel(frame.frame, args.category)
         rows, skipped = _estimate(estimator, frame, image)
         for skip in skipped:

@@ -7,7 +7,12 @@ from sdfpose_core.simulation.rendering import Rendering, render
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 from sdfpose_core.simulation.scenes import SceneStyle, random_scene, random_view
 from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
-from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit, table_scene
+from sdfpose_core.simulation.tabletop import (
+    TABLE_CAMERA,
+    orbit,
+    table_frames,
+    table_scene,
+)
 
 __all__ = [
     "TABLE_CAMERA",
@@ -25,5 +30,6 @@ __all__ = [
     "random_view",
     "render",
     "simulated_frame",
+    "table_frames",
     "table_scene",
 ]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
 from sdfpose_core.simulation import primitives
+from sdfpose_core.simulation.frames import simulated_frame
 from sdfpose_core.simulation.paint import Paint
 from sdfpose_core.simulation.rotations import yaw
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 
-__all__ = ["TABLE_CAMERA", "orbit", "table_scene"]
+__all__ = ["TABLE_CAMERA", "orbit", "table_frames", "table_scene"]
 
 TABLE_CAMERA = PinholeCamera(640, 480, 600.0, 600.0, 319.5, 239.5)
 """Intrinsics of the demonstration camera: a typical RGB-D camera at VGA resolution."""
@@ -120,3 +124,24 @@ def orbit(
         ]
     )
     return CameraPose.look_at(target + distance * direction, target)
+
+
+def table_frames(
+    *, seed: int = 0, width: int = 640, rate_hz: float = 10.0, turn_s: float = 60.0
+) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
+    """Frames of a camera that goes round the table without end, with their ground truth.
+
+    Frame k is the same in every run. The sensor's noise is that of `SensorNoise.realistic`.
+
+    Args:
+        seed: of the scene and of the sensor's noise.
+        width: of the images, pixels; the height is 3/4 of it.
+        rate_hz: frames per second.
+        turn_s: time of one turn round the table, seconds.
+    """
+    scene, rng = table_scene(seed), np.random.default_rng(seed)
+    camera = TABLE_CAMERA.resize(width, width * 3 // 4)
+    for index in itertools.count():
+        time_s = index / rate_hz
+        pose = orbit(time_s, period_s=turn_s)
+        yield simulated_frame(scene, camera, pose, rng, stamp_ns=round(1e9 * time_s))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -69,17 +70,10 @@ def simulated_frames(
         loop: continue after the first turn.
     """
     # Imported here because Open3D takes seconds to load and frame folders do not need it.
-    from sdfpose_core.simulation import simulated_frame
-    from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit, table_scene
+    from sdfpose_core.simulation.tabletop import table_frames
 
-    scene = table_scene(seed)
-    camera = TABLE_CAMERA.resize(width, width * 3 // 4)
-    rng = np.random.default_rng(seed)
-    for index in itertools.count():
-        time_s = index / rate_hz
-        if time_s >= turn_s and not loop:
-            return
-        yield simulated_frame(scene, camera, orbit(time_s, period_s=turn_s), rng)
+    frames = table_frames(seed=seed, width=width, rate_hz=rate_hz, turn_s=turn_s)
+    yield from frames if loop else itertools.islice(frames, math.ceil(turn_s * rate_hz))
 
 
 def only_categories(

@@ -74,6 +74,32 @@ def test_the_version_is_that_of_package_xml() -> None:
     assert said == PACKAGE_XML.findtext("version")
 
 
+def test_the_wheel_and_the_source_distribution_hold_all_data(tmp_path: Path) -> None:
+    subprocess.run(
+        [
+            *(sys.executable, "setup.py", "--quiet"),
+            *("egg_info", "--egg-base", tmp_path),
+            *("build_py", "--build-lib", tmp_path / "lib"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "SDFPOSE_INTERFACES": "off"},
+        capture_output=True,
+        check=True,
+    )
+    tracked = subprocess.run(
+        ["git", "ls-files", "sdfpose_core", "sdfpose_ros"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if tracked.returncode:
+        pytest.skip("without git, which knows what belongs to the packages")
+    wanted = set(tracked.stdout.split())
+    assert "sdfpose_core/samples/tabletop/depth.png" in wanted
+    assert {x for x in wanted if not (tmp_path / "lib" / x).is_file()} == set()
+    assert wanted <= set((tmp_path / "sdfpose.egg-info/SOURCES.txt").read_text().split())
+
+
 @pytest.mark.parametrize("kind", ["msg", "srv"])
 def test_cmake_generates_every_interface(kind: str) -> None:
     there = {f"{kind}/{file.name}" for file in (ROOT / kind).glob(f"*.{kind}")}

@@ -214,3 +214,18 @@ def test_an_output_that_cannot_be_written(tmp_path, frames, capsys):
     (tmp_path / "out").write_text("in the way")
     assert run(tmp_path, frames / "one") == 2
     assert "overlay.png: cannot be written: " in capsys.readouterr().err
+
+
+def test_the_sample_frame_needs_no_folder(tmp_path, capsys):
+    path = tmp_path / "out.json"
+    assert run(tmp_path, "--sample", "--json", path) == 0
+    (entries,) = json.loads(path.read_text())["frames"].values()
+    assert len(entries) == 6
+    assert all("rot_err_deg" in x for x in entries)
+    assert (tmp_path / "out" / "tabletop" / "overlay.png").is_file()
+    assert "6 object(s) in 1 frame(s)" in capsys.readouterr().out
+
+
+def test_neither_frames_nor_the_sample(tmp_path, capsys):
+    assert run(tmp_path) == 2
+    assert "no frame was named: expected FRAME_DIR... or --sample" in capsys.readouterr().err
