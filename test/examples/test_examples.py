@@ -93,7 +93,8 @@ def test_your_own_masks(tmp_path: Path) -> None:
     assert "skipped" not in output
 
 
-def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     scope: dict[str, Any] = {}
@@ -101,6 +102,7 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), scope)  # noqa: S102
     assert tuple(rows(capsys.readouterr().out)) == CATEGORIES
+    assert (tmp_path / "out/examples/mug.ply").is_file()
     shown = "".join(line for x in cells for y in x.get("outputs", []) for line in y.get("text", []))
     assert tuple(rows(shown)) == CATEGORIES
 
