@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the sample frame of the package anew: ``python training/make_sample.py``.
+"""Regenerate the sample frame of the package: ``python training/make_sample.py``.
 
 The frame is the first of the simulated table. It replaces `sdfpose_core/samples/tabletop`.
 """

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Make the animation at the top of the README: ``python docs/images/make_animation.py``.
 
-A simulated camera goes once round the table of unseen objects while the tracker follows them. The
-upper part shows boxes, axes and reconstructed surfaces over the colour image, the lower part the
-reconstructed meshes, turning.
+A simulated camera circles the table of unseen objects once while the tracker follows them. The
+upper part shows boxes, axes and reconstructed surfaces over the colour image. The lower part shows
+the reconstructed meshes, turning.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The sample frame: a simulated table with one unseen object of each category.
 
-The frame comes from the simulator, with the noise of a usual depth camera and with ground truth.
-``training/make_sample.py`` makes it anew.
+The simulator renders it with the noise of a common depth camera and with ground truth.
+``training/make_sample.py`` regenerates it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ __all__ = ["sample_frame"]
 
 
 def sample_frame() -> Path:
-    """Folder of the sample frame, in the format of `sdfpose_core.datasets.folder`.
+    """Return the folder of the sample frame, see `sdfpose_core.datasets.folder` for its format.
 
     Example:
         >>> from sdfpose_core import read_frame

@@ -129,15 +129,18 @@ def orbit(
 def table_frames(
     *, seed: int = 0, width: int = 640, rate_hz: float = 10.0, turn_s: float = 60.0
 ) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
-    """Frames of a camera that goes round the table without end, with their ground truth.
+    """Render a camera that circles the table without end.
 
-    Frame k is the same in every run. The sensor's noise is that of `SensorNoise.realistic`.
+    Frame k is the same in every run. The sensor noise is that of `SensorNoise.realistic`.
 
     Args:
-        seed: of the scene and of the sensor's noise.
-        width: of the images, pixels; the height is 3/4 of it.
+        seed: seed of the scene and the sensor noise.
+        width: image width, pixels; the height is 3/4 of the width.
         rate_hz: frames per second.
-        turn_s: time of one turn round the table, seconds.
+        turn_s: duration of one turn round the table, seconds.
+
+    Yields:
+        Each frame and the ground truth of its visible objects.
     """
     scene, rng = table_scene(seed), np.random.default_rng(seed)
     camera = TABLE_CAMERA.resize(width, width * 3 // 4)
