@@ -7,6 +7,7 @@ import configparser
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,27 +75,24 @@ def test_the_version_is_that_of_package_xml() -> None:
     assert said == PACKAGE_XML.findtext("version")
 
 
+@pytest.mark.skipif(
+    shutil.which("git") is None or not (ROOT / ".git").exists(),
+    reason="only git knows which files belong to the packages",
+)
 def test_the_wheel_and_the_source_distribution_hold_all_data(tmp_path: Path) -> None:
-    subprocess.run(
-        [
-            *(sys.executable, "setup.py", "--quiet"),
-            *("egg_info", "--egg-base", tmp_path),
-            *("build_py", "--build-lib", tmp_path / "lib"),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "SDFPOSE_INTERFACES": "off"},
-        capture_output=True,
-        check=True,
+    def run(*command: str | Path) -> str:
+        environment = {**os.environ, "SDFPOSE_INTERFACES": "off"}
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    run(
+        *(sys.executable, "setup.py", "--quiet"),
+        *("egg_info", "--egg-base", tmp_path),
+        *("build_py", "--build-lib", tmp_path / "lib"),
     )
-    tracked = subprocess.run(
-        ["git", "ls-files", "sdfpose_core", "sdfpose_ros"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    if tracked.returncode:
-        pytest.skip("without git, which knows what belongs to the packages")
-    wanted = set(tracked.stdout.split())
+    wanted = set(run("git", "ls-files", "sdfpose_core", "sdfpose_ros").split())
     assert "sdfpose_core/samples/tabletop/depth.png" in wanted
     assert {x for x in wanted if not (tmp_path / "lib" / x).is_file()} == set()
     assert wanted <= set((tmp_path / "sdfpose.egg-info/SOURCES.txt").read_text().split())
