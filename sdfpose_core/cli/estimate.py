@@ -63,6 +63,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "frames",
         nargs="*",
+        default=[],
         type=Path,
         metavar="FRAME_DIR",
         help="frame folder, or folder of frame folders",
