@@ -183,7 +183,7 @@ class TestWholeFrameErrors:
             ([[1, 2, 3], [3, 4]], "K is .*: expected the intrinsic matrix, 3x3"),
             ([["a", 0, 0], [0, 1, 0], [0, 0, 1]], "K is .*: expected the intrinsic matrix, 3x3"),
             ([[float("nan"), 0, 0], [0, 1, 0], [0, 0, 1]], "K is .*: expected the intrinsic"),
-            (np.zeros((3, 3)).tolist(), r"meta\.json: intrinsics fx=0\.0, fy=0\.0.*unusable"),
+            (np.zeros((3, 3)).tolist(), r"meta\.json: intrinsics fx=0\.0, fy=0\.0.*invalid"),
         ],
     )
     def test_intrinsics(self, folder, k, message):

@@ -45,8 +45,8 @@ def test_render_of_reconstructions(tmp_path: Path) -> None:
     [
         (["--category", "bottel"], "did you mean 'bottle'"),
         (["--count", "0"], "--count is 0: expected 1 to 1000"),
-        (["--out", "x.jpg"], "ends in .png"),
-        (["--models", "/", "--reconstructions"], "expected --category with the one category"),
+        (["--out", "x.jpg"], "ending in .png"),
+        (["--models", "/", "--reconstructions"], "expected --category with one name"),
         (["--models", "/nowhere"], "/nowhere: is not a folder"),
         (["--out", "/proc/sheet.png", "--count", "1", "--size", "32"], "cannot be written"),
     ],

@@ -355,7 +355,7 @@ def test_missing_depth_reaches_the_estimator_as_zero(fakes, bench, value):
 
 def test_absurd_depth_is_told(fakes, bench):
     bench.send_and_wait(fakes.make_frame(), depth=depth_message(800.0))
-    assert bench.log.has("/sdfpose/depth: ", "median of 800 m", "16UC1 millimetres")
+    assert bench.log.has("/sdfpose/depth: ", "median of 800 m", "16UC1 in millimetres")
 
 
 def test_an_empty_mask_is_told_and_gives_an_empty_list(fakes, bench):
