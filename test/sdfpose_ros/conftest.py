@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import random
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -26,12 +29,30 @@ from sdfpose_core.tracking.tracker import Track, TrackerResult, TrackState
 HAS_ROS = importlib.util.find_spec("rclpy") is not None
 collect_ignore_glob = [] if HAS_ROS else ["*test_*.py"]
 
+
+
+def claim_domain() -> tuple[int, IO[bytes]]:
+    """A ROS domain that no other test process of this user and machine has, and what holds it."""
+    folder = Path(tempfile.gettempdir()) / f"sdfpose-test-domains-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    for domain in random.SystemRandom().sample(range(1, 102), 101):
+        held = (folder / str(domain)).open("wb")
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held.close()
+            continue
+        return domain, held
+    raise RuntimeError(f"all ROS domains are in use (see {folder})")
+
+
 if HAS_ROS:
     from sdfpose_ros.graph.middleware import one_machine_environment
 
     os.environ.update(one_machine_environment())
     # Other graphs on this machine must not be seen, nor see this one.
-    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
+    DOMAIN, DOMAIN_HELD = claim_domain()
+    os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
 
 CAMERA = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)
 
