@@ -8,6 +8,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -39,6 +40,13 @@ def script(name: str) -> ModuleType:
     return module
 
 
+def prepare(*arguments: object) -> int:
+    """Prepare data in this process: others take seconds to start."""
+    module = script("prepare_nocs")
+    module.ProcessPoolExecutor = lambda workers, mp_context: ThreadPoolExecutor(workers)
+    return module.main([*(str(x) for x in arguments), "--workers", "1"])
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("nocs")
@@ -68,7 +76,7 @@ def weights(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     )
     arguments = ["can", "--weights", str(folder), "--work", str(folder / "work")]
-    arguments += ["--data", str(prepared), "--config", str(config)]
+    arguments += ["--data", str(prepared), "--config", str(config), "--device", "cpu"]
     assert script("pretrain").main(arguments) == 0
     assert (folder / "can.encoder.safetensors").exists()
     return folder
@@ -94,8 +102,7 @@ def test_what_is_prepared_is_not_prepared_again(
     path = prepared / "Real" / "test" / "scene_2" / "report.json"
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"images": 99}))
-    arguments = [str(data), "--out", str(prepared), "--parts", "Real/test", "--no-codes"]
-    assert script("prepare_nocs").main([*arguments, "--workers", "1"]) == 0
+    assert prepare(data, "--out", prepared, "--parts", "Real/test", "--no-codes") == 0
     assert "Real/test: 99 images" in capsys.readouterr().out
     path.write_text(json.dumps(report))
 
@@ -105,8 +112,8 @@ def test_a_shard_prepares_its_scenes_alone(data: Path, tmp_path: Path) -> None:
         data / "Real" / "train" / "scene_1", data / "Real" / "train" / "scene_9"
     )
     try:
-        arguments = [str(data), "--out", str(tmp_path), "--parts", "Real/train", "--no-codes"]
-        script("prepare_nocs").main([*arguments, "--shard", "2/2", "--workers", "1"])
+        arguments = (data, "--out", tmp_path, "--parts", "Real/train", "--no-codes")
+        prepare(*arguments, "--shard", "2/2")
     finally:
         shutil.rmtree(second)
     assert [x.name for x in (tmp_path / "Real" / "train").iterdir()] == ["scene_9"]
@@ -130,8 +137,8 @@ def test_masks_of_a_detector_take_the_place_of_the_data_s(data: Path, tmp_path: 
         path = detections_file(results, stem)
         assert path.name == f"results_test_scene_2_{stem.name}.pkl"
         path.write_bytes(pickle.dumps(content, protocol=2))
-    arguments = [str(data), "--out", str(tmp_path / "out"), "--parts", "Real/test", "--no-codes"]
-    script("prepare_nocs").main([*arguments, "--workers", "1", "--detections", str(results)])
+    arguments = (data, "--out", tmp_path / "out", "--parts", "Real/test", "--no-codes")
+    prepare(*arguments, "--detections", results)
     scene = tmp_path / "out" / "Real" / "test" / "scene_2"
     assert not (scene / "mug.npz").exists()
     plain = scene_images(data / "Real" / "test" / "scene_2")[0]
@@ -152,8 +159,8 @@ def test_damaged_images_are_named_and_left_out(
     (scene / "0000_depth.png").unlink()
     (scene / "0001_color.png").write_bytes(b"rubbish")
     (scene / "0002_meta.txt").write_text("1 99 model\n")
-    arguments = [str(root), "--out", str(tmp_path / "out"), "--parts", "Real/train", "--no-codes"]
-    assert script("prepare_nocs").main([*arguments, "--workers", "1"]) == 0
+    arguments = (root, "--out", tmp_path / "out", "--parts", "Real/train", "--no-codes")
+    assert prepare(*arguments) == 0
     told = capsys.readouterr().out
     assert "Real/train: 3 images" in told
     assert "lacks 0000_depth.png" in told
@@ -270,7 +277,16 @@ def test_runs_with_several_seeds_are_averaged(
     arguments = ["--runs", "2", "--data", str(prepared), "--work", str(tmp_path / "runs")]
     arguments += ["--category", "can", "--config", str(self_supervision), "--device", "cpu"]
     arguments += ["--threads", "1", "--json", str(tmp_path / "runs.json")]
-    assert script("repeat_runs").main(arguments) == 0
+    repeat_runs = script("repeat_runs")
+    started: list[str] = []
+
+    def run_here(name: str, script_arguments: list[str]) -> None:
+        started.append(name)
+        assert script(name).main(script_arguments) == 0
+
+    repeat_runs.run_script = run_here  # processes of their own take seconds to start
+    assert repeat_runs.main(arguments) == 0
+    assert started == 2 * ["self_supervise", "evaluate"]
     found = json.loads((tmp_path / "runs.json").read_text())
     single = [
         json.loads((tmp_path / "runs" / f"run{i}" / "report.json").read_text()) for i in (0, 1)
@@ -280,9 +296,19 @@ def test_runs_with_several_seeds_are_averaged(
     assert found["mean"]["trans_median_cm"] == pytest.approx(expected)
     assert found["per_category"]["can"]["n"] == single[0]["n"]
     # The second time nothing is trained.
-    for folder in (tmp_path / "runs").iterdir():
-        shutil.rmtree(folder / "weights")
-    assert script("repeat_runs").main(arguments) == 0
+    assert repeat_runs.main(arguments) == 0
+    assert len(started) == 4
+
+
+def test_a_script_runs_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repeat_runs = script("repeat_runs")
+    monkeypatch.setattr(repeat_runs, "HERE", tmp_path)
+    (tmp_path / "evaluate.py").write_text("import sys; sys.exit(sys.argv[1:] != ['--part', 'x'])")
+    repeat_runs.run_script("evaluate", ["--part", "x"])
+    with pytest.raises(ConfigurationError, match=r"evaluate\.py failed: --part y"):
+        repeat_runs.run_script("evaluate", ["--part", "y"])
 
 
 def test_a_run_that_fails_ends_them_all(tmp_path: Path) -> None:
@@ -293,22 +319,19 @@ def test_a_run_that_fails_ends_them_all(tmp_path: Path) -> None:
 
 def test_two_processes_train_what_one_does(prepared: Path, weights: Path, tmp_path: Path) -> None:
     """The views of a step are shared, and the gradients averaged."""
-    found = []
-    for processes in (1, 2):
-        folder = tmp_path / str(processes)
-        folder.mkdir()
-        shutil.copy(SHIPPED / "can.decoder.safetensors", folder)
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        command += ["--nproc-per-node", str(processes), str(TRAINING / "pretrain.py"), "can"]
-        command += ["--weights", str(folder), "--work", str(folder / "work"), "--device", "cpu"]
-        command += ["--data", str(prepared), "--config", str(weights / "encoder.yaml")]
-        command += ["--threads", "1"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
-        found.append(_tensors(folder / "can.encoder.safetensors"))
-    assert found[0].keys() == found[1].keys()
-    for name, values in found[0].items():
-        np.testing.assert_allclose(values, found[1][name], atol=2e-3, err_msg=name)
+    shutil.copy(SHIPPED / "can.decoder.safetensors", tmp_path)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", str(TRAINING / "pretrain.py"), "can"]
+    command += ["--weights", str(tmp_path), "--work", str(tmp_path / "work"), "--device", "cpu"]
+    command += ["--data", str(prepared), "--config", str(weights / "encoder.yaml")]
+    command += ["--threads", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one = _tensors(weights / "can.encoder.safetensors")
+    two = _tensors(tmp_path / "can.encoder.safetensors")
+    assert one.keys() == two.keys()
+    for name, values in one.items():
+        np.testing.assert_allclose(two[name], values, atol=2e-3, err_msg=name)
 
 
 def _tensors(path: Path) -> dict[str, np.ndarray]:

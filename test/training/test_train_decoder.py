@@ -133,22 +133,22 @@ def test_bad_arguments(train, arguments, message):
     assert message in train(*arguments)
 
 
-def test_two_processes_train_what_one_does(tmp_path):
+def test_two_processes_train_what_one_does(train, tmp_path):
     """The shapes of a step are shared, and the gradients averaged."""
     config = tmp_path / "tiny.yaml"
     config.write_text(yaml.safe_dump(TINY | {"training": TINY["training"] | {"steps": 10}}))
-    found = []
-    for processes in (1, 2):
-        folder = tmp_path / str(processes)
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        command += ["--nproc-per-node", processes, SCRIPT, "bowl", "--config", config]
-        command += ["--out", folder, "--work", folder / "work", "--threads", 1, "--device", "cpu"]
-        done = subprocess.run(
-            [str(x) for x in command], capture_output=True, text=True, timeout=200, check=False
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert len([x for x in done.stdout.splitlines() if x.startswith("{")]) == 1
-        found.append(load_file(folder / "bowl.decoder.safetensors"))
-    assert found[0].keys() == found[1].keys()
-    for name, values in found[0].items():
-        torch.testing.assert_close(values, found[1][name], atol=1e-4, rtol=0.0)
+    train("bowl", "--device", "cpu")
+    folder = tmp_path / "two"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", 2, SCRIPT, "bowl", "--config", config]
+    command += ["--out", folder, "--work", folder / "work", "--threads", 1, "--device", "cpu"]
+    done = subprocess.run(
+        [str(x) for x in command], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len([x for x in done.stdout.splitlines() if x.startswith("{")]) == 1
+    one = load_file(tmp_path / "weights" / "bowl.decoder.safetensors")
+    two = load_file(folder / "bowl.decoder.safetensors")
+    assert one.keys() == two.keys()
+    for name, values in one.items():
+        torch.testing.assert_close(two[name], values, atol=1e-4, rtol=0.0)
