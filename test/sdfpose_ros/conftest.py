@@ -30,7 +30,6 @@ HAS_ROS = importlib.util.find_spec("rclpy") is not None
 collect_ignore_glob = [] if HAS_ROS else ["*test_*.py"]
 
 
-
 def claim_domain() -> tuple[int, IO[bytes]]:
     """A ROS domain that no other test process of this user and machine has, and what holds it."""
     folder = Path(tempfile.gettempdir()) / f"sdfpose-test-domains-{os.getuid()}"

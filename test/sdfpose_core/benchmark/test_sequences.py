@@ -29,12 +29,28 @@ def small_images():
 
 
 @pytest.fixture(scope="module")
-def shown():
+def shown(small_images):
     """The frames of the first three sequences."""
     return {
         number: list(SimulatedSequence(NAMES, number, 0).frames())
         for number in (SLOW, PERMUTED, FAST)
     }
+
+
+@pytest.fixture(scope="module")
+def follow_shown(shown):
+    """Follow a sequence in the frames of `shown`, which take longer to render than to follow."""
+
+    class Shown(SimulatedSequence):
+        def frames(self):
+            return iter(shown[self._stream[-1]])
+
+    def follow_shown(estimator, number, **options):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sequences, "SimulatedSequence", Shown)
+            return track_sequence(estimator, NAMES, number, 0, **options)
+
+    return follow_shown
 
 
 def truths_of(frames, i):
@@ -202,8 +218,8 @@ class Middles:
 
 
 @pytest.fixture(scope="module")
-def followed():
-    return {number: track_sequence(Middles(), NAMES, number, 0) for number in (SLOW, PERMUTED)}
+def followed(follow_shown):
+    return {number: follow_shown(Middles(), number) for number in (SLOW, PERMUTED)}
 
 
 def test_visible_objects_are_counted_and_told_apart(shown, followed):
@@ -225,10 +241,10 @@ def test_visible_objects_are_counted_and_told_apart(shown, followed):
         assert there.centimetres == pytest.approx(here.centimetres, abs=5.0)
 
 
-def test_what_is_never_found_is_missed():
+def test_what_is_never_found_is_missed(follow_shown):
     shares = []
     estimator = Middles(lambda x: x.category != "mug")
-    found = track_sequence(estimator, NAMES, SLOW, 0, progress=shares.append)
+    found = follow_shown(estimator, SLOW, progress=shares.append)
     assert sum(shares) == pytest.approx(1.0)
     document = summarise_sequences([found])
     mug = document["per_category"]["mug"]

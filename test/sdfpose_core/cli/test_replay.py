@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sdfpose_core.cli import replay
 from sdfpose_core.cli.main import main
 from sdfpose_core.datasets import write_frame
 from sdfpose_core.datasets.bag_writing import write_frames
@@ -26,6 +27,13 @@ def bag(folders, tmp_path_factory):
     path = tmp_path_factory.mktemp("bag") / "table"
     assert main(["bag", "from-frames", str(folders), "--out", str(path)]) == 0
     return path
+
+
+@pytest.fixture
+def one_process(monkeypatch):
+    """Poses are verified in this process: another one takes seconds to start."""
+    config = replay.TrackerConfig
+    monkeypatch.setattr(replay, "TrackerConfig", lambda **_: config())
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +108,7 @@ def test_results_serve_as_ground_truth_for_another_run(replayed, bag, tmp_path):
     assert max(x["rot_err_deg"] for x in errors) < 1e-4
 
 
+@pytest.mark.usefixtures("one_process")
 def test_transforms_of_results_serve_as_ground_truth(replayed, tmp_path, table_frames, bags):
     """Frames and the results' own transforms in one bag, as a motion capture would record them."""
     from sdfpose_core.datasets.bags import open_bag
@@ -141,6 +150,7 @@ def test_arguments_that_are_wrong_are_named(bag, arguments, problem, capsys):
     assert problem in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("one_process")
 def test_without_labels_the_user_says_what_mask_ids_are(bags, table_frames, tmp_path, capsys):
     frames = [x for x, _ in table_frames[:1]]
     bag = bags.write(tmp_path / "bag", frames, without=["/camera/labels"])
@@ -157,6 +167,7 @@ def test_without_labels_the_user_says_what_mask_ids_are(bags, table_frames, tmp_
     assert [x["category"] for x in frame["objects"]] == ["can"]
 
 
+@pytest.mark.usefixtures("one_process")
 def test_what_the_user_says_of_mask_ids_goes_before_the_labels(bag, table_frames, tmp_path):
     (mask_id,) = (i for i, x in table_frames[0][0].labels.items() if x.category == "can")
     path = tmp_path / "r.json"
@@ -166,6 +177,7 @@ def test_what_the_user_says_of_mask_ids_goes_before_the_labels(bag, table_frames
     assert {x["category"] for frame in frames for x in frame["objects"]} == {"bottle"}
 
 
+@pytest.mark.usefixtures("one_process")
 def test_a_bag_whose_frames_cannot_be_used_says_why(bags, table_frames, tmp_path, capsys):
     messages = bags.messages_of(table_frames[0][0])
     messages["/camera/depth"] = bags.image(
@@ -179,6 +191,7 @@ def test_a_bag_whose_frames_cannot_be_used_says_why(bags, table_frames, tmp_path
     assert "1 frames dropped: /camera/depth: image of 4x3 pixels" in error
 
 
+@pytest.mark.usefixtures("one_process")
 def test_frames_without_objects_are_a_failure(table_frames, tmp_path):
     frame, _ = table_frames[0]
     empty = replace(frame, mask=np.zeros_like(frame.mask))

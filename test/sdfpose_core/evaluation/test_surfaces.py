@@ -12,8 +12,8 @@ def area(surface):
 
 
 def cup(radius, height, wall):
-    outer = trimesh.creation.cylinder(radius, height, sections=64)
-    inner = trimesh.creation.cylinder(radius - wall, height, sections=64)
+    outer = trimesh.creation.cylinder(radius, height, sections=24)
+    inner = trimesh.creation.cylinder(radius - wall, height, sections=24)
     inner.apply_translation([0.0, 0.0, wall])
     return trimesh.boolean.difference([outer, inner], engine="manifold")
 

@@ -132,7 +132,8 @@ def test_it_leaves_json_overlay_meshes_and_a_recording(fakes, make_scene):
         assert part in table
 
 
-def test_no_mesh_leaves_the_folder_whatever_its_category_is(make_scene):
+def test_no_mesh_leaves_the_folder_whatever_its_category_is(make_scene, monkeypatch):
+    monkeypatch.setattr("sdfpose_ros.evaluation.evaluator_node._OVERLAY_GRACE_S", 0.2)
     scene = make_scene()
     scene.connect()
     header = Header(frame_id="optical")

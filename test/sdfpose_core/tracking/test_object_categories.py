@@ -1,0 +1,39 @@
+"""Categories of tracked objects."""
+
+from tracker_fakes import CAN, LOST, TENTATIVE, FakeEstimator, make_frame, make_tracker, only, run
+
+from sdfpose_core.categories import default_categories
+
+
+def test_an_instance_of_another_category_is_a_new_object():
+    tracker = make_tracker(FakeEstimator())
+    run(tracker, [CAN] * 4)
+    result = tracker.step(make_frame({5: ("mug", CAN[5][1])}, 4))
+    assert [(x.id, x.estimate.category, x.state) for x in result.tracks] == [
+        (1, "can", LOST),
+        (2, "mug", TENTATIVE),
+    ]
+
+
+def test_detector_labels_of_one_category_match():
+    results = run(make_tracker(FakeEstimator()), [{1: ("mug", CAN[5][1])}, {1: ("cup", CAN[5][1])}])
+    assert only(results[1]).id == 1
+
+
+def test_the_category_of_an_any_mask_is_decided_once():
+    """Detected as what explains it, then followed as that: the others are not tried again."""
+    tried = []
+
+    def script(instance, warm):
+        tried.append(instance.category)
+        return {} if instance.category == "mug" else None
+
+    tracker = make_tracker(FakeEstimator(script))
+    objects = {4: ("any", (0.0, 0.0, 1.0))}
+    first = only(tracker.step(make_frame(objects, 0)))
+    assert set(tried) == set(default_categories())
+    tried.clear()
+    second = only(tracker.step(make_frame(objects, 1)))
+    assert set(tried) == {"mug"}
+    assert (first.id, first.estimate.category) == (second.id, second.estimate.category)
+    assert second.estimate.category == "mug"
