@@ -24,11 +24,11 @@ STYLE = SceneStyle(occluders=0, held=0.0, lying=0.0, upside_down=0.0)
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three frames with four cans each, and one that is damaged."""
+    """Two frames with four cans each, and one that is damaged."""
     root = tmp_path_factory.mktemp("frames")
     rng = np.random.default_rng(1)
     models = [sample_model("can", 900 + i) for i in range(4)]
-    for number in range(3):
+    for number in range(2):
         scene = cluttered_table(rng, ["can"] * 4, models, STYLE)
         camera, pose = random_view(rng, scene, camera=TABLE_CAMERA.resize(320, 240))
         frame, _ = simulated_frame(scene, camera, pose, rng)
@@ -63,7 +63,7 @@ def test_weights_are_written_with_a_report(
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert report["written"] is True
     assert report["category"] == "can"
-    assert report["instances"] >= 8
+    assert report["instances"] >= 6
     assert any("0009" in x for x in report["left_out"])
     assert set(report["before"]) == set(report["after"])
     pictures = {x.name for x in (tmp_path / "report").glob("*.png")}

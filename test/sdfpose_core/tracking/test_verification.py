@@ -1,4 +1,4 @@
-"""Verifier in a process of their own."""
+"""The verifier in a process of its own."""
 
 import dataclasses
 import os
@@ -24,8 +24,8 @@ from sdfpose_core.tracking.verification import VerificationRequest, Verifier, ve
 
 
 @pytest.fixture(scope="module")
-def real_trial():
-    """A can on a table, where it is."""
+def case():
+    """An estimator, and a request to verify the pose of a can on a table."""
     rng, scene = np.random.default_rng(0), table_scene(3)
     frame, truths = simulated_frame(scene, TABLE_CAMERA, orbit(0.0), rng)
     (can,) = (x.mask_id for x in truths if x.category == "can")
@@ -37,21 +37,29 @@ def real_trial():
 
 
 @pytest.fixture
-def trials(real_trial):
-    trials = Verifier(real_trial[0], 0.5, in_process=True)
-    yield trials
-    trials.close()
+def verifier(case):
+    verifier = Verifier(case[0], 0.5, in_process=True)
+    yield verifier
+    verifier.close()
 
 
-def test_a_trial_in_another_process_has_the_outcome_of_one_in_this(real_trial, trials):
-    estimator, asked = real_trial
-    trials.prepare()
-    trials.begin(asked, 100)
-    assert trials.pending_object == 7
-    assert trials.due(99, wait=True) is None
-    known, outcome = trials.due(100, wait=True)
-    assert known is asked
-    expected = verify(asked, estimator, 0.5)
+@pytest.fixture(scope="module")
+def running(case):
+    """One that tests share: its process takes seconds to start."""
+    verifier = Verifier(case[0], 0.5, in_process=True)
+    yield verifier
+    verifier.close()
+
+
+def test_another_process_gives_the_same_result(case, running):
+    estimator, request = case
+    running.prepare()
+    running.begin(request, 100)
+    assert running.pending_object == 7
+    assert running.due(99, wait=True) is None
+    known, outcome = running.due(100, wait=True)
+    assert known is request
+    expected = verify(request, estimator, 0.5)
     assert outcome.update is not None
     for found, other in (
         (outcome.detection, expected.detection),
@@ -63,57 +71,69 @@ def test_a_trial_in_another_process_has_the_outcome_of_one_in_this(real_trial, t
     keyframes = outcome.update.keyframes
     assert len(keyframes.instances) == 2
     np.testing.assert_array_equal(
-        keyframes.instances[0].points, asked.keyframes.instances[0].points
+        keyframes.instances[0].points, request.keyframes.instances[0].points
     )
     # Its shape is known here as well, and not decoded again.
     known = estimator.shape_of(outcome.update.estimate)
     assert known.volume is outcome.update.shape.volume
     assert known.mesh is outcome.update.shape.mesh
     assert outcome.update.shape is not None
-    assert trials.due(200, wait=True) is None
+    assert running.due(200, wait=True) is None
 
 
-def test_a_process_that_dies_is_told_of_and_another_takes_its_place(real_trial, trials):
-    _, asked = real_trial
-    trials.prepare()
-    process = trials._submit(os.getpid).result()
+def test_a_process_that_dies_is_reported_and_replaced(case, running):
+    _, request = case
+    running.prepare()
+    process = running._submit(os.getpid).result()
     os.kill(process, signal.SIGINT)  # from the terminal: its parent will end it
-    trials.begin(asked, 100)
+    running.begin(request, 100)
     os.kill(process, signal.SIGKILL)
     told = r"has died \(.*\): its verification is lost, and the next one starts a new process"
     with pytest.raises(VerificationError, match=told):
-        trials.due(100, wait=True)
-    trials.begin(asked, 200)
-    _, outcome = trials.due(200, wait=True)
+        running.due(100, wait=True)
+    running.begin(request, 200)
+    _, outcome = running.due(200, wait=True)
     assert outcome.detection is not None
 
 
-def test_a_process_that_dies_with_nothing_to_do_is_replaced(real_trial, trials):
-    process = trials._submit(os.getpid).result()
+def test_an_idle_process_that_dies_is_replaced(case, running):
+    running.prepare()
+    process = running._submit(os.getpid).result()
     os.kill(process, signal.SIGKILL)
     deadline = time.monotonic() + 10.0
-    while trials._pool._broken is False and time.monotonic() < deadline:
+    while running._pool._broken is False and time.monotonic() < deadline:
         time.sleep(0.05)
-    trials.begin(real_trial[1], 100)
-    _, outcome = trials.due(100, wait=True)
+    running.begin(case[1], 100)
+    _, outcome = running.due(100, wait=True)
     assert outcome.detection is not None
 
 
-def test_an_estimator_of_given_models_stays_where_it_is(real_trial):
-    model = real_trial[0].models["can"]
+def test_another_process_with_the_number_of_one_that_died_is_left_alone(running):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        running.prepare()
+        running._pid = Future()
+        running._pid.set_result(other.pid)
+        running.close()
+        time.sleep(0.2)
+        assert other.poll() is None
+        other.communicate(b"\n", timeout=10.0)
+
+
+def test_an_estimator_of_given_models_cannot_be_copied(case):
+    model = case[0].models["can"]
     with pytest.raises(TypeError, match="given models cannot be copied to another process"):
         pickle.dumps(PoseEstimator(models=[model]))
 
 
-def test_the_process_of_the_trials_ends_with_its_parent(tmp_path):
+def test_the_process_ends_with_its_parent(tmp_path):
     """However that one ends."""
     script = tmp_path / "serves.py"
     script.write_text(
         "import os, signal, sys\n"
         "from sdfpose_core.tracking.verification import Verifier\n"
         "if __name__ == '__main__':\n"
-        "    trials = Verifier(None, 0.5, in_process=True)\n"
-        "    print(trials._submit(os.getpid).result(), flush=True)\n"
+        "    verifier = Verifier(None, 0.5, in_process=True)\n"
+        "    print(verifier._submit(os.getpid).result(), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
@@ -132,43 +152,32 @@ def test_the_process_of_the_trials_ends_with_its_parent(tmp_path):
     pytest.fail(f"process {child} goes on without its parent")
 
 
-def test_closed_trials_leave_no_process_and_can_be_prepared_again(trials):
-    trials.close()  # with nothing begun
+def test_a_closed_verifier_leaves_no_process_and_can_be_prepared_again(verifier):
+    verifier.close()  # with nothing begun
     for _ in range(2):
-        trials.prepare()
-        process = Path(f"/proc/{trials._pid.result()}")
+        verifier.prepare()
+        process = Path(f"/proc/{verifier._pid.result()}")
         assert process.exists()
-        trials.close()
+        verifier.close()
         deadline = time.monotonic() + 10.0
         while process.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         assert not process.exists()
 
 
-def test_trials_that_are_closed_while_their_process_starts(trials):
-    trials._executor()
-    trials.close()
-    trials.prepare()
+def test_a_verifier_may_be_closed_while_its_process_starts(verifier):
+    verifier._executor()
+    verifier.close()
+    verifier.prepare()
 
 
-def test_closed_trials_begin_none(real_trial, trials):
+def test_a_closed_verifier_begins_nothing(case, verifier):
     """The image that is worked on meanwhile may ask for one."""
-    trials.close()
-    trials.begin(real_trial[1], 0)
-    assert trials.pending_object is None
-    assert trials.due(10, wait=False) is None
-    assert trials._pool is None
-    trials.prepare()
-    trials.begin(real_trial[1], 0)
-    assert trials.pending_object == 7
-
-
-def test_another_process_with_the_number_of_one_that_died_is_left_alone(trials):
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        trials.prepare()
-        trials._pid = Future()
-        trials._pid.set_result(other.pid)
-        trials.close()
-        time.sleep(0.2)
-        assert other.poll() is None
-        other.communicate(b"\n", timeout=10.0)
+    verifier.close()
+    verifier.begin(case[1], 0)
+    assert verifier.pending_object is None
+    assert verifier.due(10, wait=False) is None
+    assert verifier._pool is None
+    verifier.prepare()
+    verifier.begin(case[1], 0)
+    assert verifier.pending_object == 7
