@@ -6,6 +6,8 @@ DOCS := .venv-docs
 BIN := $(VENV)/bin
 CATEGORIES := bottle bowl camera can laptop mug
 WEIGHTS := sdfpose_core/weights
+WORKERS := 2
+PYTEST := -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 # The environment has its own ROS 2. Hide a sourced installation, and the library path that the
 # ROS 2 wheels of another environment set for their child processes.
@@ -14,8 +16,11 @@ ifneq ($(AMENT_PREFIX_PATH)$(_ROS_WHEELS_BOOTSTRAP_COMPLETE),)
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH RMW_IMPLEMENTATION
 endif
 
+# A thread that spins while it waits takes the core from the other test process.
+test test-quick test-oldest: export OMP_WAIT_POLICY := PASSIVE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs reference weights test-oldest lock clean
+.PHONY: help setup demo test test-quick lint docs reference weights test-oldest lock clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,8 +31,11 @@ setup: ## create the environment .venv
 demo: setup ## run the pose node on a simulated camera in a ROS 2 graph; results in out/demo
 	@$(BIN)/sdfpose demo $(ARGS)
 
-test: lint ## run linters and tests (ARGS="-k refine" selects tests)
-	@$(BIN)/python -m pytest $(ARGS)
+test: lint ## run linters and tests (ARGS="-k refine" selects tests, WORKERS=1 processes)
+	@$(BIN)/python $(PYTEST) $(ARGS)
+
+test-quick: setup ## run the tests of every package that take little time, for the inner loop
+	@$(BIN)/python $(PYTEST) --quick $(ARGS)
 
 lint: setup ## check style and types
 	@$(BIN)/ruff check --quiet
@@ -69,7 +77,7 @@ weights: setup ## train the shipped weights from scratch (hours); resumes from b
 
 test-oldest: ## run the tests with the oldest supported versions, in .venv-oldest
 	@bash packaging/setup_environment.sh $(OLDEST) packaging/requirements-oldest.txt
-	@$(OLDEST)/bin/python -m pytest $(ARGS)
+	@$(OLDEST)/bin/python $(PYTEST) $(ARGS)
 
 lock: ## update the pinned versions of all environments
 	@bash packaging/lock.sh

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,25 @@ import pytest
 import torch
 from hypothesis import settings
 from numpy.typing import NDArray
+from slow_files import SLOW_FILES
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
 from sdfpose_core.sdf.training import DecoderTraining, DecoderTrainingConfig
 from sdfpose_core.shapes.sdf_samples import SdfSamples
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out slow test files")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if not config.getoption("--quick"):
+        return None
+    path = collection_path.relative_to(Path(__file__).parent)
+    return True if path.as_posix() in SLOW_FILES else None
+
 
 # The same examples on every run and machine, and no failure because the machine is busy.
 settings.register_profile("sdfpose", derandomize=True, deadline=None, max_examples=60)

@@ -1,0 +1,28 @@
+"""Test files that take more than a second or two, which ``make test-quick`` leaves out."""
+
+SLOW_FILES = frozenset(
+    f"{folder}/test_{name}.py"
+    for folder, names in {
+        "packaging": ("colcon",),
+        "sdfpose_core/benchmark": ("sequences", "speed", "speed_frames", "throughput"),
+        "sdfpose_core/cli": ("adapt", "bench", "bench_pose", "bench_sequence", "replay"),
+        "sdfpose_core/encoder": ("pretraining",),
+        "sdfpose_core/estimation": ("estimator",),
+        "sdfpose_core/evaluation": ("reconstruction", "surfaces"),
+        "sdfpose_core/refine": ("residuals", "solver"),
+        "sdfpose_core/replay": ("run",),
+        "sdfpose_core/sdf": ("meshing", "thin_walls"),
+        "sdfpose_core/selfsup": ("losses", "training"),
+        "sdfpose_core/shapes": ("imports", "shapes_command"),
+        "sdfpose_core/simulation": ("instances", "motion"),
+        "sdfpose_core/tracking": ("verification",),
+        "sdfpose_core/visualisation": ("report",),
+        "sdfpose_ros/cli": ("bench_speed",),
+        "sdfpose_ros/evaluation": ("evaluator_node", "node_benchmark", "separate_processes"),
+        "sdfpose_ros/playback": ("lockstep",),
+        "sdfpose_ros/pose": ("faults", "pose_node", "pose_node_lifecycle"),
+        "training": ("nocs_pipeline", "train_decoder"),
+    }.items()
+    for name in names
+)
+"""Paths relative to the folder ``test``."""
