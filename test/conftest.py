@@ -33,6 +33,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if path.as_posix() in SLOW_FILES else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the files whose fixtures take longest, so that one process runs them all.
+
+    A process that is done takes over the last tests of another, and builds their fixtures anew.
+    """
+    first = Path(__file__).parent / "training", Path(__file__).parent / "packaging"
+    items.sort(key=lambda item: not any(item.path.is_relative_to(x) for x in first))
+
+
 # The same examples on every run and machine, and no failure because the machine is busy.
 settings.register_profile("sdfpose", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("sdfpose")

@@ -122,7 +122,7 @@ def test_a_mask_that_comes_too_late_for_the_queue_is_told_with_the_size_that_it_
 
 def test_a_bag_in_a_loop_begins_anew_each_time(fakes, graph, wait_until, tmp_path):
     frames = [
-        (fakes.make_frame((1, 2), stamp_ns=(10 + 2 * i) * 10**8, frame_id="optical"), [])
+        (fakes.make_frame((1, 2), stamp_ns=(10 + 3 * i) * 10**8, frame_id="optical"), [])
         for i in range(5)
     ]
     write_frames(tmp_path / "bag", frames)
@@ -135,7 +135,7 @@ def test_a_bag_in_a_loop_begins_anew_each_time(fakes, graph, wait_until, tmp_pat
     ]
     graph.spin(PlayerNode(context=graph.context, parameter_overrides=settings))
     wait_until(lambda: tracker.resets >= 3, "three loops")
-    wait_until(lambda: tracker.frames[-1].stamp_ns >= 14 * 10**8, "frames of the fourth loop")
+    wait_until(lambda: tracker.frames[-1].stamp_ns >= 16 * 10**8, "frames of the fourth loop")
     worker = node.estimation.worker
     assert worker.failed == 0
     assert worker.submitted >= 15
