@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from sdfpose_core.errors import DeviceError
 
-__all__ = ["all_threads", "resolve_device", "use_threads"]
+__all__ = ["all_threads", "resolve_device", "set_threads"]
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
@@ -49,7 +49,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 _all_threads = 0
 
 
-def use_threads(count: int = 0) -> None:
+def set_threads(count: int = 0) -> None:
     """Set the number of CPU threads of torch, BLAS and OpenCV in this process.
 
     Args:
@@ -69,7 +69,7 @@ def use_threads(count: int = 0) -> None:
 def all_threads() -> Iterator[None]:
     """Give torch more threads temporarily, for rare and long computations.
 
-    Uses all cores if `use_threads` was called with 0. Otherwise the number of threads stays as it
+    Uses all cores if `set_threads` was called with 0. Otherwise the number of threads stays as it
     is.
     """
     before = torch.get_num_threads()

@@ -49,7 +49,7 @@ UPRIGHT = SceneStyle(held=0.0, lying=0.0, upside_down=0.0)
 Judge = Callable[[ObjectEstimate], bool]
 
 
-def is_right(estimate: ObjectEstimate, item: SimulatedInstance) -> bool:
+def is_correct(estimate: ObjectEstimate, item: SimulatedInstance) -> bool:
     """Check whether a pose is within 10 degrees and 5 cm."""
     degrees = rotation_error_deg(
         estimate.rotation, item.truth.rotation, item.truth.symmetric_about_y
@@ -72,7 +72,7 @@ def cases(category: str, others: Sequence[str], views: int) -> Iterator[tuple[In
     )
     for stream in streams:
         for item in stream:
-            yield item.instance, partial(is_right, item=item)
+            yield item.instance, partial(is_correct, item=item)
     for other in others:
         count = max(1, round(FOREIGN * views / len(others)))
         for item in simulated_instances(other, 3, count, model_seeds=MODELS, style=UPRIGHT):
@@ -99,10 +99,10 @@ def main() -> int:
     for category in names:
         others = [x for x in names if x != category]
         stream = cases(category, others, args.views)
-        for instance, judge in track(stream, description=category, total=args.views):
+        for instance, evaluate_case in track(stream, description=category, total=args.views):
             for estimate in estimator.estimate([instance]).estimates:
                 features.append(dict(estimate.diagnostics))
-                success.append(judge(estimate))
+                success.append(evaluate_case(estimate))
     # Test a model fitted to every second view on the others; the shipped model uses all views.
     half_model = ConfidenceModel.fit(features[::2], success[::2])
     probability = np.array([half_model.probability(x) for x in features[1::2]])

@@ -30,8 +30,8 @@ from sdfpose_core.datasets.nocs_preparation import prepared_instances
 from sdfpose_core.datasets.nocs_results import write_nocs_result
 from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
 from sdfpose_core.estimation.estimator import PoseEstimator
-from sdfpose_core.evaluation.judged_frames import nocs_result
-from sdfpose_core.evaluation.judgement import ReportedObject
+from sdfpose_core.evaluation.frame_evaluation import ReportedObject
+from sdfpose_core.evaluation.frame_metrics import nocs_result
 
 
 def cases_of(data: Path, part: str, category: str, problems: list[str]) -> list[PoseCase]:

@@ -43,7 +43,12 @@ from sdfpose_core.encoder.ssc6d_training import (
 from sdfpose_core.encoder.training_run import Progress as LogLine
 from sdfpose_core.encoder.views import TrainingViews, Views
 from sdfpose_core.errors import FrameError, SdfposeError, WeightsError
-from sdfpose_core.learning.distributed import first_ahead, is_first, only_process, process_group
+from sdfpose_core.learning.distributed import (
+    first_process_first,
+    is_main_process,
+    process_group,
+    require_single_process,
+)
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import codes_file, load_codes, save_codes
@@ -166,7 +171,7 @@ def train_fast(
             weights_file(category.name, "decoder", args.weights),
         )
     else:
-        with first_ahead():
+        with first_process_first():
             codes = training_codes(category.name, settings.shapes, args)
             views = simulated_views(
                 category.name,
@@ -184,7 +189,7 @@ def train_fast(
         device,
     )
     encoder = training.run(stem.with_suffix(".encoder.ckpt"), progress)
-    if is_first():
+    if is_main_process():
         encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
 
     def validate() -> dict[str, float]:
@@ -226,7 +231,7 @@ def train_ssc6d(
         workers=args.workers,
     )
     encoder = training.run(args.work / f"{category.name}.ssc6d.ckpt", progress)
-    if is_first():
+    if is_main_process():
         encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
     return lambda: validate_ssc6d(
         encoder, rounds(HELD_OUT, settings.validation_views)(0), symmetric
@@ -282,7 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log_name = "encoder" if args.encoder == "fast" else args.encoder
     with (
         process_group(args.device) as device,
-        Progress(disable=not is_first()) as bar,
+        Progress(disable=not is_main_process()) as bar,
         SummaryWriter(str(args.work / "tensorboard" / f"{category.name}.{log_name}")) as log,
     ):
         task = bar.add_task(f"{category.name} encoder", total=None)
@@ -293,7 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 log.add_scalar(f"encoder/{name}", value, step)
 
         if args.encoder == "ssc6d":
-            only_process("the training of ssc6d")
+            require_single_process("the training of ssc6d")
             ssc6d = read_configuration(config, Ssc6dSettings)
             bar.update(task, total=ssc6d.training.steps)
             validate = train_ssc6d(args, ssc6d, category, progress, device)
@@ -301,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fast = read_configuration(config, Settings)
             bar.update(task, total=fast.training.steps)
             validate = train_fast(args, fast, category, progress, device)
-        if not is_first():
+        if not is_main_process():
             return 0
     minutes = (time.monotonic() - start) / 60.0
     errors = validate()

@@ -29,7 +29,7 @@ from sdfpose_core.datasets.nocs_preparation import prepared_instances
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.estimation.category_model import CategoryModel
-from sdfpose_core.learning.distributed import first_ahead, is_first, process_group
+from sdfpose_core.learning.distributed import first_process_first, is_main_process, process_group
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.selfsup.recordings import recorded_instances
@@ -112,7 +112,7 @@ def train(args: argparse.Namespace, settings: Settings, device: torch.device) ->
     start = time.monotonic()
     learning = settings.learning
     with (
-        Progress(disable=not is_first()) as bar,
+        Progress(disable=not is_main_process()) as bar,
         SummaryWriter(str(args.work / "tensorboard" / f"{category}.{learning.losses}")) as log,
     ):
         labelling = bar.add_task(f"{category} labels", total=learning.rounds * len(real))
@@ -123,9 +123,9 @@ def train(args: argparse.Namespace, settings: Settings, device: torch.device) ->
             for name, value in losses.items():
                 log.add_scalar(f"self_supervision/{name}", value, step)
 
-        with first_ahead():
+        with first_process_first():
             synthetic = synthetic_views(model, settings, args.work)
-        if is_first():
+        if is_main_process():
             show(log, model, real, 0)
         training = self_supervised_training(
             model,
@@ -135,9 +135,9 @@ def train(args: argparse.Namespace, settings: Settings, device: torch.device) ->
             progress=lambda: bar.advance(labelling),
         )
         encoder = training.run(args.work / f"{category}.{learning.losses}.ckpt", progress)
-        if is_first():
+        if is_main_process():
             show(log, replace(model, encoder=encoder), real, learning.training.steps)
-    if not is_first():
+    if not is_main_process():
         return
     complete_weights(args.out, args.weights)
     encoder.save(weights_file(category, "encoder", args.out), category)

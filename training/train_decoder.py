@@ -27,7 +27,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.errors import MeshError, SdfposeError
-from sdfpose_core.learning.distributed import first_ahead, is_first, process_group
+from sdfpose_core.learning.distributed import first_process_first, is_main_process, process_group
 from sdfpose_core.sdf.meshing import decode_mesh
 from sdfpose_core.sdf.training import (
     DecoderTraining,
@@ -79,7 +79,7 @@ def shapes_of(
             cache,
             training=settings.shapes,
             validation=settings.validation_shapes,
-            told=progress,
+            log=progress,
         )
     return folder_shapes(
         args.category,
@@ -89,7 +89,7 @@ def shapes_of(
         exclude=read_exclusions(args.exclude, args.meshes) if args.exclude else (),
         unit_m=args.unit_m,
         yaw_deg=args.yaw_deg,
-        told=progress,
+        log=progress,
     )
 
 
@@ -120,14 +120,14 @@ def main() -> int:
     start = time.monotonic()
     with (
         process_group(args.device) as device,
-        Progress(disable=not is_first()) as bar,
+        Progress(disable=not is_main_process()) as bar,
         SummaryWriter(str(args.work / "tensorboard" / f"{category}.decoder")) as log,
     ):
         sampling = bar.add_task(f"{category} samples", total=None)
-        with first_ahead():
+        with first_process_first():
             shapes = shapes_of(args, settings, lambda name: bar.update(sampling, advance=1))
         bar.remove_task(sampling)
-        if shapes.report and is_first():
+        if shapes.report and is_main_process():
             bar.console.print(shapes.report, highlight=False, markup=False, soft_wrap=True)
         training = DecoderTraining(shapes.training, settings.training, device)
         task = bar.add_task(f"{category} decoder", total=settings.training.steps)
@@ -138,7 +138,7 @@ def main() -> int:
                 log.add_scalar(f"decoder/{name}", value, step)
 
         decoder = training.run(args.work / f"{category}.decoder.ckpt", progress, shapes.validation)
-        if not is_first():
+        if not is_main_process():
             return 0
         for number, code in enumerate(training.codes.detach()[:SHOWN]):
             try:

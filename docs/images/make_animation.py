@@ -20,7 +20,7 @@ from PIL import Image
 
 from sdfpose_core import ObjectEstimate, PoseEstimator, RgbdFrame, Tracker
 from sdfpose_core.categories import Categories, default_categories
-from sdfpose_core.device import use_threads
+from sdfpose_core.device import set_threads
 from sdfpose_core.shapes.contact_sheet import render_model
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation import TABLE_CAMERA, orbit, simulated_frame, table_scene
@@ -49,7 +49,7 @@ QUALITY = 75
 
 def main() -> None:
     """Write the animation."""
-    use_threads(1)
+    set_threads(1)
     categories = default_categories()
     meshes: dict[str, ObjectEstimate] = {}  # the newest of each object, hidden or not
     pictures = []

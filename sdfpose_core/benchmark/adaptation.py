@@ -285,7 +285,7 @@ def _training(
         config = setup(_TIMING_STEPS)
         labelling_s = _seconds(
             lambda: pseudo_labels(
-                teacher(start, swift=True), real[:_TIMING_STEPS], config.certificate
+                teacher(start, fast=True), real[:_TIMING_STEPS], config.certificate
             )
         )
         seconds -= config.rounds * labelling_s * len(real) / _TIMING_STEPS

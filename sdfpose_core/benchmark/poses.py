@@ -31,7 +31,7 @@ __all__ = [
     "MIN_VISIBILITY",
     "PoseCase",
     "PoseOutcome",
-    "judge",
+    "evaluate_case",
     "mesh_cases",
     "model_seeds",
     "real_cases",
@@ -211,11 +211,11 @@ def run_cases(
         result = estimator.estimate([case.instance])
         stage_ms = result.stage_ms | {"total": 1e3 * (time.perf_counter() - start)}
         estimate = result.estimates[0] if result.estimates else None
-        yield judge(case, estimate, stage_ms, np.random.default_rng(number), samples)
+        yield evaluate_case(case, estimate, stage_ms, np.random.default_rng(number), samples)
         progress()
 
 
-def judge(
+def evaluate_case(
     case: PoseCase,
     estimate: ObjectEstimate | None,
     stage_ms: Mapping[str, float],

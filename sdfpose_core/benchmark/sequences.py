@@ -14,7 +14,7 @@ from sdfpose_core.benchmark.poses import (
     STYLE,
     PoseCase,
     PoseOutcome,
-    judge,
+    evaluate_case,
     model_seeds,
     run_cases,
     summarise,
@@ -26,7 +26,7 @@ from sdfpose_core.observation.free_space import FreeSpace
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation.ground_truth import ground_truth
-from sdfpose_core.simulation.instances import pixels_alone
+from sdfpose_core.simulation.instances import unoccluded_pixels
 from sdfpose_core.simulation.random_motion import MOTION_S, random_motion
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scenes import cluttered_table
@@ -154,7 +154,7 @@ class SimulatedSequence:
             masked = np.bincount(frame.mask.ravel(), minlength=len(ids) + 1)
             views = []
             for x in mask_ids:
-                alone = pixels_alone(scene, x, TABLE_CAMERA, pose) if visible[x] else 1
+                alone = unoccluded_pixels(scene, x, TABLE_CAMERA, pose) if visible[x] else 1
                 share = min(float(visible[x]) / max(alone, 1), 1.0)
                 views.append(View(truths.get(x), share, hidden=masked[x] == 0))
             yield SequenceFrame(frame, views)
@@ -217,7 +217,7 @@ def track_sequence(
                 case = PoseCase(
                     names[i], _NO_POINTS, view.truth, sequence.models[i], view.visibility
                 )
-                outcome = judge(
+                outcome = evaluate_case(
                     case,
                     None if track is None else track.estimate,
                     result.stage_ms,
@@ -254,7 +254,7 @@ def summarise_sequences(sequences: Sequence[TrackedSequence]) -> dict[str, Any]:
         "frames": sum(len(sequence.histories[0]) for sequence in sequences),
         "id_switches": len(switches),
         "flips": len(all_flips),
-        "flips_that_mend": sum(x.mends for x in all_flips),
+        "flips_that_mend": sum(x.corrective for x in all_flips),
         "gaps": len(all_gaps),
         "recoveries": sum(x.recovered for x in all_gaps),
         "drift_deg": drifts.degrees,
@@ -333,7 +333,7 @@ def _incidents(sequence: TrackedSequence) -> Iterator[dict[str, Any]]:
                 **where,
                 "frame": flip.frame,
                 "degrees": flip.degrees,
-                "mends": flip.mends,
+                "corrective": flip.corrective,
             }
         for gap in gaps(history):
             if not gap.recovered:

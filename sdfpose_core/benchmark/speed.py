@@ -82,7 +82,7 @@ def benchmark_speed(
 ) -> dict[str, Any]:
     """Measure everything except the memory of the node.
 
-    Uses the number of threads that is set when this is called (`use_threads`).
+    Uses the number of threads that is set when this is called (`set_threads`).
 
     Args:
         options: configuration of the benchmark.

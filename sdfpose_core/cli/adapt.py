@@ -24,7 +24,7 @@ from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.observation.frame import Instance, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.sdf.training_shapes import procedural_codes
-from sdfpose_core.selfsup.fitness import measure_fitness, ways_it_is_worse
+from sdfpose_core.selfsup.fitness import measure_fitness, regressions
 from sdfpose_core.selfsup.recordings import recorded_frames, recorded_instances
 from sdfpose_core.selfsup.teacher import teacher
 from sdfpose_core.selfsup.training import (
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     learnt, held_out = _split(real)
     setup = SelfSupervision(losses=args.losses)
     # With few instances, half of them must be certified; the result is evaluated in any case.
-    setup = replace(setup, fewest_labels=min(setup.fewest_labels, -(-len(learnt) // 2)))
+    setup = replace(setup, min_labels=min(setup.min_labels, -(-len(learnt) // 2)))
     setup = replace(setup, training=replace(setup.training, steps=args.steps, seed=args.seed))
     tests = list(
         simulated_instances(
@@ -153,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
         )
         after = replace(before, encoder=encoder)
         fitness_after = evaluate(after)
-    worse = ways_it_is_worse(fitness_after, fitness_before)
+    worse = regressions(fitness_after, fitness_before)
     report = {
         "category": name,
         "instances": len(real),

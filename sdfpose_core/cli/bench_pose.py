@@ -55,7 +55,7 @@ _PARTS: dict[str, Callable[[EstimatorConfig], EstimatorConfig]] = {
     "shape-prior": lambda x: replace(
         x, network_prior=replace(x.network_prior, shape_sd_factor=math.inf)
     ),
-    "yaw-starts": lambda x: replace(x, turns=0),
+    "yaw-starts": lambda x: replace(x, yaw_starts=0),
 }
 """Parts of the estimator that can be switched off."""
 

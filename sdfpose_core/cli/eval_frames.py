@@ -22,11 +22,15 @@ from sdfpose_core.datasets import FolderFrame, read_frames
 from sdfpose_core.errors import FrameError
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.comparison import compare
-from sdfpose_core.evaluation.judged_frames import LEAST_OBJECTS, frame_figures
-from sdfpose_core.evaluation.judgement import Judged, JudgedFrame, ReportedObject
+from sdfpose_core.evaluation.frame_evaluation import (
+    FrameEvaluation,
+    ObjectEvaluation,
+    ReportedObject,
+)
+from sdfpose_core.evaluation.frame_metrics import MIN_OBJECTS, frame_metrics
 from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.visualisation.drawing import draw_error
-from sdfpose_core.visualisation.pictures import ErrorPicture, caption, worst_objects
+from sdfpose_core.visualisation.pictures import ErrorImage, caption, worst_objects
 from sdfpose_core.visualisation.report import report_page
 
 __all__ = ["add_parser", "run"]
@@ -40,7 +44,7 @@ def add_parser(evaluations: Any) -> None:
         description=(
             "Estimate the objects in frame folders, each image independently, and compare them "
             "with the ground truth. Print the errors of every instance, and averages if there are "
-            f"at least {LEAST_OBJECTS} instances."
+            f"at least {MIN_OBJECTS} instances."
         ),
         epilog="Example: sdfpose eval frames frames/ --report report.html",
     )
@@ -82,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         estimates.append(result.estimates)
     console = wide_console()
     console.print(_instances(judged), highlight=False)
-    document = frame_figures(judged)
+    document = frame_metrics(judged)
     if document["average_precision"] is not None:
         console.print(precision_table(document["average_precision"]))
     print_problems(problems)
@@ -91,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         write_json(args.json, document | {"problems": problems, "frames": listed})
     if args.report is not None:
         pictures = [
-            ErrorPicture(
+            ErrorImage(
                 caption(judged[x.frame].name, x.judged),
                 draw_error(
                     frames[x.frame].frame,
@@ -120,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _judge(
     frame: FolderFrame, estimates: Sequence[ObjectEstimate], stage_ms: dict[str, float]
-) -> JudgedFrame:
+) -> FrameEvaluation:
     """Compare estimates with the ground truth of the same mask id."""
     truths = {x.mask_id: x for x in frame.ground_truth}
     objects = []
@@ -128,12 +132,12 @@ def _judge(
         reported = ReportedObject.of(x)
         truth = truths.get(x.mask_id)
         errors = None if truth is None else compare(reported, truth)
-        objects.append(Judged(reported, truth, errors))
+        objects.append(ObjectEvaluation(reported, truth, errors))
     known = tuple(frame.ground_truth) or None
-    return JudgedFrame(frame.name, frame.frame.stamp_ns, tuple(objects), known, stage_ms)
+    return FrameEvaluation(frame.name, frame.frame.stamp_ns, tuple(objects), known, stage_ms)
 
 
-def _instances(frames: Sequence[JudgedFrame]) -> Table:
+def _instances(frames: Sequence[FrameEvaluation]) -> Table:
     table = Table(title="Instances with ground truth", title_justify="left")
     for name in ("frame", "instance", "category"):
         table.add_column(name, overflow="fold")

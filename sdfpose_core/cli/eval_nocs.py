@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 from sdfpose_core.cli.output import precision_table, print_problems, wide_console, write_json
 from sdfpose_core.datasets.nocs_results import read_nocs_results
-from sdfpose_core.evaluation.nocs_protocol import IouName, Misses
-from sdfpose_core.evaluation.nocs_results import average_figures, figures
+from sdfpose_core.evaluation.nocs_protocol import IouName, MissPolicy
+from sdfpose_core.evaluation.nocs_results import average_metrics, figures
 
 __all__ = ["add_parser", "run"]
 
@@ -45,7 +45,7 @@ def add_parser(evaluations: Any) -> None:
     )
     parser.add_argument(
         "--misses",
-        choices=get_args(Misses),
+        choices=get_args(MissPolicy),
         default="ignore",
         help=(
             "count or ignore objects without a matching box in the pose precision; published "
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         results = read_nocs_results(folder, problems)
         runs.append(figures(results, iou=args.iou, misses=args.misses) | {"images": len(results)})
     print_problems(problems)
-    document = runs[0] if len(runs) == 1 else average_figures(runs)
+    document = runs[0] if len(runs) == 1 else average_metrics(runs)
     document |= {"iou": args.iou, "misses": args.misses, "problems": len(problems)}
     wide_console().print(precision_table(document))
     if args.json is not None:

@@ -26,17 +26,17 @@ from sdfpose_core.cli.output import (
     write_json,
 )
 from sdfpose_core.datasets.bags import Pairing, find_topics, open_bag
-from sdfpose_core.device import use_threads
+from sdfpose_core.device import set_threads
 from sdfpose_core.errors import BagError, ConfigurationError, WeightsError
 from sdfpose_core.estimation.estimator import PoseEstimator
-from sdfpose_core.evaluation.judged_frames import frame_figures
-from sdfpose_core.evaluation.judgement import JudgedFrame
+from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation
+from sdfpose_core.evaluation.frame_metrics import frame_metrics
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.replay.results import ResultBag
 from sdfpose_core.replay.run import Replay, replay
 from sdfpose_core.replay.schedule import Schedule
 from sdfpose_core.replay.truth import TruthSource, truth_source
-from sdfpose_core.replay.worst_estimates import worst_pictures
+from sdfpose_core.replay.worst_estimates import worst_images
 from sdfpose_core.tracking.tracker import Tracker, TrackerConfig
 from sdfpose_core.visualisation.report import report_page
 
@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     problems: list[str] = []
     rules = label_rules(args, categories)
     truth = _prepare(args, rules, problems)
-    use_threads(args.threads)
+    set_threads(args.threads)
     config = estimator_config(args)
     estimator = PoseEstimator(config, categories)
     for category in categories:
@@ -161,7 +161,7 @@ def run(args: argparse.Namespace) -> int:
         "elapsed_s": done.elapsed_s,
         "rate_hz": done.rate_hz,
         "problems": problems,
-        **frame_figures(judged),
+        **frame_metrics(judged),
     }
     _print(document)
     if args.json is not None:
@@ -173,7 +173,7 @@ def run(args: argparse.Namespace) -> int:
             categories,
             facts=_facts(document),
             problems=problems,
-            pictures=worst_pictures(args.bag, rules, pairing, done, judged, categories),
+            pictures=worst_images(args.bag, rules, pairing, done, judged, categories),
             configuration=config,
         )
         write_file(args.report, page.encode())
@@ -205,7 +205,7 @@ def _prepare(
     return truth
 
 
-def _frames(done: Replay, judged: Sequence[JudgedFrame]) -> list[dict[str, Any]]:
+def _frames(done: Replay, judged: Sequence[FrameEvaluation]) -> list[dict[str, Any]]:
     return [
         {
             "number": x.number,

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from sdfpose_core.errors import BagError
 
-__all__ = ["mended_copy", "storage_files"]
+__all__ = ["repaired_copy", "storage_files"]
 
 _MAGIC = b"\x89MCAP0\r\n"
 _FOOTER, _DATA_END = 0x02, 0x0F
@@ -35,7 +35,7 @@ def storage_files(path: Path) -> list[Path]:
     return [path] if path.suffix in (".mcap", ".db3") else []
 
 
-def mended_copy(file: Path, folder: Path) -> tuple[Path, str]:
+def repaired_copy(file: Path, folder: Path) -> tuple[Path, str]:
     """Copy the intact part of a damaged file.
 
     Args:

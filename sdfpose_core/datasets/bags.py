@@ -11,7 +11,7 @@ from typing import Any
 
 from rosbags.highlevel import AnyReader
 
-from sdfpose_core.datasets.bag_repair import mended_copy, storage_files
+from sdfpose_core.datasets.bag_repair import repaired_copy, storage_files
 from sdfpose_core.datasets.bag_topics import ROLES, TOPIC_TYPES, find_topics
 from sdfpose_core.errors import BagError
 from sdfpose_core.messages.decoding import (
@@ -29,17 +29,17 @@ from sdfpose_core.observation.frame import RgbdFrame
 __all__ = [
     "ROLES",
     "TOPIC_TYPES",
-    "Listeners",
     "Pairing",
     "RecordedFrame",
+    "TopicCallbacks",
     "bag_frames",
     "find_topics",
-    "frame_of",
+    "frame_from_messages",
     "is_bag",
     "open_bag",
 ]
 
-Listeners = Mapping[str, Callable[[Any], None]]
+TopicCallbacks = Mapping[str, Callable[[Any], None]]
 """Callbacks for the messages of additional topics, by topic."""
 
 
@@ -121,7 +121,7 @@ def bag_frames(
     problems: list[str],
     *,
     pairing: Pairing | None = None,
-    listeners: Listeners | None = None,
+    listeners: TopicCallbacks | None = None,
 ) -> Iterator[RecordedFrame]:
     """Read the frames of a bag, with messages paired as in the pose node.
 
@@ -151,7 +151,7 @@ def bag_frames(
         def usable(groups: Iterable[FrameMessages], arrival_ns: int) -> Iterator[RecordedFrame]:
             for messages in groups:
                 try:
-                    yield RecordedFrame(frame_of(messages, rules, chosen), arrival_ns)
+                    yield RecordedFrame(frame_from_messages(messages, rules, chosen), arrival_ns)
                 except MessageError as error:
                     drop(error)
 
@@ -177,7 +177,9 @@ def bag_frames(
         )
 
 
-def frame_of(messages: FrameMessages, rules: LabelRules, topics: InputTopics) -> RgbdFrame:
+def frame_from_messages(
+    messages: FrameMessages, rules: LabelRules, topics: InputTopics
+) -> RgbdFrame:
     """Build a frame from its messages.
 
     Args:
@@ -221,7 +223,7 @@ def _repaired_files(path: Path, problems: list[str], stack: ExitStack) -> list[P
             files.append(file)
         except Exception as error:  # as above
             try:
-                copy, kept = mended_copy(file, folder)
+                copy, kept = repaired_copy(file, folder)
             except BagError as worse:
                 problems.append(str(worse))
                 continue

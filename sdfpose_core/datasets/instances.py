@@ -16,7 +16,7 @@ from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import GroundTruth, Instance
 from sdfpose_core.observation.free_space import FreeSpace
 from sdfpose_core.observation.support_plane import SupportPlane
-from sdfpose_core.storage.files import replacing
+from sdfpose_core.storage.files import atomic_replace
 
 __all__ = ["StoredInstance", "read_instances", "write_instances"]
 
@@ -82,7 +82,7 @@ def write_instances(path: Path | str, items: Sequence[StoredInstance]) -> None:
         "truth_dimensions": np.array([x.dimensions_m for x in truths], np.float64).reshape(-1, 3),
         "truth_symmetric": np.array([x.symmetric_about_y for x in truths], dtype=bool),
     }
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_replace(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 

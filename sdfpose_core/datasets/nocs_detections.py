@@ -18,7 +18,7 @@ from sdfpose_core.errors import FrameError, PickleError
 from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
 from sdfpose_core.storage.pickles import load_pickle
 
-__all__ = ["detected", "detections_file", "matched_truths"]
+__all__ = ["detected", "detections_file", "match_ground_truth"]
 
 _MIN_OVERLAP = 0.5
 """Minimum mask IoU of a detection and its ground-truth object."""
@@ -58,7 +58,7 @@ def detected(frame: RgbdFrame, path: Path | str) -> RgbdFrame:
     return replace(frame, mask=mask, labels={k: v for k, v in labels.items() if k in visible})
 
 
-def matched_truths(
+def match_ground_truth(
     frame: RgbdFrame, truths: list[GroundTruth], seen: RgbdFrame
 ) -> dict[int, GroundTruth]:
     """Assign true poses to detected masks by overlap.

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.instances import StoredInstance, read_instances, write_instances
 from sdfpose_core.datasets.nocs import NocsSource, read_nocs_image, scene_images
-from sdfpose_core.datasets.nocs_detections import detected, detections_file, matched_truths
+from sdfpose_core.datasets.nocs_detections import detected, detections_file, match_ground_truth
 from sdfpose_core.datasets.nocs_poses import nocs_poses
 from sdfpose_core.errors import FrameError, MeshError
 from sdfpose_core.observation.segmentation import segment
@@ -145,7 +145,7 @@ def prepare_scene(
             except FrameError as error:
                 problems.append(f"{error}; image skipped")
                 continue
-            known = matched_truths(image.frame, truths, frame)
+            known = match_ground_truth(image.frame, truths, frame)
             found_ids = {x.instance for x in known.values()}
             problems += [
                 f"{image.name}: {x.instance} ({x.category}) was not detected"

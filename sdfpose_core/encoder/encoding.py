@@ -75,7 +75,7 @@ class Encoding:
         )
 
     @property
-    def favourite(self) -> Similarity:
+    def most_likely(self) -> Similarity:
         """The hypotheses with the largest weight, (B,)."""
         rows = torch.arange(len(self.logits), device=self.logits.device)
         return self.similarity[rows, self.logits.argmax(dim=1)]
@@ -111,7 +111,7 @@ class Encoding:
         """
         return self._log_densities(rotation, has_front).logsumexp(dim=2)
 
-    def likeliest_mode(self, rotation: Tensor, has_front: bool | Tensor) -> Tensor:
+    def most_likely_mode(self, rotation: Tensor, has_front: bool | Tensor) -> Tensor:
         """Index (B,) of the hypothesis that most likely generated each rotation.
 
         Args:

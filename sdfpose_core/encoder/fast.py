@@ -122,7 +122,7 @@ class FastEncoder(StoredNetwork):
         # Code (D), its log spreads (D), log scale (1), its log spread (1).
         self.shape_head = nn.Linear(256, 2 * config.code_length + 2)
 
-    def expect_codes(self, mean: Tensor, covariance: Tensor) -> None:
+    def set_code_prior(self, mean: Tensor, covariance: Tensor) -> None:
         """Set the code distribution of an untrained network, which predicts offsets from the mean.
 
         Args:

@@ -18,7 +18,7 @@ from sdfpose_core.encoder.training_run import Progress, TrainingRun
 from sdfpose_core.encoder.views import TrainingViews, Views
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.geometry.similarity import Similarity, so3_exp
-from sdfpose_core.learning.distributed import own_share, shared_between_processes
+from sdfpose_core.learning.distributed import data_parallel, process_slice
 from sdfpose_core.learning.muon import Muon
 from sdfpose_core.storage.checkpoint import load_checkpoint, save_checkpoint
 
@@ -122,11 +122,11 @@ class EncoderTraining(TrainingRun):
             with torch.random.fork_rng():
                 torch.manual_seed(config.seed)
                 self.encoder = FastEncoder(config.encoder, unit_m).to(device)
-            self.encoder.expect_codes(code_mean, code_covariance)
+            self.encoder.set_code_prior(code_mean, code_covariance)
         else:
             self.encoder = copy.deepcopy(start).to(device).train().requires_grad_(True)
         self.encoder.mixed_precision = config.mixed_precision
-        self._shared = shared_between_processes(self.encoder, self._batch_views)
+        self._shared = data_parallel(self.encoder, self._batch_views)
         self.average = copy.deepcopy(self.encoder).requires_grad_(False)
         self.average.mixed_precision = False
         self._optimisers = _optimisers(self.encoder, config)
@@ -248,7 +248,7 @@ class EncoderTraining(TrainingRun):
         if config.mirror_probability > 0.0:
             mirrored = torch.rand(batch, generator=rng) < config.mirror_probability
             points, support, truth = _mirrored(points, support, truth, mirrored)
-        own = own_share(batch)
+        own = process_slice(batch)
         return (
             points[own].to(self.device),
             (support * support_kept)[own].to(self.device),

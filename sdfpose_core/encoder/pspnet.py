@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sdfpose_core.errors import ShapeError, WeightsError
-from sdfpose_core.storage.checkpoint import load_published
+from sdfpose_core.storage.checkpoint import load_third_party
 
 __all__ = ["PspNet", "ResNet18"]
 
@@ -127,7 +127,7 @@ class ResNet18(nn.Module):
             WeightsError: the file is missing, damaged, refused, or belongs to another network.
         """
         path = Path(path)
-        state = load_published(path)
+        state = load_third_party(path)
         folded: dict[str, Tensor] = {}
         for name, expected in self.state_dict().items():
             layer, _, kind = name.rpartition(".")

@@ -15,7 +15,7 @@ from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.sdf.deepsdf import DeepSdf, DeepSdfConfig
 from sdfpose_core.sdf.shape_decoder import code_statistics
-from sdfpose_core.storage.checkpoint import load_published
+from sdfpose_core.storage.checkpoint import load_third_party
 
 __all__ = ["import_decoder", "import_encoder"]
 
@@ -69,7 +69,7 @@ class _Published:
                 ``model_state_dict``.
             network: name of the network for error messages.
         """
-        content = load_published(path)
+        content = load_third_party(path)
         state = content.get("model_state_dict", content)
         if not isinstance(state, dict):
             raise WeightsError(
@@ -164,7 +164,7 @@ def import_decoder(path: Path, codes: Path | None = None) -> DeepSdf:
         state[f"{name}.weight"] = _layer_weight(published, i, (out, n_in))
         state[f"{name}.bias"] = published.take(f"lin{i}.bias", (out,))
     published.finish()
-    codes_content = content if codes is None else load_published(codes)
+    codes_content = content if codes is None else load_third_party(codes)
     latent = _latent_codes(codes or path, codes_content, inputs - 3, required=codes is not None)
     if latent is not None:
         state["code_mean"], state["code_covariance"] = code_statistics(latent)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sdfpose_core.learning.distributed import is_first
+from sdfpose_core.learning.distributed import is_main_process
 
 __all__ = ["Progress", "TrainingRun"]
 
@@ -47,9 +47,9 @@ class TrainingRun(ABC):
         while self.step < steps:
             losses = self._train_step()
             self.step += 1
-            if progress is not None and self.step % _LOG_EVERY == 0 and is_first():
+            if progress is not None and self.step % _LOG_EVERY == 0 and is_main_process():
                 progress(self.step, {k: float(v) for k, v in losses.items()})
-            if checkpoint is not None and self.step % checkpoint_every == 0 and is_first():
+            if checkpoint is not None and self.step % checkpoint_every == 0 and is_main_process():
                 self._save(checkpoint)
 
     @abstractmethod

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sdfpose_core.observation.frame import GroundTruth, Instance
 from sdfpose_core.simulation.instances import SimulatedInstance
-from sdfpose_core.storage.files import replacing
+from sdfpose_core.storage.files import atomic_replace
 
 __all__ = ["TrainingViews", "Views"]
 
@@ -66,7 +66,7 @@ class Views:
 
     def save(self, path: Path) -> None:
         """Write an ``.npz`` file atomically."""
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_replace(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **vars(self))
 
     @classmethod

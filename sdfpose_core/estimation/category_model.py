@@ -111,7 +111,7 @@ class CategoryModel:
         encoding: Encoding | None,
         config: NetworkPriorConfig,
         *,
-        turns: int,
+        yaw_starts: int,
     ) -> Hypotheses:
         """Start poses for the search.
 
@@ -119,12 +119,12 @@ class CategoryModel:
             instances: of the category.
             encoding: of the instances; None without a network.
             config: how strongly the network's prediction counts.
-            turns: see `network_hypotheses`.
+            yaw_starts: see `network_hypotheses`.
         """
         if encoding is None:
             return self._upright_hypotheses(instances)
         return network_hypotheses(
-            encoding, self.priors, config, turns=turns, has_front=self.has_front
+            encoding, self.priors, config, yaw_starts=yaw_starts, has_front=self.has_front
         )
 
     def priors_at(

@@ -27,8 +27,8 @@ class EstimatorConfig:
         weights_dir: folder of the weights, None for the shipped ones.
         surface_points: observed points per instance that the refinement uses.
         min_points: instances with fewer depth pixels are skipped.
-        turns: copies of each network hypothesis, turned about y, that the search also starts from,
-            for categories that have a front.
+        yaw_starts: copies of each network hypothesis, turned about y, from which the search also
+            starts, for categories that have a front.
         schedule: coarse rounds of the search.
         network_prior: how strongly the network's prediction counts against the evidence.
         mesh_resolution: cells along each axis of the grid of the reconstructed surface.
@@ -43,7 +43,7 @@ class EstimatorConfig:
     weights_dir: Path | str | None = None
     surface_points: int = 256
     min_points: int = 50
-    turns: int = 3
+    yaw_starts: int = 3
     schedule: tuple[Stage, ...] = FULL_SEARCH
     network_prior: NetworkPriorConfig = field(default_factory=NetworkPriorConfig)
     mesh_resolution: int = 96

@@ -78,7 +78,7 @@ class DetectionBatch:
     def refined(self) -> list[Detection]:
         """The best refined candidate of each instance, or its first start pose without a search."""
         if self.candidates is None:
-            found = self.search.favourites(self.hypotheses, self.evidence)
+            found = self.search.unrefined(self.hypotheses, self.evidence)
         else:
             found = self.search.refine(self.candidates, self.evidence)
         return [
@@ -123,7 +123,7 @@ def detection_batches(
         device = models[0].device
         search = Search(
             JointDecoder([x.model.decoder for x in group], category.to(device)),
-            Priors.cat([x.model.priors.of_each(len(x.instances)) for x in group]),
+            Priors.cat([x.model.priors.expand(len(x.instances)) for x in group]),
             torch.tensor([x.has_front for x in models], device=device),
             config,
             network_prior,

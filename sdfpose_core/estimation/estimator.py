@@ -149,7 +149,7 @@ class PoseEstimator:
             instances: what was measured.
             predicted: see `run`.
             draft: run a shorter search and make a coarse surface, as verification needs no more;
-                see `finished`.
+                see `with_full_mesh`.
         """
         predicted = predicted or {}
         clock = StageClock("encode", "refine", "mesh")
@@ -184,7 +184,9 @@ class PoseEstimator:
             Proposal(
                 model,
                 group,
-                model.hypotheses(group, encoding, config.network_prior, turns=config.turns),
+                model.hypotheses(
+                    group, encoding, config.network_prior, yaw_starts=config.yaw_starts
+                ),
             )
             for (model, group), encoding in zip(
                 groups, self.models.encode(groups, self.sampler.rng), strict=True
@@ -295,7 +297,7 @@ class PoseEstimator:
         detection = Detection(model, instance, hypothesis)
         return keyframes, self.report(detection, self.mesh(detection))
 
-    def finished(self, draft: ObjectEstimate) -> ObjectEstimate:
+    def with_full_mesh(self, draft: ObjectEstimate) -> ObjectEstimate:
         """A draft with its full surface.
 
         Raises:
@@ -315,7 +317,7 @@ class PoseEstimator:
         code = torch.from_numpy(estimate.code).to(self.device)
         return self.shapes.of(self.models[estimate.category], code)
 
-    def remember(self, estimate: ObjectEstimate, shape: CachedShape) -> None:
+    def cache_shape(self, estimate: ObjectEstimate, shape: CachedShape) -> None:
         """Put the decoded shape of an estimate into the cache."""
         self.shapes.remember(estimate.category, torch.from_numpy(estimate.code), shape)
 
@@ -329,7 +331,7 @@ class PoseEstimator:
         self.models[category]
 
     @property
-    def looks_at_colour(self) -> bool:
+    def uses_colour(self) -> bool:
         """Whether instances need their colour images."""
         return self.config.encoder == "ssc6d"
 

@@ -51,7 +51,7 @@ class Hypotheses:
         return cls(
             ShapePose.cat([x.state for x in parts]),
             torch.cat(owners),
-            Priors.cat([x.priors.of_each(len(x.state)) for x in parts]),
+            Priors.cat([x.priors.expand(len(x.state)) for x in parts]),
             Encoding.cat(encodings) if encodings else None,
         )
 
@@ -79,7 +79,7 @@ def network_hypotheses(
     priors: Priors,
     config: NetworkPriorConfig,
     *,
-    turns: int,
+    yaw_starts: int,
     has_front: bool,
 ) -> Hypotheses:
     """The network's hypotheses, the likeliest first, and copies of them turned about y.
@@ -92,12 +92,12 @@ def network_hypotheses(
         encoding: of B instances.
         priors: of the category.
         config: how strongly the prediction counts.
-        turns: number of turned copies of each hypothesis.
+        yaw_starts: number of turned copies of each hypothesis.
         has_front: whether yaw about y has a meaning; there are no copies otherwise.
     """
     order = encoding.logits.argsort(dim=1, descending=True)
     rows = torch.arange(len(order), device=order.device)[:, None]
-    copies = 1 + turns if has_front else 1
+    copies = 1 + yaw_starts if has_front else 1
     vector = torch.zeros(copies, 1, 3, device=order.device)
     vector[:, 0, 1] = torch.arange(copies, device=order.device) * (2.0 * math.pi / copies)
     rotation = encoding.similarity.rotation[rows, order].unsqueeze(1) @ so3_exp(vector)
@@ -163,7 +163,7 @@ def rotation_prior_at(
         variance: radians^2, one for all or (B,): of the rotation since the encoding was made.
     """
     rows = torch.arange(len(rotation), device=rotation.device)
-    mode = encoding.likeliest_mode(rotation, has_front)
+    mode = encoding.most_likely_mode(rotation, has_front)
     spread = encoding.axis_variance[rows, mode]
     spread = spread + torch.as_tensor(variance).to(spread).view(-1, 1)
     precision = config.rotation_weight / spread

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.estimation.hypotheses import Hypotheses, NetworkPriorConfig
-from sdfpose_core.refine.anchors import carried, surface_anchors
+from sdfpose_core.refine.anchors import project_to_surface, surface_anchors
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.kernel import GemanMcClureKernel
 from sdfpose_core.refine.priors import Priors
@@ -121,9 +121,9 @@ class Search:
         anchors = self._anchors(hypotheses)
         for stage in self.schedule:
             config = replace(self.config, kernel=GemanMcClureKernel(stage.kernel_sd))
-            thinned = evidence.thinned(stage.surface)
+            subsampled = evidence.subsampled(stage.surface)
             solution = self._refine(
-                hypotheses, thinned, config, stage.iterations, anchors[:, : stage.anchors]
+                hypotheses, subsampled, config, stage.iterations, anchors[:, : stage.anchors]
             )
             best = self._rank(solution, hypotheses).best(stage.keep)
             hypotheses = replace(hypotheses[best], state=solution.state[best])
@@ -144,10 +144,10 @@ class Search:
         fine = self._refine(hypotheses, evidence, self.config, _FINE_ITERATIONS, candidates.anchors)
         ranking = self._rank(fine, hypotheses)
         winner = ranking.best(1)
-        chosen = fine[winner].judged_by(self.priors, hypotheses.priors[winner])
+        chosen = fine[winner].with_priors(self.priors, hypotheses.priors[winner])
         return SearchResult(chosen, ranking.gaps(), self._belief(chosen, hypotheses.encoding))
 
-    def favourites(self, hypotheses: Hypotheses, evidence: Evidence) -> SearchResult:
+    def unrefined(self, hypotheses: Hypotheses, evidence: Evidence) -> SearchResult:
         """The first start state of each instance, evaluated but not refined."""
         first = torch.ones_like(hypotheses.owner, dtype=torch.bool)
         first[1:] = hypotheses.owner[1:] != hypotheses.owner[:-1]
@@ -172,7 +172,7 @@ class Search:
     @torch.no_grad()
     def _moved_anchors(self, hypotheses: Hypotheses, anchors: Tensor) -> Tensor:
         """Anchors (H, M, 3) of earlier shapes, moved to the surfaces of the present shapes."""
-        return carried(self.decoder[hypotheses.owner], hypotheses.state.codes, anchors)
+        return project_to_surface(self.decoder[hypotheses.owner], hypotheses.state.codes, anchors)
 
     def _refine(
         self,

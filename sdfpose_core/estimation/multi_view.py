@@ -14,7 +14,7 @@ from sdfpose_core.estimation.hypotheses import NetworkPriorConfig
 from sdfpose_core.estimation.keyframes import Keyframes, decoder_states
 from sdfpose_core.estimation.report import RefinedHypothesis
 from sdfpose_core.observation.frame import Instance, ObjectEstimate
-from sdfpose_core.refine.solver import RefineConfig, refine_together, total_cost
+from sdfpose_core.refine.solver import RefineConfig, refine_multiview, total_cost
 from sdfpose_core.refine.state import ShapePose
 
 __all__ = ["refine_keyframes"]
@@ -63,9 +63,9 @@ def refine_keyframes(
     )
     encoding = model.encode(keyframes.instances, [sampler.rng(x) for x in keyframes.instances])
     priors = model.priors_at(keyframes.state.similarity.rotation, encoding, network_prior)
-    evidence = sampler(keyframes.instances, [model.category] * views).thinned(_POINTS)
+    evidence = sampler(keyframes.instances, [model.category] * views).subsampled(_POINTS)
     repeated = torch.arange(views, device=device).repeat(len(estimates))
-    tried = refine_together(
+    tried = refine_multiview(
         model.decoder,
         starts,
         evidence[repeated],
@@ -75,7 +75,7 @@ def refine_keyframes(
         views,
     )
     best = int(total_cost(tried.cost, views).argmin())
-    solution = refine_together(
+    solution = refine_multiview(
         model.decoder,
         tried.state[best * views : (best + 1) * views],
         evidence,

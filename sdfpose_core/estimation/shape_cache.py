@@ -12,7 +12,7 @@ from torch import Tensor
 from sdfpose_core.device import all_threads
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.refine.anchors import surface_anchors
-from sdfpose_core.sdf.meshing import DecodedMesh, SdfGrid, mesh_of, signed_distance_grid
+from sdfpose_core.sdf.meshing import DecodedMesh, SdfGrid, mesh_from_grid, signed_distance_grid
 from sdfpose_core.sdf.volume import SdfVolume
 
 __all__ = ["CachedShape", "ShapeCache"]
@@ -100,7 +100,7 @@ class ShapeCache:
         if decoded is None:
             with all_threads():
                 grid = signed_distance_grid(model.decoder, code, self._resolution)
-                mesh = mesh_of(grid, model.decoder, code, tolerance=self._tolerance)
+                mesh = mesh_from_grid(grid, model.decoder, code, tolerance=self._tolerance)
             decoded = _Decoded(mesh, grid, None)
         self._keep(name, code, decoded)
         return decoded

@@ -12,10 +12,10 @@ from sdfpose_core.evaluation.boxes import OrientedBox, oriented_iou, symmetric_i
 from sdfpose_core.evaluation.pose_errors import rotation_error_deg, translation_error_m
 from sdfpose_core.observation.frame import GroundTruth
 
-__all__ = ["PoseErrors", "Posed", "compare"]
+__all__ = ["HasBox", "PoseErrors", "compare"]
 
 
-class Posed(Protocol):
+class HasBox(Protocol):
     """An oriented box, such as `sdfpose_core.observation.frame.ObjectEstimate`."""
 
     @property
@@ -43,7 +43,7 @@ class PoseErrors:
     iou3d_oriented: float
 
 
-def compare(estimate: Posed, ground_truth: GroundTruth) -> PoseErrors:
+def compare(estimate: HasBox, ground_truth: GroundTruth) -> PoseErrors:
     """Compute the errors of an estimate; the ground truth determines whether yaw counts."""
     symmetric = ground_truth.symmetric_about_y
     iou = symmetric_iou if symmetric else oriented_iou

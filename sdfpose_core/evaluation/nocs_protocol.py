@@ -25,7 +25,7 @@ from sdfpose_core.evaluation.pose_errors import rotation_error_deg, translation_
 
 __all__ = [
     "IouName",
-    "Misses",
+    "MissPolicy",
     "NocsDetections",
     "NocsPrecision",
     "NocsTruths",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 IouName = Literal["oriented", "repaired", "legacy"]
-Misses = Literal["ignore", "count"]
+MissPolicy = Literal["ignore", "count"]
 
 POSE_IOU = 0.1
 """A pose is evaluated if the IoU of its box with that of the object exceeds this."""
@@ -105,7 +105,7 @@ def nocs_precision(
     degrees: Sequence[float],
     centimetres: Sequence[float],
     iou: IouName = "oriented",
-    misses: Misses = "ignore",
+    misses: MissPolicy = "ignore",
 ) -> NocsPrecision:
     """Compute the average precisions of one category over all images.
 

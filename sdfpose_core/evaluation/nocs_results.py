@@ -12,14 +12,14 @@ from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
 from sdfpose_core.datasets.nocs_results import NocsResult
 from sdfpose_core.evaluation.nocs_protocol import (
     IouName,
-    Misses,
+    MissPolicy,
     NocsDetections,
     NocsPrecision,
     NocsTruths,
     nocs_precision,
 )
 
-__all__ = ["average_figures", "figures", "mean_figures", "precisions"]
+__all__ = ["average_metrics", "figures", "mean_metrics", "precisions"]
 
 _SYMMETRIC = ("bottle", "bowl", "can")
 
@@ -41,7 +41,7 @@ def precisions(
     degrees: Sequence[float],
     centimetres: Sequence[float],
     iou: IouName = "oriented",
-    misses: Misses = "ignore",
+    misses: MissPolicy = "ignore",
 ) -> dict[str, NocsPrecision]:
     """Compute average precisions by category, for categories with objects or predictions.
 
@@ -75,7 +75,7 @@ def precisions(
 
 
 def figures(
-    results: Sequence[NocsResult], *, iou: IouName = "oriented", misses: Misses = "ignore"
+    results: Sequence[NocsResult], *, iou: IouName = "oriented", misses: MissPolicy = "ignore"
 ) -> dict[str, Any]:
     """Compute average precisions in per cent, ``per_category`` and their unweighted ``mean``.
 
@@ -105,17 +105,17 @@ def figures(
         }
         values = dict(zip(_IOUS, x.iou, strict=True)) | poses
         per_category[name] = {"n": x.truths} | {k: _per_cent(v) for k, v in values.items()}
-    return {"per_category": per_category, "mean": mean_figures(per_category)}
+    return {"per_category": per_category, "mean": mean_metrics(per_category)}
 
 
-def mean_figures(per_category: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def mean_metrics(per_category: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Compute unweighted means over the categories, ignoring None; ``n`` is the sum."""
     total = sum(x["n"] for x in per_category.values())
     keys = [*_IOUS, *_POSES]
     return {"n": total} | {key: _mean([x[key] for x in per_category.values()]) for key in keys}
 
 
-def average_figures(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def average_metrics(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Average the `figures` of repeated runs; ``spread`` is the standard deviation of the means."""
     names = dict.fromkeys(name for x in runs for name in x["per_category"])
     return {

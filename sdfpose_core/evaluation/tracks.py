@@ -60,12 +60,12 @@ class Flip:
     Attributes:
         frame: index of the later of the two frames.
         degrees: angle of the rotation.
-        mends: whether the error is smaller afterwards.
+        corrective: whether the error is smaller afterwards.
     """
 
     frame: int
     degrees: float
-    mends: bool
+    corrective: bool
 
 
 @dataclass(frozen=True)

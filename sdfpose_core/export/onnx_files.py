@@ -27,7 +27,7 @@ from sdfpose_core.errors import ConfigurationError, ExportError
 from sdfpose_core.export.onnx_graphs import OnnxGraph, decoder_graphs, encoder_graph
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.deepsdf import DeepSdf
-from sdfpose_core.storage.files import replacing
+from sdfpose_core.storage.files import atomic_replace
 
 __all__ = ["DEFAULT_OPSET", "OPSETS", "ExportedFile", "export_decoder", "export_encoder"]
 
@@ -107,7 +107,7 @@ def _write(graph: OnnxGraph, category: str, folder: Path, opset: int) -> Exporte
         raise ConfigurationError(f"opset {opset}: expected {OPSETS[0]} to {OPSETS[-1]}")
     onnx, runtime = _require("onnx"), _require("onnxruntime")
     path = folder / f"{category}_{graph.name}.onnx"
-    with replacing(path) as temporary, torch.no_grad():
+    with atomic_replace(path) as temporary, torch.no_grad():
         _trace(graph, temporary, opset)
         model = onnx.load(temporary)
         _describe(model, graph, category)

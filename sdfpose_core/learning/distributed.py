@@ -18,12 +18,12 @@ from sdfpose_core.errors import ConfigurationError
 
 __all__ = [
     "average_gradients",
-    "first_ahead",
-    "is_first",
-    "only_process",
-    "own_share",
+    "data_parallel",
+    "first_process_first",
+    "is_main_process",
     "process_group",
-    "shared_between_processes",
+    "process_slice",
+    "require_single_process",
 ]
 
 _TIMEOUT = timedelta(hours=12)
@@ -59,16 +59,16 @@ def process_group(device_name: str) -> Iterator[torch.device]:
 
 
 @contextmanager
-def first_ahead() -> Iterator[None]:
+def first_process_first() -> Iterator[None]:
     """Run the block in the first process, then in the others, which can read its files."""
-    if not is_first():
+    if not is_main_process():
         torch.distributed.barrier()
     yield
-    if is_first() and _world() > 1:
+    if is_main_process() and _world() > 1:
         torch.distributed.barrier()
 
 
-def only_process(what: str) -> None:
+def require_single_process(what: str) -> None:
     """Check that there is only one process.
 
     Args:
@@ -81,12 +81,12 @@ def only_process(what: str) -> None:
         raise ConfigurationError(f"{what} supports only one process: start it without torchrun")
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Whether this is the first process, which writes files and logs progress."""
     return _rank() == 0
 
 
-def shared_between_processes(network: nn.Module, batch: int) -> Any:
+def data_parallel(network: nn.Module, batch: int) -> Any:
     """Wrap a network so that its gradients are averaged over all processes.
 
     Args:
@@ -96,14 +96,14 @@ def shared_between_processes(network: nn.Module, batch: int) -> Any:
     Raises:
         ConfigurationError: the batch is not divisible by the number of processes.
     """
-    own_share(batch)
+    process_slice(batch)
     return network if _world() == 1 else DistributedDataParallel(network)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Average gradients over all processes, as if each process had seen all items.
 
-    Use it for losses that differentiate twice, which `shared_between_processes` does not support.
+    Use it for losses that differentiate twice, which `data_parallel` does not support.
 
     Args:
         parameters: parameters with gradients in every process.
@@ -116,7 +116,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         parameter.grad /= _world()
 
 
-def own_share(count: int) -> slice:
+def process_slice(count: int) -> slice:
     """Return the slice of a step's items that this process computes.
 
     Raises:

@@ -14,8 +14,8 @@ from sdfpose_core.masks.candidates import Candidate, compose, image_identities
 from sdfpose_core.masks.config import TabletopConfig
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.outlines import clean_outlines
-from sdfpose_core.masks.standing import Standing, find_standing
-from sdfpose_core.observation.frame import MOST_INSTANCES
+from sdfpose_core.masks.tabletop_clusters import TabletopClusters, find_tabletop_clusters
+from sdfpose_core.observation.frame import MAX_INSTANCES
 
 __all__ = ["Box", "BoxMasks"]
 
@@ -78,16 +78,16 @@ class BoxMasks:
 
         Args:
             boxes: detections in the image; parts outside the image are ignored. At most
-                `MOST_INSTANCES` boxes with the highest scores are used.
+                `MAX_INSTANCES` boxes with the highest scores are used.
             depth: (H, W), metres; missing depth is 0, NaN or Inf.
             camera: camera of the depth image.
 
         Raises:
             FrameError: depth and camera differ in size.
         """
-        standing = find_standing(depth, camera, self._config)
+        standing = find_tabletop_clusters(depth, camera, self._config)
         candidates = []
-        for box in sorted(boxes, key=lambda x: -x.score)[:MOST_INSTANCES]:
+        for box in sorted(boxes, key=lambda x: -x.score)[:MAX_INSTANCES]:
             rows, columns = _inside(box, standing)
             if rows.start >= rows.stop or columns.start >= columns.stop:
                 continue  # contains no pixel centre
@@ -102,7 +102,7 @@ class BoxMasks:
         """Forget the objects of previous images."""
         self._identities.reset()
 
-    def _filled(self, standing: Standing, rows: slice, columns: slice) -> NDArray[np.bool_]:
+    def _filled(self, standing: TabletopClusters, rows: slice, columns: slice) -> NDArray[np.bool_]:
         depth = standing.depth[rows, columns]
         if standing.surface is None:
             own = _nearest(depth)
@@ -118,7 +118,7 @@ class BoxMasks:
         return np.asarray(cleaned > 0)
 
 
-def _inside(box: Box, standing: Standing) -> tuple[slice, slice]:
+def _inside(box: Box, standing: TabletopClusters) -> tuple[slice, slice]:
     """Return the rows and columns of the pixels in a box."""
     height, width = standing.depth.shape
     low = np.ceil(np.clip(np.array([box.y0, box.x0]) / standing.step, 0, (height, width)))

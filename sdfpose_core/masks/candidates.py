@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.masks.identities import Identities
+from sdfpose_core.masks.identities import IdentityTracker
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.observation.frame import InstanceLabel
 
@@ -36,16 +36,16 @@ class Candidate:
     score: float
 
 
-def image_identities() -> Identities:
+def image_identities() -> IdentityTracker:
     """Create identities for instances located in the image only."""
-    return Identities(_MAX_MOTION, _PATIENCE)
+    return IdentityTracker(_MAX_MOTION, _PATIENCE)
 
 
 def compose(
     candidates: Sequence[Candidate],
     shape: tuple[int, int],
     min_pixels: int,
-    identities: Identities,
+    identities: IdentityTracker,
 ) -> InstanceMask:
     """Combine candidates into one mask; where they overlap, the higher score wins.
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
-from sdfpose_core.masks.instance_mask import LARGEST_ID
+from sdfpose_core.masks.instance_mask import MAX_MASK_ID
 
-__all__ = ["Identities"]
+__all__ = ["IdentityTracker"]
 
 
 @dataclass
@@ -19,7 +19,7 @@ class _KnownObject:
     unseen: int = 0
 
 
-class Identities:
+class IdentityTracker:
     """Assigns each object the id of the nearest object in previous images.
 
     Args:
@@ -73,12 +73,12 @@ class Identities:
         self._known.clear()
 
     def _new_id(self) -> int:
-        if len(self._known) >= LARGEST_ID:
+        if len(self._known) >= MAX_MASK_ID:
             raise FrameError(
-                f"{len(self._known)} objects in the last images: expected at most {LARGEST_ID}, "
+                f"{len(self._known)} objects in the last images: expected at most {MAX_MASK_ID}, "
                 "the number of ids of a mask; drop small objects with min_pixels"
             )
         while True:
-            self._last = self._last % LARGEST_ID + 1
+            self._last = self._last % MAX_MASK_ID + 1
             if self._last not in self._known:
                 return self._last

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from sdfpose_core.observation.frame import InstanceLabel
 
-__all__ = ["LARGEST_ID", "InstanceMask"]
+__all__ = ["MAX_MASK_ID", "InstanceMask"]
 
-LARGEST_ID = 65535
+MAX_MASK_ID = 65535
 """Largest id: masks are published as 16UC1 images."""
 
 

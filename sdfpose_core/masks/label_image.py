@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sdfpose_core.errors import FrameError
 from sdfpose_core.masks.candidates import Candidate, compose, image_identities
 from sdfpose_core.masks.instance_mask import InstanceMask
-from sdfpose_core.observation.frame import MOST_INSTANCES
+from sdfpose_core.observation.frame import MAX_INSTANCES
 
 __all__ = ["LabelImageMasks"]
 
@@ -19,7 +19,7 @@ __all__ = ["LabelImageMasks"]
 class LabelImageMasks:
     """Splits the selected classes into instances, with ids that persist from image to image.
 
-    Two objects of one class that touch in the image are one instance. At most `MOST_INSTANCES`
+    Two objects of one class that touch in the image are one instance. At most `MAX_INSTANCES`
     components become instances, the largest first.
 
     Args:
@@ -53,7 +53,7 @@ class LabelImageMasks:
         components.sort(key=lambda x: -x[0])
         candidates = [
             Candidate(of_class == number, category, 1.0)
-            for _, of_class, number, category in components[:MOST_INSTANCES]
+            for _, of_class, number, category in components[:MAX_INSTANCES]
         ]
         height, width = image.shape
         return compose(candidates, (height, width), self._min_pixels, self._identities)

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.masks.config import TabletopConfig
-from sdfpose_core.masks.identities import Identities
+from sdfpose_core.masks.identities import IdentityTracker
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.outlines import clean_outlines
-from sdfpose_core.masks.standing import Standing, find_standing
+from sdfpose_core.masks.tabletop_clusters import TabletopClusters, find_tabletop_clusters
 from sdfpose_core.observation.frame import InstanceLabel
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 
-__all__ = ["Tabletop"]
+__all__ = ["TabletopMasks"]
 
 _STEP = 2
 """Stride in rows and columns for measuring size and position of an object."""
@@ -23,7 +23,7 @@ _TOP_PERCENTILE = 95.0
 """Percentile of an object's heights that defines its top; higher points are outliers."""
 
 
-class Tabletop:
+class TabletopMasks:
     """Segments the objects on the dominant plane, with ids that persist from image to image.
 
     Objects that touch or nearly touch are one instance; see `TabletopConfig`.
@@ -34,7 +34,7 @@ class Tabletop:
 
     def __init__(self, config: TabletopConfig | None = None) -> None:
         self._config = TabletopConfig() if config is None else config
-        self._identities = Identities(self._config.reach_m, self._config.patience)
+        self._identities = IdentityTracker(self._config.reach_m, self._config.patience)
 
     def segment(self, depth: NDArray[np.floating], camera: PinholeCamera) -> InstanceMask:
         """Segment the next image; each instance is labelled `ANY_CATEGORY`.
@@ -46,7 +46,7 @@ class Tabletop:
         Raises:
             FrameError: depth and camera differ in size.
         """
-        standing = find_standing(depth, camera, self._config)
+        standing = find_tabletop_clusters(depth, camera, self._config)
         labels = clean_outlines(standing.labels, standing.depth == 0.0, self._config.close_px)
         objects = self._objects(standing, labels)
         assigned = self._identities.assign(np.array(list(objects.values())).reshape(-1, 3))
@@ -63,7 +63,7 @@ class Tabletop:
         self._identities.reset()
 
     def _objects(
-        self, standing: Standing, labels: NDArray[np.int32]
+        self, standing: TabletopClusters, labels: NDArray[np.int32]
     ) -> dict[int, NDArray[np.float32]]:
         """Compute centres (3,), metres, camera frame, of the labels with the size of an object."""
         if standing.surface is None:

@@ -138,10 +138,10 @@ def _read(path: Path) -> Any:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from sdfpose_core.storage.checkpoint import load_published
+    from sdfpose_core.storage.checkpoint import load_third_party
 
     try:
-        return load_file(path) if path.suffix == ".safetensors" else load_published(path)
+        return load_file(path) if path.suffix == ".safetensors" else load_third_party(path)
     except (OSError, SafetensorError, WeightsError) as error:
         raise MaskBackendError(
             f"{path}: the weights of Mask R-CNN cannot be read ({error}): expected a readable file "

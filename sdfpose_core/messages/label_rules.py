@@ -10,7 +10,7 @@ from sdfpose_core.errors import CategoryError, ConfigurationError
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 
-__all__ = ["parse_label_rules", "with_rule"]
+__all__ = ["parse_label_rules", "set_label_rule"]
 
 _ID = re.compile(r"[0-9]{1,5}")
 
@@ -38,7 +38,7 @@ def parse_label_rules(
     return LabelRules(by_id, default) if by_id or default else None
 
 
-def with_rule(
+def set_label_rule(
     category: str, mask_categories: Sequence[str], mask_id: int, name: str
 ) -> tuple[str, tuple[str, ...]]:
     """Change the category of one mask id and return the new parameters.

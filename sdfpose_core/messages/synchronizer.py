@@ -24,7 +24,7 @@ from sdfpose_core.messages.interfaces import (
     stamp_ns,
 )
 
-__all__ = ["FrameMessages", "FrameSynchronizer", "SynchronizerStatistics", "needed_queue_size"]
+__all__ = ["FrameMessages", "FrameSynchronizer", "SynchronizerStatistics", "required_queue_size"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class SynchronizerStatistics:
 
     Every message is accounted for. A received message (other than a camera info) is in a matched
     group, unmatched, or waiting (`FrameSynchronizer.waiting`). A matched group is accepted,
-    refused, or waiting (`FrameSynchronizer.awaits_camera_info`).
+    refused, or waiting (`FrameSynchronizer.waiting_for_camera_info`).
 
     Attributes:
         received: number of messages by topic.
@@ -62,8 +62,8 @@ class SynchronizerStatistics:
             synchroniser was reconfigured. Camera infos are not counted, because one camera info
             may be used for many frames.
         matched: number of groups with matching stamps.
-        accepted: number of groups passed on as frames; the others are in `refused`.
-        refused: number of refused groups by the name of the error.
+        accepted: number of groups passed on as frames; the others are in `rejected`.
+        rejected: number of rejected groups by the name of the error.
         restarts: number of times that time jumped back.
     """
 
@@ -71,11 +71,11 @@ class SynchronizerStatistics:
     unmatched: dict[str, int] = field(default_factory=dict)
     matched: int = 0
     accepted: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
     restarts: int = 0
 
 
-def needed_queue_size(rate_hz: float, lag_s: float) -> int:
+def required_queue_size(rate_hz: float, lag_s: float) -> int:
     """Compute the queue size needed when one topic lags behind the others.
 
     Args:
@@ -157,7 +157,7 @@ class FrameSynchronizer:
         return dict(zip(self._matched_topics, self._matcher.waiting, strict=True))
 
     @property
-    def awaits_camera_info(self) -> bool:
+    def waiting_for_camera_info(self) -> bool:
         """Whether a matched group waits for its camera info."""
         return self._group is not None
 
@@ -284,7 +284,7 @@ class FrameSynchronizer:
 
     def _refuse(self, error: MessageError) -> None:
         name = type(error).__name__
-        self.statistics.refused[name] = self.statistics.refused.get(name, 0) + 1
+        self.statistics.rejected[name] = self.statistics.rejected.get(name, 0) + 1
         self._on_error(error)
 
     def _check_frame_ids(self, group: Sequence[Any], info: CameraInfo) -> None:

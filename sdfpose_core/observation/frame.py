@@ -16,7 +16,7 @@ from sdfpose_core.observation.support_plane import SupportPlane
 
 __all__ = [
     "MAX_DEPTH_M",
-    "MOST_INSTANCES",
+    "MAX_INSTANCES",
     "GroundTruth",
     "Instance",
     "InstanceLabel",
@@ -30,7 +30,7 @@ __all__ = [
 MAX_DEPTH_M = 20.0
 """Larger depth values count as missing; consumer RGB-D cameras do not measure that far."""
 
-MOST_INSTANCES = 64
+MAX_INSTANCES = 64
 """Maximum number of instances per frame. Of more, the largest or most likely are used."""
 
 _MAX_CENTRE_POINTS = 512

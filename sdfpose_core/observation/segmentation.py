@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdfpose_core.categories import Categories, Category
 from sdfpose_core.errors import FrameError
 from sdfpose_core.observation.frame import (
-    MOST_INSTANCES,
+    MAX_INSTANCES,
     Instance,
     RgbdFrame,
     SkippedInstance,
@@ -65,7 +65,7 @@ def segment(
     categories: Categories,
     *,
     min_points: int = 50,
-    max_instances: int = MOST_INSTANCES,
+    max_instances: int = MAX_INSTANCES,
 ) -> tuple[list[Instance], list[SkippedInstance]]:
     """Split a frame into one `Instance` per labelled mask id.
 

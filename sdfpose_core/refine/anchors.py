@@ -10,7 +10,7 @@ from torch import Tensor
 from sdfpose_core.sdf.joint_decoder import JointDecoder, of_rows, repeats
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder, newton_direction
 
-__all__ = ["carried", "surface_anchors"]
+__all__ = ["project_to_surface", "surface_anchors"]
 
 _BALL_RADIUS = 0.51
 """Object units: radius of a ball that contains every shape."""
@@ -31,10 +31,12 @@ def surface_anchors(decoder: ShapeDecoder | JointDecoder, codes: Tensor, count: 
     nearest = decoder(lattice, distinct).abs().topk(count, dim=1, largest=False, sorted=False)
     chosen = nearest.indices.sort(dim=1).values
     points = lattice.gather(1, chosen.unsqueeze(-1).expand(-1, -1, 3))
-    return carried(decoder, distinct, points)[new.cumsum(0) - 1]
+    return project_to_surface(decoder, distinct, points)[new.cumsum(0) - 1]
 
 
-def carried(decoder: ShapeDecoder | JointDecoder, codes: Tensor, points: Tensor) -> Tensor:
+def project_to_surface(
+    decoder: ShapeDecoder | JointDecoder, codes: Tensor, points: Tensor
+) -> Tensor:
     """Project points (B, N, 3), object units, onto nearby decoded surfaces of codes (B, D).
 
     Takes one Newton step, so points farther away end near the surface, not on it.

@@ -119,7 +119,7 @@ class Evidence:
         first = torch.nn.functional.normalize(torch.linalg.cross(normal, across), dim=-1)
         return torch.stack([first, torch.linalg.cross(normal, first)], dim=1)
 
-    def thinned(self, surface: int) -> Evidence:
+    def subsampled(self, surface: int) -> Evidence:
         """Keep only the first `surface` points (points are in random order)."""
         return Evidence(
             self.surface[:, :surface], self.surface_sigma[:, :surface], self.free, self.support

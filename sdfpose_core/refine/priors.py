@@ -96,7 +96,7 @@ class Priors:
             torch.stack([x.log_scale_sd for x in priors]),
         )
 
-    def of_each(self, count: int) -> Priors:
+    def expand(self, count: int) -> Priors:
         """Expand shared priors to `count` hypotheses."""
         length = self.code_mean.shape[-1]
         return replace(

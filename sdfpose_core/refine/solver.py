@@ -34,7 +34,7 @@ __all__ = [
     "RefineConfig",
     "Solution",
     "refine",
-    "refine_together",
+    "refine_multiview",
     "term_shares",
     "total_cost",
 ]
@@ -105,7 +105,7 @@ class Solution:
     surface_residual: Tensor
     violation: Tensor
 
-    def judged_by(self, priors: Priors, used: Priors) -> Solution:
+    def with_priors(self, priors: Priors, used: Priors) -> Solution:
         """Replace the cost of the priors `used` by that of other priors."""
         cost = self.cost - used.cost(self.state) + priors.cost(self.state)
         return replace(self, cost=cost)
@@ -158,7 +158,7 @@ def refine(
 
 
 @torch.no_grad()
-def refine_together(
+def refine_multiview(
     decoder: ShapeDecoder | JointDecoder,
     state: ShapePose,
     evidence: Evidence,
@@ -279,7 +279,7 @@ def _minimise(
 
 
 def total_cost(cost: Tensor, views: int) -> Tensor:
-    """Costs of hypotheses from those of their consecutive views; see `refine_together`."""
+    """Costs of hypotheses from those of their consecutive views; see `refine_multiview`."""
     return (cost / (1.0 + cost / _VIEW_COST)).view(-1, views).sum(1)
 
 

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from sdfpose_core.datasets.bags import Pairing, RecordedFrame, bag_frames
-from sdfpose_core.evaluation.judgement import JudgedFrame, ReportedObject, judge_frame
+from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ReportedObject, evaluate_frame
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.replay.results import ResultBag
@@ -88,16 +88,16 @@ class Replay:
             track.estimate, vertices=made.vertices, faces=made.faces, normals=made.normals
         )
 
-    def judged(self, truth: TruthSource | None) -> list[JudgedFrame]:
+    def judged(self, truth: TruthSource | None) -> list[FrameEvaluation]:
         """Compare the frames with the ground truth."""
         judged = []
         for x in self.frames:
             truths = None if truth is None else truth.at(x.stamp_ns, x.frame_id)
-            objects = judge_frame(
+            objects = evaluate_frame(
                 [ReportedObject.of(y.estimate, y.id) for y in x.shown], truths or []
             )
             judged.append(
-                JudgedFrame(
+                FrameEvaluation(
                     f"{x.number:06d}",
                     x.stamp_ns,
                     objects,

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.bag_writing import OBJECTS
-from sdfpose_core.datasets.bags import Listeners
+from sdfpose_core.datasets.bags import TopicCallbacks
 from sdfpose_core.datasets.folder import ground_truth_of
 from sdfpose_core.errors import BagError, FrameError
 from sdfpose_core.messages.interfaces import stamp_ns
@@ -40,7 +40,7 @@ class TruthSource(Protocol):
     """True poses by the stamp of an image."""
 
     @property
-    def listeners(self) -> Listeners:
+    def listeners(self) -> TopicCallbacks:
         """Callbacks by topic that must receive all messages before `at` is called."""
         ...
 
@@ -102,7 +102,7 @@ class TopicTruth:
         self._frames: dict[int, list[GroundTruth]] = {}
 
     @property
-    def listeners(self) -> Listeners:
+    def listeners(self) -> TopicCallbacks:
         """See `TruthSource`."""
         return {self._topic: self._take}
 
@@ -152,7 +152,7 @@ class FileTruth:
             ]
 
     @property
-    def listeners(self) -> Listeners:
+    def listeners(self) -> TopicCallbacks:
         """See `TruthSource`."""
         return {}
 
@@ -178,7 +178,7 @@ class TransformTruth:
         self._edges: dict[str, _Edge] = {}
 
     @property
-    def listeners(self) -> Listeners:
+    def listeners(self) -> TopicCallbacks:
         """See `TruthSource`."""
         return {_TF: self._take, _TF_STATIC: self._take_static}
 

@@ -7,23 +7,23 @@ from pathlib import Path
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.bags import Pairing, bag_frames
-from sdfpose_core.evaluation.judgement import JudgedFrame
+from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.replay.run import Replay
 from sdfpose_core.visualisation.drawing import draw_error
-from sdfpose_core.visualisation.pictures import ErrorPicture, caption, worst_objects
+from sdfpose_core.visualisation.pictures import ErrorImage, caption, worst_objects
 
-__all__ = ["worst_pictures"]
+__all__ = ["worst_images"]
 
 
-def worst_pictures(
+def worst_images(
     path: Path | str,
     rules: LabelRules,
     pairing: Pairing | None,
     done: Replay,
-    judged: Sequence[JudgedFrame],
+    judged: Sequence[FrameEvaluation],
     categories: Categories,
-) -> list[ErrorPicture]:
+) -> list[ErrorImage]:
     """Draw the worst estimates, worst first; this reads the bag again.
 
     Args:
@@ -57,5 +57,5 @@ def worst_pictures(
                 categories,
                 object_id=track.id,
             )
-            pictures.append(ErrorPicture(caption(judged[x.frame].name, x.judged), image))
+            pictures.append(ErrorImage(caption(judged[x.frame].name, x.judged), image))
     return pictures

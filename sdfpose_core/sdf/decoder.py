@@ -19,7 +19,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from sdfpose_core.sdf.shape_decoder import check_arguments, in_pieces
+from sdfpose_core.sdf.shape_decoder import check_arguments, in_chunks
 from sdfpose_core.weights.network import StoredNetwork
 
 __all__ = ["DecoderConfig", "Layer", "SdfDecoder", "SdfLayers"]
@@ -187,12 +187,12 @@ class SdfDecoder(StoredNetwork):
             ShapeError: an argument has the wrong shape.
         """
         check_arguments(points, codes, self.config.code_length)
-        return in_pieces(self.layers().values, points, codes)[0]
+        return in_chunks(self.layers().values, points, codes)[0]
 
     def value_and_gradient(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Compute f and df/dpoints, like `value_and_jacobian` without the code derivative."""
         check_arguments(points, codes, self.config.code_length)
-        value, d_point = in_pieces(self.layers().values_and_gradients, points, codes)
+        value, d_point = in_chunks(self.layers().values_and_gradients, points, codes)
         return value, d_point
 
     def value_and_jacobian(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -211,7 +211,7 @@ class SdfDecoder(StoredNetwork):
             ShapeError: an argument has the wrong shape.
         """
         check_arguments(points, codes, self.config.code_length)
-        value, d_point, d_code = in_pieces(self.layers().values_and_jacobians, points, codes)
+        value, d_point, d_code = in_chunks(self.layers().values_and_jacobians, points, codes)
         return value, d_point, d_code
 
     def layers(self) -> SdfLayers:

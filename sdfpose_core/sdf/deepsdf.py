@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from sdfpose_core.sdf.shape_decoder import check_arguments, in_pieces
+from sdfpose_core.sdf.shape_decoder import check_arguments, in_chunks
 from sdfpose_core.weights.network import StoredNetwork
 
 __all__ = ["DeepSdf", "DeepSdfConfig"]
@@ -93,7 +93,7 @@ class DeepSdf(StoredNetwork):
             ShapeError: an argument has the wrong shape.
         """
         check_arguments(points, codes, self.config.code_length)
-        return in_pieces(self._values, points, codes)[0]
+        return in_chunks(self._values, points, codes)[0]
 
     def value_and_gradient(self, points: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Compute f and df/dpoints, like `value_and_jacobian` without the code derivative."""
@@ -113,7 +113,7 @@ class DeepSdf(StoredNetwork):
             ShapeError: an argument has the wrong shape.
         """
         check_arguments(points, codes, self.config.code_length)
-        value, d_point, d_code = in_pieces(self._values_and_jacobians, points, codes)
+        value, d_point, d_code = in_chunks(self._values_and_jacobians, points, codes)
         return value, d_point, d_code
 
     def _values(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:

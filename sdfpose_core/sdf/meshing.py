@@ -26,7 +26,7 @@ __all__ = [
     "DecodedMesh",
     "SdfGrid",
     "decode_mesh",
-    "mesh_of",
+    "mesh_from_grid",
     "signed_distance_grid",
 ]
 
@@ -108,10 +108,10 @@ def decode_mesh(
         MeshError: the code has no surface inside the grid.
     """
     grid = signed_distance_grid(decoder, code, resolution)
-    return mesh_of(grid, decoder, code, tolerance=tolerance, with_normals=with_normals)
+    return mesh_from_grid(grid, decoder, code, tolerance=tolerance, with_normals=with_normals)
 
 
-def mesh_of(
+def mesh_from_grid(
     grid: SdfGrid,
     decoder: ShapeDecoder,
     code: Tensor,

@@ -14,7 +14,7 @@ __all__ = [
     "ShapeDecoder",
     "check_arguments",
     "code_statistics",
-    "in_pieces",
+    "in_chunks",
     "newton_direction",
 ]
 
@@ -73,7 +73,7 @@ def check_arguments(points: Tensor, codes: Tensor, code_length: int) -> None:
         raise ShapeError(f"codes has shape {tuple(codes.shape)}: expected {expected}")
 
 
-def in_pieces(
+def in_chunks(
     function: Callable[[Tensor, Tensor], tuple[Tensor, ...]], points: Tensor, codes: Tensor
 ) -> tuple[Tensor, ...]:
     """Apply a function of points (B, N, 3) and codes (B, D) in chunks that fit the CPU cache.

@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.learning.distributed import average_gradients, is_first, own_share
+from sdfpose_core.learning.distributed import average_gradients, is_main_process, process_slice
 from sdfpose_core.learning.muon import Muon
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
 from sdfpose_core.sdf.fitting import Distances, fit_codes
@@ -143,7 +143,7 @@ class DecoderTraining:
         while self.step < self.config.steps:
             losses = self._train_step()
             self.step += 1
-            if not is_first():
+            if not is_main_process():
                 continue
             if progress is not None and self.step % 50 == 0:
                 progress(self.step, losses)
@@ -173,7 +173,7 @@ class DecoderTraining:
         count, total = min(config.shapes_per_step, len(self._points)), self._points.shape[1]
         shapes = torch.randperm(len(self._points), generator=self._generator)[:count]
         picks = torch.randint(total, (count, config.points_per_shape), generator=self._generator)
-        mine = own_share(count)
+        mine = process_slice(count)
         shapes, picks = shapes[mine], picks[mine]
         points = self._points[shapes[:, None], picks]
         target = self._sdf[shapes[:, None], picks]

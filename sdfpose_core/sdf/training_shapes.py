@@ -78,7 +78,7 @@ def procedural_shapes(
     *,
     training: int,
     validation: int,
-    told: LogLine = lambda name: None,
+    log: LogLine = lambda name: None,
 ) -> TrainingShapes:
     """Sample the first `training` and the first held-out shapes of a procedural family.
 
@@ -93,11 +93,11 @@ def procedural_shapes(
         )
     models = [sample_model(category, seed) for seed in range(training)]
     held_out = [sample_model(category, HELD_OUT_SEED + seed) for seed in range(validation)]
-    return _sampled(models, held_out, counts, cache / category, "", told)
+    return _sampled(models, held_out, counts, cache / category, "", log)
 
 
 def procedural_codes(
-    category: str, decoder: ShapeDecoder, count: int, told: LogLine = lambda name: None
+    category: str, decoder: ShapeDecoder, count: int, log: LogLine = lambda name: None
 ) -> Tensor:
     """Fit latent codes (count, D) to the first shapes of a category's procedural family.
 
@@ -107,20 +107,20 @@ def procedural_codes(
         category: category with a procedural family.
         decoder: decoder trained on these shapes.
         count: number of shapes.
-        told: called with the name of each finished shape.
+        log: called with the name of each finished shape.
     """
-    return model_codes((sample_model(category, seed) for seed in range(count)), decoder, told)
+    return model_codes((sample_model(category, seed) for seed in range(count)), decoder, log)
 
 
 def model_codes(
-    models: Iterable[CadModel], decoder: ShapeDecoder, told: LogLine = lambda name: None
+    models: Iterable[CadModel], decoder: ShapeDecoder, log: LogLine = lambda name: None
 ) -> Tensor:
     """Fit latent codes (S, D) to models with a fixed decoder.
 
     Args:
         models: solids of the decoder's category.
         decoder: decoder of the category.
-        told: called with the name of each finished shape.
+        log: called with the name of each finished shape.
     """
     rng = np.random.default_rng(0)
     codes = []
@@ -129,7 +129,7 @@ def model_codes(
         samples = []
         for model in batch:
             samples.append(sample_sdf(model, rng, *_FIT_SAMPLES, threads=1))
-            told(model.name)
+            log(model.name)
         device = decoder.code_mean.device
         points = torch.from_numpy(np.stack([x.points for x in samples])).to(device)
         sdf = torch.from_numpy(np.stack([x.sdf for x in samples])).to(device)
@@ -146,7 +146,7 @@ def folder_shapes(
     exclude: Iterable[str] = (),
     unit_m: float = 1.0,
     yaw_deg: float = 0.0,
-    told: LogLine = lambda name: None,
+    log: LogLine = lambda name: None,
 ) -> TrainingShapes:
     """Sample the models of a folder (ShapeNet, NOCS or flat); every tenth is held out.
 
@@ -158,7 +158,7 @@ def folder_shapes(
         exclude: names of models to exclude.
         unit_m: length of the files' unit in metres.
         yaw_deg: rotation about y that turns the models' fronts towards +x.
-        told: called with the name of each finished shape.
+        log: called with the name of each finished shape.
 
     Raises:
         MeshError: the folder contains fewer than three usable models.
@@ -177,7 +177,7 @@ def folder_shapes(
     held_out = [x for i, x in enumerate(models) if i % every == every // 2] or [models[-1]]
     names = {x.name for x in held_out}
     training = [x for x in models if x.name not in names]
-    return _sampled(training, held_out, counts, cache / category, collection.report(), told)
+    return _sampled(training, held_out, counts, cache / category, collection.report(), log)
 
 
 def read_exclusions(path: Path, folder: Path) -> frozenset[str]:
@@ -214,11 +214,11 @@ def _sampled(
     counts: SampleCounts,
     cache: Path,
     report: str,
-    told: LogLine,
+    log: LogLine,
 ) -> TrainingShapes:
     def samples(model: CadModel) -> SdfSamples:
         result = cached_samples(model, cache, counts.surface, counts.uniform, counts.boundary)
-        told(model.name)
+        log(model.name)
         return result
 
     return TrainingShapes(

@@ -14,7 +14,7 @@ from sdfpose_core.selfsup.certificate import Certificate
 from sdfpose_core.selfsup.teacher import teacher
 from sdfpose_core.simulation.instances import SimulatedInstance
 
-__all__ = ["Fitness", "measure_fitness", "ways_it_is_worse"]
+__all__ = ["Fitness", "measure_fitness", "regressions"]
 
 _RIGHT_DEG, _RIGHT_CM = 10.0, 5.0
 
@@ -93,7 +93,7 @@ def measure_fitness(
     )
 
 
-def ways_it_is_worse(after: Fitness, before: Fitness) -> list[str]:
+def regressions(after: Fitness, before: Fitness) -> list[str]:
     """Describe the figures that became worse by more than the tolerance; empty for none."""
     worse = []
     old, new = asdict(before), asdict(after)

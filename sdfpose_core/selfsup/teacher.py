@@ -30,14 +30,14 @@ _BATCH = 12
 
 
 def teacher(
-    model: CategoryModel, *, refine: Literal["sdf", "none"] = "sdf", swift: bool = False
+    model: CategoryModel, *, refine: Literal["sdf", "none"] = "sdf", fast: bool = False
 ) -> PoseEstimator:
     """Create the estimator of one category.
 
     Args:
         model: networks of the category.
         refine: ``none`` for network predictions without refinement.
-        swift: whether to search from fewer start poses.
+        fast: whether to search from fewer start poses.
     """
     config = EstimatorConfig(
         refine=refine,
@@ -46,7 +46,7 @@ def teacher(
         mesh_tolerance=_MESH_TOLERANCE,
     )
     return PoseEstimator(
-        replace(config, schedule=FAST_SEARCH, turns=0) if swift else config, models=[model]
+        replace(config, schedule=FAST_SEARCH, yaw_starts=0) if fast else config, models=[model]
     )
 
 

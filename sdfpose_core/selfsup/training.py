@@ -17,7 +17,7 @@ from sdfpose_core.encoder.views import TrainingViews, Views
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.estimation.evidence import resample, support_planes
-from sdfpose_core.learning.distributed import own_share
+from sdfpose_core.learning.distributed import process_slice
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.selfsup.certificate import Certificate
 from sdfpose_core.selfsup.losses import PaperLosses
@@ -50,7 +50,7 @@ class SelfSupervision:
         real_batch: real views per step.
         rounds: how often the teacher labels all real instances, evenly spread over the steps.
         fast_teacher: whether the teacher searches from fewer start poses.
-        fewest_labels: minimum number of certified instances; training fails with fewer.
+        min_labels: minimum number of certified instances; training fails with fewer.
         certificate: criteria of ``certified``.
         training: all other training settings; `batch` is not used.
     """
@@ -60,7 +60,7 @@ class SelfSupervision:
     real_batch: int = 12
     rounds: int = 2
     fast_teacher: bool = False
-    fewest_labels: int = 8
+    min_labels: int = 8
     certificate: Certificate = field(default_factory=Certificate)
     training: EncoderTrainingConfig = field(
         default_factory=lambda: EncoderTrainingConfig(
@@ -73,7 +73,7 @@ class SelfSupervision:
     )
 
     def __post_init__(self) -> None:
-        for name in ("synthetic_batch", "real_batch", "rounds", "fewest_labels"):
+        for name in ("synthetic_batch", "real_batch", "rounds", "min_labels"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}: expected at least 1")
 
@@ -167,7 +167,7 @@ class CertifiedTraining(_MixedTraining):
         """Renew the labels; deterministic for given weights."""
         self.labels = pseudo_labels(
             teacher(
-                replace(self._model, encoder=self.average.eval()), swift=self._setup.fast_teacher
+                replace(self._model, encoder=self.average.eval()), fast=self._setup.fast_teacher
             ),
             self._real,
             self._setup.certificate,
@@ -199,11 +199,11 @@ class CertifiedTraining(_MixedTraining):
         self._use(self.labels)
 
     def _use(self, labels: PseudoLabels) -> None:
-        if len(labels.chosen) < self._setup.fewest_labels:
+        if len(labels.chosen) < self._setup.min_labels:
             counts = ", ".join(f"{k}: {n}" for k, n in labels.objections.most_common())
             raise TooFewLabelsError(
                 f"{len(labels.chosen)} of {len(self._real)} real instances are certified: expected "
-                f"at least {self._setup.fewest_labels} ({counts}); use more or better images, or a "
+                f"at least {self._setup.min_labels} ({counts}); use more or better images, or a "
                 "less strict certificate"
             )
         self._set_training_views(
@@ -243,7 +243,7 @@ class PaperTraining(_MixedTraining):
         real_losses = self._criterion(
             self._decoder,
             real.codes,
-            real.favourite,
+            real.most_likely,
             real_points,
             real_points / real_points[..., 2:],
         )
@@ -258,7 +258,7 @@ class PaperTraining(_MixedTraining):
         pick = torch.randint(len(self._points), (self._real_batch,), generator=self._rng)
         order = torch.rand(self._real_batch, Views.POINTS, generator=self._rng).argsort(dim=1)
         order = order[:, : self.config.encoder.points, None].expand(-1, -1, 3)
-        own = own_share(self._real_batch)
+        own = process_slice(self._real_batch)
         return (
             self._points[pick].gather(1, order)[own].to(self.device),
             self._supports[pick][own].to(self.device),

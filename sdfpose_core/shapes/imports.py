@@ -59,25 +59,25 @@ class ModelCollection:
     Attributes:
         models: in the order of their names.
         notes: repairs by model name.
-        refused: reason for rejecting a file, by path.
+        rejected: reason for rejecting a file, by path.
         excluded: existing models that the caller excluded.
         unknown_exclusions: excluded names that do not match any model.
     """
 
     models: tuple[CadModel, ...]
     notes: dict[str, tuple[str, ...]]
-    refused: dict[Path, str]
+    rejected: dict[Path, str]
     excluded: tuple[str, ...]
     unknown_exclusions: tuple[str, ...]
 
     def report(self) -> str:
         """Format the report as lines of text."""
         lines = [
-            f"{len(self.models)} models used, {len(self.refused)} rejected, "
+            f"{len(self.models)} models used, {len(self.rejected)} rejected, "
             f"{len(self.excluded)} excluded"
         ]
         lines += [f"repaired {name}: {'; '.join(notes)}" for name, notes in self.notes.items()]
-        lines += [f"rejected {reason}" for reason in self.refused.values()]
+        lines += [f"rejected {reason}" for reason in self.rejected.values()]
         lines += [f"excluded {name}" for name in self.excluded]
         lines += [
             f"warning: the excluded model '{name}' does not exist"
@@ -201,11 +201,11 @@ def load_collection(
     """
     folder = Path(folder)
     files: dict[str, Path] = {}
-    refused: dict[Path, str] = {}
+    rejected: dict[Path, str] = {}
     for path in mesh_files(folder):
         used = files.setdefault(_model_name(path, folder), path)
         if used != path:
-            refused[path] = f"{path}: duplicate of the same model: {used.name} is used instead"
+            rejected[path] = f"{path}: duplicate of the same model: {used.name} is used instead"
     exclusions = set(exclude)
     models: list[CadModel] = []
     notes: dict[str, tuple[str, ...]] = {}
@@ -215,19 +215,19 @@ def load_collection(
         try:
             imported = import_model(path, category, unit_m=unit_m, yaw_deg=yaw_deg, repair=repair)
         except MeshError as error:
-            refused[path] = str(error)
+            rejected[path] = str(error)
             continue
         solid = imported.model
         models.append(CadModel(name, category, solid.vertices, solid.faces))
         if imported.notes:
             notes[name] = imported.notes
     if not models:
-        reason = next(iter(refused.values()), "all are excluded")
+        reason = next(iter(rejected.values()), "all are excluded")
         raise MeshError(f"{folder}: none of its {len(files)} meshes is usable; first: {reason}")
     return ModelCollection(
         models=tuple(models),
         notes=notes,
-        refused=refused,
+        rejected=rejected,
         excluded=tuple(sorted(exclusions & files.keys())),
         unknown_exclusions=tuple(sorted(exclusions - files.keys())),
     )

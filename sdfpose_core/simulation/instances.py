@@ -21,7 +21,7 @@ from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 from sdfpose_core.simulation.scenes import SceneStyle, random_scene, random_view
 from sdfpose_core.simulation.sensor import REFERENCE_FOCAL_PX, MaskNoise, SensorNoise
 
-__all__ = ["ModelPool", "SimulatedInstance", "pixels_alone", "simulated_instances"]
+__all__ = ["ModelPool", "SimulatedInstance", "simulated_instances", "unoccluded_pixels"]
 
 _SURROUNDINGS = 1.3
 """Margin around an object in a crop: this factor on its radius..."""
@@ -224,7 +224,7 @@ def _view(
     instances, _ = segment(frame, categories, min_points=min_points)
     for instance in instances:
         visible = int(np.count_nonzero(rendering.mask == instance.mask_id))
-        alone = pixels_alone(scene, instance.mask_id, camera, pose)
+        alone = unoccluded_pixels(scene, instance.mask_id, camera, pose)
         if not colour:
             instance = replace(instance, colour=None)
         yield instance, truths[instance.mask_id], min(visible / max(alone, 1), 1.0)
@@ -256,7 +256,7 @@ def _close_up(
     return part.resize(round(part.width * reduction), round(part.height * reduction))
 
 
-def pixels_alone(scene: Scene, mask_id: int, camera: PinholeCamera, pose: CameraPose) -> int:
+def unoccluded_pixels(scene: Scene, mask_id: int, camera: PinholeCamera, pose: CameraPose) -> int:
     """Count the pixels that an object would have in an unbounded image without other objects.
 
     Args:

@@ -15,7 +15,15 @@ from sdfpose_core.simulation.primitives import box
 from sdfpose_core.simulation.rotations import yaw
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 
-__all__ = ["CameraPath", "HandMotion", "Look", "MovingScene", "PassingBoard", "Swing", "Waypoint"]
+__all__ = [
+    "CameraPath",
+    "HandMotion",
+    "LookAside",
+    "MovingScene",
+    "Oscillation",
+    "PassingBoard",
+    "Waypoint",
+]
 
 _REACHING_M = 0.5
 """Height from which a hand approaches."""
@@ -163,7 +171,7 @@ class PassingBoard:
 
 
 @dataclass(frozen=True)
-class Look:
+class LookAside:
     """The camera turns aside about its y axis, stays and turns back.
 
     Attributes:
@@ -191,7 +199,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Swing:
+class Oscillation:
     """A sinusoidal oscillation.
 
     Attributes:
@@ -227,11 +235,11 @@ class CameraPath:
     azimuth: float
     elevation: float
     distance_m: float
-    azimuth_swing: Swing
-    elevation_swing: Swing
-    distance_swing: Swing
-    target_swing: Swing
-    looks: tuple[Look, ...] = ()
+    azimuth_swing: Oscillation
+    elevation_swing: Oscillation
+    distance_swing: Oscillation
+    target_swing: Oscillation
+    looks: tuple[LookAside, ...] = ()
 
     def pose(self, time_s: float) -> CameraPose:
         """Pose of the optical frame in the world at a given time."""
@@ -281,7 +289,7 @@ class CameraPath:
             beyond = float(np.arctan(edge / camera.fx) + _LOOK_MARGIN)
             beyond += float(np.arcsin(min(radius_m / np.hypot(x, z), 1.0)))
             angle = (beyond - abs(float(np.arctan2(x, z)))) * (1.0 if x > 0.0 else -1.0)
-        look = Look(start_s, abs(angle) / speed, stay_s, angle)
+        look = LookAside(start_s, abs(angle) / speed, stay_s, angle)
         return replace(self, looks=(*self.looks, look))
 
 

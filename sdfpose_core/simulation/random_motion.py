@@ -13,8 +13,8 @@ from sdfpose_core.simulation.motion import (
     CameraPath,
     HandMotion,
     MovingScene,
+    Oscillation,
     PassingBoard,
-    Swing,
     Waypoint,
 )
 from sdfpose_core.simulation.rotations import about, yaw
@@ -180,8 +180,8 @@ def _camera_path(rng: np.random.Generator, scene: Scene) -> CameraPath:
     middle = np.mean([x.centre for x in discs], axis=0)
     spread = max(float(np.linalg.norm(x.centre - middle)) + x.radius_m for x in discs)
 
-    def swing(low: float, high: float, shortest_s: float, longest_s: float) -> Swing:
-        return Swing(
+    def swing(low: float, high: float, shortest_s: float, longest_s: float) -> Oscillation:
+        return Oscillation(
             rng.uniform(low, high), rng.uniform(shortest_s, longest_s), rng.uniform(0.0, 2 * np.pi)
         )
 

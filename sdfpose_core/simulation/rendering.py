@@ -84,7 +84,7 @@ def render(
     hits = scene.cast(camera_pose.translation, rays)
     seen = hits.distance <= MAX_DEPTH_M
     depth = np.where(seen, hits.distance, np.float32(0.0))
-    ids = np.array([x.mask_id for x in scene.everything] + [0], dtype=np.uint16)
+    ids = np.array([x.mask_id for x in scene.all_objects] + [0], dtype=np.uint16)
     normals = hits.normals @ rotation
     normals[~seen] = 0.0
     if colour:
@@ -110,7 +110,7 @@ def _shade(
     albedo = np.empty_like(points)
     gloss = np.empty(len(points), dtype=np.float32)
     for i in np.flatnonzero(np.bincount(owner)):
-        item = scene.everything[i]
+        item = scene.all_objects[i]
         own = np.flatnonzero(owner == i)
         if len(item.model.faces) > _BOX_FACES:
             normals[own] = _smooth(item, face[own], weights[own], normals[own])

@@ -132,7 +132,7 @@ class RayHits(NamedTuple):
 
     Attributes:
         distance: (...) float32, in lengths of the ray's direction; inf for no hit.
-        owner: (...) int32, index of the hit object in `Scene.everything`, -1 for no hit.
+        owner: (...) int32, index of the hit object in `Scene.all_objects`, -1 for no hit.
         normals: (..., 3) float32, unit triangle normals, world frame, toward the ray's origin.
         face: (...) int32, index of the hit triangle, -1 for no hit.
         barycentric: (..., 2) float32, weights of the triangle's second and third vertex.
@@ -172,7 +172,7 @@ class Scene:
             _add(self._rays, item)
 
     @property
-    def everything(self) -> tuple[SceneObject, ...]:
+    def all_objects(self) -> tuple[SceneObject, ...]:
         """Objects and table, indexed by `RayHits.owner`."""
         return self._everything
 

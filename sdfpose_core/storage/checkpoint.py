@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.storage.files import replacing
+from sdfpose_core.storage.files import atomic_replace
 
-__all__ = ["load_checkpoint", "load_published", "save_checkpoint"]
+__all__ = ["load_checkpoint", "load_third_party", "save_checkpoint"]
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Save tensors and plain values atomically."""
-    with replacing(path) as temporary:
+    with atomic_replace(path) as temporary:
         torch.save(state, temporary)
 
 
@@ -29,7 +29,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return _load(path, "delete it to train from scratch")
 
 
-def load_published(path: Path) -> dict[str, Any]:
+def load_third_party(path: Path) -> dict[str, Any]:
     """Load a third-party ``.pth`` file of tensors and plain values, like `load_checkpoint`.
 
     Raises:

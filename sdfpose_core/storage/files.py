@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "temporary_sibling", "write_atomically"]
+__all__ = ["atomic_replace", "temporary_sibling", "write_atomically"]
 
 
 def temporary_sibling(path: Path) -> Path:
@@ -16,7 +16,7 @@ def temporary_sibling(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path | str) -> Iterator[Path]:
+def atomic_replace(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` when the block succeeds.
 
     Missing folders are created. If the block fails, an existing file stays unchanged.
@@ -41,5 +41,5 @@ def write_atomically(path: Path | str, content: bytes) -> None:
     Raises:
         OSError: the file cannot be written; an existing file stays unchanged.
     """
-    with replacing(path) as temporary:
+    with atomic_replace(path) as temporary:
         temporary.write_bytes(content)

@@ -134,7 +134,7 @@ class Redetection:
         )
         if belief.log_odds < 0.0:
             try:
-                found = self._estimator.finished(detection)
+                found = self._estimator.with_full_mesh(detection)
             except MeshError:
                 return replace(known, belief=known.belief.untested())  # the detection is no object
             belief = replace(Belief.of(found), log_odds=-belief.log_odds)

@@ -131,7 +131,7 @@ class Tracker:
         )
         predicted = [x.predict(now, self._config) for x in self._known(frame)]
         instances, skipped = self._estimator.segment(frame)
-        if not self._estimator.looks_at_colour:  # keyframes are kept and go to another process
+        if not self._estimator.uses_colour:  # keyframes are kept and go to another process
             instances = [replace(x, colour=None) for x in instances]
         instances = self._resolve_categories(instances, predicted)
         segment_ms = 1e3 * (time.perf_counter() - start)

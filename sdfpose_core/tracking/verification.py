@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
-from sdfpose_core.device import use_threads
+from sdfpose_core.device import set_threads
 from sdfpose_core.errors import MeshError, VerificationError
 from sdfpose_core.estimation.keyframes import Keyframes
 from sdfpose_core.estimation.shape_cache import CachedShape
@@ -77,7 +77,7 @@ class Detector(Protocol):
     def shape_of(self, estimate: ObjectEstimate) -> CachedShape | None:
         """The decoded shape of an estimate."""
 
-    def remember(self, estimate: ObjectEstimate, shape: CachedShape) -> None:
+    def cache_shape(self, estimate: ObjectEstimate, shape: CachedShape) -> None:
         """Put the decoded shape of an estimate into the cache."""
 
 
@@ -255,7 +255,7 @@ class Verifier:
         self._running = None
         result = self._result(future)
         if self._in_process and result.update is not None and result.update.shape is not None:
-            self._detector.remember(result.update.estimate, result.update.shape)
+            self._detector.cache_shape(result.update.estimate, result.update.shape)
         return request, result
 
     def drop(self) -> None:
@@ -323,7 +323,7 @@ def _set_up_process(detector: Detector, accept_confidence: float) -> None:
     """Prepare the verification process. It ends with its parent."""
     global _verify_here
     _verify_here = partial(verify, detector=detector, accept_confidence=accept_confidence)
-    use_threads(1)
+    set_threads(1)
     os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to parent and child
     parent = multiprocessing.parent_process()

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.evaluation.judgement import Judged, JudgedFrame
+from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ObjectEvaluation
 
-__all__ = ["ErrorPicture", "WorstObject", "caption", "worst_objects"]
+__all__ = ["ErrorImage", "WorstObject", "caption", "worst_objects"]
 
 _MAX_PICTURES = 12
 _MAX_PER_OBJECT = 2
@@ -22,7 +22,7 @@ _DEG, _CM = 10.0, 5.0
 
 
 @dataclass(frozen=True)
-class ErrorPicture:
+class ErrorImage:
     """An image of an estimate and its ground truth.
 
     Attributes:
@@ -46,10 +46,12 @@ class WorstObject:
 
     frame: int
     index: int
-    judged: Judged
+    judged: ObjectEvaluation
 
 
-def worst_objects(frames: Sequence[JudgedFrame], count: int = _MAX_PICTURES) -> list[WorstObject]:
+def worst_objects(
+    frames: Sequence[FrameEvaluation], count: int = _MAX_PICTURES
+) -> list[WorstObject]:
     """Select the estimates with the largest errors, worst first, at most two per true object."""
     found = [
         (max(x.errors.rot_err_deg / _DEG, x.errors.trans_err_cm / _CM), WorstObject(i, j, x))
@@ -69,7 +71,7 @@ def worst_objects(frames: Sequence[JudgedFrame], count: int = _MAX_PICTURES) -> 
     return chosen
 
 
-def caption(frame: str, judged: Judged) -> str:
+def caption(frame: str, judged: ObjectEvaluation) -> str:
     """Create the caption for the image of an estimate."""
     x, errors = judged.reported, judged.errors
     text = f"{frame}: {x.category} {x.id}, confidence {x.confidence:.2f}"

@@ -17,17 +17,17 @@ import yaml
 from numpy.typing import NDArray
 
 from sdfpose_core.categories import Categories
-from sdfpose_core.evaluation.judged_frames import (
-    LEAST_OBJECTS,
-    frame_figures,
-    is_right,
-    judged_objects,
+from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation
+from sdfpose_core.evaluation.frame_metrics import (
+    MIN_OBJECTS,
+    evaluated_objects,
+    frame_metrics,
+    is_correct,
     nocs_result,
 )
-from sdfpose_core.evaluation.judgement import JudgedFrame
-from sdfpose_core.evaluation.nocs_protocol import IouName, Misses
+from sdfpose_core.evaluation.nocs_protocol import IouName, MissPolicy
 from sdfpose_core.evaluation.nocs_results import precisions
-from sdfpose_core.visualisation.pictures import ErrorPicture
+from sdfpose_core.visualisation.pictures import ErrorImage
 from sdfpose_core.visualisation.plots import (
     CENTIMETRES,
     DEGREES,
@@ -61,15 +61,15 @@ _TITLES = {
 
 def report_page(
     title: str,
-    frames: Sequence[JudgedFrame],
+    frames: Sequence[FrameEvaluation],
     categories: Categories,
     *,
     facts: Mapping[str, str],
     problems: Sequence[str] = (),
-    pictures: Sequence[ErrorPicture] = (),
+    pictures: Sequence[ErrorImage] = (),
     configuration: Any = None,
     iou: IouName = "oriented",
-    misses: Misses = "count",
+    misses: MissPolicy = "count",
 ) -> str:
     """Create the HTML page of a report.
 
@@ -84,7 +84,7 @@ def report_page(
         iou: see `nocs_precision`.
         misses: see `nocs_precision`.
     """
-    found = frame_figures(frames, iou=iou, misses=misses)
+    found = frame_metrics(frames, iou=iou, misses=misses)
     plots = _plots(frames, categories, iou, misses)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sdfpose_core.visualisation", "."),
@@ -99,7 +99,7 @@ def report_page(
         figures=found,
         titles=_TITLES,
         cell=_cell,
-        min_objects=LEAST_OBJECTS,
+        min_objects=MIN_OBJECTS,
         plots=plots,
         pictures=[(x.caption, _data_url(x.image)) for x in pictures],
         problems=problems,
@@ -109,13 +109,13 @@ def report_page(
 
 
 def _plots(
-    frames: Sequence[JudgedFrame], categories: Categories, iou: IouName, misses: Misses
+    frames: Sequence[FrameEvaluation], categories: Categories, iou: IouName, misses: MissPolicy
 ) -> dict[str, str]:
     plots = dict.fromkeys(("curves", "histograms", "reliability", "times"), "")
     known = [x for x in frames if x.truths is not None]
-    judged = judged_objects(known)
+    judged = evaluated_objects(known)
     errors = [x.errors for x in judged if x.errors is not None]
-    if len(errors) >= LEAST_OBJECTS:
+    if len(errors) >= MIN_OBJECTS:
         results = [
             nocs_result(x.name, [y.reported for y in x.objects], x.truths or ()) for x in known
         ]
@@ -130,7 +130,7 @@ def _plots(
         )
         plots["reliability"] = reliability_plot(
             np.array([x.reported.confidence for x in judged]),
-            np.array([is_right(x) for x in errors]),
+            np.array([is_correct(x) for x in errors]),
         )
     stages = dict.fromkeys(stage for x in frames for stage in x.stage_ms)
     if stages:

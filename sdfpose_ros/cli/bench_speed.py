@@ -12,7 +12,7 @@ from rich.table import Table
 
 from sdfpose_core.benchmark.speed import MAX_OBJECTS, SpeedBenchmark, benchmark_speed
 from sdfpose_core.cli.output import print_problems, wide_console, write_json
-from sdfpose_core.device import use_threads
+from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_ros.cli.ros_arguments import stay_on_one_machine
 
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         if value < minimum:
             raise ConfigurationError(f"--{name} is {value}: expected at least {minimum}")
-    use_threads(args.threads)
+    set_threads(args.threads)
     options = SpeedBenchmark(
         objects=args.objects, repetitions=args.repetitions, seed=args.seed, device=args.device
     )

@@ -30,7 +30,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from sdfpose_core.errors import SdfposeError
-from sdfpose_core.evaluation.judgement import ReportedObject
+from sdfpose_core.evaluation.frame_evaluation import ReportedObject
 from sdfpose_core.messages.decoding import decode_colour
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_ros.evaluation.live_evaluation import EvaluatedFrame, LiveEvaluation

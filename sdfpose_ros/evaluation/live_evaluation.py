@@ -9,7 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from sdfpose.msg import SdfObject, SdfObjectArray
 
-from sdfpose_core.evaluation.judgement import Judged, ReportedObject, judge_frame
+from sdfpose_core.evaluation.frame_evaluation import (
+    ObjectEvaluation,
+    ReportedObject,
+    evaluate_frame,
+)
 from sdfpose_core.messages.interfaces import JUMP_BACK_NS, stamp_ns
 from sdfpose_core.messages.objects import pose_arrays, truth_from_message
 
@@ -30,7 +34,7 @@ class EvaluatedFrame:
     """
 
     stamp_ns: int
-    objects: tuple[Judged, ...]
+    objects: tuple[ObjectEvaluation, ...]
     has_truth: bool
 
     @property
@@ -124,8 +128,10 @@ def _keep(
         queue.popitem(last=False)
 
 
-def _evaluate(results: Sequence[SdfObject], truth: Sequence[SdfObject]) -> tuple[Judged, ...]:
-    return judge_frame([_reported(x) for x in results], [truth_from_message(x) for x in truth])
+def _evaluate(
+    results: Sequence[SdfObject], truth: Sequence[SdfObject]
+) -> tuple[ObjectEvaluation, ...]:
+    return evaluate_frame([_reported(x) for x in results], [truth_from_message(x) for x in truth])
 
 
 def _reported(message: SdfObject) -> ReportedObject:

@@ -149,9 +149,9 @@ def _config(parameters: MaskNodeParameters) -> TabletopConfig:
 
 def _tabletop(parameters: MaskNodeParameters, _: Categories) -> MaskSource:
     # The backends are imported on demand: Open3D and torch take seconds to load.
-    from sdfpose_core.masks.tabletop import Tabletop
+    from sdfpose_core.masks.tabletop import TabletopMasks
 
-    tabletop = Tabletop(_config(parameters))
+    tabletop = TabletopMasks(_config(parameters))
     return MaskSource({"depth": Image}, lambda x: tabletop.segment(x.depth(), x.camera()), tabletop)
 
 

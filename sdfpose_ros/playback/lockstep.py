@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sdfpose.msg import SdfObjectArray
 
-from sdfpose_core.datasets.bags import Pairing, frame_of
+from sdfpose_core.datasets.bags import Pairing, frame_from_messages
 from sdfpose_core.errors import BagError
 from sdfpose_core.messages.decoding import InputTopics, LabelRules
 from sdfpose_core.messages.errors import MessageError
@@ -160,7 +160,7 @@ class Lockstep:
         """Note a played message of a frame. If it completes the frame, a result is pending."""
         for messages in self._pairs.take(topic, message):
             try:
-                frame_of(messages, LabelRules({}), self._topics)
+                frame_from_messages(messages, LabelRules({}), self._topics)
             except MessageError:
                 continue  # the pose node rejects it as well, so there is no result
             self._pending_ns.append(messages.stamp_ns)

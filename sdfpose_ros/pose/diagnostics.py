@@ -22,7 +22,7 @@ from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S
 if TYPE_CHECKING:
     from sdfpose_core.tracking.tracker import TrackerResult
 
-__all__ = ["Diagnostics", "FrameCounts", "Health", "NodeState", "Period", "judge"]
+__all__ = ["Diagnostics", "FrameCounts", "Health", "NodeState", "Period", "status_of"]
 
 NodeState = Literal["unconfigured", "inactive", "active"]
 """Lifecycle state of the node."""
@@ -102,7 +102,7 @@ class Period:
     confidences: tuple[float, ...] = ()
 
 
-def judge(period: Period) -> tuple[bytes, str]:
+def status_of(period: Period) -> tuple[bytes, str]:
     """Return the level and message of the `DiagnosticStatus`."""
     frames = period.frames
     if period.node_state != "active":
@@ -196,7 +196,7 @@ class Diagnostics:
     def _publish(self) -> None:
         health = self._health()
         period = self._period(health)
-        level, message = judge(period)
+        level, message = status_of(period)
         values = {**_values(period, health), **_messages(health.synchronizer)}
         status = DiagnosticStatus(
             level=level,
@@ -248,12 +248,12 @@ def _messages(synchronizer: FrameSynchronizer | None) -> dict[str, str]:
             ("queued on", waiting),
         )
     }
-    rejected = {f"frames rejected, {name}": str(n) for name, n in statistics.refused.items()}
+    rejected = {f"frames rejected, {name}": str(n) for name, n in statistics.rejected.items()}
     return {
         **messages,
         **rejected,
-        "frames rejected": str(sum(statistics.refused.values())),
-        "frames waiting for camera info": str(int(synchronizer.awaits_camera_info)),
+        "frames rejected": str(sum(statistics.rejected.values())),
+        "frames waiting for camera info": str(int(synchronizer.waiting_for_camera_info)),
     }
 
 

@@ -89,11 +89,11 @@ def make_tracker(
         SdfposeError: the device is not usable, or no category has usable weights.
     """
     # Imported here because torch takes seconds to load and tests of the node do without it.
-    from sdfpose_core.device import use_threads
+    from sdfpose_core.device import set_threads
     from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
     from sdfpose_core.tracking.tracker import Tracker, TrackerConfig
 
-    use_threads(parameters.threads)
+    set_threads(parameters.threads)
     config = EstimatorConfig(
         encoder=parameters.encoder,
         refine=parameters.refine,

@@ -17,7 +17,7 @@ from sdfpose_core.messages.errors import MessageError
 from sdfpose_core.messages.synchronizer import (
     FrameMessages,
     FrameSynchronizer,
-    needed_queue_size,
+    required_queue_size,
 )
 from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S, warn_silent_inputs
 from sdfpose_ros.graph.throttle import ThrottledLog
@@ -144,7 +144,7 @@ class FrameInputs:
         lags = self.synchronizer.lags()
         late = max(lags, key=lambda topic: lags[topic], default=self.topics.mask)
         lag_s = lags.get(late, 0.0)
-        needed = needed_queue_size(rate_hz, lag_s)
+        needed = required_queue_size(rate_hz, lag_s)
         return (
             f"messages arrive on {', '.join(statistics.received)}, but no stamps have matched for "
             f"{SILENT_AFTER_S:.0f} s: expected the same stamp on all messages of a frame; fix the "

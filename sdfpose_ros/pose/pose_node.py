@@ -18,7 +18,7 @@ from std_srvs.srv import SetBool, Trigger
 from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.messages.decoding import LabelRules
-from sdfpose_core.messages.label_rules import parse_label_rules, with_rule
+from sdfpose_core.messages.label_rules import parse_label_rules, set_label_rule
 from sdfpose_core.messages.synchronizer import FrameMessages
 from sdfpose_ros.graph.mesh_files import mesh_path, write_mesh
 from sdfpose_ros.graph.parameters import LiveParameters, default_frame_prefix
@@ -314,7 +314,7 @@ class PoseNode(LifecycleNode):
                     f"the categories of the mask ids come from {self.inputs.topics.labels}: set "
                     "the parameter category or mask_categories first to use this service"
                 )
-            category, by_id = with_rule(
+            category, by_id = set_label_rule(
                 values.category, values.mask_categories, request.mask_id, request.category
             )
             result = self.set_parameters_atomically(

@@ -118,12 +118,12 @@ class FakeEstimator:
         stage_ms = {"encode": 1.0, "refine": 2.0, "mesh": 0.5}
         return FrameResult(estimates, skipped, stage_ms, predictions)
 
-    looks_at_colour = False
+    uses_colour = False
 
     def segment(self, frame):
         return segment(frame, self.categories, min_points=self.config.min_points)
 
-    def finished(self, draft):
+    def with_full_mesh(self, draft):
         return draft
 
     def shape_of(self, estimate):

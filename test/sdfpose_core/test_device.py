@@ -4,7 +4,7 @@ import cv2
 import pytest
 import torch
 
-from sdfpose_core.device import all_threads, resolve_device, use_threads
+from sdfpose_core.device import all_threads, resolve_device, set_threads
 from sdfpose_core.errors import DeviceError
 
 
@@ -52,12 +52,12 @@ def threads():
     """The threads are afterwards what they were."""
     before = torch.get_num_threads()
     yield
-    use_threads(before)
+    set_threads(before)
 
 
 def test_all_cores_but_one_and_all_of_them_in_a_burst(threads, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    use_threads()
+    set_threads()
     assert torch.get_num_threads() == cv2.getNumThreads() == 2
     with all_threads():
         assert torch.get_num_threads() == 3
@@ -65,14 +65,14 @@ def test_all_cores_but_one_and_all_of_them_in_a_burst(threads, monkeypatch):
 
 
 def test_a_number_of_threads_holds_in_a_burst_as_well(threads):
-    use_threads(1)
+    set_threads(1)
     with all_threads():
         assert torch.get_num_threads() == 1
 
 
 def test_a_burst_ends_with_the_work_in_it_however_that_ends(threads, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    use_threads()
+    set_threads()
 
     @all_threads()
     def fails():

@@ -161,21 +161,21 @@ def test_damaged_images_are_named_and_left_out(
     (scene / "0002_meta.txt").write_text("1 99 model\n")
     arguments = (root, "--out", tmp_path / "out", "--parts", "Real/train", "--no-codes")
     assert prepare(*arguments) == 0
-    told = capsys.readouterr().out
-    assert "Real/train: 3 images" in told
-    assert "lacks 0000_depth.png" in told
-    assert "0001_color.png" in told
-    assert "class id 99" in told
+    log = capsys.readouterr().out
+    assert "Real/train: 3 images" in log
+    assert "lacks 0000_depth.png" in log
+    assert "0001_color.png" in log
+    assert "class id 99" in log
 
 
 def test_what_is_missing_is_said_with_its_source(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert script("prepare_nocs").main([str(data), "--check"]) == 0
-    told = capsys.readouterr().out
-    assert "Real/train: 5" in told
-    assert "results/mrcnn_results is missing" in told
-    assert "github.com/mentian/object-deformnet" in told
+    log = capsys.readouterr().out
+    assert "Real/train: 5" in log
+    assert "results/mrcnn_results is missing" in log
+    assert "github.com/mentian/object-deformnet" in log
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def self_supervision(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "synthetic_batch": 2,
                     "real_batch": 2,
                     "rounds": 1,
-                    "fewest_labels": 1,
+                    "min_labels": 1,
                     "certificate": {
                         "confidence": 0.3,
                         "inlier_ratio": 0.6,

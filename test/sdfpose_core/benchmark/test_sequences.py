@@ -181,7 +181,7 @@ def test_objects_go_and_come_back(shown, number):
 class Middles:
     """An estimator that finds each object at the middle of its points."""
 
-    looks_at_colour = False
+    uses_colour = False
 
     def __init__(self, finds=lambda instance: True):
         self.categories = default_categories()

@@ -112,18 +112,18 @@ def test_a_device_that_is_not_there():
 
 def test_each_detection_knows_no_shape_but_the_same_networks(frames, monkeypatch):
     made, decoded = [], []
-    wrapped, decode = speed_ours.PoseEstimator, shape_cache.mesh_of
+    wrapped, decode = speed_ours.PoseEstimator, shape_cache.mesh_from_grid
 
     def estimator(config):
         made.append((config.surface_points, config.mesh_resolution))
         return wrapped(config)
 
-    def mesh_of(grid, *rest, **more):
+    def mesh_from_grid(grid, *rest, **more):
         decoded.append(grid.resolution)
         return decode(grid, *rest, **more)
 
     monkeypatch.setattr(speed_ours, "PoseEstimator", estimator)
-    monkeypatch.setattr(shape_cache, "mesh_of", mesh_of)
+    monkeypatch.setattr(shape_cache, "mesh_from_grid", mesh_from_grid)
     rows = Detection(["bottle", "bowl"], CPU, 32).stage_ms([frames[0]], [32, 64], 2)
     assert {points: len(x) for points, x in rows.items()} == {32: 2, 64: 2}
     assert made == [(32, 32), (64, 32)]

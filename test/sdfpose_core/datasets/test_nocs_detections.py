@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sdfpose_core.datasets.nocs_detections import detected, matched_truths
+from sdfpose_core.datasets.nocs_detections import detected, match_ground_truth
 from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
@@ -66,7 +66,7 @@ def test_poses_go_to_the_detections_that_overlap_most() -> None:
         mask=np.tile(np.repeat(np.array([1, 0, 2, 3], np.uint16), [4, 3, 2, 3]), (4, 1)),
         labels={1: InstanceLabel("bowl"), 2: InstanceLabel("can"), 3: InstanceLabel("can")},
     )
-    found = matched_truths(frame(), [truth(5, "bowl"), truth(9, "can")], seen)
+    found = match_ground_truth(frame(), [truth(5, "bowl"), truth(9, "can")], seen)
     assert {k: (x.mask_id, x.category) for k, x in found.items()} == {
         1: (1, "bowl"), 3: (3, "can"),
     }  # fmt: skip
@@ -79,7 +79,7 @@ def test_a_detection_elsewhere_or_of_another_category_gets_none(category: str) -
         mask=np.roll(frame().mask, 4 if category == "can" else 0, axis=1),
         labels={5: InstanceLabel("mug"), 9: InstanceLabel("mug" if category == "bowl" else "can")},
     )
-    assert matched_truths(frame(), [truth(5, "bowl"), truth(9, "can")], seen) == {}
+    assert match_ground_truth(frame(), [truth(5, "bowl"), truth(9, "can")], seen) == {}
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_codes_and_their_spreads_are_told_in_the_frame_of_all_codes(encoder):
     generator = torch.Generator().manual_seed(2)
     factor = torch.randn(6, 6, generator=generator)
     mean, covariance = torch.randn(6, generator=generator), factor @ factor.T + torch.eye(6)
-    encoder.expect_codes(mean, covariance)
+    encoder.set_code_prior(mean, covariance)
     torch.nn.init.zeros_(encoder.shape_head.weight)
     torch.nn.init.zeros_(encoder.shape_head.bias)
     with torch.no_grad():

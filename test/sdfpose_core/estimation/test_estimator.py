@@ -133,7 +133,7 @@ def test_a_draft_is_finished_to_what_is_detected(
     assert len(drafts) == 6
     for draft in drafts:
         assert not len(draft.normals)
-        finished = estimator.finished(draft)
+        finished = estimator.with_full_mesh(draft)
         assert len(finished.normals) == len(finished.vertices) > 0
         np.testing.assert_array_equal(finished.code, draft.code)
         # A thin rim may slip between the points of the coarse grid.

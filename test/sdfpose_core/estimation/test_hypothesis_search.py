@@ -42,7 +42,7 @@ HALF = NetworkPriorConfig(rotation_weight=0.5)
 
 def test_the_favourite_comes_first_and_its_turned_copies_follow():
     said = encoding()
-    found = network_hypotheses(said, PRIORS, HALF, turns=3, has_front=True)
+    found = network_hypotheses(said, PRIORS, HALF, yaw_starts=3, has_front=True)
     assert found.owner.tolist() == [0] * 12
     assert len(found.state) == 12
     rotation = found.state.similarity.rotation
@@ -55,7 +55,7 @@ def test_the_favourite_comes_first_and_its_turned_copies_follow():
 
 
 def test_nothing_is_expected_of_the_front_of_turned_copies():
-    found = network_hypotheses(encoding(), PRIORS, HALF, turns=1, has_front=True)
+    found = network_hypotheses(encoding(), PRIORS, HALF, yaw_starts=1, has_front=True)
     precision = found.priors.rotation.precision
     assert precision[:, 0] == pytest.approx(0.5 / (3.0 * math.exp(-2.0)))
     assert precision[:3, 1] == pytest.approx(0.5 / (2.0 * math.exp(-2.0)))
@@ -63,7 +63,7 @@ def test_nothing_is_expected_of_the_front_of_turned_copies():
 
 
 def test_an_object_without_a_front_has_no_turned_copies():
-    found = network_hypotheses(encoding(), PRIORS, HALF, turns=3, has_front=False)
+    found = network_hypotheses(encoding(), PRIORS, HALF, yaw_starts=3, has_front=False)
     assert found.owner.tolist() == [0] * 3
     assert not found.priors.rotation.precision[:, 1].any()
 
@@ -98,7 +98,7 @@ def searching(decoders, priors, *, fronts=(True,), network_prior=HALF):
     """A search with one instance of each category."""
     return Search(
         JointDecoder(decoders, torch.arange(len(decoders))),
-        Priors.cat([x.of_each(1) for x in priors]),
+        Priors.cat([x.expand(1) for x in priors]),
         torch.tensor(fronts),
         RefineConfig(),
         network_prior,
@@ -128,7 +128,7 @@ def test_where_depth_says_nothing_the_network_decides(ball, weight, favourite):
     )
     search = searching([decoder], [priors], network_prior=NetworkPriorConfig(weight))
     hypotheses = network_hypotheses(
-        said, priors, NetworkPriorConfig(weight), turns=0, has_front=True
+        said, priors, NetworkPriorConfig(weight), yaw_starts=0, has_front=True
     )
     found = searched(search, hypotheses, evidence)
     truth = said.similarity.rotation[0, favourite]
@@ -149,7 +149,7 @@ def test_favourites_are_left_as_they_are(ball):
         decoder.code_mean.expand(4, -1),
     )
     search = searching([decoder], [priors])
-    found = search.favourites(Hypotheses(states, torch.zeros(4, dtype=int), priors), evidence)
+    found = search.unrefined(Hypotheses(states, torch.zeros(4, dtype=int), priors), evidence)
     torch.testing.assert_close(
         found.solution.state.similarity.rotation[0], states.similarity.rotation[0]
     )
@@ -218,8 +218,11 @@ def test_instances_of_two_categories_are_found_together_as_each_alone(ball):
         for x in said
     ]
     proposed = [
-        replace(network_hypotheses(x, priors, HALF, turns=turns, has_front=front), encoding=None)
-        for x, turns, front in zip(said, (1, 1), (True, False), strict=True)
+        replace(
+            network_hypotheses(x, priors, HALF, yaw_starts=yaw_starts, has_front=front),
+            encoding=None,
+        )
+        for x, yaw_starts, front in zip(said, (1, 1), (True, False), strict=True)
     ]
     assert [len(x.state) for x in proposed] == [6, 2]
     alone = [
@@ -247,7 +250,7 @@ def shape_spread(log_code=-1.0, log_size=-2.0):
 def test_what_the_network_says_of_the_shape_is_expected_of_all_hypotheses():
     said = replace(encoding(), codes=torch.full((1, 4), 0.3), shape_spread=shape_spread())
     network_prior = NetworkPriorConfig(shape_sd_factor=2.0)
-    found = network_hypotheses(said, PRIORS, network_prior, turns=1, has_front=True)
+    found = network_hypotheses(said, PRIORS, network_prior, yaw_starts=1, has_front=True)
     priors = found.priors
     assert priors.code_mean.shape == (6, 4)
     torch.testing.assert_close(priors.code_mean[5], said.codes[0])
@@ -271,7 +274,7 @@ def test_what_the_network_says_of_the_shape_is_expected_of_all_hypotheses():
 def test_of_a_network_that_says_nothing_of_the_shape_the_category_s_priors_stand(
     said, network_prior
 ):
-    priors = network_hypotheses(said, PRIORS, network_prior, turns=0, has_front=True).priors
+    priors = network_hypotheses(said, PRIORS, network_prior, yaw_starts=0, has_front=True).priors
     assert priors.code_mean is PRIORS.code_mean
     assert priors.log_scale_sd is PRIORS.log_scale_sd
 

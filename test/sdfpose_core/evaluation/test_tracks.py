@@ -99,13 +99,13 @@ def posed(reports, truths=None, ids=None, symmetric=False, degrees=None):
 def test_a_turn_that_the_object_did_not_make_is_a_flip():
     reports = [turned("y", x) for x in (0, 5, 180, 180)]
     (flip,) = flips(posed(reports, degrees=[0.0, 5.0, 180.0, 180.0]))
-    assert (flip.frame, flip.mends) == (2, False)
+    assert (flip.frame, flip.corrective) == (2, False)
     assert flip.degrees == pytest.approx(175.0)
 
 
 def test_a_flip_back_mends():
     found = flips(posed([turned("y", x) for x in (0, 90, 0)], degrees=[0.0, 90.0, 0.0]))
-    assert [(x.frame, x.mends) for x in found] == [(1, False), (2, True)]
+    assert [(x.frame, x.corrective) for x in found] == [(1, False), (2, True)]
 
 
 def test_a_turn_of_the_object_is_none():

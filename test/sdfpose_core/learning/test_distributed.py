@@ -14,25 +14,25 @@ def second_of_three(monkeypatch):
 
 
 def test_alone_everything_is_one_s_own():
-    assert range(10)[distributed.own_share(10)] == range(10)
-    assert distributed.is_first()
+    assert range(10)[distributed.process_slice(10)] == range(10)
+    assert distributed.is_main_process()
     network = torch.nn.Linear(2, 2)
-    assert distributed.shared_between_processes(network, 7) is network
-    distributed.only_process("anything")
+    assert distributed.data_parallel(network, 7) is network
+    distributed.require_single_process("anything")
 
 
 @pytest.mark.usefixtures("second_of_three")
 def test_the_second_of_three_has_the_middle_third():
-    assert range(12)[distributed.own_share(12)] == range(4, 8)
-    assert not distributed.is_first()
+    assert range(12)[distributed.process_slice(12)] == range(4, 8)
+    assert not distributed.is_main_process()
 
 
 @pytest.mark.usefixtures("second_of_three")
 def test_what_cannot_be_shared_is_refused():
     with pytest.raises(ConfigurationError, match=r"7 items per step .* 3 processes"):
-        distributed.shared_between_processes(torch.nn.Linear(2, 2), 7)
+        distributed.data_parallel(torch.nn.Linear(2, 2), 7)
     with pytest.raises(ConfigurationError, match="the training of x supports only one process"):
-        distributed.only_process("the training of x")
+        distributed.require_single_process("the training of x")
 
 
 def test_without_torchrun_there_is_no_group(monkeypatch):

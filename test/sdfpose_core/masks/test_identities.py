@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdfpose_core.errors import FrameError
-from sdfpose_core.masks.identities import Identities
-from sdfpose_core.masks.instance_mask import LARGEST_ID
+from sdfpose_core.masks.identities import IdentityTracker
+from sdfpose_core.masks.instance_mask import MAX_MASK_ID
 
 PLACES = st.lists(
     st.tuples(*[st.floats(-1.0, 1.0) for _ in range(3)]), max_size=8
@@ -16,16 +16,16 @@ PLACES = st.lists(
 
 @given(st.lists(PLACES, max_size=6))
 def test_ids_are_different_and_fit_sixteen_bits(images):
-    identities = Identities(0.1, 2)
+    identities = IdentityTracker(0.1, 2)
     for centres in images:
         ids = identities.assign(centres)
         assert len(ids) == len(centres) == len(set(ids))
-        assert all(1 <= i <= LARGEST_ID for i in ids)
+        assert all(1 <= i <= MAX_MASK_ID for i in ids)
 
 
 @given(st.permutations(range(6)), st.integers(0, 2**32 - 1))
 def test_an_object_that_moves_little_keeps_its_id(order, seed):
-    identities = Identities(0.1, 2)
+    identities = IdentityTracker(0.1, 2)
     centres = np.arange(6)[:, None] * [0.3, 0.0, 0.0]
     before = identities.assign(centres)
     moved = centres + np.random.default_rng(seed).uniform(-0.05, 0.05, centres.shape)
@@ -33,14 +33,14 @@ def test_an_object_that_moves_little_keeps_its_id(order, seed):
 
 
 def test_an_object_that_jumps_is_a_new_one():
-    identities = Identities(0.1, 2)
+    identities = IdentityTracker(0.1, 2)
     (before,) = identities.assign(np.zeros((1, 3)))
     (after,) = identities.assign(np.full((1, 3), 0.1))
     assert after != before
 
 
 def test_the_nearest_object_keeps_the_id():
-    identities = Identities(0.1, 2)
+    identities = IdentityTracker(0.1, 2)
     (before,) = identities.assign(np.zeros((1, 3)))
     far, near = identities.assign(np.array([[0.05, 0.0, 0.0], [0.01, 0.0, 0.0]]))
     assert near == before
@@ -49,7 +49,7 @@ def test_the_nearest_object_keeps_the_id():
 
 def test_an_id_outlives_images_without_its_object():
     nothing = np.zeros((0, 3))
-    identities = Identities(0.1, 2)
+    identities = IdentityTracker(0.1, 2)
     (before,) = identities.assign(np.zeros((1, 3)))
     for _ in range(2):
         identities.assign(nothing)
@@ -60,16 +60,16 @@ def test_an_id_outlives_images_without_its_object():
 
 
 def test_ids_begin_again_after_the_last_and_leave_out_those_in_use():
-    identities = Identities(0.1, 0)
-    many = np.arange(LARGEST_ID, dtype=np.float64)[:, None]
-    assert identities.assign(many) == list(range(1, LARGEST_ID + 1))
+    identities = IdentityTracker(0.1, 0)
+    many = np.arange(MAX_MASK_ID, dtype=np.float64)[:, None]
+    assert identities.assign(many) == list(range(1, MAX_MASK_ID + 1))
     assert identities.assign(many[:1]) == [1]
     assert identities.assign(many[:3]) == [1, 2, 3]
 
 
 def test_more_objects_than_ids_are_told(monkeypatch):
-    monkeypatch.setattr("sdfpose_core.masks.identities.LARGEST_ID", 3)
-    identities = Identities(0.1, 1)
+    monkeypatch.setattr("sdfpose_core.masks.identities.MAX_MASK_ID", 3)
+    identities = IdentityTracker(0.1, 1)
     assert identities.assign(np.eye(3)) == [1, 2, 3]
     with pytest.raises(FrameError, match="3 objects in the last images: expected at most 3"):
         identities.assign(10.0 * np.eye(3))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.masks.config import TabletopConfig
-from sdfpose_core.masks.tabletop import Tabletop
+from sdfpose_core.masks.tabletop import TabletopMasks
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 
 MANY_PIXELS = 400
@@ -39,7 +39,7 @@ def partner(found, true, true_id):
 def test_most_objects_of_a_table_are_found_exactly(views):
     reached, superfluous = [], 0
     for view in views:
-        result = Tabletop().segment(view.depth, view.camera)
+        result = TabletopMasks().segment(view.depth, view.camera)
         assert result.ids.dtype == np.uint16
         assert set(np.unique(result.ids)) - {0} == set(result.labels)
         assert {x.category for x in result.labels.values()} == {ANY_CATEGORY}
@@ -53,14 +53,14 @@ def test_most_objects_of_a_table_are_found_exactly(views):
 
 
 def test_an_empty_table_has_no_instance(empty_table):
-    result = Tabletop().segment(empty_table.depth, empty_table.camera)
+    result = TabletopMasks().segment(empty_table.depth, empty_table.camera)
     assert not result.ids.any()
     assert not result.labels
     assert result.problem == ""
 
 
 def test_ids_stay_while_the_camera_moves(moving_views):
-    tabletop = Tabletop()
+    tabletop = TabletopMasks()
     masks = [tabletop.segment(x.depth, x.camera).ids for x in moving_views]
     first = moving_views[0].mask
     large = [i for i, x in overlaps(masks[0], first).items() if x > 0.5]
@@ -71,7 +71,7 @@ def test_ids_stay_while_the_camera_moves(moving_views):
 
 
 def test_the_same_image_has_the_same_mask(views):
-    a, b = (Tabletop().segment(views[0].depth, views[0].camera).ids for _ in range(2))
+    a, b = (TabletopMasks().segment(views[0].depth, views[0].camera).ids for _ in range(2))
     np.testing.assert_array_equal(a, b)
 
 
@@ -79,16 +79,16 @@ def test_a_wide_image_is_worked_on_at_a_part_of_its_resolution(views):
     view = views[0]
     camera = view.camera.resize(2 * view.camera.width, 2 * view.camera.height)
     wide = view.depth.repeat(2, axis=0).repeat(2, axis=1)
-    result = Tabletop().segment(wide[:-1, :-1], replace(camera, width=1279, height=959))
+    result = TabletopMasks().segment(wide[:-1, :-1], replace(camera, width=1279, height=959))
     assert result.ids.shape == (959, 1279)
-    reference = Tabletop().segment(view.depth, view.camera).ids
+    reference = TabletopMasks().segment(view.depth, view.camera).ids
     assert np.mean((result.ids[::2, ::2] > 0) == (reference > 0)) > 0.99
 
 
 @pytest.mark.parametrize("missing", [0.0, np.nan, np.inf, -1.0])
 def test_without_depth_it_says_that_there_is_no_table(views, missing):
     depth = np.full_like(views[0].depth, missing)
-    result = Tabletop().segment(depth, views[0].camera)
+    result = TabletopMasks().segment(depth, views[0].camera)
     assert not result.ids.any()
     assert "0% of the pixels have depth" in result.problem
 
@@ -96,7 +96,7 @@ def test_without_depth_it_says_that_there_is_no_table(views, missing):
 def test_without_a_plane_it_says_that_there_is_no_table(views):
     rng = np.random.default_rng(0)
     depth = rng.uniform(0.3, 1.9, views[0].depth.shape).astype(np.float32)
-    result = Tabletop().segment(depth, views[0].camera)
+    result = TabletopMasks().segment(depth, views[0].camera)
     assert not result.ids.any()
     assert "no table" in result.problem
 
@@ -106,7 +106,7 @@ def test_limits_decide_what_is_an_object(views):
 
     def count(**changes):
         config = replace(TabletopConfig(), **changes)
-        return len(Tabletop(config).segment(view.depth, view.camera).labels)
+        return len(TabletopMasks(config).segment(view.depth, view.camera).labels)
 
     everything = count()
     assert everything >= 5
@@ -116,7 +116,7 @@ def test_limits_decide_what_is_an_object(views):
 
 
 def test_after_a_reset_objects_have_new_ids(views):
-    tabletop = Tabletop()
+    tabletop = TabletopMasks()
     before = tabletop.segment(views[0].depth, views[0].camera).labels
     tabletop.reset()
     after = tabletop.segment(views[0].depth, views[0].camera).labels
@@ -126,7 +126,7 @@ def test_after_a_reset_objects_have_new_ids(views):
 
 def test_depth_of_another_size_is_refused(views):
     with pytest.raises(FrameError, match=r"\(100, 640\).*register depth to colour"):
-        Tabletop().segment(views[0].depth[:100], views[0].camera)
+        TabletopMasks().segment(views[0].depth[:100], views[0].camera)
 
 
 @settings(max_examples=30, deadline=None)
@@ -142,6 +142,6 @@ def test_a_block_on_a_table_seen_from_above(x, y, side, height):
     rays = camera.rays(camera.pixel_grid())
     top = np.abs(rays[..., :2] * (table_m - height) - (x, y)).max(axis=-1) < 0.5 * side
     depth[top] = table_m - height
-    result = Tabletop().segment(depth, camera)
+    result = TabletopMasks().segment(depth, camera)
     assert len(result.labels) == 1
     np.testing.assert_array_equal(result.ids > 0, top)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sdfpose_core.messages.decoding import InputTopics
 from sdfpose_core.messages.filters import SimpleFilter
-from sdfpose_core.messages.synchronizer import FrameSynchronizer, needed_queue_size
+from sdfpose_core.messages.synchronizer import FrameSynchronizer, required_queue_size
 
 TOPICS = InputTopics("/colour", "/depth", "/mask", "/camera_info", "/labels")
 MATCHED = ("/colour", "/depth", "/mask", "/labels")
@@ -57,7 +57,7 @@ class Inputs:
         for topic in MATCHED:
             assert done.received[topic] == done.matched + done.unmatched[topic] + waiting[topic]
         assert done.matched == (
-            done.accepted + sum(done.refused.values()) + self.synchronizer.awaits_camera_info
+            done.accepted + sum(done.rejected.values()) + self.synchronizer.waiting_for_camera_info
         )
 
     @property
@@ -89,7 +89,7 @@ def test_all_is_accounted_for_in_any_order_of_any_messages(messages, queue_size,
         inputs.send(topic, 1.0 + age + number / 30.0 + shift)
     inputs.synchronizer.finish()
     inputs.check()
-    assert not inputs.synchronizer.awaits_camera_info
+    assert not inputs.synchronizer.waiting_for_camera_info
 
 
 @settings(deadline=None)
@@ -131,9 +131,9 @@ def test_a_message_may_go_unmatched_in_four_ways():
 def test_a_group_that_waits_for_its_camera_info_is_told():
     inputs = Inputs()
     inputs.send_all(1.0, MATCHED)
-    assert inputs.synchronizer.awaits_camera_info
+    assert inputs.synchronizer.waiting_for_camera_info
     inputs.send("/camera_info", 1.0)
-    assert not inputs.synchronizer.awaits_camera_info
+    assert not inputs.synchronizer.waiting_for_camera_info
     assert inputs.stamps == [1.0]
 
 
@@ -158,7 +158,7 @@ def test_a_mask_that_comes_ten_frames_late_gives_every_frame(infos):
 @pytest.mark.parametrize("late", [0, 1, 10])
 def test_the_needed_queue_size_is_enough_for_a_late_mask(late):
     stamps = [1.0 + k / 30.0 for k in range(late + 20)]
-    inputs = Inputs(needed_queue_size(30.0, late / 30.0))
+    inputs = Inputs(required_queue_size(30.0, late / 30.0))
     for k, stamp in enumerate(stamps):
         inputs.send_all(stamp, ("/camera_info", "/colour", "/depth", "/labels"))
         if k >= late:
@@ -170,7 +170,7 @@ def test_the_needed_queue_size_is_enough_for_a_late_mask(late):
     ("rate_hz", "lag_s", "size"), [(30.0, 1.2, 38), (10.0, 1.1, 13), (30.0, 0.0, 2), (0.0, 1.0, 2)]
 )
 def test_the_needed_queue_size_grows_with_rate_and_lag(rate_hz, lag_s, size):
-    assert needed_queue_size(rate_hz, lag_s) == size
+    assert required_queue_size(rate_hz, lag_s) == size
 
 
 def test_lags_are_those_of_the_newest_stamps():

@@ -258,9 +258,9 @@ def test_states_and_evidence_are_indexed_together(view):
     assert len(state[1:]) == 1
     torch.testing.assert_close(evidence[1:].surface, evidence.surface[1:])
     torch.testing.assert_close(evidence[1:].free.depth, evidence.free.depth[1:])
-    thinned = evidence.thinned(10)
-    assert thinned.surface.shape == (2, 10, 3)
-    assert thinned.surface_sigma.shape == (2, 10)
+    subsampled = evidence.subsampled(10)
+    assert subsampled.surface.shape == (2, 10, 3)
+    assert subsampled.surface_sigma.shape == (2, 10)
 
 
 def test_where_takes_each_hypothesis_whole(view):

@@ -10,7 +10,7 @@ from sdfpose_core.geometry.similarity import so3_exp, so3_log
 from sdfpose_core.refine.covariance import pose_covariance
 from sdfpose_core.refine.kernel import GemanMcClureKernel
 from sdfpose_core.refine.priors import RotationPrior
-from sdfpose_core.refine.solver import RefineConfig, refine, refine_together, total_cost
+from sdfpose_core.refine.solver import RefineConfig, refine, refine_multiview, total_cost
 from sdfpose_core.refine.state import ShapePose
 
 # A kernel wide enough to be drawn from a start that is off by many standard deviations.
@@ -235,7 +235,7 @@ def test_no_tensor_is_made_without_a_device(view, explicit_devices):
 
 def together(view, state, iterations, views=3, evidence=None):
     evidence = view.evidence if evidence is None else evidence
-    return refine_together(view.decoder, state, evidence, view.priors, CONFIG, iterations, views)
+    return refine_multiview(view.decoder, state, evidence, view.priors, CONFIG, iterations, views)
 
 
 def perturbed(view, seed, **options):
@@ -327,5 +327,5 @@ def test_another_prior_changes_nothing_but_the_cost(view):
     under_used = refine(view.decoder, start, view.evidence, used, CONFIG, 0)
     direct = refine(view.decoder, start, view.evidence, view.priors, CONFIG, 0)
     torch.testing.assert_close(
-        under_used.judged_by(view.priors, used).cost, direct.cost, rtol=1e-4, atol=1e-3
+        under_used.with_priors(view.priors, used).cost, direct.cost, rtol=1e-4, atol=1e-3
     )

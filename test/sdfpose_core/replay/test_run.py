@@ -15,7 +15,7 @@ from sdfpose_core.replay.results import ResultBag
 from sdfpose_core.replay.run import replay
 from sdfpose_core.replay.schedule import Schedule
 from sdfpose_core.replay.truth import TopicTruth
-from sdfpose_core.replay.worst_estimates import worst_pictures
+from sdfpose_core.replay.worst_estimates import worst_images
 from sdfpose_core.tracking.tracker import Tracker
 
 RULES = LabelRules({})
@@ -124,7 +124,7 @@ def test_an_error_of_the_tracker_ends_the_reader(bag):
 
 def test_pictures_show_the_worst_estimates_first(replayed, bag, estimator):
     done, judged, _ = replayed
-    pictures = worst_pictures(bag, RULES, None, done, judged, estimator.categories)
+    pictures = worst_images(bag, RULES, None, done, judged, estimator.categories)
     assert len(pictures) == 6  # two of each object
     assert all(x.image.shape == (320, 320, 3) for x in pictures)
     assert len({x.image.tobytes() for x in pictures}) == 6

@@ -84,10 +84,10 @@ def test_pieces_give_what_the_whole_gives(decoder, batch, count):
     values = decoder(points, codes)
     with torch.no_grad():
         pieces = decoder.value_and_jacobian(points, codes)
-        in_pieces = decoder(points, codes)
+        in_chunks = decoder(points, codes)
     for a, b in zip(pieces, whole, strict=True):
         torch.testing.assert_close(a, b.detach(), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(in_pieces, values.detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(in_chunks, values.detach(), atol=1e-5, rtol=1e-5)
 
 
 def test_no_points_give_no_values(decoder):

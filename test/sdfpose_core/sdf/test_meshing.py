@@ -16,7 +16,7 @@ from sdfpose_core.sdf.meshing import (
     DecodedMesh,
     SdfGrid,
     decode_mesh,
-    mesh_of,
+    mesh_from_grid,
     signed_distance_grid,
 )
 from sdfpose_core.shapes.families import FAMILIES
@@ -184,7 +184,7 @@ def test_a_surface_between_the_points_of_active_cells_is_refused():
     values, active = torch.ones(33, 33, 33), torch.zeros(33, 33, 33, dtype=torch.bool)
     values[16, 16, 16], active[2, 2, 2] = -1.0, True
     with pytest.raises(MeshError, match="too thin for the grid"):
-        mesh_of(SdfGrid(values, active), None, torch.zeros(4))
+        mesh_from_grid(SdfGrid(values, active), None, torch.zeros(4))
 
 
 def test_vertices_in_metres_are_about_the_centre():

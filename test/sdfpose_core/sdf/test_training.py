@@ -118,12 +118,12 @@ def test_a_checkpoint_of_another_run_is_refused(samples, tmp_path):
 
 
 def test_progress_and_code_statistics(samples):
-    told = []
+    log = []
     training = DecoderTraining(samples, replace(CONFIG, steps=100), CPU)
-    decoder = training.run(progress=lambda step, losses: told.append((step, losses)))
-    assert [step for step, _ in told] == [50, 100]
-    assert set(told[0][1]) == {"sdf", "gradient", "code"}
-    assert told[1][1]["sdf"] < told[0][1]["sdf"]
+    decoder = training.run(progress=lambda step, losses: log.append((step, losses)))
+    assert [step for step, _ in log] == [50, 100]
+    assert set(log[0][1]) == {"sdf", "gradient", "code"}
+    assert log[1][1]["sdf"] < log[0][1]["sdf"]
     codes = training.codes.detach()
     torch.testing.assert_close(decoder.code_mean, codes.mean(0))
     torch.testing.assert_close(decoder.code_covariance, torch.cov(codes.T))
@@ -138,11 +138,11 @@ def test_a_step_may_want_more_shapes_than_there_are(samples):
 
 def test_a_curriculum_forgives_small_errors_at_first(samples):
     """A tolerance above every error leaves no loss of the distance until half of the steps."""
-    told = {}
+    log = {}
     lenient = replace(CONFIG, steps=200, curriculum=1e3)
-    DecoderTraining(samples, lenient, CPU).run(progress=lambda step, x: told.update({step: x}))
-    assert told[50]["sdf"] == 0.0
-    assert told[150]["sdf"] > 0.0
+    DecoderTraining(samples, lenient, CPU).run(progress=lambda step, x: log.update({step: x}))
+    assert log[50]["sdf"] == 0.0
+    assert log[150]["sdf"] > 0.0
 
 
 def test_validation_measures_surface_and_gradient(tiny_shapes):

@@ -33,11 +33,11 @@ def collection(tmp_path):
 
 
 def test_procedural_shapes_and_their_cache(tmp_path):
-    told = []
-    shapes = procedural_shapes("bowl", COUNTS, tmp_path, training=3, validation=2, told=told.append)
+    log = []
+    shapes = procedural_shapes("bowl", COUNTS, tmp_path, training=3, validation=2, log=log.append)
     assert [len(x.points) for x in shapes.training + shapes.validation] == [100] * 5
-    assert told[0] == "bowl_0000000"
-    assert told[3] == "bowl_1000000", "validation shapes are the held-out ones"
+    assert log[0] == "bowl_0000000"
+    assert log[3] == "bowl_1000000", "validation shapes are the held-out ones"
     assert len(list((tmp_path / "bowl").iterdir())) == 5
     again = procedural_shapes("bowl", COUNTS, tmp_path, training=3, validation=2)
     np.testing.assert_array_equal(again.training[2].points, shapes.training[2].points)

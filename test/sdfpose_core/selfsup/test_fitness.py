@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from sdfpose_core.selfsup.fitness import Fitness, ways_it_is_worse
+from sdfpose_core.selfsup.fitness import Fitness, regressions
 
 BEFORE = Fitness(40, 0.6, 0.2, 0.5, 0.9)
 
@@ -24,4 +24,4 @@ BEFORE = Fitness(40, 0.6, 0.2, 0.5, 0.9)
     ],
 )
 def test_every_figure_that_falls_is_named(changes, named):
-    assert ways_it_is_worse(replace(BEFORE, **changes), BEFORE) == named
+    assert regressions(replace(BEFORE, **changes), BEFORE) == named

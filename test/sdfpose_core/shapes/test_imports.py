@@ -229,7 +229,7 @@ def test_collection_in_the_layout_of_shapenet(tmp_path: Path) -> None:
     assert {model.category for model in found.models} == {"can"}
     assert found.excluded == ("b2",)
     assert found.unknown_exclusions == ("zz",)
-    assert list(found.refused) == [tmp_path / "e5.ply"]
+    assert list(found.rejected) == [tmp_path / "e5.ply"]
     report = found.report()
     assert report.startswith("3 models used, 1 rejected, 1 excluded")
     assert "repaired d4: the mesh was inside out" in report
@@ -243,7 +243,7 @@ def test_second_file_of_a_model_is_reported(tmp_path: Path) -> None:
         _write(tmp_path / f"cup{suffix}", box.vertices, box.faces)
     found = load_collection(tmp_path, "mug")
     assert len(found.models) == 1
-    assert "cup.obj is used instead" in found.refused[tmp_path / "cup.ply"]
+    assert "cup.obj is used instead" in found.rejected[tmp_path / "cup.ply"]
 
 
 def test_useless_folders(tmp_path: Path) -> None:

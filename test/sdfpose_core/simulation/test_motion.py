@@ -9,10 +9,10 @@ from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation.motion import (
     CameraPath,
     HandMotion,
-    Look,
+    LookAside,
     MovingScene,
+    Oscillation,
     PassingBoard,
-    Swing,
     Waypoint,
 )
 from sdfpose_core.simulation.primitives import box, cylinder
@@ -23,7 +23,7 @@ from sdfpose_core.simulation.scene import Scene, SceneObject
 from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table
 
 CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
-STILL = Swing(0.0, 1.0)
+STILL = Oscillation(0.0, 1.0)
 
 
 def make_path(**changes):
@@ -122,7 +122,7 @@ def test_a_board_comes_from_one_side_and_leaves_over_the_other(from_left):
 
 
 def test_the_camera_looks_aside_and_back():
-    path = make_path(looks=(Look(1.0, 0.5, 0.4, 0.7),))
+    path = make_path(looks=(LookAside(1.0, 0.5, 0.4, 0.7),))
     straight = make_path().pose(0.0)
     assert path.looks[0].span_s == (1.0, 2.4)
     for time_s, angle in ((0.9, 0.0), (1.25, 0.35), (1.5, 0.7), (1.9, 0.7), (2.15, 0.35), (3, 0)):
@@ -152,10 +152,10 @@ def test_a_look_past_an_object_has_it_out_of_the_image(place):
 
 def test_a_camera_circles_rises_and_comes_nearer():
     path = make_path(
-        azimuth_swing=Swing(0.3, 4.0),
-        elevation_swing=Swing(0.2, 4.0),
-        distance_swing=Swing(0.1, 4.0),
-        target_swing=Swing(0.05, 4.0),
+        azimuth_swing=Oscillation(0.3, 4.0),
+        elevation_swing=Oscillation(0.2, 4.0),
+        distance_swing=Oscillation(0.1, 4.0),
+        target_swing=Oscillation(0.05, 4.0),
     )
     pose = path.pose(1.0)
     target = np.array([0.05, 0.0, 0.0])

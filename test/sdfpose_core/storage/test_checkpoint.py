@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.storage.checkpoint import load_checkpoint, load_published, save_checkpoint
+from sdfpose_core.storage.checkpoint import load_checkpoint, load_third_party, save_checkpoint
 
 STATE = {"step": 7, "weights": {"a": torch.arange(6.0).view(2, 3)}, "rates": [0.1, 0.2]}
 
@@ -56,10 +56,10 @@ def test_a_published_file_that_needs_code_is_refused(tmp_path):
     path, target = tmp_path / "pose.pth", tmp_path / "was_here"
     torch.save({"weight": torch.zeros(2), "more": Malicious(target)}, path)
     with pytest.raises(WeightsError, match=r"pose\.pth: refused, .*code from such files is n"):
-        load_published(path)
+        load_third_party(path)
     assert not target.exists()
     torch.save({"weight": torch.ones(2)}, path)
-    assert load_published(path)["weight"].eq(1.0).all()
+    assert load_third_party(path)["weight"].eq(1.0).all()
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):

@@ -69,7 +69,7 @@ def test_a_wrong_first_detection_is_outvoted():
 
 def test_a_better_detection_without_a_surface_changes_nothing():
     class Hollow(FakeEstimator):
-        def finished(self, draft):
+        def with_full_mesh(self, draft):
             raise MeshError("no surface")
 
     tracker = make_tracker(

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.evaluation.judgement import JudgedFrame, ReportedObject, judge_frame
+from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ReportedObject, evaluate_frame
 from sdfpose_core.observation.frame import GroundTruth
-from sdfpose_core.visualisation.pictures import ErrorPicture, worst_objects
+from sdfpose_core.visualisation.pictures import ErrorImage, worst_objects
 from sdfpose_core.visualisation.report import report_page
 
 CATEGORIES = default_categories()
 SIDES = np.array([0.1, 0.2, 0.1])
 
 
-def frame(number: int, shift: float, *categories: str) -> JudgedFrame:
+def frame(number: int, shift: float, *categories: str) -> FrameEvaluation:
     """An object of each category, found that far from where it is."""
     truths, reported = [], []
     for i, category in enumerate(categories):
@@ -25,8 +25,12 @@ def frame(number: int, shift: float, *categories: str) -> JudgedFrame:
         truths.append(GroundTruth(i, category, category, np.eye(3), place, SIDES, False))
         found = place + np.array([shift, 0.0, 0.0])
         reported.append(ReportedObject(10 + i, category, np.eye(3), found, SIDES, 0.8))
-    return JudgedFrame(
-        f"f{number}", number, judge_frame(reported, truths), tuple(truths), {"encode": 2.0 + number}
+    return FrameEvaluation(
+        f"f{number}",
+        number,
+        evaluate_frame(reported, truths),
+        tuple(truths),
+        {"encode": 2.0 + number},
     )
 
 
@@ -70,7 +74,7 @@ def make_page(frames, **changes) -> str:
     arguments = {
         "facts": {"frames": "12 <of> 12"},
         "problems": ["a & b left out"],
-        "pictures": [ErrorPicture("f1: mug", np.full((8, 8, 3), 90, np.uint8))],
+        "pictures": [ErrorImage("f1: mug", np.full((8, 8, 3), 90, np.uint8))],
         "configuration": Configuration(),
     }
     return report_page("A report", frames, CATEGORIES, **(arguments | changes))
@@ -112,7 +116,7 @@ def test_few_objects_have_no_averages_and_no_curves():
 
 
 def test_without_truth_there_are_times():
-    frames = [JudgedFrame("f", 0, (), None, {"encode": 2.0}) for _ in range(3)]
+    frames = [FrameEvaluation("f", 0, (), None, {"encode": 2.0}) for _ in range(3)]
     page = make_page(frames, pictures=[], problems=[], configuration=None)
     assert "Average precision" not in page
     assert "Wall time by stage" in page

@@ -53,7 +53,7 @@ def bench(monkeypatch, tmp_path):
             return dict(FIGURES)
 
         monkeypatch.setattr(bench_speed, "benchmark_speed", measured)
-        monkeypatch.setattr(bench_speed, "use_threads", given.append)
+        monkeypatch.setattr(bench_speed, "set_threads", given.append)
         parser = argparse.ArgumentParser()
         bench_speed.add_parser(parser.add_subparsers())
         out = tmp_path / "speed.json"

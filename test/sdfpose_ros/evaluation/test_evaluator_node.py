@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sdfpose_core.evaluation.comparison import PoseErrors
-from sdfpose_core.evaluation.judgement import Judged, ReportedObject
+from sdfpose_core.evaluation.frame_evaluation import ObjectEvaluation, ReportedObject
 from sdfpose_ros.evaluation.evaluator_node import EvaluatorNode, evaluation_table
 from sdfpose_ros.evaluation.live_evaluation import EvaluatedFrame
 from sdfpose_ros.graph.image_messages import image_message
@@ -191,7 +191,7 @@ def test_the_table_fits_a_usual_terminal(fakes):
     reported = ReportedObject(
         123, "bottle", estimate.rotation, -estimate.translation, np.full(3, 0.4567), 1.0
     )
-    item = Judged(reported, fakes.make_truth(1, "bottle"), PoseErrors(123.4, 3.4, 0.5))
+    item = ObjectEvaluation(reported, fakes.make_truth(1, "bottle"), PoseErrors(123.4, 3.4, 0.5))
     text = io.StringIO()
     table = evaluation_table(EvaluatedFrame(0, (item,), True), 12.3, 0.123)
     Console(file=text, width=80).print(table)

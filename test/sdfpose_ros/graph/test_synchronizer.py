@@ -127,7 +127,7 @@ def test_frames_without_any_camera_info_are_refused_and_the_topic_is_named():
     assert len(inputs.errors) == 1
     assert isinstance(inputs.errors[0], MissingCameraInfoError)
     assert str(inputs.errors[0]).startswith("/camera_info: no camera info received")
-    assert inputs.statistics.refused == {"MissingCameraInfoError": 1}
+    assert inputs.statistics.rejected == {"MissingCameraInfoError": 1}
 
 
 @pytest.mark.parametrize(
@@ -186,4 +186,4 @@ def test_every_group_is_accounted_for():
     for seconds in (1.0, 2.0, 1.9, 3.0, 3.0, 4.0):
         inputs.send(seconds)
     statistics = inputs.statistics
-    assert statistics.matched == statistics.accepted + sum(statistics.refused.values()) == 6
+    assert statistics.matched == statistics.accepted + sum(statistics.rejected.values()) == 6

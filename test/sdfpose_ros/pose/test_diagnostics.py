@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from sdfpose_ros.pose.diagnostics import FrameCounts, Health, Period, _values, judge
+from sdfpose_ros.pose.diagnostics import FrameCounts, Health, Period, _values, status_of
 
 WELL = Period("active", 1.0, FrameCounts(10, 9, 0, 1), silence_s=0.1, objects=3)
 
@@ -49,7 +49,7 @@ WELL = Period("active", 1.0, FrameCounts(10, 9, 0, 1), silence_s=0.1, objects=3)
     ],
 )
 def test_levels_mean_something(period, level, message):
-    found = judge(period)
+    found = status_of(period)
     assert found[0] == level
     assert message in found[1]
 

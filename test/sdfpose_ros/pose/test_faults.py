@@ -42,7 +42,7 @@ def account(bench):
         topic = f"/sdfpose/{name}"
         assert found.received[topic] == found.matched + found.unmatched[topic] + waiting[topic]
     assert found.matched == (
-        found.accepted + sum(found.refused.values()) + synchronizer.awaits_camera_info
+        found.accepted + sum(found.rejected.values()) + synchronizer.waiting_for_camera_info
     )
     assert worker.submitted == found.accepted
     assert worker.submitted == worker.processed + worker.failed + worker.replaced
@@ -85,7 +85,7 @@ def test_messages_out_of_order_twice_and_lost_are_accounted_for(fakes, make_benc
     assert account(bench).failed == 0
     assert bench.node.inputs.synchronizer.statistics.accepted > 40
     assert increasing(bench.received["objects"])
-    assert bench.node.inputs.synchronizer.statistics.refused["StaleFrameError"] > 0
+    assert bench.node.inputs.synchronizer.statistics.rejected["StaleFrameError"] > 0
 
 
 def test_a_mask_that_comes_ten_images_late_finds_its_image(fakes, bench):

@@ -250,7 +250,7 @@ def test_an_exception_in_the_estimator_is_told_and_the_node_lives_on(fakes, benc
 class StubEstimator:
     """Known poses for the real tracker."""
 
-    looks_at_colour = False
+    uses_colour = False
 
     def __init__(self, fakes):
         self.fakes = fakes
@@ -265,7 +265,7 @@ class StubEstimator:
         words = dict.fromkeys(expected or {}, NetworkPrediction(None, None))
         return FrameResult(estimates, [], {"refine": 1.0}, words)
 
-    def finished(self, draft):
+    def with_full_mesh(self, draft):
         return draft
 
     def shape_of(self, estimate):

@@ -12,31 +12,35 @@ from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
 from sdfpose_core.datasets.nocs_results import NocsResult
 from sdfpose_core.evaluation.calibration import expected_calibration_error, ranking_auroc
 from sdfpose_core.evaluation.comparison import PoseErrors
-from sdfpose_core.evaluation.judgement import Judged, JudgedFrame, ReportedObject
-from sdfpose_core.evaluation.nocs_protocol import IouName, Misses
-from sdfpose_core.evaluation.nocs_results import figures, mean_figures
+from sdfpose_core.evaluation.frame_evaluation import (
+    FrameEvaluation,
+    ObjectEvaluation,
+    ReportedObject,
+)
+from sdfpose_core.evaluation.nocs_protocol import IouName, MissPolicy
+from sdfpose_core.evaluation.nocs_results import figures, mean_metrics
 from sdfpose_core.observation.frame import GroundTruth
 
-__all__ = ["LEAST_OBJECTS", "frame_figures", "is_right", "judged_objects", "nocs_result"]
+__all__ = ["MIN_OBJECTS", "evaluated_objects", "frame_metrics", "is_correct", "nocs_result"]
 
-LEAST_OBJECTS = 10
+MIN_OBJECTS = 10
 """Minimum number of objects for an average; below it, the average is omitted."""
 
 _CORRECT_DEG, _CORRECT_CM = 10.0, 5.0
 
 
-def is_right(errors: PoseErrors) -> bool:
+def is_correct(errors: PoseErrors) -> bool:
     """Check whether a pose is correct: within 10 degrees and 5 cm."""
     return errors.rot_err_deg <= _CORRECT_DEG and errors.trans_err_cm <= _CORRECT_CM
 
 
-def judged_objects(frames: Iterable[JudgedFrame]) -> list[Judged]:
+def evaluated_objects(frames: Iterable[FrameEvaluation]) -> list[ObjectEvaluation]:
     """List the reported objects of all frames whose true pose is known."""
     return [x for frame in frames for x in frame.objects if x.errors is not None]
 
 
-def frame_figures(
-    frames: Sequence[JudgedFrame], *, iou: IouName = "oriented", misses: Misses = "count"
+def frame_metrics(
+    frames: Sequence[FrameEvaluation], *, iou: IouName = "oriented", misses: MissPolicy = "count"
 ) -> dict[str, Any]:
     """Compute metrics of the frames with ground truth.
 
@@ -46,7 +50,7 @@ def frame_figures(
       correct within 10 degrees and 5 cm.
     - ``stage_ms``: wall times over all frames.
 
-    Averages over fewer than `LEAST_OBJECTS` objects are None.
+    Averages over fewer than `MIN_OBJECTS` objects are None.
 
     Args:
         frames: evaluated frames.
@@ -54,7 +58,7 @@ def frame_figures(
         misses: see `nocs_protocol.nocs_precision`.
     """
     known = [x for x in frames if x.truths is not None]
-    judged = judged_objects(known)
+    judged = evaluated_objects(known)
     names = [x for x in NOCS_CATEGORIES if any(y.reported.category == x for y in judged)]
     return {
         "frames_with_truth": len(known),
@@ -112,41 +116,41 @@ def _sizes(objects: _Boxed) -> NDArray[np.float64]:
 
 
 def _precision(
-    frames: Sequence[JudgedFrame], iou: IouName, misses: Misses
+    frames: Sequence[FrameEvaluation], iou: IouName, misses: MissPolicy
 ) -> dict[str, Any] | None:
     results = [nocs_result(x.name, [y.reported for y in x.objects], x.truths or ()) for x in frames]
     found = figures(results, iou=iou, misses=misses)
     if not found["mean"]["n"]:
         return None
     rows = {
-        name: row if row["n"] >= LEAST_OBJECTS else dict.fromkeys(row) | {"n": row["n"]}
+        name: row if row["n"] >= MIN_OBJECTS else dict.fromkeys(row) | {"n": row["n"]}
         for name, row in found["per_category"].items()
     }
-    return {"iou": iou, "misses": misses, "per_category": rows, "mean": mean_figures(rows)}
+    return {"iou": iou, "misses": misses, "per_category": rows, "mean": mean_metrics(rows)}
 
 
-def _medians(judged: Sequence[Judged]) -> dict[str, Any]:
+def _medians(judged: Sequence[ObjectEvaluation]) -> dict[str, Any]:
     errors = [x.errors for x in judged if x.errors is not None]
     row: dict[str, Any] = {"n": len(errors)}
     for key in ("rot_err_deg", "trans_err_cm", "iou3d_oriented"):
         values = np.array([getattr(x, key) for x in errors])
         values = values[np.isfinite(values)]
-        row[f"{key}_median"] = float(np.median(values)) if len(values) >= LEAST_OBJECTS else None
+        row[f"{key}_median"] = float(np.median(values)) if len(values) >= MIN_OBJECTS else None
     return row
 
 
-def _calibration(judged: Sequence[Judged]) -> dict[str, Any]:
+def _calibration(judged: Sequence[ObjectEvaluation]) -> dict[str, Any]:
     row: dict[str, Any] = {"n": len(judged), "ece": None, "auroc": None}
-    if len(judged) >= LEAST_OBJECTS:
+    if len(judged) >= MIN_OBJECTS:
         confidence = np.array([x.reported.confidence for x in judged])
-        right = np.array([x.errors is not None and is_right(x.errors) for x in judged])
+        right = np.array([x.errors is not None and is_correct(x.errors) for x in judged])
         auroc = ranking_auroc(confidence, right)
         row["ece"] = expected_calibration_error(confidence, right)
         row["auroc"] = None if np.isnan(auroc) else auroc
     return row
 
 
-def _times(frames: Sequence[JudgedFrame]) -> dict[str, dict[str, float]]:
+def _times(frames: Sequence[FrameEvaluation]) -> dict[str, dict[str, float]]:
     stages = dict.fromkeys(stage for x in frames for stage in x.stage_ms)
     values = {k: np.array([x.stage_ms[k] for x in frames if k in x.stage_ms]) for k in stages}
     return {

@@ -20,7 +20,7 @@ from sdfpose_core.masks.surface import Surface, find_surface
 from sdfpose_core.observation.frame import clean_depth
 from sdfpose_core.observation.support_plane import SupportPlane
 
-__all__ = ["Standing", "find_standing"]
+__all__ = ["TabletopClusters", "find_tabletop_clusters"]
 
 _PLANE_STEP = 4
 """Stride in rows and columns of the depth image for the plane search."""
@@ -30,7 +30,7 @@ _KEY_BITS = 20
 
 
 @dataclass(frozen=True)
-class Standing:
+class TabletopClusters:
     """Clusters of the points that stand on a surface.
 
     Attributes:
@@ -66,9 +66,9 @@ class Standing:
         )
 
 
-def find_standing(
+def find_tabletop_clusters(
     depth: NDArray[np.floating], camera: PinholeCamera, config: TabletopConfig
-) -> Standing:
+) -> TabletopClusters:
     """Find the surface and the clusters above it.
 
     Args:
@@ -98,7 +98,7 @@ def find_standing(
         supported = surface.supports(points)
         above[above] = supported
         labels[above] = _clusters(points[supported], config)
-    return Standing(labels, depth, camera, surface, step)
+    return TabletopClusters(labels, depth, camera, surface, step)
 
 
 def _subsampled(

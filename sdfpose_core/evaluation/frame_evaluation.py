@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from sdfpose_core.evaluation.comparison import PoseErrors, compare
 from sdfpose_core.observation.frame import GroundTruth, ObjectEstimate
 
-__all__ = ["Judged", "JudgedFrame", "ReportedObject", "judge_frame"]
+__all__ = ["FrameEvaluation", "ObjectEvaluation", "ReportedObject", "evaluate_frame"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ReportedObject:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ObjectEvaluation:
     """A reported object, with its errors if the true pose is known.
 
     Attributes:
@@ -87,7 +87,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class JudgedFrame:
+class FrameEvaluation:
     """A frame with its reported objects.
 
     Attributes:
@@ -100,14 +100,14 @@ class JudgedFrame:
 
     name: str
     stamp_ns: int
-    objects: tuple[Judged, ...]
+    objects: tuple[ObjectEvaluation, ...]
     truths: tuple[GroundTruth, ...] | None
     stage_ms: Mapping[str, float] = field(default_factory=dict)
 
 
-def judge_frame(
+def evaluate_frame(
     reported: Sequence[ReportedObject], truths: Sequence[GroundTruth]
-) -> tuple[Judged, ...]:
+) -> tuple[ObjectEvaluation, ...]:
     """Match reported objects to true objects and compute their errors.
 
     Within a category, objects are matched so that the sum of the distances between their centres
@@ -124,6 +124,8 @@ def judge_frame(
             rows, columns = linear_sum_assignment(distance)
             partner.update({own[r]: true[c] for r, c in zip(rows, columns, strict=True)})
     return tuple(
-        Judged(x, partner[i], compare(x, partner[i])) if i in partner else Judged(x)
+        ObjectEvaluation(x, partner[i], compare(x, partner[i]))
+        if i in partner
+        else ObjectEvaluation(x)
         for i, x in enumerate(reported)
     )

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from sdfpose_core.evaluation.judged_frames import LEAST_OBJECTS, frame_figures, nocs_result
-from sdfpose_core.evaluation.judgement import JudgedFrame, ReportedObject, judge_frame
+from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ReportedObject, evaluate_frame
+from sdfpose_core.evaluation.frame_metrics import MIN_OBJECTS, frame_metrics, nocs_result
 from sdfpose_core.observation.frame import GroundTruth
 
 SIDES = np.array([0.1, 0.2, 0.1])
@@ -37,13 +37,13 @@ def true(x: float, category: str = "mug", mask_id: int = 1, **changes):
     return GroundTruth(**(fields | changes))
 
 
-def frames(count: int, shift: float = 0.01, **changes) -> list[JudgedFrame]:
+def frames(count: int, shift: float = 0.01, **changes) -> list[FrameEvaluation]:
     truths = (true(0.0),)
     return [
-        JudgedFrame(
+        FrameEvaluation(
             str(i),
             i,
-            judge_frame([reported(shift, **changes)], truths),
+            evaluate_frame([reported(shift, **changes)], truths),
             truths,
             {"total": float(i)},
         )
@@ -53,18 +53,18 @@ def frames(count: int, shift: float = 0.01, **changes) -> list[JudgedFrame]:
 
 def test_partners_are_those_with_the_least_sum_of_distances():
     # Each alone would take the true one at 0.1.
-    objects = judge_frame([reported(0.06), reported(0.3)], [true(0.1, mask_id=1), true(0.0)])
+    objects = evaluate_frame([reported(0.06), reported(0.3)], [true(0.1, mask_id=1), true(0.0)])
     assert [x.truth.translation[0] for x in objects] == [0.0, 0.1]
     assert [x.errors.trans_err_cm for x in objects] == pytest.approx([6.0, 20.0])
 
 
 def test_another_category_and_those_left_over_have_no_truth():
-    objects = judge_frame([reported(0.0), reported(0.2), reported(0.0, "can")], [true(0.0)])
+    objects = evaluate_frame([reported(0.0), reported(0.2), reported(0.0, "can")], [true(0.0)])
     assert [x.errors is None for x in objects] == [False, True, True]
 
 
 def test_without_a_true_size_there_is_no_overlap():
-    (x,) = judge_frame([reported(0.01)], [true(0.0, dimensions_m=np.full(3, np.nan))])
+    (x,) = evaluate_frame([reported(0.01)], [true(0.0, dimensions_m=np.full(3, np.nan))])
     assert np.isnan(x.errors.iou3d_oriented)
     entry = x.as_json()
     assert entry["iou3d_oriented"] is None
@@ -73,13 +73,13 @@ def test_without_a_true_size_there_is_no_overlap():
 
 
 def test_nothing_is_averaged_over_fewer_than_ten():
-    few = frame_figures(frames(LEAST_OBJECTS - 1))
-    assert few["errors"]["mug"]["n"] == LEAST_OBJECTS - 1
+    few = frame_metrics(frames(MIN_OBJECTS - 1))
+    assert few["errors"]["mug"]["n"] == MIN_OBJECTS - 1
     assert few["errors"]["mug"]["trans_err_cm_median"] is None
     assert few["average_precision"]["per_category"]["mug"]["iou50"] is None
     assert few["average_precision"]["mean"]["iou50"] is None
     assert few["confidence"]["ece"] is None
-    enough = frame_figures(frames(LEAST_OBJECTS))
+    enough = frame_metrics(frames(MIN_OBJECTS))
     assert enough["errors"]["mug"]["trans_err_cm_median"] == pytest.approx(1.0)
     assert enough["average_precision"]["mean"]["iou50"] == pytest.approx(100.0)
     assert enough["average_precision"]["mean"]["deg5_cm2"] == pytest.approx(100.0)
@@ -88,16 +88,18 @@ def test_nothing_is_averaged_over_fewer_than_ten():
 
 def test_misses_count_and_frames_without_truth_do_not():
     truths = (true(0.0),)
-    missed = [JudgedFrame(str(i), i, (), truths) for i in range(10)]
-    unknown = [JudgedFrame(str(i), i, judge_frame([reported(0.0)], []), None) for i in range(5)]
-    found = frame_figures([*frames(10), *missed, *unknown])
+    missed = [FrameEvaluation(str(i), i, (), truths) for i in range(10)]
+    unknown = [
+        FrameEvaluation(str(i), i, evaluate_frame([reported(0.0)], []), None) for i in range(5)
+    ]
+    found = frame_metrics([*frames(10), *missed, *unknown])
     assert found["frames_with_truth"] == 20
     assert found["objects"] == 15
     assert found["average_precision"]["mean"]["deg5_cm2"] == pytest.approx(50.0)
 
 
 def test_times_are_over_all_frames():
-    assert frame_figures(frames(11))["stage_ms"] == {"total": {"mean": 5.0, "p50": 5.0, "p95": 9.5}}
+    assert frame_metrics(frames(11))["stage_ms"] == {"total": {"mean": 5.0, "p50": 5.0, "p95": 9.5}}
 
 
 def test_objects_become_results_in_the_format_of_nocs():
