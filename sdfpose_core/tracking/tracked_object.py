@@ -267,7 +267,7 @@ class TrackedObject:
             estimate=estimate,
             prediction=None if self.prediction is None else self.prediction.aged(seconds, rad_s),
             motion=motion,
-            recent=self.visible or seconds <= config.coast_s,
+            recent=seconds <= config.coast_s,
             gate_m=min(
                 config.gate_share * estimate.scale + _GATE_SDS * place_sd_m,
                 _MAX_GATE * estimate.scale,
@@ -309,8 +309,8 @@ class PredictedTrack:
         estimate: at the predicted pose.
         prediction: the network's last prediction.
         motion: the filter at this time.
-        recent: whether the prediction is good enough for a warm start. That of an object in the
-            last image always is, however slowly images arrive.
+        recent: whether the prediction is good enough for a warm start. The time since the object
+            was seen decides, not the number of images: a pause is no image.
         gate_m: distance within which an instance may be the object.
     """
 
@@ -324,9 +324,9 @@ class PredictedTrack:
     @property
     def priority(self) -> int:
         """Order of association, lowest first: recently seen objects before the others."""
-        if self.object.visible:
-            return 0
-        return 1 if self.recent else 2
+        if not self.recent:
+            return 2
+        return 0 if self.object.visible else 1
 
     @property
     def middle(self) -> NDArray[np.float64]:
@@ -338,9 +338,9 @@ class PredictedTrack:
         """(2, 3), metres: ends of the segment on which the middle of its points is predicted.
 
         An object out of view may have stopped as well as moved on: a camera that looked away may
-        look back.
+        look back. The same holds after a pause.
         """
-        if self.object.visible:
+        if self.object.visible and self.recent:
             return np.stack([self.middle, self.middle])
         return np.stack([self.object.estimate.translation - self.object.offset, self.middle])
 

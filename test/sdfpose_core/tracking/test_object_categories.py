@@ -37,3 +37,18 @@ def test_the_category_of_an_any_mask_is_decided_once():
     assert set(tried) == {"mug"}
     assert (first.id, first.estimate.category) == (second.id, second.estimate.category)
     assert second.estimate.category == "mug"
+
+
+def test_after_a_pause_the_category_of_an_any_mask_is_decided_again():
+    """Another object may be there by now: that of before does not decide."""
+    shown = "mug"
+    tracker = make_tracker(
+        FakeEstimator(lambda instance, warm: {} if instance.category == shown else None)
+    )
+    objects = {4: ("any", (0.0, 0.0, 1.0))}
+    first = only(tracker.step(make_frame(objects, 0)))
+    shown = "can"
+    result = tracker.step(make_frame(objects, 400))
+    seen = [x for x in result.tracks if x.state != LOST]
+    assert [x.estimate.category for x in seen] == ["can"]
+    assert seen[0].id != first.id

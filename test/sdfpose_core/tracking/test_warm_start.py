@@ -256,3 +256,40 @@ def test_a_non_round_bottle_takes_the_yaw_that_fits():
     track = [only(x) for x in run(tracker, [bottle] * 4, start=4)][-1]
     assert track.estimate.confidence == 0.9
     np.testing.assert_allclose(track.estimate.rotation, arbitrary, atol=1e-9)
+
+
+@pytest.mark.parametrize("pause_s", [1.5, 12.0, 18.0])
+def test_after_a_pause_objects_are_detected_from_scratch(pause_s):
+    """A busy node, a paused bag: the last image showed the object, but long ago."""
+    estimator = FakeEstimator()
+    tracker = make_tracker(estimator)
+    before = only(run(tracker, [CAN] * 5)[-1])
+    pause = round(pause_s / (PERIOD_NS * 1e-9))
+    after = only(tracker.step(make_frame(CAN, 5 + pause)))
+    assert estimator.warm_starts == {}
+    assert (after.id, after.state) == (before.id, TRACKED)
+    tracker.step(make_frame(CAN, 6 + pause))
+    assert estimator.warm_starts.keys() == CAN.keys()
+
+
+def test_slow_images_within_the_time_of_a_prediction_are_warm_starts():
+    estimator = FakeEstimator()
+    run(make_tracker(estimator), [CAN] * 4, period_ns=900_000_000)
+    assert estimator.warm_starts.keys() == CAN.keys()
+
+
+def test_images_slower_than_a_prediction_is_valid_keep_ids_and_detect():
+    estimator = FakeEstimator()
+    results = run(make_tracker(estimator), [CAN] * 6, period_ns=2_000_000_000)
+    assert {only(x).id for x in results} == {1}
+    assert all(not call for call in estimator.calls)
+
+
+def test_after_a_pause_a_moved_object_keeps_its_id_within_its_gate():
+    """The camera has moved on meanwhile: all objects are elsewhere, in the same order."""
+    tracker = make_tracker(FakeEstimator())
+    objects = {i: ("can", (-0.3 + 0.2 * i, 0.0, 1.0)) for i in (1, 2, 3)}
+    ids = {x.estimate.mask_id: x.id for x in run(tracker, [objects] * 4)[-1].tracks}
+    moved_on = {i: ("can", (x + 0.05, 0.0, 1.0)) for i, (_, (x, _, _)) in objects.items()}
+    result = tracker.step(make_frame(moved_on, 400))
+    assert {x.estimate.mask_id: x.id for x in result.tracks} == ids
