@@ -12,8 +12,13 @@ Example:
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# Read when torch is loaded. Threads that spin while they wait make everything several times slower
+# as soon as other processes want the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 if TYPE_CHECKING:
     from sdfpose_core.datasets.folder import read_frame

@@ -55,6 +55,13 @@ def add_parser(benchmarks: Any) -> None:
     parser.add_argument(
         "--seed", type=int, default=7, help="random seed of the scene (default: %(default)s)"
     )
+    parser.add_argument(
+        "--load",
+        type=int,
+        default=0,
+        metavar="N",
+        help="busy processes beside the graph, as other programs on a robot (default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
     parser.add_argument(
         "--logs",
@@ -88,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
             seconds=args.seconds,
             warm_up_s=args.warm_up,
             seed=args.seed,
+            load=args.load,
             node_arguments=tuple(args.ros_args),
         ),
         lambda line: console.print(f"bench node: {line}", highlight=False),
@@ -99,9 +107,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _table(figures: dict[str, Any]) -> Table:
-    table = Table(title=f"Pose node, {figures['objects']} objects", title_justify="left")
+    busy = f", {figures['load']} busy processes beside it" if figures["load"] else ""
+    table = Table(title=f"Pose node, {figures['objects']} objects{busy}", title_justify="left")
     table.add_column("")
     table.add_column("", justify="right")
+    table.add_row("first result after, s", f"{figures['first_result_s']:.1f}")
     table.add_row("input rate, Hz", f"{figures['input_hz']:.1f}")
     table.add_row("output rate, Hz", f"{figures['output_hz']:.1f}")
     table.add_row("latency, median, ms", f"{figures['latency_ms']['p50']:.0f}")

@@ -61,6 +61,7 @@ class NodeBenchmark:
         warm_up_s: time between the first result and the measurement, seconds.
         width: image width, pixels.
         seed: seed of the scene.
+        load: number of busy processes beside the graph.
         node_arguments: arguments of the pose node, after ``--ros-args``.
     """
 
@@ -71,6 +72,7 @@ class NodeBenchmark:
     warm_up_s: float = 10.0
     width: int = 640
     seed: int = 7
+    load: int = 0
     node_arguments: tuple[str, ...] = ()
 
 
@@ -79,12 +81,14 @@ class _Listener:
 
     Attributes:
         published: number of frames of the camera.
+        first_image_ns: wall-clock arrival of the first frame, 0 before.
         results: wall-clock arrival and image stamp of each result, nanoseconds.
         health: latest values of the pose node on ``/diagnostics``.
     """
 
     def __init__(self, context: Context) -> None:
         self.published = 0
+        self.first_image_ns = 0
         self.results: list[tuple[int, int]] = []
         self.health: dict[str, str] = {}
         self.node = Node("benchmark", context=context)
@@ -102,6 +106,7 @@ class _Listener:
 
     def _count(self, _: CameraInfo) -> None:
         self.published += 1
+        self.first_image_ns = self.first_image_ns or time.time_ns()
 
     def _record(self, message: SdfObjectArray) -> None:
         self.results.append((time.time_ns(), stamp_ns(message.header)))
@@ -123,7 +128,8 @@ def benchmark_node(options: NodeBenchmark, log: Callable[[str], None]) -> dict[s
         log: shows a line to the user.
 
     Returns:
-        ``objects``, ``input_hz``, ``output_hz``, ``latency_ms`` (``p50``, ``p95``),
+        ``objects``, ``load``, ``first_result_s`` (from the first image to the first result),
+        ``input_hz``, ``output_hz``, ``latency_ms`` (``p50``, ``p95``),
         ``cpu_percent`` (of one core; the node's process and its children), ``rss_mib`` (the node's
         own process), and the number of frames ``processed``, ``dropped`` and ``unaccounted`` in
         the whole run.
@@ -134,6 +140,8 @@ def benchmark_node(options: NodeBenchmark, log: Callable[[str], None]) -> dict[s
     """
     if not 1 <= options.objects <= len(_OBJECTS):
         raise ConfigurationError(f"{options.objects} objects: expected 1 to {len(_OBJECTS)}")
+    if options.load < 0:
+        raise ConfigurationError(f"a load of {options.load} processes: expected 0 or more")
     domain = random.SystemRandom().randint(1, _LAST_DOMAIN)
     context = Context()
     rclpy.init(args=[], context=context, domain_id=domain)
@@ -149,6 +157,8 @@ def benchmark_node(options: NodeBenchmark, log: Callable[[str], None]) -> dict[s
 def _measure(
     group: ProcessGroup, listener: _Listener, options: NodeBenchmark, log: Callable[[str], None]
 ) -> dict[str, Any]:
+    for i in range(options.load):  # a module of the standard library that keeps a core busy
+        group.start_module(f"load_{i + 1}", "timeit", ["--number", str(10**15), "pass"])
     node = group.start_module(
         "node",
         "sdfpose_ros.pose.pose_node",
@@ -177,6 +187,7 @@ def _measure(
             raise BenchmarkError(
                 f"no result within {_STARTUP_S:.0f} s: see the logs in {options.log_dir}"
             )
+    first_result_s = 1e-9 * (listener.results[0][0] - listener.first_image_ns)
     log(f"warming up for {options.warm_up_s:.0f} s, measuring for {options.seconds:.0f} s")
     listener.listen(options.warm_up_s)
 
@@ -192,6 +203,8 @@ def _measure(
     latency_ms = [1e-6 * (arrival - stamp) for arrival, stamp in results]
     document = {
         "objects": options.objects,
+        "load": options.load,
+        "first_result_s": first_result_s,
         "input_hz": (listener.published - published) / seconds,
         "output_hz": len(results) / seconds,
         "latency_ms": {

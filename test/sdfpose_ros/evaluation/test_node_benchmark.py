@@ -17,8 +17,10 @@ SMALL = NodeBenchmark(
 
 def test_every_frame_of_a_small_graph_is_accounted_for(tmp_path):
     told: list[str] = []
-    found = benchmark_node(dataclasses.replace(SMALL, log_dir=tmp_path), told.append)
+    found = benchmark_node(dataclasses.replace(SMALL, log_dir=tmp_path, load=1), told.append)
     assert found["objects"] == 1
+    assert found["load"] == 1
+    assert 0.0 < found["first_result_s"] < 60.0
     assert found["input_hz"] == pytest.approx(5.0, abs=1.5)
     assert 0.0 < found["output_hz"] <= found["input_hz"] + 0.5
     assert 0.0 < found["latency_ms"]["p50"] <= found["latency_ms"]["p95"]
