@@ -10,7 +10,7 @@ from sdfpose_core.errors import ConfigurationError
 from sdfpose_ros.evaluation.node_benchmark import BenchmarkError, NodeBenchmark, benchmark_node
 
 SMALL = NodeBenchmark(
-    log_dir=None, objects=1, rate_hz=5.0, seconds=3.0, warm_up_s=1.0, width=320,
+    log_dir=None, objects=1, rate_hz=5.0, seconds=2.0, warm_up_s=1.0, width=320,
     node_arguments=("-p", "threads:=1"),
 )  # fmt: skip
 
