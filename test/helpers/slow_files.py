@@ -3,6 +3,7 @@
 SLOW_FILES = frozenset(
     f"{folder}/test_{name}.py"
     for folder, names in {
+        "examples": ("examples",),
         "packaging": ("colcon",),
         "sdfpose_core/benchmark": ("sequences", "speed", "speed_frames", "throughput"),
         "sdfpose_core/cli": ("adapt", "bench", "bench_pose", "bench_sequence", "replay"),
