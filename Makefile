@@ -16,9 +16,6 @@ ifneq ($(AMENT_PREFIX_PATH)$(_ROS_WHEELS_BOOTSTRAP_COMPLETE),)
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH RMW_IMPLEMENTATION
 endif
 
-# A thread that spins while it waits takes the core from the other test process.
-test test-quick test-oldest: export OMP_WAIT_POLICY := PASSIVE
-
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-quick lint docs reference weights test-oldest lock clean
 

@@ -9,6 +9,8 @@ that were not used for fitting.
 
 from __future__ import annotations
 
+import sdfpose_core  # isort: skip  # noqa: F401  # sets OMP_WAIT_POLICY before torch is loaded
+
 import argparse
 import json
 import sys

@@ -12,6 +12,8 @@ of meshes, y up, front toward +x:
 
 from __future__ import annotations
 
+import sdfpose_core  # isort: skip  # noqa: F401  # sets OMP_WAIT_POLICY before torch is loaded
+
 import argparse
 import json
 import sys

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +43,31 @@ def test_the_estimator_is_imported_without_open3d_or_ros():
 
 def test_importing_the_package_loads_no_library():
     assert not loaded_after("import sdfpose_core") & {"torch", "numpy", "cv2", "yaml"}
+
+
+SCRIPTS = sorted((Path(__file__).parents[2] / "training").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda x: x.name)
+def test_scripts_import_the_package_before_torch(path):
+    """Torch reads OMP_WAIT_POLICY when it is loaded."""
+    modules = []
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            modules += [x.name for x in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules.append(node.module)
+    roots = [x.split(".")[0] for x in modules]
+    assert "torch" not in roots or roots.index("sdfpose_core") < roots.index("torch")
+
+
+@pytest.mark.parametrize(("given", "policy"), [(None, "passive"), ("active", "active")])
+def test_waiting_threads_do_not_spin_unless_the_user_says_so(given, policy):
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    if given is not None:
+        environment["OMP_WAIT_POLICY"] = given
+    program = "import sdfpose_core, os; print(os.environ['OMP_WAIT_POLICY'])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.strip() == policy
