@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -11,7 +11,13 @@ from typing import Any, get_args
 import cv2
 import torch
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from sdfpose_core.categories import default_categories
@@ -24,7 +30,7 @@ from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.observation.frame import Instance, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.sdf.training_shapes import procedural_codes
-from sdfpose_core.selfsup.fitness import measure_fitness, regressions
+from sdfpose_core.selfsup.fitness import Fitness, measure_fitness, regressions
 from sdfpose_core.selfsup.recordings import recorded_frames, recorded_instances
 from sdfpose_core.selfsup.teacher import teacher
 from sdfpose_core.selfsup.training import (
@@ -34,7 +40,7 @@ from sdfpose_core.selfsup.training import (
     self_supervised_training,
 )
 from sdfpose_core.shapes.families import HELD_OUT_SEED
-from sdfpose_core.simulation.instances import simulated_instances
+from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
 from sdfpose_core.visualisation.drawing import draw_overlay
 from sdfpose_core.weights import SHIPPED, complete_weights, weights_file
 
@@ -45,6 +51,9 @@ _FEWEST_TO_SPLIT = 12
 _SYNTHETIC_VIEWS, _SYNTHETIC_SHAPES = 800, 64
 _SIMULATED_TESTS = 60
 _OVERLAYS = 4
+
+_COSTS = {"simulating": 0.05, "fitting": 0.05, "evaluating": 0.1, "labelling": 0.1, "training": 0.3}
+"""Approximate seconds per item of each stage, for the remaining time."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -118,41 +127,53 @@ def run(args: argparse.Namespace) -> int:
     for problem in problems:
         errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
     learnt, held_out = _split(real)
+    counts = {
+        "simulating": _SIMULATED_TESTS + _SYNTHETIC_VIEWS,
+        "fitting": _SYNTHETIC_SHAPES,
+        "evaluating": 2 * (len(held_out) + _SIMULATED_TESTS),
+        "labelling": SelfSupervision().rounds * len(learnt) if args.losses == "certified" else 0,
+        "training": args.steps,
+    }
     setup = SelfSupervision(losses=args.losses)
     # With few instances, half of them must be certified; the result is evaluated in any case.
     setup = replace(setup, min_labels=min(setup.min_labels, -(-len(learnt) // 2)))
     setup = replace(setup, training=replace(setup.training, steps=args.steps, seed=args.seed))
-    tests = list(
-        simulated_instances(
-            name,
-            args.seed,
-            _SIMULATED_TESTS,
-            model_seeds=range(HELD_OUT_SEED, HELD_OUT_SEED + _SYNTHETIC_SHAPES),
-        )
-    )
-    with Progress(console=errors, transient=True) as bar:
-        measuring = bar.add_task("measuring", total=2 * (len(held_out) + len(tests)))
-        labelling = bar.add_task("labelling", total=setup.rounds * len(learnt))
-        training_task = bar.add_task("training", total=args.steps)
+    with _progress(errors) as bar:
+        task = bar.add_task("simulating", total=sum(_COSTS[x] * n for x, n in counts.items()))
 
-        def evaluate(model: CategoryModel) -> Any:
+        done = dict.fromkeys(counts, 0)
+
+        def advance(stage: str, number: int | None = None) -> None:
+            """Count one more item of a stage, or all up to a number."""
+            done[stage] = done[stage] + 1 if number is None else number
+            completed = sum(_COSTS[x] * n for x, n in done.items())
+            bar.update(task, description=stage, completed=completed)
+
+        def simulate(count: int, seeds: range) -> Iterator[SimulatedInstance]:
+            for x in simulated_instances(name, args.seed, count, model_seeds=seeds):
+                advance("simulating")
+                yield x
+
+        def evaluate(model: CategoryModel) -> Fitness:
             return measure_fitness(
-                model, held_out, tests, setup.certificate, lambda: bar.advance(measuring)
+                model, held_out, tests, setup.certificate, lambda: advance("evaluating")
             )
 
+        tests = list(
+            simulate(_SIMULATED_TESTS, range(HELD_OUT_SEED, HELD_OUT_SEED + _SYNTHETIC_SHAPES))
+        )
         fitness_before = evaluate(before)
+        views = Views.collect(simulate(_SYNTHETIC_VIEWS, range(_SYNTHETIC_SHAPES)))
+        codes = procedural_codes(
+            name, before.decoder, _SYNTHETIC_SHAPES, lambda _: advance("fitting")
+        )
         training = self_supervised_training(
-            before,
-            _synthetic(before, args.seed),
-            learnt,
-            setup,
-            progress=lambda: bar.advance(labelling),
+            before, (views, codes.cpu()), learnt, setup, progress=lambda: advance("labelling")
         )
-        encoder = training.run(
-            progress=lambda step, losses: bar.update(training_task, completed=step)
-        )
+        encoder = training.run(progress=lambda step, losses: advance("training", step))
         after = replace(before, encoder=encoder)
         fitness_after = evaluate(after)
+        bar.update(task, completed=bar.tasks[task].total)
     worse = regressions(fitness_after, fitness_before)
     report = {
         "category": name,
@@ -196,13 +217,16 @@ def _split(real: Sequence[Instance]) -> tuple[list[Instance], list[Instance]]:
     return learnt, held_out
 
 
-def _synthetic(model: CategoryModel, seed: int) -> tuple[Views, torch.Tensor]:
-    """Simulate labelled views; return them with the latent codes of their shapes."""
-    stream = simulated_instances(
-        model.category.name, seed, _SYNTHETIC_VIEWS, model_seeds=range(_SYNTHETIC_SHAPES)
+def _progress(console: Console) -> Progress:
+    """A bar over all stages, with the name of the present one and the remaining time."""
+    return Progress(
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+        transient=True,
     )
-    codes = procedural_codes(model.category.name, model.decoder, _SYNTHETIC_SHAPES)
-    return Views.collect(stream), codes.cpu()
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from sdfpose_core.estimation.category_model import CategoryModel
+from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.comparison import compare
 from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.selfsup.certificate import Certificate
@@ -15,6 +17,11 @@ from sdfpose_core.selfsup.teacher import teacher
 from sdfpose_core.simulation.instances import SimulatedInstance
 
 __all__ = ["Fitness", "measure_fitness", "regressions"]
+
+Item = TypeVar("Item")
+
+_BATCH = 12
+"""Instances that are estimated at once."""
 
 _RIGHT_DEG, _RIGHT_CM = 10.0, 5.0
 
@@ -67,23 +74,25 @@ def measure_fitness(
     refining = teacher(model)
     network_only = teacher(model, refine="none")
     inliers, violations, certified = [], [], []
-    for instance in real:
-        first = _only(network_only.estimate([instance]).estimates)
-        inliers.append(0.0 if first is None else first.diagnostics["inlier_ratio"])
-        violations.append(1.0 if first is None else first.diagnostics["free_space_violation"])
-        refined = _only(refining.estimate([instance]).estimates)
-        certified.append(refined is not None and not certificate.objections(refined))
-        progress()
+    for batch in _batches(real):
+        for first in _estimates(network_only, batch):
+            inliers.append(0.0 if first is None else first.diagnostics["inlier_ratio"])
+            violations.append(1.0 if first is None else first.diagnostics["free_space_violation"])
+        for refined in _estimates(refining, batch):
+            certified.append(refined is not None and not certificate.objections(refined))
+            progress()
     right = []
-    for item in simulated:
-        refined = _only(refining.estimate([item.instance]).estimates)
-        errors = None if refined is None else compare(refined, item.truth)
-        right.append(
-            errors is not None
-            and errors.rot_err_deg <= _RIGHT_DEG
-            and errors.trans_err_cm <= _RIGHT_CM
-        )
-        progress()
+    for items in _batches(simulated):
+        for item, refined in zip(
+            items, _estimates(refining, [x.instance for x in items]), strict=True
+        ):
+            errors = None if refined is None else compare(refined, item.truth)
+            right.append(
+                errors is not None
+                and errors.rot_err_deg <= _RIGHT_DEG
+                and errors.trans_err_cm <= _RIGHT_CM
+            )
+            progress()
     return Fitness(
         len(real),
         float(np.mean(inliers)),
@@ -104,5 +113,17 @@ def regressions(after: Fitness, before: Fitness) -> list[str]:
     return worse
 
 
-def _only(estimates: Sequence[ObjectEstimate]) -> ObjectEstimate | None:
-    return estimates[0] if estimates else None
+def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Split items into batches for the estimator."""
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]
+
+
+def _estimates(
+    estimator: PoseEstimator, instances: Sequence[Instance]
+) -> list[ObjectEstimate | None]:
+    """Estimate instances of several images in one batch; None for those without an estimate."""
+    # Mask ids are unique within an image only.
+    numbered = [replace(x, mask_id=i) for i, x in enumerate(instances)]
+    found = {x.mask_id: x for x in estimator.estimate(numbered).estimates}
+    return [found.get(i) for i in range(len(instances))]
