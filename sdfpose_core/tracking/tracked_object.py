@@ -267,6 +267,7 @@ class TrackedObject:
             estimate=estimate,
             prediction=None if self.prediction is None else self.prediction.aged(seconds, rad_s),
             motion=motion,
+            unseen_s=seconds,
             recent=seconds <= config.coast_s,
             gate_m=min(
                 config.gate_share * estimate.scale + _GATE_SDS * place_sd_m,
@@ -309,6 +310,7 @@ class PredictedTrack:
         estimate: at the predicted pose.
         prediction: the network's last prediction.
         motion: the filter at this time.
+        unseen_s: seconds since the object was seen.
         recent: whether the prediction is good enough for a warm start. The time since the object
             was seen decides, not the number of images: a pause is no image.
         gate_m: distance within which an instance may be the object.
@@ -318,6 +320,7 @@ class PredictedTrack:
     estimate: ObjectEstimate
     prediction: NetworkPrediction | None
     motion: PoseFilter
+    unseen_s: float
     recent: bool
     gate_m: float
 

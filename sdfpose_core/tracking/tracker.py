@@ -170,7 +170,8 @@ class Tracker:
         """The instances, with one category for each mask id.
 
         An instance of unknown category takes that of the nearest tracked object, or else the
-        category that explains it best.
+        category that explains it best. Without a recent prediction, the category of the nearest
+        object has to explain the instance with confidence.
         """
         options: dict[int, list[Instance]] = {}
         for x in instances:
@@ -183,16 +184,25 @@ class Tracker:
             distance = {
                 x.object.id: float(np.linalg.norm(x.middle - same[0].middle))
                 for x in predicted
-                if x.recent
+                if x.unseen_s <= self._config.remove_after_s
             }
-            near = [x for x in predicted if x.recent and distance[x.object.id] < x.gate_m]
-            if near:
-                category = min(near, key=lambda x: distance[x.object.id]).object.category
-            else:
-                found = self._estimator.estimate(same).estimates
-                category = found[0].category if found else same[0].category
-            chosen += [x for x in same if x.category == category][:1]
+            near = [x for x in predicted if distance.get(x.object.id, math.inf) < x.gate_m]
+            nearest = min(near, key=lambda x: distance[x.object.id], default=None)
+            chosen.append(self._with_category(same, nearest))
         return chosen
+
+    def _with_category(self, same: Sequence[Instance], nearest: PredictedTrack | None) -> Instance:
+        """One of the instances of a mask id, which differ in category; see above."""
+        by_category = {x.category: x for x in same}
+        if nearest is not None and nearest.object.category in by_category:
+            tracked = by_category[nearest.object.category]
+            if nearest.recent:
+                return tracked
+            found = self._estimator.estimate([tracked]).estimates
+            if found and found[0].confidence >= self._config.accept_confidence:
+                return tracked
+        found = self._estimator.estimate(same).estimates
+        return by_category[found[0].category] if found else same[0]
 
     def _observe(
         self, instances: Sequence[Instance], owners: Mapping[int, PredictedTrack], elapsed_s: float

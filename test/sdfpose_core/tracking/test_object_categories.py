@@ -1,5 +1,6 @@
 """Categories of tracked objects."""
 
+import pytest
 from tracker_fakes import CAN, LOST, TENTATIVE, FakeEstimator, make_frame, make_tracker, only, run
 
 from sdfpose_core.categories import default_categories
@@ -52,3 +53,25 @@ def test_after_a_pause_the_category_of_an_any_mask_is_decided_again():
     seen = [x for x in result.tracks if x.state != LOST]
     assert [x.estimate.category for x in seen] == ["can"]
     assert seen[0].id != first.id
+
+
+@pytest.mark.parametrize(("confidence", "category"), [(0.9, "mug"), (0.3, "can")])
+def test_in_slow_images_a_category_that_explains_an_any_mask_with_confidence_stays(
+    confidence, category
+):
+    """Of two that explain it about as well, now the one and now the other fits better."""
+    explains = {"mug": 0.9}
+
+    def script(instance, warm):
+        found = explains.get(instance.category)
+        return None if found is None else {"confidence": found}
+
+    tracker = make_tracker(FakeEstimator(script))
+    objects = {4: ("any", (0.0, 0.0, 1.0))}
+    first = only(tracker.step(make_frame(objects, 0)))
+    assert first.estimate.category == "mug"
+    explains |= {"can": 0.95, "mug": confidence}
+    result = tracker.step(make_frame(objects, 50))  # 1.65 s later
+    (seen,) = (x for x in result.tracks if x.state != LOST)
+    assert seen.estimate.category == category
+    assert (seen.id == first.id) == (category == "mug")
