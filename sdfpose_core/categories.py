@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from sdfpose_core.errors import CategoryError, ConfigurationError
+from sdfpose_core.storage.text import read_text
 
 __all__ = ["Categories", "Category", "Symmetry", "default_categories"]
 
@@ -61,7 +62,7 @@ class Categories(Mapping[str, Category]):
         """
         path = Path(path)
         try:
-            content = yaml.safe_load(path.read_text())
+            content = yaml.safe_load(read_text(path))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from error
         if not isinstance(content, dict) or not content:

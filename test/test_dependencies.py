@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent
 
 CORE = (
     {"errors", "samples"},
-    {"categories", "device", "storage"},
+    {"device", "storage"},
+    {"categories"},
     {"geometry", "learning", "shapes", "weights"},
     {"observation", "sdf"},
     {"masks", "messages", "refine"},

@@ -133,7 +133,7 @@ def prepared_views(
             f"with --weights {decoder.parent}"
         )
     codes = load_codes(path)
-    names = json.loads(path.with_suffix(".json").read_text())
+    names = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     number = {name: i for i, name in enumerate(names)}
     problems: list[str] = []
     items = prepared_instances(data, part, category, problems)

@@ -58,7 +58,7 @@ def one_run(args: argparse.Namespace, categories: Sequence[str], seed: int) -> d
         evaluation = [*common, "--part", args.test, "--weights", str(weights)]
         evaluation += ["--refine", args.refine, "--json", str(report), "--category", *categories]
         run_script("evaluate", evaluation)
-    figures: dict[str, Any] = json.loads(report.read_text())
+    figures: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return figures
 
 

@@ -70,7 +70,12 @@ def real_instances(args: argparse.Namespace, problems: list[str]) -> list[Instan
         items = prepared_instances(args.data, args.part, args.category, problems)
         return [x.instance for x in items]
     return recorded_instances(
-        args.data, args.category, problems, topics=dict(args.topic), every=args.every
+        args.data,
+        args.category,
+        problems,
+        topics=dict(args.topic),
+        every=args.every,
+        depth_unit=args.depth_unit,
     )
 
 

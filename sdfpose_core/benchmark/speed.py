@@ -217,7 +217,8 @@ def _machine(device: torch.device) -> dict[str, Any]:
 def _processor() -> str:
     """Return the model name of the CPU."""
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
+    lines = text.splitlines()
     names = [x.partition(":")[2].strip() for x in lines if x.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 

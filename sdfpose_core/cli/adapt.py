@@ -22,7 +22,7 @@ from rich.table import Table
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.choices import add_recording_arguments
-from sdfpose_core.cli.output import write_file, write_json
+from sdfpose_core.cli.output import print_problems, problems_of_failure, write_file, write_json
 from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.errors import ConfigurationError
@@ -123,9 +123,10 @@ def run(args: argparse.Namespace) -> int:
     errors = Console(stderr=True)
     problems: list[str] = []
     topics = dict(args.topic)
-    real = recorded_instances(args.data, name, problems, topics=topics, every=args.every)
-    for problem in problems:
-        errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
+    reading = {"topics": topics, "every": args.every, "depth_unit": args.depth_unit}
+    with problems_of_failure(problems):
+        real = recorded_instances(args.data, name, problems, **reading)
+    print_problems(problems)
     learnt, held_out = _split(real)
     counts = {
         "simulating": _SIMULATED_TESTS + _SYNTHETIC_VIEWS,
@@ -182,7 +183,7 @@ def run(args: argparse.Namespace) -> int:
         "certified_for_learning": len(training.labels.chosen)
         if isinstance(training, CertifiedTraining) and training.labels is not None
         else None,
-        "left_out": problems,
+        "problems": problems,
         "before": asdict(fitness_before),
         "after": asdict(fitness_after),
         "worse": worse,
@@ -191,7 +192,7 @@ def run(args: argparse.Namespace) -> int:
     _print(report)
     if args.report is not None:
         write_json(args.report / "report.json", report)
-        frames = recorded_frames(args.data, name, [], topics=topics, every=args.every)
+        frames = recorded_frames(args.data, name, [], **reading)
         _draw(args.report, frames, {"before": before, "after": after})
     if worse:
         errors.print(

@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 from rosbags.interfaces import Connection
 
-from sdfpose_core.cli.choices import add_topic_argument
+from sdfpose_core.cli.choices import add_depth_unit_argument, add_topic_argument
 from sdfpose_core.cli.output import print_problems, wide_console
 from sdfpose_core.datasets import read_frames
 from sdfpose_core.datasets.bag_writing import OBJECTS, write_frames
@@ -58,6 +58,7 @@ def add_parser(subparsers: Any) -> None:
     from_frames.add_argument(
         "--camera", default="/camera", help="namespace of the topics (default: %(default)s)"
     )
+    add_depth_unit_argument(from_frames)
     from_frames.set_defaults(action=_from_frames)
     info = actions.add_parser(
         "info",
@@ -69,6 +70,7 @@ def add_parser(subparsers: Any) -> None:
     )
     info.add_argument("bag", type=Path, metavar="BAG", help="bag folder, .mcap or .db3 file")
     add_topic_argument(info)
+    add_depth_unit_argument(info)
     info.set_defaults(action=_info)
 
 
@@ -85,14 +87,14 @@ def _from_frames(args: argparse.Namespace) -> int:
     if args.hz <= 0.0:
         raise ConfigurationError(f"--hz is {args.hz}: expected a positive number")
     problems: list[str] = []
-    count = write_frames(args.out, _stamped(args.frames, args.hz, problems), args.camera)
+    count = write_frames(args.out, _stamped(args, problems), args.camera)
     print_problems(problems)
     print(f"wrote {count} frames to {args.out}")
     return 0
 
 
 def _stamped(
-    paths: Sequence[Path], hz: float, problems: list[str]
+    args: argparse.Namespace, problems: list[str]
 ) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
     """Read the frames of all folders and stamp them at the given rate.
 
@@ -100,13 +102,16 @@ def _stamped(
         FrameError: No frame can be read.
     """
     number = -1
-    for number, item in enumerate(x for path in paths for x in read_frames(path, problems)):
-        stamp_ns = _START_NS + round(number * _SECOND_NS / hz)
+    frames = (
+        x for path in args.frames for x in read_frames(path, problems, depth_unit=args.depth_unit)
+    )
+    for number, item in enumerate(frames):
+        stamp_ns = _START_NS + round(number * _SECOND_NS / args.hz)
         frame = replace(item.frame, stamp_ns=stamp_ns, frame_id="camera_optical_frame")
         yield frame, item.ground_truth
     if number < 0:
         raise FrameError(
-            f"{', '.join(map(str, paths))}: no frame can be read: expected frame folders"
+            f"{', '.join(map(str, args.frames))}: no frame can be read: expected frame folders"
             f"{'; ' + problems[-1] if problems else ''}"
         )
 
@@ -130,7 +135,7 @@ def _info(args: argparse.Namespace) -> int:
         print_problems([missing])
         return 1
     reading: list[str] = []
-    pairing = Pairing(dict(args.topic))
+    pairing = Pairing(dict(args.topic), depth_unit=args.depth_unit)
     count = sum(1 for _ in bag_frames(args.bag, LabelRules({}), reading, pairing=pairing))
     print_problems([x for x in reading if x not in problems])
     console.print(f"{count} complete frames")

@@ -9,11 +9,14 @@ from typing import get_args, get_type_hints
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.bags import ROLES
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import EstimatorConfig
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.label_rules import parse_label_rules
+from sdfpose_core.observation.depth_unit import parse_depth_unit
 
 __all__ = [
+    "add_depth_unit_argument",
     "add_estimator_arguments",
     "add_labelling_arguments",
     "add_recording_arguments",
@@ -60,12 +63,26 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
     )
 
 
+def add_depth_unit_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--depth-unit`` for commands that read frame folders or bags."""
+    parser.add_argument(
+        "--depth-unit",
+        type=_depth_unit,
+        metavar="M",
+        help=(
+            "metres per unit of depth, e.g. 0.0001 or 0.1mm (default: depth_unit of meta.json; "
+            "else millimetres in 16-bit and metres in float images)"
+        ),
+    )
+
+
 def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--every`` and ``--topic`` for commands that read frame folders and bags."""
+    """Declare ``--every``, ``--topic`` and ``--depth-unit`` for commands that read recordings."""
     parser.add_argument(
         "--every", type=int, default=1, metavar="N", help="use every N-th frame (default: 1)"
     )
     add_topic_argument(parser)
+    add_depth_unit_argument(parser)
 
 
 def add_topic_argument(parser: argparse.ArgumentParser) -> None:
@@ -121,6 +138,14 @@ def estimator_config(args: argparse.Namespace) -> EstimatorConfig:
 def _choices(field: str) -> tuple[str, ...]:
     """Return the allowed values of a `Literal` field of `EstimatorConfig`."""
     return tuple(get_args(get_type_hints(EstimatorConfig)[field]))
+
+
+def _depth_unit(text: str) -> float:
+    """Parse a depth unit."""
+    try:
+        return parse_depth_unit(text, "the depth unit")
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _role_and_topic(text: str) -> tuple[str, str]:

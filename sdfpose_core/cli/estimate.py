@@ -12,20 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from sdfpose_core.categories import Categories, default_categories
-from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config
+from sdfpose_core.cli.choices import (
+    add_depth_unit_argument,
+    add_estimator_arguments,
+    estimator_config,
+)
 from sdfpose_core.cli.output import write_file, write_json
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame
 from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.evaluation import PoseErrors, compare
 from sdfpose_core.geometry.meshes import write_ply
-from sdfpose_core.observation.frame import InstanceLabel, ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.observation.input_warnings import WarningCounts
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 from sdfpose_core.samples import sample_frame
 from sdfpose_core.visualisation.drawing import draw_overlay
@@ -87,6 +91,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the estimates as JSON")
     add_estimator_arguments(parser, device=EstimatorConfig().device)
+    add_depth_unit_argument(parser)
     parser.add_argument(
         "--category",
         help=(
@@ -111,67 +116,68 @@ def run(args: argparse.Namespace) -> int:
     estimator = PoseEstimator(estimator_config(args), categories)
     table = _table()
     results: dict[str, list[dict[str, Any]]] = {}
-    for frame in _frames(frames):
-        image = frame.frame if args.category is None else _relabel(frame.frame, args.category)
-        rows, skipped = _estimate(estimator, frame, image)
+    problems: list[str] = []
+    warnings = WarningCounts()
+    for frame in _frames(frames, args, problems):
+        warnings.add(frame.warnings)
+        rows, skipped = _estimate(estimator, frame)
         for skip in skipped:
-            _report(f"{frame.name}: {skip.reason}; skipped")
+            _report(f"{frame.name}: {skip.reason}; skipped", problems)
         for row in rows:
             _add_row(table, frame.name, row)
         _write(
             args.out / frame.name,
-            image,
+            frame.frame,
             [row.estimate for row in rows],
             categories,
             plain=args.plain,
         )
         results[frame.name] = [_as_json(row) for row in rows]
     count = sum(map(len, results.values()))
+    for warning in warnings.sentences("depth or ground truth"):
+        _report(warning, problems)
     if count:
         console = Console()
         console = console if console.is_terminal else Console(width=_PIPE_WIDTH)
         console.print(table)
         print(f"{count} object(s) in {len(results)} frame(s); overlays and meshes in {args.out}")
     else:
-        _report("nothing was estimated")
+        _report("nothing was estimated", problems)
     if args.json is not None:
-        write_json(args.json, {"frames": results})
+        write_json(args.json, {"problems": problems, "frames": results})
     return 0 if count else 1
 
 
-def _frames(paths: Sequence[Path]) -> Iterator[FolderFrame]:
+def _frames(
+    paths: Sequence[Path], args: argparse.Namespace, problems: list[str]
+) -> Iterator[FolderFrame]:
     """Read all frames; report those that cannot be read."""
     names: dict[str, Path] = {}
     for folder in (folder for path in paths for folder in frame_folders(path)):
         try:
-            frame = read_frame(folder)
+            frame = read_frame(folder, depth_unit=args.depth_unit, category=args.category)
         except FrameError as error:
-            _report(f"{error}; frame skipped")
+            _report(f"{error}; frame skipped", problems)
             continue
         if frame.name in names:
             _report(
                 f"{folder}: {names[frame.name]} has the same name {frame.name}: expected unique "
-                "frame names; frame skipped"
+                "frame names; frame skipped",
+                problems,
             )
             continue
         names[frame.name] = folder
         for problem in frame.problems:
-            _report(problem)
+            _report(problem, problems)
         yield frame
 
 
-def _relabel(frame: RgbdFrame, category: str) -> RgbdFrame:
-    """Label every mask id of a frame as an object of one category."""
-    ids = [i for i in np.unique(frame.mask).tolist() if i != 0]
-    return dataclasses.replace(frame, labels={i: InstanceLabel(category) for i in ids})
-
-
 def _estimate(
-    estimator: PoseEstimator, frame: FolderFrame, image: RgbdFrame
+    estimator: PoseEstimator, frame: FolderFrame
 ) -> tuple[list[_Row], list[SkippedInstance]]:
     """Estimate the objects of a frame; the frame's time is divided evenly among them."""
     start = time.perf_counter()
-    result = estimator.run(image)
+    result = estimator.run(frame.frame)
     elapsed_ms = 1000.0 * (time.perf_counter() - start)
     truth = {x.mask_id: x for x in frame.ground_truth}
     rows = [
@@ -254,5 +260,7 @@ def _add_row(table: Table, frame: str, row: _Row) -> None:
     )
 
 
-def _report(problem: str) -> None:
+def _report(problem: str, problems: list[str]) -> None:
+    """Print a problem on stderr and add it to `problems`."""
+    problems.append(problem)
     print(f"sdfpose: {problem}", file=sys.stderr)

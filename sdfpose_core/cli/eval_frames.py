@@ -10,7 +10,11 @@ from typing import Any
 from rich.table import Table
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config
+from sdfpose_core.cli.choices import (
+    add_depth_unit_argument,
+    add_estimator_arguments,
+    estimator_config,
+)
 from sdfpose_core.cli.output import (
     precision_table,
     print_problems,
@@ -58,6 +62,7 @@ def add_parser(evaluations: Any) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
     add_estimator_arguments(parser, device="auto")
+    add_depth_unit_argument(parser)
     parser.set_defaults(evaluation=run)
 
 
@@ -72,7 +77,9 @@ def run(args: argparse.Namespace) -> int:
     config = estimator_config(args)
     estimator = PoseEstimator(config, categories)
     problems: list[str] = []
-    frames = [x for path in args.frames for x in read_frames(path, problems)]
+    frames = [
+        x for path in args.frames for x in read_frames(path, problems, depth_unit=args.depth_unit)
+    ]
     if not any(x.ground_truth for x in frames):
         raise FrameError(
             f"{', '.join(map(str, args.frames))}: no frame has ground truth: expected meta.json "

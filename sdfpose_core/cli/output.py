@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,14 @@ from rich.table import Table
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.storage.files import write_atomically
 
-__all__ = ["precision_table", "print_problems", "wide_console", "write_file", "write_json"]
+__all__ = [
+    "precision_table",
+    "print_problems",
+    "problems_of_failure",
+    "wide_console",
+    "write_file",
+    "write_json",
+]
 
 _PIPE_WIDTH = 120
 """Console width in columns when the output is not a terminal."""
@@ -52,6 +60,16 @@ def print_problems(problems: Sequence[str]) -> None:
         console.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
     if len(problems) > _MAX_PRINTED:
         console.print(f"sdfpose: ... and {len(problems) - _MAX_PRINTED} more", highlight=False)
+
+
+@contextmanager
+def problems_of_failure(problems: Sequence[str]) -> Iterator[None]:
+    """Print the problems found so far if the block fails; they may explain the error."""
+    try:
+        yield
+    except SdfposeError:
+        print_problems(problems)
+        raise
 
 
 def precision_table(document: Mapping[str, Any]) -> Table:

@@ -12,6 +12,7 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.choices import (
+    add_depth_unit_argument,
     add_estimator_arguments,
     add_labelling_arguments,
     add_topic_argument,
@@ -21,6 +22,7 @@ from sdfpose_core.cli.choices import (
 from sdfpose_core.cli.output import (
     precision_table,
     print_problems,
+    problems_of_failure,
     wide_console,
     write_file,
     write_json,
@@ -87,6 +89,7 @@ def add_parser(subparsers: Any) -> None:
         help="with --busy-ms: frame rate, Hz (default: the recorded times)",
     )
     add_topic_argument(parser)
+    add_depth_unit_argument(parser)
     add_labelling_arguments(parser)
     parser.add_argument(
         "--slop",
@@ -122,7 +125,8 @@ def run(args: argparse.Namespace) -> int:
     schedule = _schedule(args)
     problems: list[str] = []
     rules = label_rules(args, categories)
-    truth = _prepare(args, rules, problems)
+    with problems_of_failure(problems):
+        truth = _prepare(args, rules, problems)
     set_threads(args.threads)
     config = estimator_config(args)
     estimator = PoseEstimator(config, categories)
@@ -130,9 +134,16 @@ def run(args: argparse.Namespace) -> int:
         with suppress(WeightsError):  # reported when an instance of the category appears
             estimator.load(category)
     tracking = TrackerConfig(verify_in_process=estimator.device.type == "cpu")
-    pairing = Pairing(dict(args.topic), args.slop, args.queue_size, with_labels=rules is None)
+    pairing = Pairing(
+        dict(args.topic),
+        args.slop,
+        args.queue_size,
+        with_labels=rules is None,
+        depth_unit=args.depth_unit,
+    )
     rules = rules or LabelRules({})
     with (
+        problems_of_failure(problems),
         closing(Tracker(estimator, tracking)) as tracker,
         _bar() as bar,
         ResultBag(args.out) if args.out else nullcontext() as results,
@@ -151,7 +162,8 @@ def run(args: argparse.Namespace) -> int:
             progress=lambda: bar.advance(task),
         )
         if not done.frames:  # raised inside the context, so that no result bag is kept
-            raise BagError("; ".join([f"{args.bag}: no frame could be used", *problems]))
+            raise BagError(f"{args.bag}: no frame could be used")
+    problems += done.truth_problems(truth)
     print_problems(problems)
     judged = done.judged(truth)
     document = {

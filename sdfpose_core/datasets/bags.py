@@ -11,20 +11,18 @@ from typing import Any
 
 from rosbags.highlevel import AnyReader
 
+from sdfpose_core.categories import default_categories
 from sdfpose_core.datasets.bag_repair import repaired_copy, storage_files
 from sdfpose_core.datasets.bag_topics import ROLES, TOPIC_TYPES, find_topics
 from sdfpose_core.errors import BagError
-from sdfpose_core.messages.decoding import (
-    InputTopics,
-    LabelRules,
-    camera_from_info,
-    rgbd_frame,
-)
+from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.definitions import message_definitions
 from sdfpose_core.messages.errors import MessageError
+from sdfpose_core.messages.input_checks import checked_frame
 from sdfpose_core.messages.pairing import FramePairing
 from sdfpose_core.messages.synchronizer import FrameMessages
 from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.observation.input_warnings import WarningCounts
 
 __all__ = [
     "ROLES",
@@ -34,7 +32,6 @@ __all__ = [
     "TopicCallbacks",
     "bag_frames",
     "find_topics",
-    "frame_from_messages",
     "is_bag",
     "open_bag",
 ]
@@ -53,12 +50,15 @@ class Pairing:
         queue_size: messages kept per topic while waiting for the other topics.
         with_labels: whether the categories of mask ids come from the bag's label topic. If not,
             or if there is no such topic, label rules are used.
+        depth_unit: metres per unit of depth; None for millimetres in 16-bit and metres in float
+            images.
     """
 
     topics: Mapping[str, str] = field(default_factory=dict)
     slop_s: float = 0.02
     queue_size: int = 20
     with_labels: bool = True
+    depth_unit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,8 @@ def bag_frames(
     Args:
         path: the bag's folder, or its ``.mcap`` or ``.db3`` file.
         rules: categories of mask ids, used where the bag has no label topic.
-        problems: receives, at the end, one sentence for each reason for which frames were dropped.
+        problems: receives, at the end, one sentence for each reason for which frames were dropped
+            or are likely to be wrong, with the number of frames.
         pairing: how messages are combined into frames.
         listeners: callbacks for additional topics, called with each message in recorded order.
 
@@ -137,6 +138,8 @@ def bag_frames(
     """
     pairing, listeners = pairing or Pairing(), listeners or {}
     dropped: dict[tuple[type, str], list[str]] = {}
+    warnings = WarningCounts()
+    categories = default_categories()
 
     def drop(error: MessageError) -> None:
         dropped.setdefault((type(error), error.topic), []).append(str(error))
@@ -151,21 +154,28 @@ def bag_frames(
         def usable(groups: Iterable[FrameMessages], arrival_ns: int) -> Iterator[RecordedFrame]:
             for messages in groups:
                 try:
-                    yield RecordedFrame(frame_from_messages(messages, rules, chosen), arrival_ns)
+                    frame, found = checked_frame(
+                        messages, rules, chosen, categories, depth_unit=pairing.depth_unit
+                    )
                 except MessageError as error:
                     drop(error)
+                    continue
+                warnings.add(found)
+                yield RecordedFrame(frame, arrival_ns)
 
         topics = pairs.topics | set(listeners)
-        for topic, message, arrival_ns in _read(bag, topics, path, problems):
-            if topic in listeners:
-                listeners[topic](message)
-            if topic in pairs.topics:
-                yield from usable(pairs.take(topic, message), arrival_ns)
-        yield from usable(pairs.finish(), arrival_ns)
-    restarts = pairs.statistics.restarts
-    if restarts:
-        problems.append(f"{path}: time jumps back {restarts} times")
-    problems += [f"{path}: {len(x)} frames dropped: {x[0]}" for x in dropped.values()]
+        try:
+            for topic, message, arrival_ns in _read(bag, topics, path, problems):
+                if topic in listeners:
+                    listeners[topic](message)
+                if topic in pairs.topics:
+                    yield from usable(pairs.take(topic, message), arrival_ns)
+            yield from usable(pairs.finish(), arrival_ns)
+        finally:  # also if the caller stops early
+            if restarts := pairs.statistics.restarts:
+                problems.append(f"{path}: time jumps back {restarts} times")
+            problems += [f"{path}: {len(x)} frames dropped: {x[0]}" for x in dropped.values()]
+            problems += warnings.sentences(str(path))
     if not pairs.statistics.matched:
         counts = ", ".join(
             f"{n} on {topic}{_span(pairs.spans_ns.get(topic))}"
@@ -175,29 +185,6 @@ def bag_frames(
             f"{path}: no stamps of colour, depth and mask agree within {pairing.slop_s:g} s "
             f"({counts} messages): expected equal stamps"
         )
-
-
-def frame_from_messages(
-    messages: FrameMessages, rules: LabelRules, topics: InputTopics
-) -> RgbdFrame:
-    """Build a frame from its messages.
-
-    Args:
-        messages: synchronised messages.
-        rules: categories of mask ids, used where there is no label message.
-        topics: topics of the messages, for errors.
-
-    Raises:
-        MessageError: one of the messages is invalid.
-    """
-    return rgbd_frame(
-        messages.colour,
-        messages.depth,
-        messages.mask,
-        camera_from_info(messages.info, topics.camera_info),
-        rules if messages.labels is None else messages.labels,
-        topics,
-    )
 
 
 def _span(stamps_ns: tuple[int, int] | None) -> str:

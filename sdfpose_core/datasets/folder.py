@@ -1,11 +1,12 @@
 """Frame folders: one RGB-D frame per folder, as three PNG files and a `meta.json`.
 
 - ``color.png``: 8-bit RGB.
-- ``depth.png``: 16-bit millimetres, registered to colour (0 = missing).
+- ``depth.png``: 16-bit, registered to colour (0 = missing), millimetres unless ``meta.json`` has
+  another ``depth_unit``.
 - ``mask.png``: instance id per pixel (0 = background).
-- ``meta.json``: ``K`` (3x3) and ``objects``. Each object has ``mask_id`` and ``category``,
-  optionally ``instance`` and ``symmetric_about_y``, and, if ``gt`` is not null, the true ``R``,
-  ``t`` and ``extents_m``.
+- ``meta.json``: ``K`` (3x3), ``objects``, and optionally ``depth_unit``, metres per unit of depth.
+  Each object has ``mask_id`` and ``category``, optionally ``instance`` and ``symmetric_about_y``,
+  and, if ``gt`` is not null, the true ``R``, ``t`` and ``extents_m``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.datasets.images import image_size, read_image
-from sdfpose_core.errors import FrameError
+from sdfpose_core.categories import default_categories
+from sdfpose_core.datasets.images import image_size, read_image, read_text
+from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.depth_unit import MILLIMETRE, depth_unit_problem, parse_depth_unit
 from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
+from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
+from sdfpose_core.observation.truth_checks import truth_problem
 from sdfpose_core.storage.files import temporary_sibling
 
 __all__ = [
@@ -38,9 +43,6 @@ __all__ = [
 
 _COLOUR, _DEPTH, _MASK, _META = "color.png", "depth.png", "mask.png", "meta.json"
 _FILES = (_COLOUR, _DEPTH, _MASK, _META)
-
-_DEPTH_UNITS_PER_METRE = 1000.0
-"""Depth units of the files per metre."""
 
 _MAX_MASK_ID = 65535
 
@@ -58,6 +60,7 @@ class FolderFrame:
         ground_truth: true poses of the objects that have one.
         instances: name of the individual object by mask id.
         problems: one sentence for each skipped entry, naming the file.
+        warnings: what is likely to be wrong with the depth or the ground truth, naming the file.
     """
 
     name: str
@@ -65,6 +68,7 @@ class FolderFrame:
     ground_truth: list[GroundTruth]
     instances: dict[int, str]
     problems: list[str]
+    warnings: list[InputWarning] = field(default_factory=list)
 
 
 def frame_folders(folder: Path | str) -> list[Path]:
@@ -79,25 +83,41 @@ def frame_folders(folder: Path | str) -> list[Path]:
     return inner or [folder]
 
 
-def read_frames(folder: Path | str, problems: list[str]) -> Iterator[FolderFrame]:
+def read_frames(
+    folder: Path | str, problems: list[str], *, depth_unit: float | None = None
+) -> Iterator[FolderFrame]:
     """Read the frames at a path (see `frame_folders`) and skip those that cannot be read.
 
     Args:
         folder: a frame folder, or a folder of frame folders.
-        problems: receives one sentence for each dropped frame or skipped entry.
+        problems: receives one sentence for each dropped frame or skipped entry and, at the end,
+            one for each kind of warning, with the number of frames.
+        depth_unit: see `read_frame`.
     """
-    for path in frame_folders(folder):
-        try:
-            frame = read_frame(path)
-        except FrameError as error:
-            problems.append(f"{error}; frame dropped")
-            continue
-        problems += frame.problems
-        yield frame
+    warnings = WarningCounts()
+    try:
+        for path in frame_folders(folder):
+            try:
+                frame = read_frame(path, depth_unit=depth_unit)
+            except FrameError as error:
+                problems.append(f"{error}; frame dropped")
+                continue
+            problems += frame.problems
+            warnings.add(frame.warnings)
+            yield frame
+    finally:  # also if the caller stops early
+        problems += warnings.sentences(str(folder))
 
 
-def read_frame(folder: Path | str) -> FolderFrame:
+def read_frame(
+    folder: Path | str, *, depth_unit: float | None = None, category: str | None = None
+) -> FolderFrame:
     """Read one frame folder.
+
+    Args:
+        folder: the folder.
+        depth_unit: metres per unit of depth, instead of the one in ``meta.json``.
+        category: label of every mask id, instead of those in ``meta.json``.
 
     Raises:
         FrameError: a file is missing, unreadable or does not match the others.
@@ -121,14 +141,19 @@ def read_frame(folder: Path | str) -> FolderFrame:
             )
     meta = _read_meta(folder / _META)
     camera = _camera(folder / _META, meta, colour.shape[1], colour.shape[0])
+    unit = _depth_unit(folder / _META, meta) if depth_unit is None else depth_unit
     objects = _Objects(folder / _META, mask)
     objects.read(meta["objects"])
+    labels = objects.labels
+    if category is not None:
+        labels = {int(i): InstanceLabel(category) for i in np.unique(mask) if i != 0}
+    metres = depth * np.float32(unit)
     frame = RgbdFrame(
         colour=np.ascontiguousarray(colour[..., ::-1]),
-        depth=depth.astype(np.float32) / np.float32(_DEPTH_UNITS_PER_METRE),
+        depth=metres,
         mask=mask.astype(np.uint16),
         camera=camera,
-        labels=objects.labels,
+        labels=labels,
     )
     return FolderFrame(
         name=_name(folder),
@@ -136,6 +161,7 @@ def read_frame(folder: Path | str) -> FolderFrame:
         ground_truth=objects.ground_truth,
         instances=objects.instances,
         problems=objects.problems,
+        warnings=_warnings(folder, frame, metres, unit, objects.ground_truth),
     )
 
 
@@ -162,7 +188,7 @@ def write_frame(
         raise FrameError(f"{folder}: already exists: remove it or choose another name")
     images: dict[str, NDArray[Any]] = {
         _COLOUR: frame.colour[..., ::-1],
-        _DEPTH: np.rint(frame.depth * _DEPTH_UNITS_PER_METRE).astype(np.uint16),
+        _DEPTH: np.rint(frame.depth / MILLIMETRE).astype(np.uint16),
         _MASK: frame.mask.astype(np.uint16),
     }
     temporary = temporary_sibling(folder)
@@ -171,7 +197,7 @@ def write_frame(
         for name, image in images.items():
             (temporary / name).write_bytes(cv2.imencode(".png", image)[1].tobytes())
         meta = _meta(folder.name, frame, ground_truth, source)
-        (temporary / _META).write_text(json.dumps(meta, indent=1) + "\n")
+        (temporary / _META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
         temporary.rename(folder)
     except OSError as error:
         raise FrameError(f"{folder}: the frame cannot be written: {error.strerror}") from error
@@ -189,8 +215,8 @@ def _name(folder: Path) -> str:
 
 def _read_meta(path: Path) -> dict[str, Any]:
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        meta = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise FrameError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(meta, dict):
         raise FrameError(f"{path}: holds a {type(meta).__name__}: expected an object with K")
@@ -198,6 +224,36 @@ def _read_meta(path: Path) -> dict[str, Any]:
         state = "has no key 'objects'" if "objects" not in meta else "'objects' is not a list"
         raise FrameError(f"{path}: {state}: expected a list of objects with mask_id and category")
     return meta
+
+
+def _depth_unit(path: Path, meta: Mapping[str, Any]) -> float:
+    if meta.get("depth_unit") is None:
+        return MILLIMETRE
+    try:
+        return parse_depth_unit(meta["depth_unit"], f"{path}: depth_unit")
+    except ConfigurationError as error:
+        raise FrameError(str(error)) from error
+
+
+def _warnings(
+    folder: Path,
+    frame: RgbdFrame,
+    depth: NDArray[np.float32],
+    unit: float,
+    truths: Sequence[GroundTruth],
+) -> list[InputWarning]:
+    """Check depth (H, W), metres, not limited, and the true poses."""
+    categories = default_categories()
+    problem = depth_unit_problem(depth, frame.mask, frame.camera, frame.labels, categories, unit)
+    if problem is not None:
+        return [InputWarning("depth unit", f"{folder / _DEPTH}: {problem}")]
+    found = []
+    for truth in truths:
+        problem = truth_problem(truth, categories, frame)
+        if problem is not None:
+            text = f"{folder / _META}: object {truth.mask_id}: {problem}"
+            found.append(InputWarning(("ground truth", truth.mask_id, truth.category), text))
+    return found
 
 
 def _camera(path: Path, meta: Mapping[str, Any], width: int, height: int) -> PinholeCamera:
@@ -362,7 +418,7 @@ def _meta(
         "K": frame.camera.matrix.tolist(),
         "width": frame.camera.width,
         "height": frame.camera.height,
-        "depth_unit": "mm (uint16, 0 = missing)",
+        "depth_unit": MILLIMETRE,
         "mask": "id = object.mask_id, 0 = background",
         "pose": "x_cam = R x_obj + t, metres; object frame: centre of the box, y up, front +x",
         "objects": objects,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
+from sdfpose_core.storage import text
 
 __all__ = ["image_size", "read_image", "read_text"]
 
@@ -58,12 +59,12 @@ def read_image(
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 text file.
+    """Read a text file; see `storage.text.decode_text` for its encoding.
 
     Raises:
         FrameError: the file cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return text.read_text(path)
     except (OSError, ValueError) as error:
         raise FrameError(f"{path}: cannot be read as text: {error}") from error

@@ -122,7 +122,7 @@ def prepare_scene(
     folder = out / part / scene
     report = folder / _REPORT
     if report.is_file():
-        return ScenePreparation(**json.loads(report.read_text()))
+        return ScenePreparation(**json.loads(report.read_text(encoding="utf-8")))
     source: NocsSource = "CAMERA" if part.startswith("CAMERA") else "Real"
     found: dict[str, list[StoredInstance]] = {}
     problems: list[str] = []

@@ -20,6 +20,7 @@ from sdfpose_core.observation.frame import Instance
 from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import Solution
 from sdfpose_core.storage.files import write_atomically
+from sdfpose_core.storage.text import read_text
 from sdfpose_core.weights import SHIPPED
 
 __all__ = ["CONFIDENCE_FILE", "FEATURES", "ConfidenceModel", "confidence_features"]
@@ -186,7 +187,7 @@ class ConfidenceModel:
             WeightsError: the file is missing, damaged or has other features.
         """
         try:
-            content = json.loads(Path(path).read_text())
+            content = json.loads(read_text(path))
             rows = [content["features"][name] for name in FEATURES]
             columns = [
                 np.array([float(row[key]) for row in rows])

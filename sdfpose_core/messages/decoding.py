@@ -16,7 +16,6 @@ from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.messages.compressed import raw_colour, raw_depth, raw_mask
 from sdfpose_core.messages.errors import (
     CameraInfoError,
-    DepthUnitError,
     EncodingError,
     ImageLayoutError,
     ImageSizeError,
@@ -30,18 +29,18 @@ from sdfpose_core.messages.interfaces import (
     InstanceLabels,
     stamp_ns,
 )
-from sdfpose_core.observation.frame import MAX_DEPTH_M, InstanceLabel, RgbdFrame
+from sdfpose_core.observation.depth_unit import MILLIMETRE
+from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
 
 __all__ = [
-    "MILLIMETRE",
     "InputTopics",
     "LabelRules",
     "camera_from_info",
-    "check_depth_unit",
     "check_rectified",
     "decode_colour",
     "decode_depth",
     "decode_mask",
+    "default_depth_unit",
     "labels_from_message",
     "rgbd_frame",
 ]
@@ -68,18 +67,6 @@ _PIXEL_TYPES: Mapping[str, tuple[str, int]] = {
     "32FC1": ("f4", 1),
 }
 """Type and number of the channels of a pixel."""
-
-MILLIMETRE = np.float32(0.001)
-"""Unit of 16UC1 depth, metres."""
-
-_UNIT_CHECK_STRIDE = 4
-"""Stride in rows and columns for the check of the depth unit."""
-
-_MAX_IMPLAUSIBLE_SHARE = 0.5
-"""Depth is in the wrong unit if a larger share of it exceeds `MAX_DEPTH_M`..."""
-
-_MIN_DEPTH_M = 0.05
-"""...or is below this distance, which is closer than depth cameras measure."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +134,13 @@ def decode_colour(
         ) from error
 
 
-def decode_depth(message: AnyImage, topic: str) -> NDArray[np.float32]:
+def decode_depth(message: AnyImage, topic: str, unit: float | None = None) -> NDArray[np.float32]:
     """Decode a depth image to (H, W) float32, metres; missing depth stays 0, NaN or Inf (REP-118).
+
+    Args:
+        message: the image, raw or compressed.
+        topic: topic of the image, for errors.
+        unit: metres per unit of depth; None for `default_depth_unit`.
 
     Raises:
         CompressionError: the image cannot be decompressed.
@@ -157,14 +149,20 @@ def decode_depth(message: AnyImage, topic: str) -> NDArray[np.float32]:
     """
     message = raw_depth(message, topic)
     if message.encoding in ("16UC1", "mono16"):
-        return _pixels(message, topic)[..., 0] * MILLIMETRE
+        return _pixels(message, topic)[..., 0] * np.float32(unit or MILLIMETRE)
     if message.encoding == "32FC1":
-        return np.ascontiguousarray(_pixels(message, topic)[..., 0], dtype=np.float32)
+        metres = np.ascontiguousarray(_pixels(message, topic)[..., 0], dtype=np.float32)
+        return metres if unit is None else metres * np.float32(unit)
     raise EncodingError(
         topic,
         f"depth image with encoding '{message.encoding}'",
         "16UC1 (millimetres) or 32FC1 (metres)",
     )
+
+
+def default_depth_unit(encoding: str) -> float:
+    """Return metres per unit of a depth encoding (REP-118): 32FC1 in metres, others in mm."""
+    return 1.0 if encoding == "32FC1" else MILLIMETRE
 
 
 def decode_mask(message: AnyImage, topic: str) -> NDArray[np.uint16]:
@@ -228,31 +226,6 @@ def check_rectified(message: CameraInfo, topics: InputTopics) -> None:
         )
 
 
-def check_depth_unit(message: AnyImage, topic: str) -> None:
-    """Check that depth is in a plausible range.
-
-    Raises:
-        DepthUnitError: most of the depth exceeds `MAX_DEPTH_M`, and counts as missing; or most of
-            it is closer than depth cameras measure.
-        CompressionError, EncodingError, ImageLayoutError: the depth cannot be decoded.
-    """
-    depth = decode_depth(message, topic)[::_UNIT_CHECK_STRIDE, ::_UNIT_CHECK_STRIDE]
-    with np.errstate(invalid="ignore"):
-        measured = depth[(depth > 0) & (depth < np.inf)]
-    if measured.size and np.mean(measured > MAX_DEPTH_M) > _MAX_IMPLAUSIBLE_SHARE:
-        raise DepthUnitError(
-            topic,
-            f"depth with a median of {float(np.median(measured)):.0f} m",
-            f"at most {MAX_DEPTH_M:.0f} m (32FC1 is in metres, 16UC1 in millimetres)",
-        )
-    if measured.size and np.mean(measured < _MIN_DEPTH_M) > _MAX_IMPLAUSIBLE_SHARE:
-        raise DepthUnitError(
-            topic,
-            f"depth with a median of {1e3 * float(np.median(measured)):.0f} mm",
-            f"at least {1e3 * _MIN_DEPTH_M:.0f} mm (16UC1 is in millimetres, 32FC1 in metres)",
-        )
-
-
 def labels_from_message(message: InstanceLabels, topic: str) -> dict[int, InstanceLabel]:
     """Read category and score by mask id.
 
@@ -284,10 +257,13 @@ def rgbd_frame(
     labels: InstanceLabels | LabelRules,
     topics: InputTopics,
     bridge: ImageBridge | None = None,
+    *,
+    depth_unit: float | None = None,
 ) -> RgbdFrame:
     """Build a frame with stamp and frame id of the colour image.
 
-    Each image may be raw or compressed; for `bridge`, see `decode_colour`.
+    Each image may be raw or compressed; for `bridge`, see `decode_colour`, for `depth_unit`,
+    `decode_depth`.
 
     Raises:
         MessageError: one of the messages is invalid.
@@ -306,7 +282,7 @@ def rgbd_frame(
     ids = decode_mask(mask, topics.mask)
     return RgbdFrame(
         colour=decode_colour(colour, topics.colour, bridge),
-        depth=decode_depth(depth, topics.depth),
+        depth=decode_depth(depth, topics.depth, depth_unit),
         mask=ids,
         camera=camera,
         labels=labels.labels(ids)

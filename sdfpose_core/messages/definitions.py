@@ -25,7 +25,7 @@ def message_definitions() -> Typestore:
     if folder is not None:
         types = {}
         for name in _MESSAGES:
-            text = (folder / f"{name}.msg").read_text()
+            text = (folder / f"{name}.msg").read_text(encoding="utf-8")
             types.update(get_types_from_msg(text, f"{_PACKAGE}/msg/{name}"))
         store.register(types)
     return store

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.geometry.camera import PinholeCamera
-from sdfpose_core.messages.decoding import MILLIMETRE
 from sdfpose_core.messages.factory import MessageFactory
 from sdfpose_core.messages.interfaces import CompressedImage, Header, Image
+from sdfpose_core.observation.depth_unit import MILLIMETRE
 from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
 
 __all__ = [

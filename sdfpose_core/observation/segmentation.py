@@ -21,7 +21,7 @@ from sdfpose_core.observation.frame import (
 from sdfpose_core.observation.free_space import free_space, thinning
 from sdfpose_core.observation.support_plane import SupportPlane, find_support
 
-__all__ = ["ANY_CATEGORY", "largest_diagonal_m", "segment"]
+__all__ = ["ANY_CATEGORY", "label_candidates", "largest_diagonal_m", "segment"]
 
 ANY_CATEGORY = "any"
 """Label of a mask whose category is unknown; all categories are tried."""
@@ -98,7 +98,7 @@ def segment(
             )
             skipped.append(SkippedInstance(mask_id, "", reason))
             continue
-        candidates = _candidates(label.category, categories)
+        candidates = label_candidates(label.category, categories)
         if not candidates:
             reason = (
                 f"mask id {mask_id} has the unknown label '{label.category}': expected one of "
@@ -128,7 +128,7 @@ def segment(
     return instances, skipped
 
 
-def _candidates(label: str, categories: Categories) -> list[Category]:
+def label_candidates(label: str, categories: Categories) -> list[Category]:
     """Return the categories that a label may refer to."""
     if label.strip().lower() == ANY_CATEGORY:
         return list(categories.values())

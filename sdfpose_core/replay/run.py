@@ -13,10 +13,13 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from sdfpose_core.categories import default_categories
 from sdfpose_core.datasets.bags import Pairing, RecordedFrame, bag_frames
 from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ReportedObject, evaluate_frame
 from sdfpose_core.messages.decoding import LabelRules
-from sdfpose_core.observation.frame import ObjectEstimate
+from sdfpose_core.observation.frame import ObjectEstimate, SkippedInstance
+from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
+from sdfpose_core.observation.truth_checks import truth_problem
 from sdfpose_core.replay.results import ResultBag
 from sdfpose_core.replay.schedule import Schedule
 from sdfpose_core.replay.truth import TruthSource
@@ -88,6 +91,18 @@ class Replay:
             track.estimate, vertices=made.vertices, faces=made.faces, normals=made.normals
         )
 
+    def truth_problems(self, truth: TruthSource | None) -> list[str]:
+        """Describe ground truth that seems wrong, for example in millimetres, with counts."""
+        if truth is None:
+            return []
+        categories, counts = default_categories(), WarningCounts()
+        for x in self.frames:
+            for y in truth.at(x.stamp_ns, x.frame_id) or ():
+                problem = truth_problem(y, categories)
+                if problem is not None:
+                    counts.add([InputWarning(y.instance, problem)])
+        return counts.sentences("ground truth")
+
     def judged(self, truth: TruthSource | None) -> list[FrameEvaluation]:
         """Compare the frames with the ground truth."""
         judged = []
@@ -128,7 +143,8 @@ def replay(
         path: path of the bag.
         tracker: a new tracker.
         rules: categories of mask ids, used where the bag has no label topic.
-        problems: receives one sentence for each reason for which frames were dropped.
+        problems: receives one sentence for each reason for which frames were dropped, are likely
+            to be wrong or have mask ids without an estimate, with the number of frames.
         pairing: how messages are combined into frames.
         truth: ground truth; receives the messages of its topics during the replay.
         schedule: selects the frames to process; None for all.
@@ -145,18 +161,23 @@ def replay(
         pairing=pairing,
         listeners=None if truth is None else truth.listeners,
     )
-    done = Replay()
+    done, skipped = Replay(), WarningCounts()
     start = waited = time.perf_counter()
-    with closing(_ReadAhead(recorded, _READ_AHEAD)) as frames:
-        chosen = frames if schedule is None else schedule.processed(frames)
-        for number, item in enumerate(chosen):
-            if item is None:
-                done.dropped += 1
-            else:
-                wait_ms = 1e3 * (time.perf_counter() - waited)
-                done.frames.append(_step(number, item, tracker, done, wait_ms, results))
-            waited = time.perf_counter()
-            progress()
+    try:
+        with closing(_ReadAhead(recorded, _READ_AHEAD)) as frames:
+            chosen = frames if schedule is None else schedule.processed(frames)
+            for number, item in enumerate(chosen):
+                if item is None:
+                    done.dropped += 1
+                else:
+                    wait_ms = 1e3 * (time.perf_counter() - waited)
+                    replayed, left_out = _step(number, item, tracker, done, wait_ms, results)
+                    done.frames.append(replayed)
+                    skipped.add_skipped(left_out)
+                waited = time.perf_counter()
+                progress()
+    finally:
+        problems += skipped.sentences(str(path))
     done.elapsed_s = time.perf_counter() - start
     return done
 
@@ -168,7 +189,8 @@ def _step(
     done: Replay,
     wait_ms: float,
     results: ResultBag | None,
-) -> ReplayedFrame:
+) -> tuple[ReplayedFrame, list[SkippedInstance]]:
+    """Process a frame; return it with the mask ids without an estimate."""
     result = tracker.step(recorded.frame)
     stage_ms = {"wait": wait_ms, **result.stage_ms}
     if results is not None:
@@ -178,7 +200,7 @@ def _step(
     for x in result.tracks:
         if len(x.estimate.vertices):
             done.meshes.setdefault((x.id, x.mesh_revision), x.estimate)
-    return ReplayedFrame(
+    replayed = ReplayedFrame(
         number,
         recorded.frame.stamp_ns,
         recorded.frame.frame_id,
@@ -186,6 +208,7 @@ def _step(
         tuple(x.reason for x in result.skipped),
         stage_ms,
     )
+    return replayed, result.skipped
 
 
 def _without_mesh(estimate: ObjectEstimate) -> ObjectEstimate:

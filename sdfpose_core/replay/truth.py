@@ -22,6 +22,7 @@ from sdfpose_core.errors import BagError, FrameError
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_core.messages.objects import transform_arrays, truth_from_message
 from sdfpose_core.observation.frame import GroundTruth
+from sdfpose_core.storage.text import read_text
 
 __all__ = ["FileTruth", "TopicTruth", "TransformTruth", "TruthSource", "truth_source"]
 
@@ -132,7 +133,7 @@ class FileTruth:
 
     def __init__(self, path: Path, categories: Categories) -> None:
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(read_text(path))
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise FrameError(f"{path}: cannot be read as JSON: {error}") from error
         frames = content.get("frames") if isinstance(content, dict) else None

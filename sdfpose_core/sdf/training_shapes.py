@@ -20,6 +20,7 @@ from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
 from sdfpose_core.shapes.imports import load_collection
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.shapes.sdf_samples import SdfSamples, cached_samples, sample_sdf
+from sdfpose_core.storage.text import read_text
 
 __all__ = [
     "SampleCounts",
@@ -190,7 +191,7 @@ def read_exclusions(path: Path, folder: Path) -> frozenset[str]:
         ConfigurationError: the file cannot be read or has another format.
     """
     try:
-        content: Any = yaml.safe_load(path.read_text())
+        content: Any = yaml.safe_load(read_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from error
     if isinstance(content, dict):

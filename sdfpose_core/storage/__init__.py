@@ -1,1 +1,1 @@
-"""Files: atomic writes, checkpoints, restricted pickles and YAML configuration."""
+"""Files: atomic writes, checkpoints, restricted pickles, text and YAML configuration."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 
 from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.storage.text import read_text
 
 __all__ = ["build", "read_configuration"]
 
@@ -26,7 +27,7 @@ def read_configuration(path: Path | str, kind: type[T]) -> T:
             type; the message names the file and the key.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text())
+        content = yaml.safe_load(read_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from error
     return build(kind, content if content is not None else {}, str(path))

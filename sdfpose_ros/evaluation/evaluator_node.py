@@ -212,7 +212,7 @@ class EvaluatorNode(Node):
 
     def _write(self, folder: Path, frame: EvaluatedFrame) -> None:
         objects = [x.as_json() for x in frame.objects]
-        (folder / "objects.json").write_text(json.dumps(objects, indent=1) + "\n")
+        (folder / "objects.json").write_text(json.dumps(objects, indent=1) + "\n", encoding="utf-8")
         overlay = self._overlays.get(frame.stamp_ns)
         if overlay is None:
             self.get_logger().warning(

@@ -83,7 +83,7 @@ class ProcessGroup:
 
     def log_tail(self, name: str) -> str:
         """Return the last lines of the log of a child."""
-        lines = self._log_path(name).read_text(errors="replace").splitlines()
+        lines = self._log_path(name).read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-_TAIL_LINES:])
 
     def stop(self) -> None:

@@ -152,7 +152,11 @@ def _tabletop(parameters: MaskNodeParameters, _: Categories) -> MaskSource:
     from sdfpose_core.masks.tabletop import TabletopMasks
 
     tabletop = TabletopMasks(_config(parameters))
-    return MaskSource({"depth": Image}, lambda x: tabletop.segment(x.depth(), x.camera()), tabletop)
+
+    def segment(images: MatchedImages) -> InstanceMask:
+        return tabletop.segment(images.depth(parameters.depth_unit or None), images.camera())
+
+    return MaskSource({"depth": Image}, segment, tabletop)
 
 
 def _torchvision(parameters: MaskNodeParameters, categories: Categories) -> MaskSource:
@@ -199,7 +203,8 @@ def _detections(parameters: MaskNodeParameters, categories: Categories) -> MaskS
         boxes = boxes_of_detections(
             matched.messages["detections"], classes, categories, parameters.min_score
         )
-        return masks.segment(boxes, matched.depth(), matched.camera())
+        depth = matched.depth(parameters.depth_unit or None)
+        return masks.segment(boxes, depth, matched.camera())
 
     kinds = {"depth": Image, "detections": stand_ins.vision_msgs.Detection2DArray}
     return MaskSource(kinds, segment, masks)

@@ -47,14 +47,17 @@ class MatchedImages:
             self.messages["colour"], self.topics["colour"], stand_ins.cv_bridge.CvBridge()
         )
 
-    def depth(self) -> NDArray[np.float32]:
+    def depth(self, unit: float | None = None) -> NDArray[np.float32]:
         """Decode the depth image (H, W), metres.
+
+        Args:
+            unit: metres per unit of depth; None for the default of the encoding.
 
         Raises:
             MessageError: the image cannot be decoded, or is not registered to colour.
         """
         self._check_registered("depth")
-        return decode_depth(self.messages["depth"], self.topics["depth"])
+        return decode_depth(self.messages["depth"], self.topics["depth"], unit)
 
     def label_image(self) -> NDArray[np.uint16]:
         """Decode the image of class ids (H, W).

@@ -37,6 +37,13 @@ class MaskNodeParameters:
     slop_s: float = parameter(
         0.02, "Largest difference of stamps within an image, seconds.", minimum=1e-6, maximum=10.0
     )
+    depth_unit: float = parameter(
+        0.0,
+        "Metres per unit of depth, for example 0.0001 for depth in 0.1 mm; 0 for millimetres in "
+        "16-bit and metres in float images.",
+        minimum=0.0,
+        maximum=1.0,
+    )
     min_pixels: int = parameter(
         _TABLETOP.min_pixels,
         "Smallest instance, pixels; for tabletop, in an image of at most 640 pixels width.",

@@ -11,10 +11,12 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sdfpose.msg import SdfObjectArray
 
-from sdfpose_core.datasets.bags import Pairing, frame_from_messages
+from sdfpose_core.categories import default_categories
+from sdfpose_core.datasets.bags import Pairing
 from sdfpose_core.errors import BagError
-from sdfpose_core.messages.decoding import InputTopics, LabelRules
+from sdfpose_core.messages.decoding import InputTopics
 from sdfpose_core.messages.errors import MessageError
+from sdfpose_core.messages.input_checks import checked_frame
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_core.messages.pairing import FramePairing
 
@@ -160,7 +162,7 @@ class Lockstep:
         """Note a played message of a frame. If it completes the frame, a result is pending."""
         for messages in self._pairs.take(topic, message):
             try:
-                frame_from_messages(messages, LabelRules({}), self._topics)
+                checked_frame(messages, None, self._topics, default_categories())
             except MessageError:
                 continue  # the pose node rejects it as well, so there is no result
             self._pending_ns.append(messages.stamp_ns)

@@ -10,16 +10,8 @@ from std_msgs.msg import Header
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.errors import SdfposeError, WeightsError
-from sdfpose_core.messages.compressed import raw_depth
-from sdfpose_core.messages.decoding import (
-    InputTopics,
-    LabelRules,
-    camera_from_info,
-    check_depth_unit,
-    check_rectified,
-    rgbd_frame,
-)
-from sdfpose_core.messages.errors import MessageError
+from sdfpose_core.messages.decoding import InputTopics, LabelRules
+from sdfpose_core.messages.input_checks import checked_frame
 from sdfpose_core.messages.synchronizer import FrameMessages
 from sdfpose_core.observation.frame import RgbdFrame, SkippedInstance
 from sdfpose_ros.graph.throttle import ThrottledLog
@@ -121,6 +113,7 @@ class _Work(NamedTuple):
     messages: FrameMessages
     topics: InputTopics
     rules: LabelRules | None
+    depth_unit: float | None
 
 
 class Estimation:
@@ -132,6 +125,7 @@ class Estimation:
         node: provides the logger.
         tracker: estimates and tracks the objects.
         publisher: publishes the results.
+        categories: known categories.
         on_processed: called with the stamp (nanoseconds) and the result of each processed frame.
         log: throttled log for problems that may repeat with every frame.
 
@@ -146,12 +140,14 @@ class Estimation:
         node: Node,
         tracker: FrameTracker,
         publisher: ResultPublisher,
+        categories: Categories,
         on_processed: Callable[[int, TrackerResult], None],
         log: ThrottledLog,
     ) -> None:
         self._node = node
         self.tracker = tracker
         self._publisher = publisher
+        self._categories = categories
         self._on_processed = on_processed
         self._log = log
         self._bridge = cv_bridge.CvBridge()
@@ -163,7 +159,11 @@ class Estimation:
         )
 
     def submit(
-        self, messages: FrameMessages, topics: InputTopics, rules: LabelRules | None
+        self,
+        messages: FrameMessages,
+        topics: InputTopics,
+        rules: LabelRules | None,
+        depth_unit: float | None = None,
     ) -> None:
         """Hand a frame to the worker and return at once.
 
@@ -171,9 +171,10 @@ class Estimation:
             messages: messages of the frame.
             topics: topics of the messages.
             rules: categories of the mask ids; None to take them from the labels message.
+            depth_unit: metres per unit of depth; None for the default of the encoding.
         """
         if self.enabled:
-            self.worker.submit(_Work(messages, topics, rules))
+            self.worker.submit(_Work(messages, topics, rules, depth_unit))
         else:
             self.ignored += 1
 
@@ -219,28 +220,18 @@ class Estimation:
             self._log.failure(error)
 
     def _process(self, work: _Work) -> None:
-        messages, topics, rules = work
+        messages, topics, rules, depth_unit = work
         self._last_header = messages.colour.header
-        camera = camera_from_info(messages.info, topics.camera_info)
-        self._log_finding(lambda: check_rectified(messages.info, topics))
-        labels = rules if messages.labels is None else messages.labels
-        assert labels is not None
-        depth = raw_depth(messages.depth, topics.depth)
-        frame = rgbd_frame(
-            messages.colour,
-            depth,
-            messages.mask,
-            camera,
-            labels,
+        frame, warnings = checked_frame(
+            messages,
+            rules,
             topics,
-            self._bridge,
+            self._categories,
+            depth_unit=depth_unit,
+            bridge=self._bridge,
         )
-        self._log_finding(lambda: check_depth_unit(depth, topics.depth))
-        if not frame.mask.any():
-            self._log.warning(
-                "empty mask",
-                f"{topics.mask}: the mask is empty: expected instance ids above 0 on the objects",
-            )
+        for x in warnings:
+            self._log.warning(x.kind, x.text)
         result = self.tracker.step(frame)
         self._publisher.publish(frame, messages.colour.header, result)
         self._on_processed(frame.stamp_ns, result)
@@ -249,13 +240,6 @@ class Estimation:
     def _forget(self) -> None:
         self.tracker.reset()
         self._publisher.clear(self._last_header)
-
-    def _log_finding(self, check: Callable[[], None]) -> None:
-        """Run a check and log its finding. The frame is still used."""
-        try:
-            check()
-        except MessageError as error:
-            self.log_error(error)
 
     def _log_skipped(self, topic: str, skipped: Sequence[SkippedInstance]) -> None:
         due = [s for s in skipped if self._log.due(("skipped", s.mask_id, s.category))]

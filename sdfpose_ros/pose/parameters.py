@@ -61,6 +61,14 @@ class PoseNodeParameters:
     mask_categories: tuple[str, ...] = parameter(
         (), "Categories of individual mask ids, for example ['1:mug', '2:bowl'].", change="always"
     )
+    depth_unit: float = parameter(
+        0.0,
+        "Metres per unit of depth, for example 0.0001 for depth in 0.1 mm; 0 for millimetres in "
+        "16-bit and metres in float images.",
+        minimum=0.0,
+        maximum=1.0,
+        change="always",
+    )
     colour_transport: Literal["raw", "compressed"] = parameter(
         "raw",
         "Transport of the colour images; compressed is read from TOPIC/compressed.",

@@ -165,7 +165,12 @@ class PoseNode(LifecycleNode):
             self._log,
         )
         self.estimation = Estimation(
-            self, tracker, self._publisher, self.diagnostics.frame_processed, self._log
+            self,
+            tracker,
+            self._publisher,
+            self._categories,
+            self.diagnostics.frame_processed,
+            self._log,
         )
         self._live.configured = True
 
@@ -230,7 +235,9 @@ class PoseNode(LifecycleNode):
 
     def _submit(self, messages: FrameMessages) -> None:
         self.diagnostics.frame_received()
-        self._configured().submit(messages, self._active().topics, self._rules)
+        self._configured().submit(
+            messages, self._active().topics, self._rules, self._live.values.depth_unit or None
+        )
 
     def _restart(self) -> None:
         self.get_logger().warning(
