@@ -22,6 +22,15 @@ Symmetry = Literal["none", "y", "y_without_handle"]
 _DEFAULT_FILE = Path(__file__).with_name("categories.yaml")
 
 
+_SIZE_RANGE = (0.2, 5.0)
+"""Smallest and largest plausible diagonal, in median diagonals of the category."""
+
+_UNITS_M = {"millimetres": 0.001, "centimetres": 0.01, "inches": 0.0254}
+
+_SIMILAR = (0.5, 2.0)
+"""A unit is suggested if it makes the diagonal this share of the category's."""
+
+
 @dataclass(frozen=True)
 class Category:
     """Object category.
@@ -45,6 +54,23 @@ class Category:
     diagonal_log_sd: float
     labels: tuple[str, ...]
     colour: tuple[int, int, int]
+
+    def implausible_size(self, diagonal_m: float) -> str | None:
+        """Describe why a bounding box diagonal, metres, is not one of the category.
+
+        Returns None if it is plausible, or NaN.
+        """
+        ratio = diagonal_m / self.diagonal_m
+        if math.isnan(ratio) or _SIZE_RANGE[0] <= ratio <= _SIZE_RANGE[1]:
+            return None
+        units = [
+            name for name, unit in _UNITS_M.items() if _SIMILAR[0] <= ratio * unit <= _SIMILAR[1]
+        ]
+        hint = f" (is it in {' or '.join(units)}?)" if units else ""
+        return (
+            f"the diagonal of {diagonal_m:.4g} m is {ratio:.3g} times that of category "
+            f"{self.name}: expected metres{hint}"
+        )
 
 
 class Categories(Mapping[str, Category]):

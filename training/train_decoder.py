@@ -27,7 +27,7 @@ import torch
 from rich.progress import Progress
 from torch.utils.tensorboard import SummaryWriter
 
-from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.categories import Categories, Category, default_categories
 from sdfpose_core.errors import MeshError, SdfposeError
 from sdfpose_core.learning.distributed import first_process_first, is_main_process, process_group
 from sdfpose_core.sdf.meshing import decode_mesh
@@ -70,7 +70,10 @@ class Settings:
 
 
 def shapes_of(
-    args: argparse.Namespace, settings: Settings, progress: Callable[[str], None]
+    args: argparse.Namespace,
+    settings: Settings,
+    category: Category,
+    progress: Callable[[str], None],
 ) -> TrainingShapes:
     """Sample the shapes selected on the command line."""
     cache = args.work / "samples"
@@ -91,6 +94,7 @@ def shapes_of(
         exclude=read_exclusions(args.exclude, args.meshes) if args.exclude else (),
         unit_m=args.unit_m,
         yaw_deg=args.yaw_deg,
+        expected=category,
         log=progress,
     )
 
@@ -127,7 +131,12 @@ def main() -> int:
     ):
         sampling = bar.add_task(f"{category} samples", total=None)
         with first_process_first():
-            shapes = shapes_of(args, settings, lambda name: bar.update(sampling, advance=1))
+            shapes = shapes_of(
+                args,
+                settings,
+                categories[category],
+                lambda name: bar.update(sampling, advance=1),
+            )
         bar.remove_task(sampling)
         if shapes.report and is_main_process():
             bar.console.print(shapes.report, highlight=False, markup=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import MeshError
 from sdfpose_core.shapes.imports import load_surface
 from sdfpose_core.shapes.mesh_files import MESH_SUFFIXES
@@ -45,7 +46,11 @@ def mesh_files(data: Path, names: Sequence[str]) -> dict[str, list[Path]]:
 def measurable_models(
     files: Sequence[Path], category: str, problems: list[str]
 ) -> Iterator[tuple[Path, CadModel]]:
-    """Yield the usable meshes with their paths; append a message to `problems` for the others."""
+    """Yield the usable meshes with their paths; append a message to `problems` for the others.
+
+    Sizes that the category does not have are reported as well.
+    """
+    table = default_categories()
     for path in files:
         try:
             model = load_surface(path, category)
@@ -57,4 +62,7 @@ def measurable_models(
         except MeshError as error:
             problems.append(f"{error}; skipped")
         else:
+            size = table[category].implausible_size(model.diagonal_m) if category in table else None
+            if size is not None:
+                problems.append(f"{path}: {size}")
             yield path, model

@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     for problem in problems:
         errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
     runs.sort(key=lambda x: (names.index(x.category), x.seed))
-    document = summarise_adaptation(runs, left_out)
+    document = summarise_adaptation(runs, left_out) | {"problems": list(problems)}
     _print(document)
     if args.json is not None:
         write_json(args.json, document)

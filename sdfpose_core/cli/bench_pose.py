@@ -159,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
         errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
     if not any(outcomes.values()):
         raise ConfigurationError(f"--suite {args.suite}: no usable instance in {args.data}")
-    document = {"suite": args.suite} | summarise(outcomes)
+    document = {"suite": args.suite, "problems": problems} | summarise(outcomes)
     if args.suite == "real":
         document["instances"] = [_instance(x) for some in outcomes.values() for x in some]
         _print_instances(document["instances"])

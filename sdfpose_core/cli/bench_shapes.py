@@ -98,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         "per_category": per_category,
         "mean": _mean(list(per_category.values())),
         "mesh_ms": mesh_ms,
+        "problems": problems,
     }
     for problem in problems:
         console.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)

@@ -74,6 +74,7 @@ class NocsImage:
             0 outside the instances.
         models: name of the CAD model or scan by mask id.
         problems: one sentence for each skipped entry, naming the file.
+        unlisted: mask ids without a line in the ``_meta.txt``.
     """
 
     name: str
@@ -81,6 +82,7 @@ class NocsImage:
     coordinates: NDArray[np.float32]
     models: dict[int, str]
     problems: list[str] = field(default_factory=list)
+    unlisted: frozenset[int] = frozenset()
 
 
 def nocs_camera(source: NocsSource) -> PinholeCamera:
@@ -144,7 +146,7 @@ def read_nocs_image(stem: Path | str, source: NocsSource, *, root: Path | None =
                 f"the size of {files['_color.png'].name}"
             )
     problems: list[str] = []
-    labels, models = _read_meta(files["_meta.txt"], mask, problems)
+    labels, models, unlisted = _read_meta(files["_meta.txt"], mask, problems)
     known = mask != _BACKGROUND
     height, width = mask.shape
     camera = nocs_camera(source)
@@ -162,6 +164,7 @@ def read_nocs_image(stem: Path | str, source: NocsSource, *, root: Path | None =
         coordinates=_object_coordinates(coordinates, known),
         models=models,
         problems=problems,
+        unlisted=unlisted,
     )
 
 
@@ -261,17 +264,20 @@ def _object_coordinates(image: NDArray[np.uint8], known: NDArray[np.bool_]) -> N
 
 def _read_meta(
     path: Path, mask: NDArray[np.uint8], problems: list[str]
-) -> tuple[dict[int, InstanceLabel], dict[int, str]]:
-    """Read labels and models of the instances that are visible in the mask."""
+) -> tuple[dict[int, InstanceLabel], dict[int, str], frozenset[int]]:
+    """Read labels and models of the instances in the mask; return them and the unlisted ids."""
     visible = set(np.unique(mask).tolist()) - {_BACKGROUND}
     labels: dict[int, InstanceLabel] = {}
     models: dict[int, str] = {}
+    listed: set[int] = set()
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         words = line.split()
         if not words:
             continue
         try:
-            mask_id, class_id = int(words[0]), int(words[1])
+            mask_id = int(words[0])
+            listed.add(mask_id)
+            class_id = int(words[1])
             model = words[-1] if len(words) > 2 else ""
         except (ValueError, IndexError):
             problems.append(
@@ -294,4 +300,4 @@ def _read_meta(
         else:
             labels[mask_id] = InstanceLabel(NOCS_CATEGORIES[class_id - 1])
             models[mask_id] = model
-    return labels, models
+    return labels, models, frozenset(visible - listed)

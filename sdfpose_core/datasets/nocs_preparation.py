@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.instances import StoredInstance, read_instances, write_instances
-from sdfpose_core.datasets.nocs import NocsSource, read_nocs_image, scene_images
+from sdfpose_core.datasets.nocs import NocsImage, NocsSource, read_nocs_image, scene_images
 from sdfpose_core.datasets.nocs_detections import detected, detections_file, match_ground_truth
 from sdfpose_core.datasets.nocs_poses import nocs_poses
 from sdfpose_core.errors import FrameError, MeshError
+from sdfpose_core.observation.depth_unit import MILLIMETRE, depth_unit_problem
+from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.mesh_files import mesh_files, read_mesh
 from sdfpose_core.storage.files import write_atomically
@@ -126,6 +128,7 @@ def prepare_scene(
     source: NocsSource = "CAMERA" if part.startswith("CAMERA") else "Real"
     found: dict[str, list[StoredInstance]] = {}
     problems: list[str] = []
+    warnings = WarningCounts()
     images = 0
     for stem in scene_images(root / part / scene):
         try:
@@ -135,6 +138,7 @@ def prepare_scene(
             continue
         images += 1
         problems += image.problems
+        warnings.add(_image_warnings(image, categories))
         rng = np.random.default_rng(zlib.crc32(image.name.encode()))
         truths, unposed = nocs_poses(image, categories, sides, rng)
         problems += unposed
@@ -156,6 +160,7 @@ def prepare_scene(
         problems += [
             f"{image.name}: instance {x.mask_id} ({x.category}): {x.reason}; skipped"
             for x in skipped
+            if x.mask_id in frame.labels  # the others are none of the six, or reported above
         ]
         for instance in instances:
             found.setdefault(instance.category, []).append(
@@ -163,10 +168,27 @@ def prepare_scene(
             )
     for category, items in found.items():
         write_instances(folder / f"{category}.npz", items)
+    problems += warnings.sentences(f"{part}/{scene}")
     counts = Counter({category: len(items) for category, items in found.items()})
     made = ScenePreparation(images, dict(sorted(counts.items())), problems)
     write_atomically(report, (json.dumps(vars(made), indent=1) + "\n").encode())
     return made
+
+
+def _image_warnings(image: NocsImage, categories: Categories) -> Iterator[InputWarning]:
+    frame = image.frame
+    problem = depth_unit_problem(
+        frame.depth, frame.mask, frame.camera, frame.labels, categories, MILLIMETRE
+    )
+    if problem is not None:
+        yield InputWarning("depth unit", f"{image.name}: {problem}")
+    if image.unlisted:
+        ids = ", ".join(map(str, sorted(image.unlisted)))
+        yield InputWarning(
+            "unlisted",
+            f"{image.name}: mask ids {ids} have no line in _meta.txt: expected one per instance; "
+            "skipped",
+        )
 
 
 def prepared_files(out: Path | str, part: str, category: str) -> list[Path]:

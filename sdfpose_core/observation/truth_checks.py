@@ -9,9 +9,6 @@ from sdfpose_core.observation.frame import MAX_DEPTH_M, GroundTruth, RgbdFrame, 
 
 __all__ = ["truth_problem"]
 
-_SIZE_RANGE = (0.2, 5.0)
-"""Smallest and largest plausible diagonal, in median diagonals of the category."""
-
 _MAX_DISTANCE = 3.0
 """Largest plausible distance of an object's centre from its measured points, in median diagonals
 of the category."""
@@ -35,12 +32,9 @@ def truth_problem(
     category = categories.by_label(truth.category)
     if category is None:
         return None
-    ratio = truth.scale / category.diagonal_m
-    if not np.isnan(ratio) and not _SIZE_RANGE[0] <= ratio <= _SIZE_RANGE[1]:
-        return (
-            f"the true size {_numbers(truth.dimensions_m)} is {ratio:.2g} times that of its "
-            f"category {category.name}: expected metres"
-        )
+    size = category.implausible_size(truth.scale)
+    if size is not None:
+        return f"the true size is {_numbers(truth.dimensions_m)}; {size}"
     v, u = np.nonzero((frame.mask == truth.mask_id) & (frame.depth > 0)) if frame else ((), ())
     if frame is None or len(u) < _MIN_POINTS:
         return None

@@ -13,6 +13,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from sdfpose_core.categories import Category
 from sdfpose_core.errors import CategoryError, ConfigurationError, MeshError
 from sdfpose_core.sdf.fitting import Distances, fit_codes
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
@@ -147,6 +148,7 @@ def folder_shapes(
     exclude: Iterable[str] = (),
     unit_m: float = 1.0,
     yaw_deg: float = 0.0,
+    expected: Category | None = None,
     log: LogLine = lambda name: None,
 ) -> TrainingShapes:
     """Sample the models of a folder (ShapeNet, NOCS or flat); every tenth is held out.
@@ -159,6 +161,8 @@ def folder_shapes(
         exclude: names of models to exclude.
         unit_m: length of the files' unit in metres.
         yaw_deg: rotation about y that turns the models' fronts towards +x.
+        expected: category with the size that the models should have; the report has a warning if
+            they have another.
         log: called with the name of each finished shape.
 
     Raises:
@@ -178,7 +182,12 @@ def folder_shapes(
     held_out = [x for i, x in enumerate(models) if i % every == every // 2] or [models[-1]]
     names = {x.name for x in held_out}
     training = [x for x in models if x.name not in names]
-    return _sampled(training, held_out, counts, cache / category, collection.report(), log)
+    report = collection.report()
+    median = float(np.median([x.diagonal_m for x in models]))
+    size = None if expected is None else expected.implausible_size(median)
+    if size is not None:
+        report += f"\nwarning: {folder}: {size}; give the unit of the files with --unit-m"
+    return _sampled(training, held_out, counts, cache / category, report, log)
 
 
 def read_exclusions(path: Path, folder: Path) -> frozenset[str]:
