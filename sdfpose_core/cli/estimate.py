@@ -142,9 +142,9 @@ def run(args: argparse.Namespace) -> int:
         console.print(table)
         print(f"{count} object(s) in {len(results)} frame(s); overlays and meshes in {args.out}")
     else:
-        _report("nothing was estimated", problems)
+        print("sdfpose: nothing was estimated", file=sys.stderr)
     if args.json is not None:
-        write_json(args.json, {"problems": problems, "frames": results})
+        write_json(args.json, {"frames": results, "problems": problems})
     return 0 if count else 1
 
 

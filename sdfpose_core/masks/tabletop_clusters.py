@@ -62,7 +62,8 @@ class TabletopClusters:
         share = np.count_nonzero(self.depth) / self.depth.size
         return (
             f"no table in the depth image ({share:.0%} of the pixels have depth in range): "
-            "expected a plane in a large part of the image; point the camera at the table"
+            "expected a plane in a large part of the image; point the camera at the table, or set "
+            "depth_unit if the depth is in another unit"
         )
 
 

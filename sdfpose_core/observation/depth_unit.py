@@ -135,7 +135,7 @@ def depth_unit_problem(
     else:
         return sizes or None
     remedy = sizes or "set depth_unit to the metres per unit of depth"
-    return f"{problem} (32FC1 is in metres, 16-bit depth in millimetres by default); {remedy}"
+    return f"{problem} (32FC1 is in metres, 16UC1 in millimetres); {remedy}"
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,8 @@ def _extents_m(
     small = mask[::step, ::step]
     v, u = np.nonzero(small)
     ids, z = small[v, u], depth[v * step, u * step]
+    if not len(ids):
+        return {}
     order = np.argsort(ids, kind="stable")
     present, first = np.unique(ids[order], return_index=True)
     extents = {}

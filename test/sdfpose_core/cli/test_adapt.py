@@ -64,7 +64,7 @@ def test_weights_are_written_with_a_report(
     assert report["written"] is True
     assert report["category"] == "can"
     assert report["instances"] >= 6
-    assert any("0009" in x for x in report["left_out"])
+    assert any("0009" in x for x in report["problems"])
     assert set(report["before"]) == set(report["after"])
     pictures = {x.name for x in (tmp_path / "report").glob("*.png")}
     assert pictures == {"0000.before.png", "0000.after.png"}

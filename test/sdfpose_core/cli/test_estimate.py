@@ -97,7 +97,7 @@ def test_table_pictures_meshes_and_json(tmp_path, frames, capsys):
     assert run(tmp_path, frames / "one", frames / "two", "--json", path) == 0
 
     content = json.loads(path.read_text())
-    assert list(content) == ["frames"]
+    assert list(content) == ["frames", "problems"]
     assert list(content["frames"]) == ["one", "two"]
     (entry,) = content["frames"]["one"]
     assert list(entry) == [
@@ -162,7 +162,9 @@ def test_nothing_estimated_is_a_failure(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     path = tmp_path / "out.json"
     assert run(tmp_path, tmp_path / "empty", "--json", path) == 1
-    assert json.loads(path.read_text()) == {"frames": {}}
+    content = json.loads(path.read_text())
+    assert content["frames"] == {}
+    assert "lacks color.png" in content["problems"][0]
     captured = capsys.readouterr()
     assert "lacks color.png, depth.png, mask.png, meta.json" in captured.err
     assert captured.err.endswith("sdfpose: nothing was estimated\n")
@@ -229,3 +231,19 @@ def test_the_sample_frame_needs_no_folder(tmp_path, capsys):
 def test_neither_frames_nor_the_sample(tmp_path, capsys):
     assert run(tmp_path) == 2
     assert "no frame was named: expected FRAME_DIR... or --sample" in capsys.readouterr().err
+
+
+def test_the_unit_of_depth_is_checked_and_can_be_given(tmp_path, frames, capsys):
+    path = tmp_path / "out.json"
+    for name in ("one", "two"):
+        file = str(frames / name / "depth.png")
+        cv2.imwrite(file, 10 * cv2.imread(file, cv2.IMREAD_UNCHANGED))
+    assert run(tmp_path, frames, "--json", path) == 0
+    (told,) = (x for x in json.loads(path.read_text())["problems"] if "depth.png" in x)
+    assert "2 frames" in told
+    assert "depth looks like units of 0.1 mm" in told
+    assert f"sdfpose: {told}" in capsys.readouterr().err
+    assert run(tmp_path, frames, "--json", path, "--depth-unit", "0.1mm") == 0
+    assert "depth looks" not in capsys.readouterr().err
+    (entry,) = json.loads(path.read_text())["frames"]["one"]
+    assert entry["t"][2] == pytest.approx(0.8, abs=0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sdfpose_core.cli import replay
 from sdfpose_core.cli.main import main
 from sdfpose_core.datasets import write_frame
 from sdfpose_core.datasets.bag_writing import write_frames
+from sdfpose_core.replay.run import Replay, ReplayedFrame
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +199,41 @@ def test_frames_without_objects_are_a_failure(table_frames, tmp_path):
     empty = replace(frame, mask=np.zeros_like(frame.mask))
     write_frames(tmp_path / "bag", [(empty, [])])
     assert main(["replay", str(tmp_path / "bag"), "--threads", "1"]) == 1
+
+
+@pytest.mark.usefixtures("one_process")
+def test_a_replay_reports_what_the_node_does(bags, table_frames, tmp_path, capsys):
+    """Depth in a wrong unit and mask ids without a category, in the log and in the JSON."""
+    messages = bags.messages_of(table_frames[0][0])
+    head = messages["/camera/depth"].header
+    metres = table_frames[0][0].depth
+    messages["/camera/depth"] = bags.image(1000 * metres, "32FC1", head)
+    bag = bags.write(tmp_path / "bag", [messages], without=["/camera/labels"])
+    path = tmp_path / "r.json"
+    arguments = ["--mask-categories", "65000:can", "--json", str(path), "--threads", "1"]
+    assert main(["replay", str(bag), *arguments]) == 1
+    problems = json.loads(path.read_text())["problems"]
+    ids = sorted(table_frames[0][0].labels)
+    assert "1 frame: /camera/depth: depth with a median of" in problems[0]
+    assert [x.partition("frame: ")[2].partition(":")[0] for x in problems[1:]] == [
+        f"mask id {i} has no label" for i in ids
+    ]
+    err = capsys.readouterr().err
+    assert all(x in err for x in problems)
+
+
+def test_truth_in_millimetres_is_reported(table_frames):
+    class Truth:
+        listeners: ClassVar[dict] = {}
+
+        def at(self, stamp, frame_id):
+            return [replace(x, translation=1e3 * x.translation) for x in table_frames[0][1]]
+
+    done = Replay([ReplayedFrame(i, i, "optical", (), (), {}) for i in range(2)])
+    problems = done.truth_problems(Truth())
+    assert len(problems) == 3
+    assert all(x.startswith("ground truth: 2 frames: the true position is") for x in problems)
+    assert done.truth_problems(None) == []
 
 
 def test_frame_folders_are_judged_one_by_one(folders, tmp_path, capsys):

@@ -29,7 +29,7 @@ def frame():
         colour=rng.integers(0, 255, (24, 32, 3), dtype=np.uint8),
         depth=rng.uniform(0.0, 3.0, (24, 32)).astype(np.float32),
         mask=mask,
-        camera=PinholeCamera(32, 24, 30.0, 31.0, 15.0, 12.5),
+        camera=PinholeCamera(32, 24, 90.0, 93.0, 15.0, 12.5),
         labels={1: InstanceLabel("mug"), 300: InstanceLabel("laptop")},
     )
 
@@ -305,3 +305,44 @@ def test_real_frames():
         instances, skipped = segment(read.frame, categories)
         assert skipped == []
         assert [x.mask_id for x in instances] == sorted(read.frame.labels)
+
+
+class TestUnits:
+    def test_the_unit_is_a_key_of_meta_json(self, folder, frame):
+        depth = np.rint(frame.depth / 0.0002).astype(np.uint16)
+        write_image(folder / "depth.png", depth)
+        edit_meta(folder, lambda meta: meta.update(depth_unit=0.0002))
+        np.testing.assert_allclose(read_frame(folder).frame.depth, frame.depth, atol=1.1e-4)
+        assert read_frame(folder, depth_unit=0.0001).frame.depth.max() < 0.6 * frame.depth.max()
+
+    @pytest.mark.parametrize("unit", ["mm (uint16, 0 = missing)", "mm", "1mm", 0.001, None])
+    def test_millimetres_by_any_name(self, folder, frame, unit):
+        edit_meta(folder, lambda meta: meta.update(depth_unit=unit))
+        np.testing.assert_allclose(read_frame(folder).frame.depth, frame.depth, atol=0.0005 + 1e-6)
+
+    @pytest.mark.parametrize("unit", [1000, 0, -0.001, "furlong", [0.001], True])
+    def test_a_unit_that_is_none_is_an_error(self, folder, unit):
+        edit_meta(folder, lambda meta: meta.update(depth_unit=unit))
+        with pytest.raises(FrameError, match=r"meta\.json: depth_unit is .*: expected metres per"):
+            read_frame(folder)
+
+    def test_a_frame_in_another_unit_is_a_warning(self, folder):
+        (warning,) = read_frame(folder, depth_unit=0.01).warnings
+        assert warning.text.startswith(f"{folder / 'depth.png'}: ")
+        assert "depth looks like units of 1 mm" in warning.text
+
+    def test_truth_in_millimetres_is_a_warning(self, folder):
+        def millimetres(meta):
+            meta["objects"][0]["t"] = [1e3 * x for x in meta["objects"][0]["t"]]
+
+        edit_meta(folder, millimetres)
+        read = read_frame(folder)
+        assert len(read.ground_truth) == 1
+        (warning,) = read.warnings
+        assert "meta.json: object 1: the true position is" in warning.text
+
+    def test_a_category_may_stand_for_all_labels(self, folder):
+        edit_meta(folder, lambda meta: meta.update(objects=[]))
+        read = read_frame(folder, category="mug", depth_unit=0.01)
+        assert {i: x.category for i, x in read.frame.labels.items()} == {1: "mug", 300: "mug"}
+        assert len(read.warnings) == 1

@@ -4,15 +4,18 @@ import cv2
 import numpy as np
 import pytest
 
+from sdfpose_core.categories import default_categories
 from sdfpose_core.datasets.nocs import (
     nocs_camera,
     nocs_images,
     read_nocs_image,
     write_nocs_image,
 )
+from sdfpose_core.datasets.nocs_preparation import prepare_scene
 from sdfpose_core.errors import FrameError
 from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
 
+CATEGORIES = default_categories()
 MODELS = {1: "mug_one_norm", 3: "can_two_norm"}
 
 
@@ -94,6 +97,35 @@ def test_background_and_unseen_instances_have_no_label(stem):
     image = read_nocs_image(stem, "Real")
     assert set(image.models) == {1, 3}
     assert image.problems == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_meta_file_of_a_windows_editor_loses_no_instance(stem, encoding):
+    meta = part(stem, "_meta.txt")
+    meta.write_bytes(meta.read_text().replace("\n", "\r\n").encode(encoding))
+    image = read_nocs_image(stem, "Real")
+    assert set(image.models) == {1, 3}
+    assert image.problems == []
+
+
+def test_distractors_and_unlisted_instances(tmp_path, stem):
+    """Instances of class 0 are none of the six; ids without a line are counted by scene."""
+    mask = cv2.imread(str(part(stem, "_mask.png")))
+    mask[400:450, 400:450], mask[400:450, 500:550] = 8, 9
+    cv2.imwrite(str(part(stem, "_mask.png")), mask)
+    meta = part(stem, "_meta.txt")
+    meta.write_text(meta.read_text() + "8 0 some_lamp\n")
+    image = read_nocs_image(stem, "Real")
+    assert set(image.frame.labels) == {1, 3}
+    assert image.problems == []
+    assert image.unlisted == {9}
+    assert {8, 9} <= set(np.unique(image.frame.mask))  # so that they belong to no table
+    made = prepare_scene(tmp_path, "Real/train", "scene_1", tmp_path / "out", CATEGORIES, {})
+    about = [x for x in made.problems if "has no pose" not in x]
+    assert about == [
+        "Real/train/scene_1: 1 frame: Real/train/scene_1/0007: mask ids 9 have no line in "
+        "_meta.txt: expected one per instance; skipped"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -333,9 +333,3 @@ def test_decoded_sizes_have_to_agree(sizes, problem):
 def test_the_camera_info_has_to_fit_the_decoded_size():
     with pytest.raises(e.CameraInfoError, match="32x24 pixels: expected 64x48"):
         d.rgbd_frame(*compressed_images(), CAMERA.resize(32, 24), d.LabelRules({}, "mug"), TOPICS)
-
-
-def test_the_unit_of_compressed_depth_is_checked():
-    far = compressed_depth_message(NEW, np.full((4, 4), 60_000, np.uint16), HEADER)
-    with pytest.raises(e.DepthUnitError, match=r"^/x/depth: depth with a median of 60 m"):
-        d.check_depth_unit(far, "/x/depth")

@@ -12,6 +12,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from pose_bench import LATCHED
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from sdfpose.msg import SdfObject, SdfObjectArray
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -356,6 +357,27 @@ def test_missing_depth_reaches_the_estimator_as_zero(fakes, bench, value):
 def test_absurd_depth_is_told(fakes, bench):
     bench.send_and_wait(fakes.make_frame(), depth=depth_message(800.0))
     assert bench.log.has("/sdfpose/depth: ", "median of 800 m", "16UC1 in millimetres")
+
+
+@pytest.mark.parametrize(
+    ("raw", "encoding", "unit"), [(8000, "16UC1", 0.0001), (800.0, "32FC1", 0.001)]
+)
+def test_depth_in_another_unit_is_read_with_a_parameter(fakes, bench, raw, encoding, unit):
+    message = depth_message(0.8)
+    pixels = np.full((message.height, message.width), raw)
+    kind = np.uint16 if encoding == "16UC1" else np.float32
+    message = image_message(pixels.astype(kind), encoding, message.header)
+    (result,) = bench.node.set_parameters([Parameter("depth_unit", value=unit)])
+    assert result.successful
+    bench.send_and_wait(fakes.make_frame(), depth=message)
+    np.testing.assert_allclose(bench.tracker.frames[-1].depth, 0.8, rtol=1e-5)
+    assert not bench.log.has("/sdfpose/depth: ", "depth_unit")
+
+
+@pytest.mark.parametrize("unit", [-0.001, 1000.0, float("nan"), 1])
+def test_a_depth_unit_that_is_none_is_refused(bench, unit):
+    (result,) = bench.node.set_parameters([Parameter("depth_unit", value=unit)])
+    assert not result.successful
 
 
 def test_an_empty_mask_is_told_and_gives_an_empty_list(fakes, bench):
