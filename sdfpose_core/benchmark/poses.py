@@ -168,7 +168,12 @@ def mesh_cases(
 
 
 def real_cases(
-    data: Path, categories: Categories, problems: list[str], *, colour: bool = False
+    data: Path,
+    categories: Categories,
+    problems: list[str],
+    *,
+    colour: bool = False,
+    depth_unit: float | None = None,
 ) -> Iterator[PoseCase]:
     """Read the instances with ground truth from frame folders.
 
@@ -177,9 +182,10 @@ def real_cases(
         categories: known categories.
         problems: receives a message for each skipped frame and instance.
         colour: whether instances keep the colour image of the frame, which takes memory.
+        depth_unit: metres per unit of depth, instead of the one in ``meta.json``.
     """
     root = data / "frames" if (data / "frames").is_dir() else data
-    for frame in read_frames(root, problems):
+    for frame in read_frames(root, problems, depth_unit=depth_unit):
         instances, skipped = segment(frame.frame, categories)
         seen = {x.mask_id: x if colour else replace(x, colour=None) for x in instances}
         reasons = {x.mask_id: x.reason for x in skipped}

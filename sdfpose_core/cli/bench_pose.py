@@ -28,7 +28,11 @@ from sdfpose_core.benchmark.poses import (
 )
 from sdfpose_core.benchmark.sequences import SEQUENCES, summarise_sequences, track_sequence
 from sdfpose_core.categories import default_categories
-from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config
+from sdfpose_core.cli.choices import (
+    add_depth_unit_argument,
+    add_estimator_arguments,
+    estimator_config,
+)
 from sdfpose_core.cli.output import write_json
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
@@ -104,6 +108,7 @@ def add_parser(benchmarks: Any) -> None:
         "--seed", type=int, default=0, help="random seed of the test set (default: 0)"
     )
     add_estimator_arguments(parser, device="cpu")
+    add_depth_unit_argument(parser)
     parser.add_argument(
         "--without",
         nargs="+",
@@ -192,7 +197,15 @@ def _cases(
                     args.count,
                 )
     else:
-        found = list(real_cases(args.data, default_categories(), problems, colour=colour))
+        found = list(
+            real_cases(
+                args.data,
+                default_categories(),
+                problems,
+                colour=colour,
+                depth_unit=args.depth_unit,
+            )
+        )
         for name in names:
             cases = [x for x in found if x.truth.category == name]
             if cases:
