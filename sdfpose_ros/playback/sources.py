@@ -38,7 +38,7 @@ def folder_frames(
             except FrameError as error:
                 warn(str(error))
                 continue
-            for problem in frames[-1].problems:
+            for problem in (*frames[-1].problems, *(x.text for x in frames[-1].warnings)):
                 warn(problem)
     if not frames:
         raise FrameError(f"{', '.join(folders)}: no frame can be read: expected frame folders")

@@ -136,3 +136,18 @@ def test_an_ill_typed_value(tmp_path, key, value, expected):
         Categories.from_file(write(tmp_path, {"vase": {**ENTRY, key: value}}))
     message = str(caught.value)
     assert message.endswith(f"categories.yaml: vase.{key} is {value!r}: expected {expected}")
+
+
+@pytest.mark.parametrize(
+    ("factor", "hint"),
+    [(1000.0, "is it in millimetres?"), (100.0, "centimetres"), (39.4, "inches"), (0.01, "metres")],
+)
+def test_sizes_in_another_unit_are_implausible(factor, hint):
+    for category in default_categories().values():
+        assert category.implausible_size(category.diagonal_m) is None
+        assert category.implausible_size(1.9 * category.diagonal_m) is None
+        assert category.implausible_size(math.nan) is None
+        told = category.implausible_size(factor * category.diagonal_m)
+        assert told is not None
+        assert f"times that of category {category.name}: expected metres" in told
+        assert hint in told

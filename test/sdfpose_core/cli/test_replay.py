@@ -193,6 +193,16 @@ def test_a_bag_whose_frames_cannot_be_used_says_why(bags, table_frames, tmp_path
     assert "1 frames dropped: /camera/depth: image of 4x3 pixels" in error
 
 
+def test_damage_is_reported_although_an_error_follows(bags, table_frames, tmp_path, capsys):
+    bag = bags.write(tmp_path / "bag", [x for x, _ in table_frames])
+    (file,) = bag.glob("*.mcap")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 3 // 4])
+    assert main(["replay", str(bag), "--gt", "/nowhere"]) == 2
+    error = capsys.readouterr().err
+    assert "is incomplete" in error
+    assert error.index("is incomplete") < error.index("/nowhere, given for ground truth")
+
+
 @pytest.mark.usefixtures("one_process")
 def test_frames_without_objects_are_a_failure(table_frames, tmp_path):
     frame, _ = table_frames[0]
