@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from rosbags.interfaces import Connection
 
 from sdfpose_core.cli.choices import add_depth_unit_argument, add_topic_argument
 from sdfpose_core.cli.output import print_problems, wide_console
 from sdfpose_core.datasets import read_frames
+from sdfpose_core.datasets.bag_reader import Connection
 from sdfpose_core.datasets.bag_writing import OBJECTS, write_frames
 from sdfpose_core.datasets.bags import ROLES, Pairing, bag_frames, find_topics, open_bag
 from sdfpose_core.errors import BagError, ConfigurationError, FrameError
@@ -129,8 +129,8 @@ def _info(args: argparse.Namespace) -> int:
         except BagError as error:
             missing = str(error)
         console.print(_topics(connections, roles), highlight=False)
-        console.print(f"{bag.message_count} messages, {bag.duration * 1e-9:.2f} s")
-    print_problems(problems)
+        console.print(f"{bag.message_count} messages, {bag.duration_s:.2f} s")
+    print_problems(problems + bag.left_out)
     if missing is not None:
         print_problems([missing])
         return 1
@@ -138,7 +138,7 @@ def _info(args: argparse.Namespace) -> int:
     pairing = Pairing(dict(args.topic), depth_unit=args.depth_unit)
     count = sum(1 for _ in bag_frames(args.bag, LabelRules({}), reading, pairing=pairing))
     print_problems([x for x in reading if x not in problems])
-    console.print(f"{count} complete frames")
+    console.print(f"{count} frames can be put together")
     if "labels" not in roles.values():
         console.print("no labels: give the categories with --category or --mask-categories")
     if not any(x.msgtype == OBJECTS for x in connections):

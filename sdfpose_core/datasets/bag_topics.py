@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rosbags.interfaces import Connection
-
+from sdfpose_core.datasets.bag_reader import Connection
 from sdfpose_core.errors import BagError
 from sdfpose_core.messages.decoding import InputTopics
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from rosbags.highlevel import AnyReader
-
 from sdfpose_core.categories import default_categories
-from sdfpose_core.datasets.bag_repair import repaired_copy, storage_files
+from sdfpose_core.datasets.bag_files import bag_files, decompressed, is_bag, refuse_ros1
+from sdfpose_core.datasets.bag_reader import BagReader
+from sdfpose_core.datasets.bag_storage import Storage, StorageError
 from sdfpose_core.datasets.bag_topics import ROLES, TOPIC_TYPES, find_topics
-from sdfpose_core.errors import BagError
+from sdfpose_core.datasets.mcap_storage import McapStorage
+from sdfpose_core.datasets.sqlite_storage import SqliteStorage
+from sdfpose_core.errors import BagError, SdfposeError
 from sdfpose_core.messages.decoding import LabelRules
-from sdfpose_core.messages.definitions import message_definitions
-from sdfpose_core.messages.errors import MessageError
 from sdfpose_core.messages.input_checks import checked_frame
 from sdfpose_core.messages.pairing import FramePairing
 from sdfpose_core.messages.synchronizer import FrameMessages
@@ -38,6 +38,10 @@ __all__ = [
 
 TopicCallbacks = Mapping[str, Callable[[Any], None]]
 """Callbacks for the messages of additional topics, by topic."""
+
+
+_ODD_FIELDS = (AttributeError, TypeError, ValueError)
+"""Errors of messages whose recorded definition has other fields than the type in ROS 2."""
 
 
 @dataclass(frozen=True)
@@ -74,45 +78,34 @@ class RecordedFrame:
     arrival_ns: int
 
 
-def is_bag(path: Path | str) -> bool:
-    """Check whether a path looks like a rosbag2: a storage file, or a folder with such files."""
-    path = Path(path)
-    return (path / "metadata.yaml").is_file() or bool(storage_files(path))
-
-
 @contextmanager
-def open_bag(path: Path | str, problems: list[str] | None = None) -> Iterator[AnyReader]:
+def open_bag(path: Path | str, problems: list[str] | None = None) -> Iterator[BagReader]:
     """Open a bag that has at least one message.
 
+    Errors that are raised while the bag is open name what is wrong with its files as well.
+
     Args:
-        path: the bag's folder, or its ``.mcap`` or ``.db3`` file.
-        problems: receives a warning if the bag was not closed and can be read only in part. If
-            None, such a bag is an error.
+        path: the bag's folder, or one of its storage files (``.mcap`` or ``.db3``, also with
+            ``.zstd``).
+        problems: receives a warning for each part of the bag that cannot be read. If None, such
+            a bag is an error.
 
     Raises:
         BagError: the bag cannot be read, or is empty.
     """
     path = Path(path)
-    if not path.exists():
-        raise BagError(f"{path}: no such bag: expected a rosbag2 folder, .mcap or .db3 file")
+    found: list[str] = [] if problems is None else problems
+    known = len(found)
     with ExitStack() as stack:
         try:
-            reader = _open([path], stack)
-        except Exception as error:  # parsers raise any exception on damaged data
-            files = [] if problems is None else _repaired_files(path, problems, stack)
-            if not files:
-                raise BagError(
-                    f"{path}: cannot be read: {error}: expected a complete rosbag2"
-                ) from error
-            try:
-                reader = _open(files, stack)
-            except Exception as worse:  # as above
-                raise BagError(
-                    f"{path}: cannot be read: {error}; nor can its intact part: {worse}"
-                ) from error
-        if reader.message_count == 0:
-            raise BagError(f"{path}: holds no messages")
-        yield reader
+            reader = _open(path, found, stack)
+            if problems is None and found:
+                raise BagError(f"{path}: cannot be read completely")
+            yield reader
+        except BagError as error:
+            more = [x for x in found[known:] if x not in str(error)]
+            del found[known:]  # they are part of the error
+            raise BagError("; ".join([str(error), *more])) from error
 
 
 def bag_frames(
@@ -126,7 +119,7 @@ def bag_frames(
     """Read the frames of a bag, with messages paired as in the pose node.
 
     Args:
-        path: the bag's folder, or its ``.mcap`` or ``.db3`` file.
+        path: the bag's folder, or one of its storage files.
         rules: categories of mask ids, used where the bag has no label topic.
         problems: receives, at the end, one sentence for each reason for which frames were dropped
             or are likely to be wrong, with the number of frames.
@@ -138,11 +131,14 @@ def bag_frames(
     """
     pairing, listeners = pairing or Pairing(), listeners or {}
     dropped: dict[tuple[type, str], list[str]] = {}
+    undecoded: dict[str, list[str]] = {}
+    odd: dict[str, list[str]] = {}
     warnings = WarningCounts()
     categories = default_categories()
 
-    def drop(error: MessageError) -> None:
-        dropped.setdefault((type(error), error.topic), []).append(str(error))
+    def drop(error: Exception) -> None:
+        key = type(error), getattr(error, "topic", "")
+        dropped.setdefault(key, []).append(_one_line(error))
 
     with open_bag(path, problems) as bag:
         chosen = find_topics(bag.connections, path, pairing.topics)
@@ -157,7 +153,7 @@ def bag_frames(
                     frame, found = checked_frame(
                         messages, rules, chosen, categories, depth_unit=pairing.depth_unit
                     )
-                except MessageError as error:
+                except (SdfposeError, *_ODD_FIELDS) as error:
                     drop(error)
                     continue
                 warnings.add(found)
@@ -165,15 +161,28 @@ def bag_frames(
 
         topics = pairs.topics | set(listeners)
         try:
-            for topic, message, arrival_ns in _read(bag, topics, path, problems):
-                if topic in listeners:
-                    listeners[topic](message)
-                if topic in pairs.topics:
-                    yield from usable(pairs.take(topic, message), arrival_ns)
+            for topic, message, arrival_ns in _read(bag, topics, undecoded):
+                try:
+                    if topic in listeners:
+                        listeners[topic](message)
+                    groups = pairs.take(topic, message) if topic in pairs.topics else []
+                except _ODD_FIELDS as error:
+                    odd.setdefault(topic, []).append(_one_line(error))
+                    continue
+                yield from usable(groups, arrival_ns)
             yield from usable(pairs.finish(), arrival_ns)
         finally:  # also if the caller stops early
             if restarts := pairs.statistics.restarts:
                 problems.append(f"{path}: time jumps back {restarts} times")
+            problems += [
+                f"{path}: {len(x)} messages on {topic} cannot be decoded: {x[0]}; skipped"
+                for topic, x in undecoded.items()
+            ]
+            problems += [
+                f"{path}: {len(x)} messages on {topic} differ from their type in ROS 2: {x[0]}; "
+                "skipped"
+                for topic, x in odd.items()
+            ]
             problems += [f"{path}: {len(x)} frames dropped: {x[0]}" for x in dropped.values()]
             problems += warnings.sentences(str(path))
     if not pairs.statistics.matched:
@@ -187,6 +196,10 @@ def bag_frames(
         )
 
 
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or repr(error)
+
+
 def _span(stamps_ns: tuple[int, int] | None) -> str:
     if stamps_ns is None:
         return ""
@@ -194,46 +207,65 @@ def _span(stamps_ns: tuple[int, int] | None) -> str:
     return f" from {first:.3f} to {last:.3f} s"
 
 
-def _open(paths: Sequence[Path], stack: ExitStack) -> AnyReader:
-    reader = AnyReader(paths, default_typestore=message_definitions())
-    return stack.enter_context(reader)
-
-
-def _repaired_files(path: Path, problems: list[str], stack: ExitStack) -> list[Path]:
-    """List the storage files of a bag, with damaged ones replaced by repaired copies."""
-    files: list[Path] = []
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    for file in storage_files(path):
+def _open(path: Path, problems: list[str], stack: ExitStack) -> BagReader:
+    if not path.exists():
+        raise BagError(
+            f"{path}: no such bag: expected a rosbag2: a folder, or a .mcap or .db3 file"
+        )
+    try:
+        refuse_ros1(path)
+        files = bag_files(path, problems)
+    except (OSError, StorageError) as error:
+        raise BagError(f"{path}: cannot be read: {error}") from error
+    scratch = Path(stack.enter_context(TemporaryDirectory(prefix="sdfpose-bag-")))
+    storages: list[Storage] = []
+    unreadable = []
+    for file in files:
         try:
-            with ExitStack() as attempt:
-                _open([file], attempt)
-            files.append(file)
-        except Exception as error:  # as above
-            try:
-                copy, kept = repaired_copy(file, folder)
-            except BagError as worse:
-                problems.append(str(worse))
-                continue
-            problems.append(f"{file}: is incomplete ({error}): {kept} can be read")
-            files.append(copy)
-    return files
+            storage = _open_storage(file, problems, scratch)
+        except (OSError, StorageError) as error:
+            unreadable.append(f"{file}: cannot be read: {error}")
+            continue
+        stack.callback(storage.close)
+        storages.append(storage)
+    if not storages:
+        raise BagError("; ".join(unreadable))
+    problems += unreadable
+    reader = BagReader(storages)
+    if reader.message_count == 0:
+        raise BagError("; ".join([f"{path}: holds no messages", *reader.left_out]))
+    return reader
+
+
+def _open_storage(file: Path, problems: list[str], scratch: Path) -> Storage:
+    """Open a storage file.
+
+    Raises:
+        OSError, StorageError: nothing in the file can be read.
+    """
+    plain = decompressed(file, scratch, problems)
+    if plain.suffix == ".mcap":
+        return McapStorage(plain, file, problems)
+    return SqliteStorage(plain, file, problems, scratch)
 
 
 def _read(
-    bag: AnyReader, topics: Iterable[str], path: Path | str, problems: list[str]
+    bag: BagReader, topics: Iterable[str], undecoded: dict[str, list[str]]
 ) -> Iterator[tuple[str, Any, int]]:
-    """Yield topic, message and recording time (nanoseconds) until the end or the first damage."""
+    """Yield topic, message and recording time (nanoseconds).
+
+    Args:
+        bag: the open bag.
+        topics: topics to read.
+        undecoded: receives the reasons for which messages cannot be decoded, by topic.
+    """
     selected = set(topics)
-    raw = bag.messages([x for x in bag.connections if x.topic in selected])
-    count = 0
-    while True:
+    for connection, arrival_ns, data in bag.messages(
+        x for x in bag.connections if x.topic in selected
+    ):
         try:
-            connection, arrival_ns, data = next(raw)
             message = bag.deserialize(data, connection.msgtype)
-        except StopIteration:
-            return
         except Exception as error:  # parsers raise any exception on damaged data
-            problems.append(f"{path}: ends early after {count} messages: {error!r}")
-            return
-        count += 1
+            undecoded.setdefault(connection.topic, []).append(_one_line(error))
+            continue
         yield connection.topic, message, arrival_ns

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.interfaces import Connection
 from scipy.spatial.transform import Rotation, Slerp
 
 from sdfpose_core.categories import Categories
+from sdfpose_core.datasets.bag_reader import Connection
 from sdfpose_core.datasets.bag_writing import OBJECTS
 from sdfpose_core.datasets.bags import TopicCallbacks
 from sdfpose_core.datasets.folder import ground_truth_of

@@ -14,9 +14,9 @@ from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rosbags.interfaces import Connection
 from rosgraph_msgs.msg import Clock as ClockMessage
 
+from sdfpose_core.datasets.bag_reader import Connection
 from sdfpose_core.datasets.bags import find_topics, open_bag
 from sdfpose_core.errors import BagError
 from sdfpose_ros.graph.message_factory import message_class
@@ -58,7 +58,10 @@ class PlayerNode(Node):
         super().__init__(name, **options)
         self._settings = declare(self, PlayerNodeParameters)
         self._files = ExitStack()
-        self._reader = self._files.enter_context(open_bag(self._settings.bag))
+        problems: list[str] = []
+        self._reader = self._files.enter_context(open_bag(self._settings.bag, problems))
+        for problem in problems + self._reader.left_out:
+            self.get_logger().warning(problem)
         self._publishers_by_topic = self._advertise()
         self._clock_publisher: Publisher[Any] | None = None
         if self._settings.clock:
@@ -196,9 +199,9 @@ class PlayerNode(Node):
 
 def _qos(connection: Connection) -> QoSProfile:
     """Reliable; latched if the recorded publisher was."""
-    offered = getattr(connection.ext, "offered_qos_profiles", [])
-    latched = any(profile.durability.name == "TRANSIENT_LOCAL" for profile in offered)
-    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+    durability = (
+        DurabilityPolicy.TRANSIENT_LOCAL if connection.latched else DurabilityPolicy.VOLATILE
+    )
     return QoSProfile(depth=_DEPTH, durability=durability)
 
 

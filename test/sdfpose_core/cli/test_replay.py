@@ -51,7 +51,12 @@ def replayed(bag, tmp_path_factory):
 def test_a_bag_made_of_frames_has_what_is_needed(bag, capsys):
     assert main(["bag", "info", str(bag)]) == 0
     output = capsys.readouterr().out
-    for text in ("/camera/colour", "camera_info", "30 messages, 0.27 s", "5 complete frames"):
+    for text in (
+        "/camera/colour",
+        "camera_info",
+        "30 messages, 0.27 s",
+        "5 frames can be put together",
+    ):
         assert text in output
     assert "no ground truth" not in output
 

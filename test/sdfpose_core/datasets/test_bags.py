@@ -131,15 +131,15 @@ def test_a_clock_that_jumps_back_is_told_and_the_frames_after_it_are_read(bags, 
 
 
 @pytest.mark.parametrize("compression", [None, CompressionMode.MESSAGE])
-def test_a_bag_that_breaks_off_gives_what_can_be_read(bags, tmp_path, compression):
+def test_a_message_that_cannot_be_decoded_costs_its_frame_alone(bags, tmp_path, compression):
     frames = [frame(i) for i in range(4)]
     bag = bags.write(tmp_path / "bag", frames, StoragePlugin.SQLITE3, compression=compression)
     with closing(sqlite3.connect(bag / "bag.db3")) as database, database:
         database.execute("UPDATE messages SET data = substr(data, 1, 40) WHERE id = 13")
     problems: list[str] = []
     read = frames_of(bag, problems)
-    assert [x.stamp_ns for x in read] == [x.stamp_ns for x in frames[:2]]
-    assert "ends early after 12 messages" in problems[0]
+    assert [x.stamp_ns for x in read] == [frames[i].stamp_ns for i in (0, 1, 3)]
+    assert "1 messages on /camera/mask cannot be decoded: " in problems[0]
 
 
 @pytest.mark.parametrize(
@@ -209,8 +209,10 @@ def test_an_sqlite_file_that_breaks_off_gives_the_rows_before_it(bags, tmp_path)
 
 def test_a_damaged_bag_is_refused_where_nobody_is_told(bags, tmp_path):
     bag = bags.write(tmp_path / "bag", [frame(0)])
-    (bag / "metadata.yaml").unlink()
-    with pytest.raises(BagError, match="bag: cannot be read"), open_bag(bag):
+    file, content = bytes_of(bag)
+    file.write_bytes(content[: content.rindex(b"\x0f\x04\x00\x00\x00\x00\x00\x00\x00")])
+    problem = r"bag: cannot be read completely; .*bag\.mcap: is incomplete"
+    with pytest.raises(BagError, match=problem), open_bag(bag):
         pass
 
 
