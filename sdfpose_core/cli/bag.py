@@ -141,7 +141,7 @@ def _info(args: argparse.Namespace) -> int:
     console.print(f"{count} frames can be put together")
     if "labels" not in roles.values():
         console.print("no labels: give the categories with --category or --mask-categories")
-    if not any(x.msgtype == OBJECTS for x in connections):
+    if not any(x.msgtype == OBJECTS and x.msgcount for x in connections):
         console.print(f"no ground truth of type {OBJECTS}")
     return 0 if count else 1
 

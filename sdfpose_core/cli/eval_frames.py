@@ -139,7 +139,7 @@ def _judge(
         reported = ReportedObject.of(x)
         truth = truths.get(x.mask_id)
         errors = None if truth is None else compare(reported, truth)
-        objects.append(ObjectEvaluation(reported, truth, errors))
+        objects.append(ObjectEvaluation(reported, truth, errors, is_unknown=truth is None))
     known = tuple(frame.ground_truth) or None
     return FrameEvaluation(frame.name, frame.frame.stamp_ns, tuple(objects), known, stage_ms)
 

@@ -25,7 +25,7 @@ from sdfpose_core.messages.definitions import message_definitions
 from sdfpose_core.messages.encoding import frame_messages
 from sdfpose_core.messages.factory import bag_messages, header_message
 from sdfpose_core.messages.objects import ground_truth_message
-from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
+from sdfpose_core.observation.frame import GroundTruth, RgbdFrame, complete_ground_truth
 from sdfpose_core.storage.files import temporary_sibling
 
 __all__ = ["OBJECTS", "BagWriter", "offered_qos", "write_frames"]
@@ -149,7 +149,8 @@ def write_frames(
 
     Args:
         path: folder of the bag.
-        frames: frames with their ground truth; the stamps are also the recording times.
+        frames: frames with their ground truth; the stamps are also the recording times. For a
+            frame without ground truth, no ground truth message is written.
         camera: prefix of the topic names.
 
     Returns:
@@ -164,8 +165,13 @@ def write_frames(
     with BagWriter(path, {**topics, truth_topic: OBJECTS}) as bag:
         for frame, truths in frames:
             header = header_message(bag.new, frame.stamp_ns, frame.frame_id)
-            objects = [ground_truth_message(bag.new, x, header) for x in truths]
-            bag.write(truth_topic, bag.new(OBJECTS, header=header, objects=objects), frame.stamp_ns)
+            objects = [
+                ground_truth_message(bag.new, x, header)
+                for x in complete_ground_truth(frame, truths)
+            ]
+            if objects:
+                message = bag.new(OBJECTS, header=header, objects=objects)
+                bag.write(truth_topic, message, frame.stamp_ns)
             for role, message in frame_messages(bag.new, frame, header).items():
                 bag.write(f"{camera}/{role}", message, frame.stamp_ns)
             count += 1

@@ -62,11 +62,14 @@ class ObjectEvaluation:
         reported: the reported object.
         truth: ground truth, None if unknown.
         errors: errors as defined by NOCS, None without ground truth.
+        is_unknown: whether the object may be one whose true pose is unknown, so that it counts
+            neither as right nor as wrong.
     """
 
     reported: ReportedObject
     truth: GroundTruth | None = None
     errors: PoseErrors | None = None
+    is_unknown: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Convert to a JSON object; unknown values are None."""
@@ -111,21 +114,28 @@ def evaluate_frame(
     """Match reported objects to true objects and compute their errors.
 
     Within a category, objects are matched so that the sum of the distances between their centres
-    is minimal. Unmatched objects have no ground truth.
+    is minimal. Unmatched objects have no ground truth; of these, as many as there are true objects
+    without a pose are marked as unknown, the most confident ones.
     """
     partner: dict[int, GroundTruth] = {}
+    unknown: set[int] = set()
     for category in {x.category for x in reported}:
         own = [i for i, x in enumerate(reported) if x.category == category]
-        true = [x for x in truths if x.category == category]
+        true = [x for x in truths if x.category == category and x.has_pose]
+        without_pose = sum(x.category == category and not x.has_pose for x in truths)
         if true:
             centres = np.stack([reported[i].translation for i in own])
             true_centres = np.stack([x.translation for x in true])
             distance = np.linalg.norm(centres[:, None] - true_centres[None], axis=-1)
             rows, columns = linear_sum_assignment(distance)
             partner.update({own[r]: true[c] for r, c in zip(rows, columns, strict=True)})
+        unmatched = sorted(
+            (i for i in own if i not in partner), key=lambda i: -reported[i].confidence
+        )
+        unknown.update(unmatched[:without_pose])
     return tuple(
         ObjectEvaluation(x, partner[i], compare(x, partner[i]))
         if i in partner
-        else ObjectEvaluation(x)
+        else ObjectEvaluation(x, is_unknown=i in unknown)
         for i, x in enumerate(reported)
     )

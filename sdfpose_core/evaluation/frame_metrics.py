@@ -21,7 +21,14 @@ from sdfpose_core.evaluation.nocs_protocol import IouName, MissPolicy
 from sdfpose_core.evaluation.nocs_results import figures, mean_metrics
 from sdfpose_core.observation.frame import GroundTruth
 
-__all__ = ["MIN_OBJECTS", "evaluated_objects", "frame_metrics", "is_correct", "nocs_result"]
+__all__ = [
+    "MIN_OBJECTS",
+    "evaluated_objects",
+    "frame_metrics",
+    "frame_result",
+    "is_correct",
+    "nocs_result",
+]
 
 MIN_OBJECTS = 10
 """Minimum number of objects for an average; below it, the average is omitted."""
@@ -72,6 +79,19 @@ def frame_metrics(
     }
 
 
+def frame_result(frame: FrameEvaluation) -> NocsResult:
+    """Convert an evaluated frame to the NOCS format.
+
+    Reported objects whose true pose or size is unknown are skipped, because they cannot be judged.
+    """
+    reported = [
+        x.reported
+        for x in frame.objects
+        if not x.is_unknown and (x.truth is None or np.all(np.isfinite(x.truth.dimensions_m)))
+    ]
+    return nocs_result(frame.name, reported, frame.truths or ())
+
+
 def nocs_result(
     name: str, reported: Sequence[ReportedObject], truths: Sequence[GroundTruth]
 ) -> NocsResult:
@@ -118,7 +138,7 @@ def _sizes(objects: _Boxed) -> NDArray[np.float64]:
 def _precision(
     frames: Sequence[FrameEvaluation], iou: IouName, misses: MissPolicy
 ) -> dict[str, Any] | None:
-    results = [nocs_result(x.name, [y.reported for y in x.objects], x.truths or ()) for x in frames]
+    results = [frame_result(x) for x in frames]
     found = figures(results, iou=iou, misses=misses)
     if not found["mean"]["n"]:
         return None

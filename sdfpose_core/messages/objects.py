@@ -180,7 +180,10 @@ def detections_message(new: MessageFactory, tracks: Iterable[Tracked], header: H
 
 
 def ground_truth_message(new: MessageFactory, truth: GroundTruth, header: Header) -> Any:
-    """Create the message of a true pose, with the mask id, zero covariance and no mesh."""
+    """Create the message of a true pose, with the mask id, zero covariance and no mesh.
+
+    The position of an object whose pose is unknown is NaN.
+    """
     return new(
         "sdfpose/msg/SdfObject",
         header=header,
@@ -199,9 +202,15 @@ def ground_truth_message(new: MessageFactory, truth: GroundTruth, header: Header
 
 
 def truth_from_message(message: Any) -> GroundTruth:
-    """Read a true pose from a ``sdfpose/SdfObject`` message."""
-    rotation, translation = pose_arrays(message.pose.pose)
-    return GroundTruth(
+    """Read a true pose from a ``sdfpose/SdfObject`` message.
+
+    If the pose is invalid (not finite, or a quaternion of length 0), the object has no pose.
+    """
+    try:
+        rotation, translation = pose_arrays(message.pose.pose)
+    except ValueError:  # a quaternion of length 0
+        return GroundTruth.without_pose(int(message.id), message.category)
+    truth = GroundTruth(
         mask_id=int(message.id),
         category=message.category,
         instance=f"{message.category}_{message.id}",
@@ -210,6 +219,7 @@ def truth_from_message(message: Any) -> GroundTruth:
         dimensions_m=_array(message.dimensions),
         symmetric_about_y=bool(message.symmetric_about_y),
     )
+    return truth if truth.has_pose else GroundTruth.without_pose(truth.mask_id, truth.category)
 
 
 def _pose_with_covariance(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -24,6 +24,7 @@ __all__ = [
     "RgbdFrame",
     "SkippedInstance",
     "clean_depth",
+    "complete_ground_truth",
     "robust_centre",
 ]
 
@@ -206,6 +207,8 @@ class ObjectEstimate:
 class GroundTruth:
     """Ground-truth pose of one object in a frame, used for evaluation only.
 
+    An object that is known to be there, but not where, has a translation of NaN.
+
     Attributes:
         mask_id: value in the frame's mask.
         category: category name.
@@ -228,3 +231,28 @@ class GroundTruth:
     def scale(self) -> float:
         """Diagonal of the bounding box, metres."""
         return float(np.linalg.norm(self.dimensions_m))
+
+    @property
+    def has_pose(self) -> bool:
+        """Whether the pose is known."""
+        return bool(np.all(np.isfinite(self.rotation)) and np.all(np.isfinite(self.translation)))
+
+    @classmethod
+    def without_pose(cls, mask_id: int, category: str, instance: str = "") -> GroundTruth:
+        """Create the ground truth of an object whose pose is unknown."""
+        name = instance or f"{category}_{mask_id}"
+        unknown = np.full(3, np.nan)
+        return cls(mask_id, category, name, np.eye(3), unknown, unknown, False)
+
+
+def complete_ground_truth(frame: RgbdFrame, truths: Sequence[GroundTruth]) -> list[GroundTruth]:
+    """Add the labelled objects of a frame that have no ground truth, without a pose.
+
+    The list is empty if no object has ground truth: then nothing is known about the frame, which
+    is not the same as a frame without objects.
+    """
+    if not truths:
+        return []
+    known = {x.mask_id for x in truths}
+    others = [(i, x.category) for i, x in sorted(frame.labels.items()) if i not in known]
+    return [*truths, *(GroundTruth.without_pose(*x) for x in others)]

@@ -116,7 +116,7 @@ class Replay:
                     f"{x.number:06d}",
                     x.stamp_ns,
                     objects,
-                    None if truths is None else tuple(truths),
+                    None if truths is None else tuple(x for x in truths if x.has_pose),
                     x.stage_ms,
                 )
             )

@@ -46,7 +46,10 @@ class TruthSource(Protocol):
         ...
 
     def at(self, stamp: int, frame_id: str) -> list[GroundTruth] | None:
-        """Return the objects in frame `frame_id` at `stamp`, nanoseconds; None if unknown."""
+        """Return the objects in frame `frame_id` at `stamp`, nanoseconds; None if unknown.
+
+        Objects whose pose is unknown are part of the list, see `GroundTruth`.
+        """
         ...
 
 
@@ -112,8 +115,10 @@ class TopicTruth:
         return self._frames.get(stamp)
 
     def _take(self, message: Any) -> None:
-        objects = [_valid_truth(x) for x in message.objects]
-        self._frames[stamp_ns(message.header)] = [x for x in objects if x is not None]
+        objects = [truth_from_message(x) for x in message.objects]
+        # Without any pose nothing is known about the frame. An empty list means no objects.
+        if any(x.has_pose for x in objects) or not objects:
+            self._frames[stamp_ns(message.header)] = objects
 
 
 class FileTruth:
@@ -189,11 +194,14 @@ class TransformTruth:
         found = []
         for child in sorted(self._edges):
             match = self._pattern.fullmatch(child)
-            place = self._in_root(child, stamp) if match else None
-            if match is None or place is None or camera is None or place[0] != camera[0]:
+            if match is None:
+                continue
+            category = match[1]
+            place = self._in_root(child, stamp)
+            if place is None or camera is None or place[0] != camera[0]:
+                found.append(GroundTruth.without_pose(int(match[2]), category, child))
                 continue
             pose = np.linalg.inv(camera[1]) @ place[1]
-            category = match[1]
             found.append(
                 GroundTruth(
                     mask_id=int(match[2]),
@@ -205,7 +213,7 @@ class TransformTruth:
                     symmetric_about_y=self._categories[category].symmetry == "y",
                 )
             )
-        return found or None
+        return found if any(x.has_pose for x in found) else None
 
     def _take(self, message: Any) -> None:
         for x in message.transforms:
@@ -293,13 +301,3 @@ def _truth(entry: Any, number: int, where: str, categories: Categories) -> Groun
         )
     except FrameError as error:
         raise FrameError(f"{where}: {error}") from error
-
-
-def _valid_truth(message: Any) -> GroundTruth | None:
-    """Read a true pose; return None if the rotation is invalid or a value is not finite."""
-    try:
-        truth = truth_from_message(message)
-    except ValueError:  # a quaternion of length 0
-        return None
-    finite = np.all(np.isfinite(truth.rotation)) and np.all(np.isfinite(truth.translation))
-    return truth if finite else None

@@ -22,8 +22,8 @@ from sdfpose_core.evaluation.frame_metrics import (
     MIN_OBJECTS,
     evaluated_objects,
     frame_metrics,
+    frame_result,
     is_correct,
-    nocs_result,
 )
 from sdfpose_core.evaluation.nocs_protocol import IouName, MissPolicy
 from sdfpose_core.evaluation.nocs_results import precisions
@@ -116,9 +116,7 @@ def _plots(
     judged = evaluated_objects(known)
     errors = [x.errors for x in judged if x.errors is not None]
     if len(errors) >= MIN_OBJECTS:
-        results = [
-            nocs_result(x.name, [y.reported for y in x.objects], x.truths or ()) for x in known
-        ]
+        results = [frame_result(x) for x in known]
         found = precisions(
             results, ious=IOUS, degrees=DEGREES, centimetres=CENTIMETRES, iou=iou, misses=misses
         )

@@ -104,6 +104,7 @@ def _node_rss_mib(args: argparse.Namespace) -> tuple[float | None, str, int]:
     stay_on_one_machine()
     try:
         from sdfpose_ros.evaluation.node_benchmark import NodeBenchmark, benchmark_node
+        from sdfpose_ros.graph.arguments import parameter_arguments
     except ImportError as error:
         return None, f"{error} (is the ROS 2 environment sourced?)", 0
     options = NodeBenchmark(
@@ -111,7 +112,7 @@ def _node_rss_mib(args: argparse.Namespace) -> tuple[float | None, str, int]:
         objects=min(args.objects, _NODE_OBJECTS),
         seconds=_NODE_SECONDS,
         warm_up_s=_NODE_WARM_UP_S,
-        node_arguments=("-p", f"threads:={args.threads}", "-p", f"device:={args.device}"),
+        node_arguments=tuple(parameter_arguments(threads=args.threads, device=args.device)),
     )
     try:
         return benchmark_node(options, lambda line: None)["rss_mib"], "", 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments, prepare_middleware
 
@@ -45,11 +44,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
     prepare_middleware(args)
     from sdfpose_ros.evaluation.evaluator_node import main
+    from sdfpose_ros.graph.arguments import parameter_arguments
     from sdfpose_ros.graph.topics import input_remaps, result_remaps
 
-    parameters = [
-        "-p", f"duration_s:={float(args.seconds)}",
-        "-p", f"output_dir:={json.dumps(args.out)}",
-    ]  # fmt: skip
+    parameters = parameter_arguments(duration_s=float(args.seconds), output_dir=args.out)
     remaps = [*input_remaps(args.camera), *result_remaps(args.node)]
     return main(["--ros-args", *parameters, *args.ros_args, *remaps])

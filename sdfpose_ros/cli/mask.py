@@ -39,9 +39,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
     prepare_middleware(args)
+    from sdfpose_ros.graph.arguments import parameter_arguments
     from sdfpose_ros.graph.topics import input_remaps
     from sdfpose_ros.masks.mask_node import main
 
-    backend = ["-p", f"backend:={args.backend}"] if args.backend else []
+    backend = parameter_arguments(backend=args.backend) if args.backend else []
     # The first matching remap rule wins, so the user's rules come first.
     return main(["--ros-args", *backend, *args.ros_args, *input_remaps(args.camera)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from sdfpose_core.datasets.bags import is_bag
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments, prepare_middleware
@@ -63,27 +62,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
     prepare_middleware(args)
-    loop = f"loop:={str(args.loop).lower()}"
+    from sdfpose_ros.graph.arguments import parameter_arguments
+    from sdfpose_ros.graph.topics import topic_of
+
     if len(args.path) == 1 and is_bag(args.path[0]):
         from sdfpose_ros.playback.player_node import main
 
-        parameters = [
-            "-p", f"bag:={json.dumps(args.path[0])}",
-            "-p", f"rate:={float(args.rate or 1.0)}",
-            "-p", f"clock:={str(args.clock).lower()}",
-            "-p", f"lockstep:={str(args.lockstep).lower()}",
-            "-p", f"wait_s:={float(args.wait)}",
-            "-p", f"results:={args.node.rstrip('/')}/objects",
-            "-p", loop,
-        ]  # fmt: skip
-        if args.topics:
-            parameters += ["-p", f"topics:={json.dumps(args.topics)}"]
+        parameters = parameter_arguments(
+            bag=args.path[0],
+            rate=float(args.rate or 1.0),
+            clock=args.clock,
+            lockstep=args.lockstep,
+            wait_s=float(args.wait),
+            results=topic_of(args.node, "objects"),
+            loop=args.loop,
+            topics=args.topics,
+        )
     else:
         from sdfpose_ros.playback.camera_node import main
 
-        parameters = [
-            "-p", f"folders:={json.dumps(args.path)}",
-            "-p", f"rate_hz:={float(args.rate or 2.0)}",
-            "-p", loop,
-        ]  # fmt: skip
+        parameters = parameter_arguments(
+            folders=args.path, rate_hz=float(args.rate or 2.0), loop=args.loop
+        )
     return main(["--ros-args", *parameters, *args.ros_args])

@@ -31,11 +31,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
     prepare_middleware(args)
+    from sdfpose_ros.graph.arguments import parameter_arguments
     from sdfpose_ros.playback.camera_node import main
 
-    parameters = [
-        "-p", f"rate_hz:={float(args.rate)}",
-        "-p", f"seed:={args.seed}",
-        "-p", f"loop:={str(not args.once).lower()}",
-    ]  # fmt: skip
+    parameters = parameter_arguments(rate_hz=float(args.rate), seed=args.seed, loop=not args.once)
     return main(["--ros-args", *parameters, *args.ros_args])

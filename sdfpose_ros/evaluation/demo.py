@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import SdfposeError
+from sdfpose_ros.graph.arguments import parameter_arguments
 from sdfpose_ros.graph.middleware import one_machine_environment
 from sdfpose_ros.graph.process_group import ProcessGroup, ros_child_environment
 from sdfpose_ros.graph.topics import input_remaps, result_remaps
@@ -88,17 +89,19 @@ def _start(group: ProcessGroup, options: DemoOptions, output: Path) -> None:
     group.start_module(
         "node",
         "sdfpose_ros.pose.pose_node",
-        ["--ros-args", *inputs, "-p", f"device:={options.device}"],
+        ["--ros-args", *inputs, *parameter_arguments(device=options.device)],
     )
     group.start_module(
         "evaluator",
         "sdfpose_ros.evaluation.evaluator_node",
         [
             "--ros-args", *inputs, *results,
-            "-p", f"duration_s:={options.seconds:.1f}",
-            "-p", f"startup_s:={_STARTUP_S:.1f}",
-            "-p", f"output_dir:='{output}'",
-            "-p", f"categories:=[{', '.join(names)}]",
+            *parameter_arguments(
+                duration_s=float(options.seconds),
+                startup_s=_STARTUP_S,
+                output_dir=str(output),
+                categories=names,
+            ),
         ],
         show=True,
     )  # fmt: skip
@@ -107,8 +110,7 @@ def _start(group: ProcessGroup, options: DemoOptions, output: Path) -> None:
         "sdfpose_ros.playback.camera_node",
         [
             "--ros-args",
-            "-p", f"rate_hz:={options.rate_hz:.3f}",
-            "-p", f"seed:={options.seed}",
+            *parameter_arguments(rate_hz=float(options.rate_hz), seed=options.seed),
         ],
     )  # fmt: skip
 

@@ -33,6 +33,7 @@ from sdfpose_core.errors import SdfposeError
 from sdfpose_core.evaluation.frame_evaluation import ReportedObject
 from sdfpose_core.messages.decoding import decode_colour
 from sdfpose_core.messages.interfaces import stamp_ns
+from sdfpose_core.messages.objects import truth_from_message
 from sdfpose_ros.evaluation.live_evaluation import EvaluatedFrame, LiveEvaluation
 from sdfpose_ros.evaluation.parameters import EvaluatorNodeParameters
 from sdfpose_ros.evaluation.recorder import McapRecorder, RecordedTopic
@@ -133,7 +134,8 @@ class EvaluatorNode(Node):
         return {self.resolve_topic_name(name): topic for name, topic in topics.items()}
 
     def _take_truth(self, message: SdfObjectArray) -> None:
-        self._true_categories |= {x.category for x in message.objects}
+        truths = [truth_from_message(x) for x in message.objects]
+        self._true_categories |= {x.category for x in truths if x.has_pose}
         self._evaluation.add_truth(message)
 
     def _take_objects(self, message: SdfObjectArray) -> None:

@@ -23,6 +23,7 @@ from sensor_msgs.msg import CameraInfo
 
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.messages.interfaces import stamp_ns
+from sdfpose_ros.graph.arguments import parameter_arguments
 from sdfpose_ros.graph.process_group import ProcessGroup, ros_child_environment
 from sdfpose_ros.graph.topics import input_remaps
 
@@ -169,13 +170,15 @@ def _measure(
         "sdfpose_ros.playback.camera_node",
         [
             "--ros-args",
-            "-p", f"rate_hz:={float(options.rate_hz)}",
-            "-p", f"seed:={options.seed}",
-            "-p", f"width:={options.width}",
-            "-p", f"turn_s:={_TURN_S}",
-            "-p", f"categories:=[{', '.join(_OBJECTS[: options.objects])}]",
-            "-p", f"prerender:={round(_ARC_S * options.rate_hz)}",
-            "-p", f"wait_s:={_STARTUP_S}",
+            *parameter_arguments(
+                rate_hz=float(options.rate_hz),
+                seed=options.seed,
+                width=options.width,
+                turn_s=_TURN_S,
+                categories=_OBJECTS[: options.objects],
+                prerender=round(_ARC_S * options.rate_hz),
+                wait_s=_STARTUP_S,
+            ),
         ],
     )  # fmt: skip
     log("rendering the frames and waiting for the first result")

@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
-__all__ = ["INPUTS", "RESULTS", "input_remaps", "result_remaps"]
+import re
+
+from sdfpose_core.errors import ConfigurationError
+
+__all__ = ["INPUTS", "RESULTS", "input_remaps", "result_remaps", "topic_of"]
 
 INPUTS = ("colour", "depth", "mask", "camera_info", "labels", "ground_truth")
 """Outputs of the camera node. The pose node subscribes to all but ``ground_truth``."""
+
+_NAME = re.compile(r"~?/?|(?:~/|/)?[A-Za-z_]\w*(?:/[A-Za-z_]\w*)*/?", re.ASCII)
+"""Names of nodes and namespaces."""
 
 RESULTS = ("objects", "meshes", "markers", "overlay")
 """Outputs of the pose node besides /tf."""
 
 
 def input_remaps(camera: str) -> list[str]:
-    """Return ROS arguments that connect a node to the outputs of a camera, e.g. ``/camera``."""
+    """Return ROS arguments that connect a node to the outputs of a camera, e.g. ``/camera``.
+
+    Raises:
+        ConfigurationError: the name is invalid.
+    """
     return _remaps(INPUTS, camera)
 
 
 def result_remaps(pose_node: str) -> list[str]:
-    """Return ROS arguments that connect a node to a pose node's outputs, e.g. ``/sdfpose``."""
+    """Return ROS arguments that connect a node to a pose node's outputs, e.g. ``/sdfpose``.
+
+    Raises:
+        ConfigurationError: the name is invalid.
+    """
     return _remaps(RESULTS, pose_node)
 
 
+def topic_of(source: str, name: str) -> str:
+    """Return the topic of a camera or pose node.
+
+    Raises:
+        ConfigurationError: the name of the source is invalid.
+    """
+    if not _NAME.fullmatch(source):
+        raise ConfigurationError(
+            f"'{source}': is no name of a node or namespace: expected letters, digits, '_' and "
+            "'/', e.g. /camera"
+        )
+    return f"{source.rstrip('/')}/{name}"
+
+
 def _remaps(names: tuple[str, ...], source: str) -> list[str]:
-    prefix = source.rstrip("/")
-    return [part for name in names for part in ("-r", f"~/{name}:={prefix}/{name}")]
+    return [part for name in names for part in ("-r", f"~/{name}:={topic_of(source, name)}")]

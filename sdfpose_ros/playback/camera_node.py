@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import ConfigurationError
-from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
+from sdfpose_core.observation.frame import GroundTruth, RgbdFrame, complete_ground_truth
 from sdfpose_ros.graph.image_messages import frame_messages
 from sdfpose_ros.graph.object_messages import ground_truth_message
 from sdfpose_ros.graph.parameters import declare
@@ -139,9 +139,13 @@ class CameraNode(Node):
     def publish(
         self, frame: RgbdFrame, ground_truth: Sequence[GroundTruth], header: Header
     ) -> None:
-        """Publish all messages of one frame."""
-        truth = [ground_truth_message(item, header) for item in ground_truth]
-        self._truth.publish(SdfObjectArray(header=header, objects=truth))
+        """Publish all messages of one frame; no ground truth if the frame has none."""
+        truth = [
+            ground_truth_message(item, header)
+            for item in complete_ground_truth(frame, ground_truth)
+        ]
+        if truth:
+            self._truth.publish(SdfObjectArray(header=header, objects=truth))
         messages = self._message_cache.get(id(frame))
         if messages is None:
             messages = frame_messages(frame, header, self._settings.depth_encoding)

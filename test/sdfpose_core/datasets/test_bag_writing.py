@@ -14,6 +14,7 @@ from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.objects import truth_from_message
 from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
+from sdfpose_core.replay.truth import TopicTruth
 
 STRING = "std_msgs/msg/String"
 
@@ -61,6 +62,29 @@ def test_ground_truth_comes_with_the_frames(tmp_path):
     read = truth_from_message(message.objects[0])
     for field in dataclasses.fields(GroundTruth):
         np.testing.assert_array_equal(getattr(read, field.name), getattr(TRUTH, field.name))
+
+
+def truths_of(bag, topic="/camera/ground_truth"):
+    source = TopicTruth(topic)
+    list(bag_frames(bag, LabelRules({}), [], listeners=source.listeners))
+    return source
+
+
+def test_a_frame_without_ground_truth_has_no_ground_truth_in_the_bag(tmp_path):
+    frames = [(frame(0), [TRUTH]), (frame(1), [])]
+    write_frames(tmp_path / "bag", frames)
+    truths = truths_of(tmp_path / "bag")
+    assert [x.mask_id for x in truths.at(frame(0).stamp_ns, "optical")] == [3]
+    assert truths.at(frame(1).stamp_ns, "optical") is None
+
+
+def test_an_object_without_ground_truth_has_no_pose_in_the_bag(tmp_path):
+    both = dataclasses.replace(frame(0), labels={3: InstanceLabel("bowl"), 4: InstanceLabel("mug")})
+    write_frames(tmp_path / "bag", [(both, [TRUTH])])
+    found = truths_of(tmp_path / "bag").at(both.stamp_ns, "optical")
+    assert [(x.mask_id, x.category, x.has_pose) for x in found] == [
+        (3, "bowl", True), (4, "mug", False),
+    ]  # fmt: skip
 
 
 def test_latched_topics_are_marked_for_players(tmp_path):

@@ -98,6 +98,34 @@ def test_misses_count_and_frames_without_truth_do_not():
     assert found["average_precision"]["mean"]["deg5_cm2"] == pytest.approx(50.0)
 
 
+def unknown(category: str = "mug") -> GroundTruth:
+    return GroundTruth.without_pose(9, category)
+
+
+def test_objects_without_a_true_pose_are_neither_right_nor_wrong():
+    found = [reported(0.2, confidence=0.8), reported(0.0), reported(0.4), reported(0.0, "can")]
+    truths = [true(0.0), unknown(), unknown("can")]
+    objects = evaluate_frame(found, truths)
+    assert [x.errors is None for x in objects] == [True, False, True, True]
+    assert [x.is_unknown for x in objects] == [False, False, True, True]  # the most confident mug
+
+
+def test_precision_ignores_objects_that_cannot_be_judged():
+    some = (true(0.0), unknown())
+    unsized = (true(0.0), true(0.5, mask_id=2, dimensions_m=np.full(3, np.nan)))
+    both = [reported(0.0), reported(0.5, confidence=0.95)]
+    frames = [
+        FrameEvaluation(str(i), i, evaluate_frame(both, truths), truths[: 1 + (truths is unsized)])
+        for i, truths in enumerate([some] * 6 + [unsized] * 6)
+    ]
+    assert frame_metrics(frames)["average_precision"]["mean"]["iou50"] == pytest.approx(100.0)
+    # A second object where the truth says that there is one only is wrong.
+    wrong = [
+        FrameEvaluation(str(i), i, evaluate_frame(both, some[:1]), some[:1]) for i in range(12)
+    ]
+    assert frame_metrics(wrong)["average_precision"]["mean"]["iou50"] < 60.0
+
+
 def test_times_are_over_all_frames():
     assert frame_metrics(frames(11))["stage_ms"] == {"total": {"mean": 5.0, "p50": 5.0, "p95": 9.5}}
 

@@ -74,14 +74,28 @@ def test_truth_of_a_topic_is_matched_by_stamp(bags):
     assert source.at(6, "optical") is None
 
 
-def test_poses_that_are_none_are_left_out(bags):
+def test_objects_with_an_invalid_pose_are_there_without_a_pose(bags):
     message = bags.truth_of(5, [truth(1), truth(2), truth(3)])
     message.objects[0].pose.pose.position.x = float("nan")
     q = message.objects[1].pose.pose.orientation
     q.x = q.y = q.z = q.w = 0.0
     source = TopicTruth("/truth")
     source.listeners["/truth"](message)
-    assert [x.mask_id for x in source.at(5, "optical")] == [3]
+    assert [x.has_pose for x in source.at(5, "optical")] == [False, False, True]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_message_without_any_pose_says_nothing_about_its_frame(bags, count):
+    message = bags.truth_of(5, [GroundTruth.without_pose(i, "mug") for i in range(count)])
+    source = TopicTruth("/truth")
+    source.listeners["/truth"](message)
+    assert source.at(5, "optical") is None
+
+
+def test_an_empty_message_says_that_there_is_no_object(bags):
+    source = TopicTruth("/truth")
+    source.listeners["/truth"](bags.truth_of(5, []))
+    assert source.at(5, "optical") == []
 
 
 def entry(**changes):
@@ -143,7 +157,8 @@ def test_transforms_are_followed_through_the_tree(bags):
             ("other", "gt/can_2", turn, np.zeros(3)),
         )
     )
-    (found,) = source.at(SECOND, "optical")
+    other_tree, found = source.at(SECOND, "optical")
+    assert (other_tree.mask_id, other_tree.has_pose) == (2, False)
     assert (found.mask_id, found.category, found.instance) == (3, "mug", "gt/mug_3")
     np.testing.assert_allclose(found.rotation, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(found.translation, turn.T @ [0.0, 0.2, 0.0], atol=1e-12)

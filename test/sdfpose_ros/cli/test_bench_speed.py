@@ -95,7 +95,7 @@ def test_figures_and_the_nodes_memory(bench, node, capsys):
     assert (options.objects, options.repetitions, options.seed) == (9, 7, 4)
     assert (options.device, threads) == ("cpu", 3)
     assert given[0].objects == 6
-    assert given[0].node_arguments == ("-p", "threads:=3", "-p", "device:=cpu")
+    assert given[0].node_arguments == ("-p", "threads:=3", "-p", 'device:="cpu"')
     printed = capsys.readouterr().out
     for text in ("8000.25", "17.75", "792", "40.25", "51.50", "22.75", "Abacus 3", "38", "321"):
         assert text in printed

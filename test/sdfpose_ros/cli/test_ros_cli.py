@@ -50,7 +50,7 @@ def test_play_tells_bags_from_frame_folders(call, tmp_path):
     assert with_topics.endswith('-p topics:=["/a", "/b"]')
     expected = (
         '-p bag:="demo.mcap" -p rate:=0.5 -p clock:=true -p lockstep:=false -p wait_s:=0.0 '
-        "-p results:=/sdfpose/objects -p loop:=false"
+        '-p results:="/sdfpose/objects" -p loop:=false'
     )
     assert call(play, "playback.player_node", "demo.mcap", "--rate", "0.5", "--clock") == expected
     (tmp_path / "metadata.yaml").touch()
@@ -110,7 +110,7 @@ def test_the_demo_ends_with_the_evaluator_and_has_its_status(run_demo, tmp_path,
     assert got == status
     assert not stale.exists()
     assert "duration_s:=5.0" in arguments["evaluator"]
-    assert "categories:=[bottle, bowl, camera, can, laptop, mug]" in arguments["evaluator"]
+    assert 'categories:=["bottle", "bowl", "camera", "can", "laptop", "mug"]' in arguments["evaluator"]
     assert "~/colour:=/camera/colour" in arguments["node"]
 
 
