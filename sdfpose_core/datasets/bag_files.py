@@ -24,7 +24,7 @@ _METADATA = "metadata.yaml"
 _SUFFIXES = (".mcap", ".db3")
 _COMPRESSED = ".zstd"
 _ROS1_MAGIC = b"#ROSBAG V"
-_COPY_SIZE = 1 << 20
+_COPY_SIZE = 1 << 16
 """Bytes that are decompressed at a time."""
 
 
@@ -48,7 +48,7 @@ def refuse_ros1(path: Path) -> None:
         source, target = shlex.quote(str(found[0])), shlex.quote(str(found[0].with_suffix("")))
         raise StorageError(
             "it is a ROS 1 bag: expected a rosbag2: convert it with 'rosbags-convert --src "
-            f"{source} --dst {target} --dst-typestore ros2_jazzy'"
+            f"{source} --dst {target} --dst-storage mcap --dst-typestore ros2_jazzy'"
         )
 
 

@@ -6,6 +6,7 @@ import heapq
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 from rosbags.interfaces import Nodetype
@@ -29,6 +30,8 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 _IDL_SEPARATOR = "=" * 80 + "\n"
 _DIGEST_PREFIX = "RIHS01_"
+
+_TYPESTORES_KEPT = 256
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,6 @@ class BagReader:
             "skipped"
             for topic, encoding in sorted(others.items())
         ]
-        self._default = message_definitions()
         self._typestores: dict[str, Typestore] = {}
 
     @property
@@ -137,12 +139,12 @@ class BagReader:
         stores, problem = [], "the bag has no definition of the type"
         for definition in dict.fromkeys((x.definition_format, x.definition) for x in channels):
             try:
-                stores.append(self._own_typestore(msgtype, *definition))
+                stores.append(_parsed_definition(msgtype, *definition))
             except Exception as error:  # the parser raises any exception on damaged text
                 if definition[1]:
-                    problem = f"its definition cannot be parsed ({error})"
-        if msgtype in self._default.fielddefs:
-            stores.append(self._default)
+                    problem = f"its definition cannot be parsed ({' '.join(str(error).split())})"
+        if msgtype in _default_definitions().fielddefs:
+            stores.append(_default_definitions())
         for store in stores:
             if _agrees(store, msgtype, digests):
                 return _with_ros2_names(store)
@@ -150,20 +152,32 @@ class BagReader:
             problem = "its definition contradicts the recorded hash of the type"
         raise BagError(f"{msgtype}: {problem}: expected a message definition (.msg)")
 
-    def _own_typestore(self, msgtype: str, form: str, text: str) -> Typestore:
-        if form == "ros2msg":
-            types = get_types_from_msg(text, msgtype)
-        elif form in ("ros2idl", "omgidl"):
-            types = {}
-            for part in text.split(_IDL_SEPARATOR):
-                idl = part.partition("\n")[2] if part.startswith("IDL: ") else part
-                types.update(get_types_from_idl(idl) if idl.strip() else {})
-        else:
-            raise ValueError(f"unknown format '{form}'")
-        _add_missing(types, msgtype, self._default.fielddefs)
-        store = get_typestore(Stores.EMPTY)
-        store.register(types)
-        return store
+
+@cache
+def _default_definitions() -> Typestore:
+    return message_definitions()
+
+
+@lru_cache(maxsize=_TYPESTORES_KEPT)
+def _parsed_definition(msgtype: str, form: str, text: str) -> Typestore:
+    """Parse the definition of a type; a bag may be opened several times.
+
+    Raises:
+        Exception: the parser may raise any exception on damaged text.
+    """
+    if form == "ros2msg":
+        types = get_types_from_msg(text, msgtype)
+    elif form in ("ros2idl", "omgidl"):
+        types = {}
+        for part in text.split(_IDL_SEPARATOR):
+            idl = part.partition("\n")[2] if part.startswith("IDL: ") else part
+            types.update(get_types_from_idl(idl) if idl.strip() else {})
+    else:
+        raise ValueError(f"unknown format '{form}'")
+    _add_missing(types, msgtype, _default_definitions().fielddefs)
+    store = get_typestore(Stores.EMPTY)
+    store.register(types)
+    return store
 
 
 def _named(
@@ -202,6 +216,7 @@ def _add_missing(types: dict[str, Any], msgtype: str, default: Mapping[str, Any]
         open_ends += [x for _, description in fields for x in _mentioned(description)]
 
 
+@lru_cache(maxsize=_TYPESTORES_KEPT)
 def _with_ros2_names(store: Typestore) -> Typestore:
     """Rename fields in capitals, as `D` and `K` of bags that were converted from ROS 1."""
     renamed = {

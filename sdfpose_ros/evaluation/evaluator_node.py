@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import rich.box
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
@@ -130,6 +131,7 @@ class EvaluatorNode(Node):
         topics["~/meshes"] = RecordedTopic(SdfObjectArray, _LATCHED_QOS)
         topics["~/markers"] = RecordedTopic(MarkerArray, _RESULT_QOS)
         topics["~/overlay"] = RecordedTopic(Image, _RESULT_QOS)
+        topics["/diagnostics"] = RecordedTopic(DiagnosticArray, _RESULT_QOS)
         topics["/tf"] = RecordedTopic(TFMessage, _EVERYTHING_QOS)
         return {self.resolve_topic_name(name): topic for name, topic in topics.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -33,6 +34,9 @@ _PERIOD_S = 0.002
 _OUTPUTS = ("meshes", "markers", "overlay", "detections")
 """Further outputs of a pose node; if played, recorded ones would mix with its own."""
 
+_CDR = (b"\x00\x00", b"\x00\x01")
+"""First bytes of a serialised message."""
+
 _DEPTH = 50
 _SECOND_NS = 1_000_000_000
 
@@ -58,10 +62,11 @@ class PlayerNode(Node):
         super().__init__(name, **options)
         self._settings = declare(self, PlayerNodeParameters)
         self._files = ExitStack()
-        problems: list[str] = []
-        self._reader = self._files.enter_context(open_bag(self._settings.bag, problems))
-        for problem in problems + self._reader.left_out:
-            self.get_logger().warning(problem)
+        self._problems: list[str] = []
+        self._reader = self._files.enter_context(open_bag(self._settings.bag, self._problems))
+        self._problems += self._reader.left_out
+        self._damaged: Counter[str] = Counter()
+        self._report_problems()
         self._publishers_by_topic = self._advertise()
         self._clock_publisher: Publisher[Any] | None = None
         if self._settings.clock:
@@ -162,12 +167,19 @@ class PlayerNode(Node):
         while self._next is not None and lockstep.may_play():
             connection, stamp_ns, data = self._next
             self._publish_clock(stamp_ns)
-            self._publishers_by_topic[connection.topic].publish(bytes(data))
             if lockstep.is_part(connection.topic):
-                message = self._reader.deserialize(data, connection.msgtype)
-                lockstep.played(connection.topic, message)
+                try:
+                    message = self._reader.deserialize(data, connection.msgtype)
+                except Exception:  # parsers raise any exception on damaged data
+                    self._damaged[connection.topic] += 1
+                else:
+                    self._publish(connection, data)
+                    lockstep.played(connection.topic, message)
+            else:
+                self._publish(connection, data)
             self._next = next(self._messages, None)
         if self._next is None and lockstep.may_play():
+            self._report_problems()
             answered = lockstep.frames - lockstep.dropped
             self.get_logger().info(
                 f"{self._settings.bag}: {answered} of {lockstep.frames} frames have a result: "
@@ -181,15 +193,35 @@ class PlayerNode(Node):
         while self._next is not None and self._next[1] <= now_ns:
             connection, stamp_ns, data = self._next
             self._publish_clock(stamp_ns)
-            self._publishers_by_topic[connection.topic].publish(bytes(data))
+            self._publish(connection, data)
             self._next = next(self._messages, None)
         if self._next is not None:
             self._publish_clock(now_ns)
-        elif self._settings.loop:
+            return
+        self._report_problems()
+        if self._settings.loop:
             self._start()
         else:
             self.get_logger().info(f"{self._settings.bag}: the last message was published: exiting")
             raise SystemExit(0)
+
+    def _publish(self, connection: Connection, data: bytes) -> None:
+        if data[:2] in _CDR:
+            self._publishers_by_topic[connection.topic].publish(data)
+        else:
+            self._damaged[connection.topic] += 1
+
+    def _report_problems(self) -> None:
+        """Log what could not be read or played since the last call."""
+        for problem in self._problems:
+            self.get_logger().warning(problem)
+        for topic, count in self._damaged.items():
+            self.get_logger().warning(
+                f"{self._settings.bag}: {count} messages on {topic} are not played: they cannot be "
+                "decoded"
+            )
+        self._problems.clear()
+        self._damaged.clear()
 
     def _publish_clock(self, now_ns: int) -> None:
         if self._clock_publisher is not None:

@@ -124,5 +124,6 @@ def bags() -> SimpleNamespace:
         header=header,
         new=new,
         truth_of=truth_of,
+        store=STORE,
         transforms=transforms,
     )

@@ -110,7 +110,9 @@ def test_the_demo_ends_with_the_evaluator_and_has_its_status(run_demo, tmp_path,
     assert got == status
     assert not stale.exists()
     assert "duration_s:=5.0" in arguments["evaluator"]
-    assert 'categories:=["bottle", "bowl", "camera", "can", "laptop", "mug"]' in arguments["evaluator"]
+    assert (
+        'categories:=["bottle", "bowl", "camera", "can", "laptop", "mug"]' in arguments["evaluator"]
+    )
     assert "~/colour:=/camera/colour" in arguments["node"]
 
 

@@ -123,7 +123,9 @@ def test_it_leaves_json_overlay_meshes_and_a_recording(fakes, make_scene):
     mesh = trimesh.load(scene.output / "mug_1.ply", process=False)
     np.testing.assert_allclose(mesh.vertices, fakes.make_estimate().vertices)
     with (scene.output / "demo.mcap").open("rb") as file:
-        counts = make_reader(file).get_summary().statistics.channel_message_counts
+        summary = make_reader(file).get_summary()
+    assert "/diagnostics" in {x.topic for x in summary.channels.values()}
+    counts = summary.statistics.channel_message_counts
     truth, objects, meshes, overlay = (x for x in counts.values() if x)
     assert (truth, objects, overlay) == (2, 2, 2)
     assert meshes >= 1  # latched: the last one replaces those before

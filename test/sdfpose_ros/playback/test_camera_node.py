@@ -14,7 +14,7 @@ from sdfpose_core.datasets.folder import write_frame
 from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.messages.decoding import InputTopics, camera_from_info, rgbd_frame
 from sdfpose_core.messages.interfaces import stamp_ns
-from sdfpose_core.messages.objects import pose_arrays
+from sdfpose_core.messages.objects import pose_arrays, truth_from_message
 from sdfpose_core.observation.frame import InstanceLabel
 from sdfpose_ros.playback.camera_node import CameraNode, make_source
 from sdfpose_ros.playback.parameters import CameraNodeParameters
@@ -85,7 +85,8 @@ def test_a_published_frame_is_the_frame_of_the_source(
     assert got.camera == sent.camera
     assert got.labels == sent.labels
     assert got.frame_id == "camera_optical_frame"
-    (true,) = messages["ground_truth"].objects
+    true, other = messages["ground_truth"].objects
+    assert (other.id, truth_from_message(other).has_pose) == (largest_id, False)
     rotation, translation = pose_arrays(true.pose.pose)
     np.testing.assert_allclose(rotation, truth[0].rotation, atol=1e-12)
     np.testing.assert_array_equal(translation, truth[0].translation)
