@@ -64,8 +64,8 @@ def add_parser(subparsers: Any) -> None:
         "info",
         help="check whether a bag has the topics that the estimator needs",
         description=(
-            "List the topics of a bag and the inputs that they provide, and count the complete "
-            "frames. The exit status is 0 if there is at least one, else 1."
+            "List the topics of a bag and the inputs that they provide, and count the frames that "
+            "can be put together. The exit status is 0 if there is at least one, else 1."
         ),
     )
     info.add_argument("bag", type=Path, metavar="BAG", help="bag folder, .mcap or .db3 file")

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from sdfpose_core.datasets.bag_storage import StorageError
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from sdfpose_core.datasets.bag_storage import StorageError, zstd
 
 __all__ = ["bag_files", "decompressed", "is_bag", "refuse_ros1"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -13,14 +12,9 @@ from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from sdfpose_core.datasets.bag_storage import Channel, Storage
+from sdfpose_core.datasets.bag_storage import Channel, Storage, zstd
 from sdfpose_core.errors import BagError
 from sdfpose_core.messages.definitions import message_definitions
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 __all__ = ["BagReader", "Connection"]
 

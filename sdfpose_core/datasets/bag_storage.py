@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,7 +11,12 @@ import yaml
 
 from sdfpose_core.errors import BagError
 
-__all__ = ["Channel", "Storage", "StorageError", "StoredMessage", "is_latched"]
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["Channel", "Storage", "StorageError", "StoredMessage", "is_latched", "zstd"]
 
 StoredMessage = tuple[int, int, bytes]
 """Recording time (nanoseconds), channel id and serialised message."""

@@ -6,7 +6,6 @@ The format: https://mcap.dev/spec.
 from __future__ import annotations
 
 import heapq
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -15,12 +14,13 @@ from pathlib import Path
 
 import lz4.frame  # type: ignore[import-untyped]
 
-from sdfpose_core.datasets.bag_storage import Channel, StorageError, StoredMessage, is_latched
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from sdfpose_core.datasets.bag_storage import (
+    Channel,
+    StorageError,
+    StoredMessage,
+    is_latched,
+    zstd,
+)
 
 __all__ = ["McapStorage"]
 

@@ -31,11 +31,16 @@ CMAKE = (ROOT / "CMakeLists.txt").read_text()
 
 # Modules whose distribution has another name.
 DISTRIBUTIONS = {
+    "backports": "backports.zstd",
     "cv2": "opencv-python-headless",
     "open3d": "open3d-cpu",
     "skimage": "scikit-image",
     "yaml": "pyyaml",
 }
+
+
+# Standard library of type checkers, and of Python 3.14.
+NEWER = {"_typeshed", "compression"}
 
 
 def imports(package: str) -> Iterator[tuple[str, Path]]:
@@ -50,7 +55,7 @@ def imports(package: str) -> Iterator[tuple[str, Path]]:
                 continue
             for name in names:
                 top = name.partition(".")[0]
-                if top not in sys.stdlib_module_names | {"_typeshed"}:
+                if top not in sys.stdlib_module_names | NEWER:
                     yield top, file.relative_to(ROOT)
 
 
