@@ -48,9 +48,12 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def wide_console(width: int = _PIPE_WIDTH) -> Console:
-    """Return a console; `width` columns apply when the output is a pipe or a file."""
-    console = Console()
-    return console if console.is_terminal else Console(width=width)
+    """Return a console; `width` columns apply when the output is a pipe or a file.
+
+    Brackets in the names of frames and topics are not taken for markup.
+    """
+    console = Console(markup=False)
+    return console if console.is_terminal else Console(width=width, markup=False)
 
 
 def print_problems(problems: Sequence[str]) -> None:

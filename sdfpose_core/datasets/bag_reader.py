@@ -95,10 +95,15 @@ class BagReader:
         return 1e-9 * (max(x[1] for x in spans) - min(x[0] for x in spans))
 
     def messages(
-        self, connections: Iterable[Connection]
+        self, connections: Iterable[Connection] | None = None
     ) -> Iterator[tuple[Connection, int, bytes]]:
-        """Yield connection, recording time (nanoseconds) and data of messages in order of time."""
-        by_key = {(x.topic, x.msgtype): x for x in connections}
+        """Yield connection, recording time (nanoseconds) and data of messages in order of time.
+
+        Args:
+            connections: the topics to read; None for all.
+        """
+        chosen = self.connections if connections is None else connections
+        by_key = {(x.topic, x.msgtype): x for x in chosen}
         streams = []
         for storage in self._storages:
             ids = {

@@ -15,6 +15,7 @@ import numpy as np
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.datasets.bags import Pairing, RecordedFrame, bag_frames
+from sdfpose_core.errors import FrameError, VerificationError
 from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ReportedObject, evaluate_frame
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.observation.frame import ObjectEstimate, SkippedInstance
@@ -143,8 +144,9 @@ def replay(
         path: path of the bag.
         tracker: a new tracker.
         rules: categories of mask ids, used where the bag has no label topic.
-        problems: receives one sentence for each reason for which frames were dropped, are likely
-            to be wrong or have mask ids without an estimate, with the number of frames.
+        problems: receives one sentence for each reason for which frames were dropped, refused by
+            the tracker, are likely to be wrong or have mask ids without an estimate, with the
+            number of frames.
         pairing: how messages are combined into frames.
         truth: ground truth; receives the messages of its topics during the replay.
         schedule: selects the frames to process; None for all.
@@ -162,6 +164,7 @@ def replay(
         listeners=None if truth is None else truth.listeners,
     )
     done, skipped = Replay(), WarningCounts()
+    refused: list[str] = []
     start = waited = time.perf_counter()
     try:
         with closing(_ReadAhead(recorded, _READ_AHEAD)) as frames:
@@ -171,13 +174,19 @@ def replay(
                     done.dropped += 1
                 else:
                     wait_ms = 1e3 * (time.perf_counter() - waited)
-                    replayed, left_out = _step(number, item, tracker, done, wait_ms, results)
-                    done.frames.append(replayed)
-                    skipped.add_skipped(left_out)
+                    try:
+                        replayed, left_out = _step(number, item, tracker, done, wait_ms, results)
+                    except (FrameError, VerificationError) as error:
+                        refused.append(str(error))
+                    else:
+                        done.frames.append(replayed)
+                        skipped.add_skipped(left_out)
                 waited = time.perf_counter()
                 progress()
     finally:
         problems += skipped.sentences(str(path))
+        if refused:
+            problems.append(f"{path}: {len(refused)} frames cannot be processed: {refused[0]}")
     done.elapsed_s = time.perf_counter() - start
     return done
 

@@ -7,7 +7,7 @@ import pytest
 
 from sdfpose_core.datasets.bag_writing import write_frames
 from sdfpose_core.datasets.bags import bag_frames, open_bag
-from sdfpose_core.errors import BagError
+from sdfpose_core.errors import BagError, FrameError
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.objects import pose_arrays
@@ -16,7 +16,7 @@ from sdfpose_core.replay.run import replay
 from sdfpose_core.replay.schedule import Schedule
 from sdfpose_core.replay.truth import TopicTruth
 from sdfpose_core.replay.worst_estimates import worst_images
-from sdfpose_core.tracking.tracker import Tracker
+from sdfpose_core.tracking.tracker import Tracker, TrackerResult
 
 RULES = LabelRules({})
 TRUTH = "/camera/ground_truth"
@@ -91,6 +91,21 @@ def test_the_bag_of_results_holds_what_the_node_publishes(replayed):
     first = received["/sdfpose/meshes"][0]
     assert all(len(x.mesh_vertices) and x.mesh_revision for x in first.objects)
     assert len(first.objects) == 3
+
+
+def test_a_frame_that_the_tracker_refuses_costs_itself(bag):
+    class Refusing:
+        def step(self, frame):
+            steps.append(frame)
+            if len(steps) in (2, 3):
+                raise FrameError(f"mask {len(steps)}: expected ids")
+            return TrackerResult([], [], [], {})
+
+    steps: list = []
+    problems: list[str] = []
+    done = replay(bag, Refusing(), RULES, problems)
+    assert [x.number for x in done.frames] == [0, 3, 4]
+    assert problems == [f"{bag}: 2 frames cannot be processed: mask 2: expected ids"]
 
 
 def test_a_replay_is_the_same_in_every_run(replayed, bag, estimator):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from types import SimpleNamespace
 
@@ -10,12 +11,15 @@ import numpy as np
 import pytest
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rosbags.rosbag2 import StoragePlugin, Writer
 from sdfpose.msg import SdfObjectArray
 
 from sdfpose_core.cli.main import main
 from sdfpose_core.datasets.bag_writing import write_frames
+from sdfpose_core.datasets.bags import open_bag
 from sdfpose_core.errors import BagError
 from sdfpose_core.messages.decoding import InputTopics
+from sdfpose_core.messages.definitions import message_definitions
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_core.messages.objects import pose_arrays
 from sdfpose_core.simulation import simulated_frame
@@ -39,6 +43,26 @@ def stamped(fakes, count, ids=(1, 2)):
 
 def overrides(**values):
     return [Parameter(name, value=value) for name, value in values.items()]
+
+
+def damage(path, topic, number):
+    """Write a bag anew, with a message of a topic cut off."""
+    with open_bag(path) as bag:
+        messages = list(bag.messages())
+        store = message_definitions()
+        shutil.rmtree(path)
+        writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
+        with writer:
+            connections = {
+                x.topic: writer.add_connection(x.topic, x.msgtype, typestore=store)
+                for x in bag.connections
+            }
+            count = 0
+            for connection, recorded_ns, data in messages:
+                is_damaged = connection.topic == topic and count == number
+                count += connection.topic == topic
+                data = data[:8] if is_damaged else data
+                writer.write(connections[connection.topic], recorded_ns, data)
 
 
 def ended(node):
@@ -66,6 +90,33 @@ def test_a_slow_node_gets_every_frame(fakes, graph, tmp_path):
     assert ended(PlayerNode(context=graph.context, parameter_overrides=settings)) == 0
     assert [x.stamp_ns for x in tracker.frames] == [(10 + i) * 10**8 for i in range(6)]
     assert node.estimation.worker.replaced == 0
+
+
+def test_what_is_damaged_in_a_bag_is_told_and_the_rest_is_played(fakes, graph, tmp_path, capfd):
+    path = tmp_path / "run #3"
+    write_frames(path, stamped(fakes, 4))
+    damage(path, "/camera/depth", 1)
+    damage(path, "/camera/labels", 2)
+    graph.start(*input_remaps("/camera"))
+    tracker = fakes.StubTracker()
+    graph.spin(PoseNode(lambda *_: tracker, context=graph.context))
+    settings = overrides(bag=str(path), lockstep=True, result_timeout_s=5.0)
+    assert ended(PlayerNode(context=graph.context, parameter_overrides=settings)) == 0
+    assert [x.stamp_ns for x in tracker.frames] == [(10 + i) * 10**8 for i in (0, 3)]
+    log = capfd.readouterr().err
+    for topic in ("/camera/depth", "/camera/labels"):
+        assert f"1 messages on {topic} are not played: they cannot be decoded" in log
+
+
+def test_a_bag_that_was_not_closed_is_played_as_far_as_it_goes(fakes, graph, tmp_path, capfd):
+    write_frames(tmp_path / "bag", stamped(fakes, 2))
+    file = tmp_path / "bag" / "bag.mcap"
+    content = file.read_bytes()
+    file.write_bytes(content[: content.rindex(b"\x0f\x04\x00\x00\x00\x00\x00\x00\x00")])
+    graph.start()
+    settings = overrides(bag=str(file), rate=10.0)
+    assert ended(PlayerNode(context=graph.context, parameter_overrides=settings)) == 0
+    assert "bag.mcap: is incomplete (it was not closed)" in capfd.readouterr().err
 
 
 def test_a_frame_that_the_node_refuses_is_not_waited_for(fakes, graph, tmp_path):
