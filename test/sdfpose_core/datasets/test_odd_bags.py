@@ -668,3 +668,54 @@ def test_info_shows_what_is_wrong_and_what_can_be_used(bags, tmp_path, capsys):
     output = capsys.readouterr()
     assert "2 frames can be put together" in output.out
     assert output.err.count("[red]bag.mcap: is incomplete") == 1
+
+
+# What other recorders write.
+
+
+@pytest.mark.parametrize("newest", [True, False])
+def test_tables_of_older_versions_are_read(bags, tmp_path, newest):
+    bag = bags.write(tmp_path / "bag", [frame(0)], StoragePlugin.SQLITE3)
+    with closing(sqlite3.connect(storage_file(bag))) as database, database:
+        for table in ("message_definitions", "schema", "metadata"):
+            database.execute(f"DROP TABLE {table}")
+        database.execute("ALTER TABLE topics DROP COLUMN type_description_hash")
+        if not newest:
+            database.execute("ALTER TABLE topics DROP COLUMN offered_qos_profiles")
+    assert numbers(bag) == [0]
+
+
+@pytest.mark.parametrize("compression", ["NONE", "LZ4", "ZSTD"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"use_chunking": False},
+        {"chunk_size": 300},
+        {"index_types": 0, "use_statistics": False, "use_summary_offsets": False},
+        {"repeat_channels": False, "repeat_schemas": False},
+    ],
+    ids=lambda x: "-".join(x) or "default",
+)
+def test_mcap_files_of_any_layout_are_read(bags, tmp_path, compression, options):
+    mcap = pytest.importorskip("mcap.writer")
+    if "index_types" in options:
+        options = options | {"index_types": mcap.IndexType.NONE}
+    source = bags.write(tmp_path / "bag", [frame(i) for i in range(3)])
+    path = tmp_path / "other.mcap"
+    with path.open("wb") as file, open_bag(source) as bag:
+        writer = mcap.Writer(file, compression=mcap.CompressionType[compression], **options)
+        writer.start(profile="", library="other")
+        channels = {
+            x: writer.register_channel(x.topic, "cdr", writer.register_schema(x.msgtype, "", b""))
+            for x in bag.connections
+        }
+        for connection, recorded_ns, data in reversed(list(bag.messages())):
+            writer.add_message(channels[connection], recorded_ns, data, recorded_ns)
+        writer.finish()
+    problems: list[str] = []
+    assert numbers(path, problems) == [0, 1, 2]
+    assert problems == []
+    with open_bag(path) as bag:
+        assert bag.message_count == 15
+        assert bag.duration_s == pytest.approx(0.014)
