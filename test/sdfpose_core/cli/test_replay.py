@@ -204,8 +204,7 @@ def test_damage_is_reported_although_an_error_follows(bags, table_frames, tmp_pa
     file.write_bytes(file.read_bytes()[: file.stat().st_size * 3 // 4])
     assert main(["replay", str(bag), "--gt", "/nowhere"]) == 2
     error = capsys.readouterr().err
-    assert "is incomplete" in error
-    assert error.index("is incomplete") < error.index("/nowhere, given for ground truth")
+    assert error.count("is incomplete") == 1
 
 
 @pytest.mark.usefixtures("one_process")
