@@ -27,7 +27,8 @@ CORE = (
 """Rooms of sdfpose_core, lowest first. A room imports itself and rooms of lower levels."""
 
 ROS = (
-    {"graph", "stand_ins"},
+    {"stand_ins"},
+    {"graph"},
     {"evaluation", "masks", "playback", "pose"},
     {"cli", "reference"},
 )

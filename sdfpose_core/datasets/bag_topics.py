@@ -9,6 +9,7 @@ from pathlib import Path
 from sdfpose_core.datasets.bag_reader import Connection
 from sdfpose_core.errors import BagError
 from sdfpose_core.messages.decoding import InputTopics
+from sdfpose_core.messages.topic_names import segments
 
 __all__ = ["ROLES", "TOPIC_TYPES", "find_topics"]
 
@@ -30,15 +31,21 @@ _COMPRESSED = "sensor_msgs/msg/CompressedImage"
 _TRANSPORTS = ("", "/compressedDepth", "/compressed")
 """Suffixes of an image's topics, preferred first."""
 
-_PATTERNS = {
-    "mask": re.compile(r"mask|segment"),
-    "depth": re.compile(r"depth"),
-    "colour": re.compile(r"colou?r|rgb"),
+_WORDS = {
+    "mask": {"mask", "masks", "segment", "segments", "segmentation", "segmented"},
+    "depth": {"depth", "depthmap", "depthimage"},
+    "colour": {"colour", "color", "rgb", "bgr", "colourimage", "colorimage", "rgbimage"},
 }
-"""Roles of image topics by name; the first match counts."""
+"""Roles of image topics by words in their names; within a segment, the first match counts."""
 
-_REGISTERED = re.compile(r"aligned|registered")
-"""Names of depth topics registered to colour; preferred over other depth topics."""
+_STEREO_DEPTH = "stereo"
+"""Word for depth in the topics of stereo cameras (OAK), if no topic is named depth..."""
+
+_ONE_EYE = {"left", "right"}
+"""...and none of these says that it is one of the two images."""
+
+_REGISTERED = re.compile(r"\b(aligned|registered|depth to (rgb|colou?r))\b")
+"""Words of depth topics registered to colour; preferred over other depth topics."""
 
 
 def find_topics(
@@ -79,8 +86,10 @@ def find_topics(
     }
     infos = _topics_for("camera_info", types)
     beside = [x for x in infos if _parent(x) == _parent(_image_name(found["colour"]))]
+    of_colour = [x for x in infos if _role(x) == "colour"]
+    others = [x for x in infos if _role(x) is None]
     found["camera_info"] = given.get("camera_info") or _only(
-        "camera_info", beside or infos, types, path
+        "camera_info", beside or of_colour or others or infos, types, path
     )
     return InputTopics(**found)
 
@@ -88,18 +97,36 @@ def find_topics(
 def _candidates(role: str, types: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
     """List the topics that could fill a role."""
     of_type = [x for x in _topics_for(role, types) if x not in given.values()]
-    if role not in _PATTERNS:
+    if role not in _WORDS:
         return of_type
-    roles = {
-        topic: next((k for k, pattern in _PATTERNS.items() if pattern.search(image)), None)
-        for image, topic in _best_transports(of_type, role).items()
-    }
+    images = _best_transports(of_type, role)
+    roles = {topic: _role(image) for image, topic in images.items()}
+    if "depth" not in roles.values():
+        roles |= {topic: "depth" for image, topic in images.items() if _is_stereo_depth(image)}
     matches = [topic for topic, guess in roles.items() if guess == role]
     if role == "colour" and not matches:
         matches = [topic for topic, guess in roles.items() if guess is None]
     if role == "depth" and len(matches) > 1:
-        matches = [x for x in matches if _REGISTERED.search(x)] or matches
+        matches = [x for x in matches if _is_registered(x)] or matches
     return matches
+
+
+def _role(image: str) -> str | None:
+    """Guess the role of an image topic by the last segment of its name that has a known word."""
+    for words in reversed(segments(image)):
+        for role, known in _WORDS.items():
+            if known.intersection(words):
+                return role
+    return None
+
+
+def _is_stereo_depth(image: str) -> bool:
+    words = {word for part in segments(image) for word in part}
+    return _STEREO_DEPTH in words and not words & _ONE_EYE and _role(image) is None
+
+
+def _is_registered(topic: str) -> bool:
+    return any(_REGISTERED.search(" ".join(words)) for words in segments(topic))
 
 
 def _only(role: str, found: Sequence[str], types: Mapping[str, str], path: Path | str) -> str:
@@ -108,13 +135,15 @@ def _only(role: str, found: Sequence[str], types: Mapping[str, str], path: Path 
     if not found and role == "labels":
         return ""
     if not found:
+        hint = f"; name it with --topic {role}=TOPIC" if _topics_for(role, types) else ""
         raise BagError(
             f"{path}: has no topic for {role}: expected one of type "
             f"{' or '.join(_types_for(role))}; the bag has "
-            f"{', '.join(f'{k} ({v})' for k, v in sorted(types.items()))}"
+            f"{', '.join(f'{k} ({v})' for k, v in sorted(types.items()))}{hint}"
         )
     raise BagError(
-        f"{path}: {', '.join(sorted(found))} could all be {role}: choose one with {role}=TOPIC"
+        f"{path}: {', '.join(sorted(found))} could all be {role}: choose one with "
+        f"--topic {role}=TOPIC"
     )
 
 

@@ -144,7 +144,8 @@ def bag_frames(
         chosen = find_topics(bag.connections, path, pairing.topics)
         if not pairing.with_labels:
             chosen = replace(chosen, labels="")
-        pairs = FramePairing(chosen, pairing.slop_s, pairing.queue_size, drop)
+        latched = any(x.latched for x in bag.connections if x.topic == chosen.labels)
+        pairs = FramePairing(chosen, pairing.slop_s, pairing.queue_size, drop, latched)
         arrival_ns = 0
 
         def usable(groups: Iterable[FrameMessages], arrival_ns: int) -> Iterator[RecordedFrame]:

@@ -19,7 +19,7 @@ from sdfpose_core.messages.errors import CompressionError, EncodingError
 from sdfpose_core.messages.interfaces import AnyImage, CompressedImage, Image
 from sdfpose_core.messages.rvl import RvlError, decode_rvl
 
-__all__ = ["MAX_PIXELS", "raw_colour", "raw_depth", "raw_mask"]
+__all__ = ["MAX_PIXELS", "declared_size", "raw_colour", "raw_depth", "raw_mask"]
 
 MAX_PIXELS = 100_000_000
 """Largest image that is decoded: a few bytes can declare an image that fills the memory."""
@@ -58,6 +58,19 @@ class _RawImage:
     is_bigendian: int
     step: int
     data: NDArray[np.uint8]
+
+
+def declared_size(message: AnyImage, topic: str) -> tuple[int, int] | None:
+    """Return width and height that a JPEG or PNG declares, pixels; None for a raw image.
+
+    Raises:
+        CompressionError: it is neither JPEG nor PNG, is truncated, or is too large.
+    """
+    if _is_raw(message):
+        return None
+    size = _size(_payload(cast(CompressedImage, message)), topic)
+    _check_size(*size, topic)
+    return size
 
 
 def raw_colour(message: AnyImage, topic: str) -> Image:

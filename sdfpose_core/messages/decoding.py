@@ -7,21 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
-from sdfpose_core.messages.compressed import raw_colour, raw_depth, raw_mask
+from sdfpose_core.messages.colour import rgb_pixels, rgb_size
+from sdfpose_core.messages.compressed import declared_size, raw_colour, raw_depth, raw_mask
 from sdfpose_core.messages.errors import (
     CameraInfoError,
     EncodingError,
     ImageLayoutError,
     ImageSizeError,
+    IntrinsicsError,
     LabelsError,
 )
-from sdfpose_core.messages.image_bridge import CvBridge, ImageBridge
 from sdfpose_core.messages.interfaces import (
     AnyImage,
     CameraInfo,
@@ -29,6 +31,8 @@ from sdfpose_core.messages.interfaces import (
     InstanceLabels,
     stamp_ns,
 )
+from sdfpose_core.messages.layout import packed_rows
+from sdfpose_core.messages.topic_names import is_rectified
 from sdfpose_core.observation.depth_unit import MILLIMETRE
 from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
 
@@ -36,7 +40,9 @@ __all__ = [
     "InputTopics",
     "LabelRules",
     "camera_from_info",
+    "check_intrinsics",
     "check_rectified",
+    "colour_size",
     "decode_colour",
     "decode_depth",
     "decode_mask",
@@ -45,28 +51,24 @@ __all__ = [
     "rgbd_frame",
 ]
 
-_COLOUR_CHANNELS: Mapping[str, tuple[int, ...]] = {
-    "rgb8": (0, 1, 2),
-    "bgr8": (2, 1, 0),
-    "rgba8": (0, 1, 2),
-    "bgra8": (2, 1, 0),
-    "mono8": (0, 0, 0),
-    "8UC1": (0, 0, 0),
+_MASK_TYPES: Mapping[str, str] = {
+    "mono8": "u1",
+    "8uc1": "u1",
+    "mono16": "u2",
+    "16uc1": "u2",
+    "8sc1": "i1",
+    "16sc1": "i2",
+    "32sc1": "i4",
 }
-"""Indices of the red, green and blue channels."""
+"""Type of the ids by encoding, in lower case."""
 
-_PIXEL_TYPES: Mapping[str, tuple[str, int]] = {
-    "rgb8": ("u1", 3),
-    "bgr8": ("u1", 3),
-    "rgba8": ("u1", 4),
-    "bgra8": ("u1", 4),
-    "mono8": ("u1", 1),
-    "8UC1": ("u1", 1),
-    "mono16": ("u2", 1),
-    "16UC1": ("u2", 1),
-    "32FC1": ("f4", 1),
-}
-"""Type and number of the channels of a pixel."""
+_DEPTH_TYPES: Mapping[str, str] = {"16uc1": "u2", "mono16": "u2", "32fc1": "f4"}
+"""Type of the pixels by encoding, in lower case."""
+
+_MAX_MASK_ID = 65535
+
+_MAX_PRINCIPAL_POINT_OFFSET = 0.15
+"""Largest distance of a plausible principal point from the centre, in widths or heights."""
 
 
 @dataclass(frozen=True)
@@ -99,39 +101,30 @@ class LabelRules:
         return {i: InstanceLabel(name) for i, name in names.items() if name is not None}
 
 
-def decode_colour(
-    message: AnyImage, topic: str, bridge: ImageBridge | None = None
-) -> NDArray[np.uint8]:
+def decode_colour(message: AnyImage, topic: str) -> NDArray[np.uint8]:
     """Decode a colour image to (H, W, 3) uint8, RGB.
 
-    Common encodings are read directly; all others (Bayer, YUV, 16 bits) are decoded by the bridge.
-
     Args:
-        message: the image, raw or compressed.
+        message: the image, raw or compressed; for raw encodings, see `messages.colour`.
         topic: topic of the image, for errors.
-        bridge: object with the interface of ROS 2's `cv_bridge.CvBridge`; None for our own.
 
     Raises:
         CompressionError: the image cannot be decompressed.
         EncodingError: the encoding cannot be converted to colour.
         ImageLayoutError: size, step and data do not agree.
     """
-    message = raw_colour(message, topic)
-    channels = _COLOUR_CHANNELS.get(message.encoding)
-    if channels is not None:
-        pixels = _pixels(message, topic)
-        if message.encoding == "rgb8":
-            return np.ascontiguousarray(pixels)
-        return np.ascontiguousarray(pixels[..., channels])
-    try:
-        pixels = (bridge or CvBridge()).imgmsg_to_cv2(message, "rgb8")
-        return np.asarray(pixels, dtype=np.uint8)
-    except (TypeError, ValueError) as error:
-        raise EncodingError(
-            topic,
-            f"colour image with encoding '{message.encoding}' ({error})",
-            "rgb8, bgr8, rgba8, bgra8, mono8, or another encoding that can be converted to rgb8",
-        ) from error
+    return rgb_pixels(raw_colour(message, topic), topic)
+
+
+def colour_size(message: AnyImage, topic: str) -> tuple[int, int]:
+    """Return width and height of a colour image, pixels, without decoding it.
+
+    Raises:
+        CompressionError: the image is damaged or too large.
+        ImageLayoutError: size, step and data do not agree.
+    """
+    size = declared_size(message, topic)
+    return rgb_size(cast(Image, message), topic) if size is None else size
 
 
 def decode_depth(message: AnyImage, topic: str, unit: float | None = None) -> NDArray[np.float32]:
@@ -148,21 +141,23 @@ def decode_depth(message: AnyImage, topic: str, unit: float | None = None) -> ND
         ImageLayoutError: size, step and data do not agree.
     """
     message = raw_depth(message, topic)
-    if message.encoding in ("16UC1", "mono16"):
-        return _pixels(message, topic)[..., 0] * np.float32(unit or MILLIMETRE)
-    if message.encoding == "32FC1":
-        metres = np.ascontiguousarray(_pixels(message, topic)[..., 0], dtype=np.float32)
-        return metres if unit is None else metres * np.float32(unit)
-    raise EncodingError(
-        topic,
-        f"depth image with encoding '{message.encoding}'",
-        "16UC1 (millimetres) or 32FC1 (metres)",
-    )
+    kind = _DEPTH_TYPES.get(message.encoding.strip().lower())
+    if kind is None:
+        raise EncodingError(
+            topic,
+            f"depth image with encoding '{message.encoding}'",
+            "16UC1 (millimetres) or 32FC1 (metres)",
+        )
+    pixels = _one_channel(message, topic, kind)
+    if kind == "u2":
+        return pixels * np.float32(unit or MILLIMETRE)
+    metres = np.ascontiguousarray(pixels, dtype=np.float32)
+    return metres if unit is None else metres * np.float32(unit)
 
 
 def default_depth_unit(encoding: str) -> float:
     """Return metres per unit of a depth encoding (REP-118): 32FC1 in metres, others in mm."""
-    return 1.0 if encoding == "32FC1" else MILLIMETRE
+    return 1.0 if encoding.strip().upper() == "32FC1" else MILLIMETRE
 
 
 def decode_mask(message: AnyImage, topic: str) -> NDArray[np.uint16]:
@@ -170,54 +165,101 @@ def decode_mask(message: AnyImage, topic: str) -> NDArray[np.uint16]:
 
     Raises:
         CompressionError: the mask cannot be decompressed.
-        EncodingError: the encoding is not one channel of 8 or 16 bits, or is lossy.
-        ImageLayoutError: size, step and data do not agree.
+        EncodingError: the encoding is not one channel of integers, or is lossy.
+        ImageLayoutError: size, step and data do not agree, or an id is out of range.
     """
     message = raw_mask(message, topic)
-    if message.encoding not in ("mono8", "8UC1", "16UC1", "mono16"):
+    kind = _MASK_TYPES.get(message.encoding.strip().lower())
+    if kind is None:
         raise EncodingError(
             topic,
             f"mask with encoding '{message.encoding}'",
-            "instance ids as mono8, 8UC1, mono16 or 16UC1",
+            "instance ids as mono8, 8UC1, mono16, 16UC1 or 32SC1",
         )
-    return np.ascontiguousarray(_pixels(message, topic)[..., 0], dtype=np.uint16)
+    ids = _one_channel(message, topic, kind)
+    if kind.startswith("i") and (np.any(ids < 0) or np.any(ids > _MAX_MASK_ID)):
+        raise ImageLayoutError(
+            topic,
+            f"mask with ids from {ids.min()} to {ids.max()}",
+            f"ids from 0 (background) to {_MAX_MASK_ID}",
+        )
+    return np.ascontiguousarray(ids, dtype=np.uint16)
 
 
-def camera_from_info(message: CameraInfo, topic: str) -> PinholeCamera:
-    """Read intrinsics from a camera info: from P, or from K if P is zero.
+def camera_from_info(
+    message: CameraInfo, topic: str, size: tuple[int, int] | None = None
+) -> PinholeCamera:
+    """Read intrinsics from a camera info: from P, or from K if P is not filled in.
 
-    Region of interest and binning are applied, because P and K refer to the full resolution.
+    Region of interest and binning are applied, because P and K refer to the full resolution. If
+    that contradicts the size of the image, only what agrees with it is applied: some drivers fill
+    in a region or binning that they have already taken into account.
+
+    Args:
+        message: the camera info.
+        topic: topic of the camera info, for errors.
+        size: width and height of the image, pixels; None if unknown.
 
     Raises:
-        CameraInfoError: the intrinsics are zero or not finite, or the size is zero.
+        CameraInfoError: the intrinsics are not filled in or not finite, or the size is zero.
     """
-    p = np.asarray(message.p, dtype=np.float64).reshape(3, 4)[:, :3]
-    name, matrix = ("P", p) if np.any(p) else ("K", np.asarray(message.k).reshape(3, 3))
+    name, matrix = _intrinsics(message)
+    width, height = message.width, message.height
+    if size is not None and not width and not height:
+        width, height = size
     try:
-        camera = PinholeCamera.from_matrix(matrix, message.width, message.height)
-        roi = message.roi
-        if roi.width and roi.height:
-            camera = camera.crop(roi.x_offset, roi.y_offset, roi.width, roi.height)
-        bins = max(message.binning_x, 1), max(message.binning_y, 1)
-        if bins != (1, 1):
-            camera = camera.resize(camera.width // bins[0], camera.height // bins[1])
+        if not _is_filled(matrix):
+            raise FrameError("it is zero or the identity")
+        full = PinholeCamera.from_matrix(matrix, width, height)
+        by_definition = _binned(_cropped(full, message), message, size)
+        others = (_binned(full, message, size), _cropped(full, message), full)
     except FrameError as error:
         raise CameraInfoError(
             topic,
             f"camera info with unusable {name} {_row_major(matrix)} ({error})",
             "the intrinsics of a calibrated camera in P or K",
         ) from error
-    return camera
+    if size is None or (by_definition.width, by_definition.height) == size:
+        return by_definition
+    fitting = {camera for camera in others if (camera.width, camera.height) == size}
+    return fitting.pop() if len(fitting) == 1 else by_definition
+
+
+def check_intrinsics(message: CameraInfo, topics: InputTopics) -> None:
+    """Check that the principal point of a camera info is near the centre of the image.
+
+    Raises:
+        IntrinsicsError: it is not; the intrinsics are likely to be those of another resolution.
+            The frame is usable, but its poses may be wrong.
+    """
+    name, matrix = _intrinsics(message)
+    cx, cy = float(matrix[0, 2]), float(matrix[1, 2])
+    width, height = message.width, message.height
+    if not width or not height:
+        return
+    offset = max(abs((cx + 0.5) / width - 0.5), abs((cy + 0.5) / height - 0.5))
+    if offset > _MAX_PRINCIPAL_POINT_OFFSET:
+        raise IntrinsicsError(
+            topics.camera_info,
+            f"{name} with the principal point ({cx:.0f}, {cy:.0f}), far from the centre of "
+            f"{width}x{height} pixels",
+            f"the intrinsics of this resolution (do they belong to {2 * cx + 1:.0f}x"
+            f"{2 * cy + 1:.0f} pixels, or to an image that was cropped?); the frame is used with "
+            "these intrinsics",
+        )
 
 
 def check_rectified(message: CameraInfo, topics: InputTopics) -> None:
     """Check that a camera info with distortion belongs to a rectified image.
 
     Raises:
-        CameraInfoError: there are distortion coefficients, but 'rect' is not in the name of the
-            colour topic. The frame is usable, but its poses have an error from the distortion.
+        CameraInfoError: there are distortion coefficients, but the name of the colour topic does
+            not have the word 'rect'. The frame is usable, but its poses have an error from the
+            distortion.
     """
-    if any(message.d) and "rect" not in topics.colour:
+    if np.any(np.nan_to_num(np.asarray(message.d, dtype=np.float64))) and not is_rectified(
+        topics.colour
+    ):
         raise CameraInfoError(
             topics.camera_info,
             f"distortion coefficients {[round(float(x), 4) for x in message.d]}, while the colour "
@@ -256,33 +298,31 @@ def rgbd_frame(
     camera: PinholeCamera,
     labels: InstanceLabels | LabelRules,
     topics: InputTopics,
-    bridge: ImageBridge | None = None,
     *,
     depth_unit: float | None = None,
 ) -> RgbdFrame:
     """Build a frame with stamp and frame id of the colour image.
 
-    Each image may be raw or compressed; for `bridge`, see `decode_colour`, for `depth_unit`,
-    `decode_depth`.
+    Each image may be raw or compressed; for `depth_unit`, see `decode_depth`.
 
     Raises:
         MessageError: one of the messages is invalid.
     """
-    colour = raw_colour(colour, topics.colour)
-    depth = raw_depth(depth, topics.depth)
-    mask = raw_mask(mask, topics.mask)
-    _check_size(depth, topics.depth, colour, topics.colour)
-    _check_size(mask, topics.mask, colour, topics.colour)
-    if (camera.width, camera.height) != (colour.width, colour.height):
+    size = colour_size(colour, topics.colour)
+    metres = decode_depth(depth, topics.depth, depth_unit)
+    ids = decode_mask(mask, topics.mask)
+    _check_size(metres, topics.depth, size, topics.colour)
+    _check_size(ids, topics.mask, size, topics.colour)
+    if (camera.width, camera.height) != size:
         raise CameraInfoError(
             topics.camera_info,
             f"camera info for {camera.width}x{camera.height} pixels",
-            f"{colour.width}x{colour.height}, the size of {topics.colour}",
+            f"{size[0]}x{size[1]}, the size of {topics.colour} (use the camera info of this "
+            "resolution)",
         )
-    ids = decode_mask(mask, topics.mask)
     return RgbdFrame(
-        colour=decode_colour(colour, topics.colour, bridge),
-        depth=decode_depth(depth, topics.depth, depth_unit),
+        colour=decode_colour(colour, topics.colour),
+        depth=metres,
         mask=ids,
         camera=camera,
         labels=labels.labels(ids)
@@ -293,40 +333,56 @@ def rgbd_frame(
     )
 
 
-def _pixels(message: Image, topic: str) -> NDArray[np.generic]:
-    """View an image with an encoding of `_PIXEL_TYPES` as channels (H, W, C)."""
-    kind, channels = _PIXEL_TYPES[message.encoding]
-    dtype: DTypeLike = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
-    itemsize = np.dtype(kind).itemsize
-    row = message.width * channels * itemsize
-    data = np.frombuffer(message.data, dtype=np.uint8)
-    if not row or not message.height or message.step < row:
-        raise ImageLayoutError(
-            topic,
-            f"{message.encoding} image of {message.width}x{message.height} pixels with step "
-            f"{message.step}",
-            f"a positive size and a step of at least {row} bytes",
-        )
-    if len(data) < message.height * message.step:
-        raise ImageLayoutError(
-            topic,
-            f"{message.encoding} image of {message.width}x{message.height} pixels with "
-            f"{len(data)} bytes of data",
-            f"height x step = {message.height * message.step} bytes",
-        )
-    rows = data[: message.height * message.step].reshape(message.height, message.step)[:, :row]
-    if row != message.step:
-        rows = np.ascontiguousarray(rows)
-    return rows.view(dtype).reshape(message.height, message.width, channels)
+def _one_channel(message: Image, topic: str, kind: str) -> NDArray[Any]:
+    """View an image of one channel as (H, W)."""
+    dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
+    return packed_rows(message, topic, dtype.itemsize).view(dtype)
 
 
-def _check_size(image: Image, topic: str, colour: Image, colour_topic: str) -> None:
-    if (image.width, image.height) != (colour.width, colour.height):
+def _check_size(
+    image: NDArray[np.generic], topic: str, size: tuple[int, int], colour_topic: str
+) -> None:
+    height, width = image.shape
+    if (width, height) != size:
         raise ImageSizeError(
             topic,
-            f"image of {image.width}x{image.height} pixels",
-            f"{colour.width}x{colour.height}, the size of {colour_topic} (register it to colour)",
+            f"image of {width}x{height} pixels",
+            f"{size[0]}x{size[1]}, the size of {colour_topic} (register it to colour)",
         )
+
+
+def _intrinsics(message: CameraInfo) -> tuple[str, NDArray[np.float64]]:
+    """Choose P without its last column, or K (3, 3) if P is not filled in."""
+    p = np.asarray(message.p, dtype=np.float64).reshape(3, 4)[:, :3]
+    k = np.asarray(message.k, dtype=np.float64).reshape(3, 3)
+    halfway = not np.any(p[:2, 2]) and bool(np.any(k[:2, 2]))
+    return ("P", p) if _is_filled(p) and not halfway else ("K", k)
+
+
+def _is_filled(matrix: NDArray[np.float64]) -> bool:
+    """Whether a driver has filled in focal lengths, and not left them at 0 or the identity."""
+    focal = np.diag(matrix)[:2]
+    return bool(np.any(focal)) and not np.array_equal(matrix[:2], np.eye(3)[:2])
+
+
+def _cropped(camera: PinholeCamera, message: CameraInfo) -> PinholeCamera:
+    roi = message.roi
+    if not (roi.width and roi.height):
+        return camera
+    return camera.crop(roi.x_offset, roi.y_offset, roi.width, roi.height)
+
+
+def _binned(
+    camera: PinholeCamera, message: CameraInfo, size: tuple[int, int] | None
+) -> PinholeCamera:
+    """Apply binning; if it does not divide the size, the image decides about the last pixel."""
+    bins = max(message.binning_x, 1), max(message.binning_y, 1)
+    if bins == (1, 1):
+        return camera
+    exact = camera.width / bins[0], camera.height / bins[1]
+    if size is not None and all(abs(x - n) < 1 for x, n in zip(exact, size, strict=True)):
+        return camera.resize(*size)
+    return camera.resize(int(exact[0]), int(exact[1]))
 
 
 def _row_major(matrix: NDArray[np.floating]) -> list[float]:

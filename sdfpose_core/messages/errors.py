@@ -12,6 +12,7 @@ __all__ = [
     "FrameIdError",
     "ImageLayoutError",
     "ImageSizeError",
+    "IntrinsicsError",
     "LabelsError",
     "MessageError",
     "MissingCameraInfoError",
@@ -55,6 +56,10 @@ class FrameIdError(MessageError):
 
 class CameraInfoError(MessageError):
     """A camera info with unusable intrinsics, or for another image size."""
+
+
+class IntrinsicsError(CameraInfoError):
+    """A camera info whose intrinsics are likely to be those of another resolution."""
 
 
 class MissingCameraInfoError(MessageError):

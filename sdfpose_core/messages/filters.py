@@ -73,6 +73,15 @@ class ApproximateTimeSynchronizer(SimpleFilter):
         """Number of queued messages of each input."""
         return [len(stamps) for stamps in self._stamps]
 
+    def drain(self) -> list[list[Any]]:
+        """Remove the queued messages and return them, oldest first, for each input."""
+        with self.lock:
+            queued = [[m[s] for s in stamps] for stamps, m in self._queues()]
+            for stamps, messages in self._queues():
+                stamps.clear()
+                messages.clear()
+        return queued
+
     def add(self, msg: Stamped, index: int) -> None:
         """Add a message of input `index` and signal the group that it completes, if any."""
         stamp = stamp_ns(msg.header)
@@ -82,6 +91,9 @@ class ApproximateTimeSynchronizer(SimpleFilter):
             messages = [] if group is None else [self._take(i, s) for i, s in enumerate(group)]
         if messages:
             self.signalMessage(*messages)
+
+    def _queues(self) -> list[tuple[list[int], dict[int, Any]]]:
+        return list(zip(self._stamps, self._messages, strict=True))
 
     def _enqueue(self, index: int, stamp: int, msg: Any) -> None:
         stamps, messages = self._stamps[index], self._messages[index]

@@ -10,13 +10,14 @@ from sdfpose_core.messages.decoding import (
     InputTopics,
     LabelRules,
     camera_from_info,
+    check_intrinsics,
     check_rectified,
+    colour_size,
     decode_depth,
     default_depth_unit,
     rgbd_frame,
 )
 from sdfpose_core.messages.errors import DepthUnitError, MessageError
-from sdfpose_core.messages.image_bridge import ImageBridge
 from sdfpose_core.messages.interfaces import Image
 from sdfpose_core.messages.synchronizer import FrameMessages
 from sdfpose_core.observation.depth_unit import depth_unit_problem
@@ -33,12 +34,11 @@ def checked_frame(
     categories: Categories,
     *,
     depth_unit: float | None = None,
-    bridge: ImageBridge | None = None,
 ) -> tuple[RgbdFrame, list[InputWarning]]:
     """Build a frame from its messages, and check what is likely to be wrong.
 
-    The warnings are about distortion in an image that is not rectified, the unit of the depth, and
-    an empty mask. The frame is usable all the same.
+    The warnings are about intrinsics of another resolution, distortion in an image that is not
+    rectified, the unit of the depth, and an empty mask. The frame is usable all the same.
 
     Args:
         messages: synchronised messages.
@@ -47,12 +47,12 @@ def checked_frame(
         categories: known categories, with the sizes that depth is checked against.
         depth_unit: metres per unit of depth; None for millimetres in 16-bit and metres in float
             images.
-        bridge: see `decode_colour`.
 
     Raises:
         MessageError: one of the messages is invalid.
     """
-    camera = camera_from_info(messages.info, topics.camera_info)
+    size = colour_size(messages.colour, topics.colour)
+    camera = camera_from_info(messages.info, topics.camera_info, size)
     labels = messages.labels if messages.labels is not None else rules or LabelRules({})
     depth = raw_depth(messages.depth, topics.depth)
     frame = rgbd_frame(
@@ -62,14 +62,14 @@ def checked_frame(
         camera,
         labels,
         topics,
-        bridge,
         depth_unit=depth_unit,
     )
     warnings: list[InputWarning] = []
-    try:
-        check_rectified(messages.info, topics)
-    except MessageError as error:
-        warnings.append(_warning(error))
+    for check in (check_intrinsics, check_rectified):
+        try:
+            check(messages.info, topics)
+        except MessageError as error:
+            warnings.append(_warning(error))
     problem = _depth_problem(frame, depth, topics.depth, categories, depth_unit)
     if problem is not None:
         warnings.append(InputWarning((DepthUnitError, topics.depth), f"{topics.depth}: {problem}"))

@@ -14,6 +14,7 @@ __all__ = [
     "Image",
     "InstanceLabels",
     "Stamped",
+    "normalise_frame_id",
     "stamp_ns",
 ]
 
@@ -86,3 +87,11 @@ JUMP_BACK_NS = 1_000_000_000
 def stamp_ns(header: Header) -> int:
     """Return the stamp of a header in nanoseconds."""
     return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+
+
+def normalise_frame_id(message: Stamped) -> str:
+    """Remove leading slashes from a message's frame id, which tf2 refuses; return the frame id."""
+    header = message.header
+    if header.frame_id.startswith("/"):
+        header.frame_id = header.frame_id.lstrip("/")
+    return str(header.frame_id)

@@ -27,6 +27,7 @@ class FramePairing:
         slop_s: largest difference of stamps within a frame, seconds.
         queue_size: messages kept per topic while waiting for the other topics.
         refuse: called with the error of each dropped frame.
+        latched_labels: whether the labels are latched, see `FrameSynchronizer`.
 
     Attributes:
         topics: names of the topics that make up a frame.
@@ -39,6 +40,7 @@ class FramePairing:
         slop_s: float,
         queue_size: int,
         refuse: Callable[[MessageError], None],
+        latched_labels: bool = False,
     ) -> None:
         self._sources = {topic: SimpleFilter() for topic in asdict(topics).values() if topic}
         self._ready: list[FrameMessages] = []
@@ -54,6 +56,7 @@ class FramePairing:
             on_frame=self._ready.append,
             on_error=refuse,
             on_restart=lambda: None,
+            labels_are_latched=lambda: latched_labels,
         )
         self.topics = frozenset(self._sources)
         self.spans_ns: dict[str, tuple[int, int]] = {}

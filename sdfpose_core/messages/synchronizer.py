@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +20,12 @@ from sdfpose_core.messages.interfaces import (
     AnyImage,
     CameraInfo,
     InstanceLabels,
+    normalise_frame_id,
     stamp_ns,
 )
+from sdfpose_core.messages.stamps import RecentStamps
 
-__all__ = ["FrameMessages", "FrameSynchronizer", "SynchronizerStatistics", "required_queue_size"]
+__all__ = ["FrameMessages", "FrameSynchronizer", "SynchronizerStatistics"]
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,16 @@ class FrameMessages:
 class SynchronizerStatistics:
     """Message counts of a synchroniser.
 
-    Every message is accounted for. A received message (other than a camera info) is in a matched
-    group, unmatched, or waiting (`FrameSynchronizer.waiting`). A matched group is accepted,
-    refused, or waiting (`FrameSynchronizer.waiting_for_camera_info`).
+    Every message is accounted for. A received message (other than a camera info or latched
+    labels) is in a matched group, unmatched, or waiting (`FrameSynchronizer.waiting`). A matched
+    group is accepted, refused, or waiting (`FrameSynchronizer.waiting_for_camera_info`).
 
     Attributes:
         received: number of messages by topic.
         unmatched: number of messages without a group by topic: dropped from a full queue, replaced
             by a message with the same stamp, or discarded when time jumped back or the
             synchroniser was reconfigured. Camera infos are not counted, because one camera info
-            may be used for many frames.
+            may be used for many frames; nor are latched labels.
         matched: number of groups with matching stamps.
         accepted: number of groups passed on as frames; the others are in `rejected`.
         rejected: number of rejected groups by the name of the error.
@@ -75,18 +76,46 @@ class SynchronizerStatistics:
     restarts: int = 0
 
 
-def required_queue_size(rate_hz: float, lag_s: float) -> int:
-    """Compute the queue size needed when one topic lags behind the others.
+class _Accompanying:
+    """Messages that come with each frame or once for all: camera infos, and latched labels.
 
     Args:
-        rate_hz: frame rate, Hz.
-        lag_s: lag of the topic, seconds, see `FrameSynchronizer.lags`.
+        maxlen: number of messages kept.
 
-    Returns:
-        The number of frames that arrive during the lag, plus the awaited frame, plus one for
-        variations of the lag.
+    Attributes:
+        follow: whether the last frame had a message with its own stamp, so that the next one waits
+            for its own.
     """
-    return math.ceil(rate_hz * lag_s - 1e-6) + 2  # 1e-6: 1.1 s at 10 Hz are 11 frames, not 12
+
+    def __init__(self, maxlen: int) -> None:
+        self._messages: deque[Any] = deque(maxlen=maxlen)
+        self.follow = False
+
+    def __bool__(self) -> bool:
+        return bool(self._messages)
+
+    def add(self, message: Any) -> None:
+        self._messages.append(message)
+
+    def resize(self, maxlen: int) -> None:
+        self._messages = deque(self._messages, maxlen=maxlen)
+
+    def own(self, stamp: int, slop_ns: int) -> Any | None:
+        """Find the message that matches a stamp, nanoseconds; None if there is none."""
+        near = [x for x in self._messages if abs(stamp_ns(x.header) - stamp) <= slop_ns]
+        return min(near, key=lambda x: abs(stamp_ns(x.header) - stamp), default=None)
+
+    def may_follow(self, stamp: int, slop_ns: int) -> bool:
+        """Whether the message of this stamp may still arrive."""
+        return self.own(stamp, slop_ns) is None and (self.follow or not self._messages)
+
+    def serve(self, stamp: int, slop_ns: int) -> Any | None:
+        """Return the message of this stamp, or else the last one."""
+        own = self.own(stamp, slop_ns)
+        self.follow = own is not None
+        if own is not None:
+            return own
+        return self._messages[-1] if self._messages else None
 
 
 class FrameSynchronizer:
@@ -94,8 +123,9 @@ class FrameSynchronizer:
 
     A frame uses the camera info with a matching stamp. If camera infos are published with each
     image, the frame waits for its own until the next frame is complete; otherwise it uses the last
-    camera info. A frame that is not newer than the previous one is refused, unless time jumped
-    back by more than a second; in that case the synchroniser restarts.
+    camera info. The same holds for labels that are latched or whose stamp is zero; all other labels
+    have to match the stamp. A frame that is not newer than the previous one is refused, unless time
+    jumped back by more than a second; in that case the synchroniser restarts.
 
     Args:
         colour, depth, mask: filters of raw or compressed images.
@@ -108,6 +138,12 @@ class FrameSynchronizer:
         on_frame: called with each frame.
         on_error: called with the error of each refused group.
         on_restart: called when time jumped back (a looping bag, a reset simulation).
+        labels_are_latched: whether the publishers of the labels latch them.
+
+    Attributes:
+        queue_size: messages kept for each input.
+        statistics: message counts.
+        recent: recent stamps of the topics that have to match.
     """
 
     def __init__(
@@ -124,18 +160,20 @@ class FrameSynchronizer:
         on_frame: Callable[[FrameMessages], None],
         on_error: Callable[[MessageError], None],
         on_restart: Callable[[], None],
+        labels_are_latched: Callable[[], bool] = lambda: False,
     ) -> None:
         self._topics = topics
-        self._queue_size = queue_size
+        self.queue_size = queue_size
         self._slop_s = slop_s
         self._on_frame = on_frame
         self._on_error = on_error
         self._on_restart = on_restart
-        self._infos: deque[CameraInfo] = deque(maxlen=queue_size)
-        self._infos_follow = False
+        self._labels_are_latched = labels_are_latched
+        self._infos = _Accompanying(queue_size)
+        self._latched_labels: _Accompanying | None = None
         self._group: Sequence[Any] | None = None
         self._last_ns: int | None = None
-        self._newest_ns: dict[str, int] = {}
+        self.recent = RecentStamps()
         named = [(topics.colour, colour), (topics.depth, depth), (topics.mask, mask)]
         if labels is not None:
             named.append((topics.labels, labels))
@@ -147,27 +185,34 @@ class FrameSynchronizer:
         # Filters between subscriptions and matcher, so that the matcher can be replaced.
         self._inputs = [SimpleFilter() for _ in named]
         for (topic, source), inlet in zip(named, self._inputs, strict=True):
-            source.registerCallback(self._take, topic, inlet)
+            take = self._take if source is not labels else self._take_labels
+            source.registerCallback(take, topic, inlet)
         info.registerCallback(self._take_info)
         self._matcher = self._connect()
 
     @property
     def waiting(self) -> dict[str, int]:
         """Number of messages by topic that wait for other topics."""
-        return dict(zip(self._matched_topics, self._matcher.waiting, strict=True))
+        # Latched labels are not matched, and do not wait.
+        waiting = dict.fromkeys(self._matched_topics, 0)
+        return waiting | dict(zip(self._matched_topics, self._matcher.waiting, strict=False))
 
     @property
     def waiting_for_camera_info(self) -> bool:
         """Whether a matched group waits for its camera info."""
         return self._group is not None
 
+    @property
+    def has_latched_labels(self) -> bool:
+        """Whether the labels hold for all images until the next ones."""
+        return self._latched_labels is not None
+
     def lags(self) -> dict[str, float]:
         """Return how far the newest stamp of each topic lags behind the newest of all, seconds.
 
         Camera infos and topics without a message are not included.
         """
-        newest = max(self._newest_ns.values(), default=0)
-        return {topic: (newest - stamp) * 1e-9 for topic, stamp in self._newest_ns.items()}
+        return self.recent.lags()
 
     def reconfigure(self, queue_size: int, slop_s: float) -> None:
         """Change queue size and slop; waiting messages become unmatched.
@@ -176,9 +221,11 @@ class FrameSynchronizer:
             queue_size: messages kept for each input.
             slop_s: largest difference of stamps within a frame, seconds.
         """
-        self._queue_size = queue_size
+        self.queue_size = queue_size
         self._slop_s = slop_s
-        self._infos = deque(self._infos, maxlen=queue_size)
+        self._infos.resize(queue_size)
+        if self._latched_labels is not None:
+            self._latched_labels.resize(queue_size)
         self._discard_waiting()
 
     def finish(self) -> None:
@@ -190,8 +237,9 @@ class FrameSynchronizer:
     def _connect(self) -> ApproximateTimeSynchronizer:
         for inlet in self._inputs:
             inlet.callbacks.clear()
+        matched = self._inputs if self._latched_labels is None else self._inputs[:3]
         matcher = ApproximateTimeSynchronizer(
-            self._inputs, self._queue_size, self._slop_s, self._count_unmatched
+            matched, self.queue_size, self._slop_s, self._count_unmatched
         )
         matcher.registerCallback(self._take_group)
         return matcher
@@ -209,12 +257,37 @@ class FrameSynchronizer:
         self.statistics.received[topic] += 1
         inlet.signalMessage(message)
 
+    def _take_labels(self, labels: InstanceLabels, topic: str, inlet: SimpleFilter) -> None:
+        latched = not stamp_ns(labels.header) or self._labels_are_latched()
+        if latched != (self._latched_labels is not None):
+            self._match_labels(not latched)
+        if self._latched_labels is None:
+            self._take(labels, topic, inlet)
+            return
+        self.statistics.received[topic] += 1
+        self._latched_labels.add(labels)
+        self._finish_if_complete()
+
+    def _match_labels(self, matched: bool) -> None:
+        """Begin or end to match the stamps of labels; all other messages go on waiting."""
+        self.finish()
+        queues = self._matcher.drain()
+        for labels in queues[3:]:
+            self._count_unmatched(3, len(labels))
+        self.recent.discard(self._topics.labels)
+        self._latched_labels = None if matched else _Accompanying(self.queue_size)
+        self._matcher = self._connect()
+        for inlet, messages in zip(self._inputs, queues[:3], strict=False):
+            for message in messages:
+                inlet.signalMessage(message)
+
     def _watch_clock(self, message: AnyImage | InstanceLabels, topic: str) -> None:
         """Discard waiting messages when time jumps back."""
         stamp = stamp_ns(message.header)
-        if stamp < self._newest_ns.get(topic, stamp) - JUMP_BACK_NS:
+        newest = self.recent.newest(topic)
+        if newest is not None and stamp < newest - JUMP_BACK_NS:
             self._discard_waiting()
-            self._newest_ns.clear()
+            self.recent.clear()
             self._last_ns = None
             if self._group is not None:
                 self._group = None
@@ -225,35 +298,38 @@ class FrameSynchronizer:
                 )
             self.statistics.restarts += 1
             self._on_restart()
-        self._newest_ns[topic] = max(stamp, self._newest_ns.get(topic, stamp))
+        self.recent.add(topic, stamp)
 
     def _take_info(self, info: CameraInfo) -> None:
         self.statistics.received[self._topics.camera_info] += 1
-        self._infos.append(info)
-        if self._group is not None and self._own_info(self._group) is not None:
-            self.finish()
+        self._infos.add(info)
+        self._finish_if_complete()
 
     def _take_group(self, *group: Any) -> None:
         self.statistics.matched += 1
         earlier, self._group = self._group, group
         if earlier is not None:
             self._emit(earlier)
-        if self._own_info(group) is None and (self._infos_follow or not self._infos):
-            return  # its camera info may still arrive
-        self.finish()
+        self._finish_if_complete()
 
-    def _own_info(self, group: Sequence[Any]) -> CameraInfo | None:
-        """Find the camera info that matches the stamp of the group; None if there is none."""
-        stamp = stamp_ns(group[0].header)
-        slop_ns = round(self._slop_s * 1e9)
-        near = [i for i in self._infos if abs(stamp_ns(i.header) - stamp) <= slop_ns]
-        return min(near, key=lambda i: abs(stamp_ns(i.header) - stamp), default=None)
+    def _finish_if_complete(self) -> None:
+        """Pass on the waiting group unless one of its messages may still arrive."""
+        if self._group is None:
+            return
+        stamp, slop_ns = stamp_ns(self._group[0].header), round(self._slop_s * 1e9)
+        awaited = [self._infos]
+        if self._latched_labels is not None:
+            awaited.append(self._latched_labels)
+        if not any(x.may_follow(stamp, slop_ns) for x in awaited):
+            self.finish()
 
     def _emit(self, group: Sequence[Any]) -> None:
-        own = self._own_info(group)
-        self._infos_follow = own is not None
-        if own is not None or self._infos:
-            self._accept(group, self._infos[-1] if own is None else own)
+        stamp, slop_ns = stamp_ns(group[0].header), round(self._slop_s * 1e9)
+        info = self._infos.serve(stamp, slop_ns)
+        if self._latched_labels is not None:
+            group = (*group[:3], self._latched_labels.serve(stamp, slop_ns))
+        if info is not None:
+            self._accept(group, info)
             return
         self._refuse(
             MissingCameraInfoError(
@@ -288,18 +364,27 @@ class FrameSynchronizer:
         self._on_error(error)
 
     def _check_frame_ids(self, group: Sequence[Any], info: CameraInfo) -> None:
-        expected = group[0].header.frame_id
+        """Check that all messages have the frame id of the colour image.
+
+        Mask and camera info may lack one, because stamp and size tell which image they belong to.
+        """
+        topics = self._topics
+        expected = normalise_frame_id(group[0])
         if not expected:
             raise FrameIdError(
-                self._topics.colour, "an image without a frame id", "the name of its optical frame"
+                topics.colour, "an image without a frame id", "the name of its optical frame"
             )
-        topics = (self._topics.depth, self._topics.mask, self._topics.camera_info)
-        for topic, message in zip(topics, (group[1], group[2], info), strict=True):
-            if message.header.frame_id != expected:
+        for topic, message, optional, remedy in (
+            (topics.depth, group[1], False, "register it to colour"),
+            (topics.mask, group[2], True, "copy the header of the image"),
+            (topics.camera_info, info, True, "use the camera info of the colour image"),
+        ):
+            found = normalise_frame_id(message)
+            if found != expected and not (optional and not found):
                 raise FrameIdError(
                     topic,
-                    f"frame id '{message.header.frame_id}'",
-                    f"'{expected}', the frame of {self._topics.colour} (register it to colour)",
+                    f"frame id '{found}'",
+                    f"'{expected}', the frame of {topics.colour} ({remedy})",
                 )
 
     def _check_order(self, colour: AnyImage) -> None:
@@ -310,6 +395,7 @@ class FrameSynchronizer:
                 self._topics.colour,
                 f"an image {late:.3f} s older than the last one"
                 if late
-                else "two images with the same stamp",
-                "increasing stamps",
+                else "two images with the same stamp" + (" of zero" if stamp == 0 else ""),
+                "increasing stamps"
+                + (" (does the driver fill in the header?)" if stamp == 0 else ""),
             )

@@ -2,18 +2,78 @@
 
 from __future__ import annotations
 
+import math
+import os
+import shutil
 from importlib.resources import files
+from pathlib import Path
+from xml.etree import ElementTree as ET
 
-__all__ = ["one_machine_environment"]
+__all__ = ["one_machine_environment", "shared_memory_hint", "shared_memory_segment"]
+
+_MIB = 2**20
+
+_DEFAULT_SEGMENT = 512 * 1024
+"""Size of Fast DDS's shared-memory segment without a profile, bytes."""
+
+_ROOM = 512 * _MIB
+"""Free shared memory for the segments of a graph of eight processes, bytes."""
+
+_LARGEST_PIXEL = 4
+"""Bytes per pixel of the largest common images: bgra8, and depth as 32FC1."""
 
 
 def one_machine_environment() -> dict[str, str]:
     """Return environment variables that give Fast DDS a shared-memory segment for images.
 
-    Set them before rclpy is initialised. Other machines cannot discover such a process.
+    The segment is smaller where /dev/shm has little room, because Fast DDS does without shared
+    memory if it cannot allocate the segment. Set the variables before rclpy is initialised. Other
+    machines cannot discover such a process.
     """
+    profile = "fastdds_shm.xml" if _free_shared_memory() >= _ROOM else "fastdds_shm_small.xml"
     return {
-        "FASTDDS_DEFAULT_PROFILES_FILE": str(files("sdfpose_ros") / "fastdds_shm.xml"),
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(files("sdfpose_ros") / profile),
         # With any other range the middleware ignores the transports of the profile.
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",
     }
+
+
+def _free_shared_memory() -> float:
+    """Return the room in /dev/shm, bytes; infinite where there is no such folder."""
+    try:
+        return float(shutil.disk_usage("/dev/shm").free)
+    except OSError:
+        return math.inf
+
+
+def shared_memory_segment() -> int:
+    """Return the size of the shared-memory segment in this process's Fast DDS profile, bytes."""
+    profile = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", "")
+    try:
+        root = ET.parse(Path(profile)).getroot()
+    except (OSError, ET.ParseError):
+        return _DEFAULT_SEGMENT
+    sizes = [x.text or "" for x in root.iter() if x.tag.rpartition("}")[2] == "segment_size"]
+    return max((int(x) for x in sizes if x.strip().isdigit()), default=_DEFAULT_SEGMENT)
+
+
+def shared_memory_hint(image_size: tuple[int, int] | None) -> str:
+    """Say what shared memory large images take, and how much there is.
+
+    Args:
+        image_size: width and height of the images, pixels; None if unknown.
+    """
+    segment = f"{shared_memory_segment() / _MIB:.4g} MiB"
+    if image_size is None:
+        return (
+            "Large images need a shared-memory segment that is larger than an image, in the driver "
+            f"and here, where it has {segment} (see 'Images get lost' in docs/node.md)"
+        )
+    width, height = image_size
+    largest = width * height * _LARGEST_PIXEL / _MIB
+    return (
+        f"An image of {width}x{height} pixels takes up to {largest:.3g} MiB, and the segment of "
+        f"shared memory has {segment} here: expected at least {math.ceil(2 * largest)} MiB here "
+        "and in the driver (segment_size in the Fast DDS profile, see 'Images get lost' in "
+        "docs/node.md)"
+    )

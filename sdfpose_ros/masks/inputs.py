@@ -6,20 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
-from sdfpose_core.messages.interfaces import JUMP_BACK_NS, Stamped, stamp_ns
+from sdfpose_core.messages.interfaces import (
+    JUMP_BACK_NS,
+    Stamped,
+    normalise_frame_id,
+    stamp_ns,
+)
+from sdfpose_core.messages.stamps import RecentStamps
+from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S, InputWatchdog
+from sdfpose_ros.graph.subscriptions import InputSubscriptions
+from sdfpose_ros.graph.throttle import ThrottledLog
 from sdfpose_ros.masks.backends import MaskSource
 from sdfpose_ros.masks.matched_images import MatchedImages
 from sdfpose_ros.stand_ins import message_filters
 
 __all__ = ["MaskInputs"]
-
-_DEPTH = 10
-"""Messages of a topic that are queued for the node's thread."""
 
 
 class MaskInputs:
@@ -35,11 +38,10 @@ class MaskInputs:
         slop_s: largest difference of the stamps within a set, seconds.
         on_matched: called with each set of matched messages.
         on_restart: called when time has jumped back (a bag loops, a simulation is reset).
+        log: receives the warnings of the input watchdog.
 
     Attributes:
         topics: resolved topic of each input.
-        subscriptions: subscription of each topic.
-        received: number of messages of each topic.
         matched: number of sets passed to `on_matched`.
     """
 
@@ -52,6 +54,7 @@ class MaskInputs:
         slop_s: float,
         on_matched: Callable[[MatchedImages], None],
         on_restart: Callable[[], None],
+        log: ThrottledLog,
     ) -> None:
         self._node = node
         self._queue_size = queue_size
@@ -61,13 +64,10 @@ class MaskInputs:
         self._needs_info = source.needs_camera
         self._info: CameraInfo | None = None
         self._waiting: dict[str, Any] | None = None
-        self._newest_ns: dict[str, int] = {}
+        self._recent = RecentStamps()
+        self._subscriptions = InputSubscriptions(node)
         self.topics: dict[str, str] = {}
-        self.subscriptions: dict[str, Subscription[Any]] = {}
-        self.received: dict[str, int] = {}
         self.matched = 0
-        self._matched_before = 0
-        self._received_before: dict[str, int] = {}
         sources = {
             name: self._subscribe(name, kind)
             for name, kind in {"colour": Image, **source.inputs}.items()
@@ -81,28 +81,29 @@ class MaskInputs:
             subscriber.registerCallback(self._watch_clock, name)
             subscriber.registerCallback(inlet.signalMessage)
         self._connect()
+        self._watchdog = InputWatchdog(node, log, self.topics["colour"])
 
-    def since_last_check(self) -> tuple[int, list[str]]:
-        """Return the number of sets since the last call, and the topics without a message."""
-        silent = [x for x, n in self.received.items() if n == self._received_before.get(x, 0)]
-        matched = self.matched - self._matched_before
-        self._received_before, self._matched_before = dict(self.received), self.matched
-        return matched, silent
+    @property
+    def received(self) -> dict[str, int]:
+        """Number of messages by topic."""
+        return self._subscriptions.received
+
+    def check(self) -> None:
+        """Log why there are no images: a topic is silent, or the stamps do not match."""
+        self._watchdog.check(
+            self.received,
+            self.matched,
+            self._subscriptions.by_topic,
+            self._recent,
+            self._queue_size,
+            once={self.topics["camera_info"]} if self._needs_info else set(),
+            image_size=None if self._info is None else (self._info.width, self._info.height),
+            seconds=SILENT_AFTER_S,
+        )
 
     def _subscribe(self, name: str, kind: type) -> message_filters.Subscriber:
-        topic = self._node.resolve_topic_name(f"~/{name}")
-        self.topics[name], self.received[topic] = topic, 0
-        subscriber = message_filters.Subscriber(
-            self._node,
-            kind,
-            f"~/{name}",
-            # One profile per subscription: rclpy writes the overrides into it.
-            qos_profile=QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-        self.subscriptions[topic] = subscriber.sub
-        subscriber.registerCallback(self._count, topic)
-        return subscriber
+        self.topics[name] = self._node.resolve_topic_name(f"~/{name}")
+        return self._subscriptions.add(kind, self.topics[name])
 
     def _connect(self) -> None:
         for inlet in self._inlets:
@@ -112,9 +113,6 @@ class MaskInputs:
         )
         self._matcher.registerCallback(self._take)
 
-    def _count(self, _: object, topic: str) -> None:
-        self.received[topic] += 1
-
     def _take_info(self, info: CameraInfo) -> None:
         self._info = info
         if self._waiting is not None:
@@ -123,16 +121,18 @@ class MaskInputs:
 
     def _watch_clock(self, message: Stamped, name: str) -> None:
         """When time jumps back, drop the queued messages, which will never be matched."""
-        stamp = stamp_ns(message.header)
-        if stamp < self._newest_ns.get(name, stamp) - JUMP_BACK_NS:
+        stamp, topic = stamp_ns(message.header), self.topics[name]
+        newest = self._recent.newest(topic)
+        if newest is not None and stamp < newest - JUMP_BACK_NS:
             self._connect()
             self._waiting = None
-            self._newest_ns.clear()
+            self._recent.clear()
             self._on_restart()
-        self._newest_ns[name] = max(stamp, self._newest_ns.get(name, stamp))
+        self._recent.add(topic, stamp)
 
     def _take(self, *messages: Any) -> None:
         named = dict(zip(self._names, messages, strict=True))
+        normalise_frame_id(named["colour"])
         if self._needs_info and self._info is None:
             self._waiting = named
         else:

@@ -19,7 +19,7 @@ from sensor_msgs.msg import Image
 from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_ros.graph.image_messages import image_message, labels_message
-from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S, warn_silent_inputs
+from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S
 from sdfpose_ros.graph.parameters import declare
 from sdfpose_ros.graph.process import run_node
 from sdfpose_ros.graph.throttle import ThrottledLog
@@ -75,9 +75,10 @@ class MaskNode(Node):
             slop_s=parameters.slop_s,
             on_matched=self._submit,
             on_restart=self._restart,
+            log=self._log,
         )
         self._watch = self.create_timer(
-            SILENT_AFTER_S, self._check_inputs, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            SILENT_AFTER_S, self.inputs.check, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self.get_logger().info(
             f"backend {parameters.backend} ready: waiting for messages on "
@@ -125,20 +126,6 @@ class MaskNode(Node):
         )
         self._last_ns = None
         self.worker.interrupt(self._source.memory.reset)
-
-    def _check_inputs(self) -> None:
-        """Log why there are no images: a topic is silent, or the stamps do not match."""
-        matched, silent = self.inputs.since_last_check()
-        if matched:
-            return
-        warn_silent_inputs(self, silent, self.inputs.subscriptions, self._log, SILENT_AFTER_S)
-        if not silent:
-            self._log.warning(
-                "unmatched",
-                f"messages arrive on {', '.join(self.inputs.received)}, but no stamps have matched "
-                f"for {SILENT_AFTER_S:.0f} s: expected the same stamp on all messages of an image; "
-                "fix the stamps, or raise slop_s or queue_size",
-            )
 
 
 def main(args: Sequence[str] | None = None) -> int:

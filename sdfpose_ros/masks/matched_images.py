@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.messages.decoding import (
     camera_from_info,
+    colour_size,
     decode_colour,
     decode_depth,
     decode_mask,
 )
 from sdfpose_core.messages.errors import CameraInfoError, FrameIdError, ImageSizeError
-from sdfpose_core.messages.interfaces import CameraInfo
-from sdfpose_ros import stand_ins
+from sdfpose_core.messages.interfaces import CameraInfo, normalise_frame_id
 
 __all__ = ["MatchedImages"]
 
@@ -43,9 +43,7 @@ class MatchedImages:
         Raises:
             MessageError: the image cannot be decoded.
         """
-        return decode_colour(
-            self.messages["colour"], self.topics["colour"], stand_ins.cv_bridge.CvBridge()
-        )
+        return decode_colour(self.messages["colour"], self.topics["colour"])
 
     def depth(self, unit: float | None = None) -> NDArray[np.float32]:
         """Decode the depth image (H, W), metres.
@@ -76,29 +74,33 @@ class MatchedImages:
             MessageError: the camera info is unusable, or does not belong to this image.
         """
         assert self.info is not None
-        topic, colour = self.topics["camera_info"], self.messages["colour"]
-        camera = camera_from_info(self.info, topic)
-        if (camera.width, camera.height) != (colour.width, colour.height):
+        topic, size = self.topics["camera_info"], self._colour_size()
+        camera = camera_from_info(self.info, topic, size)
+        if (camera.width, camera.height) != size:
             raise CameraInfoError(
                 topic,
                 f"camera info for {camera.width}x{camera.height} pixels",
-                f"{colour.width}x{colour.height}, the size of {self.topics['colour']}",
+                f"{size[0]}x{size[1]}, the size of {self.topics['colour']} (use the camera info of "
+                "this resolution)",
             )
         return camera
 
+    def _colour_size(self) -> tuple[int, int]:
+        return colour_size(self.messages["colour"], self.topics["colour"])
+
     def _check_registered(self, name: str) -> None:
         image, colour = self.messages[name], self.messages["colour"]
-        if (image.width, image.height) != (colour.width, colour.height):
+        width, height = self._colour_size()
+        if (image.width, image.height) != (width, height):
             raise ImageSizeError(
                 self.topics[name],
                 f"image of {image.width}x{image.height} pixels",
-                f"{colour.width}x{colour.height}, the size of {self.topics['colour']} (register it "
-                "to colour)",
+                f"{width}x{height}, the size of {self.topics['colour']} (register it to colour)",
             )
-        if image.header.frame_id != colour.header.frame_id:
+        frame, expected = normalise_frame_id(image), normalise_frame_id(colour)
+        if frame != expected:
             raise FrameIdError(
                 self.topics[name],
-                f"frame id '{image.header.frame_id}'",
-                f"'{colour.header.frame_id}', the frame of {self.topics['colour']} (register it to "
-                "colour)",
+                f"frame id '{frame}'",
+                f"'{expected}', the frame of {self.topics['colour']} (register it to colour)",
             )

@@ -13,7 +13,7 @@ from sdfpose.msg import SdfObjectArray
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.datasets.bags import Pairing
-from sdfpose_core.errors import BagError
+from sdfpose_core.errors import BagError, FrameError
 from sdfpose_core.messages.decoding import InputTopics
 from sdfpose_core.messages.errors import MessageError
 from sdfpose_core.messages.input_checks import checked_frame
@@ -110,6 +110,7 @@ class Lockstep:
         pose_node: has to be ready before anything is played.
         topics: topics of a frame.
         timeout_s: longest wait for a result, seconds.
+        latched_labels: whether the labels were latched, see `FrameSynchronizer`.
 
     Attributes:
         frames: number of frames played completely.
@@ -117,13 +118,20 @@ class Lockstep:
     """
 
     def __init__(
-        self, node: Node, pose_node: PoseNodeMonitor, topics: InputTopics, timeout_s: float
+        self,
+        node: Node,
+        pose_node: PoseNodeMonitor,
+        topics: InputTopics,
+        timeout_s: float,
+        latched_labels: bool = False,
     ) -> None:
         self._pose_node = pose_node
         self._topics = topics
         self._timeout_s = timeout_s
         pairing = Pairing()
-        self._pairs = FramePairing(topics, pairing.slop_s, pairing.queue_size, lambda _: None)
+        self._pairs = FramePairing(
+            topics, pairing.slop_s, pairing.queue_size, lambda _: None, latched_labels
+        )
         self._pending_ns: list[int] = []
         self._since_s = time.monotonic()
         self._started = False
@@ -163,7 +171,7 @@ class Lockstep:
         for messages in self._pairs.take(topic, message):
             try:
                 checked_frame(messages, None, self._topics, default_categories())
-            except MessageError:
+            except (MessageError, FrameError):
                 continue  # the pose node rejects it as well, so there is no result
             self._pending_ns.append(messages.stamp_ns)
             self._since_s = time.monotonic()

@@ -80,7 +80,11 @@ class PlayerNode(Node):
             )
             if self._settings.lockstep:
                 self._lockstep = Lockstep(
-                    self, self._pose_node, topics, self._settings.result_timeout_s
+                    self,
+                    self._pose_node,
+                    topics,
+                    self._settings.result_timeout_s,
+                    any(x.latched for x in self._reader.connections if x.topic == topics.labels),
                 )
         self._wait_deadline_s = time.monotonic() + self._settings.wait_s
         self._start()

@@ -19,7 +19,6 @@ from sdfpose_ros.graph.worker import NewestWorker
 from sdfpose_ros.pose.diagnostics import FrameCounts
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.pose.publishers import ResultPublisher
-from sdfpose_ros.stand_ins import cv_bridge
 
 if TYPE_CHECKING:
     from sdfpose_core.tracking.tracker import TrackerResult
@@ -150,7 +149,6 @@ class Estimation:
         self._categories = categories
         self._on_processed = on_processed
         self._log = log
-        self._bridge = cv_bridge.CvBridge()
         self._last_header = Header()
         self.enabled = True
         self.ignored = 0
@@ -228,7 +226,6 @@ class Estimation:
             topics,
             self._categories,
             depth_unit=depth_unit,
-            bridge=self._bridge,
         )
         for x in warnings:
             self._log.warning(x.kind, x.text)

@@ -7,27 +7,18 @@ from collections.abc import Callable
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sdfpose.msg import InstanceLabels
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sdfpose_core.messages.decoding import InputTopics
 from sdfpose_core.messages.errors import MessageError
-from sdfpose_core.messages.synchronizer import (
-    FrameMessages,
-    FrameSynchronizer,
-    required_queue_size,
-)
-from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S, warn_silent_inputs
+from sdfpose_core.messages.synchronizer import FrameMessages, FrameSynchronizer
+from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S, InputWatchdog
+from sdfpose_ros.graph.subscriptions import InputSubscriptions
 from sdfpose_ros.graph.throttle import ThrottledLog
 from sdfpose_ros.pose.parameters import PoseNodeParameters
-from sdfpose_ros.stand_ins import message_filters
 
 __all__ = ["FrameInputs"]
-
-_DEPTH = 10
-"""Messages of a topic that are queued for the node's thread."""
 
 
 class FrameInputs:
@@ -63,8 +54,8 @@ class FrameInputs:
         log: ThrottledLog,
     ) -> None:
         self._node = node
-        self._log = log
-        self._sources: dict[str, message_filters.Subscriber] = {}
+        self._subscriptions = InputSubscriptions(node)
+        self._image_size: tuple[int, int] | None = None
         transports = {
             "colour": parameters.colour_transport,
             "depth": parameters.depth_transport,
@@ -82,74 +73,50 @@ class FrameInputs:
             name: Image if transport == "raw" else CompressedImage
             for name, transport in transports.items()
         }
+        source, topics = self._subscriptions.add, self.topics
+        info = source(CameraInfo, topics.camera_info)
+        info.registerCallback(self._take_info)
         self.synchronizer = FrameSynchronizer(
-            colour=self._source(image["colour"], self.topics.colour),
-            depth=self._source(image["depth"], self.topics.depth),
-            mask=self._source(image["mask"], self.topics.mask),
-            info=self._source(CameraInfo, self.topics.camera_info),
-            labels=self._source(InstanceLabels, self.topics.labels) if labelled else None,
+            colour=source(image["colour"], topics.colour),
+            depth=source(image["depth"], topics.depth),
+            mask=source(image["mask"], topics.mask),
+            info=info,
+            labels=source(InstanceLabels, topics.labels) if labelled else None,
             topics=self.topics,
             queue_size=parameters.queue_size,
             slop_s=parameters.slop_s,
             on_frame=on_frame,
             on_error=on_error,
             on_restart=on_restart,
+            labels_are_latched=lambda: self._subscriptions.is_latched(topics.labels),
         )
-        self._matched_before = 0
-        self._received_before: dict[str, int] = dict(self.synchronizer.statistics.received)
+        self._watchdog = InputWatchdog(node, log, topics.colour)
         self._watch = node.create_timer(
-            SILENT_AFTER_S, self._warn_silent_inputs, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            SILENT_AFTER_S, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
 
     def close(self) -> None:
         """Destroy the subscriptions."""
         self._node.destroy_timer(self._watch)
-        for source in self._sources.values():
-            self._node.destroy_subscription(source.sub)
+        self._subscriptions.close()
 
-    def _source(self, message: type, topic: str) -> message_filters.Subscriber:
-        source = message_filters.Subscriber(
-            self._node,
-            message,
-            topic,
-            # One profile per subscription: rclpy writes the overrides into it.
-            qos_profile=QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-        self._sources[topic] = source
-        return source
+    def _take_info(self, info: CameraInfo) -> None:
+        self._image_size = info.width, info.height
 
-    def _warn_silent_inputs(self) -> None:
-        """Log why there are no frames: a topic is silent, or the stamps do not match."""
-        statistics = self.synchronizer.statistics
-        silent = [
-            topic
-            for topic, count in statistics.received.items()
-            if count == self._received_before[topic]
-        ]
-        matched = statistics.matched - self._matched_before
-        colour = self.topics.colour
-        colours = statistics.received[colour] - self._received_before[colour]
-        self._received_before = dict(statistics.received)
-        self._matched_before = statistics.matched
-        if matched:
-            return
-        subscriptions = {topic: source.sub for topic, source in self._sources.items()}
-        warn_silent_inputs(self._node, silent, subscriptions, self._log, SILENT_AFTER_S)
-        if not silent:
-            self._log.warning("unmatched", self._why_unmatched(colours / SILENT_AFTER_S))
-
-    def _why_unmatched(self, rate_hz: float) -> str:
-        statistics = self.synchronizer.statistics
-        lags = self.synchronizer.lags()
-        late = max(lags, key=lambda topic: lags[topic], default=self.topics.mask)
-        lag_s = lags.get(late, 0.0)
-        needed = required_queue_size(rate_hz, lag_s)
-        return (
-            f"messages arrive on {', '.join(statistics.received)}, but no stamps have matched for "
-            f"{SILENT_AFTER_S:.0f} s: expected the same stamp on all messages of a frame; fix the "
-            f"stamps, or raise slop_s or queue_size ({late} is {lag_s:.2f} s behind, which needs a "
-            f"queue_size of {needed})"
+    def _check(self) -> None:
+        statistics, topics = self.synchronizer.statistics, self.topics
+        once = {topics.camera_info}
+        if self.synchronizer.has_latched_labels:
+            once.add(topics.labels)
+        self._watchdog.check(
+            statistics.received,
+            statistics.matched,
+            self._subscriptions.by_topic,
+            self.synchronizer.recent,
+            self.synchronizer.queue_size,
+            once=once,
+            image_size=self._image_size,
+            seconds=SILENT_AFTER_S,
         )
 
 

@@ -1,8 +1,7 @@
 """ROS packages that the ROS 2 wheels lack. Import them from here only.
 
-`message_filters` and `cv_bridge` are the real packages if they are installed, else stand-ins with
-the same interface. `tf2_ros` and `vision_msgs` (the module ``vision_msgs.msg``) are None if they
-are not installed.
+`message_filters` is the real package if it is installed, else a stand-in with the same interface.
+`tf2_ros` and `vision_msgs` (the module ``vision_msgs.msg``) are None if they are not installed.
 """
 
 from __future__ import annotations
@@ -11,11 +10,6 @@ try:
     import message_filters
 except ImportError:
     from sdfpose_ros.stand_ins import message_filters
-
-try:
-    import cv_bridge
-except ImportError:
-    from sdfpose_core.messages import image_bridge as cv_bridge
 
 try:
     import tf2_ros
@@ -27,4 +21,4 @@ try:
 except ImportError:
     vision_msgs = None
 
-__all__ = ["cv_bridge", "message_filters", "tf2_ros", "vision_msgs"]
+__all__ = ["message_filters", "tf2_ros", "vision_msgs"]

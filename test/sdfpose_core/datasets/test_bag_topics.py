@@ -80,6 +80,51 @@ def test_two_compressed_images_that_would_fit_have_to_be_told_apart():
 
 
 @pytest.mark.parametrize(
+    ("colour", "depth", "mask"),
+    [
+        ("/Camera/Color/Image", "/Camera/Depth/Image", "/Camera/Mask"),
+        ("/cam/colorImage", "/cam/depthImage", "/cam/instanceMask"),
+        ("/oak/rgb/image_raw", "/oak/stereo/image_raw", "/segmentation"),
+        ("/depthai/rgb/image", "/depthai/stereo/depth", "/unmasked/mask"),
+        ("/depth_camera/color/image_raw", "/depth_camera/depth/image_raw", "/mask"),
+        ("/rgb_camera/image", "/rgb_camera/depth_registered/image", "/rgb_camera/mask"),
+        ("/rgb/image_raw", "/depth_to_rgb/image_raw", "/masks"),
+        ("/front/image_rect", "/front/depth/image_rect", "/segments"),
+        ("/camera/color/image_raw", "/camera/aligned_depth_to_color/image_raw", "/sam/mask"),
+    ],
+)
+def test_words_in_names_tell_topics_apart(colour, depth, mask):
+    topics = found(dict.fromkeys((colour, depth, mask), RAW))
+    assert (topics.colour, topics.depth, topics.mask) == (colour, depth, mask)
+
+
+def test_registered_depth_is_preferred():
+    for registered in ("/k4a/depth_to_rgb/image_raw", "/cam/Aligned_Depth/image", DEPTH):
+        images = dict.fromkeys((COLOUR, MASK, "/k4a/depth/image_raw", registered), RAW)
+        assert found(images).depth == registered
+
+
+def test_letters_within_other_words_mean_nothing():
+    images = dict.fromkeys((COLOUR, "/unmasked/preview", DEPTH, MASK, "/indepth/preview"), RAW)
+    topics = found(images)
+    assert (topics.colour, topics.depth, topics.mask) == (COLOUR, DEPTH, MASK)
+
+
+def test_the_images_of_a_stereo_pair_are_no_depth():
+    images = dict.fromkeys((COLOUR, "/stereo/left/image", "/stereo/right/image", MASK), RAW)
+    with pytest.raises(BagError, match=r"no topic for depth: .*; name it with --topic depth=TOPIC"):
+        found(images)
+
+
+def test_the_hint_names_the_option():
+    images = {"/a/rgb": RAW, "/b/rgb": RAW, DEPTH: RAW, MASK: RAW}
+    with pytest.raises(
+        BagError, match=r"could all be colour: choose one with --topic colour=TOPIC"
+    ):
+        found(images)
+
+
+@pytest.mark.parametrize(
     ("images", "given", "problem"),
     [
         ({}, {}, f"no topic for colour: expected one of type {RAW} or {COMPRESSED}; the bag has"),

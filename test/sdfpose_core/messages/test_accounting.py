@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sdfpose_core.messages.decoding import InputTopics
 from sdfpose_core.messages.filters import SimpleFilter
-from sdfpose_core.messages.synchronizer import FrameSynchronizer, required_queue_size
+from sdfpose_core.messages.stamps import required_queue_size
+from sdfpose_core.messages.synchronizer import FrameSynchronizer
 
 TOPICS = InputTopics("/colour", "/depth", "/mask", "/camera_info", "/labels")
 MATCHED = ("/colour", "/depth", "/mask", "/labels")

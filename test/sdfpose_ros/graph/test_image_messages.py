@@ -55,13 +55,6 @@ def test_grey_becomes_three_equal_channels():
     np.testing.assert_array_equal(colour, np.repeat(RGB[..., :1], 3, axis=2))
 
 
-def test_bayer_goes_through_cv_bridge():
-    grey = np.full((6, 8), 90, dtype=np.uint8)
-    colour = d.decode_colour(m.image_message(grey, "bayer_rggb8", HEADER), "/x/colour")
-    assert colour.shape == (6, 8, 3)
-    np.testing.assert_array_equal(colour, 90)
-
-
 @pytest.mark.parametrize("encoding", ["32FC1", "polar12", ""])
 def test_colour_in_an_unknown_encoding_names_topic_and_encoding(encoding):
     message = m.image_message(RGB, "rgb8", HEADER)
@@ -121,13 +114,14 @@ def test_mask_in_another_encoding_is_refused():
     ("change", "message"),
     [
         ({"step": 3}, "with step 3: expected .* at least 15 bytes"),
-        ({"height": 7}, r"with 90 bytes of data: expected height x step = 105 bytes"),
+        ({"height": 7}, r"with 89 bytes of data: expected height x step = 105 bytes"),
         ({"width": 0, "step": 0}, "0x6 pixels"),
         ({"height": 0}, "5x0 pixels"),
     ],
 )
 def test_sizes_that_do_not_agree_are_refused(change, message):
     image = m.image_message(RGB, "rgb8", HEADER)
+    image.data = image.data[:-1]
     for name, value in change.items():
         setattr(image, name, value)
     with pytest.raises(e.ImageLayoutError, match=f"^/x/colour: .*{message}"):
@@ -188,13 +182,102 @@ def test_region_of_interest_and_binning_follow_the_image():
     assert camera.cx == pytest.approx((30.0 - 8.0 + 0.5) / 2 - 0.5)
 
 
-def test_distortion_is_told_unless_the_topic_is_rectified():
-    distorted = info(d=[0.1, 0.0, 0.0, 0.0, 0.0])
-    with pytest.raises(e.CameraInfoError, match=r"/x/camera_info: distortion.*/x/colour"):
-        d.check_rectified(distorted, TOPICS)
-    rectified = d.InputTopics("/x/image_rect", *list(vars(TOPICS).values())[1:])
-    d.check_rectified(distorted, rectified)
-    d.check_rectified(info(), TOPICS)
+def of_colour(topic: str) -> d.InputTopics:
+    return d.InputTopics(topic, *list(vars(TOPICS).values())[1:])
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "/x/colour",
+        "/direct_cam/colour",
+        "/corrected/image",
+        "/rectangle/rgb",
+        "/unrectified",
+        "/Direct",
+    ],
+)
+def test_distortion_of_a_topic_that_is_not_rectified_is_told(topic):
+    distorted = info(d=[0.1, 0.0, 0.0, 0.0, 0.0], distortion_model="")
+    with pytest.raises(e.CameraInfoError, match=rf"/x/camera_info: distortion.*{topic} "):
+        d.check_rectified(distorted, of_colour(topic))
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["/x/image_rect", "/x/image_rect_color", "/Image_Rect", "/imageRect", "/rgb/rect/image",
+     "/rectified/image", "/image_undistorted", "/rect1/image"],
+)  # fmt: skip
+def test_rectified_topics_may_have_distortion_coefficients(topic):
+    d.check_rectified(info(d=[0.1, 0.0, 0.0, 0.0, 0.0]), of_colour(topic))
+
+
+@pytest.mark.parametrize("coefficients", [[], [0.0] * 5, [np.nan] * 5])
+def test_coefficients_that_are_not_filled_in_are_no_distortion(coefficients):
+    d.check_rectified(info(d=coefficients), TOPICS)
+
+
+K = [40.0, 0.0, 31.0, 0.0, 41.0, 21.0, 0.0, 0.0, 1.0]
+IDENTITY = [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+NO_CENTRE = [50.0, 0.0, 0.0, 0.0, 0.0, 50.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("p", [IDENTITY, NO_CENTRE, [0.0] * 10 + [1.0, 0.0]])
+def test_k_is_used_where_p_was_filled_in_halfway(p):
+    camera = d.camera_from_info(info(k=K, p=p), "t")
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (40.0, 41.0, 31.0, 21.0)
+
+
+@pytest.mark.parametrize("k", [[0.0] * 9, list(np.eye(3).reshape(-1)), [0.0] * 8 + [1.0]])
+@pytest.mark.parametrize("p", [[0.0] * 12, IDENTITY])
+def test_a_camera_that_is_not_calibrated_is_refused(k, p):
+    with pytest.raises(e.CameraInfoError, match=r"unusable K .*expected the intrinsics of a cal"):
+        d.camera_from_info(info(k=k, p=p), "/x/camera_info")
+
+
+def test_a_size_that_is_not_filled_in_is_that_of_the_image():
+    assert d.camera_from_info(info(width=0, height=0), "t", (64, 48)) == CAMERA
+
+
+def test_a_region_or_binning_that_is_part_of_the_intrinsics_is_not_applied_again():
+    binned = info(binning_x=2, binning_y=2)
+    assert d.camera_from_info(binned, "t", (64, 48)) == CAMERA
+    assert d.camera_from_info(binned, "t", (32, 24)) == CAMERA.resize(32, 24)
+    both = info(binning_x=2, binning_y=2)
+    both.roi.x_offset, both.roi.y_offset, both.roi.width, both.roi.height = 8, 4, 40, 30
+    assert d.camera_from_info(both, "t", (64, 48)) == CAMERA
+    assert d.camera_from_info(both, "t", (32, 24)) == CAMERA.resize(32, 24)
+    assert d.camera_from_info(both, "t", (40, 30)) == CAMERA.crop(8, 4, 40, 30)
+    assert d.camera_from_info(both, "t", (20, 15)) == CAMERA.crop(8, 4, 40, 30).resize(20, 15)
+    # Half the image, or a quarter of it: not to be told apart.
+    both.roi.width, both.roi.height = 32, 24
+    assert d.camera_from_info(both, "t", (32, 24)).width == 16
+
+
+def test_binning_of_an_odd_size_follows_the_image():
+    odd = info(binning_x=2, binning_y=2, width=65, height=49)
+    for size in ((32, 24), (33, 25)):
+        camera = d.camera_from_info(odd, "t", size)
+        assert (camera.width, camera.height) == size
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, False),
+        ({"width": 32, "height": 24}, True),  # K of twice the resolution
+        ({"width": 128, "height": 96}, True),  # K of half the resolution
+        ({"p": NO_CENTRE, "k": [50.0, 0, 0, 0, 50.0, 0, 0, 0, 1.0]}, True),
+        ({"width": 0, "height": 0}, False),
+    ],
+)
+def test_intrinsics_of_another_resolution_are_told(change, told):
+    message = info(**change)
+    if not told:
+        d.check_intrinsics(message, TOPICS)
+        return
+    with pytest.raises(e.IntrinsicsError, match=r"^/x/camera_info: [PK] with the principal point"):
+        d.check_intrinsics(message, TOPICS)
 
 
 def test_labels_survive_a_round_trip():

@@ -24,7 +24,7 @@ KINDS = {
 class Inputs:
     """A synchroniser and what it gave out."""
 
-    def __init__(self, labels: bool = True, queue_size: int = 5) -> None:
+    def __init__(self, labels: bool = True, queue_size: int = 5, latched: bool = False) -> None:
         self.sources = {name: message_filters.SimpleFilter() for name in KINDS}
         self.frames, self.errors, self.restarts = [], [], 0
         self.synchronizer = FrameSynchronizer(
@@ -36,6 +36,7 @@ class Inputs:
             on_frame=self.frames.append,
             on_error=self.errors.append,
             on_restart=self._restart,
+            labels_are_latched=lambda: latched,
         )
 
     def _restart(self) -> None:
@@ -75,6 +76,57 @@ def test_without_a_labels_topic_none_are_awaited():
     inputs = Inputs(labels=False)
     inputs.send(1.0, "info colour depth mask")
     assert [frame.labels for frame in inputs.frames] == [None]
+
+
+IMAGES = "colour depth mask"
+
+
+@pytest.mark.parametrize("stamp", [0.0, 0.5])
+@pytest.mark.parametrize("first", [True, False])
+def test_labels_that_hold_for_all_images_serve_all_frames(stamp, first):
+    inputs = Inputs(latched=stamp > 0)
+    inputs.send(0.5, "info")
+    if first:
+        inputs.send(stamp, "labels")
+    inputs.send(1.0, IMAGES)
+    if not first:
+        inputs.send(stamp, "labels")
+    for k in (2, 3):
+        inputs.send(k, IMAGES)
+    assert inputs.stamps == [1.0, 2.0, 3.0]
+    assert all(round(x.labels.header.stamp.nanosec * 1e-9, 1) == stamp for x in inputs.frames)
+    assert inputs.synchronizer.waiting == dict.fromkeys(
+        ("/colour", "/depth", "/mask", "/labels"), 0
+    )
+    assert set(inputs.statistics.unmatched.values()) == {0}
+
+
+def test_latched_labels_that_come_with_each_image_stay_with_their_images():
+    inputs = Inputs(latched=True)
+    for k in range(1, 4):
+        inputs.send(k, "info colour depth mask")
+        inputs.send(k, "labels")
+    assert [x.labels.header.stamp.sec for x in inputs.frames] == [1, 2, 3]
+
+
+def test_newer_labels_without_a_stamp_replace_the_older_ones():
+    inputs = Inputs()
+    for k in (1, 2):
+        message = InstanceLabels(header=Header(frame_id=str(k)))
+        inputs.sources["labels"].signalMessage(message)
+        inputs.send(k, "info colour depth mask")
+    assert [x.labels.header.frame_id for x in inputs.frames] == ["1", "2"]
+
+
+def test_labels_with_stamps_are_matched_again_after_labels_without():
+    inputs = Inputs()
+    inputs.send(0.0, "labels")
+    inputs.send(1.0, "info colour depth mask")
+    inputs.send(2.0, "labels")
+    inputs.send(2.0, "info colour depth mask")
+    inputs.send(3.0, "info colour depth mask")
+    assert inputs.stamps == [1.0, 2.0]
+    assert [x.labels.header.stamp.sec for x in inputs.frames] == [0, 2]
 
 
 def test_an_incomplete_frame_is_left_out():
@@ -143,6 +195,32 @@ def test_another_frame_id_names_the_topic_and_both_frames(name, topic):
     assert str(error).startswith(f"{topic}: frame id 'other': expected 'optical'")
     inputs.send(2.0)
     assert inputs.stamps == [2.0]
+
+
+@pytest.mark.parametrize("name", ["info", "mask"])
+def test_mask_and_camera_info_may_lack_a_frame_id(name):
+    inputs = Inputs()
+    inputs.send(1.0, name, frame_id="")
+    inputs.send(1.0, " ".join(x for x in KINDS if x != name))
+    assert inputs.stamps == [1.0]
+
+
+@pytest.mark.parametrize("name", [*KINDS, "info depth mask"])
+def test_a_leading_slash_in_a_frame_id_means_nothing(name):
+    inputs = Inputs()
+    inputs.send(1.0, name, frame_id="/optical")
+    inputs.send(1.0, " ".join(x for x in KINDS if x not in name.split()))
+    assert inputs.errors == []
+    assert [x.colour.header.frame_id for x in inputs.frames] == ["optical"]
+
+
+def test_images_without_stamps_are_told():
+    inputs = Inputs()
+    inputs.send(0.0)
+    inputs.send(0.0)
+    (error,) = inputs.errors
+    assert "two images with the same stamp of zero" in str(error)
+    assert "does the driver fill in the header?" in str(error)
 
 
 def test_an_image_without_a_frame_id_is_refused():

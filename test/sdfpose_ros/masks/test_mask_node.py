@@ -161,7 +161,7 @@ def test_the_newest_images_wait_for_the_first_camera_info(make_bench, wait_until
     bench = make_bench()
     bench.send(without=("camera_info",))
     bench.send(without=("camera_info",))
-    bench.node._check_inputs()
+    bench.node.inputs.check()
     assert bench.log.has("camera_info: no message")
     stamp = bench.send(without=("colour", "depth"), dt=0.0)
     bench.result(stamp)
@@ -228,7 +228,7 @@ def test_when_time_jumps_back_everything_begins_anew(make_bench, wait_until):
 
 def test_silent_topics_are_named(make_bench):
     bench = make_bench()
-    bench.node._check_inputs()
+    bench.node.inputs.check()
     for name in ("colour", "depth", "camera_info"):
         assert bench.log.has(f"/sdfpose_mask/{name}: no message for 5 s from 1 publisher(s)")
     bench.send(without=("colour",))
@@ -236,7 +236,7 @@ def test_silent_topics_are_named(make_bench):
         n for x, n in bench.node.inputs.received.items() if "colour" not in x), "messages"
     )  # fmt: skip
     bench.log.lines.clear()
-    bench.node._check_inputs()
+    bench.node.inputs.check()
     assert not bench.log.has("depth: no message")
 
 
