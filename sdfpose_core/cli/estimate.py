@@ -1,4 +1,4 @@
-"""`sdfpose estimate`: estimate pose, size and shape of objects in recorded frames."""
+"""`sdfpose estimate`: estimate pose, size and shape of objects in frame folders."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -22,7 +21,7 @@ from sdfpose_core.cli.choices import (
     add_estimator_arguments,
     estimator_config,
 )
-from sdfpose_core.cli.output import write_file, write_json
+from sdfpose_core.cli.output import wide_console, write_file, write_json
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame
 from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
@@ -38,6 +37,9 @@ __all__ = ["add_parser", "run"]
 
 _PIPE_WIDTH = 180
 """Table width in columns when the output is not a terminal."""
+
+_FULL_WIDTH = 120
+"""Terminal columns from which the table has all columns. Narrower ones get a compact table."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     if args.category not in (None, ANY_CATEGORY):
         _ = categories[args.category]
     estimator = PoseEstimator(estimator_config(args), categories)
-    table = _table()
+    rows_by_frame: dict[str, list[_Row]] = {}
     results: dict[str, list[dict[str, Any]]] = {}
     problems: list[str] = []
     warnings = WarningCounts()
@@ -123,8 +125,6 @@ def run(args: argparse.Namespace) -> int:
         rows, skipped = _estimate(estimator, frame)
         for skip in skipped:
             _report(f"{frame.name}: {skip.reason}; skipped", problems)
-        for row in rows:
-            _add_row(table, frame.name, row)
         _write(
             args.out / frame.name,
             frame.frame,
@@ -132,14 +132,14 @@ def run(args: argparse.Namespace) -> int:
             categories,
             plain=args.plain,
         )
+        rows_by_frame[frame.name] = rows
         results[frame.name] = [_as_json(row) for row in rows]
     count = sum(map(len, results.values()))
     for warning in warnings.sentences("depth or ground truth"):
         _report(warning, problems)
     if count:
-        console = Console()
-        console = console if console.is_terminal else Console(width=_PIPE_WIDTH)
-        console.print(table)
+        console = wide_console(_PIPE_WIDTH)
+        console.print(_table(rows_by_frame, compact=console.width < _FULL_WIDTH))
         print(f"{count} object(s) in {len(results)} frame(s); overlays and meshes in {args.out}")
     else:
         print("sdfpose: nothing was estimated", file=sys.stderr)
@@ -226,38 +226,43 @@ def _as_json(row: _Row) -> dict[str, Any]:
     return entry if row.errors is None else entry | dataclasses.asdict(row.errors)
 
 
-def _table() -> Table:
+def _table(frames: Mapping[str, Sequence[_Row]], *, compact: bool) -> Table:
+    """Build the table of all estimates; a compact one has no lines, instance names and times."""
+    rows = [_cells(name, row) for name, estimated in frames.items() for row in estimated]
+    hidden = {"instance", "time\n(ms)"} if compact else set()
+    shown = [x for x in rows[0] if x not in hidden and any(row[x] for row in rows)]
     table = Table(title="sdfpose estimate", title_justify="left")
-    for name in ("frame", "id", "category", "instance"):
-        table.add_column(name, overflow="fold", justify="right" if name == "id" else "left")
-    for name in (
-        "position\n(m)",
-        "size\n(cm)",
-        "conf.",
-        "rot. err.\n(deg)",
-        "trans. err.\n(cm)",
-        "3D IoU",
-        "time\n(ms)",
-    ):
-        table.add_column(name, justify="right", no_wrap=True)
+    if compact:
+        table.box, table.padding = None, (0, 1, 0, 0)
+    for name in shown:
+        text = name in ("frame", "category", "instance")
+        table.add_column(
+            name,
+            justify="left" if text else "right",
+            overflow="fold" if text else "ellipsis",
+            no_wrap=not text,
+        )
+    for row in rows:
+        table.add_row(*(Text(row[x]) for x in shown))
     return table
 
 
-def _add_row(table: Table, frame: str, row: _Row) -> None:
+def _cells(frame: str, row: _Row) -> dict[str, str]:
+    """Return the text of each column; the errors are empty without ground truth."""
     x, errors = row.estimate, row.errors
-    table.add_row(
-        Text(frame),
-        str(x.mask_id),
-        Text(x.category),
-        Text(row.instance),
-        " ".join(f"{v:.3f}" for v in x.translation),
-        " x ".join(f"{100.0 * v:.1f}" for v in x.dimensions_m),
-        f"{x.confidence:.2f}",
-        "" if errors is None else f"{errors.rot_err_deg:.1f}",
-        "" if errors is None else f"{errors.trans_err_cm:.2f}",
-        "" if errors is None else f"{errors.iou3d_oriented:.2f}",
-        f"{row.time_ms:.0f}",
-    )
+    return {
+        "frame": frame,
+        "id": str(x.mask_id),
+        "category": x.category,
+        "instance": row.instance,
+        "position\n(m)": " ".join(f"{v:.3f}" for v in x.translation),
+        "size\n(cm)": "x".join(f"{100.0 * v:.1f}" for v in x.dimensions_m),
+        "conf.": f"{x.confidence:.2f}",
+        "rot.\n(deg)": "" if errors is None else f"{errors.rot_err_deg:.1f}",
+        "trans.\n(cm)": "" if errors is None else f"{errors.trans_err_cm:.2f}",
+        "3D\nIoU": "" if errors is None else f"{errors.iou3d_oriented:.2f}",
+        "time\n(ms)": f"{row.time_ms:.0f}",
+    }
 
 
 def _report(problem: str, problems: list[str]) -> None:

@@ -92,6 +92,17 @@ def run(tmp_path, *arguments):
     return main(["estimate", "--out", str(tmp_path / "out"), *map(str, arguments)])
 
 
+def test_the_table_fits_a_terminal_of_80_columns(tmp_path, frames, capsys, monkeypatch):
+    monkeypatch.setattr(command, "_PIPE_WIDTH", 80)
+    assert run(tmp_path, frames / "one", frames / "two") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines[:-1])) <= 80
+    (first,) = [x for x in lines if x.startswith("one")]
+    assert first.split()[:3] == ["one", "1", "mug"]
+    assert "5.00" in first
+    assert "mug_anna" not in first
+
+
 def test_table_pictures_meshes_and_json(tmp_path, frames, capsys):
     path = tmp_path / "results" / "out.json"
     assert run(tmp_path, frames / "one", frames / "two", "--json", path) == 0
