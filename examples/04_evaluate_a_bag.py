@@ -27,7 +27,7 @@ with closing(Tracker(PoseEstimator())) as tracker:
 print(f"{len(done.frames)} frames replayed, {done.rate_hz:.1f}/s; problems: {problems or 'none'}")
 
 print("\nlast frame  rotation (deg)  position (cm)  3D IoU")
-for x in evaluated_objects(done.judged(truth)[-1:]):
+for x in evaluated_objects(done.evaluate(truth)[-1:]):
     if x.errors is not None:
         name = f"{x.reported.category} {x.reported.id}"
         rotation, position = x.errors.rot_err_deg, x.errors.trans_err_cm

@@ -48,7 +48,7 @@ STANDING, ANYHOW, FOREIGN = 0.7, 0.2, 0.1
 
 UPRIGHT = SceneStyle(held=0.0, lying=0.0, upside_down=0.0)
 
-Judge = Callable[[ObjectEstimate], bool]
+Check = Callable[[ObjectEstimate], bool]
 
 
 def is_correct(estimate: ObjectEstimate, item: SimulatedInstance) -> bool:
@@ -60,8 +60,8 @@ def is_correct(estimate: ObjectEstimate, item: SimulatedInstance) -> bool:
     return bool(degrees <= RIGHT_DEG and metres <= RIGHT_M)
 
 
-def cases(category: str, others: Sequence[str], views: int) -> Iterator[tuple[Instance, Judge]]:
-    """Generate instances to estimate, each with a function that judges its estimate.
+def cases(category: str, others: Sequence[str], views: int) -> Iterator[tuple[Instance, Check]]:
+    """Generate instances to estimate, each with a function that checks its estimate.
 
     Most objects stand on tables. Some are held, lie or are upside down. Some belong to another
     category than their label; no estimate of these is right.

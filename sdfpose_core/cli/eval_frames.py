@@ -85,40 +85,40 @@ def run(args: argparse.Namespace) -> int:
             f"{', '.join(map(str, args.frames))}: no frame has ground truth: expected meta.json "
             f"with 'gt'{'; ' + problems[-1] if problems else ''}"
         )
-    judged, estimates = [], []
+    evaluated, estimates = [], []
     for frame in frames:
         result = estimator.run(frame.frame)
         problems += [f"{frame.name}: {x.reason}" for x in result.skipped]
-        judged.append(_judge(frame, result.estimates, result.stage_ms))
+        evaluated.append(_evaluate(frame, result.estimates, result.stage_ms))
         estimates.append(result.estimates)
     console = wide_console()
-    console.print(_instances(judged), highlight=False)
-    document = frame_metrics(judged)
+    console.print(_instances(evaluated), highlight=False)
+    document = frame_metrics(evaluated)
     if document["average_precision"] is not None:
         console.print(precision_table(document["average_precision"]))
     print_problems(problems)
     if args.json is not None:
-        listed = [{"name": x.name, "objects": [y.as_json() for y in x.objects]} for x in judged]
+        listed = [{"name": x.name, "objects": [y.as_json() for y in x.objects]} for x in evaluated]
         write_json(args.json, document | {"problems": problems, "frames": listed})
     if args.report is not None:
         pictures = [
             ErrorImage(
-                caption(judged[x.frame].name, x.judged),
+                caption(evaluated[x.frame].name, x.evaluation),
                 draw_error(
                     frames[x.frame].frame,
                     estimates[x.frame][x.index],
-                    x.judged.truth,
+                    x.evaluation.truth,
                     categories,
-                    object_id=x.judged.reported.id,
+                    object_id=x.evaluation.reported.id,
                 ),
             )
-            for x in worst_objects(judged)
-            if x.judged.truth is not None
+            for x in worst_objects(evaluated)
+            if x.evaluation.truth is not None
         ]
         facts = {"frames": str(len(frames)), "estimates": str(sum(map(len, estimates)))}
         page = report_page(
             "Estimates on frames with ground truth",
-            judged,
+            evaluated,
             categories,
             facts=facts,
             problems=problems,
@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _judge(
+def _evaluate(
     frame: FolderFrame, estimates: Sequence[ObjectEstimate], stage_ms: dict[str, float]
 ) -> FrameEvaluation:
     """Compare estimates with the ground truth of the same mask id."""

@@ -165,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
             raise BagError(f"{args.bag}: no frame could be used")
     problems += done.truth_problems(truth)
     print_problems(problems)
-    judged = done.judged(truth)
+    evaluated = done.evaluate(truth)
     document = {
         "bag": str(args.bag),
         "processed": len(done.frames),
@@ -173,19 +173,19 @@ def run(args: argparse.Namespace) -> int:
         "elapsed_s": done.elapsed_s,
         "rate_hz": done.rate_hz,
         "problems": problems,
-        **frame_metrics(judged),
+        **frame_metrics(evaluated),
     }
     _print(document)
     if args.json is not None:
-        write_json(args.json, document | {"frames": _frames(done, judged)})
+        write_json(args.json, document | {"frames": _frames(done, evaluated)})
     if args.report is not None:
         page = report_page(
             f"Replay of {args.bag.name}",
-            judged,
+            evaluated,
             categories,
             facts=_facts(document),
             problems=problems,
-            pictures=worst_images(args.bag, rules, pairing, done, judged, categories),
+            pictures=worst_images(args.bag, rules, pairing, done, evaluated, categories),
             configuration=config,
         )
         write_file(args.report, page.encode())
@@ -217,7 +217,7 @@ def _prepare(
     return truth
 
 
-def _frames(done: Replay, judged: Sequence[FrameEvaluation]) -> list[dict[str, Any]]:
+def _frames(done: Replay, evaluated: Sequence[FrameEvaluation]) -> list[dict[str, Any]]:
     return [
         {
             "number": x.number,
@@ -228,7 +228,7 @@ def _frames(done: Replay, judged: Sequence[FrameEvaluation]) -> list[dict[str, A
             ],
             "skipped": list(x.skipped),
         }
-        for x, frame in zip(done.frames, judged, strict=True)
+        for x, frame in zip(done.frames, evaluated, strict=True)
     ]
 
 

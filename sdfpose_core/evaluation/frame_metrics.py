@@ -65,16 +65,16 @@ def frame_metrics(
         misses: see `nocs_protocol.nocs_precision`.
     """
     known = [x for x in frames if x.truths is not None]
-    judged = evaluated_objects(known)
-    names = [x for x in NOCS_CATEGORIES if any(y.reported.category == x for y in judged)]
+    evaluated = evaluated_objects(known)
+    names = [x for x in NOCS_CATEGORIES if any(y.reported.category == x for y in evaluated)]
     return {
         "frames_with_truth": len(known),
         "objects": sum(len(x.objects) for x in frames),
         "average_precision": _precision(known, iou, misses),
         "errors": {
-            name: _medians([x for x in judged if x.reported.category == name]) for name in names
+            name: _medians([x for x in evaluated if x.reported.category == name]) for name in names
         },
-        "confidence": _calibration(judged),
+        "confidence": _calibration(evaluated),
         "stage_ms": _times(frames),
     }
 
@@ -149,8 +149,8 @@ def _precision(
     return {"iou": iou, "misses": misses, "per_category": rows, "mean": mean_metrics(rows)}
 
 
-def _medians(judged: Sequence[ObjectEvaluation]) -> dict[str, Any]:
-    errors = [x.errors for x in judged if x.errors is not None]
+def _medians(evaluated: Sequence[ObjectEvaluation]) -> dict[str, Any]:
+    errors = [x.errors for x in evaluated if x.errors is not None]
     row: dict[str, Any] = {"n": len(errors)}
     for key in ("rot_err_deg", "trans_err_cm", "iou3d_oriented"):
         values = np.array([getattr(x, key) for x in errors])
@@ -159,11 +159,11 @@ def _medians(judged: Sequence[ObjectEvaluation]) -> dict[str, Any]:
     return row
 
 
-def _calibration(judged: Sequence[ObjectEvaluation]) -> dict[str, Any]:
-    row: dict[str, Any] = {"n": len(judged), "ece": None, "auroc": None}
-    if len(judged) >= MIN_OBJECTS:
-        confidence = np.array([x.reported.confidence for x in judged])
-        right = np.array([x.errors is not None and is_correct(x.errors) for x in judged])
+def _calibration(evaluated: Sequence[ObjectEvaluation]) -> dict[str, Any]:
+    row: dict[str, Any] = {"n": len(evaluated), "ece": None, "auroc": None}
+    if len(evaluated) >= MIN_OBJECTS:
+        confidence = np.array([x.reported.confidence for x in evaluated])
+        right = np.array([x.errors is not None and is_correct(x.errors) for x in evaluated])
         auroc = ranking_auroc(confidence, right)
         row["ece"] = expected_calibration_error(confidence, right)
         row["auroc"] = None if np.isnan(auroc) else auroc

@@ -88,14 +88,14 @@ class NocsPrecision:
         pose: (D, S), at each pair of thresholds in degrees and centimetres.
         truths: number of objects.
         detections: number of detections.
-        judged: number of objects for which poses are evaluated.
+        evaluated: number of objects for which poses are evaluated.
     """
 
     iou: NDArray[np.float64]
     pose: NDArray[np.float64]
     truths: int
     detections: int
-    judged: int
+    evaluated: int
 
 
 def nocs_precision(
@@ -131,7 +131,7 @@ def nocs_precision(
     box_right: list[NDArray[np.bool_]] = [np.zeros((0, len(box_limits)), dtype=bool)]
     pose_right: list[NDArray[np.bool_]] = [np.zeros((0, len(degree_limits)), dtype=bool)]
     box_scores, pose_scores = [np.zeros(0)], [np.zeros(0)]
-    judged = 0
+    evaluated = 0
     for (truths, found), overlap in zip(images, _overlaps(images, iou), strict=True):
         order = np.argsort(-found.scores, kind="stable")
         overlap = overlap[order]
@@ -149,16 +149,18 @@ def nocs_precision(
             right, boxes = everywhere, np.arange(len(order))
         pose_right.append(right)
         pose_scores.append(found.scores[order[boxes]])
-        judged += len(truths.sizes) if misses == "count" else len(objects)
+        evaluated += len(truths.sizes) if misses == "count" else len(objects)
     total = sum(len(x.sizes) for x, _ in images)
     boxes_ap = average_precisions(np.concatenate(box_scores), np.concatenate(box_right), total)
-    poses_ap = average_precisions(np.concatenate(pose_scores), np.concatenate(pose_right), judged)
+    poses_ap = average_precisions(
+        np.concatenate(pose_scores), np.concatenate(pose_right), evaluated
+    )
     return NocsPrecision(
         boxes_ap[:-1],
         poses_ap.reshape(len(degrees), len(centimetres)),
         total,
         sum(len(x.scores) for _, x in images),
-        judged,
+        evaluated,
     )
 
 

@@ -151,7 +151,7 @@ def refine(
         state,
         iterations,
         lambda hessian, gradient, _: _solve(hessian, gradient),
-        judged=lambda cost: cost,
+        objective=lambda cost: cost,
         together=lambda each: each,
         settled=settled,
     )
@@ -194,7 +194,7 @@ def refine_multiview(
         state,
         iterations,
         step,
-        judged=lambda cost: total_cost(cost, views).repeat_interleave(views),
+        objective=lambda cost: total_cost(cost, views).repeat_interleave(views),
         together=lambda each: each.view(-1, views).sum(1).repeat_interleave(views),
         settled=SETTLED,
     )
@@ -235,7 +235,7 @@ def _minimise(
     state: ShapePose,
     iterations: int,
     step: Callable[[Tensor, Tensor, Tensor], Tensor],
-    judged: Callable[[Tensor], Tensor],
+    objective: Callable[[Tensor], Tensor],
     together: Callable[[Tensor], Tensor],
     settled: float,
 ) -> Solution:
@@ -247,7 +247,7 @@ def _minimise(
         iterations: maximum number of steps.
         step: computes steps to subtract (B, 7 + D) from damped Hessians (B, P, P), gradients (B, P)
             and costs (B,).
-        judged: computes the objective (B,) from the costs (B,).
+        objective: computes the objective (B,) from the costs (B,).
         together: sums (B,) over the rows that move together.
         settled: rows with a predicted decrease of the cost not larger than this have converged and
             are no longer evaluated.
@@ -268,7 +268,7 @@ def _minimise(
                 break
         candidate = state.retract(-delta)
         new = problem.linearise(candidate)
-        accepted = judged(new.cost) < judged(current.cost)
+        accepted = objective(new.cost) < objective(current.cost)
         state, current = candidate.where(accepted, state), new.where(accepted, current)
         damping = strategy.update(damping, accepted)
     ended.append((rows, state, current))

@@ -104,15 +104,15 @@ class Replay:
                     counts.add([InputWarning(y.instance, problem)])
         return counts.sentences("ground truth")
 
-    def judged(self, truth: TruthSource | None) -> list[FrameEvaluation]:
+    def evaluate(self, truth: TruthSource | None) -> list[FrameEvaluation]:
         """Compare the frames with the ground truth."""
-        judged = []
+        evaluated = []
         for x in self.frames:
             truths = None if truth is None else truth.at(x.stamp_ns, x.frame_id)
             objects = evaluate_frame(
                 [ReportedObject.of(y.estimate, y.id) for y in x.shown], truths or []
             )
-            judged.append(
+            evaluated.append(
                 FrameEvaluation(
                     f"{x.number:06d}",
                     x.stamp_ns,
@@ -121,7 +121,7 @@ class Replay:
                     x.stage_ms,
                 )
             )
-        return judged
+        return evaluated
 
 
 def replay(

@@ -54,12 +54,15 @@ class TruthSource(Protocol):
 
 
 def truth_source(
-    wish: str | None, connections: Iterable[Connection], path: Path | str, categories: Categories
+    selection: str | None,
+    connections: Iterable[Connection],
+    path: Path | str,
+    categories: Categories,
 ) -> TruthSource | None:
     """Create the source of ground truth that the user selected.
 
     Args:
-        wish: name of a topic of type ``sdfpose/SdfObjectArray``; ``tf:PREFIX`` for the frames
+        selection: name of a topic of type ``sdfpose/SdfObjectArray``; ``tf:PREFIX`` for the frames
             ``PREFIX/CATEGORY_ID``; or a JSON file. None selects the bag's topic of that type with
             'truth' in its name, if there is one.
         connections: connections of the bag.
@@ -72,26 +75,26 @@ def truth_source(
     """
     types = {x.topic: x.msgtype for x in connections}
     topics = sorted(x for x, kind in types.items() if kind == OBJECTS)
-    if wish is None:
+    if selection is None:
         named = [x for x in topics if "truth" in x.lower()]
         if len(named) > 1:
             raise BagError(
                 f"{path}: {', '.join(named)} could all be the ground truth: choose one topic"
             )
         return TopicTruth(named[0]) if named else None
-    if wish.startswith(_TF_PREFIX):
+    if selection.startswith(_TF_PREFIX):
         if types.get(_TF) != _TF_TYPE and types.get(_TF_STATIC) != _TF_TYPE:
-            raise BagError(f"{path}: has no topic {_TF}, needed for ground truth from {wish}")
-        return TransformTruth(wish.removeprefix(_TF_PREFIX), categories)
-    if wish.startswith("/") and not Path(wish).is_file():
-        if wish not in topics:
-            state = f"has type {types[wish]}" if wish in types else "is not in the bag"
+            raise BagError(f"{path}: has no topic {_TF}, needed for ground truth from {selection}")
+        return TransformTruth(selection.removeprefix(_TF_PREFIX), categories)
+    if selection.startswith("/") and not Path(selection).is_file():
+        if selection not in topics:
+            state = f"has type {types[selection]}" if selection in types else "is not in the bag"
             raise BagError(
-                f"{path}: {wish}, given for ground truth, {state}: expected one of "
+                f"{path}: {selection}, given for ground truth, {state}: expected one of "
                 f"{', '.join(topics) or 'none'}, of type {OBJECTS}, or a JSON file"
             )
-        return TopicTruth(wish)
-    return FileTruth(Path(wish), categories)
+        return TopicTruth(selection)
+    return FileTruth(Path(selection), categories)
 
 
 class TopicTruth:

@@ -21,7 +21,7 @@ def worst_images(
     rules: LabelRules,
     pairing: Pairing | None,
     done: Replay,
-    judged: Sequence[FrameEvaluation],
+    evaluated: Sequence[FrameEvaluation],
     categories: Categories,
 ) -> list[ErrorImage]:
     """Draw the worst estimates, worst first; this reads the bag again.
@@ -31,10 +31,10 @@ def worst_images(
         rules: label rules of the replay.
         pairing: pairing of the replay.
         done: result of the replay.
-        judged: evaluated frames of the replay.
+        evaluated: frames of the replay.
         categories: table of categories, with their colours.
     """
-    worst = worst_objects(judged)
+    worst = worst_objects(evaluated)
     selected = {done.frames[x.frame].number for x in worst}
     if not selected:
         return []
@@ -47,7 +47,7 @@ def worst_images(
     pictures = []
     for x in worst:
         replayed = done.frames[x.frame]
-        truth = x.judged.truth
+        truth = x.evaluation.truth
         track = replayed.shown[x.index]
         if truth is not None and replayed.number in images:
             image = draw_error(
@@ -57,5 +57,5 @@ def worst_images(
                 categories,
                 object_id=track.id,
             )
-            pictures.append(ErrorImage(caption(judged[x.frame].name, x.judged), image))
+            pictures.append(ErrorImage(caption(evaluated[x.frame].name, x.evaluation), image))
     return pictures

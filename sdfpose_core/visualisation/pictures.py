@@ -41,12 +41,12 @@ class WorstObject:
     Attributes:
         frame: index of its frame in the list.
         index: index of the object in the frame.
-        judged: the evaluated object.
+        evaluation: of the object.
     """
 
     frame: int
     index: int
-    judged: ObjectEvaluation
+    evaluation: ObjectEvaluation
 
 
 def worst_objects(
@@ -63,7 +63,7 @@ def worst_objects(
     shown: Counter[tuple[str, int]] = Counter()
     chosen: list[WorstObject] = []
     for _, x in found:
-        truth = x.judged.truth
+        truth = x.evaluation.truth
         key = ("", -1) if truth is None else (truth.instance, truth.mask_id)
         if shown[key] < _MAX_PER_OBJECT and len(chosen) < count:
             shown[key] += 1
@@ -71,9 +71,9 @@ def worst_objects(
     return chosen
 
 
-def caption(frame: str, judged: ObjectEvaluation) -> str:
+def caption(frame: str, evaluation: ObjectEvaluation) -> str:
     """Create the caption for the image of an estimate."""
-    x, errors = judged.reported, judged.errors
+    x, errors = evaluation.reported, evaluation.errors
     text = f"{frame}: {x.category} {x.id}, confidence {x.confidence:.2f}"
     if errors is None:
         return text

@@ -113,8 +113,8 @@ def _plots(
 ) -> dict[str, str]:
     plots = dict.fromkeys(("curves", "histograms", "reliability", "times"), "")
     known = [x for x in frames if x.truths is not None]
-    judged = evaluated_objects(known)
-    errors = [x.errors for x in judged if x.errors is not None]
+    evaluated = evaluated_objects(known)
+    errors = [x.errors for x in evaluated if x.errors is not None]
     if len(errors) >= MIN_OBJECTS:
         results = [frame_result(x) for x in known]
         found = precisions(
@@ -127,7 +127,7 @@ def _plots(
             np.array([x.iou3d_oriented for x in errors]),
         )
         plots["reliability"] = reliability_plot(
-            np.array([x.reported.confidence for x in judged]),
+            np.array([x.reported.confidence for x in evaluated]),
             np.array([is_correct(x) for x in errors]),
         )
     stages = dict.fromkeys(stage for x in frames for stage in x.stage_ms)

@@ -266,8 +266,8 @@ def evaluation_table(frame: EvaluatedFrame, rate_hz: float, latency_s: float) ->
     table.add_column("category", no_wrap=True)
     for column in ("position (m)", "up axis", "size (cm)", "conf.", "error"):
         table.add_column(column, justify="right", no_wrap=True)
-    for judged in sorted(frame.objects, key=lambda x: (x.reported.category, x.reported.id)):
-        item, errors = judged.reported, judged.errors
+    for evaluation in sorted(frame.objects, key=lambda x: (x.reported.category, x.reported.id)):
+        item, errors = evaluation.reported, evaluation.errors
         error = "-"
         if errors is not None:
             error = f"{errors.rot_err_deg:.1f}\u00b0 {errors.trans_err_cm:.1f} cm"

@@ -250,7 +250,7 @@ def test_truth_in_millimetres_is_reported(table_frames):
     assert done.truth_problems(None) == []
 
 
-def test_frame_folders_are_judged_one_by_one(folders, tmp_path, capsys):
+def test_frame_folders_are_evaluated_one_by_one(folders, tmp_path, capsys):
     path, report = tmp_path / "e.json", tmp_path / "e.html"
     arguments = ["--json", str(path), "--report", str(report)]
     assert main(["eval", "frames", str(folders / "f0"), str(folders / "f1"), *arguments]) == 0
@@ -264,7 +264,7 @@ def test_frame_folders_are_judged_one_by_one(folders, tmp_path, capsys):
     assert "can_" in capsys.readouterr().out
 
 
-def test_frames_without_truth_cannot_be_judged(table_frames, tmp_path, capsys):
+def test_frames_without_truth_cannot_be_evaluated(table_frames, tmp_path, capsys):
     write_frame(tmp_path / "f", table_frames[0][0], [])
     assert main(["eval", "frames", str(tmp_path / "f")]) == 2
     assert "no frame has ground truth: expected meta.json with 'gt'" in capsys.readouterr().err

@@ -133,7 +133,7 @@ def test_one_perfect_detection_is_worth_everything():
     result = nocs_precision([image], **LIMITS)
     np.testing.assert_array_equal(result.iou, [1, 1, 1])
     np.testing.assert_array_equal(result.pose, np.ones((2, 2)))
-    assert (result.truths, result.detections, result.judged) == (1, 1, 1)
+    assert (result.truths, result.detections, result.evaluated) == (1, 1, 1)
 
 
 def test_thresholds_of_poses_are_pairs():
@@ -167,7 +167,7 @@ def test_misses_count_where_that_is_asked_for():
     np.testing.assert_allclose(ignored.iou, 1 / 3)
     np.testing.assert_allclose(ignored.pose, 1.0)
     np.testing.assert_allclose(counted.pose, 1 / 3)
-    assert (ignored.judged, counted.judged) == (1, 3)
+    assert (ignored.evaluated, counted.evaluated) == (1, 3)
 
 
 def test_an_object_is_found_once():

@@ -91,7 +91,7 @@ def test_the_solution_is_a_minimum(view):
         assert (nearby.cost > solution.cost - 0.02).all()
 
 
-def test_without_iterations_the_state_is_only_judged(view):
+def test_without_iterations_the_state_is_only_evaluated(view):
     start = moved(view, 0)
     solution = run(view, start, 0)
     assert torch.equal(solution.state.similarity.rotation, start.similarity.rotation)

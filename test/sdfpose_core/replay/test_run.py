@@ -43,7 +43,7 @@ def replayed(bag, estimator, tmp_path_factory):
     with ResultBag(results) as writer:
         done = replay(bag, Tracker(estimator), RULES, problems, truth=truth, results=writer)
     assert problems == []
-    return done, done.judged(truth), results
+    return done, done.evaluate(truth), results
 
 
 def test_every_frame_is_worked_on_as_by_the_tracker_itself(replayed, estimator, table_frames, bag):
@@ -61,8 +61,8 @@ def test_every_frame_is_worked_on_as_by_the_tracker_itself(replayed, estimator, 
 
 
 def test_frames_are_judged_by_the_truth_of_their_stamp(replayed, table_frames):
-    _, judged, _ = replayed
-    for frame, (_, truths) in zip(judged, table_frames, strict=True):
+    _, evaluated, _ = replayed
+    for frame, (_, truths) in zip(evaluated, table_frames, strict=True):
         assert {x.mask_id for x in frame.truths} == {x.mask_id for x in truths}
         assert {x.reported.category for x in frame.objects} == {"bowl", "can", "mug"}
         for x in frame.objects:
@@ -138,8 +138,8 @@ def test_an_error_of_the_tracker_ends_the_reader(bag):
 
 
 def test_pictures_show_the_worst_estimates_first(replayed, bag, estimator):
-    done, judged, _ = replayed
-    pictures = worst_images(bag, RULES, None, done, judged, estimator.categories)
+    done, evaluated, _ = replayed
+    pictures = worst_images(bag, RULES, None, done, evaluated, estimator.categories)
     assert len(pictures) == 6  # two of each object
     assert all(x.image.shape == (320, 320, 3) for x in pictures)
     assert len({x.image.tobytes() for x in pictures}) == 6

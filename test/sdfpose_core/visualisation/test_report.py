@@ -132,9 +132,9 @@ def test_a_page_is_the_same_every_time():
 def test_the_worst_objects_come_first_and_no_object_too_often(count):
     frames = [frame(i, 0.01 * i, "mug", "can") for i in range(6)]
     worst = worst_objects(frames, count)
-    shifts = [x.judged.errors.trans_err_cm for x in worst]
+    shifts = [x.evaluation.errors.trans_err_cm for x in worst]
     assert shifts == sorted(shifts, reverse=True)
     assert shifts[0] == pytest.approx(5.0)
     assert len(worst) == min(count, 4)
     for x in worst:
-        assert frames[x.frame].objects[x.index] is x.judged
+        assert frames[x.frame].objects[x.index] is x.evaluation
