@@ -1,4 +1,4 @@
-"""The order of the rooms: which package may import which."""
+"""The order of the subpackages: which may import which."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CORE = (
     {"benchmark", "replay"},
     {"cli"},
 )
-"""Rooms of sdfpose_core, lowest first. A room imports itself and rooms of lower levels."""
+"""Subpackages of sdfpose_core, lowest first. Each imports itself and those of lower levels."""
 
 ROS = (
     {"stand_ins"},
@@ -32,7 +32,7 @@ ROS = (
     {"evaluation", "masks", "playback", "pose"},
     {"cli", "reference"},
 )
-"""Rooms of sdfpose_ros, in the same order."""
+"""Subpackages of sdfpose_ros, in the same order."""
 
 LEVELS = {"sdfpose_core": CORE, "sdfpose_ros": ROS}
 
@@ -55,35 +55,41 @@ def source_files() -> list[Path]:
     return sorted(x for package in LEVELS for x in (ROOT / package).rglob("*.py"))
 
 
-def room_of(path: Path) -> str:
+def subpackage_of(path: Path) -> str:
     """Name of the folder, or of the module at the package's root, that a file belongs to."""
     return path.relative_to(ROOT).parts[1].removesuffix(".py")
 
 
-def level_of(package: str, room: str) -> int:
-    """Number of a room's level; the package itself stands above all."""
+def level_of(package: str, subpackage: str) -> int:
+    """Number of a subpackage's level; the package itself stands above all."""
     levels = LEVELS[package]
-    return next((i for i, rooms in enumerate(levels) if room in rooms), len(levels))
+    return next(
+        (i for i, subpackages in enumerate(levels) if subpackage in subpackages), len(levels)
+    )
 
 
 @pytest.mark.parametrize("package", LEVELS)
-def test_every_room_has_a_level(package: str) -> None:
-    rooms = {room_of(x) for x in source_files() if x.is_relative_to(ROOT / package)} - {"__init__"}
-    assert rooms == set().union(*LEVELS[package])
+def test_every_subpackage_has_a_level(package: str) -> None:
+    subpackages = {subpackage_of(x) for x in source_files() if x.is_relative_to(ROOT / package)} - {
+        "__init__"
+    }
+    assert subpackages == set().union(*LEVELS[package])
 
 
 @pytest.mark.parametrize("path", source_files(), ids=lambda x: str(x.relative_to(ROOT)))
 def test_imports_run_downward(path: Path) -> None:
-    package, room = path.relative_to(ROOT).parts[0], room_of(path)
-    rooms = set().union(*LEVELS[package])
-    level = level_of(package, room)
+    package, subpackage = path.relative_to(ROOT).parts[0], subpackage_of(path)
+    subpackages = set().union(*LEVELS[package])
+    level = level_of(package, subpackage)
     for name in imports(path):
         root, *rest = name.split(".")
         assert root != "training", f"{path} imports {name}: scripts use the library"
         if package == "sdfpose_core":
             assert root not in ROS_PACKAGES, f"{path} imports {name}: the core library knows no ROS"
-        if root == package and rest and rest[0] in rooms - {room}:
-            assert level_of(package, rest[0]) < level, f"{room} imports {rest[0]}, not below it"
+        if root == package and rest and rest[0] in subpackages - {subpackage}:
+            assert level_of(package, rest[0]) < level, (
+                f"{subpackage} imports {rest[0]}, not below it"
+            )
 
 
 def test_only_shared_vocabulary_lies_at_the_roots() -> None:

@@ -270,22 +270,24 @@ def write_pages(app: Sphinx) -> None:
     folder = Path(app.srcdir) / settings["folder"]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    rooms: dict[str, list[griffe.Module]] = {}
+    subpackages: dict[str, list[griffe.Module]] = {}
     loader = griffe.GriffeLoader(search_paths=[settings["root"]])
     for name in settings["packages"]:
         package = loader.load(name)
-        for room in sorted(package.modules):
-            if package.modules[room].path not in settings["without"]:
-                rooms[package.modules[room].path] = list(_modules(package.modules[room]))
+        for subpackage in sorted(package.modules):
+            if package.modules[subpackage].path not in settings["without"]:
+                subpackages[package.modules[subpackage].path] = list(
+                    _modules(package.modules[subpackage])
+                )
     objects = [_resolved(loader.modules_collection[x]) for x in settings["public"]]
     public = [x.path for x in objects]
-    writer = _Writer((x for modules in rooms.values() for x in modules), public)
+    writer = _Writer((x for modules in subpackages.values() for x in modules), public)
     files = {"public": writer.page_of_public_names(objects)}
-    files |= {path: writer.page_of_package(modules) for path, modules in rooms.items()}
+    files |= {path: writer.page_of_package(modules) for path, modules in subpackages.items()}
     names = [f"- {{py:obj}}`~{x}`: {_summary(y)}" for x, y in zip(public, objects, strict=True)]
-    packages = [f"- [{path}]({path}.md): {_summary(x[0])}" for path, x in rooms.items()]
+    packages = [f"- [{path}]({path}.md): {_summary(x[0])}" for path, x in subpackages.items()]
     files["index"] = _INDEX.format(
-        names="\n".join(names), pages="\n".join(rooms), packages="\n".join(packages)
+        names="\n".join(names), pages="\n".join(subpackages), packages="\n".join(packages)
     )
     for name, text in files.items():
         (folder / f"{name}.md").write_text(text, "utf-8")

@@ -82,11 +82,11 @@ class PoseEstimator:
         ...     print(x.category, x.translation, x.dimensions_m)
 
     Args:
-        config: of the estimator.
-        categories: the known ones.
-        confidence: maps features of a result to a probability; by default that of the weights'
-            folder, or the shipped one where the folder has none.
-        models: networks to use in place of those of the weights' folder.
+        config: settings of the estimator; by default those of `EstimatorConfig`.
+        categories: table of categories; by default the six that ship with sdfpose.
+        confidence: model that maps features of a result to a probability; by default that of the
+            weights folder, or the shipped one if the folder has none.
+        models: networks to use in place of those of the weights folder.
 
     Raises:
         DeviceError: the configuration names a device that does not exist.
@@ -122,7 +122,8 @@ class PoseEstimator:
         """The objects of a frame, what was skipped, and how long each stage took.
 
         Args:
-            frame: its colour is used by the encoder ``ssc6d`` alone.
+            frame: RGB-D image with instance masks and labels. Only the encoder ``ssc6d`` uses its
+                colour.
             predicted: by mask id, the predicted states of tracked objects, whose size and shape
                 stay. All other instances are detected from scratch.
         """
@@ -142,13 +143,13 @@ class PoseEstimator:
     ) -> FrameResult:
         """The objects of instances that are already segmented.
 
-        Of instances with the same mask id and different categories, the one is reported whose
-        decoder explains the depth best, or that of the category of the predicted state.
+        If instances with the same mask id have different categories, the result has only the one
+        whose decoder explains the depth best, or that of the category of the predicted state.
 
         Args:
-            instances: what was measured.
+            instances: measured points of each object, from `segment`.
             predicted: see `run`.
-            draft: run a shorter search and make a coarse surface, as verification needs no more;
+            draft: run a shorter search and make a coarse surface, which is enough for verification;
                 see `with_full_mesh`.
         """
         predicted = predicted or {}

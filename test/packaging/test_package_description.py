@@ -172,7 +172,9 @@ def test_both_routes_have_the_same_commands() -> None:
     files = set(ROOT.glob("sdfpose_ros/*/*_node.py")) - set(ROOT.glob("sdfpose_ros/cli/*"))
     nodes = {file.stem: file.parent.name for file in files}
     executables = dict(scripts.items() - PROJECT["scripts"].items())
-    assert executables == {x: f"sdfpose_ros.{room}.{x}:main" for x, room in nodes.items()}
+    assert executables == {
+        x: f"sdfpose_ros.{subpackage}.{x}:main" for x, subpackage in nodes.items()
+    }
 
 
 @pytest.mark.parametrize("group", ["sdfpose.benchmarks", "sdfpose.commands"])
