@@ -148,7 +148,7 @@ def _instances(frames: Sequence[FrameEvaluation]) -> Table:
     table = Table(title="Instances with ground truth", title_justify="left")
     for name in ("frame", "instance", "category"):
         table.add_column(name, overflow="fold")
-    for name in ("rotation\n(deg)", "translation\n(cm)", "3D IoU", "size error\n(%)", "conf."):
+    for name in ("rot.\n(deg)", "trans.\n(cm)", "3D\nIoU", "size\n(%)", "conf."):
         table.add_column(name, justify="right", no_wrap=True)
     for frame in frames:
         reported = {id(x.truth): x for x in frame.objects if x.truth is not None}

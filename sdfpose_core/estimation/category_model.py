@@ -221,7 +221,7 @@ class CategoryModels:
         joint = self._joint_encoder()
         if joint is None:
             return [x.encode(group, [rng_of(y) for y in group]) for x, group in groups]
-        # The joint network wants the instances in the order of its categories.
+        # The joint network needs the instances in the order of its categories.
         number = {name: i for i, name in enumerate(self._models)}
         order = sorted(range(len(groups)), key=lambda i: number[groups[i][0].category.name])
         instances = [x for i in order for x in groups[i][1]]

@@ -134,7 +134,7 @@ class Search:
         """Refine the candidates on all evidence, and choose the best of each instance.
 
         The choice weighs what the refinement left unexplained and the network's log density:
-        depth alone hardly tells a can's top from its bottom.
+        depth alone hardly distinguishes a can's top from its bottom.
 
         Args:
             candidates: of the instances.

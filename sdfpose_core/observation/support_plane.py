@@ -1,6 +1,6 @@
 """Plane that an object stands on or leans against, from the depth around its mask.
 
-The object does not extend behind the surface of a table or a wall. This tells where a bottle seen
+The object does not extend behind the surface of a table or a wall. This shows where a bottle seen
 from above ends, and which way is up.
 """
 

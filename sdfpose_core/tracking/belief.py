@@ -21,7 +21,7 @@ _FADING = 0.9
 
 
 _FIRM_LOG_ODDS = 2.0
-"""Poses with more log odds are believed."""
+"""Poses with more log odds are trusted."""
 
 _FIRST_INTERVAL = 2
 """Images between the detection of an object and its first verification."""
@@ -47,7 +47,7 @@ class Belief:
 
     Each detection is a vote, worth the log odds of its confidence: for the pose if it agrees,
     against it otherwise. The sum is bounded (as in an occupancy grid; Moravec and Elfes, 1985), so
-    that a pose that was believed for long can still be given up. Verifications become rarer while
+    that a pose that was trusted for long can still be given up. Verifications become rarer while
     they agree. They come sooner when an image contradicts the pose: its confidence is low, or it
     shows a front after one that left the yaw open. When the handle of a mug comes into view, the
     refinement may be caught at a wrong yaw; then one vote decides.
@@ -140,7 +140,7 @@ class Belief:
         return replace(
             settled,
             log_odds=min(held + (vote if same else -vote), _MAX_LOG_ODDS),
-            # A detection without confidence tells nothing: the next one need not come sooner.
+            # A detection without confidence is no evidence: the next one need not come sooner.
             interval=min(
                 2 * self.interval,
                 config.settled_frames if shape_settled else config.redetect_frames,

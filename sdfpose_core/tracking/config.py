@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["TrackerConfig"]
 
 _FEW_CORES, _VERIFICATION_SHARE = 2, 0.25
-"""On so few cores, the verification of believed poses gets no more of the time, as it slows down
+"""On so few cores, the verification of trusted poses gets no more of the time, as it slows down
 everything else."""
 
 
@@ -35,9 +35,9 @@ class TrackerConfig:
             that competes with tracking for the interpreter. Meant for CPUs.
         wait_for_verification: wait for a verification that is due in this image, and verify a pose
             that the image contradicts at once. The results then do not depend on the machine's
-            speed. Without it, a verification is used as soon as it is there: for live images.
+            speed. Without it, a verification is used as soon as it is available: for live images.
         verification_share: with `wait_for_verification` off, the share of the time that the
-            verification of believed poses may take. Uncertain poses are not limited.
+            verification of trusted poses may take. Uncertain poses are not limited.
         network_interval_s: maximum age of the network prediction of a tracked object without a
             front, seconds.
         drop_confidence: an image with less confidence brings the next verification nearer.

@@ -351,8 +351,8 @@ class PredictedTrack:
         """The estimate moved along with the measured points, if these are far from the prediction.
 
         After a sudden motion, a refinement from the predicted place may end in a wrong minimum. If
-        most of the object is hidden, on the other hand, the visible points say little of its place.
-        Hence both starts are tried.
+        most of the object is hidden, on the other hand, the visible points hardly determine its
+        position. Hence both starts are tried.
         """
         off = instance.middle - self.middle
         if float(np.linalg.norm(off)) <= _MIDDLE_SLACK * self.estimate.scale:
