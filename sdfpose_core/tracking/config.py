@@ -32,7 +32,8 @@ class TrackerConfig:
             in the background. 0 verifies synchronously. The delay is shorter while other objects
             wait for their verification.
         verify_in_process: verify in a separate process with a copy of the networks, not in a thread
-            that competes with tracking for the interpreter. Meant for CPUs.
+            that competes with tracking for the interpreter. Meant for CPUs. A script that uses it
+            must start its work under ``if __name__ == "__main__":``, as the process is spawned.
         wait_for_verification: wait for a verification that is due in this image, and verify a pose
             that the image contradicts at once. The results then do not depend on the machine's
             speed. Without it, a verification is used as soon as it is available: for live images.
