@@ -134,7 +134,7 @@ def _read(
     if not path.is_file():
         raise WeightsError(
             f"{path}: no such weights file; expected the {kind} of a trained category "
-            "(choose the folder with --weights or weights_dir; without it, the shipped ones are used)"
+            "(--weights or weights_dir names the folder; by default it is that of the package)"
         )
     try:
         with safe_open(path, framework="pt") as file:
