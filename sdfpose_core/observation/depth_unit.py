@@ -56,10 +56,10 @@ _MIN_RATIO_FEW = 0.2
 _SEVERAL = 3
 
 _MIN_PIXELS = 50
-"""Masks with fewer pixels with depth are not judged."""
+"""Masks with fewer pixels with depth are not checked."""
 
 _MAX_PIXELS = 80_000
-"""Of larger images, about as many pixels are judged."""
+"""Of larger images, about as many pixels are checked."""
 
 _MAX_IMAGE_SHARE = 0.5
 """Masks that cover a larger share of the image say nothing about the size of an object."""
@@ -114,7 +114,7 @@ def depth_unit_problem(
         depth: (H, W), metres as decoded with `unit_m`, not limited to `MAX_DEPTH_M`.
         mask: (H, W), instance id per pixel.
         camera: intrinsics.
-        labels: categories of the mask ids; ids without a known category are not judged.
+        labels: categories of the mask ids; ids without a known category are not checked.
         categories: known categories with their sizes.
         unit_m: metres per unit that `depth` was decoded with.
     """
@@ -211,8 +211,8 @@ def _extents_m(
     for mask_id, rows in zip(present, np.split(order, first[1:]), strict=True):
         with np.errstate(invalid="ignore"):
             measured = z[rows][(z[rows] > 0) & (z[rows] < np.inf)]
-        judged = len(measured) * step**2 >= _MIN_PIXELS
-        if judged and len(rows) <= _MAX_IMAGE_SHARE * small.size:
+        enough = len(measured) * step**2 >= _MIN_PIXELS
+        if enough and len(rows) <= _MAX_IMAGE_SHARE * small.size:
             angles = np.stack([u[rows] / camera.fx, v[rows] / camera.fy]) * step
             low, high = np.percentile(angles, _OUTER_PERCENTILES, axis=1)
             extents[int(mask_id)] = float(np.linalg.norm(high - low) * np.median(measured))

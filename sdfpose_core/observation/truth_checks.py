@@ -23,7 +23,7 @@ def truth_problem(
 
     Args:
         truth: the true pose.
-        categories: known categories with their sizes; others are judged by distance only.
+        categories: known categories with their sizes; others are checked by distance only.
         frame: the frame that shows the object, if its mask ids are those of the truth.
     """
     distance = float(np.linalg.norm(truth.translation))
