@@ -31,7 +31,7 @@ from sdfpose_core.evaluation.frame_evaluation import (
     ObjectEvaluation,
     ReportedObject,
 )
-from sdfpose_core.evaluation.frame_metrics import MIN_OBJECTS, frame_metrics
+from sdfpose_core.evaluation.frame_metrics import frame_metrics
 from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.visualisation.drawing import draw_error
 from sdfpose_core.visualisation.pictures import ErrorImage, caption, worst_objects
@@ -47,8 +47,8 @@ def add_parser(evaluations: Any) -> None:
         help="evaluate the estimator on frame folders with ground truth",
         description=(
             "Estimate the objects in frame folders, each image independently, and compare them "
-            "with the ground truth. Print the errors of every instance, and averages if there are "
-            f"at least {MIN_OBJECTS} instances."
+            "with the ground truth. Print the errors of every instance, and averages with the "
+            "number of instances behind them."
         ),
         epilog="Example: sdfpose eval frames frames/ --report report.html",
     )

@@ -18,7 +18,7 @@ from sdfpose_core.evaluation.frame_evaluation import (
     ReportedObject,
 )
 from sdfpose_core.evaluation.nocs_protocol import IouName, MissPolicy
-from sdfpose_core.evaluation.nocs_results import figures, mean_metrics
+from sdfpose_core.evaluation.nocs_results import figures
 from sdfpose_core.observation.frame import GroundTruth
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 MIN_OBJECTS = 10
-"""Minimum number of objects for an average; below it, the average is omitted."""
+"""An average over fewer objects says little. It is shown all the same, with its number."""
 
 _CORRECT_DEG, _CORRECT_CM = 10.0, 5.0
 
@@ -57,7 +57,7 @@ def frame_metrics(
       correct within 10 degrees and 5 cm.
     - ``stage_ms``: wall times over all frames.
 
-    Averages over fewer than `MIN_OBJECTS` objects are None.
+    ``n`` is the number of objects behind each figure; figures without any object are None.
 
     Args:
         frames: evaluated frames.
@@ -142,11 +142,7 @@ def _precision(
     found = figures(results, iou=iou, misses=misses)
     if not found["mean"]["n"]:
         return None
-    rows = {
-        name: row if row["n"] >= MIN_OBJECTS else dict.fromkeys(row) | {"n": row["n"]}
-        for name, row in found["per_category"].items()
-    }
-    return {"iou": iou, "misses": misses, "per_category": rows, "mean": mean_metrics(rows)}
+    return {"iou": iou, "misses": misses, **found}
 
 
 def _medians(evaluated: Sequence[ObjectEvaluation]) -> dict[str, Any]:
@@ -155,13 +151,13 @@ def _medians(evaluated: Sequence[ObjectEvaluation]) -> dict[str, Any]:
     for key in ("rot_err_deg", "trans_err_cm", "iou3d_oriented"):
         values = np.array([getattr(x, key) for x in errors])
         values = values[np.isfinite(values)]
-        row[f"{key}_median"] = float(np.median(values)) if len(values) >= MIN_OBJECTS else None
+        row[f"{key}_median"] = float(np.median(values)) if len(values) else None
     return row
 
 
 def _calibration(evaluated: Sequence[ObjectEvaluation]) -> dict[str, Any]:
     row: dict[str, Any] = {"n": len(evaluated), "ece": None, "auroc": None}
-    if len(evaluated) >= MIN_OBJECTS:
+    if evaluated:
         confidence = np.array([x.reported.confidence for x in evaluated])
         right = np.array([x.errors is not None and is_correct(x.errors) for x in evaluated])
         auroc = ranking_auroc(confidence, right)

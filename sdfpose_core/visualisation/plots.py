@@ -6,12 +6,14 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from sdfpose_core.categories import Categories
@@ -19,19 +21,28 @@ from sdfpose_core.evaluation.calibration import reliability
 from sdfpose_core.evaluation.nocs_protocol import NocsPrecision
 
 __all__ = [
-    "CENTIMETRES",
-    "DEGREES",
-    "IOUS",
+    "ErrorAxes",
     "error_histograms",
     "precision_curves",
     "reliability_plot",
     "stage_times",
 ]
 
-IOUS: list[float] = np.linspace(0.0, 1.0, 51).tolist()
-DEGREES: list[float] = [*np.arange(0.0, 61.0).tolist(), np.inf]
-CENTIMETRES: list[float] = [*np.arange(0.0, 10.1, 0.25).tolist(), np.inf]
-"""Thresholds of the curves; an infinite threshold disables one of the two error limits."""
+_SHOWN = 0.95
+"""The axes hold at least this share of the errors, unless they exceed the largest limit."""
+
+_DEGREES = (2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 180.0)
+_CENTIMETRES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+_IOUS = (0.9, 0.8, 0.6, 0.4, 0.0)
+"""Possible limits of the axes, the narrowest first."""
+
+_THRESHOLDS = 61
+"""Points of a curve."""
+
+_ERROR_BINS = 30
+
+_ROUNDING = 1e-9
+"""Values that exceed a limit by less than this are on it."""
 
 _STYLE: Any = {
     "font.size": 9.0,
@@ -52,21 +63,88 @@ _INK, _FILL, _MEAN = "#30506e", "#7ea6c9", "#222222"
 _BINS = 10
 
 
-def precision_curves(found: Mapping[str, NocsPrecision], categories: Categories) -> str:
+@dataclass(frozen=True)
+class ErrorAxes:
+    """Limits of the error axes, shared by the curves and histograms of a report.
+
+    Attributes:
+        degrees: largest rotation error, degrees; the axis starts at 0.
+        centimetres: largest translation error, centimetres; the axis starts at 0.
+        iou: smallest 3D IoU; the axis ends at 1.
+    """
+
+    degrees: float
+    centimetres: float
+    iou: float
+
+    @classmethod
+    def of(
+        cls,
+        degrees: NDArray[np.floating],
+        centimetres: NDArray[np.floating],
+        iou: NDArray[np.floating],
+    ) -> ErrorAxes:
+        """Choose round limits that hold most of the errors.
+
+        Args:
+            degrees: (N,) rotation errors.
+            centimetres: (N,) translation errors.
+            iou: (N,) 3D IoU; NaN where the true size is unknown.
+        """
+        return cls(
+            _limit(degrees, _DEGREES),
+            _limit(centimetres, _CENTIMETRES),
+            1.0 - _limit(1.0 - iou, [1.0 - x for x in _IOUS]),
+        )
+
+    @property
+    def degree_thresholds(self) -> list[float]:
+        """Thresholds of the curve over degrees; the last one, infinity, disables the limit."""
+        return [*np.linspace(0.0, self.degrees, _THRESHOLDS).tolist(), np.inf]
+
+    @property
+    def centimetre_thresholds(self) -> list[float]:
+        """Thresholds of the curve over centimetres; the last one, infinity, disables the limit."""
+        return [*np.linspace(0.0, self.centimetres, _THRESHOLDS).tolist(), np.inf]
+
+    @property
+    def iou_thresholds(self) -> list[float]:
+        """Thresholds of the curve over 3D IoU."""
+        thresholds: list[float] = np.linspace(self.iou, 1.0, _THRESHOLDS).tolist()
+        return thresholds
+
+
+def _limit(values: NDArray[np.floating], limits: Sequence[float]) -> float:
+    """Choose the narrowest limit that holds most of the finite values; the widest if none does."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return limits[-1]
+    most = float(np.quantile(values, _SHOWN, method="higher"))
+    return next((x for x in limits if most <= x + _ROUNDING), limits[-1])
+
+
+def precision_curves(
+    found: Mapping[str, NocsPrecision], categories: Categories, limits: ErrorAxes
+) -> str:
     """Plot average precision over thresholds of IoU, degrees and centimetres.
 
     Args:
-        found: average precision by category, at `IOUS`, `DEGREES` and `CENTIMETRES`.
+        found: average precision by category, at the thresholds of `limits`.
         categories: table of categories, with their colours.
+        limits: limits of the axes.
     """
     known = {name: x for name, x in found.items() if x.truths}
     with _figure(3) as (figure, axes):
         panels = [
-            ("3D IoU", IOUS, {k: x.iou for k, x in known.items()}),
-            ("rotation error (°)", DEGREES[:-1], {k: x.pose[:-1, -1] for k, x in known.items()}),
+            ("3D IoU", limits.iou_thresholds, {k: x.iou for k, x in known.items()}),
+            (
+                "rotation error (°)",
+                limits.degree_thresholds[:-1],
+                {k: x.pose[:-1, -1] for k, x in known.items()},
+            ),
             (
                 "translation error (cm)",
-                CENTIMETRES[:-1],
+                limits.centimetre_thresholds[:-1],
                 {k: x.pose[-1, :-1] for k, x in known.items()},
             ),
         ]
@@ -84,26 +162,46 @@ def precision_curves(found: Mapping[str, NocsPrecision], categories: Categories)
 
 
 def error_histograms(
-    degrees: NDArray[np.floating], centimetres: NDArray[np.floating], iou: NDArray[np.floating]
+    degrees: NDArray[np.floating],
+    centimetres: NDArray[np.floating],
+    iou: NDArray[np.floating],
+    limits: ErrorAxes,
 ) -> str:
-    """Plot histograms of the errors; values beyond the last edge are in the last bin."""
+    """Plot histograms of the errors; errors beyond a limit are counted in the outermost bin.
+
+    Args:
+        degrees: (N,) rotation errors.
+        centimetres: (N,) translation errors.
+        iou: (N,) 3D IoU; NaN where the true size is unknown.
+        limits: limits of the axes.
+    """
     with _figure(3) as (figure, axes):
         panels = [
-            ("rotation error (°)", degrees, np.linspace(0.0, 60.0, 31)),
-            ("translation error (cm)", centimetres, np.linspace(0.0, 10.0, 41)),
-            ("3D IoU", iou[np.isfinite(iou)], np.linspace(0.0, 1.0, 41)),
+            ("rotation error (°)", degrees, 0.0, limits.degrees),
+            ("translation error (cm)", centimetres, 0.0, limits.centimetres),
+            ("3D IoU", iou[np.isfinite(iou)], limits.iou, 1.0),
         ]
-        for axis, (label, values, edges) in zip(axes, panels, strict=True):
-            inside = np.clip(values, edges[0], 0.5 * (edges[-2] + edges[-1]))
+        for axis, (label, values, low, high) in zip(axes, panels, strict=True):
+            edges = np.linspace(low, high, _ERROR_BINS + 1)
+            inside = np.clip(values, low, high)
             axis.hist(inside, bins=edges.tolist(), color=_FILL, edgecolor="white", linewidth=0.3)
-            beyond = int((values > edges[-1]).sum())
-            if beyond:
-                axis.annotate(
-                    f"{beyond} beyond", (1.0, 1.0), xycoords="axes fraction", ha="right", va="top"
-                )
+            for count, text, x in (
+                (int((values < low - _ROUNDING).sum()), f"below {low:g}", 0.0),
+                (int((values > high + _ROUNDING).sum()), f"above {high:g}", 1.0),
+            ):
+                if count:
+                    axis.annotate(
+                        f"{count} {text}",
+                        (x, 1.0),
+                        xycoords="axes fraction",
+                        ha="right" if x else "left",
+                        va="bottom",
+                    )
             if len(values):
-                axis.axvline(float(np.median(values)), color=_INK, linewidth=1.2)
-            axis.set(xlabel=label, xlim=(edges[0], edges[-1]))
+                median = float(np.clip(np.median(values), low, high))
+                axis.axvline(median, color=_INK, linewidth=1.2)
+            axis.set(xlabel=label, xlim=(low, high))
+            axis.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0].set_ylabel("objects")
         return _svg(figure, "Distribution of errors; lines: medians")
 
@@ -119,6 +217,7 @@ def reliability_plot(confidence: NDArray[np.floating], right: NDArray[np.bool_])
         width = 1.0 / _BINS
         axes[1].bar((np.arange(_BINS) + 0.5) * width, count, 0.9 * width, color=_FILL)
         axes[1].set(xlabel="confidence", ylabel="objects", xlim=(0, 1))
+        axes[1].yaxis.set_major_locator(MaxNLocator(integer=True))
         return _svg(figure, "Reliability of the confidence")
 
 

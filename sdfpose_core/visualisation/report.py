@@ -29,9 +29,7 @@ from sdfpose_core.evaluation.nocs_protocol import IouName, MissPolicy
 from sdfpose_core.evaluation.nocs_results import precisions
 from sdfpose_core.visualisation.pictures import ErrorImage
 from sdfpose_core.visualisation.plots import (
-    CENTIMETRES,
-    DEGREES,
-    IOUS,
+    ErrorAxes,
     error_histograms,
     precision_curves,
     reliability_plot,
@@ -99,7 +97,7 @@ def report_page(
         figures=found,
         titles=_TITLES,
         cell=_cell,
-        min_objects=MIN_OBJECTS,
+        few=MIN_OBJECTS,
         plots=plots,
         pictures=[(x.caption, _data_url(x.image)) for x in pictures],
         problems=problems,
@@ -115,17 +113,22 @@ def _plots(
     known = [x for x in frames if x.truths is not None]
     evaluated = evaluated_objects(known)
     errors = [x.errors for x in evaluated if x.errors is not None]
-    if len(errors) >= MIN_OBJECTS:
+    if errors:
+        degrees = np.array([x.rot_err_deg for x in errors])
+        centimetres = np.array([x.trans_err_cm for x in errors])
+        ious = np.array([x.iou3d_oriented for x in errors])
+        limits = ErrorAxes.of(degrees, centimetres, ious)
         results = [frame_result(x) for x in known]
         found = precisions(
-            results, ious=IOUS, degrees=DEGREES, centimetres=CENTIMETRES, iou=iou, misses=misses
+            results,
+            ious=limits.iou_thresholds,
+            degrees=limits.degree_thresholds,
+            centimetres=limits.centimetre_thresholds,
+            iou=iou,
+            misses=misses,
         )
-        plots["curves"] = precision_curves(found, categories)
-        plots["histograms"] = error_histograms(
-            np.array([x.rot_err_deg for x in errors]),
-            np.array([x.trans_err_cm for x in errors]),
-            np.array([x.iou3d_oriented for x in errors]),
-        )
+        plots["curves"] = precision_curves(found, categories, limits)
+        plots["histograms"] = error_histograms(degrees, centimetres, ious, limits)
         plots["reliability"] = reliability_plot(
             np.array([x.reported.confidence for x in evaluated]),
             np.array([is_correct(x) for x in errors]),

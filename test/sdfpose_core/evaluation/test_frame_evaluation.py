@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ReportedObject, evaluate_frame
-from sdfpose_core.evaluation.frame_metrics import MIN_OBJECTS, frame_metrics, nocs_result
+from sdfpose_core.evaluation.frame_metrics import frame_metrics, nocs_result
 from sdfpose_core.observation.frame import GroundTruth
 
 SIDES = np.array([0.1, 0.2, 0.1])
@@ -72,18 +72,25 @@ def test_without_a_true_size_there_is_no_overlap():
     json.dumps(entry, allow_nan=False)
 
 
-def test_nothing_is_averaged_over_fewer_than_ten():
-    few = frame_metrics(frames(MIN_OBJECTS - 1))
-    assert few["errors"]["mug"]["n"] == MIN_OBJECTS - 1
-    assert few["errors"]["mug"]["trans_err_cm_median"] is None
-    assert few["average_precision"]["per_category"]["mug"]["iou50"] is None
-    assert few["average_precision"]["mean"]["iou50"] is None
-    assert few["confidence"]["ece"] is None
-    enough = frame_metrics(frames(MIN_OBJECTS))
-    assert enough["errors"]["mug"]["trans_err_cm_median"] == pytest.approx(1.0)
-    assert enough["average_precision"]["mean"]["iou50"] == pytest.approx(100.0)
-    assert enough["average_precision"]["mean"]["deg5_cm2"] == pytest.approx(100.0)
-    assert enough["confidence"]["ece"] == pytest.approx(0.1)
+@pytest.mark.parametrize("count", [1, 9, 10])
+def test_figures_have_the_number_of_objects_behind_them(count):
+    metrics = frame_metrics(frames(count))
+    assert metrics["errors"]["mug"]["n"] == count
+    assert metrics["errors"]["mug"]["trans_err_cm_median"] == pytest.approx(1.0)
+    assert metrics["average_precision"]["per_category"]["mug"]["n"] == count
+    assert metrics["average_precision"]["mean"]["n"] == count
+    assert metrics["average_precision"]["mean"]["iou50"] == pytest.approx(100.0)
+    assert metrics["average_precision"]["mean"]["deg5_cm2"] == pytest.approx(100.0)
+    assert metrics["confidence"] == {"n": count, "ece": pytest.approx(0.1), "auroc": None}
+
+
+def test_figures_without_any_object_are_none():
+    truths = (true(0.0, dimensions_m=np.full(3, np.nan)),)
+    unsized = FrameEvaluation("f", 0, evaluate_frame([reported(0.0)], truths), truths)
+    metrics = frame_metrics([unsized])
+    assert metrics["errors"]["mug"]["rot_err_deg_median"] == pytest.approx(0.0)
+    assert metrics["errors"]["mug"]["iou3d_oriented_median"] is None
+    assert frame_metrics([])["confidence"] == {"n": 0, "ece": None, "auroc": None}
 
 
 def test_misses_count_and_frames_without_truth_do_not():

@@ -11,6 +11,7 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ReportedObject, evaluate_frame
 from sdfpose_core.observation.frame import GroundTruth
 from sdfpose_core.visualisation.pictures import ErrorImage, worst_objects
+from sdfpose_core.visualisation.plots import ErrorAxes, error_histograms
 from sdfpose_core.visualisation.report import report_page
 
 CATEGORIES = default_categories()
@@ -109,10 +110,59 @@ def test_a_page_tells_figures_configuration_versions_and_what_was_left_out():
         assert text in page
 
 
-def test_few_objects_have_no_averages_and_no_curves():
+def test_few_objects_have_figures_and_curves_with_their_number():
     page = make_page([frame(i, 0.01, "mug") for i in range(3)])
-    assert "<td>mug</td><td>3</td><td>-</td>" in page
-    assert Elements(page).count["svg"] == 1  # times alone
+    assert "<td>mug</td><td>3</td><td>100.0</td>" in page
+    assert "over 3 estimates" in page
+    assert "fewer than 10 objects say little" in page
+    assert "<td>-</td>" not in page
+    assert Elements(page).count["svg"] == 4
+    many = make_page([frame(i, 0.01, "mug") for i in range(10)])
+    assert "say little" not in many
+
+
+def test_missed_objects_alone_have_precisions_of_zero():
+    found = frame(0, 0.01, "mug")
+    page = make_page([FrameEvaluation("f", 0, (), found.truths, {"encode": 2.0})])
+    assert "<td>mug</td><td>1</td><td>0.0</td>" in page
+    assert Elements(page).open == []
+
+
+def errors(*values: float) -> np.ndarray:
+    return np.array(values, dtype=np.float64)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "centimetres", "iou", "expected"),
+    [
+        (errors(0.3, 1.2), errors(0.1, 0.4), errors(0.93, 0.97), (2.0, 0.5, 0.9)),
+        (errors(4.0, 5.0), errors(1.0, 1.1), errors(0.8, 0.9), (5.0, 2.0, 0.8)),
+        (errors(*[0.5] * 99, 170.0), errors(*[0.2] * 99, 80.0), errors(1.0), (2.0, 0.5, 0.9)),
+        (errors(170.0), errors(300.0), errors(0.0), (180.0, 50.0, 0.0)),
+        (errors(), errors(), errors(), (180.0, 50.0, 0.0)),
+        (errors(1.0), errors(0.0), errors(np.nan), (2.0, 0.5, 0.0)),
+    ],
+)
+def test_axes_hold_most_of_the_errors(degrees, centimetres, iou, expected):
+    axes = ErrorAxes.of(degrees, centimetres, iou)
+    assert (axes.degrees, axes.centimetres) == expected[:2]
+    assert axes.iou == pytest.approx(expected[2])
+
+
+def test_curves_and_histograms_share_their_axes():
+    axes = ErrorAxes.of(errors(0.3), errors(4.0), errors(0.7))
+    assert axes.degree_thresholds[-2:] == [axes.degrees, np.inf]
+    assert axes.centimetre_thresholds[-2:] == [axes.centimetres, np.inf]
+    assert (axes.iou_thresholds[0], axes.iou_thresholds[-1]) == (pytest.approx(0.6), 1.0)
+
+
+def test_errors_beyond_the_axes_are_counted():
+    axes = ErrorAxes(5.0, 2.0, 0.8)
+    plot = error_histograms(errors(1.0, 6.0, 90.0), errors(2.0), errors(0.8, 0.3, 1.0), axes)
+    assert "2 above 5" in plot
+    assert "1 below 0.8" in plot
+    assert "above 2" not in plot
+    assert "above 1" not in plot
 
 
 def test_without_truth_there_are_times():
