@@ -95,7 +95,7 @@ def synthetic_views(
 
 def show(log: SummaryWriter, model: CategoryModel, real: Sequence[Instance], step: int) -> None:
     """Log images and surfaces of unrefined network predictions for some real instances."""
-    estimator = teacher(model, refine="none")
+    estimator = teacher(model, refine="none", drawn=True)
     for number, instance in enumerate(real[:: max(len(real) // SHOWN, 1)][:SHOWN]):
         estimates = estimator.estimate([instance]).estimates
         picture = draw_instance(instance, estimates, estimator.categories)

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sdfpose_core.cli.main import main as sdfpose
 
@@ -33,11 +34,11 @@ def main(arguments: Sequence[str]) -> None:
         if sdfpose(["estimate", *arguments, "--plain", "--out", folder]) != 0:
             raise SystemExit("nothing was estimated")
         overlays = sorted(Path(folder).glob("*/overlay.png"))
-        cells = [_cell(cv2.imread(str(x)), x.parent.name) for x in overlays]
+        cells = [_cell(np.array(Image.open(x).convert("RGB")), x.parent.name) for x in overlays]
     blank = np.full_like(cells[0], cells[0][0, 0])
     cells += [blank] * (-len(cells) % COLUMNS)
     rows = [np.hstack(cells[i : i + COLUMNS]) for i in range(0, len(cells), COLUMNS)]
-    cv2.imwrite(str(FILE), np.vstack(rows), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    Image.fromarray(np.vstack(rows)).save(FILE, optimize=True)
 
 
 def _cell(overlay: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
@@ -50,14 +51,12 @@ def _cell(overlay: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
     part = overlay[top:bottom, left:right]
     scale = min(WIDTH / part.shape[1], (HEIGHT - CAPTION) / part.shape[0])
     size = (int(scale * part.shape[1]), int(scale * part.shape[0]))
-    part = cv2.resize(part, size, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA)
+    interpolation = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
     cell = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     cell[:] = background
     y, x = (HEIGHT - CAPTION - size[1]) // 2, (WIDTH - size[0]) // 2
-    cell[y : y + size[1], x : x + size[0]] = part
-    cv2.putText(
-        cell, name, (8, HEIGHT - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.42, INK, 1, cv2.LINE_AA
-    )
+    cell[y : y + size[1], x : x + size[0]] = cv2.resize(part, size, interpolation=interpolation)
+    cv2.putText(cell, name, (8, HEIGHT - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.42, INK, 1, cv2.LINE_AA)
     return cell
 
 

@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import cv2
 import numpy as np
+from PIL import Image
 
 from sdfpose_core import RgbdFrame
 from sdfpose_core.cli.main import main as sdfpose
@@ -28,8 +28,9 @@ FILE = Path(__file__).parent / "report.png"
 
 CATEGORIES = ("bottle", "bowl", "can", "mug")
 FRAMES = 150
-WIDTH, HEIGHT = 760, 2100
-"""Size of the browser's window, pixels; the report goes on below it."""
+WIDTH, HEIGHT, SCALE = 950, 2450, 0.8
+"""Size of the browser's window and pixels per unit of it; the report goes on below."""
+
 
 def main() -> None:
     """Record a bag, replay it and write the picture of its report."""
@@ -50,14 +51,15 @@ def main() -> None:
                 "--hide-scrollbars",
                 f"--user-data-dir={folder / 'browser'}",
                 f"--window-size={WIDTH},{HEIGHT}",
+                f"--force-device-scale-factor={SCALE}",
                 f"--screenshot={shot}",
                 page.as_uri(),
             ],
             check=True,
             timeout=120,
         )
-        image = cv2.imread(str(shot))
-    cv2.imwrite(str(FILE), image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        with Image.open(shot) as image:
+            image.convert("RGB").save(FILE, optimize=True)
 
 
 def _frames() -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:

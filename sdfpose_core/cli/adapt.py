@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -27,7 +27,7 @@ from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.category_model import CategoryModel
-from sdfpose_core.observation.frame import Instance, RgbdFrame
+from sdfpose_core.observation.frame import Instance, ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.selfsup.fitness import Fitness, measure_fitness, regressions
@@ -41,7 +41,7 @@ from sdfpose_core.selfsup.training import (
 )
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
-from sdfpose_core.visualisation.drawing import draw_overlay
+from sdfpose_core.visualisation.comparison import change, draw_comparison
 from sdfpose_core.weights import SHIPPED, complete_weights, weights_file
 
 __all__ = ["add_parser", "run"]
@@ -50,7 +50,9 @@ _HELD_OUT_EVERY = 4
 _FEWEST_TO_SPLIT = 12
 _SYNTHETIC_VIEWS, _SYNTHETIC_SHAPES = 800, 64
 _SIMULATED_TESTS = 60
-_OVERLAYS = 4
+_PICTURES = 4
+_COMPARED = 16
+"""Frames that are compared to choose those with the largest changes."""
 
 _COSTS = {"simulating": 0.05, "fitting": 0.05, "evaluating": 0.1, "labelling": 0.1, "training": 0.3}
 """Approximate seconds per item of each stage, for the remaining time."""
@@ -193,7 +195,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None:
         write_json(args.report / "report.json", report)
         frames = recorded_frames(args.data, name, [], **reading)
-        _draw(args.report, frames, {"before": before, "after": after})
+        _draw(args.report, frames, before, after)
     if worse:
         errors.print(
             f"sdfpose: the adapted network is worse ({'; '.join(worse)}); no weights were "
@@ -246,22 +248,27 @@ def _print(report: dict[str, Any]) -> None:
 
 
 def _draw(
-    folder: Path, frames: Iterable[tuple[str, RgbdFrame]], models: Mapping[str, CategoryModel]
+    folder: Path,
+    frames: Iterable[tuple[str, RgbdFrame]],
+    before: CategoryModel,
+    after: CategoryModel,
 ) -> None:
-    """Draw the unrefined predictions of the networks on some frames."""
-    categories = default_categories()
-    drawn = 0
-    for name, frame in frames:
-        instances, _ = segment(frame, categories)
-        for title, model in models.items():
-            mine = [x for x in instances if x.category == model.category.name]
-            if not mine:
-                break
-            found = teacher(model, refine="none").estimate(mine).estimates
-            picture = draw_overlay(frame, found, categories)
-            content = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
-            write_file(folder / f"{name}.{title}.png", content)
-        else:
-            drawn += 1
-        if drawn == _OVERLAYS:
-            return
+    """Draw both networks' unrefined predictions where they differ most, among the first frames."""
+    categories, name = default_categories(), before.category.name
+    estimators = [teacher(x, refine="none", drawn=True) for x in (before, after)]
+    chosen: list[tuple[float, str, RgbdFrame, list[list[ObjectEstimate]]]] = []
+    compared = 0
+    for frame_name, frame in frames:
+        instances = [x for x in segment(frame, categories)[0] if x.category == name]
+        if not instances:
+            continue
+        estimates = [x.estimate(instances).estimates for x in estimators]
+        chosen.append((change(*estimates), frame_name, frame, estimates))
+        chosen = sorted(chosen, key=lambda x: -x[0])[:_PICTURES]
+        compared += 1
+        if compared == _COMPARED:
+            break
+    for _, frame_name, frame, (old, new) in chosen:
+        picture = draw_comparison(frame, old, new, categories)
+        content = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
+        write_file(folder / f"{frame_name}.png", content)

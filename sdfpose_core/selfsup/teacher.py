@@ -30,7 +30,11 @@ _BATCH = 12
 
 
 def teacher(
-    model: CategoryModel, *, refine: Literal["sdf", "none"] = "sdf", fast: bool = False
+    model: CategoryModel,
+    *,
+    refine: Literal["sdf", "none"] = "sdf",
+    fast: bool = False,
+    drawn: bool = False,
 ) -> PoseEstimator:
     """Create the estimator of one category.
 
@@ -38,13 +42,11 @@ def teacher(
         model: networks of the category.
         refine: ``none`` for network predictions without refinement.
         fast: whether to search from fewer start poses.
+        drawn: whether the surfaces are drawn. Thin walls have holes and stripes in coarse meshes.
     """
-    config = EstimatorConfig(
-        refine=refine,
-        device=str(model.device),
-        mesh_resolution=_MESH_RESOLUTION,
-        mesh_tolerance=_MESH_TOLERANCE,
-    )
+    config = EstimatorConfig(refine=refine, device=str(model.device))
+    if not drawn:
+        config = replace(config, mesh_resolution=_MESH_RESOLUTION, mesh_tolerance=_MESH_TOLERANCE)
     return PoseEstimator(
         replace(config, schedule=FAST_SEARCH, yaw_starts=0) if fast else config, models=[model]
     )

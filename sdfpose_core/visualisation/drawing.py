@@ -14,7 +14,7 @@ from sdfpose_core.geometry.alignment import nearest_yaw
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import GroundTruth, Instance, ObjectEstimate, RgbdFrame
 
-__all__ = ["draw_error", "draw_instance", "draw_overlay"]
+__all__ = ["box_pixels", "draw_error", "draw_instance", "draw_outlines", "draw_overlay"]
 
 _Colour = tuple[int, int, int]
 
@@ -98,7 +98,7 @@ def draw_overlay(
     }
     _draw_surfaces(image, frame.camera, [(estimates[i], colours[i]) for i in order])
     if plain:
-        _draw_outlines(image, frame.mask)
+        draw_outlines(image, frame.mask, _OUTLINE_COLOUR)
     pen = _Pen(image, frame.camera)
     for i in order:
         _draw_box(pen, estimates[i], colours[i])
@@ -208,12 +208,27 @@ def _crop(image: NDArray[np.uint8], pixels: NDArray[np.float64], side: int) -> N
     return np.asarray(cv2.resize(part, (side, side), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
-def _draw_outlines(image: NDArray[np.uint8], mask: NDArray[np.integer]) -> None:
-    """Draw the outlines of all masks."""
+def box_pixels(camera: PinholeCamera, estimates: Sequence[ObjectEstimate]) -> NDArray[np.floating]:
+    """Project the corners of all boxes that are in front of the camera to pixels (M, 2)."""
+    corners = [_corners(x) for x in estimates if _is_finite(x)]
+    points = np.concatenate(corners) if corners else np.zeros((0, 3))
+    return camera.project(points[points[:, 2] >= _NEAR_M])
+
+
+def draw_outlines(
+    image: NDArray[np.uint8], mask: NDArray[np.integer], colour: tuple[int, int, int]
+) -> None:
+    """Draw the outlines of all masks into an image.
+
+    Args:
+        image: (H, W, 3) uint8, RGB; modified.
+        mask: (H, W), instance id per pixel, 0 = background.
+        colour: RGB.
+    """
     for mask_id in np.unique(mask[mask > 0]):
         inside = (mask == mask_id).astype(np.uint8)
         outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(image, outlines, -1, _OUTLINE_COLOUR, _scale(image), cv2.LINE_AA)
+        cv2.drawContours(image, outlines, -1, colour, _scale(image), cv2.LINE_AA)
 
 
 def _is_finite(estimate: ObjectEstimate) -> bool:

@@ -61,6 +61,10 @@ _PANEL = (3.5, 2.7)
 
 _INK, _FILL, _MEAN = "#30506e", "#7ea6c9", "#222222"
 _BINS = 10
+_TICKS = 5
+
+_TIME_AXIS = 4.0
+"""Largest end of the time axis relative to the longest median, so that outliers do not squeeze it."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,7 @@ def precision_curves(
                 mean = np.mean([100.0 * x for x in curves.values()], axis=0)
                 axis.plot(thresholds, mean, color=_MEAN, linewidth=1.8, ls="--", label="mean")
             axis.set(xlabel=label, ylim=(0.0, 102.0), xlim=(thresholds[0], thresholds[-1]))
+            axis.xaxis.set_major_locator(MaxNLocator(_TICKS))
         axes[0].set_ylabel("average precision (%)")
         axes[0].legend(loc="lower left", fontsize="small")
         return _svg(figure, "Average precision over thresholds")
@@ -201,7 +206,8 @@ def error_histograms(
                 median = float(np.clip(np.median(values), low, high))
                 axis.axvline(median, color=_INK, linewidth=1.2)
             axis.set(xlabel=label, xlim=(low, high))
-            axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+            axis.xaxis.set_major_locator(MaxNLocator(_TICKS))
+            axis.yaxis.set_major_locator(_counts())
         axes[0].set_ylabel("objects")
         return _svg(figure, "Distribution of errors; lines: medians")
 
@@ -217,25 +223,35 @@ def reliability_plot(confidence: NDArray[np.floating], right: NDArray[np.bool_])
         width = 1.0 / _BINS
         axes[1].bar((np.arange(_BINS) + 0.5) * width, count, 0.9 * width, color=_FILL)
         axes[1].set(xlabel="confidence", ylabel="objects", xlim=(0, 1))
-        axes[1].yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes[1].yaxis.set_major_locator(_counts())
         return _svg(figure, "Reliability of the confidence")
 
 
 def stage_times(stage_ms: Mapping[str, Sequence[float]]) -> str:
-    """Plot wall time by stage: median, and 5th to 95th percentile."""
+    """Plot wall time by stage: median, and 5th to 95th percentile.
+
+    A percentile beyond the axis is written beside its line.
+    """
     names = list(stage_ms)[::-1]
     low, middle, high = np.array([np.percentile(stage_ms[x], [5, 50, 95]) for x in names]).T
+    limit = min(float(high.max()), _TIME_AXIS * float(middle.max()))
     with _figure(1, (7.0, 0.6 + 0.32 * len(names))) as (figure, axes):
         axes[0].barh(names, middle, height=0.6, color=_FILL)
-        axes[0].hlines(names, low, high, color=_INK, linewidth=1.2)
+        axes[0].hlines(names, low, np.minimum(high, limit), color=_INK, linewidth=1.2)
         for name, value, end in zip(names, middle, high, strict=True):
+            text = f"{value:.1f}" if end <= limit else f"{value:.1f} (to {end:.0f})"
             axes[0].annotate(
-                f"{value:.1f}", (end, name), (4, 0), textcoords="offset points", va="center"
+                text, (min(end, limit), name), (4, 0), textcoords="offset points", va="center"
             )
         axes[0].grid(visible=False, axis="y")
         axes[0].set(xlabel="ms per frame")
         axes[0].set_xlim(left=0.0)
         return _svg(figure, "Wall time by stage")
+
+
+def _counts() -> MaxNLocator:
+    """Round whole numbers as ticks."""
+    return MaxNLocator(_TICKS, integer=True, steps=[1, 2, 5, 10])
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         "_SYNTHETIC_VIEWS": 24,
         "_SYNTHETIC_SHAPES": 2,
         "_SIMULATED_TESTS": 3,
-        "_OVERLAYS": 1,
+        "_PICTURES": 1,
     }.items():
         monkeypatch.setattr(adapt, name, value)
 
@@ -67,7 +67,8 @@ def test_weights_are_written_with_a_report(
     assert any("0009" in x for x in report["problems"])
     assert set(report["before"]) == set(report["after"])
     pictures = {x.name for x in (tmp_path / "report").glob("*.png")}
-    assert pictures == {"0000.before.png", "0000.after.png"}
+    assert len(pictures) == 1
+    assert pictures <= {"0000.png", "0001.png"}
     weights = tmp_path / "weights"
     assert {x.name for x in weights.iterdir()} == {
         x.name for x in SHIPPED.iterdir() if x.suffix in (".safetensors", ".json")

@@ -15,6 +15,7 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.errors import CategoryError, ConfigurationError, WeightsError
 from sdfpose_core.estimation.category_model import CategoryModel
+from sdfpose_core.estimation.estimator import EstimatorConfig
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.selfsup.certificate import Certificate
@@ -189,3 +190,15 @@ def test_the_teacher_refines_what_the_network_says(
         return float(np.mean([x[0].diagnostics["inlier_ratio"] for x in estimates]))
 
     assert explained("sdf") > explained("none") + 0.05
+
+
+def test_drawn_surfaces_are_as_fine_as_those_of_the_estimator(
+    model: CategoryModel,
+) -> None:
+    fine = EstimatorConfig()
+    config = teacher(model, refine="none", drawn=True).config
+    assert (config.mesh_resolution, config.mesh_tolerance) == (
+        fine.mesh_resolution,
+        fine.mesh_tolerance,
+    )
+    assert teacher(model).config.mesh_resolution < fine.mesh_resolution

@@ -2,51 +2,17 @@ import dataclasses
 
 import numpy as np
 import pytest
-import trimesh
 from scipy.spatial.transform import Rotation
+from simple_estimates import GREY, make_estimate, make_frame
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.geometry.camera import PinholeCamera
-from sdfpose_core.observation.frame import Instance, ObjectEstimate, RgbdFrame
+from sdfpose_core.observation.frame import Instance
 from sdfpose_core.observation.free_space import FreeSpace
 from sdfpose_core.visualisation.drawing import draw_instance, draw_overlay
 
 CATEGORIES = default_categories()
-GREY = 90
 NOTHING = np.zeros((0, 3), np.float32)
-
-
-def make_frame(width=640, height=480):
-    return RgbdFrame(
-        colour=np.full((height, width, 3), GREY, np.uint8),
-        depth=np.zeros((height, width), np.float32),
-        mask=np.zeros((height, width), np.uint16),
-        camera=PinholeCamera(width, height, 0.9 * width, 0.9 * width, width / 2, height / 2),
-    )
-
-
-def make_estimate(category="mug", at=(0.0, 0.0, 0.8), rotation=None, side=0.1, mask_id=1):
-    ball = trimesh.creation.icosphere(subdivisions=3, radius=side / 2)
-    dimensions = np.full(3, side)
-    return ObjectEstimate(
-        mask_id=mask_id,
-        category=category,
-        rotation=Rotation.from_euler("xy", [200, 30], degrees=True).as_matrix()
-        if rotation is None
-        else rotation,
-        translation=np.array(at),
-        scale=float(np.linalg.norm(dimensions)),
-        dimensions_m=dimensions,
-        confidence=0.87,
-        covariance=np.eye(6),
-        symmetric_about_y=False,
-        code=np.zeros(1, np.float32),
-        decoder_translation=np.array(at),
-        decoder_scale=1.0,
-        vertices=np.asarray(ball.vertices, np.float32),
-        faces=np.asarray(ball.faces, np.int32),
-        normals=np.asarray(ball.vertex_normals, np.float32),
-    )
 
 
 def touched(image):

@@ -11,7 +11,7 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ReportedObject, evaluate_frame
 from sdfpose_core.observation.frame import GroundTruth
 from sdfpose_core.visualisation.pictures import ErrorImage, worst_objects
-from sdfpose_core.visualisation.plots import ErrorAxes, error_histograms
+from sdfpose_core.visualisation.plots import ErrorAxes, error_histograms, stage_times
 from sdfpose_core.visualisation.report import report_page
 
 CATEGORIES = default_categories()
@@ -171,6 +171,14 @@ def test_without_truth_there_are_times():
     assert "Average precision" not in page
     assert "Wall time by stage" in page
     assert Elements(page).open == []
+
+
+def test_rare_slow_frames_do_not_squeeze_the_time_axis():
+    steady = stage_times({"encode": [10.0] * 20, "total": [20.0] * 20})
+    assert "(to" not in steady
+    slow = stage_times({"encode": [10.0] * 20, "total": [20.0] * 17 + [3000.0] * 3})
+    assert "20.0 (to 3000)" in slow
+    assert ">2000<" not in slow
 
 
 def test_a_page_is_the_same_every_time():
