@@ -1,4 +1,4 @@
-"""Time surface extraction: coarse to fine, on a dense grid, and with the paper's network."""
+"""Time surface extraction: coarse to fine, on a dense grid, and with DeepSDF's network."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def time_meshes(decoders: Sequence[SdfDecoder]) -> dict[str, float]:
     Returns:
         Milliseconds per mesh, averaged over the decoders. ``dense_64``: dense 64^3 grid;
         ``fast_64`` and ``fast_128``: `decode_mesh`; ``paper_dense_64``: dense 64^3 grid with the
-        paper's network and random weights. ``fast_*`` are medians of `_REPETITIONS` runs after
-        one warm-up run, the others single runs.
+        network of DeepSDF and SSC-6D and random weights. ``fast_*`` are medians of `_REPETITIONS`
+        runs after one warm-up run, the others single runs.
     """
     figures: dict[str, list[float]] = {"dense_64": [], "fast_64": [], "fast_128": []}
     for decoder in decoders:

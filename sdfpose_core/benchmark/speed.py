@@ -1,4 +1,7 @@
-"""Speed benchmark: our pipeline and the paper's, by stage and in total, on the same scene."""
+"""Speed benchmark: our pipeline and that of SSC-6D, by stage and in total, on the same scene.
+
+"The paper" is SSC-6D (Peng et al., AAAI 2022).
+"""
 
 from __future__ import annotations
 

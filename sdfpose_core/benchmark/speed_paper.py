@@ -1,7 +1,8 @@
 """Time the paper's pipeline: the networks of SSC-6D, a dense grid, and ICP.
 
-SSC-6D (AAAI 2022) encodes colour crops, evaluates DeepSDF on a dense 64^3 grid, and refines the
-pose by ICP with the surface. The networks have random weights here, which do not affect the speed.
+SSC-6D (Peng et al., AAAI 2022) encodes colour crops, evaluates DeepSDF on a dense 64^3 grid, and
+refines the pose by ICP with the surface. The networks have random weights here, which do not affect
+the speed.
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ def _print(document: Mapping[str, Any]) -> None:
             line = f"{measure}: labels do not help ({gap['points']:.1f} points)"
         else:
             line = (
-                f"{measure}: certified labels close {100 * gap['after']:.0f} % and the paper's "
+                f"{measure}: certified labels close {100 * gap['after']:.0f} % and SSC-6D's "
                 f"losses {100 * gap['after_paper']:.0f} % of the gap of {gap['points']:.1f} points"
             )
         console.print(line, highlight=False)

@@ -159,7 +159,7 @@ def _print(document: dict[str, Any]) -> None:
     ms = document["mesh_ms"]
     console.print(
         f"meshing: 64^3 {ms['fast_64']:.0f} ms, 128^3 {ms['fast_128']:.0f} ms; dense 64^3 "
-        f"{ms['dense_64']:.0f} ms, dense 64^3 with the paper's network "
+        f"{ms['dense_64']:.0f} ms, dense 64^3 with DeepSDF's network "
         f"{ms['paper_dense_64']:.0f} ms ({ms['paper_dense_64'] / ms['fast_64']:.0f} times as long)",
         highlight=False,
     )

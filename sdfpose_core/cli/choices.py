@@ -40,8 +40,9 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
         choices=_choices("encoder"),
         default=defaults.encoder,
         help=(
-            "source of hypotheses: fast is the trained network, ssc6d the paper's network (import "
-            "its weights first), none searches from upright poses (default: %(default)s)"
+            "source of hypotheses: fast is the trained network, ssc6d that of SSC-6D (Peng et al., "
+            "AAAI 2022; import its weights first), none searches from upright poses "
+            "(default: %(default)s)"
         ),
     )
     parser.add_argument(
@@ -49,7 +50,7 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
         choices=_choices("refine"),
         default=defaults.refine,
         help=(
-            "refinement: on the signed distance field, by ICP as in the paper, or none "
+            "refinement: on the signed distance field, by ICP as in SSC-6D, or none "
             "(default: %(default)s)"
         ),
     )

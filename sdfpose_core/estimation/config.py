@@ -19,10 +19,10 @@ class EstimatorConfig:
     """Configuration of the estimator.
 
     Attributes:
-        encoder: ``fast`` is the trained network; ``ssc6d`` that of the paper, which also takes
-            colour and has no shipped weights; ``none`` searches from upright start poses and needs
-            a decoder only.
-        refine: ``sdf`` on the signed distance field, ``icp`` as in the paper, or ``none``.
+        encoder: ``fast`` is the trained network; ``ssc6d`` that of SSC-6D (Peng et al., AAAI
+            2022), which also takes colour and has no shipped weights; ``none`` searches from
+            upright start poses and needs a decoder only.
+        refine: ``sdf`` on the signed distance field, ``icp`` as in SSC-6D, or ``none``.
         device: ``auto | cpu | cuda[:N]``.
         weights_dir: folder of the weights, None for the shipped ones.
         surface_points: observed points per instance that the refinement uses.

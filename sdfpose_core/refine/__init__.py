@@ -15,5 +15,6 @@ with q = R^T (p - t) / s and d the distance to the border of the free space. The
 the network prediction with its uncertainty, or from the category. Several views of one object
 share z and s; their poses are eliminated first. Modules: `state` has the variables, `evidence` the
 measurements, `priors` the priors, `residuals` the terms and their Jacobians, `kernel` the robust
-loss rho, `damping` the damping strategy, `solver` the iteration, `icp` the paper's alternative.
+loss rho, `damping` the damping strategy, `solver` the iteration, `icp` the
+alternative of SSC-6D (Peng et al., AAAI 2022).
 """

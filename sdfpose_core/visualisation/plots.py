@@ -61,10 +61,10 @@ _PANEL = (3.5, 2.7)
 
 _INK, _FILL, _MEAN = "#30506e", "#7ea6c9", "#222222"
 _BINS = 10
-_TICKS = 5
+_TICKS, _STEPS = 5, [1, 2, 5, 10]
 
 _TIME_AXIS = 4.0
-"""Largest end of the time axis relative to the longest median, so that outliers do not squeeze it."""
+"""Largest end of the time axis relative to the longest median: outliers do not squeeze it."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def precision_curves(
                 mean = np.mean([100.0 * x for x in curves.values()], axis=0)
                 axis.plot(thresholds, mean, color=_MEAN, linewidth=1.8, ls="--", label="mean")
             axis.set(xlabel=label, ylim=(0.0, 102.0), xlim=(thresholds[0], thresholds[-1]))
-            axis.xaxis.set_major_locator(MaxNLocator(_TICKS))
+            axis.xaxis.set_major_locator(MaxNLocator(_TICKS, steps=_STEPS))
         axes[0].set_ylabel("average precision (%)")
         axes[0].legend(loc="lower left", fontsize="small")
         return _svg(figure, "Average precision over thresholds")
@@ -206,7 +206,7 @@ def error_histograms(
                 median = float(np.clip(np.median(values), low, high))
                 axis.axvline(median, color=_INK, linewidth=1.2)
             axis.set(xlabel=label, xlim=(low, high))
-            axis.xaxis.set_major_locator(MaxNLocator(_TICKS))
+            axis.xaxis.set_major_locator(MaxNLocator(_TICKS, steps=_STEPS))
             axis.yaxis.set_major_locator(_counts())
         axes[0].set_ylabel("objects")
         return _svg(figure, "Distribution of errors; lines: medians")
@@ -251,7 +251,7 @@ def stage_times(stage_ms: Mapping[str, Sequence[float]]) -> str:
 
 def _counts() -> MaxNLocator:
     """Round whole numbers as ticks."""
-    return MaxNLocator(_TICKS, integer=True, steps=[1, 2, 5, 10])
+    return MaxNLocator(_TICKS, integer=True, steps=_STEPS)
 
 
 @contextmanager

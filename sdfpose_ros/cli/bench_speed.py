@@ -1,4 +1,4 @@
-"""`sdfpose bench speed`: compare the speed of each stage with the paper's configuration."""
+"""`sdfpose bench speed`: compare the speed of each stage with the configuration of SSC-6D."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ def add_parser(benchmarks: Any) -> None:
     """Declare the benchmark's arguments."""
     parser = benchmarks.add_parser(
         "speed",
-        help="compare the speed of each stage with the paper's configuration",
+        help="compare the speed of each stage with the configuration of SSC-6D",
         description=(
-            "Time detection and tracking on simulated frames of a table, and the paper's pipeline "
-            "on the same frames: the encoder of SSC-6D, DeepSDF on a dense 64^3 grid with marching "
-            "cubes, and ICP. Also measure how tracking scales with the number of objects, which "
-            "fraction of the machine's peak performance the decoder reaches, and the memory of the "
-            "pose node. The exit status is 0, or 1 if the node fails."
+            "Time detection and tracking on simulated frames of a table, and on the same frames "
+            "the pipeline of SSC-6D (Peng et al., AAAI 2022; 'paper' in the table): its encoder, "
+            "DeepSDF on a dense 64^3 grid with marching cubes, and ICP. Also measure how tracking "
+            "scales with the number of objects, which fraction of the machine's peak performance "
+            "the decoder reaches, and the memory of the pose node. The exit status is 0, or 1 if "
+            "the node fails."
         ),
         epilog="Example: sdfpose bench speed --objects 2 --no-node",
     )
