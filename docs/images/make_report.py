@@ -31,6 +31,9 @@ FRAMES = 150
 WIDTH, HEIGHT, SCALE = 950, 2450, 0.8
 """Size of the browser's window and pixels per unit of it; the report goes on below."""
 
+COLOURS = 256
+"""Colours of the picture; fewer make the file smaller."""
+
 
 def main() -> None:
     """Record a bag, replay it and write the picture of its report."""
@@ -59,7 +62,8 @@ def main() -> None:
             timeout=120,
         )
         with Image.open(shot) as image:
-            image.convert("RGB").save(FILE, optimize=True)
+            picture = image.convert("RGB")
+        picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=8).save(FILE, optimize=True)
 
 
 def _frames() -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
