@@ -92,10 +92,8 @@ def precision_table(document: Mapping[str, Any]) -> Table:
         table.add_column(key.replace("_", " "), justify="right")
     for name, row in document["per_category"].items():
         table.add_row(name, *(_cell(key, value, {}) for key, value in row.items()))
-    if any(
-        0 < x["n"] < MIN_OBJECTS for x in document["per_category"].values() if None in x.values()
-    ):
-        table.caption = f"-: fewer than {MIN_OBJECTS} objects"
+    if any(0 < x["n"] < MIN_OBJECTS for x in document["per_category"].values()):
+        table.caption = f"averages over fewer than {MIN_OBJECTS} objects say little"
         table.caption_justify = "left"
     spread = document.get("spread", {})
     table.add_row("mean", *(_cell(key, x, spread) for key, x in document["mean"].items()))

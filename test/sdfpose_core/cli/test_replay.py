@@ -262,7 +262,9 @@ def test_frame_folders_are_evaluated_one_by_one(folders, tmp_path, capsys):
     assert document["average_precision"]["per_category"]["can"]["n"] == 2
     assert document["average_precision"]["mean"]["iou50"] > 50.0
     assert "Worst estimates" in report.read_text()
-    assert "can_" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "can_" in printed
+    assert "fewer than 10 objects say little" in printed
 
 
 def test_frames_without_truth_cannot_be_evaluated(table_frames, tmp_path, capsys):
