@@ -24,7 +24,11 @@ import torch
 from rich.progress import track
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.errors import SdfposeError
+from sdfpose_core.cli.category_choice import usable_categories
+from sdfpose_core.cli.execution import execute
+from sdfpose_core.cli.numbers import integer
+from sdfpose_core.cli.output import print_problems
+from sdfpose_core.cli.paths import check_input_folder, check_output_folder
 from sdfpose_core.estimation.confidence import CONFIDENCE_FILE, ConfidenceModel
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.evaluation import (
@@ -60,23 +64,28 @@ def is_correct(estimate: ObjectEstimate, item: SimulatedInstance) -> bool:
     return bool(degrees <= RIGHT_DEG and metres <= RIGHT_M)
 
 
+def view_counts(others: Sequence[str], views: int) -> list[int]:
+    """Return the numbers of views with standing objects, any pose, and each other category."""
+    foreign = max(1, round(FOREIGN * views / max(len(others), 1)))
+    counts = [max(1, round(share * views)) for share in (STANDING, ANYHOW)]
+    return counts + [foreign] * len(others)
+
+
 def cases(category: str, others: Sequence[str], views: int) -> Iterator[tuple[Instance, Check]]:
     """Generate instances to estimate, each with a function that checks its estimate.
 
     Most objects stand on tables. Some are held, lie or are upside down. Some belong to another
     category than their label; no estimate of these is right.
     """
+    standing, anyhow, *foreign = view_counts(others, views)
     streams = (
-        simulated_instances(
-            category, 1, round(STANDING * views), model_seeds=MODELS, style=UPRIGHT
-        ),
-        simulated_instances(category, 2, round(ANYHOW * views), model_seeds=MODELS),
+        simulated_instances(category, 1, standing, model_seeds=MODELS, style=UPRIGHT),
+        simulated_instances(category, 2, anyhow, model_seeds=MODELS),
     )
     for stream in streams:
         for item in stream:
             yield item.instance, partial(is_correct, item=item)
-    for other in others:
-        count = max(1, round(FOREIGN * views / len(others)))
+    for other, count in zip(others, foreign, strict=True):
         for item in simulated_instances(other, 3, count, model_seeds=MODELS, style=UPRIGHT):
             yield replace(item.instance, category=category), lambda estimate: False
 
@@ -85,10 +94,24 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True, help="weights folder")
-    parser.add_argument("--views", type=int, default=200, help="views per category")
+    parser.add_argument("--views", type=integer(), default=200, help="views per category")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
+    parser.add_argument(
+        "--threads", type=integer(0), default=0, help="CPU threads, 0 for all cores"
+    )
     args = parser.parse_args()
+    check_input_folder("--weights", args.weights, "CATEGORY.encoder.safetensors")
+    check_output_folder("--weights", args.weights)
+    problems: list[str] = []
+    names = usable_categories(
+        default_categories(),
+        None,
+        problems,
+        family=True,
+        networks=("decoder", "encoder"),
+        weights=args.weights,
+    )
+    print_problems(problems)
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     estimator = PoseEstimator(
@@ -97,11 +120,11 @@ def main() -> int:
     )
     features: list[dict[str, float]] = []
     success: list[bool] = []
-    names = list(default_categories())
     for category in names:
         others = [x for x in names if x != category]
         stream = cases(category, others, args.views)
-        for instance, evaluate_case in track(stream, description=category, total=args.views):
+        total = sum(view_counts(others, args.views))
+        for instance, evaluate_case in track(stream, description=category, total=total):
             for estimate in estimator.estimate([instance]).estimates:
                 features.append(dict(estimate.diagnostics))
                 success.append(evaluate_case(estimate))
@@ -124,7 +147,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except SdfposeError as error:
-        sys.exit(f"calibrate_confidence: error: {error}")
+    sys.exit(execute("calibrate_confidence", main))

@@ -26,13 +26,23 @@ from rich.progress import Progress
 
 from sdfpose_core.benchmark.poses import PoseCase, PoseOutcome, run_cases, summarise
 from sdfpose_core.categories import default_categories
-from sdfpose_core.cli.choices import add_estimator_arguments, estimator_config, shard_of
-from sdfpose_core.cli.output import write_json
+from sdfpose_core.cli.choices import (
+    add_estimator_arguments,
+    add_threads_argument,
+    estimator_config,
+    shard_of,
+)
+from sdfpose_core.cli.execution import execute
+from sdfpose_core.cli.output import print_problems, write_json
+from sdfpose_core.cli.paths import (
+    check_input_folder,
+    check_output_file,
+    check_output_folder,
+)
 from sdfpose_core.datasets.nocs_preparation import prepared_instances
 from sdfpose_core.datasets.nocs_results import write_nocs_result
-from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
+from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.estimation.estimator import PoseEstimator
-from sdfpose_core.evaluation.frame_evaluation import ReportedObject
 from sdfpose_core.evaluation.frame_metrics import nocs_result
 
 
@@ -49,10 +59,10 @@ def write_results(folder: Path, outcomes: Mapping[str, Sequence[PoseOutcome]]) -
     """Write one pickle in NOCS format per image; return their number."""
     images: dict[str, list[PoseOutcome]] = {}
     for outcome in (x for some in outcomes.values() for x in some):
-        images.setdefault(outcome.case.name.rpartition("/")[0], []).append(outcome)
+        images.setdefault(outcome.name.rpartition("/")[0], []).append(outcome)
     for image, some in images.items():
-        reported = [ReportedObject.of(x.estimate) for x in some if x.estimate is not None]
-        result = nocs_result(image, reported, [x.case.truth for x in some])
+        reported = [x.reported for x in some if x.reported is not None]
+        result = nocs_result(image, reported, [x.truth for x in some])
         write_nocs_result(folder / f"{image.replace('/', '_')}.pkl", result)
     return len(images)
 
@@ -68,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shard", type=shard_of, default=(0, 1), metavar="i/n")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--nocs", type=Path, metavar="DIR", help="write results in NOCS format")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
+    add_threads_argument(parser)
     add_estimator_arguments(parser, device="auto")
     args = parser.parse_args(arguments)
     if args.nocs is not None and args.shard[1] > 1:
@@ -76,6 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "--nocs with --shard: expected only one of them, because a shard has only some of the "
             "objects of an image"
         )
+    check_output_file("--json", args.json)
+    check_output_folder("--nocs", args.nocs)
+    check_input_folder("--data", args.data, "prepared data")
+    check_input_folder("--part", args.data / args.part, "prepared images")
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     categories = default_categories()
@@ -93,8 +107,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             cases = cases[args.shard[0] :: args.shard[1]]
             task = bar.add_task(name, total=len(cases))
             outcomes[name] = list(run_cases(estimator, cases, progress=partial(bar.advance, task)))
-    for problem in problems:
-        print(f"evaluate: {problem}", file=sys.stderr)
     if not any(outcomes.values()):
         raise FrameError(f"{args.data / args.part}: no instance has a pose: expected labelled data")
     document = {"part": args.part, "left_out": len(problems)} | summarise(outcomes)
@@ -102,12 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_json(args.json, document)
     if args.nocs is not None:
         print(f"{write_results(args.nocs, outcomes)} results written to {args.nocs}")
+    print_problems(problems, "evaluate")
     print(json.dumps(document["mean"]))
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except SdfposeError as error:
-        sys.exit(f"evaluate: error: {error}")
+    sys.exit(execute("evaluate", main))

@@ -24,6 +24,9 @@ from rich.progress import Progress
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.choices import shard_of
+from sdfpose_core.cli.execution import execute
+from sdfpose_core.cli.numbers import integer
+from sdfpose_core.cli.paths import check_input_folder, check_output_folder
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
 from sdfpose_core.datasets.nocs_layout import missing_parts, part_sizes
 from sdfpose_core.datasets.nocs_preparation import (
@@ -84,18 +87,22 @@ def prepare_part(
     images, instances = 0, Counter[str]()
     with Progress() as bar:
         task = bar.add_task(part, total=len(scenes))
-        jobs = [
+        jobs = {
             pool.submit(
                 prepare_scene, args.data, part, scene, args.out, categories, sides, args.detections
-            )
+            ): scene
             for scene in scenes
-        ]
+        }
         for job in as_completed(jobs):
-            prepared = job.result()
+            bar.advance(task)
+            try:
+                prepared = job.result()
+            except (SdfposeError, OSError) as error:
+                problems.append(f"{part}/{jobs[job]}: {error}; scene skipped")
+                continue
             images += prepared.images
             instances.update(prepared.instances)
             problems += prepared.problems
-            bar.advance(task)
     return ScenePreparation(images, dict(sorted(instances.items())), problems)
 
 
@@ -160,26 +167,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, help="folder of the decoders for the codes")
     parser.add_argument("--no-codes", action="store_true", help="do not fit codes of the models")
     parser.add_argument("--shard", type=shard_of, default=(0, 1), metavar="i/n")
-    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
+    parser.add_argument("--workers", type=integer(), default=2, help="processes (default: 2)")
     args = parser.parse_args(arguments)
     check(args.data)
     if args.check:
         return 0
     if args.out is None:
         raise ConfigurationError("--out DIR is missing: expected a folder for the prepared data")
+    check_output_folder("--out", args.out)
+    check_input_folder("--detections", args.detections, "results_*.pkl")
+    check_input_folder("--weights", args.weights, "CATEGORY.decoder.safetensors")
+    with_codes = not args.no_codes and args.shard[0] == 0
+    for category in NOCS_CATEGORIES if with_codes else ():
+        decoder = weights_file(category, "decoder", args.weights)
+        if not decoder.is_file():
+            raise ConfigurationError(
+                f"{decoder}: no such file: expected the decoder of '{category}', or --no-codes"
+            )
     with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
         for part in args.parts:
             if not (args.data / part).is_dir():
                 print(f"{part}: not found, skipped", file=sys.stderr)
                 continue
             report(part, prepare_part(args, part, pool))
-    if not args.no_codes and args.shard[0] == 0:
+    if with_codes:
         fit_models(args.data, args.weights, args.out)
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except SdfposeError as error:
-        sys.exit(f"prepare_nocs: error: {error}")
+    sys.exit(execute("prepare_nocs", main))

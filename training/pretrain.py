@@ -29,6 +29,9 @@ from rich.progress import Progress
 from torch.utils.tensorboard import SummaryWriter
 
 from sdfpose_core.categories import Category, default_categories
+from sdfpose_core.cli.execution import execute
+from sdfpose_core.cli.numbers import integer
+from sdfpose_core.cli.paths import check_input_folder, check_output_folder
 from sdfpose_core.datasets.nocs_preparation import prepared_instances
 from sdfpose_core.encoder.colour_views import SimulatedRounds
 from sdfpose_core.encoder.pretraining import (
@@ -44,7 +47,7 @@ from sdfpose_core.encoder.ssc6d_training import (
 )
 from sdfpose_core.encoder.training_run import Progress as LogLine
 from sdfpose_core.encoder.views import TrainingViews, Views
-from sdfpose_core.errors import FrameError, SdfposeError, WeightsError
+from sdfpose_core.errors import FrameError, WeightsError
 from sdfpose_core.learning.distributed import (
     first_process_first,
     is_main_process,
@@ -270,9 +273,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--part", default="CAMERA/train", help="part of these data (default: %(default)s)"
     )
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
     parser.add_argument(
-        "--workers", type=int, default=0, help="processes for simulating views ahead (ssc6d)"
+        "--threads", type=integer(0), default=0, help="CPU threads, 0 for all cores"
+    )
+    parser.add_argument(
+        "--workers", type=integer(0), default=0, help="processes for simulating views ahead (ssc6d)"
     )
     args = parser.parse_args(arguments)
     if args.data is not None and args.encoder != "fast":
@@ -280,6 +285,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"--data {args.data}: the encoder '{args.encoder}' is trained on simulated views only: "
             "use --encoder fast"
         )
+    check_output_folder("--weights", args.weights)
+    check_output_folder("--work", args.work)
+    if args.data is not None:
+        check_input_folder("--part", args.data / args.part, "prepared images")
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     category = default_categories()[args.category]
@@ -317,7 +326,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except SdfposeError as error:
-        sys.exit(f"pretrain: error: {error}")
+    sys.exit(execute("pretrain", main))

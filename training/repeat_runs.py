@@ -21,8 +21,15 @@ from typing import Any
 import numpy as np
 
 from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.execution import execute
+from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.output import write_json
-from sdfpose_core.errors import ConfigurationError, SdfposeError
+from sdfpose_core.cli.paths import (
+    check_input_folder,
+    check_output_file,
+    check_output_folder,
+)
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.weights import SHIPPED
 
 HERE = Path(__file__).parent
@@ -86,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--runs", type=int, default=6, help="number of seeds, from 0 on (default: 6)"
+        "--runs", type=integer(), default=6, help="number of seeds, from 0 on (default: 6)"
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the prepared data")
     parser.add_argument("--train", default="Real/train", help="part to train on")
@@ -98,11 +105,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--refine", choices=("sdf", "icp", "none"), default="sdf")
     parser.add_argument("--config", type=Path, help="configuration for self_supervise.py")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
+    parser.add_argument(
+        "--threads", type=integer(0), default=0, help="CPU threads, 0 for all cores"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the averages")
     args = parser.parse_args(arguments)
-    if args.runs < 1:
-        raise ConfigurationError(f"--runs is {args.runs}: expected at least 1")
+    check_output_file("--json", args.json)
+    check_output_folder("--work", args.work)
+    check_input_folder("--weights", args.weights, "CATEGORY.encoder.safetensors")
+    for option, part in (("--train", args.train), ("--test", args.test)):
+        check_input_folder(option, args.data / part, "prepared images")
     known = default_categories()
     categories = [known[name].name for name in args.category or known]
     document = averages([one_run(args, categories, seed) for seed in range(args.runs)])
@@ -113,7 +125,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except SdfposeError as error:
-        sys.exit(f"repeat_runs: error: {error}")
+    sys.exit(execute("repeat_runs", main))

@@ -26,10 +26,13 @@ from rich.progress import Progress
 from torch.utils.tensorboard import SummaryWriter
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.cli.choices import add_recording_arguments
+from sdfpose_core.cli.choices import add_recording_arguments, add_threads_argument
+from sdfpose_core.cli.execution import execute
+from sdfpose_core.cli.numbers import seed
+from sdfpose_core.cli.paths import check_input_folder, check_output_folder
 from sdfpose_core.datasets.nocs_preparation import prepared_instances
 from sdfpose_core.encoder.views import Views
-from sdfpose_core.errors import SdfposeError
+from sdfpose_core.errors import FrameError
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.learning.distributed import first_process_first, is_main_process, process_group
 from sdfpose_core.observation.frame import Instance
@@ -183,10 +186,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--losses", choices=("certified", "paper"), help="overrides the configuration"
     )
-    parser.add_argument("--seed", type=int, help="overrides the configuration")
+    parser.add_argument("--seed", type=seed, help="overrides the configuration")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
+    add_threads_argument(parser)
     args = parser.parse_args(arguments)
+    check_output_folder("--out", args.out)
+    check_output_folder("--work", args.work)
+    check_input_folder("--weights", args.weights, "CATEGORY.encoder.safetensors")
+    if args.part is not None:
+        check_input_folder("--part", args.data / args.part, "prepared images")
+    elif not args.data.exists():
+        raise FrameError(f"--data {args.data}: no such path: expected frame folders or a bag")
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     args.category = default_categories()[args.category].name
@@ -202,7 +212,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except SdfposeError as error:
-        sys.exit(f"self_supervise: error: {error}")
+    sys.exit(execute("self_supervise", main))

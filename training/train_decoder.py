@@ -28,7 +28,11 @@ from rich.progress import Progress
 from torch.utils.tensorboard import SummaryWriter
 
 from sdfpose_core.categories import Categories, Category, default_categories
-from sdfpose_core.errors import MeshError, SdfposeError
+from sdfpose_core.cli.choices import add_threads_argument
+from sdfpose_core.cli.execution import execute
+from sdfpose_core.cli.numbers import positive, real
+from sdfpose_core.cli.paths import check_input_folder, check_output_folder
+from sdfpose_core.errors import MeshError
 from sdfpose_core.learning.distributed import first_process_first, is_main_process, process_group
 from sdfpose_core.sdf.meshing import decode_mesh
 from sdfpose_core.sdf.training import (
@@ -109,15 +113,21 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="weights folder")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and logs")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all cores")
+    add_threads_argument(parser)
     parser.add_argument("--categories", type=Path, help="your own table of categories")
     parser.add_argument("--meshes", type=Path, metavar="DIR", help="train on these meshes")
     parser.add_argument("--exclude", type=Path, metavar="YAML", help="names of meshes to exclude")
-    parser.add_argument("--unit-m", type=float, default=1.0, help="unit of the meshes in metres")
+    parser.add_argument("--unit-m", type=positive, default=1.0, help="unit of the meshes in metres")
     parser.add_argument(
-        "--yaw-deg", type=float, default=0.0, help="rotation about y that turns fronts toward +x"
+        "--yaw-deg",
+        type=real(-360.0),
+        default=0.0,
+        help="rotation about y that turns fronts toward +x",
     )
     args = parser.parse_args()
+    check_output_folder("--out", args.out)
+    check_output_folder("--work", args.work)
+    check_input_folder("--meshes", args.meshes, "meshes")
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     categories = Categories.from_file(args.categories) if args.categories else default_categories()
@@ -183,7 +193,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except SdfposeError as error:
-        sys.exit(f"train_decoder: error: {error}")
+    sys.exit(execute("train_decoder", main))

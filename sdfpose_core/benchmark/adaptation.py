@@ -223,15 +223,13 @@ def _domain(
     category: str, models: Sequence[CadModel], count: int, stream: int
 ) -> list[SimulatedInstance]:
     """Simulate views of the models by a poor camera with other intrinsics and leaking masks."""
-    others = ModelPool.for_category(
-        category, range(_FIRST_DISTRACTOR, _FIRST_DISTRACTOR + 1), distractors=_DISTRACTORS
-    )
+    pool = ModelPool.with_models(category, models, _FIRST_DISTRACTOR, distractors=_DISTRACTORS)
     return list(
         simulated_instances(
             category,
             zlib.crc32(b"adaptation") + stream,
             count,
-            pool=ModelPool(others.models | {category: models}),
+            pool=pool,
             style=STYLE,
             camera=_CAMERA,
             noise=SensorNoise.strong(),
@@ -330,18 +328,7 @@ def _outcomes(
 ) -> list[PoseOutcome]:
     """Run the cases with the networks of a category."""
     estimator = PoseEstimator(config, models=[model])
-    return [_without_surfaces(x) for x in run_cases(estimator, cases, samples=_CHAMFER_SAMPLES)]
-
-
-def _without_surfaces(outcome: PoseOutcome) -> PoseOutcome:
-    """Drop the surfaces to save memory; there are thousands of outcomes."""
-    if outcome.estimate is None:
-        return outcome
-    empty = np.zeros((0, 3), dtype=np.float32)
-    estimate = replace(
-        outcome.estimate, vertices=empty, faces=np.zeros((0, 3), dtype=np.int32), normals=empty
-    )
-    return replace(outcome, estimate=estimate)
+    return list(run_cases(estimator, cases, samples=_CHAMFER_SAMPLES))
 
 
 def _row(runs: Sequence[tuple[str, int, list[PoseOutcome]]]) -> dict[str, Any]:

@@ -17,30 +17,43 @@ _SIZES_M = (0.01, 2.0)
 """Smallest and largest usable bounding-box diagonal, metres."""
 
 
-def mesh_files(data: Path, names: Sequence[str]) -> dict[str, list[Path]]:
+def mesh_files(data: Path, names: Sequence[str], problems: list[str]) -> dict[str, list[Path]]:
     """List the mesh files of each category.
 
     Args:
         data: folder with ``CATEGORY/NAME.obj`` (or another mesh type), directly or in its
             subfolder ``meshes``.
         names: category names.
+        problems: receives a message for each folder that cannot be read.
 
     Raises:
         MeshError: `data` is not a folder, or has no mesh of these categories.
     """
-    if not data.is_dir():
-        raise MeshError(f"{data}: not a folder: expected one with CATEGORY/NAME.obj")
-    root = data / "meshes" if (data / "meshes").is_dir() else data
-    files = {
-        name: sorted(x for x in (root / name).glob("*") if x.suffix.lower() in MESH_SUFFIXES)
-        for name in names
-    }
+    try:
+        if not data.is_dir():
+            raise MeshError(f"{data}: not a folder: expected one with CATEGORY/NAME.obj")
+        root = data / "meshes" if (data / "meshes").is_dir() else data
+    except OSError as error:
+        raise MeshError(f"{data}: cannot be read: {error.strerror}") from error
+    files = {name: _meshes_in(root / name, problems) for name in names}
     if not any(files.values()):
+        reason = f"; {problems[-1]}" if problems else ""
         raise MeshError(
             f"{root}: no mesh of {', '.join(names)}: expected files such as "
-            f"{root / names[0]}/NAME.obj"
+            f"{root / names[0]}/NAME.obj{reason}"
         )
     return files
+
+
+def _meshes_in(folder: Path, problems: list[str]) -> list[Path]:
+    """List the meshes of a folder in order of name; a missing folder has none."""
+    try:
+        return sorted(x for x in folder.iterdir() if x.suffix.lower() in MESH_SUFFIXES)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        problems.append(f"{folder}: cannot be read: {error.strerror}; skipped")
+        return []
 
 
 def measurable_models(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ import numpy as np
 
 from sdfpose_core.benchmark.mesh_folder import measurable_models
 from sdfpose_core.categories import Categories
-from sdfpose_core.datasets import read_frames
+from sdfpose_core.datasets import frame_folders, read_frames
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.average_precision import average_precision
 from sdfpose_core.evaluation.calibration import expected_calibration_error, ranking_auroc
 from sdfpose_core.evaluation.comparison import compare
+from sdfpose_core.evaluation.frame_evaluation import ReportedObject
 from sdfpose_core.evaluation.shape_metrics import surface_distance
 from sdfpose_core.evaluation.surfaces import Surface
 from sdfpose_core.observation.frame import GroundTruth, Instance, ObjectEstimate
@@ -35,6 +36,7 @@ __all__ = [
     "mesh_cases",
     "model_seeds",
     "real_cases",
+    "real_folders",
     "run_cases",
     "summarise",
     "synthetic_cases",
@@ -94,9 +96,13 @@ class PoseCase:
 class PoseOutcome:
     """Result of a case. A miss has infinite errors, an IoU of 0 and a confidence of 0.
 
+    Of an estimate, only the pose is kept: there are thousands of outcomes.
+
     Attributes:
-        case: the case.
-        estimate: the estimate, None for a miss.
+        name: name of the object.
+        truth: true pose and size.
+        visibility: visible fraction of the object, NaN if unknown.
+        reported: estimated pose, None for a miss.
         degrees, centimetres, iou: rotation error, translation error and 3D IoU by the rules of the
             NOCS benchmark.
         chamfer_mm: Chamfer distance between the reconstructed and the true surface, both at their
@@ -104,8 +110,10 @@ class PoseOutcome:
         stage_ms: wall-clock time by stage, milliseconds.
     """
 
-    case: PoseCase
-    estimate: ObjectEstimate | None
+    name: str
+    truth: GroundTruth
+    visibility: float
+    reported: ReportedObject | None
     degrees: float
     centimetres: float
     iou: float
@@ -115,7 +123,7 @@ class PoseOutcome:
     @property
     def confidence(self) -> float:
         """Confidence of the estimate, 0 for a miss."""
-        return 0.0 if self.estimate is None else self.estimate.confidence
+        return 0.0 if self.reported is None else self.reported.confidence
 
 
 def model_seeds(seed: int) -> range:
@@ -162,39 +170,54 @@ def mesh_cases(
     if not models:
         return iter(())
     first = _FIRST_MODEL + MODELS * seed
-    others = ModelPool.for_category(category, range(first, first + 1), distractors=_DISTRACTORS)
-    pool = ModelPool(others.models | {category: models})
+    pool = ModelPool.with_models(category, models, first, distractors=_DISTRACTORS)
     return _simulated(category, pool, count, seed, colour)
 
 
+def real_folders(data: Path) -> list[Path]:
+    """List the frame folders of the suite ``real``.
+
+    Args:
+        data: folder of frame folders, directly or in its subfolder ``frames``.
+    """
+    return frame_folders(data / "frames" if (data / "frames").is_dir() else data)
+
+
 def real_cases(
-    data: Path,
+    folders: Sequence[Path],
     categories: Categories,
+    names: Collection[str],
     problems: list[str],
     *,
     colour: bool = False,
     depth_unit: float | None = None,
+    progress: Callable[[], None] = lambda: None,
 ) -> Iterator[PoseCase]:
     """Read the instances with ground truth from frame folders.
 
     Args:
-        data: folder of frame folders, directly or in its subfolder ``frames``.
+        folders: frame folders, see `real_folders`.
         categories: known categories.
+        names: categories of the instances; others are ignored.
         problems: receives a message for each skipped frame and instance.
-        colour: whether instances keep the colour image of the frame, which takes memory.
+        colour: whether instances have the colour image of the frame.
         depth_unit: metres per unit of depth, instead of the one in ``meta.json``.
+        progress: called after each frame.
     """
-    root = data / "frames" if (data / "frames").is_dir() else data
-    for frame in read_frames(root, problems, depth_unit=depth_unit):
-        instances, skipped = segment(frame.frame, categories)
-        seen = {x.mask_id: x if colour else replace(x, colour=None) for x in instances}
-        reasons = {x.mask_id: x.reason for x in skipped}
-        for truth in frame.ground_truth:
-            name = f"{frame.name}/{frame.instances.get(truth.mask_id, truth.mask_id)}"
-            if truth.mask_id in seen:
-                yield PoseCase(name, seen[truth.mask_id], truth)
-            else:
-                problems.append(f"{name}: {reasons.get(truth.mask_id, 'not in the mask')}")
+    for folder in folders:
+        for frame in read_frames(folder, problems, depth_unit=depth_unit):
+            instances, skipped = segment(frame.frame, categories)
+            seen = {x.mask_id: x if colour else replace(x, colour=None) for x in instances}
+            reasons = {x.mask_id: x.reason for x in skipped}
+            for truth in frame.ground_truth:
+                if truth.category not in names:
+                    continue
+                name = f"{frame.name}/{frame.instances.get(truth.mask_id, truth.mask_id)}"
+                if truth.mask_id in seen:
+                    yield PoseCase(name, seen[truth.mask_id], truth)
+                else:
+                    problems.append(f"{name}: {reasons.get(truth.mask_id, 'not in the mask')}")
+        progress()
 
 
 def run_cases(
@@ -237,12 +260,13 @@ def evaluate_case(
         rng: random generator of the surface samples.
         samples: points sampled on each surface for the Chamfer distance, 0 to skip it.
     """
+    known = (case.name, case.truth, case.visibility)
     if estimate is None:
-        return PoseOutcome(case, None, np.inf, np.inf, 0.0, np.nan, stage_ms)
+        return PoseOutcome(*known, None, np.inf, np.inf, 0.0, np.nan, stage_ms)
     errors = compare(estimate, case.truth)
     return PoseOutcome(
-        case,
-        estimate,
+        *known,
+        ReportedObject.of(estimate),
         errors.rot_err_deg,
         errors.trans_err_cm,
         errors.iou3d_oriented,
@@ -278,9 +302,9 @@ def summarise(outcomes: Mapping[str, Sequence[PoseOutcome]]) -> dict[str, Any]:
         "time_ms": {
             stage: float(np.median([x.stage_ms[stage] for x in pooled])) for stage in stages
         },
-        "by_visibility": _binned(pooled, [x.case.visibility for x in pooled], _VISIBILITIES),
+        "by_visibility": _binned(pooled, [x.visibility for x in pooled], _VISIBILITIES),
         "by_distance_m": _binned(
-            pooled, [float(x.case.truth.translation[2]) for x in pooled], _DISTANCES_M
+            pooled, [float(x.truth.translation[2]) for x in pooled], _DISTANCES_M
         ),
     }
 

@@ -224,7 +224,7 @@ def track_sequence(
                     np.random.default_rng((number, index, i)),
                     _CHAMFER_SAMPLES if index % _CHAMFER_EVERY == 0 else 0,
                 )
-                results.tracked.append(_without_arrays(outcome))
+                results.tracked.append(outcome)
                 cases.append((case, results.tracked[-1]))
             time_s = index / sequence.rate_hz
             results.histories[i].append(_track_sample(time_s, view, track, outcome))
@@ -278,8 +278,7 @@ def _detect(
     usable = [x for x in cases if x[0].truth.mask_id in measured]
     results.tracked_where_detected.extend(outcome for _, outcome in usable)
     results.detected.extend(
-        _without_arrays(x)
-        for x in run_cases(
+        run_cases(
             estimator,
             [replace(case, instance=measured[case.truth.mask_id]) for case, _ in usable],
         )
@@ -304,21 +303,10 @@ def _track_sample(
     return sample
 
 
-def _without_arrays(outcome: PoseOutcome) -> PoseOutcome:
-    """Drop points and meshes to save memory; there are thousands of outcomes."""
-    case = replace(outcome.case, instance=_NO_POINTS)
-    if outcome.estimate is None:
-        return replace(outcome, case=case)
-    estimate = replace(
-        outcome.estimate, vertices=_NO_VERTICES, faces=_NO_FACES, normals=_NO_VERTICES
-    )
-    return replace(outcome, case=case, estimate=estimate)
-
-
 def _by_category(outcomes: Sequence[PoseOutcome]) -> dict[str, list[PoseOutcome]]:
     by_category: dict[str, list[PoseOutcome]] = {}
     for outcome in outcomes:
-        by_category.setdefault(outcome.case.truth.category, []).append(outcome)
+        by_category.setdefault(outcome.truth.category, []).append(outcome)
     return dict(sorted(by_category.items()))
 
 
@@ -340,9 +328,13 @@ def _incidents(sequence: TrackedSequence) -> Iterator[dict[str, Any]]:
                 yield {"kind": "gap", **where, "frame": gap.first, "last": gap.last}
 
 
-_NO_VERTICES = np.zeros((0, 3), dtype=np.float32)
-_NO_FACES = np.zeros((0, 3), dtype=np.int32)
 _NO_POINTS = Instance(
-    0, "", 1.0, _NO_VERTICES, np.zeros((0, 2), dtype=np.int32), FreeSpace.unknown(), 0
+    mask_id=0,
+    category="",
+    score=1.0,
+    points=np.zeros((0, 3), np.float32),
+    pixels=np.zeros((0, 2), np.int32),
+    free=FreeSpace.unknown(),
+    mask_pixels=0,
 )
 """Placeholder for the measurements of a case that are not kept."""

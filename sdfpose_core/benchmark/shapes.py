@@ -105,8 +105,8 @@ def benchmark_shapes(
         MeshError: `data` is not a folder, or has no mesh of the named categories.
         WeightsError: A decoder is missing or damaged.
     """
-    files = {} if data is None else mesh_files(data, names)
     problems: list[str] = []
+    files = {} if data is None else mesh_files(data, names, problems)
     document: dict[str, Any] = {}
     for name in names:
         path = weights_file(name, "decoder", weights)

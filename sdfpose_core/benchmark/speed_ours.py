@@ -15,6 +15,7 @@ from sdfpose_core.benchmark.stopwatch import elapsed_ms
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.estimation.estimator import EstimatorConfig, FrameResult, PoseEstimator
 from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.shapes.families import FAMILIES
 from sdfpose_core.tracking.tracker import Tracker, TrackerConfig, TrackerResult
 
 __all__ = ["STAGES", "Detection", "median_stages", "new_tracker", "time_tracking"]
@@ -97,14 +98,14 @@ class Detection:
 
 
 def new_tracker(device: torch.device, config: TrackerConfig | None = None) -> Tracker:
-    """Create a tracker with the weights of all categories loaded.
+    """Create a tracker with the weights of all simulated categories loaded.
 
     Args:
         device: device of the networks.
         config: tracker configuration; default: that of the pose node.
     """
     estimator = PoseEstimator(EstimatorConfig(device=str(device)))
-    for category in estimator.categories:
+    for category in FAMILIES:  # those of the simulated objects
         estimator.load(category)
     return Tracker(estimator, config or TrackerConfig.live(device))
 

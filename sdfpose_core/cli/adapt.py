@@ -21,11 +21,13 @@ from rich.progress import (
 from rich.table import Table
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.cli.choices import add_recording_arguments
+from sdfpose_core.cli.category_choice import usable_categories
+from sdfpose_core.cli.choices import add_recording_arguments, add_threads_argument
+from sdfpose_core.cli.numbers import integer, seed
 from sdfpose_core.cli.output import print_problems, problems_of_failure, write_file, write_json
+from sdfpose_core.cli.paths import check_input_folder, check_output_folder
 from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.views import Views
-from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.observation.frame import Instance, ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
@@ -96,10 +98,12 @@ def add_parser(subparsers: Any) -> None:
             "SSC-6D (default: %(default)s)"
         ),
     )
-    parser.add_argument("--steps", type=int, default=300, help="training steps (default: 300)")
-    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    parser.add_argument(
+        "--steps", type=integer(), default=300, help="training steps (default: 300)"
+    )
+    parser.add_argument("--seed", type=seed, default=0, help="random seed (default: 0)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N] (default: auto)")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    add_threads_argument(parser)
     parser.add_argument(
         "--report",
         type=Path,
@@ -114,11 +118,19 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: An argument is invalid, or the data or weights cannot be used.
     """
-    if args.steps < 1:
-        raise ConfigurationError(f"--steps is {args.steps}: expected at least 1")
+    check_output_folder("--out", args.out)
+    check_output_folder("--report", args.report)
+    check_input_folder("--weights", args.weights, "CATEGORY.encoder.safetensors")
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    name = default_categories()[args.category].name
+    (name,) = usable_categories(
+        default_categories(),
+        [args.category],
+        [],
+        family=True,
+        networks=("decoder", "encoder"),
+        weights=args.weights,
+    )
     before = CategoryModel.load(
         default_categories()[name], "fast", args.weights, resolve_device(args.device)
     )
@@ -178,6 +190,9 @@ def run(args: argparse.Namespace) -> int:
         fitness_after = evaluate(after)
         bar.update(task, completed=bar.tasks[task].total)
     worse = regressions(fitness_after, fitness_before)
+    if not worse:
+        complete_weights(args.out, args.weights)
+        encoder.save(weights_file(name, "encoder", args.out), name)
     report = {
         "category": name,
         "instances": len(real),
@@ -191,11 +206,11 @@ def run(args: argparse.Namespace) -> int:
         "worse": worse,
         "written": not worse,
     }
-    _print(report)
     if args.report is not None:
         write_json(args.report / "report.json", report)
         frames = recorded_frames(args.data, name, [], **reading)
         _draw(args.report, frames, before, after)
+    _print(report)
     if worse:
         errors.print(
             f"sdfpose: the adapted network is worse ({'; '.join(worse)}); no weights were "
@@ -205,8 +220,6 @@ def run(args: argparse.Namespace) -> int:
             soft_wrap=True,
         )
         return 1
-    complete_weights(args.out, args.weights)
-    encoder.save(weights_file(name, "encoder", args.out), name)
     print(f"weights written to {args.out}")
     return 0
 

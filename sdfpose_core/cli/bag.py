@@ -11,12 +11,14 @@ from typing import Any
 from rich.table import Table
 
 from sdfpose_core.cli.choices import add_depth_unit_argument, add_topic_argument
+from sdfpose_core.cli.numbers import positive
 from sdfpose_core.cli.output import print_problems, wide_console
+from sdfpose_core.cli.paths import check_new_bag
 from sdfpose_core.datasets import read_frames
 from sdfpose_core.datasets.bag_reader import Connection
 from sdfpose_core.datasets.bag_writing import OBJECTS, write_frames
 from sdfpose_core.datasets.bags import ROLES, Pairing, bag_frames, find_topics, open_bag
-from sdfpose_core.errors import BagError, ConfigurationError, FrameError
+from sdfpose_core.errors import BagError, FrameError
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
 
@@ -53,7 +55,7 @@ def add_parser(subparsers: Any) -> None:
     )
     from_frames.add_argument("--out", type=Path, required=True, metavar="BAG", help="bag to create")
     from_frames.add_argument(
-        "--hz", type=float, default=15.0, help="frame rate, Hz (default: %(default)s)"
+        "--hz", type=positive, default=15.0, help="frame rate, Hz (default: %(default)s)"
     )
     from_frames.add_argument(
         "--camera", default="/camera", help="namespace of the topics (default: %(default)s)"
@@ -84,8 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _from_frames(args: argparse.Namespace) -> int:
-    if args.hz <= 0.0:
-        raise ConfigurationError(f"--hz is {args.hz}: expected a positive number")
+    check_new_bag("--out", args.out)
     problems: list[str] = []
     count = write_frames(args.out, _stamped(args, problems), args.camera)
     print_problems(problems)

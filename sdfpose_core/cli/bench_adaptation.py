@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from sdfpose_core.benchmark.adaptation import (
     ROWS,
@@ -26,7 +25,17 @@ from sdfpose_core.benchmark.adaptation import (
 from sdfpose_core.benchmark.mesh_folder import mesh_files
 from sdfpose_core.benchmark.poses import MEASURES
 from sdfpose_core.categories import default_categories
-from sdfpose_core.cli.output import write_json
+from sdfpose_core.cli.category_choice import usable_categories
+from sdfpose_core.cli.numbers import integer
+from sdfpose_core.cli.output import (
+    add_json_argument,
+    measure_heading,
+    new_table,
+    print_problems,
+    wide_console,
+    write_json,
+)
+from sdfpose_core.cli.paths import check_input_folder, check_output_file
 from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.errors import ConfigurationError
@@ -41,8 +50,8 @@ _MIN_MESHES = 2
 
 _TITLES = {
     "before": "before",
-    "after_paper": "after, paper losses",
-    "after": "after, certified",
+    "after_paper": "paper losses",
+    "after": "certified",
     "supervised": "supervised",
 }
 
@@ -75,16 +84,16 @@ def add_parser(benchmarks: Any) -> None:
         help="folder of the initial encoders (default: %(default)s)",
     )
     parser.add_argument(
-        "--seeds", type=int, default=_SEEDS, help="number of seeds (default: %(default)s)"
+        "--seeds", type=integer(), default=_SEEDS, help="number of seeds (default: %(default)s)"
     )
     parser.add_argument(
         "--quick", action="store_true", help="use one seed, fewer views and less time"
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda[:N] (default: %(default)s)")
     parser.add_argument(
-        "--workers", type=int, default=2, help="parallel processes (default: %(default)s)"
+        "--workers", type=integer(), default=2, help="parallel processes (default: %(default)s)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    add_json_argument(parser)
     parser.set_defaults(benchmark=run)
 
 
@@ -94,15 +103,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: An argument is invalid, or the weights or meshes cannot be used.
     """
-    if args.seeds < 1 or args.workers < 1:
-        raise ConfigurationError(
-            f"--seeds is {args.seeds} and --workers is {args.workers}: expected at least 1 each"
-        )
+    check_output_file("--json", args.json)
+    check_input_folder("--data", args.data, "meshes/CATEGORY/NAME.obj")
     plan = _QUICK if args.quick else AdaptationPlan()
     seeds = range(1 if args.quick else args.seeds)
     categories = default_categories()
-    names = [categories[name].name for name in args.category or categories]
-    files = mesh_files(args.data, names)
+    problems: list[str] = []
+    names = usable_categories(categories, args.category, problems, family=True)
+    files = mesh_files(args.data, names, problems)
     usable = [name for name in names if len(files[name]) >= _MIN_MESHES]
     left_out = [name for name in names if name not in usable]
     if not usable:
@@ -129,21 +137,19 @@ def run(args: argparse.Namespace) -> int:
             for seed in seeds
             for name in usable
         ]
-        problems: dict[str, None] = {}
         for job in as_completed(jobs):
             if job.exception() is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
             finished, reported = job.result()
-            problems |= dict.fromkeys(reported)
+            problems += [x for x in reported if x not in problems]
             runs.append(finished)
             bar.advance(task)
-    for problem in problems:
-        errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
     runs.sort(key=lambda x: (names.index(x.category), x.seed))
-    document = summarise_adaptation(runs, left_out) | {"problems": list(problems)}
-    _print(document)
+    document = summarise_adaptation(runs, left_out) | {"problems": problems}
     if args.json is not None:
         write_json(args.json, document)
+    print_problems(problems)
+    _print(document)
     return 0
 
 
@@ -172,18 +178,18 @@ def _run_one(
 
 
 def _print(document: Mapping[str, Any]) -> None:
-    console = Console()
-    console = console if console.is_terminal else Console(width=140)
+    console = wide_console()
     for title, rows in (("network only", document), ("refined", document["refined"])):
-        table = Table(title=f"sdfpose bench adaptation: {title}", title_justify="left")
-        table.add_column("")
-        for heading in (*MEASURES, "rot. deg", "trans. cm", "Chamfer mm"):
-            table.add_column(heading.replace("_", " "), justify="right")
+        table = new_table(f"sdfpose bench adaptation: {title}")
+        table.add_column("", overflow="fold")
+        figures = ("rot.\ndeg", "trans.\ncm", "Cham-\nfer mm")
+        for heading in (*map(measure_heading, MEASURES), *figures):
+            table.add_column(heading, justify="right", no_wrap=True)
         for row in ROWS:
             mean, spread = rows[row]["mean"], rows[row]["spread"]
             table.add_row(
                 _TITLES[row],
-                *(f"{mean[x]:.1f} ± {spread[x]:.1f}" for x in MEASURES),
+                *(f"{mean[x]:.1f}\n±{spread[x]:.1f}" for x in MEASURES),
                 *(
                     "-" if mean[x] is None else f"{mean[x]:.2f}"
                     for x in ("rot_median_deg", "trans_median_cm", "chamfer_median_mm")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,40 +13,47 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.text import Text
 
 from sdfpose_core.benchmark.mesh_folder import mesh_files
 from sdfpose_core.benchmark.poses import (
     MEASURES,
-    PoseCase,
     PoseOutcome,
     mesh_cases,
     real_cases,
+    real_folders,
     run_cases,
     summarise,
     synthetic_cases,
 )
 from sdfpose_core.benchmark.sequences import SEQUENCES, summarise_sequences, track_sequence
 from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.category_choice import usable_categories
 from sdfpose_core.cli.choices import (
     add_depth_unit_argument,
     add_estimator_arguments,
+    add_threads_argument,
     estimator_config,
 )
-from sdfpose_core.cli.output import write_json
+from sdfpose_core.cli.numbers import integer, seed
+from sdfpose_core.cli.output import (
+    add_json_argument,
+    measure_heading,
+    new_table,
+    print_problems,
+    wide_console,
+    write_json,
+)
+from sdfpose_core.cli.paths import check_input_folder, check_output_file
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 
 __all__ = ["add_parser", "run"]
 
-_PIPE_WIDTH = 140
-"""Table width in columns when the output is not a terminal."""
-
 _INSTANCES = 300
 """Default number of instances per category."""
 
 _NEEDS_DATA = ("meshes", "real")
-
 
 _PARTS: dict[str, Callable[[EstimatorConfig], EstimatorConfig]] = {
     "support": lambda x: replace(
@@ -98,14 +105,14 @@ def add_parser(benchmarks: Any) -> None:
     parser.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
     parser.add_argument(
         "--count",
-        type=int,
+        type=integer(),
         help=(
             f"simulated instances per category (default: {_INSTANCES}), or number of sequences "
             f"for the suite sequence (default: {SEQUENCES})"
         ),
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="random seed of the test set (default: 0)"
+        "--seed", type=seed, default=0, help="random seed of the test set (default: 0)"
     )
     add_estimator_arguments(parser, device="cpu")
     add_depth_unit_argument(parser)
@@ -118,8 +125,8 @@ def add_parser(benchmarks: Any) -> None:
         metavar="PART",
         help=f"switch off parts of the estimator, for an ablation: {', '.join(_PARTS)}",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    add_json_argument(parser)
+    add_threads_argument(parser)
     parser.set_defaults(benchmark=run)
 
 
@@ -131,47 +138,90 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.count is None:
         args.count = SEQUENCES if args.suite == "sequence" else _INSTANCES
-    if args.count < 1 or args.seed < 0:
-        raise ConfigurationError(
-            f"--count is {args.count} and --seed is {args.seed}: expected at least 1 and 0"
-        )
-    if args.suite in _NEEDS_DATA and args.data is None:
-        raise ConfigurationError(f"--suite {args.suite} needs --data DIR")
+    check_output_file("--json", args.json)
+    if args.suite in _NEEDS_DATA:
+        if args.data is None:
+            raise ConfigurationError(f"--suite {args.suite} needs --data DIR")
+        layout = "frames/NAME" if args.suite == "real" else "meshes/CATEGORY/NAME.obj"
+        check_input_folder("--data", args.data, layout)
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    categories = default_categories()
-    names = [categories[name].name for name in args.category or categories]
     config = estimator_config(args)
     for part in args.without:
         config = _PARTS[part](config)
-    estimator = PoseEstimator(config, categories)
+    problems: list[str] = []
+    names = usable_categories(
+        default_categories(),
+        args.category,
+        problems,
+        family=args.suite not in _NEEDS_DATA,
+        networks=("decoder",) if args.encoder == "none" else ("decoder", "encoder"),
+        weights=args.weights,
+    )
+    estimator = PoseEstimator(config, default_categories())
+    for name in names:
+        estimator.load(name)
     if args.suite == "sequence":
         document = {"suite": args.suite} | _track_sequences(args, estimator, names)
-        _print(document)
-        _print_tracking(document)
-        if args.json is not None:
-            write_json(args.json, document)
-        return 0
-    problems: list[str] = []
-    errors = Console(stderr=True)
-    with Progress(console=errors, transient=True) as bar:
-        outcomes = {}
-        for name, cases, count in _cases(args, names, problems):
-            estimator.load(name)
-            task = bar.add_task(name, total=count)
-            outcomes[name] = list(run_cases(estimator, cases, progress=partial(bar.advance, task)))
-    for problem in problems:
-        errors.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
-    if not any(outcomes.values()):
-        raise ConfigurationError(f"--suite {args.suite}: no usable instance in {args.data}")
-    document = {"suite": args.suite, "problems": problems} | summarise(outcomes)
-    if args.suite == "real":
-        document["instances"] = [_instance(x) for some in outcomes.values() for x in some]
-        _print_instances(document["instances"])
-    _print(document)
+    else:
+        outcomes = _outcomes(args, estimator, names, problems)
+        if not any(outcomes.values()):
+            reasons = "; ".join(["no usable instance", *problems[:1]])
+            raise ConfigurationError(f"--suite {args.suite}: {args.data or ''}: {reasons}")
+        document = {"suite": args.suite} | summarise(outcomes)
+        if args.suite == "real":
+            document["instances"] = [_instance(x) for some in outcomes.values() for x in some]
+    document["problems"] = problems
     if args.json is not None:
         write_json(args.json, document)
+    print_problems(problems)
+    if args.suite == "real":
+        _print_instances(document["instances"])
+    _print(document)
+    if args.suite == "sequence":
+        _print_tracking(document)
     return 0
+
+
+def _outcomes(
+    args: argparse.Namespace, estimator: PoseEstimator, names: Sequence[str], problems: list[str]
+) -> dict[str, list[PoseOutcome]]:
+    """Estimate the instances of a suite one by one; only the outcomes are kept in memory."""
+    colour = args.encoder == "ssc6d"  # the other encoders do not use colour
+    outcomes: dict[str, list[PoseOutcome]] = {name: [] for name in names}
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        if args.suite == "real":
+            folders = real_folders(args.data)
+            task = bar.add_task("frames", total=len(folders))
+            cases = real_cases(
+                folders,
+                estimator.categories,
+                names,
+                problems,
+                colour=colour,
+                depth_unit=args.depth_unit,
+                progress=partial(bar.advance, task),
+            )
+            for outcome in run_cases(estimator, cases):
+                outcomes[outcome.truth.category].append(outcome)
+                estimator.shapes.forget()
+            return outcomes
+        files = mesh_files(args.data, names, problems) if args.suite == "meshes" else {}
+        for name in names:
+            if args.suite == "synthetic":
+                cases = synthetic_cases(name, args.count, args.seed, colour=colour)
+            elif files[name]:
+                cases = mesh_cases(
+                    files[name], name, args.count, args.seed, problems, colour=colour
+                )
+            else:
+                continue
+            task = bar.add_task(name, total=args.count)
+            for outcome in run_cases(estimator, cases, progress=partial(bar.advance, task)):
+                outcomes[name].append(outcome)
+                estimator.shapes.forget()
+            bar.update(task, total=len(outcomes[name]))
+    return outcomes
 
 
 def _part(name: str) -> str:
@@ -179,44 +229,9 @@ def _part(name: str) -> str:
     return _FORMER_PARTS.get(name, name)
 
 
-def _cases(
-    args: argparse.Namespace, names: Sequence[str], problems: list[str]
-) -> Iterable[tuple[str, Iterable[PoseCase], int]]:
-    """Yield each category with its cases and their number."""
-    colour = args.encoder == "ssc6d"  # the other encoders do not use colour
-    if args.suite == "synthetic":
-        for name in names:
-            yield name, synthetic_cases(name, args.count, args.seed, colour=colour), args.count
-    elif args.suite == "meshes":
-        files = mesh_files(args.data, names)
-        for name in names:
-            if files[name]:
-                yield (
-                    name,
-                    mesh_cases(files[name], name, args.count, args.seed, problems, colour=colour),
-                    args.count,
-                )
-    else:
-        found = list(
-            real_cases(
-                args.data,
-                default_categories(),
-                problems,
-                colour=colour,
-                depth_unit=args.depth_unit,
-            )
-        )
-        for name in names:
-            cases = [x for x in found if x.truth.category == name]
-            if cases:
-                yield name, cases, len(cases)
-
-
 def _track_sequences(
     args: argparse.Namespace, estimator: PoseEstimator, names: Sequence[str]
 ) -> dict[str, Any]:
-    for name in names:
-        estimator.load(name)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("sequences", total=args.count)
         progress = partial(bar.advance, task)
@@ -230,8 +245,8 @@ def _track_sequences(
 
 def _instance(outcome: PoseOutcome) -> dict[str, Any]:
     return {
-        "name": outcome.case.name,
-        "category": outcome.case.truth.category,
+        "name": outcome.name,
+        "category": outcome.truth.category,
         "rot_err_deg": outcome.degrees,
         "trans_err_cm": outcome.centimetres,
         "iou": outcome.iou,
@@ -240,42 +255,44 @@ def _instance(outcome: PoseOutcome) -> dict[str, Any]:
 
 
 def _print_instances(instances: Sequence[Mapping[str, Any]]) -> None:
-    table = Table(title="instances", title_justify="left")
-    for name in ("instance", "category", "rot. deg", "trans. cm", "3D IoU", "confidence"):
-        table.add_column(name, justify="left" if name in ("instance", "category") else "right")
+    table = new_table("instances")
+    for name in ("instance", "category"):
+        table.add_column(name, overflow="fold")
+    for name in ("rot. deg", "trans. cm", "3D IoU", "confidence"):
+        table.add_column(name, justify="right", no_wrap=True)
     for x in instances:
         table.add_row(
-            x["name"],
-            x["category"],
+            Text(x["name"]),
+            Text(x["category"]),
             f"{x['rot_err_deg']:.1f}",
             f"{x['trans_err_cm']:.2f}",
             f"{x['iou']:.2f}",
             f"{x['confidence']:.2f}",
         )
-    _console().print(table)
+    wide_console().print(table)
 
 
 def _print(document: Mapping[str, Any]) -> None:
-    table = Table(title=f"sdfpose bench pose --suite {document['suite']}", title_justify="left")
-    table.add_column("category")
+    table = new_table(f"sdfpose bench pose --suite {document['suite']}")
+    table.add_column("category", overflow="fold")
     for heading in (
         "n",
-        *_HEADINGS,
+        *map(measure_heading, MEASURES),
         "rot.\ndeg",
         "trans.\ncm",
         "Chamfer\nmm",
     ):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, x in [*document["per_category"].items(), ("mean", document["mean"])]:
         table.add_row(
-            name,
+            Text(name),
             str(x["n"]),
             *(f"{x[measure]:.1f}" for measure in MEASURES),
             _number(x["rot_median_deg"], 2),
             _number(x["trans_median_cm"], 2),
             _number(x["chamfer_median_mm"], 2),
         )
-    console = _console()
+    console = wide_console()
     console.print(table)
     mean, ms = document["mean"], document["time_ms"]
     lines = [
@@ -309,27 +326,10 @@ def _print_tracking(document: Mapping[str, Any]) -> None:
                 f"{_number(x['trans_median_cm'], 2)} cm, IoU50 {x['iou50']:.1f}, 5 deg 2 cm "
                 f"{x['deg5_cm2']:.1f}, 10 deg 5 cm {x['deg10_cm5']:.1f}"
             )
-    console = _console()
+    console = wide_console()
     for line in lines:
         console.print(line, highlight=False)
 
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
-
-
-_HEADINGS = (
-    "IoU25",
-    "IoU50",
-    "IoU75",
-    "5 deg\n2 cm",
-    "5 deg\n5 cm",
-    "10 deg\n2 cm",
-    "10 deg\n5 cm",
-)
-"""Column headings of `MEASURES`."""
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=_PIPE_WIDTH)

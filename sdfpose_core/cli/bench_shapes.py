@@ -8,21 +8,27 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from sdfpose_core.benchmark.meshing import time_meshes
 from sdfpose_core.benchmark.shapes import ShapeBenchmarkConfig, benchmark_shapes
 from sdfpose_core.categories import Categories, default_categories
-from sdfpose_core.cli.output import write_json
+from sdfpose_core.cli.category_choice import usable_categories
+from sdfpose_core.cli.choices import add_threads_argument
+from sdfpose_core.cli.numbers import integer, seed
+from sdfpose_core.cli.output import (
+    add_json_argument,
+    new_table,
+    print_problems,
+    wide_console,
+    write_json,
+)
+from sdfpose_core.cli.paths import check_input_folder, check_output_file
 from sdfpose_core.device import resolve_device
-from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.weights import weights_file
 
 __all__ = ["add_parser", "run"]
-
-_PIPE_WIDTH = 140
-"""Table width in columns when the output is not a terminal."""
 
 
 def add_parser(suites: Any) -> None:
@@ -41,7 +47,7 @@ def add_parser(suites: Any) -> None:
     shapes.add_argument(
         "--data", type=Path, metavar="DIR", help="folder with [meshes/]CATEGORY/NAME.obj, in metres"
     )
-    shapes.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    add_json_argument(shapes)
     shapes.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
     shapes.add_argument(
         "--weights",
@@ -56,13 +62,13 @@ def add_parser(suites: Any) -> None:
         help="file that defines the categories (default: the shipped ones)",
     )
     shapes.add_argument(
-        "--count", type=int, default=24, help="procedural shapes per category (default: 24)"
+        "--count", type=integer(), default=24, help="procedural shapes per category (default: 24)"
     )
     shapes.add_argument(
-        "--seed", type=int, default=0, help="random seed of shapes and views (default: 0)"
+        "--seed", type=seed, default=0, help="random seed of shapes and views (default: 0)"
     )
     shapes.add_argument("--device", default="cpu", help="auto, cpu or cuda[:N] (default: cpu)")
-    shapes.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    add_threads_argument(shapes)
     shapes.set_defaults(benchmark=run)
 
 
@@ -72,14 +78,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: An argument is invalid, or the weights or meshes cannot be used.
     """
-    if args.count < 1 or args.seed < 0:
-        raise ConfigurationError(
-            f"--count is {args.count} and --seed is {args.seed}: expected at least 1 and 0"
-        )
+    check_output_file("--json", args.json)
+    check_input_folder("--data", args.data, "CATEGORY/NAME.obj")
+    check_input_folder("--weights", args.weights, "CATEGORY.decoder.safetensors")
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     categories = Categories.from_file(args.categories) if args.categories else default_categories()
-    names = [categories[name].name for name in args.category or categories]
+    skipped: list[str] = []
+    names = usable_categories(categories, args.category, skipped, weights=args.weights)
     device = resolve_device(args.device)
     console = Console(stderr=True)
     decoders = [SdfDecoder.load(weights_file(x, "decoder", args.weights), device) for x in names]
@@ -94,17 +100,17 @@ def run(args: argparse.Namespace) -> int:
             device=device,
             progress=status.update,
         )
+    problems = skipped + problems
     document = {
         "per_category": per_category,
         "mean": _mean(list(per_category.values())),
         "mesh_ms": mesh_ms,
         "problems": problems,
     }
-    for problem in problems:
-        console.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
-    _print(document)
     if args.json is not None:
         write_json(args.json, document)
+    print_problems(problems)
+    _print(document)
     return 0
 
 
@@ -121,27 +127,27 @@ def _mean(entries: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _print(document: dict[str, Any]) -> None:
-    table = Table(title="sdfpose bench shapes", title_justify="left")
-    table.add_column("category")
-    table.add_column("shapes")
+    table = new_table("sdfpose bench shapes")
+    table.add_column("category", overflow="fold")
+    table.add_column("shapes", no_wrap=True)
     for name in (
         "n",
-        "Chamfer\nmedian %",
-        "Chamfer\nmean %",
-        "one view\nmedian %",
-        "F-score\nat 1 %",
-        "normals",
+        "Cham-\nfer\nmed. %",
+        "Cham-\nfer\nmean %",
+        "one\nview\nmed. %",
+        "F\nat\n1 %",
+        "nor-\nmals",
         "volume\nIoU",
         "|grad|\nerror",
         "MiB",
     ):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for name, entry in [*document["per_category"].items(), ("mean", document["mean"])]:
         for kind in ("procedural", "meshes"):
             if kind in entry:
                 x = entry[kind]
                 table.add_row(
-                    name,
+                    Text(name),
                     kind,
                     f"{x['n']:.0f}",
                     f"{100.0 * x['chamfer_median']:.2f}",
@@ -153,8 +159,7 @@ def _print(document: dict[str, Any]) -> None:
                     f"{entry['grad_norm_err']:.3f}",
                     f"{entry['weights_mib']:.2f}",
                 )
-    console = Console()
-    console = console if console.is_terminal else Console(width=_PIPE_WIDTH)
+    console = wide_console()
     console.print(table)
     ms = document["mesh_ms"]
     console.print(

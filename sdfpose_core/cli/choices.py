@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 from sdfpose_core.categories import Categories
+from sdfpose_core.cli.numbers import integer
+from sdfpose_core.cli.paths import check_input_folder
 from sdfpose_core.datasets.bags import ROLES
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import EstimatorConfig
@@ -20,6 +22,7 @@ __all__ = [
     "add_estimator_arguments",
     "add_labelling_arguments",
     "add_recording_arguments",
+    "add_threads_argument",
     "add_topic_argument",
     "estimator_config",
     "label_rules",
@@ -80,7 +83,7 @@ def add_depth_unit_argument(parser: argparse.ArgumentParser) -> None:
 def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``--every``, ``--topic`` and ``--depth-unit`` for commands that read recordings."""
     parser.add_argument(
-        "--every", type=int, default=1, metavar="N", help="use every N-th frame (default: 1)"
+        "--every", type=integer(), default=1, metavar="N", help="use every N-th frame (default: 1)"
     )
     add_topic_argument(parser)
     add_depth_unit_argument(parser)
@@ -120,6 +123,22 @@ def add_labelling_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_threads_argument(parser: argparse.ArgumentParser, default: str = "all cores") -> None:
+    """Declare ``--threads``, whose default is 0.
+
+    Args:
+        parser: the command's parser.
+        default: meaning of 0.
+    """
+    parser.add_argument(
+        "--threads",
+        type=integer(0),
+        default=0,
+        metavar="N",
+        help=f"CPU threads (default: {default})",
+    )
+
+
 def label_rules(args: argparse.Namespace, categories: Categories) -> LabelRules | None:
     """Build the label rules from the arguments of `add_labelling_arguments`; None without any.
 
@@ -130,7 +149,12 @@ def label_rules(args: argparse.Namespace, categories: Categories) -> LabelRules 
 
 
 def estimator_config(args: argparse.Namespace) -> EstimatorConfig:
-    """Build the estimator configuration from the arguments of `add_estimator_arguments`."""
+    """Build the estimator configuration from the arguments of `add_estimator_arguments`.
+
+    Raises:
+        ConfigurationError: the folder of weights cannot be read.
+    """
+    check_input_folder("--weights", args.weights, "CATEGORY.decoder.safetensors")
     return EstimatorConfig(
         encoder=args.encoder, refine=args.refine, device=args.device, weights_dir=args.weights
     )

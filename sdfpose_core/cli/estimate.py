@@ -12,18 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from rich.table import Table
+from rich.console import RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.cli.choices import (
     add_depth_unit_argument,
     add_estimator_arguments,
+    add_threads_argument,
     estimator_config,
 )
-from sdfpose_core.cli.output import wide_console, write_file, write_json
+from sdfpose_core.cli.output import (
+    add_json_argument,
+    new_table,
+    wide_console,
+    write_file,
+    write_json,
+)
+from sdfpose_core.cli.paths import check_output_file, check_output_folder
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame
-from sdfpose_core.errors import ConfigurationError, FrameError
+from sdfpose_core.device import set_threads
+from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.evaluation import PoseErrors, compare
 from sdfpose_core.geometry.meshes import write_ply
@@ -34,12 +44,6 @@ from sdfpose_core.samples import sample_frame
 from sdfpose_core.visualisation.drawing import draw_overlay
 
 __all__ = ["add_parser", "run"]
-
-_PIPE_WIDTH = 180
-"""Table width in columns when the output is not a terminal."""
-
-_FULL_WIDTH = 120
-"""Terminal columns from which the table has all columns. Narrower ones get a compact table."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def add_parser(subparsers: Any) -> None:
             "folder with color.png, depth.png, mask.png and meta.json. Print a table, with errors "
             "if meta.json has ground truth, and write OUT/NAME/overlay.png and one mesh "
             "OUT/NAME/CATEGORY_ID.ply per object. Unusable frames are reported and skipped. The "
-            "exit status is 0 if anything was estimated, else 1."
+            "exit status is 0 if anything was estimated and every file was written, else 1."
         ),
         epilog="Example: sdfpose estimate frames/ --out results --json results/estimates.json",
     )
@@ -91,7 +95,8 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="draw overlays on a light background with mask outlines, not on the colour image",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the estimates as JSON")
+    add_json_argument(parser, "estimates")
+    add_threads_argument(parser)
     add_estimator_arguments(parser, device=EstimatorConfig().device)
     add_depth_unit_argument(parser)
     parser.add_argument(
@@ -104,7 +109,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Estimate all frames. Return 0 if anything was estimated, else 1.
+    """Estimate all frames. Return 0 if anything was estimated and all files were written, else 1.
 
     Raises:
         SdfposeError: An argument is invalid, or the weights cannot be used.
@@ -112,40 +117,42 @@ def run(args: argparse.Namespace) -> int:
     frames = [*args.frames, *([sample_frame()] if args.sample else [])]
     if not frames:
         raise ConfigurationError("no frame was named: expected FRAME_DIR... or --sample")
+    check_output_file("--json", args.json)
+    check_output_folder("--out", args.out)
     categories = default_categories()
     if args.category not in (None, ANY_CATEGORY):
         _ = categories[args.category]
+    if args.threads:
+        set_threads(args.threads)
     estimator = PoseEstimator(estimator_config(args), categories)
-    rows_by_frame: dict[str, list[_Row]] = {}
-    results: dict[str, list[dict[str, Any]]] = {}
+    estimated: dict[str, list[_Row]] = {}
     problems: list[str] = []
     warnings = WarningCounts()
+    written = True
     for frame in _frames(frames, args, problems):
         warnings.add(frame.warnings)
         rows, skipped = _estimate(estimator, frame)
         for skip in skipped:
             _report(f"{frame.name}: {skip.reason}; skipped", problems)
-        _write(
-            args.out / frame.name,
-            frame.frame,
-            [row.estimate for row in rows],
-            categories,
-            plain=args.plain,
-        )
-        rows_by_frame[frame.name] = rows
-        results[frame.name] = [_as_json(row) for row in rows]
-    count = sum(map(len, results.values()))
+        estimates = [row.estimate for row in rows]
+        estimated[frame.name] = rows
+        try:
+            _write(args.out / frame.name, frame.frame, estimates, categories, plain=args.plain)
+        except SdfposeError as error:
+            _report(str(error), problems)
+            written = False
     for warning in warnings.sentences("depth or ground truth"):
         _report(warning, problems)
+    if args.json is not None:
+        results = {name: [_as_json(row) for row in rows] for name, rows in estimated.items()}
+        write_json(args.json, {"frames": results, "problems": problems})
+    count = sum(map(len, estimated.values()))
     if count:
-        console = wide_console(_PIPE_WIDTH)
-        console.print(_table(rows_by_frame, compact=console.width < _FULL_WIDTH))
-        print(f"{count} object(s) in {len(results)} frame(s); overlays and meshes in {args.out}")
+        _print(estimated)
+        print(f"{count} object(s) in {len(estimated)} frame(s); overlays and meshes in {args.out}")
     else:
         print("sdfpose: nothing was estimated", file=sys.stderr)
-    if args.json is not None:
-        write_json(args.json, {"frames": results, "problems": problems})
-    return 0 if count else 1
+    return 0 if count and written else 1
 
 
 def _frames(
@@ -221,48 +228,45 @@ def _as_json(row: _Row) -> dict[str, Any]:
         "scale": float(x.scale),
         "dimensions_m": x.dimensions_m.tolist(),
         "confidence": float(x.confidence),
+        "symmetric_about_y": bool(x.symmetric_about_y),
+        "covariance": x.covariance.tolist(),
+        "diagnostics": {name: float(value) for name, value in x.diagnostics.items()},
         "time_ms": row.time_ms,
     }
     return entry if row.errors is None else entry | dataclasses.asdict(row.errors)
 
 
-def _table(frames: Mapping[str, Sequence[_Row]], *, compact: bool) -> Table:
-    """Build the table of all estimates; a compact one has no lines, instance names and times."""
-    rows = [_cells(name, row) for name, estimated in frames.items() for row in estimated]
-    hidden = {"instance", "time\n(ms)"} if compact else set()
-    shown = [x for x in rows[0] if x not in hidden and any(row[x] for row in rows)]
-    table = Table(title="sdfpose estimate", title_justify="left")
-    if compact:
-        table.box, table.padding = None, (0, 1, 0, 0)
-    for name in shown:
-        text = name in ("frame", "category", "instance")
-        table.add_column(
-            name,
-            justify="left" if text else "right",
-            overflow="fold" if text else "ellipsis",
-            no_wrap=not text,
-        )
-    for row in rows:
-        table.add_row(*(Text(row[x]) for x in shown))
-    return table
+def _print(estimated: Mapping[str, Sequence[_Row]]) -> None:
+    """Print a table with the frames as headings; its figures leave room for names in 80 columns."""
+    rows = [row for some in estimated.values() for row in some]
+    with_truth = any(row.errors is not None for row in rows)
+    table = new_table("sdfpose estimate")
+    table.add_column("frame\nid, category, instance", overflow="fold")
+    for name in ("x, y, z\n(cm)", "size\n(cm)", "conf."):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("rot.\n(deg)", "pos.\n(cm)", "3D\nIoU") if with_truth else ():
+        table.add_column(name, justify="right", no_wrap=True)
+    for frame, some in estimated.items():
+        table.add_row(Text(f"{frame}: {sum(row.time_ms for row in some):.0f} ms"))
+        for row in some:
+            table.add_row(*_cells(row)[: len(table.columns)])
+    wide_console().print(table, highlight=False)
 
 
-def _cells(frame: str, row: _Row) -> dict[str, str]:
-    """Return the text of each column; the errors are empty without ground truth."""
+def _cells(row: _Row) -> list[RenderableType]:
     x, errors = row.estimate, row.errors
-    return {
-        "frame": frame,
-        "id": str(x.mask_id),
-        "category": x.category,
-        "instance": row.instance,
-        "position\n(m)": " ".join(f"{v:.3f}" for v in x.translation),
-        "size\n(cm)": "x".join(f"{100.0 * v:.1f}" for v in x.dimensions_m),
-        "conf.": f"{x.confidence:.2f}",
-        "rot.\n(deg)": "" if errors is None else f"{errors.rot_err_deg:.1f}",
-        "trans.\n(cm)": "" if errors is None else f"{errors.trans_err_cm:.2f}",
-        "3D\nIoU": "" if errors is None else f"{errors.iou3d_oriented:.2f}",
-        "time\n(ms)": f"{row.time_ms:.0f}",
-    }
+    names = [str(x.mask_id), x.category]
+    if row.instance != f"{x.category}_{x.mask_id}":
+        names.append(row.instance)
+    return [
+        Padding(Text(" ".join(names)), (0, 0, 0, 2)),
+        " ".join(f"{100.0 * v:.1f}" for v in x.translation),
+        " ".join(f"{100.0 * v:.1f}" for v in x.dimensions_m),
+        f"{x.confidence:.2f}",
+        "" if errors is None else f"{errors.rot_err_deg:.1f}",
+        "" if errors is None else f"{errors.trans_err_cm:.2f}",
+        "" if errors is None else f"{errors.iou3d_oriented:.2f}",
+    ]
 
 
 def _report(problem: str, problems: list[str]) -> None:

@@ -8,21 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.choices import (
     add_depth_unit_argument,
     add_estimator_arguments,
+    add_threads_argument,
     estimator_config,
 )
 from sdfpose_core.cli.output import (
+    add_json_argument,
+    new_table,
     precision_table,
     print_problems,
     wide_console,
     write_file,
     write_json,
 )
+from sdfpose_core.cli.paths import check_output_file
 from sdfpose_core.datasets import FolderFrame, read_frames
+from sdfpose_core.device import set_threads
 from sdfpose_core.errors import FrameError
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.comparison import compare
@@ -59,8 +65,9 @@ def add_parser(evaluations: Any) -> None:
         metavar="DIR",
         help="frame folder, or folder of frame folders",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    add_json_argument(parser)
     parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
+    add_threads_argument(parser)
     add_estimator_arguments(parser, device="auto")
     add_depth_unit_argument(parser)
     parser.set_defaults(evaluation=run)
@@ -73,6 +80,10 @@ def run(args: argparse.Namespace) -> int:
         SdfposeError: An argument is invalid, the weights cannot be used, or no frame has ground
             truth.
     """
+    check_output_file("--json", args.json)
+    check_output_file("--report", args.report)
+    if args.threads:
+        set_threads(args.threads)
     categories = default_categories()
     config = estimator_config(args)
     estimator = PoseEstimator(config, categories)
@@ -91,12 +102,7 @@ def run(args: argparse.Namespace) -> int:
         problems += [f"{frame.name}: {x.reason}" for x in result.skipped]
         evaluated.append(_evaluate(frame, result.estimates, result.stage_ms))
         estimates.append(result.estimates)
-    console = wide_console()
-    console.print(_instances(evaluated), highlight=False)
     document = frame_metrics(evaluated)
-    if document["average_precision"] is not None:
-        console.print(precision_table(document["average_precision"]))
-    print_problems(problems)
     if args.json is not None:
         listed = [{"name": x.name, "objects": [y.as_json() for y in x.objects]} for x in evaluated]
         write_json(args.json, document | {"problems": problems, "frames": listed})
@@ -125,7 +131,12 @@ def run(args: argparse.Namespace) -> int:
             pictures=pictures,
             configuration=config,
         )
-        write_file(args.report, page.encode())
+        write_file(args.report, page.encode(errors="replace"))
+    print_problems(problems)
+    console = wide_console()
+    console.print(_instances(evaluated), highlight=False)
+    if document["average_precision"] is not None:
+        console.print(precision_table(document["average_precision"]))
     return 0
 
 
@@ -145,22 +156,21 @@ def _evaluate(
 
 
 def _instances(frames: Sequence[FrameEvaluation]) -> Table:
-    table = Table(title="Instances with ground truth", title_justify="left")
+    table = new_table("Instances with ground truth")
     for name in ("frame", "instance", "category"):
         table.add_column(name, overflow="fold")
-    for name in ("rot.\n(deg)", "trans.\n(cm)", "3D\nIoU", "size\n(%)", "conf."):
+    for name in ("rot.\n(deg)", "trans.\n(cm)", "3D\nIoU", "size\nerr. (%)", "conf."):
         table.add_column(name, justify="right", no_wrap=True)
     for frame in frames:
         reported = {id(x.truth): x for x in frame.objects if x.truth is not None}
         for truth in frame.truths or ():
             x = reported.get(id(truth))
+            names = [Text(y) for y in (frame.name, truth.instance, truth.category)]
             if x is None or x.errors is None:
-                table.add_row(frame.name, truth.instance, truth.category, "missed", "", "", "", "")
+                table.add_row(*names, "missed", "", "", "", "")
                 continue
             table.add_row(
-                frame.name,
-                truth.instance,
-                truth.category,
+                *names,
                 f"{x.errors.rot_err_deg:.1f}",
                 f"{x.errors.trans_err_cm:.2f}",
                 f"{x.errors.iou3d_oriented:.2f}",

@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any, get_args
 
-from sdfpose_core.cli.output import precision_table, print_problems, wide_console, write_json
+from sdfpose_core.cli.output import (
+    add_json_argument,
+    precision_table,
+    print_problems,
+    wide_console,
+    write_json,
+)
+from sdfpose_core.cli.paths import check_input_folder, check_output_file
 from sdfpose_core.datasets.nocs_results import read_nocs_results
 from sdfpose_core.evaluation.nocs_protocol import IouName, MissPolicy
 from sdfpose_core.evaluation.nocs_results import average_metrics, figures
@@ -52,7 +59,7 @@ def add_parser(evaluations: Any) -> None:
             "results ignore them (default: %(default)s)"
         ),
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    add_json_argument(parser)
     parser.set_defaults(evaluation=run)
 
 
@@ -60,17 +67,21 @@ def run(args: argparse.Namespace) -> int:
     """Score the results.
 
     Raises:
+        ConfigurationError: A folder does not exist, or the JSON file cannot be written.
         FrameError: A folder has no results.
     """
+    check_output_file("--json", args.json)
+    for folder in args.results:
+        check_input_folder("RESULTS_DIR", folder, "result pickles")
     problems: list[str] = []
     runs = []
     for folder in args.results:
         results = read_nocs_results(folder, problems)
         runs.append(figures(results, iou=args.iou, misses=args.misses) | {"images": len(results)})
-    print_problems(problems)
     document = runs[0] if len(runs) == 1 else average_metrics(runs)
     document |= {"iou": args.iou, "misses": args.misses, "problems": len(problems)}
-    wide_console().print(precision_table(document))
     if args.json is not None:
         write_json(args.json, document)
+    print_problems(problems)
+    wide_console().print(precision_table(document))
     return 0

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from rich.table import Table
+from rich.text import Text
 
-from sdfpose_core.cli.output import wide_console
+from sdfpose_core.cli.execution import describe_os_error
+from sdfpose_core.cli.output import new_table, print_problems, wide_console
+from sdfpose_core.cli.paths import check_input_folder, check_output_folder
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.estimation.category_model import EncoderName, load_networks
 from sdfpose_core.export.onnx_files import (
@@ -19,7 +21,7 @@ from sdfpose_core.export.onnx_files import (
     export_decoder,
     export_encoder,
 )
-from sdfpose_core.weights import SHIPPED
+from sdfpose_core.weights import SHIPPED, weights_file
 
 __all__ = ["add_parser", "run"]
 
@@ -75,15 +77,28 @@ def run(args: argparse.Namespace) -> int:
         SdfposeError: An argument is invalid, the weights cannot be used, a file cannot be
             written, or its graph differs from the network.
     """
+    check_output_folder("DIR", args.out)
+    check_input_folder("--weights", args.weights, f"CATEGORY{_DECODER_SUFFIX}")
     files: list[ExportedFile] = []
-    for category in args.category or _categories(args.weights):
-        decoder, encoder = load_networks(category, args.encoder, args.weights)
+    problems: list[str] = []
+    names = args.category or _categories(args.weights)
+    encoder_files = {x: weights_file(x, "encoder", args.weights) for x in names}
+    some = any(x.is_file() for x in encoder_files.values())
+    for category in names:
+        kind, encoder_file = args.encoder, encoder_files[category]
+        if args.category is None and some and kind != "none" and not encoder_file.is_file():
+            problems.append(f"{encoder_file}: no such file; only the decoder is exported")
+            kind = "none"
+        decoder, encoder = load_networks(category, kind, args.weights)
         try:
             files += export_decoder(decoder, category, args.out, opset=args.opset)
             if encoder is not None:
                 files.append(export_encoder(encoder, category, args.out, opset=args.opset))
         except OSError as error:
-            raise SdfposeError(f"{args.out}: cannot be written: {error.strerror}") from error
+            raise SdfposeError(
+                f"{args.out}: cannot be written: {describe_os_error(error)}"
+            ) from error
+    print_problems(problems)
     _print(files, args.out)
     return 0
 
@@ -101,13 +116,13 @@ def _categories(weights: Path) -> list[str]:
 
 
 def _print(files: Sequence[ExportedFile], folder: Path) -> None:
-    table = Table(title=f"ONNX files in {folder}", title_justify="left")
-    table.add_column("file")
+    table = new_table(f"ONNX files in {folder}")
+    table.add_column("file", overflow="fold")
     for name in ("KiB", "deviation", "tolerance"):
         table.add_column(name, justify="right")
     for file in files:
         table.add_row(
-            file.path.name,
+            Text(file.path.name),
             f"{file.size / 1024:.0f}",
             f"{file.deviation:.1e}",
             f"{file.tolerance:.0e}",

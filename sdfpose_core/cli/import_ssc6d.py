@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.paths import check_output_folder
 from sdfpose_core.encoder.ssc6d_import import import_decoder, import_encoder
 from sdfpose_core.errors import ConfigurationError, SdfposeError, WeightsError
 from sdfpose_core.weights import weights_file
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(
             "--codes needs the decoder that it belongs to: expected --deepsdf FILE as well"
         )
+    check_output_folder("--out", args.out)
     decoder = None if args.deepsdf is None else import_decoder(args.deepsdf, args.codes)
     encoder = None if args.pose is None else import_encoder(args.pose)
     if decoder is not None and encoder is not None:

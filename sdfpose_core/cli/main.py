@@ -20,7 +20,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sdfpose_core.errors import ConfigurationError, SdfposeError
+from sdfpose_core.cli.execution import execute
+from sdfpose_core.errors import ConfigurationError
 
 __all__ = ["full_parser", "main"]
 
@@ -38,27 +39,25 @@ _CORE_COMMANDS = {
     "shapes": "sdfpose_core.cli.shapes",
 }
 
-_USAGE_ERROR = 2
-_INTERRUPTED = 130
-"""128 + SIGINT, the convention of shells."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. A library error prints one line on stderr and gives exit status 2.
+    """Run one command and return its exit status; see `execute` for errors and output.
 
     Args:
         argv: command-line arguments without the program name; default: those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        args = _parser(arguments).parse_args(arguments)
+
+    def command() -> int:
+        try:
+            args = _parser(arguments).parse_args(arguments)
+        except SystemExit as stop:  # wrong usage, which argparse has explained
+            if not stop.code:
+                raise
+            return int(stop.code)
         return int(args.run(args))
-    except SdfposeError as error:
-        print(f"sdfpose: error: {error}", file=sys.stderr)
-        return _USAGE_ERROR
-    except KeyboardInterrupt:
-        print("sdfpose: interrupted", file=sys.stderr)
-        return _INTERRUPTED
+
+    return execute("sdfpose", command)
 
 
 def full_parser() -> argparse.ArgumentParser:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from sdfpose_core.cli.execution import describe_os_error, write_to_standard_output
+from sdfpose_core.cli.paths import STANDARD_OUTPUT
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.evaluation.frame_metrics import MIN_OBJECTS
 from sdfpose_core.storage.files import write_atomically
 
 __all__ = [
+    "add_json_argument",
+    "measure_heading",
+    "new_table",
     "precision_table",
     "print_problems",
     "problems_of_failure",
@@ -31,6 +41,16 @@ _MAX_PRINTED = 10
 """Number of problems to print; further ones are only counted."""
 
 
+def add_json_argument(parser: argparse.ArgumentParser, content: str = "results") -> None:
+    """Declare ``--json``."""
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help=f"write the {content} as JSON; '-' is standard output, and text goes to stderr",
+    )
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write a file atomically.
 
@@ -40,30 +60,56 @@ def write_file(path: Path, content: bytes) -> None:
     try:
         write_atomically(path, content)
     except OSError as error:
-        raise SdfposeError(f"{path}: cannot be written: {error.strerror}") from error
+        reason = describe_os_error(OSError(error.errno, error.strerror))
+        raise SdfposeError(f"{path}: cannot be written: {reason}") from error
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON document atomically; raises the same errors as `write_file`."""
-    write_file(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON document atomically, or to standard output if the path is ``-``.
+
+    Numbers that are not finite, which JSON lacks, become null.
+
+    Raises:
+        SdfposeError: The file cannot be written.
+    """
+    text = json.dumps(_finite(content), indent=1, allow_nan=False) + "\n"
+    if path == STANDARD_OUTPUT:
+        write_to_standard_output(text)
+    else:
+        write_file(path, text.encode())
 
 
 def wide_console(width: int = _PIPE_WIDTH) -> Console:
-    """Return a console; `width` columns apply when the output is a pipe or a file.
+    """Return a console on standard output.
 
-    Brackets in the names of frames and topics are not taken for markup.
+    Its width is that of the terminal, or of the variable COLUMNS; `width` columns apply when the
+    output is a pipe or a file. Brackets in the names of frames and topics are not taken for markup.
     """
     console = Console(markup=False)
-    return console if console.is_terminal else Console(width=width, markup=False)
+    columns = os.environ.get("COLUMNS", "")
+    known = console.is_terminal or (columns.isdecimal() and int(columns) > 0)
+    return console if known else Console(width=width, markup=False)
 
 
-def print_problems(problems: Sequence[str]) -> None:
+def new_table(title: str) -> Table:
+    """Return a table without vertical lines, which leaves room for figures in 80 columns."""
+    return Table(
+        title=Text(title),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+        show_edge=False,
+    )
+
+
+def print_problems(problems: Sequence[str], program: str = "sdfpose") -> None:
     """Print the first few problems on stderr, and the number of further ones."""
     console = Console(stderr=True)
     for problem in problems[:_MAX_PRINTED]:
-        console.print(f"sdfpose: {problem}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{program}: {problem}", markup=False, highlight=False, soft_wrap=True)
     if len(problems) > _MAX_PRINTED:
-        console.print(f"sdfpose: ... and {len(problems) - _MAX_PRINTED} more", highlight=False)
+        console.print(f"{program}: ... and {len(problems) - _MAX_PRINTED} more", highlight=False)
 
 
 @contextmanager
@@ -83,26 +129,42 @@ def precision_table(document: Mapping[str, Any]) -> Table:
         document: has the keys ``per_category``, ``mean``, ``iou`` and ``misses``, and ``spread``
             for repeated runs.
     """
-    table = Table(
-        title=f"Average precision (%), IoU: {document['iou']}, misses: {document['misses']}",
-        title_justify="left",
+    table = new_table(
+        f"Average precision (%), IoU: {document['iou']}, misses: {document['misses']}"
     )
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for key in document["mean"]:
-        table.add_column(key.replace("_", " "), justify="right")
-    for name, row in document["per_category"].items():
-        table.add_row(name, *(_cell(key, value, {}) for key, value in row.items()))
+        table.add_column(measure_heading(key), justify="right", no_wrap=True)
+    rows = [*document["per_category"].items(), ("mean", document["mean"])]
+    for name, row in rows:
+        table.add_row(Text(name), *(_cell(key, row[key]) for key in document["mean"]))
     if any(0 < x["n"] < MIN_OBJECTS for x in document["per_category"].values()):
         table.caption = f"averages over fewer than {MIN_OBJECTS} objects say little"
         table.caption_justify = "left"
-    spread = document.get("spread", {})
-    table.add_row("mean", *(_cell(key, x, spread) for key, x in document["mean"].items()))
+    if spread := document.get("spread"):
+        cells = (f"{spread[key]:.1f}" if key in spread else "" for key in document["mean"])
+        table.add_row("std. dev.", *cells)
     return table
 
 
-def _cell(key: str, value: float | None, spread: Mapping[str, float]) -> str:
+def measure_heading(key: str) -> str:
+    """Split the name of a measure into two lines: ``iou50``, or ``deg10_cm5`` as 10 deg, 5 cm."""
+    if key.startswith("iou"):
+        return f"IoU\n{key[3:]}"
+    parts = [(x.rstrip("0123456789"), x) for x in key.split("_")]
+    return "\n".join(f"{x[len(unit) :]} {unit}".strip() for unit, x in parts)
+
+
+def _cell(key: str, value: float | None) -> str:
     if value is None:
         return "-"
-    if key == "n":
-        return f"{value:.0f}"
-    return f"{value:.1f}" + (f" ± {spread[key]:.1f}" if key in spread else "")
+    return f"{value:.0f}" if key == "n" else f"{value:.1f}"
+
+
+def _finite(value: Any) -> Any:
+    """Replace the numbers in a document that are not finite by None."""
+    if isinstance(value, Mapping):
+        return {key: _finite(x) for key, x in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(x) for x in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -15,11 +15,14 @@ from sdfpose_core.cli.choices import (
     add_depth_unit_argument,
     add_estimator_arguments,
     add_labelling_arguments,
+    add_threads_argument,
     add_topic_argument,
     estimator_config,
     label_rules,
 )
+from sdfpose_core.cli.numbers import integer, positive, real
 from sdfpose_core.cli.output import (
+    add_json_argument,
     precision_table,
     print_problems,
     problems_of_failure,
@@ -27,6 +30,7 @@ from sdfpose_core.cli.output import (
     write_file,
     write_json,
 )
+from sdfpose_core.cli.paths import check_new_bag, check_output_file
 from sdfpose_core.datasets.bags import Pairing, find_topics, open_bag
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import BagError, ConfigurationError, WeightsError
@@ -70,13 +74,11 @@ def add_parser(subparsers: Any) -> None:
         ),
     )
     parser.add_argument("--out", type=Path, metavar="BAG", help="write the results to a new bag")
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write results and metrics as JSON"
-    )
+    add_json_argument(parser, "results and metrics")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
     parser.add_argument(
         "--busy-ms",
-        type=float,
+        type=positive,
         metavar="MS",
         help=(
             "simulate a processing time of MS milliseconds per frame: of the frames that arrive "
@@ -85,7 +87,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--hz",
-        type=float,
+        type=positive,
         help="with --busy-ms: frame rate, Hz (default: the recorded times)",
     )
     add_topic_argument(parser)
@@ -93,24 +95,19 @@ def add_parser(subparsers: Any) -> None:
     add_labelling_arguments(parser)
     parser.add_argument(
         "--slop",
-        type=float,
+        type=real(),
         default=defaults.slop_s,
         metavar="S",
         help="maximum stamp difference within a frame, seconds (default: %(default)s)",
     )
     parser.add_argument(
         "--queue-size",
-        type=int,
+        type=integer(),
         default=defaults.queue_size,
         metavar="N",
         help="synchroniser queue size, messages per topic (default: %(default)s)",
     )
-    parser.add_argument(
-        "--threads",
-        type=int,
-        default=0,
-        help="CPU threads; 0 uses all cores but one, like the node (default: 0)",
-    )
+    add_threads_argument(parser, "all cores but one, like the node")
     add_estimator_arguments(parser, device="auto")
 
 
@@ -121,6 +118,9 @@ def run(args: argparse.Namespace) -> int:
         SdfposeError: An argument is invalid, or the bag, the ground truth or the weights cannot
             be used.
     """
+    check_output_file("--json", args.json)
+    check_output_file("--report", args.report)
+    check_new_bag("--out", args.out)
     categories = default_categories()
     schedule = _schedule(args)
     problems: list[str] = []
@@ -164,7 +164,6 @@ def run(args: argparse.Namespace) -> int:
         if not done.frames:  # raised inside the context, so that no result bag is kept
             raise BagError(f"{args.bag}: no frame could be used")
     problems += done.truth_problems(truth)
-    print_problems(problems)
     evaluated = done.evaluate(truth)
     document = {
         "bag": str(args.bag),
@@ -175,7 +174,6 @@ def run(args: argparse.Namespace) -> int:
         "problems": problems,
         **frame_metrics(evaluated),
     }
-    _print(document)
     if args.json is not None:
         write_json(args.json, document | {"frames": _frames(done, evaluated)})
     if args.report is not None:
@@ -188,7 +186,9 @@ def run(args: argparse.Namespace) -> int:
             pictures=worst_images(args.bag, rules, pairing, done, evaluated, categories),
             configuration=config,
         )
-        write_file(args.report, page.encode())
+        write_file(args.report, page.encode(errors="replace"))
+    print_problems(problems)
+    _print(document)
     return 0 if any(x.tracks for x in done.frames) else 1
 
 

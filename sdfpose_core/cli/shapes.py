@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.output import write_file
+from sdfpose_core.cli.paths import check_input_folder, check_output_file
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.evaluation.reconstruction import reconstruct_models
 from sdfpose_core.sdf.decoder import SdfDecoder
@@ -56,9 +58,17 @@ def add_parser(subparsers: Any) -> None:
     )
     render.add_argument("--out", type=Path, required=True, metavar="PNG", help="output image")
     render.add_argument(
-        "--count", type=int, default=24, help="procedural models per category (default: 24)"
+        "--count",
+        type=integer(1, _MAX_COUNT),
+        default=24,
+        help="procedural models per category (default: 24)",
     )
-    render.add_argument("--seed", type=int, default=0, help="seed of the first model (default: 0)")
+    render.add_argument(
+        "--seed",
+        type=integer(0, HELD_OUT_SEED - 1),
+        default=0,
+        help="seed of the first model (default: 0)",
+    )
     render.add_argument(
         "--held-out", action="store_true", help="draw held-out shapes, never used for training"
     )
@@ -76,8 +86,12 @@ def add_parser(subparsers: Any) -> None:
             "whole surface (coloured), with the Chamfer distance in per cent of the diagonal"
         ),
     )
-    render.add_argument("--columns", type=int, default=8, help="models per row (default: 8)")
-    render.add_argument("--size", type=int, default=200, help="pixels per model (default: 200)")
+    render.add_argument(
+        "--columns", type=integer(1, 100), default=8, help="models per row (default: 8)"
+    )
+    render.add_argument(
+        "--size", type=integer(32, 2000), default=200, help="pixels per model (default: 200)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -137,14 +151,6 @@ def _check(args: argparse.Namespace) -> None:
                 f"--category {name}: no procedural models: expected one of "
                 f"{', '.join(FAMILIES)}, or a folder of meshes with --models"
             )
-    for name, value, low, high in (
-        ("--count", args.count, 1, _MAX_COUNT),
-        ("--columns", args.columns, 1, 100),
-        ("--size", args.size, 32, 2000),
-        ("--seed", args.seed, 0, HELD_OUT_SEED - 1),
-    ):
-        if not low <= value <= high:
-            raise ConfigurationError(f"{name} is {value}: expected {low} to {high}")
     if args.reconstructions and args.models is not None and len(args.category or ()) != 1:
         raise ConfigurationError(
             "--reconstructions with --models needs the category of the meshes: expected "
@@ -152,3 +158,5 @@ def _check(args: argparse.Namespace) -> None:
         )
     if args.out.suffix.lower() != ".png":
         raise ConfigurationError(f"--out is {args.out}: expected a file name ending in .png")
+    check_output_file("--out", args.out)
+    check_input_folder("--models", args.models, "meshes")

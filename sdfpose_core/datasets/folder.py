@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,13 +75,17 @@ class FolderFrame:
 def frame_folders(folder: Path | str) -> list[Path]:
     """List the frame folders at a path: the folder itself, or its subfolders in order of name.
 
-    A folder with any of the four files counts as a frame folder, even if it is incomplete.
+    A folder with any of the four files counts as a frame folder, even if it is incomplete, and so
+    does a folder that cannot be read: `read_frame` gives the reason.
     """
     folder = Path(folder)
-    if not folder.is_dir() or _has_frame_file(folder):
+    try:
+        if not folder.is_dir() or _has_frame_file(folder):
+            return [folder]
+        inner = sorted(folder.iterdir())
+    except OSError:
         return [folder]
-    inner = sorted(p for p in folder.iterdir() if p.is_dir() and _has_frame_file(p))
-    return inner or [folder]
+    return [x for x in inner if _may_be_frame(x)] or [folder]
 
 
 def read_frames(
@@ -123,9 +128,18 @@ def read_frame(
         FrameError: a file is missing, unreadable or does not match the others.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise FrameError(f"{folder}: no such folder: expected one with {', '.join(_FILES)}")
-    missing = [name for name in _FILES if not (folder / name).is_file()]
+    try:
+        if not folder.is_dir():
+            raise FrameError(f"{folder}: no such folder: expected one with {', '.join(_FILES)}")
+        missing = [name for name in _FILES if not (folder / name).is_file()]
+        if missing:
+            with os.scandir(folder):  # a folder that cannot be listed has another problem
+                pass
+    except OSError as error:
+        raise FrameError(
+            f"{folder}: cannot be read: {error.strerror}: expected a folder with "
+            f"{', '.join(_FILES)}"
+        ) from error
     if missing:
         raise FrameError(
             f"{folder}: lacks {', '.join(missing)}: expected the files {', '.join(_FILES)}"
@@ -203,6 +217,13 @@ def write_frame(
         raise FrameError(f"{folder}: the frame cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _may_be_frame(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and _has_frame_file(folder)
+    except OSError:
+        return True
 
 
 def _has_frame_file(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def read_image(
         raise FrameError(f"{path}: cannot be read: {error.strerror}") from error
     image = None
     if content:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        with contextlib.suppress(cv2.error):  # e.g. more pixels than OpenCV accepts
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise FrameError(
             f"{path}: cannot be decoded ({len(content)} bytes, damaged or not an image): expected "

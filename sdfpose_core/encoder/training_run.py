@@ -37,7 +37,7 @@ class TrainingRun(ABC):
             steps: total number of steps.
             checkpoint_every: steps between checkpoints.
             checkpoint: file to write, and to resume from if it exists.
-            progress: called with the losses of every 50th step.
+            progress: called with the losses of every 50th step and of the last one.
 
         Raises:
             WeightsError: the checkpoint is damaged.
@@ -47,7 +47,8 @@ class TrainingRun(ABC):
         while self.step < steps:
             losses = self._train_step()
             self.step += 1
-            if progress is not None and self.step % _LOG_EVERY == 0 and is_main_process():
+            reported = self.step % _LOG_EVERY == 0 or self.step == steps
+            if progress is not None and reported and is_main_process():
                 progress(self.step, {k: float(v) for k, v in losses.items()})
             if checkpoint is not None and self.step % checkpoint_every == 0 and is_main_process():
                 self._save(checkpoint)

@@ -27,6 +27,8 @@ class ReportedObject:
         translation: t (3,), metres, camera frame: centre of the bounding box.
         dimensions_m: (3,) sides of the bounding box along the object's x, y, z.
         confidence: 0 to 1.
+        symmetric_about_y: whether yaw about y is undefined in this view; None if unknown.
+        covariance: (6, 6) of (x, y, z, rx, ry, rz), metres and radians; None if unknown.
     """
 
     id: int
@@ -35,6 +37,8 @@ class ReportedObject:
     translation: NDArray[np.float64]
     dimensions_m: NDArray[np.float64]
     confidence: float
+    symmetric_about_y: bool | None = None
+    covariance: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, estimate: ObjectEstimate, object_id: int | None = None) -> ReportedObject:
@@ -46,6 +50,8 @@ class ReportedObject:
             estimate.translation,
             estimate.dimensions_m,
             estimate.confidence,
+            estimate.symmetric_about_y,
+            estimate.covariance,
         )
 
     @property
@@ -72,10 +78,10 @@ class ObjectEvaluation:
     is_unknown: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Convert to a JSON object; unknown values are None."""
+        """Convert to a JSON object; unknown errors are None, other unknown values are left out."""
         x, errors = self.reported, self.errors
         iou = None if errors is None else errors.iou3d_oriented
-        return {
+        entry = {
             "id": x.id,
             "category": x.category,
             "R": x.rotation.tolist(),
@@ -87,6 +93,11 @@ class ObjectEvaluation:
             "trans_err_cm": None if errors is None else errors.trans_err_cm,
             "iou3d_oriented": None if iou is None or np.isnan(iou) else iou,
         }
+        if x.symmetric_about_y is not None:
+            entry["symmetric_about_y"] = bool(x.symmetric_about_y)
+        if x.covariance is not None:
+            entry["covariance"] = x.covariance.tolist()
+        return entry
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,11 @@ def frame_metrics(
     """
     known = [x for x in frames if x.truths is not None]
     evaluated = evaluated_objects(known)
-    names = [x for x in NOCS_CATEGORIES if any(y.reported.category == x for y in evaluated)]
+    found = {x.reported.category for x in evaluated}
+    names = [
+        *(x for x in NOCS_CATEGORIES if x in found),
+        *sorted(found - set(NOCS_CATEGORIES)),
+    ]
     return {
         "frames_with_truth": len(known),
         "objects": sum(len(x.objects) for x in frames),

@@ -132,7 +132,8 @@ class DecoderTraining:
 
         Args:
             checkpoint: file to write checkpoints to, and to resume from if it exists.
-            progress: called with the losses of every 50th step and with validation metrics.
+            progress: called with the losses of every 50th step and of the last one, and with
+                validation metrics.
             validation: samples of held-out shapes, in equal number.
 
         Raises:
@@ -145,7 +146,7 @@ class DecoderTraining:
             self.step += 1
             if not is_main_process():
                 continue
-            if progress is not None and self.step % 50 == 0:
+            if progress is not None and (self.step % 50 == 0 or self.step == self.config.steps):
                 progress(self.step, losses)
             if validation and progress is not None and self.step % self.config.validate_every == 0:
                 self._update_code_statistics()

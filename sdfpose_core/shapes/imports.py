@@ -202,10 +202,12 @@ def load_collection(
     folder = Path(folder)
     files: dict[str, Path] = {}
     rejected: dict[Path, str] = {}
-    for path in mesh_files(folder):
+    unreadable: list[str] = []
+    for path in mesh_files(folder, unreadable):
         used = files.setdefault(_model_name(path, folder), path)
         if used != path:
             rejected[path] = f"{path}: duplicate of the same model: {used.name} is used instead"
+    rejected |= {Path(x.partition(": ")[0]): x for x in unreadable}
     exclusions = set(exclude)
     models: list[CadModel] = []
     notes: dict[str, tuple[str, ...]] = {}

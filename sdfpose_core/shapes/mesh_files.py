@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -32,19 +33,31 @@ _MIN_SIDE = 1e-4
 """A mesh is flat if its thinnest side is below this share of its diagonal."""
 
 
-def mesh_files(folder: Path) -> list[Path]:
+def mesh_files(folder: Path, problems: list[str] | None = None) -> list[Path]:
     """Find all mesh files in a folder and its subfolders, sorted.
+
+    Args:
+        folder: folder to search.
+        problems: receives a message for each folder that cannot be read.
 
     Raises:
         MeshError: the folder is missing or contains no mesh files.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 (Path.is_dir raises for unreadable parents)
         raise MeshError(f"{folder}: is not a folder: expected one with {_suffixes()} files")
-    files = [
-        x for x in sorted(folder.rglob("*")) if x.suffix.lower() in MESH_SUFFIXES and x.is_file()
-    ]
+    unreadable: list[OSError] = []
+    files = sorted(
+        Path(parent, name)
+        for parent, _, names in os.walk(folder, onerror=unreadable.append)
+        for name in names
+        if Path(name).suffix.lower() in MESH_SUFFIXES
+    )
+    reasons = [f"{x.filename}: cannot be read: {x.strerror}" for x in unreadable]
+    if problems is not None:
+        problems += reasons
     if not files:
-        raise MeshError(f"{folder}: contains no mesh: expected {_suffixes()} files")
+        hint = f" ({reasons[0]})" if reasons else ""
+        raise MeshError(f"{folder}: contains no mesh: expected {_suffixes()} files{hint}")
     return files
 
 
@@ -57,7 +70,10 @@ def read_mesh(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         MeshError: the file is missing or damaged, or the mesh is flat, has no faces, too many
             faces or vertices that are not finite. The message names the file.
     """
-    return _clean(path, *_read(path))
+    try:
+        return _clean(path, *_read(path))
+    except OSError as error:
+        raise MeshError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -13,7 +13,7 @@ from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import GroundTruth, Instance, InstanceLabel, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.body import HANDLE_PIXELS
-from sdfpose_core.shapes.families import sample_model
+from sdfpose_core.shapes.families import FAMILIES, sample_model
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.ground_truth import ground_truth
 from sdfpose_core.simulation.rendering import render
@@ -93,16 +93,38 @@ class ModelPool:
     def for_category(
         cls, category: str, seeds: Sequence[int], *, distractors: int = 24
     ) -> ModelPool:
-        """Create a pool with given seeds of one category and some models of every other one."""
-        others = [x for x in default_categories() if x != category]
+        """Create a pool with given seeds of one category and some models of every other family."""
+        others = _other_families(category)
         first = int(min(seeds))
         return cls.procedural(
             {category: seeds, **dict.fromkeys(others, range(first, first + distractors))}
         )
 
+    @classmethod
+    def with_models(
+        cls, category: str, models: Sequence[CadModel], first_seed: int, *, distractors: int
+    ) -> ModelPool:
+        """Create a pool with given models of one category, which needs no procedural family.
+
+        Args:
+            category: category of the models.
+            models: its models.
+            first_seed: first seed of the procedural models of every other family.
+            distractors: number of these models per family.
+        """
+        seeds = range(first_seed, first_seed + distractors)
+        others = cls.procedural(dict.fromkeys(_other_families(category), seeds))
+        return cls({category: models, **others.models})
+
     def find(self, category: str, name: str) -> tuple[CadModel, int]:
         """Look up a model and its seed by name."""
         return self._by_name[category][name]
+
+
+def _other_families(category: str) -> list[str]:
+    """List the known categories with a procedural family, except the given one."""
+    known = default_categories()
+    return [x for x in FAMILIES if x in known and x != category]
 
 
 def simulated_instances(

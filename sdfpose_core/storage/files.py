@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,15 @@ from pathlib import Path
 __all__ = ["atomic_replace", "temporary_sibling", "write_atomically"]
 
 
+_MAX_NAME_BYTES = 255
+"""Longest file name on common file systems."""
+
+
 def temporary_sibling(path: Path) -> Path:
     """Return a hidden, unused path next to `path`, on the same file system."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    ending = f".{uuid.uuid4().hex[:8]}.tmp"
+    stem = os.fsencode(path.name)[: _MAX_NAME_BYTES - len(ending) - 1]
+    return path.with_name(f".{os.fsdecode(stem)}{ending}")
 
 
 @contextmanager
@@ -38,8 +45,14 @@ def atomic_replace(path: Path | str) -> Iterator[Path]:
 def write_atomically(path: Path | str, content: bytes) -> None:
     """Write a file atomically. Missing folders are created.
 
+    A link, a device or a pipe, such as ``/dev/stdout``, is written in place, not replaced.
+
     Raises:
         OSError: the file cannot be written; an existing file stays unchanged.
     """
+    path = Path(path)
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_bytes(content)
+        return
     with atomic_replace(path) as temporary:
         temporary.write_bytes(content)

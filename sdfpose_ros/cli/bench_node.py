@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from sdfpose_core.cli.output import write_json
-from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.cli.numbers import integer, positive, real, seed
+from sdfpose_core.cli.output import add_json_argument, new_table, wide_console, write_json
+from sdfpose_core.cli.paths import check_output_file, check_output_folder
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments, prepare_middleware
 
 __all__ = ["add_parser", "run"]
@@ -31,38 +31,38 @@ def add_parser(benchmarks: Any) -> None:
     )
     parser.add_argument(
         "--objects",
-        type=int,
+        type=integer(1, 6),
         default=4,
         help="number of objects on the table, 1 to 6 (default: %(default)s)",
     )
     parser.add_argument(
-        "--rate", type=float, default=30.0, help="camera rate, Hz (default: %(default)s)"
+        "--rate", type=positive, default=30.0, help="camera rate, Hz (default: %(default)s)"
     )
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=positive,
         default=30.0,
         metavar="S",
         help="duration of the measurement, seconds (default: %(default)s)",
     )
     parser.add_argument(
         "--warm-up",
-        type=float,
+        type=real(),
         default=10.0,
         metavar="S",
         help="time from the first result to the measurement, seconds (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=7, help="random seed of the scene (default: %(default)s)"
+        "--seed", type=seed, default=7, help="random seed of the scene (default: %(default)s)"
     )
     parser.add_argument(
         "--load",
-        type=int,
+        type=integer(0),
         default=0,
         metavar="N",
         help="busy processes beside the graph, as other programs on a robot (default: %(default)s)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    add_json_argument(parser)
     parser.add_argument(
         "--logs",
         type=Path,
@@ -79,14 +79,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: An argument is invalid, or the graph does not start or fails.
     """
-    if args.rate <= 0.0 or args.seconds <= 0.0 or args.warm_up < 0.0:
-        raise ConfigurationError(
-            "expected --rate and --seconds above 0, and --warm-up of at least 0"
-        )
+    check_output_file("--json", args.json)
+    check_output_folder("--logs", args.logs)
     prepare_middleware(args)
     from sdfpose_ros.evaluation.node_benchmark import NodeBenchmark, benchmark_node
 
-    console = Console()
+    console = wide_console()
     figures = benchmark_node(
         NodeBenchmark(
             log_dir=args.logs.resolve(),
@@ -100,15 +98,15 @@ def run(args: argparse.Namespace) -> int:
         ),
         lambda line: console.print(f"bench node: {line}", highlight=False),
     )
-    console.print(_table(figures))
     if args.json is not None:
         write_json(args.json, figures)
+    console.print(_table(figures))
     return 0 if figures["unaccounted"] == 0 else 1
 
 
 def _table(figures: dict[str, Any]) -> Table:
     busy = f", {figures['load']} busy processes beside it" if figures["load"] else ""
-    table = Table(title=f"Pose node, {figures['objects']} objects{busy}", title_justify="left")
+    table = new_table(f"Pose node, {figures['objects']} objects{busy}")
     table.add_column("")
     table.add_column("", justify="right")
     table.add_row("first result after, s", f"{figures['first_result_s']:.1f}")

@@ -11,9 +11,17 @@ from rich.console import Console
 from rich.table import Table
 
 from sdfpose_core.benchmark.speed import MAX_OBJECTS, SpeedBenchmark, benchmark_speed
-from sdfpose_core.cli.output import print_problems, wide_console, write_json
+from sdfpose_core.cli.numbers import integer, seed
+from sdfpose_core.cli.output import (
+    add_json_argument,
+    new_table,
+    print_problems,
+    wide_console,
+    write_json,
+)
+from sdfpose_core.cli.paths import check_output_file
 from sdfpose_core.device import set_threads
-from sdfpose_core.errors import ConfigurationError, SdfposeError
+from sdfpose_core.errors import SdfposeError
 from sdfpose_ros.cli.ros_arguments import stay_on_one_machine
 
 __all__ = ["add_parser", "run"]
@@ -40,24 +48,26 @@ def add_parser(benchmarks: Any) -> None:
     )
     parser.add_argument(
         "--objects",
-        type=int,
+        type=integer(1, MAX_OBJECTS),
         default=SpeedBenchmark.objects,
         help=f"number of objects on the table, 1 to {MAX_OBJECTS} (default: %(default)s)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    add_json_argument(parser)
     parser.add_argument(
         "--threads",
-        type=int,
+        type=integer(0),
         default=0,
         help="CPU threads; 0 uses all cores but one, and all cores for detection (default: 0)",
     )
     parser.add_argument(
         "--device", default="auto", help="auto, cpu or cuda[:N] (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="random seed of the scene (default: 0)")
+    parser.add_argument(
+        "--seed", type=seed, default=0, help="random seed of the scene (default: 0)"
+    )
     parser.add_argument(
         "--repetitions",
-        type=int,
+        type=integer(),
         default=SpeedBenchmark.repetitions,
         help="repetitions per median (default: %(default)s)",
     )
@@ -73,12 +83,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: An argument is invalid, or an object on the table is not detected.
     """
-    if not 1 <= args.objects <= MAX_OBJECTS:
-        raise ConfigurationError(f"--objects is {args.objects}: expected 1 to {MAX_OBJECTS}")
-    for name, minimum in (("threads", 0), ("seed", 0), ("repetitions", 1)):
-        value = getattr(args, name)
-        if value < minimum:
-            raise ConfigurationError(f"--{name} is {value}: expected at least {minimum}")
+    check_output_file("--json", args.json)
     set_threads(args.threads)
     options = SpeedBenchmark(
         objects=args.objects, repetitions=args.repetitions, seed=args.seed, device=args.device
@@ -88,13 +93,13 @@ def run(args: argparse.Namespace) -> int:
         status.update("speed: memory of the node")
         rss_mib, reason, exit_status = _node_rss_mib(args)
     figures["rss_mib"] = rss_mib
+    if args.json is not None:
+        write_json(args.json, figures)
     console = wide_console()
     for table in _tables(figures):
         console.print(table)
     if reason:
         print_problems([f"the memory of the node was not measured: {reason}"])
-    if args.json is not None:
-        write_json(args.json, figures)
     return exit_status
 
 
@@ -133,7 +138,7 @@ def _tables(figures: Mapping[str, Any]) -> list[Table]:
 
 def _stages(figures: Mapping[str, Any]) -> Table:
     """Build the table of stages. The paper refines by ICP and does not time segmentation."""
-    table = Table(title=f"Time per object (ms), {figures['objects']} objects", title_justify="left")
+    table = new_table(f"Time per object (ms), {figures['objects']} objects")
     table.add_column("")
     for name in (
         "segment",
@@ -158,7 +163,7 @@ def _stages(figures: Mapping[str, Any]) -> Table:
 
 
 def _row(title: str, milliseconds: Mapping[str, float]) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = new_table(title)
     for name in milliseconds:
         table.add_column(name, justify="right")
     table.add_row(*(f"{x:.2f}" for x in milliseconds.values()))
@@ -167,7 +172,7 @@ def _row(title: str, milliseconds: Mapping[str, float]) -> Table:
 
 def _machine(figures: Mapping[str, Any]) -> Table:
     machine, rss = figures["machine"], figures["rss_mib"]
-    table = Table(title="Machine", title_justify="left")
+    table = new_table("Machine")
     table.add_column("")
     table.add_column("", justify="right")
     table.add_row("CPU", machine["cpu"])

@@ -7,9 +7,14 @@ import signal
 from pathlib import Path
 from types import FrameType
 
+from sdfpose_core.cli.numbers import integer, positive, seed
+from sdfpose_core.cli.paths import check_output_folder
 from sdfpose_ros.evaluation.demo import DemoOptions, run_demo
 
 __all__ = ["add_parser", "run"]
+
+LAST_DOMAIN_ID = 232
+"""Largest domain id of DDS."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,21 +36,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=positive,
         default=defaults.seconds,
         metavar="S",
         help="time to collect results, seconds (default: %(default)s)",
     )
     parser.add_argument(
         "--rate",
-        type=float,
+        type=positive,
         default=defaults.rate_hz,
         metavar="HZ",
         help="camera rate, Hz (default: %(default)s)",
     )
     parser.add_argument(
         "--seed",
-        type=int,
+        type=seed,
         default=defaults.seed,
         help="random seed of the scene (default: %(default)s)",
     )
@@ -54,13 +59,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--domain-id",
-        type=int,
+        type=integer(0, LAST_DOMAIN_ID),
         help="ROS domain id, e.g. to connect RViz (default: a random one)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command and return the exit status."""
+    """Run the command and return the exit status.
+
+    Raises:
+        SdfposeError: The output folder cannot be written, or a process failed.
+    """
+    check_output_folder("--out", args.out)
 
     def terminate(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)

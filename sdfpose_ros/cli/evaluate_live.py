@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+from sdfpose_core.cli.numbers import real
+from sdfpose_core.cli.paths import check_output_folder
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments, prepare_middleware
 
 __all__ = ["add_parser", "run"]
@@ -26,7 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=real(),
         default=0.0,
         metavar="S",
         help="stop this long after the first result; 0 runs until interrupted (default: 0)",
@@ -42,6 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
+    check_output_folder("--out", Path(args.out) if args.out else None)
     prepare_middleware(args)
     from sdfpose_ros.evaluation.evaluator_node import main
     from sdfpose_ros.graph.arguments import parameter_arguments

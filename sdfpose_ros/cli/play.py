@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+from sdfpose_core.cli.numbers import positive, real
 from sdfpose_core.datasets.bags import is_bag
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments, prepare_middleware
 
 __all__ = ["add_parser", "run"]
@@ -27,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--rate",
-        type=float,
+        type=positive,
         help="frame folders: frame rate, Hz (default: 2); bag: playback speed factor (default: 1)",
     )
     parser.add_argument("--loop", action="store_true", help="repeat from the start")
@@ -46,7 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--wait",
-        type=float,
+        type=real(),
         default=0.0,
         metavar="S",
         help="bag: maximum time to wait for the pose node, seconds (default: %(default)s)",
@@ -61,6 +64,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
+    for path in args.path:
+        if not Path(path).exists():
+            raise ConfigurationError(f"{path}: no such path: expected frame folders or one bag")
     prepare_middleware(args)
     from sdfpose_ros.graph.arguments import parameter_arguments
     from sdfpose_ros.graph.topics import topic_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from sdfpose_core.cli.numbers import positive, seed
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments, prepare_middleware
 
 __all__ = ["add_parser", "run"]
@@ -19,9 +20,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="Example: sdfpose simulate --rate 5 --seed 3",
     )
     parser.add_argument(
-        "--rate", type=float, default=10.0, metavar="HZ", help="camera rate, Hz (default: 10)"
+        "--rate", type=positive, default=10.0, metavar="HZ", help="camera rate, Hz (default: 10)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="random seed of the scene (default: 0)")
+    parser.add_argument(
+        "--seed", type=seed, default=0, help="random seed of the scene (default: 0)"
+    )
     parser.add_argument(
         "--once", action="store_true", help="stop after one circle around the table"
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import SdfposeError
+from sdfpose_core.shapes.families import FAMILIES
 from sdfpose_ros.graph.arguments import parameter_arguments
 from sdfpose_ros.graph.middleware import one_machine_environment
 from sdfpose_ros.graph.process_group import ProcessGroup, ros_child_environment
@@ -84,7 +85,7 @@ def run_demo(options: DemoOptions, log: Callable[[str], None]) -> int:
 
 
 def _start(group: ProcessGroup, options: DemoOptions, output: Path) -> None:
-    names = list(default_categories())
+    names = [x for x in default_categories() if x in FAMILIES]  # the simulated objects
     inputs, results = input_remaps("/camera"), result_remaps("/sdfpose")
     group.start_module(
         "node",

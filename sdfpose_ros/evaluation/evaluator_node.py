@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -247,7 +248,12 @@ class EvaluatorNode(Node):
 
 
 def _default_console() -> Console:
-    """Create a console. A pipe or file has no width, so it gets one that fits the table."""
+    """Create a console. A pipe or file has no width, so it gets one that fits the table.
+
+    Characters that the encoding of standard output lacks are replaced.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     console = Console()
     return console if console.is_terminal else Console(width=_TABLE_WIDTH)
 

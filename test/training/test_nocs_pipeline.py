@@ -266,9 +266,10 @@ def test_codes_for_another_decoder_are_not_taken(
         script("pretrain").main([*arguments, "--device", "cpu"])
 
 
-def test_a_part_without_instances_is_named(prepared: Path, tmp_path: Path) -> None:
+def test_a_part_without_instances_is_named(tmp_path: Path) -> None:
+    (tmp_path / "Real" / "none").mkdir(parents=True)
     with pytest.raises(FrameError, match="no instance has a pose"):
-        script("evaluate").main(["--data", str(prepared), "--part", "Real/none", "--device", "cpu"])
+        script("evaluate").main(["--data", str(tmp_path), "--part", "Real/none", "--device", "cpu"])
 
 
 def test_runs_with_several_seeds_are_averaged(
@@ -312,6 +313,8 @@ def test_a_script_runs_in_a_process_of_its_own(
 
 
 def test_a_run_that_fails_ends_them_all(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        (tmp_path / "Real" / part).mkdir(parents=True)
     arguments = ["--runs", "1", "--data", str(tmp_path), "--work", str(tmp_path / "runs")]
     with pytest.raises(ConfigurationError, match=r"self_supervise\.py failed"):
         script("repeat_runs").main([*arguments, "--category", "can", "--device", "cpu"])

@@ -60,7 +60,7 @@ def train(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit) as ended:
             runpy.run_path(str(SCRIPT), run_name="__main__")
         if ended.value.code != 0:
-            return str(ended.value.code)
+            return capsys.readouterr().err
         return json.loads(capsys.readouterr().out.splitlines()[-1])
 
     return run
@@ -124,7 +124,7 @@ def test_a_category_of_ones_own_needs_no_code(train, tmp_path, capsys, monkeypat
     ("arguments", "message"),
     [
         (["mugg"], "unknown category 'mugg' (did you mean 'mug'?)"),
-        (["mug", "--meshes", "/nowhere"], "/nowhere: is not a folder"),
+        (["mug", "--meshes", "/nowhere"], "--meshes /nowhere: No such file or directory"),
         (["mug", "--categories", "/nowhere.yaml"], "/nowhere.yaml: cannot be read"),
         (["mug", "--device", "gpu"], "device 'gpu' is unknown"),
     ],

@@ -21,12 +21,10 @@ from sdfpose_core.cli.main import main
 
 
 def outcome(right: bool) -> PoseOutcome:
-    case: Any = SimpleNamespace(
-        visibility=float("nan"), truth=SimpleNamespace(translation=np.array([0.0, 0.0, 1.0]))
-    )
-    estimate: Any = SimpleNamespace(confidence=0.9)
-    degrees = 1.0 if right else 90.0
-    return PoseOutcome(case, estimate, degrees, 1.0, 0.8, float("nan"), {"total": 1.0})
+    truth: Any = SimpleNamespace(translation=np.array([0.0, 0.0, 1.0]))
+    reported: Any = SimpleNamespace(confidence=0.9)
+    degrees, nan = 1.0 if right else 90.0, float("nan")
+    return PoseOutcome("", truth, nan, reported, degrees, 1.0, 0.8, nan, {"total": 1.0})
 
 
 def run(category: str, seed: int, **shares: int) -> AdaptationRun:
@@ -96,7 +94,7 @@ def test_objects_to_learn_from_are_others_than_those_to_measure_on(tmp_path: Pat
     [
         (["--data", "nowhere"], "nowhere"),
         (["--data", "DIR"], "no category has 2 meshes"),
-        (["--data", "DIR", "--seeds", "0"], "--seeds is 0"),
+        (["--data", "DIR", "--seeds", "0"], "argument --seeds: '0'"),
         (["--data", "PAIR", "--start", "DIR"], "no encoder of can"),
     ],
 )

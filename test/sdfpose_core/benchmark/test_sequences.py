@@ -236,7 +236,7 @@ def test_visible_objects_are_counted_and_told_apart(shown, followed):
                 assert glimpse.centimetres < 60.0 * some[i].truth.scale
     assert len(found.detected) == len(found.tracked_where_detected) > 0
     for there, here in zip(found.detected, found.tracked_where_detected, strict=True):
-        assert there.case.truth is here.case.truth
+        assert there.truth is here.truth
         # Both are at the middle of the same points, one of them filtered.
         assert there.centimetres == pytest.approx(here.centimetres, abs=5.0)
 
@@ -251,7 +251,7 @@ def test_what_is_never_found_is_missed(follow_shown):
     assert mug["iou25"] == 0.0
     assert mug["rot_median_deg"] is None
     assert document["per_category"]["can"]["rot_median_deg"] is not None
-    assert mug["n"] == sum(x.case.truth.category == "mug" for x in found.tracked)
+    assert mug["n"] == sum(x.truth.category == "mug" for x in found.tracked)
 
 
 def test_the_summary_counts_over_all_objects_of_all_sequences(followed):

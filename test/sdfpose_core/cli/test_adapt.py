@@ -101,7 +101,7 @@ def test_weights_that_measure_worse_are_not_written(
         (["DIR", "--category", "mug"], "no usable instance of 'mug'"),
         (["nowhere", "--category", "can"], "no such recording"),
         (["DIR", "--category", "cann"], "can"),
-        (["DIR", "--category", "can", "--steps", "0"], "--steps is 0"),
+        (["DIR", "--category", "can", "--steps", "0"], "argument --steps: '0'"),
     ],
 )
 def test_bad_input_is_named(

@@ -73,9 +73,12 @@ def test_a_category_of_useless_meshes_alone(tmp_path, data, capsys):
     ("arguments", "message"),
     [
         (["--category", "mugg"], "did you mean 'mug'"),
-        (["--count", "0"], "--count is 0"),
-        (["--data", "/nowhere"], "/nowhere: not a folder: expected one with CATEGORY/NAME.obj"),
-        (["--weights", "/nowhere"], "no such weights file"),
+        (["--count", "0"], "argument --count: '0'"),
+        (
+            ["--data", "/nowhere"],
+            "--data /nowhere: No such file or directory: expected a folder with",
+        ),
+        (["--weights", "/nowhere"], "--weights /nowhere: No such file or directory"),
         (["--device", "gpu"], "device 'gpu' is unknown"),
         (["--categories", "/nowhere.yaml"], "cannot be read as YAML"),
     ],

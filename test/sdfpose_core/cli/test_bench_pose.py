@@ -9,12 +9,11 @@ import pytest
 import trimesh
 
 from sdfpose_core.benchmark import poses
-from sdfpose_core.benchmark.poses import PoseCase, PoseOutcome, run_cases, summarise
+from sdfpose_core.benchmark.poses import PoseOutcome, run_cases, summarise
 from sdfpose_core.cli import bench_pose
 from sdfpose_core.cli.main import main
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
-from sdfpose_core.observation.frame import GroundTruth, Instance
-from sdfpose_core.observation.free_space import FreeSpace
+from sdfpose_core.observation.frame import GroundTruth
 
 MEASURES = {"iou25", "iou50", "iou75", "deg5_cm2", "deg5_cm5", "deg10_cm2", "deg10_cm5"}
 FIGURES = {"n", *MEASURES, "rot_median_deg", "trans_median_cm", "chamfer_median_mm"}
@@ -66,7 +65,10 @@ def test_meshes(tmp_path, capsys):
     [
         (["--suite", "real"], "--suite real needs --data DIR"),
         (["--suite", "meshes"], "--suite meshes needs --data DIR"),
-        (["--suite", "synthetic", "--count", "0"], "--count is 0"),
+        (
+            ["--suite", "synthetic", "--count", "0"],
+            "argument --count: '0'",
+        ),
         (["--suite", "synthetic", "--category", "mugg"], "did you mean 'mug'"),
     ],
 )
@@ -91,10 +93,7 @@ def test_nothing_to_estimate(tmp_path, capsys):
 
 def outcome(degrees, centimetres, iou=0.9, z=1.0):
     truth = GroundTruth(1, "mug", "one", np.eye(3), np.array([0.0, 0.0, z]), np.full(3, 0.1), False)
-    none = np.zeros((0, 3), np.float32)
-    instance = Instance(1, "mug", 1.0, none, np.zeros((0, 2), np.int32), FreeSpace.unknown(), 0)
-    case = PoseCase("one", instance, truth, visibility=0.8)
-    return PoseOutcome(case, None, degrees, centimetres, iou, np.nan, {"total": 10.0})
+    return PoseOutcome("one", truth, 0.8, None, degrees, centimetres, iou, np.nan, {"total": 10.0})
 
 
 def test_measures_are_those_of_their_names():
@@ -114,7 +113,7 @@ def test_a_miss_counts(tmp_path):
     (tmp_path / "weights" / "can.decoder.safetensors").unlink()
     estimator = PoseEstimator(EstimatorConfig(weights_dir=tmp_path / "weights", device="cpu"))
     found = list(run_cases(estimator, poses.synthetic_cases("can", 2, 0)))
-    assert [x.estimate for x in found] == [None, None]
+    assert [x.reported for x in found] == [None, None]
     figures = summarise({"can": found})
     assert figures["per_category"]["can"]["iou25"] == 0.0
     assert figures["by_distance_m"]

@@ -39,7 +39,7 @@ def test_sequence(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--count", "0"], "--count is 0"), (["--seed", "-1"], "--seed is -1")],
+    [(["--count", "0"], "argument --count: '0'"), (["--seed", "-1"], "argument --seed: '-1'")],
 )
 def test_bad_arguments(arguments, message, capsys):
     assert main([*COMMAND, *arguments]) == 2

@@ -92,17 +92,6 @@ def run(tmp_path, *arguments):
     return main(["estimate", "--out", str(tmp_path / "out"), *map(str, arguments)])
 
 
-def test_the_table_fits_a_terminal_of_80_columns(tmp_path, frames, capsys, monkeypatch):
-    monkeypatch.setattr(command, "_PIPE_WIDTH", 80)
-    assert run(tmp_path, frames / "one", frames / "two") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines[:-1])) <= 80
-    (first,) = [x for x in lines if x.startswith("one")]
-    assert first.split()[:3] == ["one", "1", "mug"]
-    assert "5.00" in first
-    assert "mug_anna" not in first
-
-
 def test_table_pictures_meshes_and_json(tmp_path, frames, capsys):
     path = tmp_path / "results" / "out.json"
     assert run(tmp_path, frames / "one", frames / "two", "--json", path) == 0
@@ -120,6 +109,9 @@ def test_table_pictures_meshes_and_json(tmp_path, frames, capsys):
         "scale",
         "dimensions_m",
         "confidence",
+        "symmetric_about_y",
+        "covariance",
+        "diagnostics",
         "time_ms",
         "rot_err_deg",
         "trans_err_cm",
@@ -226,7 +218,7 @@ def test_names_are_no_markup(tmp_path, frames, capsys):
 def test_an_output_that_cannot_be_written(tmp_path, frames, capsys):
     (tmp_path / "out").write_text("in the way")
     assert run(tmp_path, frames / "one") == 2
-    assert "overlay.png: cannot be written: " in capsys.readouterr().err
+    assert f"--out {tmp_path / 'out'}: cannot be written: " in capsys.readouterr().err
 
 
 def test_the_sample_frame_needs_no_folder(tmp_path, capsys):
@@ -258,3 +250,42 @@ def test_the_unit_of_depth_is_checked_and_can_be_given(tmp_path, frames, capsys)
     assert "depth looks" not in capsys.readouterr().err
     (entry,) = json.loads(path.read_text())["frames"]["one"]
     assert entry["t"][2] == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_the_table_fits_the_terminal(columns, tmp_path, frames, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    (frames / "one").rename(frames / "0001_küche")
+    assert run(tmp_path, frames) == 0
+    text = capsys.readouterr().out
+    table = text[: text.index("2 object(s)")]
+    assert max(map(len, table.splitlines())) <= columns
+    assert "…" not in table
+    for words in ("0001_küche: ", "\n  1 mug mug_anna ", "\ntwo: ", "\n  1 mug  "):
+        assert words in table
+
+
+def test_results_are_written_before_they_are_printed(tmp_path, frames, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("cannot be printed")
+
+    monkeypatch.setattr(command, "_print", fail)
+    path = tmp_path / "r.json"
+    with pytest.raises(RuntimeError):
+        run(tmp_path, frames, "--json", path)
+    assert list(json.loads(path.read_text())["frames"]) == ["one", "two"]
+
+
+def test_the_document_on_standard_output(tmp_path, frames, capsys):
+    assert run(tmp_path, frames, "--json", "-") == 0
+    captured = capsys.readouterr()
+    assert list(json.loads(captured.out)["frames"]) == ["one", "two"]
+    assert "mug_anna" in captured.err
+
+
+def test_threads(tmp_path, frames, monkeypatch):
+    given = []
+    monkeypatch.setattr(command, "set_threads", given.append)
+    assert run(tmp_path, frames / "one", "--threads", "3") == 0
+    assert run(tmp_path, frames / "one") == 0
+    assert given == [3]

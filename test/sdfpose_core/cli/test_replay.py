@@ -147,7 +147,7 @@ def test_transforms_of_results_serve_as_ground_truth(replayed, tmp_path, table_f
     ("arguments", "problem"),
     [
         (["--hz", "10"], "--hz has no effect alone: expected --busy-ms as well"),
-        (["--busy-ms", "-1"], "busy_ms is -1.0: expected a positive number"),
+        (["--busy-ms", "-1"], "argument --busy-ms: '-1': expected a finite number above 0"),
         (["--gt", "/nowhere"], "/nowhere, given for ground truth, is not in the bag"),
         (["--category", "cat"], "unknown category 'cat'"),
     ],

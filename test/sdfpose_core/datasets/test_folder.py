@@ -1,5 +1,6 @@
 import json
 import os
+import zlib
 from pathlib import Path
 
 import cv2
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.datasets import frame_folders, read_frame, write_frame
+from sdfpose_core.datasets import frame_folders, read_frame, read_frames, write_frame
 from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
@@ -346,3 +347,61 @@ class TestUnits:
         read = read_frame(folder, category="mug", depth_unit=0.01)
         assert {i: x.category for i, x in read.frame.labels.items()} == {1: "mug", 300: "mug"}
         assert len(read.warnings) == 1
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """Deny access to everything in a folder, as for a user without its permissions."""
+
+    def deny(folder):
+        for name in ("is_file", "iterdir"):
+            usual = getattr(Path, name)
+
+            def denied(self, usual=usual):
+                if folder in (self, *self.parents):
+                    raise PermissionError(13, "Permission denied", str(self))
+                return usual(self)
+
+            monkeypatch.setattr(Path, name, denied)
+        return folder
+
+    return deny
+
+
+def test_an_unreadable_folder_among_others_is_named(tmp_path, folder, frame, unreadable):
+    write_frame(tmp_path / "bath", frame)
+    denied = unreadable(tmp_path / "bath")
+    (tmp_path / "notes").mkdir()
+    assert frame_folders(tmp_path) == [denied, folder]
+    problems = []
+    assert [x.name for x in read_frames(tmp_path, problems)] == ["kitchen"]
+    (problem,) = [x for x in problems if str(denied) in x]
+    assert problem.startswith(f"{denied}: cannot be read: Permission denied: expected a folder")
+
+
+def test_an_unreadable_folder_alone(tmp_path, unreadable):
+    assert frame_folders(unreadable(tmp_path)) == [tmp_path]
+    with pytest.raises(FrameError, match="cannot be read: Permission denied"):
+        read_frame(tmp_path)
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    path = tmp_path / (300 * "x")
+    assert frame_folders(path) == [path]
+    with pytest.raises(FrameError, match="cannot be read: File name too long"):
+        read_frame(path)
+
+
+def test_links_that_lead_nowhere_are_no_frames(tmp_path, folder):
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    assert frame_folders(tmp_path) == [folder]
+
+
+def test_an_image_with_more_pixels_than_opencv_accepts(folder):
+    header = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big")
+    chunk = b"IHDR" + 2 * (2**20).to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
+    crc = zlib.crc32(chunk).to_bytes(4, "big")
+    (folder / "color.png").write_bytes(header + chunk + crc)
+    with pytest.raises(FrameError, match=r"color\.png: cannot be decoded"):
+        read_frame(folder)

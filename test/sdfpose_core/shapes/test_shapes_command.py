@@ -44,10 +44,10 @@ def test_render_of_reconstructions(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--category", "bottel"], "did you mean 'bottle'"),
-        (["--count", "0"], "--count is 0: expected 1 to 1000"),
+        (["--count", "0"], "'0': expected an integer from 1 to 1000"),
         (["--out", "x.jpg"], "ending in .png"),
         (["--models", "/", "--reconstructions"], "expected --category with one name"),
-        (["--models", "/nowhere"], "/nowhere: is not a folder"),
+        (["--models", "/nowhere"], "--models /nowhere: No such file or directory"),
         (["--out", "/proc/sheet.png", "--count", "1", "--size", "32"], "cannot be written"),
     ],
 )

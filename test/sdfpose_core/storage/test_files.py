@@ -1,3 +1,6 @@
+import os
+import threading
+
 import pytest
 
 from sdfpose_core.storage.files import write_atomically
@@ -26,3 +29,28 @@ def test_others_may_read_the_file(tmp_path):
     plain = tmp_path / "plain"
     plain.write_bytes(b"one")
     assert path.stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("name", [250 * "x", 125 * "ü", "x" * 255])
+def test_the_longest_names_can_be_written(tmp_path, name):
+    write_atomically(tmp_path / name, b"one")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_link_is_written_through(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    write_atomically(tmp_path / "link", b"one")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"one"
+
+
+def test_a_pipe_is_written_not_replaced(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    received = []
+    reader = threading.Thread(target=lambda: received.append(path.read_bytes()), daemon=True)
+    reader.start()
+    write_atomically(path, b"one")
+    reader.join(5.0)
+    assert received == [b"one"]
+    assert path.is_fifo()

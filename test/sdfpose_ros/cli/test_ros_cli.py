@@ -7,6 +7,7 @@ import importlib
 
 import pytest
 
+from sdfpose_core.cli.main import main
 from sdfpose_ros.cli import demo, evaluate_live, node, play, simulate
 from sdfpose_ros.evaluation.demo import DemoError
 
@@ -41,7 +42,9 @@ def test_simulate_sets_rate_seed_and_loop(call):
     assert arguments == "-p rate_hz:=3.0 -p seed:=0 -p loop:=false -p x:=1"
 
 
-def test_play_tells_bags_from_frame_folders(call, tmp_path):
+def test_play_tells_bags_from_frame_folders(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo.mcap").touch()
     folder = str(tmp_path)
     assert call(play, "playback.camera_node", folder, folder, "--loop") == (
         f'-p folders:=["{folder}", "{folder}"] -p rate_hz:=2.0 -p loop:=true'
@@ -121,3 +124,35 @@ def test_a_process_that_dies_ends_the_demo_with_its_last_words(run_demo, name):
     text = "import sys; print('the reason', file=sys.stderr); sys.exit(5)"
     with pytest.raises(DemoError, match=rf"'{name}' ended with status 5(.|\n)*the reason"):
         run_demo(**{name: text})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "simulate --rate 0",
+        "simulate --rate nan",
+        "simulate --seed -1",
+        "play DIR --rate 0",
+        "play DIR --wait -1",
+        "play DIR/nowhere",
+        "demo --seconds 0",
+        "demo --rate inf",
+        "demo --domain-id 233",
+        "demo --out FILE",
+        "evaluate-live --seconds -1",
+        "evaluate-live --out FILE",
+        "bench node --objects 0",
+        "bench node --rate 0",
+        "bench node --json DIR",
+        "bench node --logs FILE",
+        "bench speed --json DIR",
+        "bench speed --threads -1",
+    ],
+)
+def test_what_is_wrong_is_reported_before_the_work(command, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    words = command.replace("DIR", str(tmp_path)).replace("FILE", str(tmp_path / "file"))
+    assert main(words.split()) == 2
+    message = capsys.readouterr().err
+    assert "error: " in message
+    assert "Traceback" not in message

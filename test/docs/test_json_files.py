@@ -1,0 +1,138 @@
+"""Every key of the JSON files is documented."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sdfpose_core.benchmark.adaptation import ROWS, AdaptationRun, summarise_adaptation
+from sdfpose_core.benchmark.poses import PoseOutcome, summarise
+from sdfpose_core.benchmark.sequences import TrackedSequence, summarise_sequences
+from sdfpose_core.benchmark.speed import benchmark_speed
+from sdfpose_core.cli import adapt, bench_pose, estimate, replay
+from sdfpose_core.evaluation import compare
+from sdfpose_core.evaluation.frame_evaluation import (
+    FrameEvaluation,
+    ObjectEvaluation,
+    ReportedObject,
+)
+from sdfpose_core.evaluation.frame_metrics import frame_metrics
+from sdfpose_core.evaluation.nocs_results import average_metrics
+from sdfpose_core.evaluation.tracks import TrackSample
+from sdfpose_core.observation.frame import GroundTruth, ObjectEstimate
+from sdfpose_core.selfsup.fitness import Fitness
+
+PAGE = Path(__file__).parents[2] / "docs" / "json_files.md"
+FREE = {"can", "total", "points_on_surface", "refine", "1", "50"}
+"""Names of categories, stages and statistics in the documents below."""
+
+
+@pytest.fixture(scope="module")
+def documented() -> set[str]:
+    return set(re.findall(r"`([a-z0-9_]+)`", PAGE.read_text(encoding="utf-8"), re.IGNORECASE))
+
+
+def keys(document: Any) -> set[str]:
+    if isinstance(document, dict):
+        return set(document) | set().union(*(keys(x) for x in document.values()))
+    if isinstance(document, list | tuple):
+        return set().union(*(keys(x) for x in document))
+    return set()
+
+
+TRUTH = GroundTruth("", "can", "can_1", np.eye(3), np.ones(3), np.ones(3), True)  # type: ignore[arg-type]
+ESTIMATE = ObjectEstimate(
+    mask_id=1,
+    category="can",
+    rotation=np.eye(3),
+    translation=np.ones(3),
+    scale=1.7,
+    dimensions_m=np.ones(3),
+    confidence=0.9,
+    covariance=np.eye(6),
+    symmetric_about_y=True,
+    code=np.zeros(4, np.float32),
+    decoder_translation=np.zeros(3),
+    decoder_scale=1.0,
+    vertices=np.zeros((0, 3), np.float32),
+    faces=np.zeros((0, 3), np.int32),
+    normals=np.zeros((0, 3), np.float32),
+    diagnostics={"points_on_surface": 1.0},
+)
+ERRORS = compare(ESTIMATE, TRUTH)
+
+
+def frame() -> FrameEvaluation:
+    item = ObjectEvaluation(ReportedObject.of(ESTIMATE), TRUTH, ERRORS)
+    return FrameEvaluation("one", 1, (item,), (TRUTH,), {"total": 1.0})
+
+
+def outcome() -> PoseOutcome:
+    reported = ReportedObject.of(ESTIMATE)
+    return PoseOutcome("one", TRUTH, 0.8, reported, 1.0, 1.0, 0.9, 1.0, {"total": 1.0})
+
+
+def test_estimates(documented: set[str]) -> None:
+    document = estimate._as_json(estimate._Row("can_1", ESTIMATE, ERRORS, 1.0))
+    assert keys(document) - FREE <= documented
+    assert {"symmetric_about_y", "covariance", "diagnostics"} <= set(document)
+    assert np.shape(document["covariance"]) == (6, 6)
+
+
+def test_frames(documented: set[str]) -> None:
+    document = frame_metrics([frame()]) | {"frames": [x.as_json() for x in frame().objects]}
+    assert keys(document) - FREE <= documented
+    assert document["frames"][0]["symmetric_about_y"] is True
+
+
+def test_own_categories_have_errors() -> None:
+    kettle = dataclasses.replace(frame().objects[0].reported, category="kettle")
+    item = ObjectEvaluation(kettle, dataclasses.replace(TRUTH, category="kettle"), ERRORS)
+    metrics = frame_metrics([dataclasses.replace(frame(), objects=(item, *frame().objects))])
+    assert list(metrics["errors"]) == ["can", "kettle"]
+
+
+def test_repeated_runs(documented: set[str]) -> None:
+    metrics = frame_metrics([frame()])["average_precision"]
+    assert keys(average_metrics([metrics, metrics])) - FREE <= documented
+
+
+def test_poses(documented: set[str]) -> None:
+    document = summarise({"can": [outcome()]}) | {"instances": [bench_pose._instance(outcome())]}
+    names = {x for x in keys(document) if not re.fullmatch(r"[0-9.]+-[0-9.]+", x)}
+    assert names - FREE <= documented
+
+
+def test_sequences(documented: set[str]) -> None:
+    sample = TrackSample(0.0, visible=True, hidden=False)
+    sequence = TrackedSequence(0, ["0:can"], [[sample]], [outcome()], [outcome()], [outcome()])
+    names = {
+        x for x in keys(summarise_sequences([sequence])) if not re.fullmatch(r"[0-9.]+-[0-9.]+", x)
+    }
+    assert names - FREE <= documented
+
+
+def test_adaptation(documented: set[str]) -> None:
+    some = {row: [outcome()] for row in ROWS}
+    run = AdaptationRun("can", 0, some, some, dict.fromkeys(ROWS, 7))
+    assert keys(summarise_adaptation([run], [])) - FREE <= documented
+    assert {x.name for x in dataclasses.fields(Fitness)} <= documented
+
+
+@pytest.mark.parametrize("function", [adapt.run, bench_pose._instance, replay.run, replay._frames])
+def test_keys_in_the_commands(function: Any, documented: set[str]) -> None:
+    source = inspect.getsource(function)
+    if "report = {" in source:
+        source = source[source.index("report = {") :]
+    assert set(re.findall(r'"([a-z_]+)": ', source)) <= documented
+
+
+def test_speed(documented: set[str]) -> None:
+    named = set(re.findall(r"``([a-z0-9_]+)``", benchmark_speed.__doc__ or ""))
+    assert named <= documented

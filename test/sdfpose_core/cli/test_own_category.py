@@ -1,0 +1,126 @@
+"""Commands with an entry for a category of one's own in the table of categories."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from own_category import own_category
+
+from sdfpose_core.benchmark import poses
+from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.category_choice import usable_categories
+from sdfpose_core.cli.main import main
+from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.simulation.instances import ModelPool, simulated_instances
+from sdfpose_core.weights import SHIPPED
+
+TRAINING = Path(__file__).parents[3] / "training"
+SIX = ["bottle", "bowl", "camera", "can", "laptop", "mug"]
+
+
+@pytest.fixture(autouse=True)
+def kettle(monkeypatch, tmp_path):
+    monkeypatch.setattr(poses, "MODELS", 1)
+    monkeypatch.setattr(poses, "_DISTRACTORS", 1)
+    with own_category(monkeypatch, tmp_path) as name:
+        assert list(default_categories()) == [*SIX, name]
+        yield name
+
+
+@pytest.fixture
+def box(tmp_path):
+    folder = tmp_path / "data" / "meshes" / "kettle"
+    folder.mkdir(parents=True)
+    trimesh.creation.box((0.15, 0.1, 0.12)).export(folder / "box.obj")
+    return tmp_path / "data"
+
+
+def test_simulation_needs_no_models_of_it():
+    assert list(ModelPool.for_category("can", range(1), distractors=1).models) == [
+        "can",
+        *(x for x in SIX if x != "can"),
+    ]
+    assert next(simulated_instances("can", 0, 1, model_seeds=range(1))).truth.category == "can"
+
+
+def test_its_meshes_are_simulated_without_a_procedural_family(box):
+    files = [box / "meshes" / "kettle" / "box.obj"]
+    (case,) = poses.mesh_cases(files, "kettle", 1, 0, [])
+    assert case.truth.category == "kettle"
+    np.testing.assert_allclose(case.truth.dimensions_m.max() / case.truth.dimensions_m.min(), 1.5)
+
+
+@pytest.mark.parametrize("family", [False, True])
+def test_what_it_lacks_is_named(family):
+    problems = []
+    assert usable_categories(default_categories(), None, problems, family=family) == SIX
+    (problem,) = problems
+    assert "kettle" in problem
+    assert ("procedural models" in problem) is family
+
+
+def test_a_command_for_it_alone_says_why_it_cannot_run():
+    with pytest.raises(ConfigurationError, match=r"no category can be used: .*kettle"):
+        usable_categories(default_categories(), ["kettle"], [])
+
+
+def test_a_table_of_own_weights(tmp_path):
+    (tmp_path / "kettle.decoder.safetensors").touch()
+    problems = []
+    found = usable_categories(default_categories(), None, problems, weights=tmp_path)
+    assert (found, len(problems)) == (["kettle"], 6)
+
+
+@pytest.mark.parametrize("suite", ["synthetic", "sequence"])
+def test_bench_pose_skips_it_by_name(suite, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out.json"
+    arguments = ["--suite", suite, "--count", "1", "--refine", "none", "--threads", "1"]
+    command = ["bench", "pose", *arguments, "--category", "can", "kettle", "--json", str(out)]
+    if suite == "sequence":
+        monkeypatch.setattr("sdfpose_core.cli.bench_pose.track_sequence", lambda *_, **__: None)
+        monkeypatch.setattr(
+            "sdfpose_core.cli.bench_pose.summarise_sequences", lambda _: stop("reached")
+        )
+        with pytest.raises(RuntimeError, match="reached"):
+            main(command)
+        return
+    assert main(command) == 0
+    document = json.loads(out.read_text())
+    assert list(document["per_category"]) == ["can"]
+    assert document["problems"] == ["category 'kettle' has no procedural models; skipped"]
+    assert "category 'kettle' has no procedural models; skipped" in capsys.readouterr().err
+
+
+def stop(message):
+    raise RuntimeError(message)
+
+
+def test_adaptation_says_that_it_has_no_models(tmp_path, capsys):
+    command = ["adapt", str(tmp_path), "--category", "kettle", "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert "category 'kettle' has no procedural models" in capsys.readouterr().err
+
+
+def test_calibration_skips_it_by_name(tmp_path, monkeypatch, capsys):
+    module = runpy.run_path(str(TRAINING / "calibrate_confidence.py"))
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    for kind in ("decoder", "encoder"):
+        (weights / f"can.{kind}.safetensors").write_bytes(
+            (SHIPPED / f"can.{kind}.safetensors").read_bytes()
+        )
+    command = ["calibrate", "--weights", str(weights), "--views", "4", "--threads", "1"]
+    monkeypatch.setattr(sys, "argv", [*command, "--device", "cpu"])
+
+    def track(stream, description, total):
+        assert (description, total) == ("can", 4)
+        return stop("reached")
+
+    monkeypatch.setitem(module["main"].__globals__, "track", track)
+    with pytest.raises(RuntimeError, match="reached"):
+        module["main"]()
+    assert "category 'kettle' has no procedural models; skipped" in capsys.readouterr().err
