@@ -62,7 +62,7 @@ def test_help_lists_the_commands_and_what_is_not_there(command, capsys):
         cli.main(["--help"])
     assert stop.value.code == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "estimate estimate pose, size and shape of objects in recorded frames" in lines
+    assert "estimate estimate pose, size and shape of objects in frame folders" in lines
     assert "greet does 100 % of something" in lines
     assert "dance not installed" in lines
 
