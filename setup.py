@@ -11,7 +11,15 @@ sys.path.insert(0, str(ROOT / "packaging"))
 
 from rosidl_build import interfaces  # noqa: E402
 
+# What colcon installs as well (CMakeLists.txt).
+SHARED = ("config", "foxglove", "launch", "rviz")
+FILES: dict[str, list[str]] = {}
+for file in sorted(x.relative_to(ROOT) for name in SHARED for x in (ROOT / name).rglob("*.*")):
+    if "__pycache__" not in file.parts:
+        FILES.setdefault(f"share/sdfpose/{file.parent}", []).append(str(file))
+
 setup(
+    data_files=list(FILES.items()),
     version=ET.parse(ROOT / "package.xml").findtext("version"),
     **interfaces(ROOT, "sdfpose", cmake_arguments=["-DSDFPOSE_INTERFACES_ONLY=ON"]),
 )

@@ -35,7 +35,7 @@ _GENERATORS = "ros-kilted-rosidl-default-generators"
 _TOOLS = ("cmake", "make", "gcc", "g++")
 # Files of a package that CMake reads. CMake gets a copy: it refuses to export targets that refer to
 # an environment inside the source directory, such as the .venv of a checkout.
-_SOURCES = ("CMakeLists.txt", "package.xml", "msg", "srv")
+_SOURCES = ("CMakeLists.txt", "package.xml", "action", "msg", "srv")
 _HERE = Path(__file__).resolve().parent
 
 
@@ -104,6 +104,8 @@ class _InstallInterfaces(install_data):
     cmake_options: tuple[str, ...]
 
     def run(self) -> None:
+        if self.data_files:  # of setup.py
+            super().run()
         missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
         if missing:
             raise InterfaceError(
@@ -122,6 +124,7 @@ class _InstallInterfaces(install_data):
         for pattern in (
             "lib/lib*.so",
             f"{share}/package.xml",
+            f"{share}/action/*",
             f"{share}/msg/*",
             f"{share}/srv/*",
             "share/ament_index/resource_index/*/*",

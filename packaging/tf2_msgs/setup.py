@@ -1,4 +1,8 @@
-"""Build tf2_msgs/TFMessage for machines with ROS 2 from wheels, which lack tf2_msgs."""
+"""Build tf2_msgs for machines with ROS 2 from wheels, which lack it.
+
+All its interfaces are built: in a workspace on top of such an environment, packages that are built
+against the complete tf2_msgs may load these libraries.
+"""
 
 import os
 import sys
@@ -16,7 +20,7 @@ os.environ.setdefault("SDFPOSE_INTERFACES", "required")
 setup(
     name="sdfpose-tf2-msgs",
     version="0.1.0",
-    description="tf2_msgs/TFMessage for machines with ROS 2 from wheels",
+    description="tf2_msgs for machines with ROS 2 from wheels",
     packages=[],
     **interfaces(HERE, "tf2_msgs"),
 )

@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
             "Write DIR/CATEGORY_decoder.onnx, DIR/CATEGORY_decoder_jacobian.onnx and "
             "DIR/CATEGORY_encoder.onnx. The number of objects is dynamic, and so is the number of "
             "points of the decoders. Each file is run in onnxruntime and compared with PyTorch "
-            "before it is kept. Requires 'pip install sdfpose[export]'."
+            "before it is kept. Requires 'pip install onnx onnxruntime'."
         ),
         epilog="Example: sdfpose export onnx/ --category mug",
     )

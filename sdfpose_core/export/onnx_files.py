@@ -134,7 +134,7 @@ def _require(package: str) -> Any:
     except ImportError as error:
         raise ExportError(
             f"{package} cannot be imported ({error}): the export needs it, install it with "
-            "pip install sdfpose[export]"
+            "pip install onnx onnxruntime"
         ) from error
 
 

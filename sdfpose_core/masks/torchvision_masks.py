@@ -109,7 +109,8 @@ def _detection() -> Any:
     except ImportError as error:
         raise MaskBackendError(
             f"Mask R-CNN needs torchvision, which cannot be imported ({error}): install it with "
-            "pip install 'sdfpose[masks]', or use masks from depth (backend tabletop)"
+            "pip install torchvision (the release for your torch), or use masks from depth "
+            "(backend tabletop)"
         ) from error
 
 

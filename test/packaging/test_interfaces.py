@@ -52,6 +52,21 @@ def test_a_mesh_goes_through_the_message_unchanged() -> None:
     assert read == message
 
 
+def test_tf2_msgs_is_complete() -> None:
+    """A part of the package would break a workspace that has the whole one."""
+    folder = ROOT / "packaging/tf2_msgs"
+    found = {
+        str(x.relative_to(folder))
+        for kind in ("action", "msg", "srv")
+        for x in folder.glob(f"{kind}/*")
+    }
+    assert found == {
+        *("action/LookupTransform.action", "msg/TF2Error.msg", "msg/TFMessage.msg"),
+        "srv/FrameGraph.srv",
+    }
+    assert all(f'"{name}"' in (folder / "CMakeLists.txt").read_text() for name in found)
+
+
 def test_tf_message_is_that_of_ros_installations() -> None:
     pytest.importorskip("tf2_msgs.msg")
     description = Path(sys.prefix, "share/tf2_msgs/msg/TFMessage.json")

@@ -29,6 +29,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGE_XML = ET.parse(ROOT / "package.xml").getroot()
 CMAKE = (ROOT / "CMakeLists.txt").read_text()
 
+SHARED = ("config", "foxglove", "launch", "rviz")
+"""Directories that every installation puts into share/sdfpose."""
+
 # Modules whose distribution has another name.
 DISTRIBUTIONS = {
     "backports": "backports.zstd",
@@ -96,11 +99,16 @@ def test_the_wheel_and_the_source_distribution_hold_all_data(tmp_path: Path) -> 
         *(sys.executable, "setup.py", "--quiet"),
         *("egg_info", "--egg-base", tmp_path),
         *("build_py", "--build-lib", tmp_path / "lib"),
+        *("install_data", "--install-dir", tmp_path / "data"),
     )
     wanted = set(run("git", "ls-files", "sdfpose_core", "sdfpose_ros").split())
     assert "sdfpose_core/samples/tabletop/depth.png" in wanted
     assert {x for x in wanted if not (tmp_path / "lib" / x).is_file()} == set()
-    assert wanted <= set((tmp_path / "sdfpose.egg-info/SOURCES.txt").read_text().split())
+    sources = set((tmp_path / "sdfpose.egg-info/SOURCES.txt").read_text().split())
+    assert wanted <= sources
+    shared = set(run("git", "ls-files", *SHARED).split())
+    assert {x for x in shared if not (tmp_path / "data/share/sdfpose" / x).is_file()} == set()
+    assert shared <= sources
 
 
 @pytest.mark.parametrize("kind", ["msg", "srv"])
@@ -131,6 +139,7 @@ def test_directories_with_modules_are_packages(package: str) -> None:
 def test_cmake_installs_directories_that_are_there() -> None:
     match = re.search(r"install\(DIRECTORY ([\w ]+) DESTINATION share", CMAKE)
     assert match is not None
+    assert match[1].split() == list(SHARED)
     for directory in match[1].split():
         assert any((ROOT / directory).iterdir()), f"nothing to install in {directory}/"
 
@@ -170,11 +179,8 @@ def test_both_routes_have_the_same_commands() -> None:
     assert groups == PROJECT["entry-points"]
     assert PROJECT["scripts"].items() <= scripts.items()
     files = set(ROOT.glob("sdfpose_ros/*/*_node.py")) - set(ROOT.glob("sdfpose_ros/cli/*"))
-    nodes = {file.stem: file.parent.name for file in files}
     executables = dict(scripts.items() - PROJECT["scripts"].items())
-    assert executables == {
-        x: f"sdfpose_ros.{subpackage}.{x}:main" for x, subpackage in nodes.items()
-    }
+    assert executables == {x.stem: f"sdfpose_ros.cli.executables:{x.stem}" for x in files}
 
 
 @pytest.mark.parametrize("group", ["sdfpose.benchmarks", "sdfpose.commands"])

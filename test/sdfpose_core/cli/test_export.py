@@ -90,4 +90,4 @@ def test_a_folder_that_cannot_be_made(tmp_path, weights, capsys):
 def test_the_extra_is_not_installed(tmp_path, weights, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     said = error_of(capsys, tmp_path / "out", "--weights", weights, "--encoder", "none")
-    assert said.endswith("pip install sdfpose[export]\n")
+    assert said.endswith("pip install onnx onnxruntime\n")
