@@ -15,17 +15,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import (
-    CancelledError,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-)
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
 from typing import ParamSpec, Protocol, TypeVar
 
 from sdfpose_core.device import set_threads
@@ -175,7 +170,7 @@ class Verifier:
         self._in_process = in_process
         self._pool: Executor | None = None
         self._running: tuple[VerificationRequest, int, Future[VerificationResult]] | None = None
-        self._pid: Future[int] | None = None
+        self._process: BaseProcess | None = None
         self._closed = False
         self._lock = threading.Lock()  # closing does not wait for the present image
         self._rests_until_s = 0.0
@@ -267,14 +262,14 @@ class Verifier:
         with self._lock:
             self._closed = True
             self.drop()
-            pool, pid, self._pool, self._pid = self._pool, self._pid, None, None
+            pool, process = self._pool, self._process
+            self._pool = self._process = None
+        if process is not None:
+            process.kill()  # a process that still imports torch would notice nothing else
         if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
-        if pid is not None and pid.done():
-            with suppress(BrokenProcessPool, CancelledError):
-                for child in multiprocessing.active_children():  # the number may be in use again
-                    if child.pid == pid.result():
-                        child.terminate()
+            # The pool of a killed process ends at once; one that is left behind may be torn down
+            # together with the interpreter.
+            pool.shutdown(wait=process is not None, cancel_futures=True)
 
     def _submit(
         self,
@@ -296,7 +291,7 @@ class Verifier:
                 _set_up_process,
                 (self._detector, self._accept_confidence),
             )
-            self._pid = self._pool.submit(os.getpid)
+            self._process = _start_process(self._pool)
         elif self._pool is None:
             self._pool = ThreadPoolExecutor(1, "verification")
         return self._pool
@@ -312,6 +307,28 @@ class Verifier:
             ) from error
 
 
+_starting = threading.Lock()
+"""Held while a process is started, so that it is known which one it is."""
+
+
+def _start_process(pool: ProcessPoolExecutor) -> BaseProcess | None:
+    """Start the process of a pool with SIGINT blocked, and return it.
+
+    A terminal sends SIGINT to parent and child. The child cannot ignore it before it has imported
+    torch, but inherits the blocked signals of this thread.
+    """
+    resource_tracker.ensure_running()  # it is started by the first pool, and unblocks SIGINT
+    with _starting:
+        before = set(multiprocessing.active_children())
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            pool.submit(os.getpid)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        started = set(multiprocessing.active_children()) - before
+    return started.pop() if started else None
+
+
 _NICENESS = 5
 """Of the verification process: images come first."""
 
@@ -325,7 +342,6 @@ def _set_up_process(detector: Detector, accept_confidence: float) -> None:
     _verify_here = partial(verify, detector=detector, accept_confidence=accept_confidence)
     set_threads(1)
     os.nice(_NICENESS)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to parent and child
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -6,8 +6,8 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -108,15 +108,29 @@ def test_an_idle_process_that_dies_is_replaced(case, running):
     assert outcome.detection is not None
 
 
-def test_another_process_with_the_number_of_one_that_died_is_left_alone(running):
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        running.prepare()
-        running._pid = Future()
-        running._pid.set_result(other.pid)
-        running.close()
-        time.sleep(0.2)
-        assert other.poll() is None
-        other.communicate(b"\n", timeout=10.0)
+def test_the_process_is_not_interrupted_while_it_starts(running, capfd):
+    """A terminal sends SIGINT to parent and child, which imports for seconds."""
+    running._executor()
+    process = running._process
+    for _ in range(5):
+        os.kill(process.pid, signal.SIGINT)
+        time.sleep(0.02)
+    assert running._submit(os.getpid).result() == process.pid
+    assert "KeyboardInterrupt" not in capfd.readouterr().err
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())  # here it is open
+
+
+def test_a_process_that_is_closed_while_it_starts_ends_at_once_and_silently(verifier, capfd):
+    before = set(threading.enumerate())
+    for _ in range(2):
+        verifier._executor()
+        process = verifier._process
+        start_s = time.monotonic()
+        verifier.close()
+        assert not process.is_alive()
+        assert time.monotonic() - start_s < 5.0
+    assert set(threading.enumerate()) <= before
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_an_estimator_of_given_models_cannot_be_copied(case):
@@ -156,7 +170,7 @@ def test_a_closed_verifier_leaves_no_process_and_can_be_prepared_again(verifier)
     verifier.close()  # with nothing begun
     for _ in range(2):
         verifier.prepare()
-        process = Path(f"/proc/{verifier._pid.result()}")
+        process = Path(f"/proc/{verifier._process.pid}")
         assert process.exists()
         verifier.close()
         deadline = time.monotonic() + 10.0
