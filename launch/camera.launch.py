@@ -1,21 +1,20 @@
 """Camera driver, mask node and pose node: ``ros2 launch sdfpose camera.launch.py --show-args``."""
 
-from launch.actions import (
-    DeclareLaunchArgument,
-    IncludeLaunchDescription,
-    SetEnvironmentVariable,
-)
 from launch.conditions import IfCondition
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import EqualsSubstitution, LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import EqualsSubstitution, LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
-from sdfpose_ros.graph.middleware import one_machine_environment
+from sdfpose_ros.graph.launch_actions import (
+    argument,
+    declared,
+    middleware,
+    node,
+    required_package,
+    rviz,
+    shared_file,
+)
 
-PACKAGE = "sdfpose"
 CAMERA_NAMESPACE = "camera"
 POSE_NODE, MASK_NODE = "sdfpose", "sdfpose_mask"
 PROFILE = "640x480x30"
@@ -53,7 +52,7 @@ ARGUMENTS = {
     "detections_topic": ("detections", "vision_msgs/Detection2DArray, for backend detections."),
     "namespace": ("", "Namespace of the nodes; use one per camera."),
     "params_file": (
-        PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "sdfpose.yaml"]),
+        shared_file("config", "sdfpose.yaml"),
         "Parameter file (YAML) of both nodes; parameters of only one are keyed by its name.",
     ),
     "device": ("auto", "Device of the networks: auto, cpu, cuda or cuda:N."),
@@ -70,39 +69,13 @@ CHOICES = {
     "backend": ("tabletop", "torchvision", "label_image", "detections"),
 }
 
-TO_POSE_NODE = (
-    "namespace",
-    "colour_topic",
-    "depth_topic",
-    "camera_info_topic",
-    "params_file",
-    "device",
-    "use_sim_time",
-    "one_machine",
-)
-
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, middleware settings, driver, mask node, pose node, RViz."""
-    share = FindPackageShare(PACKAGE)
-    namespace = LaunchConfiguration("namespace")
-    inputs = ("colour", "depth", "camera_info", "label_image", "detections")
-    middleware = [
-        SetEnvironmentVariable(
-            name, value, condition=IfCondition(LaunchConfiguration("one_machine"))
-        )
-        for name, value in one_machine_environment().items()
-    ]
-    pose_node = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(PathJoinSubstitution([share, "launch", "sdfpose.launch.py"])),
-        launch_arguments={
-            "name": POSE_NODE,
-            # Relative names resolve in the namespace that the nodes share.
-            "mask_topic": f"{MASK_NODE}/mask",
-            "labels_topic": f"{MASK_NODE}/labels",
-            **{name: LaunchConfiguration(name) for name in TO_POSE_NODE},
-        }.items(),
-    )
+    images = {name: LaunchConfiguration(f"{name}_topic") for name in ("colour", "depth")}
+    camera = {**images, "camera_info": LaunchConfiguration("camera_info_topic")}
+    common = {"device": argument("device"), "use_sim_time": argument("use_sim_time", bool)}
+    with_driver = IfCondition(EqualsSubstitution(LaunchConfiguration("driver"), "realsense"))
     driver = Node(
         package="realsense2_camera",
         executable="realsense2_camera_node",
@@ -110,8 +83,8 @@ def generate_launch_description() -> LaunchDescription:
         namespace=CAMERA_NAMESPACE,
         parameters=[
             {
-                "camera_name": ParameterValue(LaunchConfiguration("camera_name"), value_type=str),
-                "serial_no": ParameterValue(LaunchConfiguration("serial_no"), value_type=str),
+                "camera_name": argument("camera_name"),
+                "serial_no": argument("serial_no"),
                 "align_depth.enable": True,
                 # Give colour and depth of the same capture the same stamp.
                 "enable_sync": True,
@@ -119,47 +92,43 @@ def generate_launch_description() -> LaunchDescription:
                 "depth_module.depth_profile": PROFILE,
             }
         ],
-        condition=IfCondition(EqualsSubstitution(LaunchConfiguration("driver"), "realsense")),
+        condition=with_driver,
         output="screen",
     )
-    mask_node = Node(
-        package=PACKAGE,
-        executable="mask_node",
+    mask_node = node(
+        "mask_node",
         name=MASK_NODE,
-        namespace=namespace,
         parameters=[
             LaunchConfiguration("params_file"),
-            {
-                "backend": ParameterValue(LaunchConfiguration("backend"), value_type=str),
-                "device": ParameterValue(LaunchConfiguration("device"), value_type=str),
-                "use_sim_time": ParameterValue(
-                    LaunchConfiguration("use_sim_time"), value_type=bool
-                ),
-            },
+            {"backend": argument("backend"), **common},
         ],
-        remappings=[(f"~/{name}", LaunchConfiguration(f"{name}_topic")) for name in inputs],
-        output="screen",
+        topics={
+            **camera,
+            "label_image": LaunchConfiguration("label_image_topic"),
+            "detections": LaunchConfiguration("detections_topic"),
+        },
     )
-    rviz = Node(
-        package="rviz2",
-        executable="rviz2",
-        namespace=namespace,
-        arguments=[
-            *("-d", PathJoinSubstitution([share, "rviz", "sdfpose.rviz"])),
-            *("-f", LaunchConfiguration("frame")),
-        ],
-        remappings=[
-            ("/camera/colour", LaunchConfiguration("colour_topic")),
-            ("/camera/depth", LaunchConfiguration("depth_topic")),
-            *((f"/{POSE_NODE}/{name}", f"{POSE_NODE}/{name}") for name in ("markers", "overlay")),
-        ],
-        condition=IfCondition(LaunchConfiguration("rviz")),
+    pose_node = node(
+        "pose_node",
+        name=POSE_NODE,
+        parameters=[LaunchConfiguration("params_file"), common],
+        # Relative names resolve in the namespace that the nodes share.
+        topics={**camera, "mask": f"{MASK_NODE}/mask", "labels": f"{MASK_NODE}/labels"},
     )
-    arguments = [
-        DeclareLaunchArgument(
-            name, default_value=default, description=description, choices=CHOICES.get(name)
-        )
-        for name, (default, description) in ARGUMENTS.items()
-    ]
-    # Start the driver first: if it is not installed, no other node is left running.
-    return LaunchDescription([*arguments, *middleware, driver, mask_node, pose_node, rviz])
+    shown = rviz(
+        POSE_NODE,
+        topics={f"/camera/{name}": topic for name, topic in images.items()},
+        frame=LaunchConfiguration("frame"),
+    )
+    return LaunchDescription(
+        [
+            *declared(ARGUMENTS, CHOICES),
+            required_package("realsense2_camera", "driver:=none", with_driver),
+            required_package("rviz2", "rviz:=false", IfCondition(LaunchConfiguration("rviz"))),
+            *middleware(),
+            driver,
+            mask_node,
+            pose_node,
+            shown,
+        ]
+    )

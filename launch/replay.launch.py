@@ -1,18 +1,23 @@
 """Bag player, pose node and evaluator: ``ros2 launch sdfpose replay.launch.py --show-args``."""
 
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
 from launch.conditions import IfCondition
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
+from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchDescription
+from sdfpose_ros.graph.launch_actions import (
+    argument,
+    declared,
+    middleware,
+    node,
+    required_package,
+    rviz,
+    shared_file,
+)
+from sdfpose_ros.graph.startup import STARTUP_S
 from sdfpose_ros.graph.topics import INPUTS, RESULTS
 
-PACKAGE = "sdfpose"
-POSE_NODE = "/sdfpose"
+POSE_NODE = "sdfpose"
+"""Relative name, which resolves in the namespace that the nodes share."""
 
 ARGUMENTS = {
     "bag": ("", "Folder of a rosbag2, or its .mcap or .db3 file."),
@@ -33,12 +38,17 @@ ARGUMENTS = {
         "Ground-truth poses (sdfpose/SdfObjectArray), if the bag has them.",
     ),
     "rate": ("1.0", "Playback speed factor; 1 is the recorded speed."),
-    "lockstep": ("false", "Publish the next frame only after the result of the last one."),
+    "lockstep": (
+        "false",
+        "Publish the next frame only after the result of the last one, so that none is dropped; "
+        "recommended without a GPU.",
+    ),
     "output_dir": ("", "Folder for overlay, objects, meshes and recording; empty writes nothing."),
     "params_file": (
-        PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "sdfpose.yaml"]),
+        shared_file("config", "sdfpose.yaml"),
         "Parameter file (YAML) of the pose node.",
     ),
+    "namespace": ("", "Namespace of the nodes; the topics of the bag keep their names."),
     "device": ("auto", "Device of the networks: auto, cpu, cuda or cuda:N."),
     "rviz": ("false", "Start RViz with images, frames and markers."),
     "one_machine": (
@@ -47,71 +57,57 @@ ARGUMENTS = {
     ),
 }
 
-TO_POSE_NODE = (
-    "colour_topic",
-    "depth_topic",
-    "mask_topic",
-    "camera_info_topic",
-    "labels_topic",
-    "params_file",
-    "device",
-    "one_machine",
-)
-
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, pose node, player, evaluator, RViz."""
-    share = FindPackageShare(PACKAGE)
-    pose_node = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(PathJoinSubstitution([share, "launch", "sdfpose.launch.py"])),
-        launch_arguments={
-            "use_sim_time": "true",
-            "wait_for_verification": LaunchConfiguration("lockstep"),
-            **{name: LaunchConfiguration(name) for name in TO_POSE_NODE},
-        }.items(),
+    topics = {name: LaunchConfiguration(f"{name}_topic") for name in INPUTS}
+    pose_node = node(
+        "pose_node",
+        name=POSE_NODE,
+        parameters=[
+            LaunchConfiguration("params_file"),
+            {
+                "use_sim_time": True,
+                "wait_for_verification": argument("lockstep", bool),
+                "device": argument("device"),
+            },
+        ],
+        topics={name: topic for name, topic in topics.items() if name != "ground_truth"},
+        ends_all="the pose node has ended",
     )
-    player = Node(
-        package=PACKAGE,
-        executable="player_node",
+    player = node(
+        "player_node",
         name="player",
         parameters=[
             {
-                "bag": ParameterValue(LaunchConfiguration("bag"), value_type=str),
-                "rate": ParameterValue(LaunchConfiguration("rate"), value_type=float),
-                "lockstep": ParameterValue(LaunchConfiguration("lockstep"), value_type=bool),
+                "bag": argument("bag"),
+                "rate": argument("rate", float),
+                "lockstep": argument("lockstep", bool),
                 "clock": True,
-                "wait_s": 60.0,
+                "wait_s": STARTUP_S,
                 "results": f"{POSE_NODE}/objects",
             }
         ],
-        output="screen",
-        on_exit=Shutdown(reason="the bag has ended"),
+        topics={},
+        ends_all="the bag has ended",
     )
-    evaluator = Node(
-        package=PACKAGE,
-        executable="evaluator_node",
+    evaluator = node(
+        "evaluator_node",
         name="evaluator",
-        parameters=[
-            {
-                "use_sim_time": True,
-                "output_dir": ParameterValue(LaunchConfiguration("output_dir"), value_type=str),
-            }
-        ],
-        remappings=[
-            *((f"~/{name}", LaunchConfiguration(f"{name}_topic")) for name in INPUTS),
-            *((f"~/{name}", f"{POSE_NODE}/{name}") for name in RESULTS),
-        ],
-        output="screen",
+        parameters=[{"use_sim_time": True, "output_dir": argument("output_dir")}],
+        topics={**topics, **{name: f"{POSE_NODE}/{name}" for name in RESULTS}},
     )
-    rviz = Node(
-        package="rviz2",
-        executable="rviz2",
-        arguments=["-d", PathJoinSubstitution([share, "rviz", "sdfpose.rviz"])],
-        condition=IfCondition(LaunchConfiguration("rviz")),
+    shown = rviz(
+        POSE_NODE, topics={f"/camera/{name}": topics[name] for name in ("colour", "depth")}
     )
-    arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, (default, description) in ARGUMENTS.items()
-    ]
-    # Start the pose node first: its launch file sets the middleware environment of all nodes.
-    return LaunchDescription([*arguments, pose_node, player, evaluator, rviz])
+    return LaunchDescription(
+        [
+            *declared(ARGUMENTS),
+            required_package("rviz2", "rviz:=false", IfCondition(LaunchConfiguration("rviz"))),
+            *middleware(),
+            pose_node,
+            player,
+            evaluator,
+            shown,
+        ]
+    )

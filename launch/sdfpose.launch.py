@@ -1,16 +1,9 @@
 """Pose node for one camera: ``ros2 launch sdfpose sdfpose.launch.py --show-args``."""
 
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
-from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
+from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchDescription
-from sdfpose_ros.graph.middleware import one_machine_environment
-
-PACKAGE = "sdfpose"
+from sdfpose_ros.graph.launch_actions import argument, declared, middleware, node, shared_file
 
 ARGUMENTS = {
     "name": ("sdfpose", "Name of the node."),
@@ -28,7 +21,7 @@ ARGUMENTS = {
     "camera_info_topic": ([LaunchConfiguration("camera"), "/camera_info"], "Camera intrinsics."),
     "labels_topic": ([LaunchConfiguration("camera"), "/labels"], "Category of each mask id."),
     "params_file": (
-        PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "sdfpose.yaml"]),
+        shared_file("config", "sdfpose.yaml"),
         "Parameter file (YAML) of the node.",
     ),
     "autostart": (
@@ -52,37 +45,20 @@ ARGUMENTS = {
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, middleware settings, node."""
-    arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, (default, description) in ARGUMENTS.items()
-    ]
-    middleware = [
-        SetEnvironmentVariable(
-            name, value, condition=IfCondition(LaunchConfiguration("one_machine"))
-        )
-        for name, value in one_machine_environment().items()
-    ]
     inputs = ("colour", "depth", "mask", "camera_info", "labels")
-    node = Node(
-        package=PACKAGE,
-        executable="pose_node",
+    pose_node = node(
+        "pose_node",
         name=LaunchConfiguration("name"),
-        namespace=LaunchConfiguration("namespace"),
         parameters=[
             LaunchConfiguration("params_file"),
             {
-                "autostart": ParameterValue(LaunchConfiguration("autostart"), value_type=bool),
-                "wait_for_verification": ParameterValue(
-                    LaunchConfiguration("wait_for_verification"), value_type=bool
-                ),
-                "device": ParameterValue(LaunchConfiguration("device"), value_type=str),
-                "use_sim_time": ParameterValue(
-                    LaunchConfiguration("use_sim_time"), value_type=bool
-                ),
+                "autostart": argument("autostart", bool),
+                "wait_for_verification": argument("wait_for_verification", bool),
+                "device": argument("device"),
+                "use_sim_time": argument("use_sim_time", bool),
             },
         ],
-        remappings=[(f"~/{name}", LaunchConfiguration(f"{name}_topic")) for name in inputs],
+        topics={name: LaunchConfiguration(f"{name}_topic") for name in inputs},
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
-        output="screen",
     )
-    return LaunchDescription([*arguments, *middleware, node])
+    return LaunchDescription([*declared(ARGUMENTS), *middleware(), pose_node])

@@ -4,12 +4,39 @@ from __future__ import annotations
 
 import math
 import os
+import random
+import re
 import shutil
+from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-__all__ = ["one_machine_environment", "shared_memory_hint", "shared_memory_segment"]
+from sdfpose_core.errors import ConfigurationError
+
+__all__ = [
+    "ONE_MACHINE",
+    "free_domain",
+    "one_machine_environment",
+    "prepare_middleware",
+    "shared_memory_hint",
+    "shared_memory_segment",
+]
+
+ONE_MACHINE = "SDFPOSE_ONE_MACHINE"
+"""Environment variable: with ``false``, processes keep the middleware settings of the environment.
+
+The launch files set it from their argument ``one_machine``."""
+
+_FALSE, _TRUE = ("false", "0"), ("true", "1", "")
+
+_LAST_DOMAIN = 101
+"""Higher domain ids use ports in the ephemeral range of the system."""
+
+_FIRST_PORT, _PORTS_PER_DOMAIN = 7400, 250
+"""Ports of the domains, by the RTPS specification (9.6.2.3)."""
+
+_SOCKETS = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
 
 _MIB = 2**20
 
@@ -36,6 +63,54 @@ def one_machine_environment() -> dict[str, str]:
         # With any other range the middleware ignores the transports of the profile.
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",
     }
+
+
+def prepare_middleware(*, network: bool = False) -> None:
+    """Exchange images through shared memory, unless the user has set the variables.
+
+    Call this before rclpy is initialised.
+
+    Args:
+        network: keep the settings of the environment, as with ``SDFPOSE_ONE_MACHINE=false``.
+
+    Raises:
+        ConfigurationError: ``SDFPOSE_ONE_MACHINE`` is neither true nor false.
+    """
+    wish = os.environ.get(ONE_MACHINE, "").lower()
+    if wish not in (*_FALSE, *_TRUE):
+        raise ConfigurationError(f"{ONE_MACHINE} is '{wish}': expected true or false")
+    if network or wish in _FALSE:
+        return
+    for name, value in one_machine_environment().items():
+        os.environ.setdefault(name, value)
+
+
+def free_domain() -> int:
+    """Return a random ROS domain id without processes on this machine.
+
+    Raises:
+        ConfigurationError: every domain is in use.
+    """
+    used = _used_domains()
+    free = [domain for domain in range(1, _LAST_DOMAIN + 1) if domain not in used]
+    if not free:
+        raise ConfigurationError(
+            f"all ROS domains from 1 to {_LAST_DOMAIN} are in use on this machine: end other ROS 2 "
+            "processes, or choose a domain yourself"
+        )
+    return random.SystemRandom().choice(free)
+
+
+def _used_domains() -> Collection[int]:
+    """Return the domains whose ports have a UDP socket on this machine."""
+    used = set()
+    for table in _SOCKETS:
+        if not table.is_file():
+            continue  # not Linux
+        for port in re.findall(r"^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) ", table.read_text(), re.M):
+            domain, _ = divmod(int(port, 16) - _FIRST_PORT, _PORTS_PER_DOMAIN)
+            used.add(domain)
+    return used
 
 
 def _free_shared_memory() -> float:

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,51 @@ def test_a_launch_file_describes_and_does_nothing(path):
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
+def test_a_launch_file_includes_no_other(path):
+    """The arguments of an included file would be shown and not all be taken."""
+    tree = ast.parse(path.read_text())
+    names = {x.id for x in ast.walk(tree) if isinstance(x, ast.Name)}
+    assert "IncludeLaunchDescription" not in names
+    (table,) = (
+        statement.value
+        for statement in tree.body
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "ARGUMENTS"
+    )
+    shown = {ast.literal_eval(key) for key in table.keys}
+    taken = {
+        ast.literal_eval(node.args[0])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("LaunchConfiguration", "argument")
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert taken <= shown
+    assert {"namespace", "one_machine"} <= shown  # of all nodes
+
+
+@pytest.mark.parametrize("name", ["camera", "demo", "replay"])
+def test_optional_packages_are_looked_for_before_anything_starts(name):
+    tree = ast.parse((ROOT / "launch" / f"{name}.launch.py").read_text())
+    (function,) = (x for x in tree.body if isinstance(x, ast.FunctionDef))
+    (description,) = (x.value for x in function.body if isinstance(x, ast.Return))
+    entries = [ast.unparse(x) for x in description.args[0].elts]
+    required = [i for i, x in enumerate(entries) if x.startswith("required_package(")]
+    assert any("rviz2" in entries[i] for i in required)
+    started = [i for i, x in enumerate(entries) if x in ("driver", "pose_node", "shown")]
+    assert max(required) < min(started)
+
+
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
 def test_a_launch_file_starts_executables_that_exist(path):
-    values = keyword_values(ast.parse(path.read_text()), "executable")
-    executables = {ast.literal_eval(value) for value in values}
+    tree = ast.parse(path.read_text())
+    executables = {ast.literal_eval(value) for value in keyword_values(tree, "executable")}
+    executables |= {
+        ast.literal_eval(call.args[0])
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "node"
+    }
+    assert executables - OF_OTHER_PACKAGES
     assert executables <= EXECUTABLES.keys() | OF_OTHER_PACKAGES
     for name in executables - OF_OTHER_PACKAGES:
         assert hasattr(importlib.import_module(f"sdfpose_ros.{EXECUTABLES[name]}.{name}"), "main")
@@ -121,3 +164,23 @@ def test_a_launch_file_is_loaded_and_its_arguments_are_documented(path):
     for argument in arguments:
         assert argument.description
         assert argument.default_value is not None
+    assert len({x.name for x in arguments}) == len(arguments)
+
+
+@pytest.mark.skipif(not HAS_LAUNCH, reason="launch and launch_ros are not installed")
+def test_a_package_that_is_missing_stops_the_launch(monkeypatch, caplog):
+    from launch.actions import LogInfo
+    from launch.conditions import IfCondition
+
+    from launch import LaunchDescription, LaunchService
+    from sdfpose_ros.graph.launch_actions import required_package
+
+    monkeypatch.setenv("AMENT_PREFIX_PATH", sys.prefix)
+    check = required_package("no_such_package", "rviz:=false", IfCondition("true"))
+    service = LaunchService(noninteractive=True)
+    service.include_launch_description(LaunchDescription([check, LogInfo(msg="started")]))
+    assert service.run() == 1
+    told = caplog.text
+    assert "no_such_package is not installed" in told
+    assert "launch with rviz:=false; nothing was started" in told
+    assert "started" not in told.replace("nothing was started", "")
