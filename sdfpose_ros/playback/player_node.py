@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock as ClockMessage
+from sdfpose.msg import SdfObjectArray
 
 from sdfpose_core.datasets.bag_reader import Connection
 from sdfpose_core.datasets.bags import find_topics, open_bag
@@ -38,6 +39,9 @@ _CDR = (b"\x00\x00", b"\x00\x01")
 """First bytes of a serialised message."""
 
 _DEPTH = 50
+_FEW_RESULTS = 0.9
+"""Recommend lockstep if a smaller share of the images has a result."""
+
 _SECOND_NS = 1_000_000_000
 
 
@@ -58,10 +62,12 @@ class PlayerNode(Node):
         BagError: the bag cannot be read, or has no topic that can be played.
     """
 
+    _colour = ""  # topic of the images whose results are counted
+
     def __init__(self, *, name: str = "player", **options: Any) -> None:
+        self._files = ExitStack()
         super().__init__(name, **options)
         self._settings = declare(self, PlayerNodeParameters)
-        self._files = ExitStack()
         self._problems: list[str] = []
         self._reader = self._files.enter_context(open_bag(self._settings.bag, self._problems))
         self._problems += self._reader.left_out
@@ -72,19 +78,28 @@ class PlayerNode(Node):
         if self._settings.clock:
             self._clock_publisher = self.create_publisher(ClockMessage, "/clock", 10)
         self._lockstep: Lockstep | None = None
+        self._first_frame: Lockstep | None = None
         self._pose_node: PoseNodeMonitor | None = None
+        self._images = self._results = 0
         if self._settings.lockstep or self._settings.wait_s:
             topics = find_topics(self._reader.connections, self._settings.bag, {})
             self._pose_node = PoseNodeMonitor(
                 self, self._publishers_by_topic, topics, self._settings.results
             )
+            lockstep = Lockstep(
+                self,
+                self._pose_node,
+                topics,
+                self._settings.result_timeout_s,
+                any(x.latched for x in self._reader.connections if x.topic == topics.labels),
+            )
             if self._settings.lockstep:
-                self._lockstep = Lockstep(
-                    self,
-                    self._pose_node,
-                    topics,
-                    self._settings.result_timeout_s,
-                    any(x.latched for x in self._reader.connections if x.topic == topics.labels),
+                self._lockstep = lockstep
+            else:
+                self._first_frame = lockstep
+                self._colour = topics.colour
+                self.create_subscription(
+                    SdfObjectArray, self._settings.results, self._count_result, _DEPTH
                 )
         self._wait_deadline_s = time.monotonic() + self._settings.wait_s
         self._start()
@@ -147,7 +162,7 @@ class PlayerNode(Node):
     def _tick(self) -> None:
         if self._lockstep is not None:
             self._play_next_frame(self._lockstep)
-        elif not self._is_waiting():
+        elif not self._is_waiting() and not self._plays_first_frame():
             self._play_until_now()
 
     def _is_waiting(self) -> bool:
@@ -163,25 +178,52 @@ class PlayerNode(Node):
                 f"after {self._settings.wait_s:g} s: expected one that subscribes to the topics of "
                 "the bag; playing without it"
             )
+            self._first_frame = None
         self._pose_node = None
         self._wall_start_s = time.monotonic()
         return False
 
-    def _play_next_frame(self, lockstep: Lockstep) -> None:
-        while self._next is not None and lockstep.may_play():
-            connection, stamp_ns, data = self._next
-            self._publish_clock(stamp_ns)
-            if lockstep.is_part(connection.topic):
-                try:
-                    message = self._reader.deserialize(data, connection.msgtype)
-                except Exception:  # parsers raise any exception on damaged data
-                    self._damaged[connection.topic] += 1
-                else:
-                    self._publish(connection, data)
-                    lockstep.played(connection.topic, message)
+    def _plays_first_frame(self) -> bool:
+        """Play the first frame and wait for its result, which takes longer than those to come."""
+        first = self._first_frame
+        if first is None:
+            return False
+        try:
+            while self._next is not None and first.frames == 0 and first.may_play():
+                self._play_one(first)
+            if self._next is not None and (first.frames == 0 or not first.may_play()):
+                return True
+        except BagError as error:
+            self.get_logger().warning(f"{error}; playing on at the speed of the bag")
+        self._first_frame = None
+        if self._next is not None:
+            self._bag_start_ns, self._wall_start_s = self._next[1], time.monotonic()
+        return False
+
+    def _count_result(self, _: SdfObjectArray) -> None:
+        self._results += 1
+
+    def _play_one(self, lockstep: Lockstep | None = None) -> None:
+        """Publish the next message, and tell `lockstep` of it if it is part of a frame."""
+        assert self._next is not None
+        connection, stamp_ns, data = self._next
+        self._publish_clock(stamp_ns)
+        if lockstep is not None and lockstep.is_part(connection.topic):
+            try:
+                message = self._reader.deserialize(data, connection.msgtype)
+            except Exception:  # parsers raise any exception on damaged data
+                self._damaged[connection.topic] += 1
             else:
                 self._publish(connection, data)
-            self._next = next(self._messages, None)
+                lockstep.played(connection.topic, message)
+        else:
+            self._publish(connection, data)
+        self._images += connection.topic == self._colour
+        self._next = next(self._messages, None)
+
+    def _play_next_frame(self, lockstep: Lockstep) -> None:
+        while self._next is not None and lockstep.may_play():
+            self._play_one(lockstep)
         if self._next is None and lockstep.may_play():
             self._report_problems()
             answered = lockstep.frames - lockstep.dropped
@@ -195,10 +237,7 @@ class PlayerNode(Node):
         elapsed_s = (time.monotonic() - self._wall_start_s) * self._settings.rate
         now_ns = self._bag_start_ns + round(elapsed_s * _SECOND_NS)
         while self._next is not None and self._next[1] <= now_ns:
-            connection, stamp_ns, data = self._next
-            self._publish_clock(stamp_ns)
-            self._publish(connection, data)
-            self._next = next(self._messages, None)
+            self._play_one()
         if self._next is not None:
             self._publish_clock(now_ns)
             return
@@ -206,7 +245,9 @@ class PlayerNode(Node):
         if self._settings.loop:
             self._start()
         else:
-            self.get_logger().info(f"{self._settings.bag}: the last message was published: exiting")
+            self.get_logger().info(
+                f"{self._settings.bag}: the last message was published: exiting{self._advice()}"
+            )
             raise SystemExit(0)
 
     def _publish(self, connection: Connection, data: bytes) -> None:
@@ -226,6 +267,15 @@ class PlayerNode(Node):
             )
         self._problems.clear()
         self._damaged.clear()
+
+    def _advice(self) -> str:
+        """Return the advice to play in lockstep if many images have no result."""
+        if not self._images or self._results >= _FEW_RESULTS * self._images:
+            return ""
+        return (
+            f" ({self._results} of {self._images} images have a result; to process every image, "
+            "play in lockstep: lockstep:=true or --lockstep)"
+        )
 
     def _publish_clock(self, now_ns: int) -> None:
         if self._clock_publisher is not None:

@@ -173,6 +173,34 @@ def test_a_player_may_wait_for_the_node_and_then_keeps_the_pace(fakes, graph, wa
     assert tracker.frames[0].stamp_ns == 10 * 10**8
 
 
+def test_a_player_at_the_bags_speed_waits_for_the_first_result_and_recommends_lockstep(
+    fakes, graph, tmp_path, capfd
+):
+    write_frames(tmp_path / "bag", stamped(fakes, 8))
+    graph.start(*input_remaps("/camera"))
+    tracker = fakes.StubTracker()
+    tracker.delay_s = 0.4  # four images are dropped meanwhile
+    graph.spin(PoseNode(lambda *_: tracker, context=graph.context))
+    settings = overrides(bag=str(tmp_path / "bag"), wait_s=30.0)
+    assert ended(PlayerNode(context=graph.context, parameter_overrides=settings)) == 0
+    stamps = [x.stamp_ns for x in tracker.frames]
+    assert stamps[:2] == [10 * 10**8, 11 * 10**8]
+    assert len(stamps) < 6
+    log = capfd.readouterr().err
+    assert "of 8 images have a result; to process every image, play in lockstep" in log
+
+
+def test_a_player_whose_first_result_does_not_come_plays_on(fakes, graph, tmp_path, capfd):
+    write_frames(tmp_path / "bag", stamped(fakes, 3))
+    graph.start(*input_remaps("/camera"))
+    tracker = fakes.StubTracker()
+    tracker.failures = [RuntimeError("broken")]
+    graph.spin(PoseNode(lambda *_: tracker, context=graph.context))
+    settings = overrides(bag=str(tmp_path / "bag"), wait_s=30.0, result_timeout_s=0.5)
+    assert ended(PlayerNode(context=graph.context, parameter_overrides=settings)) == 0
+    assert "playing on at the speed of the bag" in capfd.readouterr().err
+
+
 def test_who_takes_the_frames_and_gives_no_results_is_no_pose_node(graph, wait_until):
     graph.start()
     player = graph.spin(Node("player", context=graph.context))
@@ -250,12 +278,12 @@ def test_the_running_graph_gives_the_poses_of_a_replay(graph, wait_until, tmp_pa
     graph.spin(listener)
     with ProcessGroup(tmp_path / "log", ros_child_environment({})) as group:
         remaps = input_remaps("/camera")
-        group.start_module(
+        group.start_node(
             "node",
             "sdfpose_ros.pose.pose_node",
             ["--ros-args", *remaps, "-p", "threads:=1", "-p", "wait_for_verification:=true"],
         )
-        player = group.start_module(
+        player = group.start_node(
             "player",
             "sdfpose_ros.playback.player_node",
             ["--ros-args", "-p", f"bag:='{bag}'", "-p", "lockstep:=true"],
