@@ -11,7 +11,9 @@ from rich.table import Table
 from sdfpose_core.cli.numbers import integer, positive, real, seed
 from sdfpose_core.cli.output import add_json_argument, new_table, wide_console, write_json
 from sdfpose_core.cli.paths import check_output_file, check_output_folder
-from sdfpose_ros.cli.ros_arguments import add_ros_arguments, prepare_middleware
+from sdfpose_ros.cli.ros_arguments import add_ros_arguments
+from sdfpose_ros.graph.middleware import prepare_middleware
+from sdfpose_ros.graph.startup import check_ros
 
 __all__ = ["add_parser", "run"]
 
@@ -81,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     """
     check_output_file("--json", args.json)
     check_output_folder("--logs", args.logs)
-    prepare_middleware(args)
+    prepare_middleware(network=args.network)
+    check_ros()
     from sdfpose_ros.evaluation.node_benchmark import NodeBenchmark, benchmark_node
 
     console = wide_console()

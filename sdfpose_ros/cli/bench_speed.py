@@ -21,8 +21,10 @@ from sdfpose_core.cli.output import (
 )
 from sdfpose_core.cli.paths import check_output_file
 from sdfpose_core.device import set_threads
-from sdfpose_core.errors import SdfposeError
-from sdfpose_ros.cli.ros_arguments import stay_on_one_machine
+from sdfpose_core.errors import ConfigurationError, SdfposeError
+from sdfpose_ros.graph.arguments import parameter_arguments
+from sdfpose_ros.graph.middleware import prepare_middleware
+from sdfpose_ros.graph.startup import check_ros
 
 __all__ = ["add_parser", "run"]
 
@@ -107,12 +109,13 @@ def _node_rss_mib(args: argparse.Namespace) -> tuple[float | None, str, int]:
     """Measure the memory of the pose node, MiB. Return it or the reason, and the exit status."""
     if args.no_node:
         return None, "--no-node was given", 0
-    stay_on_one_machine()
+    prepare_middleware()
     try:
-        from sdfpose_ros.evaluation.node_benchmark import NodeBenchmark, benchmark_node
-        from sdfpose_ros.graph.arguments import parameter_arguments
-    except ImportError as error:
-        return None, f"{error} (is the ROS 2 environment sourced?)", 0
+        check_ros()
+    except ConfigurationError as error:
+        return None, str(error), 0
+    from sdfpose_ros.evaluation.node_benchmark import NodeBenchmark, benchmark_node
+
     options = NodeBenchmark(
         log_dir=_NODE_LOGS.resolve(),
         objects=min(args.objects, _NODE_OBJECTS),

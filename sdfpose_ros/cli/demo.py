@@ -60,7 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--domain-id",
         type=integer(0, LAST_DOMAIN_ID),
-        help="ROS domain id, e.g. to connect RViz (default: a random one)",
+        help="ROS domain id, e.g. to connect RViz (default: an unused one)",
     )
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from sdfpose_core.cli.numbers import real
 from sdfpose_core.cli.paths import check_output_folder
-from sdfpose_ros.cli.ros_arguments import add_ros_arguments, prepare_middleware
+from sdfpose_ros.cli.ros_arguments import add_ros_arguments, run_node_command
+from sdfpose_ros.graph.arguments import parameter_arguments
+from sdfpose_ros.graph.topics import input_remaps, result_remaps
 
 __all__ = ["add_parser", "run"]
 
@@ -46,11 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
     check_output_folder("--out", Path(args.out) if args.out else None)
-    prepare_middleware(args)
-    from sdfpose_ros.evaluation.evaluator_node import main
-    from sdfpose_ros.graph.arguments import parameter_arguments
-    from sdfpose_ros.graph.topics import input_remaps, result_remaps
-
     parameters = parameter_arguments(duration_s=float(args.seconds), output_dir=args.out)
     remaps = [*input_remaps(args.camera), *result_remaps(args.node)]
-    return main(["--ros-args", *parameters, *args.ros_args, *remaps])
+    arguments = [*parameters, *args.ros_args, *remaps]
+    return run_node_command(args, "sdfpose_ros.evaluation.evaluator_node", arguments)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from sdfpose_ros.cli.ros_arguments import add_ros_arguments, prepare_middleware
+from sdfpose_ros.cli.ros_arguments import add_ros_arguments, run_node_command
+from sdfpose_ros.graph.arguments import parameter_arguments
+from sdfpose_ros.graph.topics import input_remaps
 
 __all__ = ["add_parser", "run"]
 
@@ -38,11 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
-    prepare_middleware(args)
-    from sdfpose_ros.graph.arguments import parameter_arguments
-    from sdfpose_ros.graph.topics import input_remaps
-    from sdfpose_ros.masks.mask_node import main
-
     backend = parameter_arguments(backend=args.backend) if args.backend else []
     # The first matching remap rule wins, so the user's rules come first.
-    return main(["--ros-args", *backend, *args.ros_args, *input_remaps(args.camera)])
+    arguments = [*backend, *args.ros_args, *input_remaps(args.camera)]
+    return run_node_command(args, "sdfpose_ros.masks.mask_node", arguments)

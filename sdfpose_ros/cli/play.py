@@ -8,7 +8,9 @@ from pathlib import Path
 from sdfpose_core.cli.numbers import positive, real
 from sdfpose_core.datasets.bags import is_bag
 from sdfpose_core.errors import ConfigurationError
-from sdfpose_ros.cli.ros_arguments import add_ros_arguments, prepare_middleware
+from sdfpose_ros.cli.ros_arguments import add_ros_arguments, run_node_command
+from sdfpose_ros.graph.arguments import parameter_arguments
+from sdfpose_ros.graph.topics import topic_of
 
 __all__ = ["add_parser", "run"]
 
@@ -67,13 +69,8 @@ def run(args: argparse.Namespace) -> int:
     for path in args.path:
         if not Path(path).exists():
             raise ConfigurationError(f"{path}: no such path: expected frame folders or one bag")
-    prepare_middleware(args)
-    from sdfpose_ros.graph.arguments import parameter_arguments
-    from sdfpose_ros.graph.topics import topic_of
-
     if len(args.path) == 1 and is_bag(args.path[0]):
-        from sdfpose_ros.playback.player_node import main
-
+        module = "sdfpose_ros.playback.player_node"
         parameters = parameter_arguments(
             bag=args.path[0],
             rate=float(args.rate or 1.0),
@@ -85,9 +82,8 @@ def run(args: argparse.Namespace) -> int:
             topics=args.topics,
         )
     else:
-        from sdfpose_ros.playback.camera_node import main
-
+        module = "sdfpose_ros.playback.camera_node"
         parameters = parameter_arguments(
             folders=args.path, rate_hz=float(args.rate or 2.0), loop=args.loop
         )
-    return main(["--ros-args", *parameters, *args.ros_args])
+    return run_node_command(args, module, [*parameters, *args.ros_args])

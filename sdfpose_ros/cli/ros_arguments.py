@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
+from collections.abc import Sequence
 
-from sdfpose_ros.graph.middleware import one_machine_environment
+from sdfpose_ros.graph.middleware import prepare_middleware
+from sdfpose_ros.graph.startup import start_node
 
-__all__ = ["add_ros_arguments", "prepare_middleware", "stay_on_one_machine"]
+__all__ = ["add_ros_arguments", "run_node_command"]
 
 
 def add_ros_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,13 +27,19 @@ def add_ros_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def prepare_middleware(args: argparse.Namespace) -> None:
-    """Set the middleware environment; call this before rclpy is initialised."""
-    if not args.network:
-        stay_on_one_machine()
+def run_node_command(args: argparse.Namespace, module: str, arguments: Sequence[str]) -> int:
+    """Run the node of a module with the middleware settings that the command line selects.
 
+    Args:
+        args: parsed arguments.
+        module: module with the node's ``main``.
+        arguments: arguments of the node after ``--ros-args``.
 
-def stay_on_one_machine() -> None:
-    """Exchange images through shared memory, unless the user has set the variables."""
-    for name, value in one_machine_environment().items():
-        os.environ.setdefault(name, value)
+    Returns:
+        The exit status.
+
+    Raises:
+        ConfigurationError: ROS 2 cannot be used in this environment.
+    """
+    prepare_middleware(network=args.network)
+    return start_node(module, ["--ros-args", *arguments])

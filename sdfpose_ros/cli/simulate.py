@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from sdfpose_core.cli.numbers import positive, seed
-from sdfpose_ros.cli.ros_arguments import add_ros_arguments, prepare_middleware
+from sdfpose_ros.cli.ros_arguments import add_ros_arguments, run_node_command
+from sdfpose_ros.graph.arguments import parameter_arguments
 
 __all__ = ["add_parser", "run"]
 
@@ -33,9 +34,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
-    prepare_middleware(args)
-    from sdfpose_ros.graph.arguments import parameter_arguments
-    from sdfpose_ros.playback.camera_node import main
-
     parameters = parameter_arguments(rate_hz=float(args.rate), seed=args.seed, loop=not args.once)
-    return main(["--ros-args", *parameters, *args.ros_args])
+    arguments = [*parameters, *args.ros_args]
+    return run_node_command(args, "sdfpose_ros.playback.camera_node", arguments)

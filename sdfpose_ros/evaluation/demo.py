@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,22 +11,17 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.shapes.families import FAMILIES
 from sdfpose_ros.graph.arguments import parameter_arguments
-from sdfpose_ros.graph.middleware import one_machine_environment
+from sdfpose_ros.graph.middleware import free_domain, one_machine_environment
 from sdfpose_ros.graph.process_group import ProcessGroup, ros_child_environment
+from sdfpose_ros.graph.startup import STARTUP_S, check_ros
 from sdfpose_ros.graph.topics import input_remaps, result_remaps
 
 __all__ = ["DemoError", "DemoOptions", "run_demo"]
-
-_STARTUP_S = 90.0
-"""Longest wait for the first result, including loading torch and the weights."""
 
 _WRITING_S = 30.0
 """Longest wait for the evaluator to write its outputs."""
 
 _POLL_S = 0.2
-_LAST_DOMAIN = 101
-"""Higher domain ids use ports in the ephemeral range of the system."""
-
 _OUTPUTS = ("overlay.png", "objects.json", "demo.mcap", "*.ply")
 
 
@@ -45,7 +39,7 @@ class DemoOptions:
         rate_hz: frame rate of the camera.
         seed: seed of the simulated scene.
         device: device of the networks.
-        domain_id: ROS domain id; None for a random one, so that several demos do not interfere.
+        domain_id: ROS domain id; None for one that no other process on this machine uses.
     """
 
     output_dir: Path
@@ -67,6 +61,7 @@ def run_demo(options: DemoOptions, log: Callable[[str], None]) -> int:
         0 if every category was estimated, 1 if not.
 
     Raises:
+        ConfigurationError: ROS 2 cannot be used in this environment.
         DemoError: a process failed. The message ends with the last lines of its log.
     """
     output = options.output_dir.resolve()
@@ -74,39 +69,38 @@ def run_demo(options: DemoOptions, log: Callable[[str], None]) -> int:
     for pattern in _OUTPUTS:
         for path in output.glob(pattern):
             path.unlink()
-    domain = options.domain_id
-    if domain is None:
-        domain = random.SystemRandom().randint(1, _LAST_DOMAIN)
+    check_ros()
+    domain = free_domain() if options.domain_id is None else options.domain_id
     environment = {**one_machine_environment(), "ROS_DOMAIN_ID": str(domain)}
     log(f"demo: ROS_DOMAIN_ID={domain}, logs in {output / 'log'}")
     with ProcessGroup(output / "log", ros_child_environment(environment)) as group:
         _start(group, options, output)
-        return _wait(group, time.monotonic() + _STARTUP_S + options.seconds + _WRITING_S)
+        return _wait(group, time.monotonic() + STARTUP_S + options.seconds + _WRITING_S)
 
 
 def _start(group: ProcessGroup, options: DemoOptions, output: Path) -> None:
     names = [x for x in default_categories() if x in FAMILIES]  # the simulated objects
     inputs, results = input_remaps("/camera"), result_remaps("/sdfpose")
-    group.start_module(
+    group.start_node(
         "node",
         "sdfpose_ros.pose.pose_node",
         ["--ros-args", *inputs, *parameter_arguments(device=options.device)],
     )
-    group.start_module(
+    group.start_node(
         "evaluator",
         "sdfpose_ros.evaluation.evaluator_node",
         [
             "--ros-args", *inputs, *results,
             *parameter_arguments(
                 duration_s=float(options.seconds),
-                startup_s=_STARTUP_S,
+                startup_s=STARTUP_S,
                 output_dir=str(output),
                 categories=names,
             ),
         ],
         show=True,
     )  # fmt: skip
-    group.start_module(
+    group.start_node(
         "camera",
         "sdfpose_ros.playback.camera_node",
         [

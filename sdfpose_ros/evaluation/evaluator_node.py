@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
-from sdfpose_core.errors import SdfposeError
+from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.evaluation.frame_evaluation import ReportedObject
 from sdfpose_core.messages.decoding import decode_colour
 from sdfpose_core.messages.interfaces import stamp_ns
@@ -73,6 +74,9 @@ class EvaluatorNode(Node):
         options: further arguments of `rclpy.node.Node`.
     """
 
+    _reported = True  # nothing to report until the node is complete
+    _recorder: McapRecorder | None = None
+
     def __init__(
         self, *, name: str = "evaluator", console: Console | None = None, **options: Any
     ) -> None:
@@ -85,21 +89,20 @@ class EvaluatorNode(Node):
         self._overlays: dict[int, Image] = {}
         self._console = console or _default_console()
         self._live = Live(console=self._console, auto_refresh=False)
-        self._reported = False
         self._started_s = time.monotonic()
         self._first_result_s: float | None = None
         self._printed_s = self._started_s
         self.create_subscription(SdfObjectArray, "~/ground_truth", self._take_truth, _RESULT_QOS)
         self.create_subscription(SdfObjectArray, "~/objects", self._take_objects, _RESULT_QOS)
         self.create_subscription(SdfObjectArray, "~/meshes", self._take_meshes, _LATCHED_QOS)
-        self._recorder: McapRecorder | None = None
         if self._output is not None:
-            self._output.mkdir(parents=True, exist_ok=True)
+            _make_folder(self._output)
             self.create_subscription(Image, "~/overlay", self._take_overlay, _RESULT_QOS)
             if self._settings.record:
                 self._recorder = McapRecorder(
                     self, self._output / "demo.mcap", self._recorded_topics()
                 )
+        self._reported = False
         self._live.start()
         self.create_timer(_REFRESH_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -245,6 +248,25 @@ class EvaluatorNode(Node):
             )
             return
         write_mesh(mesh_path(str(folder), f"{item.category}_{item.id}"), mesh)
+
+
+def _make_folder(folder: Path) -> None:
+    """Create the output folder.
+
+    Raises:
+        ConfigurationError: it cannot be created or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"parameter output_dir: {folder}: {error.strerror}: expected a folder that can be "
+            "created"
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise ConfigurationError(
+            f"parameter output_dir: {folder}: no permission: expected a folder that can be written"
+        )
 
 
 def _default_console() -> Console:

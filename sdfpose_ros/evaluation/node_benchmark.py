@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from sensor_msgs.msg import CameraInfo
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_ros.graph.arguments import parameter_arguments
+from sdfpose_ros.graph.middleware import free_domain
 from sdfpose_ros.graph.process_group import ProcessGroup, ros_child_environment
 from sdfpose_ros.graph.topics import input_remaps
 
@@ -42,7 +42,6 @@ _STARTUP_S = 180.0
 _DRAIN_S = 3.0
 """Time after the last frame until the node has reported it on ``/diagnostics``."""
 
-_LAST_DOMAIN = 101
 _QOS = QoSProfile(depth=1000)
 
 
@@ -143,7 +142,7 @@ def benchmark_node(options: NodeBenchmark, log: Callable[[str], None]) -> dict[s
         raise ConfigurationError(f"{options.objects} objects: expected 1 to {len(_OBJECTS)}")
     if options.load < 0:
         raise ConfigurationError(f"a load of {options.load} processes: expected 0 or more")
-    domain = random.SystemRandom().randint(1, _LAST_DOMAIN)
+    domain = free_domain()
     context = Context()
     rclpy.init(args=[], context=context, domain_id=domain)
     try:
@@ -160,12 +159,12 @@ def _measure(
 ) -> dict[str, Any]:
     for i in range(options.load):  # a module of the standard library that keeps a core busy
         group.start_module(f"load_{i + 1}", "timeit", ["--number", str(10**15), "pass"])
-    node = group.start_module(
+    node = group.start_node(
         "node",
         "sdfpose_ros.pose.pose_node",
         ["--ros-args", *options.node_arguments, *input_remaps("/camera")],
     )
-    camera = group.start_module(
+    camera = group.start_node(
         "camera",
         "sdfpose_ros.playback.camera_node",
         [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdfpose_ros.graph.parameters import parameter
+from sdfpose_ros.graph.startup import STARTUP_S
 
 __all__ = ["EvaluatorNodeParameters"]
 
@@ -20,7 +21,7 @@ class EvaluatorNodeParameters:
         maximum=1e6,
     )
     startup_s: float = parameter(
-        60.0,
+        STARTUP_S,
         "Longest wait for the first result if duration_s is set, seconds.",
         minimum=1.0,
         maximum=1e6,

@@ -46,6 +46,7 @@ class InputWatchdog:
         once: Collection[str],
         image_size: tuple[int, int] | None,
         seconds: float,
+        absent: Mapping[str, str] | None = None,
     ) -> None:
         """Compare the counts with those of the last check, and log what is wrong.
 
@@ -58,6 +59,7 @@ class InputWatchdog:
             once: topics of which one message may serve all frames.
             image_size: width and height in the last camera info, pixels; None if there is none.
             seconds: time since the last check.
+            absent: likely cause for topics without a publisher, in place of a general one.
         """
         before, self._received = self._received, dict(received)
         new = {topic: count - before.get(topic, 0) for topic, count in received.items()}
@@ -69,15 +71,22 @@ class InputWatchdog:
             for topic, count in new.items()
             if not count and not (topic in once and received[topic])
         ]
+        causes: dict[str, list[str]] = {}
         for topic in silent:
             offers = self._node.get_publishers_info_by_topic(topic)
-            expected = "one" if topic in once else "one for each image"
-            self._log.warning(
-                ("silent", topic),
-                f"{topic}: no message for {seconds:.0f} s from {len(offers)} publisher(s): "
-                f"expected {expected} ({_hint(topic, offers, subscriptions[topic], image_size)})",
+            expected = "one" if topic in once and offers else "one for each image"
+            hint = (absent or {}).get(topic) if not offers else None
+            cause = (
+                f"no message for {seconds:.0f} s from {len(offers)} publisher(s): expected "
+                f"{expected} ({hint or _hint(topic, offers, subscriptions[topic], image_size)})"
             )
-        if not silent:
+            causes.setdefault(cause, []).append(topic)
+        if causes:  # one warning for all: a node may wait for every one of its inputs
+            self._log.warning(
+                ("silent", *silent),
+                "; ".join(f"{', '.join(topics)}: {cause}" for cause, topics in causes.items()),
+            )
+        else:
             rate_hz = new[self._colour] / seconds
             self._log.warning(
                 "unmatched",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from rcl_interfaces.msg import (
@@ -17,15 +18,22 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterException,
+)
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos_overriding_options import InvalidQosOverridesError
 
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 
 __all__ = [
     "Change",
     "LiveParameters",
+    "checked_qos_overrides",
     "declare",
     "default_frame_prefix",
     "parameter",
@@ -35,6 +43,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Table = TypeVar("Table", bound="DataclassInstance")
+
+RCLError: type[Exception] = rclpy_implementation.RCLError
 
 Change = Literal["never", "unconfigured", "always"]
 """When a parameter may change: never after startup, while the node is unconfigured, or always."""
@@ -158,6 +168,24 @@ class LiveParameters(Generic[Table]):
         return dataclasses.replace(self.values, **changed)
 
 
+@contextmanager
+def checked_qos_overrides(topic: str) -> Iterator[None]:
+    """Turn a wrong QoS override of a subscription into a `ConfigurationError`.
+
+    Args:
+        topic: topic of the subscription, resolved.
+    """
+    try:
+        yield
+    except RCLError:
+        raise
+    except (InvalidQosOverridesError, ParameterException, RuntimeError) as error:
+        raise ConfigurationError(
+            f"parameters qos_overrides.{topic}.subscription: {error}: expected policies of ROS 2, "
+            "for example reliability: reliable"
+        ) from error
+
+
 def default_frame_prefix(namespace: str) -> str:
     """Return ``sdfpose`` plus the namespace, so that the frames of two cameras do not collide."""
     return "/".join(["sdfpose", *(part for part in namespace.split("/") if part)])
@@ -165,7 +193,6 @@ def default_frame_prefix(namespace: str) -> str:
 
 def _declare_one(node: Node, field: dataclasses.Field[Any]) -> Any:
     default: Any = field.default
-    # An empty list has no element type, so lists are declared by type and without a value.
     kind = Parameter.Type.from_parameter_value([""] if isinstance(default, tuple) else default)
     low, high = field.metadata["minimum"], field.metadata["maximum"]
     former_name = field.metadata["former_name"]
@@ -180,13 +207,12 @@ def _declare_one(node: Node, field: dataclasses.Field[Any]) -> Any:
                 )
                 default = former
         if isinstance(default, tuple):
-            node.declare_parameter(field.name, kind, _descriptor(field, kind))
-            return tuple(node.get_parameter_or(field.name, Parameter(field.name, kind, [])).value)
+            return _declare_list(node, field, list(default), kind)
         value = node.declare_parameter(field.name, default, _descriptor(field, kind)).value
     except InvalidParameterTypeException as error:
+        hint = " (a double needs its decimal point)" if kind is Parameter.Type.DOUBLE else ""
         raise ConfigurationError(
-            f"parameter {field.name}: {error}: expected type {kind.name.lower()} (a double needs "
-            "its decimal point)"
+            f"parameter {field.name}: {error}: expected type {kind.name.lower()}{hint}"
         ) from error
     except InvalidParameterValueException as error:
         raise ConfigurationError(
@@ -194,6 +220,27 @@ def _declare_one(node: Node, field: dataclasses.Field[Any]) -> Any:
         ) from error
     _check(field, value)
     return value
+
+
+def _declare_list(
+    node: Node, field: dataclasses.Field[Any], default: list[str], kind: Parameter.Type
+) -> tuple[str, ...]:
+    """Declare a list of strings.
+
+    An empty list shows no type, and in a parameter file it is no value at all. The parameter is
+    therefore declared by its type, and a list without a value is set afterwards: one parameter
+    without a value hides all of them from ``ros2 param dump``, rqt and Foxglove.
+    """
+    descriptor = _descriptor(field, kind)
+    descriptor.read_only = False
+    values: Any = node.declare_parameter(field.name, kind, descriptor).value
+    if values is None:
+        values = default
+        node.set_parameters([Parameter(field.name, kind, values)])
+    descriptor = _descriptor(field, kind)
+    descriptor.type = kind.value
+    node.set_descriptor(field.name, descriptor)
+    return tuple(values)
 
 
 def _check(field: dataclasses.Field[Any], value: Any) -> None:

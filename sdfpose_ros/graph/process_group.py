@@ -76,6 +76,12 @@ class ProcessGroup:
         self._children[name] = child
         return child
 
+    def start_node(
+        self, name: str, module: str, arguments: Sequence[str], *, show: bool = False
+    ) -> subprocess.Popen[bytes]:
+        """Run the node of a module as a child process; arguments as of `start_module`."""
+        return self.start_module(name, "sdfpose_ros.graph.startup", [module, *arguments], show=show)
+
     def ended(self) -> dict[str, int]:
         """Return the exit status of each child that has ended, by name."""
         states = {name: child.poll() for name, child in self._children.items()}

@@ -11,6 +11,7 @@ from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPo
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
+from sdfpose_ros.graph.parameters import checked_qos_overrides
 from sdfpose_ros.stand_ins import message_filters
 
 __all__ = ["InputSubscriptions"]
@@ -54,15 +55,20 @@ class InputSubscriptions:
         )
 
     def add(self, message: type, topic: str) -> message_filters.Subscriber:
-        """Subscribe to a resolved topic, and return the source of its messages."""
-        source = message_filters.Subscriber(
-            self._node,
-            message,
-            topic,
-            # One profile per subscription: rclpy writes the overrides into it.
-            qos_profile=QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT),
-            qos_overriding_options=QoSOverridingOptions(policy_kinds=_OVERRIDES),
-        )
+        """Subscribe to a resolved topic, and return the source of its messages.
+
+        Raises:
+            ConfigurationError: a QoS override of the topic is wrong.
+        """
+        with checked_qos_overrides(topic):
+            source = message_filters.Subscriber(
+                self._node,
+                message,
+                topic,
+                # One profile per subscription: rclpy writes the overrides into it.
+                qos_profile=QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT),
+                qos_overriding_options=QoSOverridingOptions(policy_kinds=_OVERRIDES),
+            )
         self._sources[topic] = source
         self.received[topic] = 0
         source.registerCallback(self._count, topic)

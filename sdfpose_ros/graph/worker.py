@@ -87,6 +87,11 @@ class NewestWorker(Generic[Item]):
             self._interruptions.append(action)
             self._changed.notify_all()
 
+    @property
+    def busy(self) -> bool:
+        """Whether an item is being processed."""
+        return self._busy
+
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until the worker is idle. Returns False on timeout."""
         with self._changed:

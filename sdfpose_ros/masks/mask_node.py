@@ -34,6 +34,9 @@ __all__ = ["MaskNode", "main"]
 _QOS = QoSProfile(depth=5)
 """Reliable, which is compatible with reliable and best-effort subscribers."""
 
+_END_S = 3.0
+"""Longest wait for the last image when the process ends, which has to be quick."""
+
 
 class MaskNode(Node):
     """Computes ``~/mask`` and ``~/labels`` from the images of a camera.
@@ -78,7 +81,7 @@ class MaskNode(Node):
             log=self._log,
         )
         self._watch = self.create_timer(
-            SILENT_AFTER_S, self.inputs.check, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            SILENT_AFTER_S, self._check_inputs, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self.get_logger().info(
             f"backend {parameters.backend} ready: waiting for messages on "
@@ -87,8 +90,8 @@ class MaskNode(Node):
 
     def destroy_node(self) -> None:
         """Stop the worker, then destroy the node."""
-        worker = getattr(self, "worker", None)
-        if worker is not None and not worker.stop():
+        worker = getattr(self, "worker", None)  # a wrong parameter may come before it
+        if worker is not None and not worker.stop(_END_S):
             self.get_logger().warning(
                 "the worker is still processing its last image: not waiting for it"
             )
@@ -126,6 +129,10 @@ class MaskNode(Node):
         )
         self._last_ns = None
         self.worker.interrupt(self._source.memory.reset)
+
+    def _check_inputs(self) -> None:
+        if not self.worker.busy:  # a player in lockstep waits for the result
+            self.inputs.check()
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -69,12 +69,14 @@ class Health:
         frames: frame counts since the node was configured.
         device: device of the networks.
         synchronizer: holds the message statistics while the node is active, else None.
+        busy: whether a frame is being processed.
     """
 
     node_state: NodeState
     frames: FrameCounts
     device: str
     synchronizer: FrameSynchronizer | None = None
+    busy: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Period:
         stage_ms: wall time of each processed frame, by stage.
         objects: number of tracked objects.
         confidences: confidences of the objects visible in the last image.
+        busy: whether a frame is being processed.
     """
 
     node_state: NodeState
@@ -100,6 +103,7 @@ class Period:
     stage_ms: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     objects: int = 0
     confidences: tuple[float, ...] = ()
+    busy: bool = False
 
 
 def status_of(period: Period) -> tuple[bytes, str]:
@@ -109,6 +113,9 @@ def status_of(period: Period) -> tuple[bytes, str]:
         return DiagnosticStatus.OK, period.node_state
     if period.silence_s is None:
         return DiagnosticStatus.WARN, "waiting for the first complete frame"
+    if period.busy and period.silence_s > SILENT_AFTER_S:
+        # The first image may take long, and a player in lockstep waits for its result.
+        return DiagnosticStatus.OK, f"processing a frame for {period.silence_s:.0f} s"
     if period.silence_s > SILENT_AFTER_S:
         return (
             DiagnosticStatus.ERROR,
@@ -188,6 +195,7 @@ class Diagnostics:
                 {stage: tuple(x) for stage, x in self._stage_ms.items()},
                 self._objects if health.node_state == "active" else 0,
                 self._confidences if health.node_state == "active" else (),
+                health.busy,
             )
             self._latency_ms, self._stage_ms = [], {}
         self._period_start_s, self._before = now, counts

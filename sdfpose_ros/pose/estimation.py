@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -150,6 +151,8 @@ class Estimation:
         self._on_processed = on_processed
         self._log = log
         self._last_header = Header()
+        self._closed = False
+        self._reported_first = False
         self.enabled = True
         self.ignored = 0
         self.worker = NewestWorker(
@@ -205,7 +208,8 @@ class Estimation:
         self.tracker.close()
 
     def close(self) -> None:
-        """Stop the worker thread and the background work."""
+        """Stop the worker thread and the background work. Nothing is published afterwards."""
+        self._closed = True
         if not self.worker.stop(_END_S):
             self._node.get_logger().warning(
                 "the worker is still processing its last frame: not waiting for it"
@@ -214,7 +218,8 @@ class Estimation:
 
     def log_error(self, error: Exception) -> None:
         """Log an error. May be called from any thread."""
-        if self._node.context.ok():  # otherwise the node was shut down in the middle of a frame
+        # After the end in the middle of a frame, publishing fails.
+        if not self._closed and self._node.context.ok():
             self._log.failure(error)
 
     def _process(self, work: _Work) -> None:
@@ -229,7 +234,16 @@ class Estimation:
         )
         for x in warnings:
             self._log.warning(x.kind, x.text)
+        start_s = time.monotonic()
         result = self.tracker.step(frame)
+        if self._closed:
+            return
+        if result.tracks and not self._reported_first:
+            self._reported_first = True
+            self._node.get_logger().info(
+                f"first result: {len(result.tracks)} object(s) after "
+                f"{time.monotonic() - start_s:.1f} s"
+            )
         self._publisher.publish(frame, messages.colour.header, result)
         self._on_processed(frame.stamp_ns, result)
         self._log_skipped(topics.mask, result.skipped)

@@ -20,6 +20,8 @@ from sdfpose_ros.pose.parameters import PoseNodeParameters
 
 __all__ = ["FrameInputs"]
 
+_NO_MASKS = "nobody makes masks: run the mask node ('sdfpose mask') or your own source of masks"
+
 
 class FrameInputs:
     """Subscribes to the input topics and assembles frames.
@@ -35,6 +37,7 @@ class FrameInputs:
         on_frame: called with the messages of each complete frame.
         on_error: called with the error when messages do not form a valid frame.
         on_restart: called when time has jumped back.
+        is_busy: whether a frame is being processed. Meanwhile a player in lockstep sends nothing.
         log: receives the warnings of the input watchdog.
 
     Attributes:
@@ -51,9 +54,11 @@ class FrameInputs:
         on_frame: Callable[[FrameMessages], None],
         on_error: Callable[[MessageError], None],
         on_restart: Callable[[], None],
+        is_busy: Callable[[], bool],
         log: ThrottledLog,
     ) -> None:
         self._node = node
+        self._is_busy = is_busy
         self._subscriptions = InputSubscriptions(node)
         self._image_size: tuple[int, int] | None = None
         transports = {
@@ -104,6 +109,8 @@ class FrameInputs:
         self._image_size = info.width, info.height
 
     def _check(self) -> None:
+        if self._is_busy():
+            return
         statistics, topics = self.synchronizer.statistics, self.topics
         once = {topics.camera_info}
         if self.synchronizer.has_latched_labels:
@@ -115,6 +122,7 @@ class FrameInputs:
             self.synchronizer.recent,
             self.synchronizer.queue_size,
             once=once,
+            absent={topics.mask: _NO_MASKS, topics.labels: _NO_MASKS},
             image_size=self._image_size,
             seconds=SILENT_AFTER_S,
         )

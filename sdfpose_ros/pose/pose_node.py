@@ -63,6 +63,9 @@ class PoseNode(LifecycleNode):
         SdfposeError: a parameter is invalid, or autostart fails.
     """
 
+    inputs: FrameInputs | None = None  # already while a wrong parameter ends the node
+    estimation: Estimation | None = None
+
     def __init__(
         self,
         tracker: TrackerFactory = make_tracker,
@@ -78,9 +81,8 @@ class PoseNode(LifecycleNode):
         self._log = ThrottledLog(self.get_logger())
         self._publisher: ResultPublisher | None = None
         self._target_frame: TargetFrame | None = None
-        self.inputs: FrameInputs | None = None
-        self.estimation: Estimation | None = None
         self._failure: Exception | None = None
+        self._starting = False
         self.diagnostics = Diagnostics(self, self._health)
         self.create_service(Trigger, "~/reset", self._reset)
         self.create_service(SetBool, "~/set_enabled", self._set_enabled)
@@ -130,22 +132,26 @@ class PoseNode(LifecycleNode):
         return self._transition(self._clean_up)
 
     def _start(self) -> None:
+        self._starting = True
         for trigger in (self.trigger_configure, self.trigger_activate):
             if trigger() is not TransitionCallbackReturn.SUCCESS:
                 self.destroy_node()
                 assert self._failure is not None
                 raise self._failure
+        self._starting = False
 
     def _transition(self, action: Callable[[], None]) -> TransitionCallbackReturn:
         try:
             action()
         except SdfposeError as error:
             self._failure = error
-            self.get_logger().error(str(error))
+            if not self._starting:  # otherwise it ends the process, which logs it
+                self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         except Exception as error:  # rclpy would not log it
             self._failure = error
-            self.get_logger().error("".join(traceback.format_exception(error)))
+            if not self._starting:
+                self.get_logger().error("".join(traceback.format_exception(error)))
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS
 
@@ -173,6 +179,7 @@ class PoseNode(LifecycleNode):
             self._log,
         )
         self._live.configured = True
+        self.get_logger().info("configured: the weights are loaded")
 
     def _activate(self) -> None:
         self._configured().tracker.prepare(wait=False)  # the first image does not wait for it
@@ -185,6 +192,7 @@ class PoseNode(LifecycleNode):
         except SdfposeError:
             self._subscribe()  # still active
             raise
+        self.get_logger().info("inactive: all objects are forgotten")
 
     def _clean_up(self) -> None:
         self._unsubscribe()
@@ -198,6 +206,8 @@ class PoseNode(LifecycleNode):
             self._target_frame.close()
         self.estimation = self._publisher = self._target_frame = None
         self._live.configured = False
+        if device:
+            self.get_logger().info("unconfigured: the weights are released")
         if device.startswith("cuda"):
             import torch
 
@@ -210,6 +220,7 @@ class PoseNode(LifecycleNode):
             FrameCounts() if estimation is None else estimation.counts(),
             self._live.values.device if estimation is None else estimation.tracker.device,
             None if inputs is None else inputs.synchronizer,
+            busy=self._is_busy(),
         )
 
     # Inputs
@@ -222,6 +233,7 @@ class PoseNode(LifecycleNode):
             on_frame=self._submit,
             on_error=self._log.failure,
             on_restart=self._restart,
+            is_busy=self._is_busy,
             log=self._log,
         )
         self.inputs = inputs
@@ -232,6 +244,9 @@ class PoseNode(LifecycleNode):
         if self.inputs is not None:
             self.inputs.close()
             self.inputs = None
+
+    def _is_busy(self) -> bool:
+        return self.estimation is not None and self.estimation.worker.busy
 
     def _submit(self, messages: FrameMessages) -> None:
         self.diagnostics.frame_received()

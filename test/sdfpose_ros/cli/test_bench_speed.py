@@ -116,7 +116,7 @@ def test_without_ros(bench, monkeypatch, capsys):
     assert (status, document["rss_mib"]) == (0, None)
     told = capsys.readouterr().err
     assert "the memory of the node was not measured: " in told
-    assert "is the ROS 2 environment sourced?" in told
+    assert "ROS 2 is not installed for" in told
 
 
 def test_a_node_that_fails_costs_no_other_figure(bench, node, capsys):

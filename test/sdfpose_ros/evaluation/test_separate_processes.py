@@ -21,7 +21,7 @@ def cameras(fakes, tmp_path):
     write_frame(tmp_path / "frame", fakes.make_frame((1, 2)), [fakes.make_truth(1)])
     arguments = ["--ros-args", "-p", "rate_hz:=20.0", "-p", f"folders:=['{tmp_path}']"]
     with ProcessGroup(tmp_path / "log", ros_child_environment({})) as group:
-        yield lambda: group.start_module("camera", "sdfpose_ros.playback.camera_node", arguments)
+        yield lambda: group.start_node("camera", "sdfpose_ros.playback.camera_node", arguments)
 
 
 def test_results_come_and_resume_when_the_camera_was_killed_and_restarted(
@@ -54,7 +54,7 @@ def test_a_node_that_is_interrupted_twice_ends_well(tmp_path, graph, wait_until)
     listener = graph.spin(Node("listener", context=graph.context))
     with ProcessGroup(tmp_path / "log", ros_child_environment({})) as group:
         arguments = ["--ros-args", "-p", "encoder:=none", "-p", "threads:=1"]
-        node = group.start_module("node", "sdfpose_ros.pose.pose_node", arguments)
+        node = group.start_node("node", "sdfpose_ros.pose.pose_node", arguments)
         ready = lambda: listener.count_subscribers("/sdfpose/colour")  # noqa: E731
         wait_until(ready, "the node", timeout_s=60.0)
         node.send_signal(signal.SIGINT)

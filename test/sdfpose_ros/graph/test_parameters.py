@@ -4,17 +4,20 @@ import dataclasses
 
 import pytest
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.messages.label_rules import parse_label_rules
 from sdfpose_ros.evaluation.parameters import EvaluatorNodeParameters
 from sdfpose_ros.graph import parameters as p
+from sdfpose_ros.masks.parameters import MaskNodeParameters
 from sdfpose_ros.playback.parameters import CameraNodeParameters, PlayerNodeParameters
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 
 TABLES = (
     PoseNodeParameters,
+    MaskNodeParameters,
     CameraNodeParameters,
     PlayerNodeParameters,
     EvaluatorNodeParameters,
@@ -43,6 +46,26 @@ def test_defaults_are_declared_and_described(declare, table):
         descriptor = node.describe_parameter(field.name)
         assert descriptor.description.endswith(".")
         assert descriptor.read_only == (field.metadata["change"] == "never")
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("arguments", [(), ("mask_categories:=[]",)])
+def test_every_parameter_has_a_value(declare, table, arguments):
+    """One without hides all of them from ros2 param dump, rqt and Foxglove."""
+    _, node = declare(table, *arguments)
+    names = [*node._parameters]
+    assert {x.name for x in dataclasses.fields(table)} <= set(names)
+    values = node.get_parameters(names)
+    assert all(x.type_ is not Parameter.Type.NOT_SET for x in values)
+    lists = [x.name for x in dataclasses.fields(table) if isinstance(x.default, tuple)]
+    for name in lists:
+        value = node.get_parameter(name)
+        assert (value.type_, list(value.value)) == (Parameter.Type.STRING_ARRAY, [])
+        assert node.describe_parameter(name).type == Parameter.Type.STRING_ARRAY.value
+        read_only = node.describe_parameter(name).read_only
+        result = node.set_parameters([Parameter(name, Parameter.Type.STRING_ARRAY, ["1:mug"])])
+        assert result[0].successful != read_only
+        assert not node.set_parameters([Parameter(name, Parameter.Type.INTEGER, 1)])[0].successful
 
 
 def test_values_come_from_the_command_line(declare):

@@ -23,6 +23,11 @@ WELL = Period("active", 1.0, FrameCounts(10, 9, 0, 1), silence_s=0.1, objects=3)
             DiagnosticStatus.ERROR,
             "no complete frame for 7 s",
         ),
+        (
+            replace(WELL, frames=FrameCounts(), silence_s=7.2, busy=True),
+            DiagnosticStatus.OK,
+            "processing a frame for 7 s",
+        ),
         (replace(WELL, frames=FrameCounts(), silence_s=4.0), DiagnosticStatus.OK, "at 0.0 Hz"),
         (
             replace(WELL, frames=FrameCounts(5, 0, 5, 0)),

@@ -263,7 +263,7 @@ def processes(tmp_path, graph):
                 "camera": ("sdfpose_ros.playback.camera_node", camera),
                 "pose": ("sdfpose_ros.pose.pose_node", node),
             }[name]
-            return group.start_module(name, module, arguments)
+            return group.start_node(name, module, arguments)
 
         yield start, results
 
@@ -303,8 +303,8 @@ def test_memory_stays_flat_over_twenty_thousand_frames(
         "--ros-args", "-p", "publish_meshes:=false", "-p", "threads:=1", *input_remaps("/camera"),
     ]  # fmt: skip
     with ProcessGroup(tmp_path / "log", ros_child_environment({})) as group:
-        process = psutil.Process(group.start_module("pose", "sdfpose_ros.pose.pose_node", node).pid)
-        group.start_module("camera", "sdfpose_ros.playback.camera_node", camera)
+        process = psutil.Process(group.start_node("pose", "sdfpose_ros.pose.pose_node", node).pid)
+        group.start_node("camera", "sdfpose_ros.playback.camera_node", camera)
         wait_until(lambda: frames, "results", timeout_s=120.0)
         time.sleep(60.0)
         minute_mib = memory_mib(process)

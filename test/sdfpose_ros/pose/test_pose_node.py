@@ -32,6 +32,7 @@ from sdfpose_core.tracking.tracker import Tracker
 from sdfpose_ros.graph.image_messages import (
     image_message,
 )
+from sdfpose_ros.graph.topics import input_remaps
 from sdfpose_ros.pose.estimation import make_tracker
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.pose.pose_node import PoseNode
@@ -426,6 +427,36 @@ def test_a_silent_topic_is_named(fakes, make_bench, monkeypatch):
     bench = make_bench()
     bench.send(fakes.make_frame(), without=("mask",))
     bench.wait_until(lambda: bench.log.has("/sdfpose/mask: no message", "1 publisher"), "warning")
+
+
+def test_topics_that_nobody_publishes_are_one_warning_that_names_the_mask_node(
+    fakes, graph, monkeypatch, capfd, wait_until
+):
+    monkeypatch.setattr("sdfpose_ros.pose.inputs.SILENT_AFTER_S", 0.3)
+    graph.start(*input_remaps("/nobody"))
+    tracker = fakes.StubTracker()
+    graph.spin(PoseNode(lambda *_: tracker, context=graph.context))
+    lines = []
+
+    def warned():
+        lines.extend(x for x in capfd.readouterr().err.splitlines() if "no message for" in x)
+        return lines
+
+    wait_until(warned, "a warning")
+    (line,) = lines
+    assert "/nobody/colour, /nobody/depth, /nobody/camera_info: no message for 0 s from 0" in line
+    assert "/nobody/mask, /nobody/labels: no message" in line
+    assert "run the mask node ('sdfpose mask')" in line
+
+
+def test_a_node_at_work_warns_of_no_silence(fakes, make_bench, monkeypatch):
+    """A player in lockstep sends nothing until it has the result."""
+    monkeypatch.setattr("sdfpose_ros.pose.inputs.SILENT_AFTER_S", 0.1)
+    bench = make_bench()
+    bench.tracker.delay_s = 1.0
+    bench.send_and_wait(fakes.make_frame())
+    assert not bench.log.has("no message for")
+    assert bench.log.has("first result: 1 object(s) after 1.")
 
 
 def test_stamps_that_never_agree_are_told(fakes, make_bench, monkeypatch):
