@@ -210,9 +210,9 @@ def _declare_one(node: Node, field: dataclasses.Field[Any]) -> Any:
             return _declare_list(node, field, list(default), kind)
         value = node.declare_parameter(field.name, default, _descriptor(field, kind)).value
     except InvalidParameterTypeException as error:
-        hint = " (a double needs its decimal point)" if kind is Parameter.Type.DOUBLE else ""
         raise ConfigurationError(
-            f"parameter {field.name}: {error}: expected type {kind.name.lower()}{hint}"
+            f"parameter {field.name}: {error}: expected type {kind.name.lower()} (a double needs "
+            "its decimal point)"
         ) from error
     except InvalidParameterValueException as error:
         raise ConfigurationError(

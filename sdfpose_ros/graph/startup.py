@@ -82,9 +82,10 @@ def end_process(status: int) -> NoReturn:
     Python's own end would take the interpreter away from under them, which aborts the process.
     """
     multiprocessing = sys.modules.get("multiprocessing")
-    if multiprocessing is not None:
+    if multiprocessing is not None and "multiprocessing.util" in sys.modules:
         for child in multiprocessing.active_children():
             child.kill()
+        multiprocessing.util._run_finalizers(0)  # otherwise a warning tells of leaked semaphores
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

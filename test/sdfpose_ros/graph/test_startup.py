@@ -264,6 +264,7 @@ class Busy(Node):
     def __init__(self):
         super().__init__('busy')
         threading.Thread(target=time.sleep, args=(60,)).start()
+        self.queue = multiprocessing.get_context('spawn').Queue()  # with semaphores
         child = multiprocessing.get_context('spawn').Process(target=time.sleep, args=(60,))
         child.start()
         self.create_timer(0.01, lambda: print('spins', child.pid, flush=True))
