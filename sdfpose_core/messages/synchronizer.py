@@ -260,6 +260,12 @@ class FrameSynchronizer:
     def _take_labels(self, labels: InstanceLabels, topic: str, inlet: SimpleFilter) -> None:
         latched = not stamp_ns(labels.header) or self._labels_are_latched()
         if latched != (self._latched_labels is not None):
+            if self._latched_labels is not None and self._belongs_to_group(labels):
+                # The first image has the stamp zero, and so have its labels: they are not latched.
+                self.statistics.received[topic] += 1
+                self._latched_labels.add(labels)
+                self._match_labels(True)
+                return
             self._match_labels(not latched)
         if self._latched_labels is None:
             self._take(labels, topic, inlet)
@@ -267,6 +273,13 @@ class FrameSynchronizer:
         self.statistics.received[topic] += 1
         self._latched_labels.add(labels)
         self._finish_if_complete()
+
+    def _belongs_to_group(self, labels: InstanceLabels) -> bool:
+        """Whether labels have the stamp of the waiting group."""
+        if self._group is None:
+            return False
+        difference_ns = stamp_ns(labels.header) - stamp_ns(self._group[0].header)
+        return abs(difference_ns) <= round(self._slop_s * 1e9)
 
     def _match_labels(self, matched: bool) -> None:
         """Begin or end to match the stamps of labels; all other messages go on waiting."""

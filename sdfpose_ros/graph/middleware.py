@@ -107,7 +107,9 @@ def _used_domains() -> Collection[int]:
     for table in _SOCKETS:
         if not table.is_file():
             continue  # not Linux
-        for port in re.findall(r"^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) ", table.read_text(), re.M):
+        for port in re.findall(
+            r"^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) ", table.read_text("utf-8"), re.M
+        ):
             domain, _ = divmod(int(port, 16) - _FIRST_PORT, _PORTS_PER_DOMAIN)
             used.add(domain)
     return used

@@ -229,7 +229,7 @@ def test_nothing_is_said_and_nothing_left_changed(tmp_path, capfd):
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
 def test_a_package_that_is_not_installed(tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ExportError, match=rf"^{package} .* pip install sdfpose\[export\]$"):
+    with pytest.raises(ExportError, match=rf"^{package} .* pip install onnx onnxruntime$"):
         export_decoder(seeded(lambda: SdfDecoder(SMALL)), "mug", tmp_path)
 
 

@@ -140,6 +140,5 @@ def test_frame_folders_count_their_warnings(tmp_path):
 
 
 def test_a_depth_unit_that_is_none_is_refused(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        main(["estimate", str(tmp_path), "--depth-unit", "1000"])
+    assert main(["estimate", str(tmp_path), "--depth-unit", "1000"]) == 2
     assert "expected metres per unit of depth, above 0 and at most 1" in capsys.readouterr().err
