@@ -16,9 +16,11 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Read when torch is loaded. Threads that spin while they wait make everything several times slower
-# as soon as other processes want the cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Read when torch is loaded. Threads that spin for long while they wait make everything several times
+# slower as soon as other processes want the cores. Threads that never spin make it slower on an idle
+# machine: 0.74 s for the six objects of the sample frame with this count, 1.25 s without spinning.
+if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+    os.environ |= {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "3000"}
 
 if TYPE_CHECKING:
     from sdfpose_core.datasets.folder import read_frame

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sdfpose_core  # isort: skip  # noqa: F401  # sets OMP_WAIT_POLICY before torch is loaded
+import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before torch is loaded
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager

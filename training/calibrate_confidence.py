@@ -9,7 +9,7 @@ that were not used for fitting.
 
 from __future__ import annotations
 
-import sdfpose_core  # isort: skip  # noqa: F401  # sets OMP_WAIT_POLICY before torch is loaded
+import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before torch is loaded
 
 import argparse
 import json

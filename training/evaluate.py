@@ -12,7 +12,7 @@ in the format of the NOCS repositories, for `sdfpose eval nocs` and other evalua
 
 from __future__ import annotations
 
-import sdfpose_core  # isort: skip  # noqa: F401  # sets OMP_WAIT_POLICY before torch is loaded
+import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before torch is loaded
 
 import argparse
 import json

@@ -11,7 +11,7 @@ folders or a rosbag2 with masks. To divide the images of a step among several pr
 
 from __future__ import annotations
 
-import sdfpose_core  # isort: skip  # noqa: F401  # sets OMP_WAIT_POLICY before torch is loaded
+import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before torch is loaded
 
 import argparse
 import json

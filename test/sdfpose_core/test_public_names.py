@@ -61,13 +61,21 @@ def test_scripts_import_the_package_before_torch(path):
     assert "torch" not in roots or roots.index("sdfpose_core") < roots.index("torch")
 
 
-@pytest.mark.parametrize(("given", "policy"), [(None, "passive"), ("active", "active")])
-def test_waiting_threads_do_not_spin_unless_the_user_says_so(given, policy):
-    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
-    if given is not None:
-        environment["OMP_WAIT_POLICY"] = given
-    program = "import sdfpose_core, os; print(os.environ['OMP_WAIT_POLICY'])"
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "passive 3000"),
+        ({"OMP_WAIT_POLICY": "active"}, "active None"),
+        ({"GOMP_SPINCOUNT": "7"}, "None 7"),
+    ],
+)
+def test_waiting_threads_spin_for_a_short_time_unless_the_user_says_otherwise(given, expected):
+    environment = {k: v for k, v in os.environ.items() if k not in WAITING} | given
+    program = f"import sdfpose_core, os; print(*(os.environ.get(x) for x in {WAITING}))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
     )
-    assert done.stdout.strip() == policy
+    assert done.stdout.strip() == expected
