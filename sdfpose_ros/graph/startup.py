@@ -89,8 +89,8 @@ def end_process(status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (AttributeError, OSError, ValueError):
-            continue  # closed, or a pipe that nobody reads
+        except (AttributeError, OSError, ValueError, RuntimeError):
+            continue  # closed, a pipe that nobody reads, or interrupted while it is flushed
     os._exit(status)
 
 
