@@ -96,10 +96,10 @@ def test_a_missing_ros_is_one_sentence(monkeypatch):
 def test_what_cannot_be_loaded_is_one_sentence(monkeypatch, module, error, message):
     load = importlib.import_module
 
-    def fail(name):
+    def fail(name, package=None):
         if name == module:
             raise error
-        return load(name)
+        return load(name, package)
 
     monkeypatch.setattr(startup.importlib, "import_module", fail)
     with pytest.raises(ConfigurationError, match=message):
