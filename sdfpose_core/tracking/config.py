@@ -47,9 +47,9 @@ class TrackerConfig:
             widens with the uncertainty of the prediction.
         speed_sd_m_s: standard deviation of velocities in the camera frame.
         turn_sd_rad_s: standard deviation of angular velocities.
-        coast_s: how long a prediction is valid. Velocities fade with this time constant. An object
-            whose last image is older, because it was out of view or because no images arrived, is
-            detected from scratch; an unconfirmed one that was out of view is removed.
+        coast_s: how long the prediction of an object out of view is valid. Velocities fade with
+            this time constant. An object that returns later is detected from scratch; an
+            unconfirmed one is removed.
         remove_after_s: a confirmed track is removed when it has been unseen for longer.
         remove_after_frames: any track is removed when it is missing in this many images.
 

@@ -38,6 +38,11 @@ _MIDDLE_SLACK = 0.2
 """Diagonals by which the middle of an object's visible points varies from image to image."""
 
 
+_MAX_PAUSE_S = 8.0
+"""Longest pause between two images after which the last one still serves for a warm start. On a
+busy machine, the detection of many objects takes seconds; the next image must not need another."""
+
+
 _NEW_MESH_SCALE = 1e-3
 """Relative change of the size from which on the mesh gets a new revision."""
 
@@ -268,7 +273,7 @@ class TrackedObject:
             prediction=None if self.prediction is None else self.prediction.aged(seconds, rad_s),
             motion=motion,
             unseen_s=seconds,
-            recent=seconds <= config.coast_s,
+            recent=seconds <= (_MAX_PAUSE_S if self.visible else config.coast_s),
             gate_m=min(
                 config.gate_share * estimate.scale + _GATE_SDS * place_sd_m,
                 _MAX_GATE * estimate.scale,

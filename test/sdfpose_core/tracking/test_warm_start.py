@@ -258,7 +258,7 @@ def test_a_non_round_bottle_takes_the_yaw_that_fits():
     np.testing.assert_allclose(track.estimate.rotation, arbitrary, atol=1e-9)
 
 
-@pytest.mark.parametrize("pause_s", [1.5, 12.0, 18.0])
+@pytest.mark.parametrize("pause_s", [8.5, 12.0, 18.0])
 def test_after_a_pause_objects_are_detected_from_scratch(pause_s):
     """A busy node, a paused bag: the last image showed the object, but long ago."""
     estimator = FakeEstimator()
@@ -272,15 +272,15 @@ def test_after_a_pause_objects_are_detected_from_scratch(pause_s):
     assert estimator.warm_starts.keys() == CAN.keys()
 
 
-def test_slow_images_within_the_time_of_a_prediction_are_warm_starts():
+def test_slow_images_are_warm_starts():
     estimator = FakeEstimator()
-    run(make_tracker(estimator), [CAN] * 4, period_ns=900_000_000)
+    run(make_tracker(estimator), [CAN] * 4, period_ns=5_000_000_000)
     assert estimator.warm_starts.keys() == CAN.keys()
 
 
-def test_images_slower_than_a_prediction_is_valid_keep_ids_and_detect():
+def test_images_with_long_pauses_keep_ids_and_detect():
     estimator = FakeEstimator()
-    results = run(make_tracker(estimator), [CAN] * 6, period_ns=2_000_000_000)
+    results = run(make_tracker(estimator), [CAN] * 6, period_ns=9_000_000_000)
     assert {only(x).id for x in results} == {1}
     assert all(not call for call in estimator.calls)
 
