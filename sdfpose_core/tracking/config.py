@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ __all__ = ["TrackerConfig"]
 _FEW_CORES, _VERIFICATION_SHARE = 2, 0.25
 """On so few cores, the verification of trusted poses gets no more of the time, as it slows down
 everything else."""
+
+_DETECTION_BUDGET_S = 1.0
+"""Results of live images are to be at most this late, if a single detection permits it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,9 @@ class TrackerConfig:
             speed. Without it, a verification is used as soon as it is available: for live images.
         verification_share: with `wait_for_verification` off, the share of the time that the
             verification of trusted poses may take. Uncertain poses are not limited.
+        detection_budget_s: time after which no further object of an image is detected from scratch,
+            seconds. The first detection always takes place; the rest waits for the next images.
+            Infinite detects all at once, so that results do not depend on the machine's speed.
         network_interval_s: maximum age of the network prediction of a tracked object without a
             front, seconds.
         drop_confidence: an image with less confidence brings the next verification nearer.
@@ -65,6 +72,7 @@ class TrackerConfig:
     verify_in_process: bool = False
     wait_for_verification: bool = True
     verification_share: float = 1.0
+    detection_budget_s: float = math.inf
     network_interval_s: float = 0.3
     drop_confidence: float = 0.3
     inlier_collapse: float = 0.5
@@ -87,6 +95,7 @@ class TrackerConfig:
             verify_in_process=device.type == "cpu",
             wait_for_verification=wait,
             verification_share=_VERIFICATION_SHARE if (os.cpu_count() or 1) <= _FEW_CORES else 1.0,
+            detection_budget_s=math.inf if wait else _DETECTION_BUDGET_S,
         )
 
     def __post_init__(self) -> None:

@@ -121,6 +121,7 @@ class TrackedObject:
         age: images since it was detected.
         mesh_revision: of its mesh, 0 for none.
         mesh_scale: its size when that mesh was made.
+        waiting: whether the last image may show it, but had no time to detect it.
     """
 
     id: int
@@ -136,6 +137,7 @@ class TrackedObject:
     age: int
     mesh_revision: int
     mesh_scale: float
+    waiting: bool = False
 
     @classmethod
     def detected(
@@ -197,11 +199,17 @@ class TrackedObject:
             age=self.age + 1,
             mesh_revision=revision,
             mesh_scale=mesh_scale,
+            waiting=False,
         )
 
-    def missed(self) -> TrackedObject:
-        """The object after an image that does not show it."""
-        return replace(self, missing_frames=self.missing_frames + 1, age=self.age + 1)
+    def missed(self, *, waiting: bool = False) -> TrackedObject:
+        """The object after an image that does not show it, or had no time to detect it."""
+        return replace(
+            self,
+            missing_frames=self.missing_frames + 1,
+            age=self.age + 1,
+            waiting=waiting,
+        )
 
     def corrected(
         self,
@@ -251,9 +259,12 @@ class TrackedObject:
         return TrackState.TRACKED if self.confirmed(config) else TrackState.TENTATIVE
 
     def given_up(self, now_ns: int, config: TrackerConfig) -> bool:
-        """Whether it has been missing for too long. An object in the last image never has."""
+        """Whether it has been missing for too long.
+
+        An object that the last image shows or may show never has.
+        """
         limit_s = config.remove_after_s if self.confirmed(config) else config.coast_s
-        return not self.visible and (
+        return not (self.visible or self.waiting) and (
             self.unseen_s(now_ns) > limit_s or self.missing_frames >= config.remove_after_frames
         )
 
@@ -351,6 +362,11 @@ class PredictedTrack:
         if self.object.visible and self.recent:
             return np.stack([self.middle, self.middle])
         return np.stack([self.object.estimate.translation - self.object.offset, self.middle])
+
+    def may_be(self, instance: Instance) -> bool:
+        """Whether an instance lies where the object may be."""
+        near = np.linalg.norm(self.path - instance.middle, axis=1).min()
+        return float(near) < self.gate_m
 
     def displaced_start(self, instance: Instance) -> ObjectEstimate | None:
         """The estimate moved along with the measured points, if these are far from the prediction.

@@ -31,6 +31,7 @@ from sdfpose_core.observation.frame import Instance, ObjectEstimate, RgbdFrame, 
 from sdfpose_core.tracking.association import assign_instances
 from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
+from sdfpose_core.tracking.detector import Detector, joined, sum_of_stages
 from sdfpose_core.tracking.redetection import Redetection
 from sdfpose_core.tracking.tracked_object import (
     ObjectObservation,
@@ -52,6 +53,8 @@ class TrackerResult:
         tracks: all known objects, in the order of their ids.
         removed: ids of the objects that were given up.
         skipped: the mask ids without an estimate, and why.
+        waiting: the mask ids whose detection waits for one of the next images, see
+            `TrackerConfig.detection_budget_s`.
         stage_ms: wall time by stage: the estimator's ``segment``, ``encode``, ``refine``,
             ``mesh``, and ``total``.
     """
@@ -59,6 +62,7 @@ class TrackerResult:
     tracks: list[Track]
     removed: list[int]
     skipped: list[SkippedInstance]
+    waiting: list[int]
     stage_ms: dict[str, float]
 
 
@@ -83,6 +87,7 @@ class Tracker:
         self._objects: list[TrackedObject] = []
         self._last_image: tuple[str, int] | None = None
         self._next_id = 1
+        self._images = 0
 
     @property
     def device(self) -> str:
@@ -133,25 +138,31 @@ class Tracker:
         instances, skipped = self._estimator.segment(frame)
         if not self._estimator.uses_colour:  # keyframes are kept and go to another process
             instances = [replace(x, colour=None) for x in instances]
-        instances = self._resolve_categories(instances, predicted)
+        detector = Detector(self._estimator, self._config.detection_budget_s)
         segment_ms = 1e3 * (time.perf_counter() - start)
+        instances = self._in_turn(instances)
+        unresolved = {x.mask_id: x for x in instances}
+        instances = self._resolve_categories(instances, predicted, detector)
         owners = assign_instances(instances, predicted)
-        observations, result = self._observe(instances, owners, elapsed_s)
-        objects, created = self._update(predicted, owners, observations, now)
+        observations, result = self._observe(instances, owners, elapsed_s, detector)
+        waiting = [unresolved[i] for i in sorted(detector.waiting - observations.keys())]
+        objects, created = self._update(predicted, owners, observations, waiting, now)
         objects, verify_ms = self._redetection.update(
             objects, {x.mask_id: x for x in instances}, now
         )
+        self._images += 1
         kept = {x.id for x in objects}
         removed = [x.id for x in self._objects if x.id not in kept]
         self._next_id += created
         self._objects = objects
         self._last_image = (frame.frame_id, now)
-        stage_ms = {"segment": segment_ms, **_sum_of_stages(result.stage_ms, verify_ms)}
+        stage_ms = {"segment": segment_ms, **sum_of_stages(result.stage_ms, verify_ms)}
         stage_ms["total"] = 1e3 * (time.perf_counter() - start)
         return TrackerResult(
             tracks=[x.track(now, self._config) for x in objects],
             removed=removed,
             skipped=skipped + [x for x in result.skipped if x.mask_id not in observations],
+            waiting=[x.mask_id for x in waiting],
             stage_ms=stage_ms,
         )
 
@@ -164,14 +175,28 @@ class Tracker:
                 return []
         return [x for x in self._objects if not x.given_up(frame.stamp_ns, self._config)]
 
+    def _in_turn(self, instances: Sequence[Instance]) -> list[Instance]:
+        """The instances in another order in each image, so that none waits for ever."""
+        ids = sorted({x.mask_id for x in instances})
+        if not ids or math.isinf(self._config.detection_budget_s):
+            return list(instances)
+        first = ids[self._images % len(ids)]
+        return [x for x in instances if x.mask_id >= first] + [
+            x for x in instances if x.mask_id < first
+        ]
+
     def _resolve_categories(
-        self, instances: Sequence[Instance], predicted: Sequence[PredictedTrack]
+        self,
+        instances: Sequence[Instance],
+        predicted: Sequence[PredictedTrack],
+        detector: Detector,
     ) -> list[Instance]:
         """The instances, with one category for each mask id.
 
         An instance of unknown category takes that of the nearest tracked object, or else the
         category that explains it best. Without a recent prediction, the category of the nearest
-        object has to explain the instance with confidence.
+        object has to explain the instance with confidence. Instances for which there is no time are
+        left out; they wait.
         """
         options: dict[int, list[Instance]] = {}
         for x in instances:
@@ -188,24 +213,34 @@ class Tracker:
             }
             near = [x for x in predicted if distance.get(x.object.id, math.inf) < x.gate_m]
             nearest = min(near, key=lambda x: distance[x.object.id], default=None)
-            chosen.append(self._with_category(same, nearest))
+            chosen += self._with_category(same, nearest, detector)
         return chosen
 
-    def _with_category(self, same: Sequence[Instance], nearest: PredictedTrack | None) -> Instance:
-        """One of the instances of a mask id, which differ in category; see above."""
+    def _with_category(
+        self, same: Sequence[Instance], nearest: PredictedTrack | None, detector: Detector
+    ) -> list[Instance]:
+        """One of the instances of a mask id, which differ in category, or none; see above."""
         by_category = {x.category: x for x in same}
         if nearest is not None and nearest.object.category in by_category:
             tracked = by_category[nearest.object.category]
             if nearest.recent:
-                return tracked
-            found = self._estimator.estimate([tracked]).estimates
+                return [tracked]
+            if not detector.has_time(tracked.mask_id):
+                return []
+            found = detector.detect([tracked])
             if found and found[0].confidence >= self._config.accept_confidence:
-                return tracked
-        found = self._estimator.estimate(same).estimates
-        return by_category[found[0].category] if found else same[0]
+                return [tracked]
+        if not detector.has_time(same[0].mask_id):
+            return []
+        found = detector.detect(same)
+        return [by_category[found[0].category] if found else same[0]]
 
     def _observe(
-        self, instances: Sequence[Instance], owners: Mapping[int, PredictedTrack], elapsed_s: float
+        self,
+        instances: Sequence[Instance],
+        owners: Mapping[int, PredictedTrack],
+        elapsed_s: float,
+        detector: Detector,
     ) -> tuple[dict[int, ObjectObservation], FrameResult]:
         """The observation of each instance, by mask id, and the results of the estimator.
 
@@ -242,10 +277,17 @@ class Tracker:
             )
             for i, x in tracked.items()
         }
-        if new := [x for x in instances if x.mask_id not in states]:
-            found = self._estimator.estimate(new)
-            result = _joined(result, found)
-            for detection in found.estimates:
+        new = [x for x in instances if x.mask_id not in states]
+        known = [detector.found(x) for x in new]
+        unknown = [x for x, found in zip(new, known, strict=True) if found is None]
+        found = [x for x in known if x is not None]
+        if unknown:
+            # Objects that wait for a new pose come before new ones.
+            unknown.sort(key=lambda x: x.mask_id not in owners)
+            found += detector.detect_in_time(unknown)
+        if new:
+            result = joined(result, detector.result)
+            for detection in sorted(found, key=lambda x: x.mask_id):
                 i = detection.mask_id
                 if i in owners:
                     detection = with_predicted_yaw(detection, owners[i])
@@ -257,14 +299,18 @@ class Tracker:
         predicted: Sequence[PredictedTrack],
         owners: Mapping[int, PredictedTrack],
         observations: Mapping[int, ObjectObservation],
+        waiting: Sequence[Instance],
         now_ns: int,
     ) -> tuple[list[TrackedObject], int]:
-        """All objects after an image, and the number of new ones."""
+        """All objects after an image, and the number of new ones.
+
+        An object that a waiting instance may show is not given up.
+        """
         seen = {owners[i].object.id: x for i, x in observations.items() if i in owners}
         objects = [
             x.object.seen(seen[x.object.id], x, now_ns, self._config)
             if x.object.id in seen
-            else x.object.missed()
+            else x.object.missed(waiting=any(x.may_be(y) for y in waiting))
             for x in predicted
         ]
         new = [x for i, x in observations.items() if i not in owners]
@@ -319,7 +365,7 @@ class Tracker:
             for found in second.estimates:
                 if found.confidence > estimates[found.mask_id].confidence:
                     estimates[found.mask_id] = found
-            result = _joined(result, second)
+            result = joined(result, second)
         return estimates, result
 
 
@@ -333,16 +379,3 @@ def _detected(estimate: ObjectEstimate, instance: Instance) -> ObjectObservation
         prediction=None,
         jumped=True,
     )
-
-
-def _joined(result: FrameResult, more: FrameResult) -> FrameResult:
-    """The result with what a later call of the estimator skipped, and with its time."""
-    return replace(
-        result,
-        skipped=result.skipped + more.skipped,
-        stage_ms=_sum_of_stages(result.stage_ms, more.stage_ms),
-    )
-
-
-def _sum_of_stages(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
-    return {x: one.get(x, 0.0) + other.get(x, 0.0) for x in {**one, **other}}

@@ -84,7 +84,7 @@ class StubTracker:
             tracks.append(make_track(100 + mask_id, shown, mesh_revision=self.revision))
         now = {track.id for track in tracks}
         removed, self._before = sorted(self._before - now), now
-        return TrackerResult(tracks, removed, skipped, {})
+        return TrackerResult(tracks, removed, skipped, [], {})
 
     def reset(self) -> None:
         self.resets += 1

@@ -99,7 +99,7 @@ def test_a_frame_that_the_tracker_refuses_costs_itself(bag):
             steps.append(frame)
             if len(steps) in (2, 3):
                 raise FrameError(f"mask {len(steps)}: expected ids")
-            return TrackerResult([], [], [], {})
+            return TrackerResult([], [], [], [], {})
 
     steps: list = []
     problems: list[str] = []

@@ -13,7 +13,10 @@ from sdfpose_core.tracking.config import TrackerConfig
 def test_few_cores_verify_less(monkeypatch, cores, share):
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     assert TrackerConfig.live(torch.device("cpu")) == TrackerConfig(
-        verify_in_process=True, wait_for_verification=False, verification_share=share
+        verify_in_process=True,
+        wait_for_verification=False,
+        verification_share=share,
+        detection_budget_s=1.0,
     )
 
 
