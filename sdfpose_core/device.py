@@ -46,19 +46,26 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     return device
 
 
+_BUSY_LOAD = 1.5
+"""Mean number of running processes per core in the last minute from which on a machine is busy."""
+
 _all_threads = 0
+_considerate = False
 
 
-def set_threads(count: int = 0) -> None:
+def set_threads(count: int = 0, *, considerate: bool = False) -> None:
     """Set the number of CPU threads of torch, BLAS and OpenCV in this process.
 
     Args:
         count: number of threads. 0 means all cores but one, and all cores within `all_threads`.
             One core stays free because a thread that waits for a busy core delays the others.
+        considerate: for the same reason, take all cores only while the machine is not busy. The
+            last digits of results depend on the number of threads.
     """
-    global _all_threads
+    global _all_threads, _considerate
     cores = os.cpu_count() or 1
     _all_threads = count or cores
+    _considerate = considerate and count == 0
     count = count or max(1, cores - 1)
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
@@ -69,11 +76,12 @@ def set_threads(count: int = 0) -> None:
 def all_threads() -> Iterator[None]:
     """Give torch more threads temporarily, for rare and long computations.
 
-    Uses all cores if `set_threads` was called with 0. Otherwise the number of threads stays as it
-    is.
+    Uses all cores if `set_threads` was called with 0. Otherwise, and on a busy machine if it was
+    called with `considerate`, the number of threads stays as it is.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(max(before, _all_threads))
+    if not (_considerate and os.getloadavg()[0] > _BUSY_LOAD * (os.cpu_count() or 1)):
+        torch.set_num_threads(max(before, _all_threads))
     try:
         yield
     finally:

@@ -85,7 +85,7 @@ def make_tracker(
     from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
     from sdfpose_core.tracking.tracker import Tracker, TrackerConfig
 
-    set_threads(parameters.threads)
+    set_threads(parameters.threads, considerate=True)
     config = EstimatorConfig(
         encoder=parameters.encoder,
         refine=parameters.refine,

@@ -64,6 +64,20 @@ def test_all_cores_but_one_and_all_of_them_in_a_burst(threads, monkeypatch):
     assert torch.get_num_threads() == 2
 
 
+@pytest.mark.parametrize(("load", "inside"), [(4.4, 3), (4.6, 2)])
+def test_a_considerate_process_takes_no_more_cores_of_a_busy_machine(
+    threads, monkeypatch, load, inside
+):
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    set_threads(considerate=True)
+    with all_threads():
+        assert torch.get_num_threads() == inside
+    set_threads()
+    with all_threads():
+        assert torch.get_num_threads() == 3
+
+
 def test_a_number_of_threads_holds_in_a_burst_as_well(threads):
     set_threads(1)
     with all_threads():
