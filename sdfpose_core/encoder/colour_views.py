@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, colour_view
 from sdfpose_core.shapes.sdf_samples import sample_surface
+from sdfpose_core.simulation.appearance import AppearanceName
 from sdfpose_core.simulation.instances import ModelPool, SimulatedInstance, simulated_instances
 
 __all__ = ["ColourViews", "Rounds", "SimulatedRounds", "prefetched"]
@@ -96,6 +97,7 @@ class SimulatedRounds:
         config: network configuration.
         model_points: see `ColourViews.collect`.
         seed: seed of scenes, views and noise.
+        appearance: domain of the colour images.
     """
 
     def __init__(
@@ -106,7 +108,9 @@ class SimulatedRounds:
         config: Ssc6dConfig,
         model_points: int,
         seed: int,
+        appearance: AppearanceName = "studio",
     ) -> None:
+        self.appearance = appearance
         self.category = category
         self.model_seeds = model_seeds
         self.count = count
@@ -129,6 +133,7 @@ class SimulatedRounds:
             pool=self._pool,
             max_points=self.config.points,
             colour=True,
+            appearance=self.appearance,
         )
         return ColourViews.collect(stream, self.config, self.model_points, rng)
 

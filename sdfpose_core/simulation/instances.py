@@ -15,6 +15,12 @@ from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.body import HANDLE_PIXELS
 from sdfpose_core.shapes.families import FAMILIES, sample_model
 from sdfpose_core.shapes.model import CadModel
+from sdfpose_core.simulation.appearance import (
+    AppearanceName,
+    random_camera,
+    random_illumination,
+    repainted,
+)
 from sdfpose_core.simulation.ground_truth import ground_truth
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
@@ -144,6 +150,7 @@ def simulated_instances(
     min_points: int = 64,
     min_visibility: float = 0.15,
     colour: bool = False,
+    appearance: AppearanceName = "studio",
 ) -> Iterator[SimulatedInstance]:
     """Generate instances of one category with random scenes, views and noise.
 
@@ -166,6 +173,7 @@ def simulated_instances(
         min_points: instances with fewer points are skipped.
         min_visibility: instances with a smaller visible share are skipped.
         colour: whether to render colour images; poses and depth stay the same.
+        appearance: domain of the colour images; poses and depth stay the same.
     """
     pool = pool or ModelPool.for_category(category, model_seeds)
     categories = default_categories()
@@ -174,8 +182,11 @@ def simulated_instances(
     scene_number = 0
     while count is None or yielded < count:
         rng = np.random.default_rng([stream, seed, scene_number])
+        paint_rng = np.random.default_rng([stream, seed, scene_number, 1])
         scene_number += 1
         scene = random_scene(rng, pool.models, style, focus=category)
+        if colour:
+            scene = repainted(scene, paint_rng, appearance)
         for _ in range(views_per_scene):
             for instance, truth, visibility in _view(
                 rng,
@@ -187,7 +198,7 @@ def simulated_instances(
                 mask_noise,
                 pixels,
                 min_points,
-                colour,
+                (paint_rng, appearance) if colour else None,
             ):
                 if visibility < min_visibility:
                     continue
@@ -210,14 +221,23 @@ def _view(
     mask_noise: MaskNoise | None,
     pixels: int,
     min_points: int,
-    colour: bool,
+    colour: tuple[np.random.Generator, AppearanceName] | None,
 ) -> Iterator[tuple[Instance, GroundTruth, float]]:
-    """Simulate one random view: the category's instances, ground truth and visibility."""
+    """Simulate one random view: the category's instances, ground truth and visibility.
+
+    `colour` gives the source of random draws and the domain of the colour image, None for none.
+    """
     items = [x for x in scene.instances if x.category == category]
     target = items[int(rng.integers(len(items)))]
     full_camera, pose = random_view(rng, scene, target=target, camera=camera)
     camera = _close_up(full_camera, pose, items, pixels)
-    rendering = render(scene, camera, pose, colour=colour)
+    if colour is None:
+        rendering = render(scene, camera, pose, colour=False)
+    else:
+        light = random_illumination(*colour)
+        rendering = render(scene, camera, pose, illumination=light)
+        image = random_camera(*colour).apply(rendering.colour, colour[0])
+        rendering = replace(rendering, colour=image)
     # A lower resolution needs fewer pixels to show the handle.
     share = min((camera.fx / REFERENCE_FOCAL_PX) ** 2, 1.0)
     truths = {
@@ -247,7 +267,7 @@ def _view(
     for instance in instances:
         visible = int(np.count_nonzero(rendering.mask == instance.mask_id))
         alone = unoccluded_pixels(scene, instance.mask_id, camera, pose)
-        if not colour:
+        if colour is None:
             instance = replace(instance, colour=None)
         yield instance, truths[instance.mask_id], min(visible / max(alone, 1), 1.0)
 

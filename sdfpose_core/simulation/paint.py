@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 
 __all__ = ["Paint", "Pattern"]
 
-Pattern = Literal["plain", "label", "dipped", "speckled", "wood", "tiles", "laptop"]
+Pattern = Literal[
+    "plain",
+    "label",
+    "dipped",
+    "speckled",
+    "wood",
+    "tiles",
+    "laptop",
+    "marbled",
+    "striped",
+    "checked",
+]
 
 Rgb = tuple[int, int, int]
 
@@ -30,15 +41,21 @@ class Paint:
         base: RGB, 0 to 255.
         pattern: ``plain``; ``label``: a band of the accent around the middle; ``dipped``: the lower
             part in the accent; ``speckled``: small spots; ``wood``: planks along x; ``tiles``: a
-            grid in the plane y = 0; ``laptop``: screen and keys in the accent.
+            grid in the plane y = 0; ``laptop``: screen and keys in the accent; ``marbled``: veins;
+            ``striped``: slanted stripes; ``checked``: checks in three directions.
         accent: RGB of the pattern's second colour.
         gloss: strength of the highlight, 0 to 1.
+        period: length of a period of ``marbled``, ``striped`` and ``checked``: diagonals of the
+            object, at most one metre per diagonal.
+        phase: where these patterns begin, radians.
     """
 
     base: Rgb
     pattern: Pattern = "plain"
     accent: Rgb = (255, 255, 255)
     gloss: float = 0.25
+    period: float = 0.25
+    phase: float = 0.0
 
     def albedo(
         self,
@@ -82,6 +99,9 @@ class Paint:
             return _step(0.004 - gap, 0.002)
         if self.pattern == "laptop":
             return _laptop(p, normals, sides)
+        if self.pattern in ("marbled", "striped", "checked"):
+            length = self.period * min(float(np.linalg.norm(sides)), 1.0)
+            return _periodic(self.pattern, p * np.float32(2.0 * np.pi / length), self.phase)
         return np.zeros_like(x)
 
 
@@ -99,6 +119,19 @@ def _wood(x: NDArray[np.float32], z: NDArray[np.float32]) -> NDArray[np.float32]
     grain = 0.5 + 0.5 * np.sin((z + warp) * 170.0 + 3.0 * np.sin(2.5 * x + 30.0 * tone))
     joint = _step(0.0015 - np.abs(z - _PLANK_M * np.round(z / _PLANK_M)), 0.0008)
     return np.asarray(np.clip(0.4 * tone + 0.22 * grain + 0.5 * joint, 0.0, 1.0), np.float32)
+
+
+def _periodic(pattern: Pattern, q: NDArray[np.float32], phase: float) -> NDArray[np.float32]:
+    """Share (N,) of the accent at points (N, 3), radians, of a pattern with a period of 2 pi."""
+    x, y, z = q.T + np.float32(phase)
+    if pattern == "striped":
+        wave = np.sin(0.5 * x + 0.8 * y + 0.33 * z)
+    elif pattern == "checked":
+        wave = np.sin(x) * np.sin(y + 0.7) * np.sin(z + 1.9)
+    else:
+        warp = np.sin(1.3 * x + 1.1) + np.sin(0.9 * y + 2.3) + np.sin(1.1 * z + 0.4)
+        wave = np.sin(0.6 * x + 0.5 * y + 0.62 * z + 1.6 * warp + 0.8 * np.sin(3.1 * y + warp))
+    return _step(wave, 0.15 if pattern != "marbled" else 0.8)
 
 
 def _laptop(

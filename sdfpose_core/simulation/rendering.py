@@ -10,18 +10,12 @@ from numpy.typing import NDArray
 
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import MAX_DEPTH_M
+from sdfpose_core.simulation.appearance import Illumination
 from sdfpose_core.simulation.scene import CameraPose, RayHits, Scene, SceneObject
 
 __all__ = ["Rendering", "render"]
 
-_BACKDROP = ((206, 214, 224), (150, 160, 174))
-"""Background RGB at the top and at the bottom of the image."""
-
-_LIGHT = np.array([0.45, 0.8, 0.35], dtype=np.float32) / np.float32(np.sqrt(0.965))
-"""Direction to the lamp, world frame."""
-
-_LAMP, _SKY, _GROUND, _FILL = 0.62, 0.46, 0.24, 0.12
-"""Brightness of the lamp, of ambient light from above and below, and of a light at the camera."""
+_STUDIO = Illumination()
 
 _SHADOW_OFFSET_M = 5e-4
 """Shadow rays start this far above the surface."""
@@ -58,6 +52,7 @@ def render(
     colour: bool = True,
     shadows: bool = True,
     antialias: bool = False,
+    illumination: Illumination = _STUDIO,
 ) -> Rendering:
     """Render one view.
 
@@ -70,11 +65,12 @@ def render(
         colour: whether to render colour, which costs more than depth.
         shadows: whether the lamp casts shadows.
         antialias: whether to render colour at twice the resolution and average it.
+        illumination: light and background.
     """
     camera_pose = CameraPose(*camera_pose)
     if colour and antialias:
         finer = camera.resize(2 * camera.width, 2 * camera.height)
-        large = render(scene, finer, camera_pose, shadows=shadows).colour
+        large = render(scene, finer, camera_pose, shadows=shadows, illumination=illumination).colour
         size = (camera.width, camera.height)
         image = np.asarray(cv2.resize(large, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         return replace(render(scene, camera, camera_pose, colour=False), colour=image)
@@ -88,7 +84,7 @@ def render(
     normals = hits.normals @ rotation
     normals[~seen] = 0.0
     if colour:
-        image = _shade(scene, camera_pose, rays, hits, seen, shadows)
+        image = _shade(scene, camera_pose, rays, hits, seen, shadows, illumination)
     else:
         image = np.zeros((*depth.shape, 3), dtype=np.uint8)
     return Rendering(image, depth, np.where(seen, ids[hits.owner], np.uint16(0)), normals)
@@ -101,6 +97,7 @@ def _shade(
     hits: RayHits,
     seen: NDArray[np.bool_],
     shadows: bool,
+    light: Illumination,
 ) -> NDArray[np.uint8]:
     """Shade the RGB image (H, W, 3): ambient and Lambert light, highlights, soft shadows."""
     directions, normals, owner = rays[seen], hits.normals[seen], hits.owner[seen]
@@ -120,23 +117,27 @@ def _shade(
         gloss[own] = item.paint.gloss
 
     view = _unit(-directions)
-    lamp = np.maximum(normals @ _LIGHT, 0.0)
-    highlight = np.maximum(np.einsum("ij,ij->i", normals, _unit(view + _LIGHT)), 0.0)
+    lamp_at = np.asarray(light.direction, dtype=np.float32)
+    lamp_at /= np.linalg.norm(lamp_at)
+    lamp = np.maximum(normals @ lamp_at, 0.0)
+    highlight = np.maximum(np.einsum("ij,ij->i", normals, _unit(view + lamp_at)), 0.0)
     for _ in range(_HIGHLIGHT_SQUARINGS):
         highlight *= highlight
     highlight *= gloss
     if shadows:
-        lit = _lit(scene, points + np.float32(_SHADOW_OFFSET_M) * normals, seen)
+        lit = _lit(scene, points + np.float32(_SHADOW_OFFSET_M) * normals, seen, lamp_at)
         lamp, highlight = lamp * lit, highlight * lit
     up = 0.5 + 0.5 * normals[:, 1]
     facing = np.einsum("ij,ij->i", normals, view)
-    light = _GROUND + (_SKY - _GROUND) * up + _LAMP * lamp + _FILL * facing
+    ambient = light.ground + (light.sky - light.ground) * up + light.fill * facing
+    tint = np.asarray(light.tint, dtype=np.float32)
 
     height, width = seen.shape
-    top, bottom = (np.asarray(x, dtype=np.float32) / 255.0 for x in _BACKDROP)
+    top, bottom = (np.asarray(x, dtype=np.float32) / 255.0 for x in (light.top, light.bottom))
     share = np.linspace(0.0, 1.0, height, dtype=np.float32)[:, None, None]
     image = np.broadcast_to(top + share * (bottom - top), (height, width, 3)).copy()
-    image[seen] = albedo * light[:, None] + highlight[:, None]
+    brightness = ambient[:, None] + (light.lamp * lamp)[:, None] * tint
+    image[seen] = albedo * brightness + highlight[:, None] * tint
     return np.asarray(np.minimum(image, 1.0) * 255.0 + 0.5, dtype=np.uint8)
 
 
@@ -160,9 +161,14 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.sqrt(np.maximum(square, 1e-12))[:, None], dtype=np.float32)
 
 
-def _lit(scene: Scene, points: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _lit(
+    scene: Scene,
+    points: NDArray[np.float32],
+    seen: NDArray[np.bool_],
+    lamp_at: NDArray[np.float32],
+) -> NDArray[np.float32]:
     """Lamp visibility (N,) of the seen points: hard shadows, blurred in the image."""
     lit = np.ones(seen.shape, dtype=np.float32)
-    lit[seen] = ~scene.occluded(points, np.broadcast_to(_LIGHT, points.shape))
+    lit[seen] = ~scene.occluded(points, np.broadcast_to(lamp_at, points.shape))
     width = 2 * round(seen.shape[1] / 320) + 1
     return np.asarray(cv2.GaussianBlur(lit, (width, width), 0)[seen], dtype=np.float32)
