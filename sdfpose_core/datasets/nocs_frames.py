@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["MugFrame", "pose_matrix", "split_pose"]
+__all__ = ["MugFrame", "benchmark_box", "pose_matrix", "split_pose"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,21 @@ class MugFrame:
                 surface. By default, that of a body as wide along x as the box along z, because a
                 handle extends the box along x only.
         """
-        raise NotImplementedError
+        sides = np.asarray(size, np.float64)
+        axis = 0.5 * (sides[2] - sides[0]) if axis_x is None else axis_x
+        return cls.shifted(sides, (-axis, 0.0, 0.0))
+
+    @classmethod
+    def shifted(cls, size: ArrayLike, shift: ArrayLike) -> MugFrame:
+        """Compute the frame with a given origin.
+
+        Args:
+            size: (3,) sides of the box of body and handle, centred at our origin, any unit.
+            shift: (3,) minus the position of the benchmark's origin, same unit.
+        """
+        sides, moved = np.asarray(size, np.float64), np.asarray(shift, np.float64)
+        unit = float(np.linalg.norm(sides))
+        return cls(moved / unit, unit / float(np.linalg.norm(sides + 2.0 * np.abs(moved))))
 
     @classmethod
     def of_benchmark_box(cls, size: ArrayLike) -> MugFrame:
@@ -55,19 +69,52 @@ class MugFrame:
         Args:
             size: (3,) sides of the box that is symmetric about the axis of the body, any unit.
         """
-        raise NotImplementedError
+        sides = np.array(size, np.float64)
+        sides[0] = 0.5 * (sides[0] + sides[2])
+        return cls.of_box(sides)
 
     def to_benchmark(
         self, transform: NDArray[np.floating], size: NDArray[np.floating]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Convert a pose (4, 4) and a size (3,) from our frame to the benchmark's."""
-        raise NotImplementedError
+        rotation, translation, scale = split_pose(transform)
+        moved = translation - scale * rotation @ self.shift
+        sides = self.scale * (np.asarray(size, np.float64) + 2.0 * np.abs(self.shift))
+        return pose_matrix(rotation, moved, scale / self.scale), sides
 
     def to_ours(
         self, transform: NDArray[np.floating], size: NDArray[np.floating]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Convert a pose (4, 4) and a size (3,) from the benchmark's frame to ours."""
-        raise NotImplementedError
+        rotation, translation, scale = split_pose(transform)
+        moved = translation + self.scale * scale * rotation @ self.shift
+        sides = np.asarray(size, np.float64) / self.scale - 2.0 * np.abs(self.shift)
+        return pose_matrix(rotation, moved, self.scale * scale), sides
+
+
+def benchmark_box(
+    category: str,
+    rotation: NDArray[np.floating],
+    translation: NDArray[np.floating],
+    dimensions_m: NDArray[np.floating],
+    axis_x_m: float | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Convert an estimate in our frame to a pose (4, 4) and a size (3,) in the benchmark's.
+
+    Args:
+        category: category name.
+        rotation: (3, 3), object to camera frame.
+        translation: (3,), metres, camera frame: centre of the box.
+        dimensions_m: (3,) sides of the box.
+        axis_x_m: x of the axis of a mug's body relative to the centre of the box, metres, object
+            frame, e.g. the scale times ``DecodedMesh.body.axis_x_m``; see `MugFrame.of_box`.
+    """
+    sides = np.asarray(dimensions_m, np.float64)
+    scale = float(np.linalg.norm(sides))
+    transform, size = pose_matrix(rotation, translation, scale), sides / scale
+    if category != "mug":
+        return transform, size
+    return MugFrame.of_box(sides, axis_x_m).to_benchmark(transform, size)
 
 
 def pose_matrix(
