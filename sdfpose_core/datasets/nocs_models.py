@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sdfpose_core.datasets.images import read_text
 from sdfpose_core.datasets.nocs_frames import MugFrame
-from sdfpose_core.errors import ConfigurationError, MeshError, PickleError
+from sdfpose_core.errors import ConfigurationError, FrameError, MeshError, PickleError
 from sdfpose_core.shapes.mesh_files import MESH_SUFFIXES, read_mesh
 from sdfpose_core.storage.pickles import load_pickle
 
@@ -102,7 +103,7 @@ class NocsModels:
         for path in sorted(files, key=lambda x: x.suffix != ".txt"):
             try:
                 low, high = _corners(path)
-            except (MeshError, ValueError, OSError) as error:
+            except (FrameError, MeshError, ValueError) as error:
                 reason = str(error)
                 problems.append(reason if str(path) in reason else f"{path}: {reason}")
                 continue
@@ -159,16 +160,15 @@ def _corners(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
     Raises:
         MeshError: the mesh is unusable.
-        OSError, ValueError: the text file is unusable.
+        FrameError, ValueError: the text file is unusable.
     """
     if path.suffix != ".txt":
         vertices, _ = read_mesh(path)
         return vertices.min(axis=0), vertices.max(axis=0)
-    values = np.loadtxt(path, dtype=np.float64)
-    if values.shape == (3,):
-        values = np.stack([-0.5 * values, 0.5 * values])
-    if values.shape != (2, 3):
-        raise ValueError(f"has {values.shape} numbers: expected three sides, or two corners")
+    values = np.array(read_text(path).split(), dtype=np.float64)
+    if len(values) not in (3, 6):
+        raise ValueError(f"has {len(values)} numbers: expected three sides, or two corners")
+    values = np.stack([-0.5 * values, 0.5 * values]) if len(values) == 3 else values.reshape(2, 3)
     low, high = values.min(axis=0), values.max(axis=0)
     if not (np.isfinite(values).all() and (high > low).all()):
         raise ValueError(f"has the corners {values.tolist()}: expected a box with a volume")

@@ -506,7 +506,8 @@ def _check_image(content: Mapping[str, Any], path: Path, stem: Path, splits: Seq
     parts = str(told).removesuffix("_color.png").split("/")[-3:]
     if not isinstance(told, str) or len(parts) < 3:
         return
-    if parts[0] not in splits or parts[1:] != list(stem.parts[-2:]):
+    others = {x for names in _SPLITS.values() for x in names}.difference(splits)
+    if parts[0] in others or parts[1:] != list(stem.parts[-2:]):
         raise FrameError(
             f"{path}: is of the image {'/'.join(parts)}: expected "
             f"{'/'.join([splits[-1], *stem.parts[-2:]])}; it belongs to another split or image"
