@@ -405,6 +405,7 @@ def test_every_instance_of_the_sample_has_the_published_pose(nocs_sample, part, 
     image = read_nocs_image(stem, "Real" if part.startswith("Real") else "CAMERA", root=nocs_sample)
     found = NocsTruths(nocs_sample, part, CATEGORIES).of(image, stem)
     assert (found.source, found.problems, found.published) == ("gts", [], True)
+    assert image.problems == []  # of the distractors
     published = read_dictionary(nocs_sample / "gts" / name)["gt_RTs"]
     assert len(found.objects) == len(image.frame.labels) == len(published)
     maps = NocsTruths(nocs_sample, part, CATEGORIES, "coordinate_maps").of(image, stem)
