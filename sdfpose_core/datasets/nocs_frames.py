@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["MugFrame", "benchmark_box", "pose_matrix", "split_pose"]
+__all__ = ["MugFrame", "pose_matrix", "split_pose"]
 
 
 @dataclass(frozen=True)
@@ -90,31 +90,6 @@ class MugFrame:
         moved = translation + self.scale * scale * rotation @ self.shift
         sides = np.asarray(size, np.float64) / self.scale - 2.0 * np.abs(self.shift)
         return pose_matrix(rotation, moved, self.scale * scale), sides
-
-
-def benchmark_box(
-    category: str,
-    rotation: NDArray[np.floating],
-    translation: NDArray[np.floating],
-    dimensions_m: NDArray[np.floating],
-    axis_x_m: float | None = None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Convert an estimate in our frame to a pose (4, 4) and a size (3,) in the benchmark's.
-
-    Args:
-        category: category name.
-        rotation: (3, 3), object to camera frame.
-        translation: (3,), metres, camera frame: centre of the box.
-        dimensions_m: (3,) sides of the box.
-        axis_x_m: x of the axis of a mug's body relative to the centre of the box, metres, object
-            frame, e.g. the scale times ``DecodedMesh.body.axis_x_m``; see `MugFrame.of_box`.
-    """
-    sides = np.asarray(dimensions_m, np.float64)
-    scale = float(np.linalg.norm(sides))
-    transform, size = pose_matrix(rotation, translation, scale), sides / scale
-    if category != "mug":
-        return transform, size
-    return MugFrame.of_box(sides, axis_x_m).to_benchmark(transform, size)
 
 
 def pose_matrix(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from sdfpose_core.datasets.nocs_frames import MugFrame, benchmark_box, pose_matrix, split_pose
+from sdfpose_core.datasets.nocs_frames import MugFrame, pose_matrix, split_pose
 from sdfpose_core.datasets.nocs_models import NocsModels
 from sdfpose_core.shapes.body import BodyProfile
 from sdfpose_core.shapes.mesh_files import read_mesh
@@ -78,23 +78,19 @@ def test_the_frame_follows_from_either_box(sides):
 def test_an_estimate_is_converted_by_the_axis_of_its_body():
     rotation = Rotation.random(random_state=1).as_matrix()
     centre, dimensions = np.array([0.1, 0.0, 0.8]), np.array([0.12, 0.1, 0.08])
-    transform, size = benchmark_box("mug", rotation, centre, dimensions, axis_x_m=-0.018)
-    moved_rotation, origin, scale = split_pose(transform)
+    scale = np.linalg.norm(dimensions)
+    estimate = pose_matrix(rotation, centre, scale), dimensions / scale
+    frame = MugFrame.of_box(dimensions, axis_x=-0.018)
+    transform, size = frame.to_benchmark(*estimate)
+    moved_rotation, origin, moved_scale = split_pose(transform)
     np.testing.assert_allclose(moved_rotation, rotation, atol=1e-12)
     np.testing.assert_allclose(origin, centre - 0.018 * rotation[:, 0])
-    np.testing.assert_allclose(scale * size, [0.156, 0.1, 0.08])
+    np.testing.assert_allclose(moved_scale * size, [0.156, 0.1, 0.08])
     assert np.linalg.norm(size) == pytest.approx(1.0)
     # Without the axis, the body is as wide along x as along z.
-    transform, size = benchmark_box("mug", rotation, centre, dimensions)
+    transform, size = MugFrame.of_box(dimensions).to_benchmark(*estimate)
     np.testing.assert_allclose(transform[:3, 3], centre - 0.02 * rotation[:, 0])
     np.testing.assert_allclose(split_pose(transform)[2] * size, [0.16, 0.1, 0.08])
-
-
-def test_other_categories_have_one_frame():
-    centre, dimensions = np.array([0.1, 0.0, 0.8]), np.array([0.12, 0.1, 0.08])
-    transform, size = benchmark_box("camera", np.eye(3), centre, dimensions, axis_x_m=0.01)
-    np.testing.assert_allclose(transform[:3, 3], centre)
-    np.testing.assert_allclose(split_pose(transform)[2] * size, dimensions)
 
 
 def test_the_sample_s_mug_stands_on_the_axis_of_its_body(nocs_sample):
