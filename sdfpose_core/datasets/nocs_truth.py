@@ -25,13 +25,17 @@ from numpy.typing import NDArray
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES, NocsImage
 from sdfpose_core.datasets.nocs_frames import MugFrame, pose_matrix, split_pose
-from sdfpose_core.datasets.nocs_models import NocsModels
-from sdfpose_core.datasets.nocs_poses import (
-    MIN_PIXELS,
-    canonical_yaw,
-    handle_in_map,
-    nocs_poses,
+from sdfpose_core.datasets.nocs_matching import (
+    MAX_BOX_DIFFERENCE,
+    describe_instance,
+    instance_boxes,
+    is_pose,
+    match_boxes,
+    match_in_order,
+    name_missing,
 )
+from sdfpose_core.datasets.nocs_models import NocsModels
+from sdfpose_core.datasets.nocs_poses import canonical_yaw, handle_in_map, nocs_poses
 from sdfpose_core.datasets.nocs_results import read_dictionary, result_column
 from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.observation.frame import GroundTruth
@@ -64,17 +68,9 @@ _EVALUATED = ("CAMERA/val", "Real/test")
 
 _FOLDERS: dict[TruthSource, str] = {"nocs_results": "results/nocs_results", "gts": "gts"}
 
-_MAX_BOX_DIFFERENCE = 5
-"""Sum of the differences between the corners of matching boxes, pixels, as in the benchmark."""
-
 _MAX_BOX = (440, 600)
 """Height and width of the mask of an object, pixels. The benchmark leaves out images with a larger
 one: they are faulty renderings."""
-
-_MAX_UP_DEG = 15.0
-_MAX_DISTANCE_M = 0.08
-"""A published pose fits the one from the map within these. Among the published images at hand, the
-two differ by up to 5 degrees and 4 cm; poses of different objects are 13 cm apart or more."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +205,7 @@ class NocsTruths:
                     raise
                 problems.append(f"{error}; the next source of true poses is taken")
                 continue
-            boxes = _boxes(image).values()
+            boxes = instance_boxes(image).values()
             whole = any(y2 - y1 > _MAX_BOX[0] or x2 - x1 > _MAX_BOX[1] for y1, x1, y2, x2 in boxes)
             return NocsImageTruth(source, objects, problems + found, bool(objects) and not whole)
         raise AssertionError("there is at least one source")
@@ -239,7 +235,7 @@ class NocsTruths:
         transforms = result_column(content, "gt_RTs", (4, 4), path)
         count = len(transforms)
         if "gt_class_ids" in content and "gt_bboxes" in content:
-            rows = _matched(
+            rows = match_boxes(
                 image,
                 result_column(content, "gt_class_ids", (), path, count),
                 result_column(content, "gt_bboxes", (4,), path, count),
@@ -247,7 +243,9 @@ class NocsTruths:
                 problems,
             )
         else:
-            rows = self._in_order(image, content, transforms, path, problems)
+            rows = match_in_order(
+                image, self._map_poses(image, problems, []), content, transforms, path, problems
+            )
         sizes = visible = None
         if "gt_scales" in content:
             sizes = result_column(content, "gt_scales", (3,), path, count)
@@ -255,8 +253,8 @@ class NocsTruths:
             visible = result_column(content, "gt_handle_visibility", (), path, count)
         objects = []
         for mask_id, row in rows.items():
-            what = _described(image, mask_id)
-            if not _is_pose(transforms[row]):
+            what = describe_instance(image, mask_id)
+            if not is_pose(transforms[row]):
                 problems.append(f"{path}: the pose of {what} is no finite similarity; left out")
                 continue
             model = image.models[mask_id]
@@ -320,59 +318,6 @@ class NocsTruths:
             f"{' or '.join(x.name for x in paths)}{hint}"
         )
 
-    def _in_order(
-        self,
-        image: NocsImage,
-        content: Mapping[str, Any],
-        transforms: NDArray[np.float64],
-        path: Path,
-        problems: list[str],
-    ) -> dict[int, int]:
-        """Assign poses without boxes to the image's instances, in order; return rows by mask id.
-
-        Raises:
-            FrameError: number, classes or poses are not those of the instances.
-        """
-        ids = list(image.frame.labels)
-        if len(transforms) != len(ids):
-            raise FrameError(
-                f"{path}: has {len(transforms)} poses and no boxes: expected {len(ids)}, one for "
-                f"each instance of {image.name}_meta.txt in the mask, in order"
-            )
-        if "gt_class_ids" in content:
-            class_ids = result_column(content, "gt_class_ids", (), path, len(ids))
-            expected = [1 + NOCS_CATEGORIES.index(image.frame.labels[i].category) for i in ids]
-            if class_ids.tolist() != expected:
-                raise FrameError(
-                    f"{path}: has the classes {class_ids.astype(int).tolist()}: expected "
-                    f"{expected}, those of the instances of {image.name}"
-                )
-        seen = {x.mask_id: x for x in self._map_poses(image, problems, [])}
-        deviations = {
-            i: {
-                j: _deviation(transforms[row], truth)
-                for j, truth in seen.items()
-                if _is_pose(transforms[row])
-            }
-            for row, i in enumerate(ids)
-        }
-        wrong = [i for i, found in deviations.items() if i in found and not _fits(found[i])]
-        swapped = any(_fits(deviations[i][j]) for i in wrong for j in wrong)
-        if swapped or 2 * len(wrong) > len(seen):
-            raise FrameError(
-                f"{path}: the poses of instances {', '.join(map(str, wrong))} do not fit their "
-                f"maps of object coordinates{' in this order' if swapped else ''}: expected the "
-                f"poses of {image.name}, in the order of its instances"
-            )
-        for i in wrong:
-            angle, distance = deviations[i][i]
-            problems.append(
-                f"{path}: the pose of {_described(image, i)} differs from that of its map by "
-                f"{angle:.1f} degrees and {100 * distance:.1f} cm: expected at most "
-                f"{_MAX_UP_DEG:.0f} degrees and {100 * _MAX_DISTANCE_M:.0f} cm; kept"
-            )
-        return {i: row for row, i in enumerate(ids) if _has_enough_depth(image, i, path, problems)}
-
     def _of_label(
         self, image: NocsImage, stem: Path, source: TruthSource, problems: list[str]
     ) -> list[NocsObject]:
@@ -390,7 +335,7 @@ class NocsTruths:
         if "handle_visibility" in content:
             visible = result_column(content, "handle_visibility", (), path, count)
         objects: dict[int, NocsObject] = {}
-        own_boxes = _boxes(image)
+        own_boxes = instance_boxes(image)
         for row, mask_id in enumerate(mask_ids.tolist()):
             label = image.frame.labels.get(mask_id)
             if label is None:
@@ -400,17 +345,17 @@ class NocsTruths:
                     "left out"
                 )
                 continue
-            what = _described(image, mask_id)
+            what = describe_instance(image, mask_id)
             class_id = 1 + NOCS_CATEGORIES.index(label.category)
             difference = float(np.abs(boxes[row] - own_boxes[mask_id]).sum())
-            if class_ids[row] != class_id or difference > _MAX_BOX_DIFFERENCE:
+            if class_ids[row] != class_id or difference > MAX_BOX_DIFFERENCE:
                 problems.append(
                     f"{path}: instance {mask_id} has class {class_ids[row]:.0f} and box "
                     f"{boxes[row].astype(int).tolist()}: expected class {class_id} and box "
                     f"{list(own_boxes[mask_id])}; left out"
                 )
                 continue
-            if mask_id in objects or not _is_pose(transforms[row]):
+            if mask_id in objects or not is_pose(transforms[row]):
                 problems.append(
                     f"{path}: {what} {'is repeated' if mask_id in objects else 'has no pose'}: "
                     "expected one finite similarity; left out"
@@ -442,7 +387,7 @@ class NocsTruths:
                 f"{path}: none of its {count} instances is one of {image.name}: "
                 f"expected the label of that image ({problems[-1]})"
             )
-        _name_missing(image, objects, path, problems)
+        name_missing(image, objects, path, problems)
         return [objects[i] for i in image.frame.labels if i in objects]
 
     def _of_maps(
@@ -514,92 +459,6 @@ def _check_image(content: Mapping[str, Any], path: Path, stem: Path, splits: Seq
         )
 
 
-def _boxes(image: NocsImage) -> dict[int, tuple[int, int, int, int]]:
-    """Boxes (y1, x1, y2, x2) of the labelled instances, ends excluded, by mask id."""
-    boxes = {}
-    for mask_id in image.frame.labels:
-        inside = image.frame.mask == mask_id
-        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-        boxes[mask_id] = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-    return boxes
-
-
-def _matched(
-    image: NocsImage,
-    class_ids: NDArray[np.float64],
-    boxes: NDArray[np.float64],
-    path: Path,
-    problems: list[str],
-) -> dict[int, int]:
-    """Match the instances to the rows of a file by class and box; return rows by mask id.
-
-    Raises:
-        FrameError: no instance matches.
-    """
-    rows: dict[int, int] = {}
-    own_boxes = _boxes(image)
-    for mask_id, box in own_boxes.items():
-        class_id = 1 + NOCS_CATEGORIES.index(image.frame.labels[mask_id].category)
-        close = np.abs(boxes - np.asarray(box)).sum(axis=1) <= _MAX_BOX_DIFFERENCE
-        free = [
-            x for x in np.flatnonzero(close & (class_ids == class_id)) if x not in rows.values()
-        ]
-        if free:
-            rows[mask_id] = int(free[0])
-    if own_boxes and len(class_ids) and not rows:
-        raise FrameError(
-            f"{path}: none of its {len(class_ids)} objects has class and box of one of the "
-            f"{len(own_boxes)} instances of {image.name}: expected the file of that image"
-        )
-    for row in sorted(set(range(len(class_ids))) - set(rows.values())):
-        problems.append(
-            f"{path}: object {row} (class {class_ids[row]:.0f}, box "
-            f"{boxes[row].astype(int).tolist()}) matches no instance of the mask; left out"
-        )
-    _name_missing(image, rows, path, problems)
-    return {i: row for i, row in rows.items() if _has_enough_depth(image, i, path, problems)}
-
-
-def _name_missing(
-    image: NocsImage, found: Mapping[int, Any], path: Path, problems: list[str]
-) -> None:
-    """Name the instances of the mask that a file does not have."""
-    for mask_id in image.frame.labels:
-        if mask_id not in found and _depth_pixels(image, mask_id) >= MIN_PIXELS:
-            problems.append(f"{path}: {_described(image, mask_id)} has no true pose; left out")
-
-
-def _depth_pixels(image: NocsImage, mask_id: int) -> int:
-    return int(np.count_nonzero((image.frame.mask == mask_id) & (image.frame.depth > 0.0)))
-
-
-def _has_enough_depth(image: NocsImage, mask_id: int, path: Path, problems: list[str]) -> bool:
-    """Check whether the benchmark counts an instance: not with too few pixels with depth."""
-    count = _depth_pixels(image, mask_id)
-    if count < MIN_PIXELS:
-        problems.append(
-            f"{path}: {_described(image, mask_id)} has {count} pixels with depth: the benchmark "
-            f"counts objects with at least {MIN_PIXELS}; left out"
-        )
-    return count >= MIN_PIXELS
-
-
-def _described(image: NocsImage, mask_id: int) -> str:
-    return f"instance {mask_id} ({image.frame.labels[mask_id].category}) of {image.name}"
-
-
-def _is_pose(transform: NDArray[np.float64]) -> bool:
-    """Whether a matrix (4, 4) is a similarity with a positive scale."""
-    if not np.isfinite(transform).all():
-        return False
-    upper = transform[:3, :3]
-    volume = float(np.linalg.det(upper))
-    if volume <= 0.0 or not np.allclose(transform[3], (0.0, 0.0, 0.0, 1.0), atol=1e-6):
-        return False
-    rotation = upper / np.cbrt(volume)
-    return bool(np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3))
-
-
 def _label_poses(content: Mapping[str, Any], path: Path, count: int) -> NDArray[np.float64]:
     """Poses (N, 4, 4) of a label: ``poses``, or scales, rotations and translations."""
     if "poses" in content:
@@ -609,18 +468,3 @@ def _label_poses(content: Mapping[str, Any], path: Path, count: int) -> NDArray[
     translations = result_column(content, "translations", (3,), path, count)
     poses = [pose_matrix(*x) for x in zip(rotations, translations, scales.tolist(), strict=True)]
     return np.array(poses).reshape(-1, 4, 4)
-
-
-def _deviation(transform: NDArray[np.float64], truth: GroundTruth) -> tuple[float, float]:
-    """Angle between the up axes, degrees, and distance of the origins, metres.
-
-    The transform is in the frame of the maps, which is that of `truth`.
-    """
-    rotation, translation, _ = split_pose(transform)
-    cosine = float(np.clip(rotation[:, 1] @ truth.rotation[:, 1], -1.0, 1.0))
-    distance = float(np.linalg.norm(translation - truth.translation))
-    return float(np.degrees(np.arccos(cosine))), distance
-
-
-def _fits(deviation: tuple[float, float]) -> bool:
-    return deviation[0] <= _MAX_UP_DEG and deviation[1] <= _MAX_DISTANCE_M
