@@ -109,8 +109,8 @@ def _has_enough_depth(image: NocsImage, mask_id: int, path: Path, problems: list
     count = _depth_pixels(image, mask_id)
     if count < MIN_PIXELS:
         problems.append(
-            f"{path}: {describe_instance(image, mask_id)} has {count} pixels with depth: the benchmark "
-            f"counts objects with at least {MIN_PIXELS}; left out"
+            f"{path}: {describe_instance(image, mask_id)} has {count} pixels with depth: the "
+            f"benchmark counts objects with at least {MIN_PIXELS}; left out"
         )
     return count >= MIN_PIXELS
 
