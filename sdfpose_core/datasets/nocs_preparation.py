@@ -17,7 +17,12 @@ from pathlib import Path
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.instances import StoredInstance, read_instances, write_instances
 from sdfpose_core.datasets.nocs import NocsImage, NocsSource, read_nocs_image, scene_images
-from sdfpose_core.datasets.nocs_detections import detected, detections_file, match_ground_truth
+from sdfpose_core.datasets.nocs_detections import (
+    detections_file,
+    match_ground_truth,
+    read_detections,
+    segment_detections,
+)
 from sdfpose_core.datasets.nocs_models import NOCS_MODEL_FOLDERS
 from sdfpose_core.datasets.nocs_truth import NocsTruths
 from sdfpose_core.errors import FrameError
@@ -115,25 +120,29 @@ def prepare_scene(
             sources[truth.source] += 1
             problems += truth.problems
             known = {x.mask_id: x.ground_truth(x.mask_id, categories) for x in truth.objects}
-        frame, posed = image.frame, list(known.values())
-        if detections is not None:
+        posed = list(known.values())
+        if detections is None:
+            instances, skipped = segment(image.frame, categories)
+            # The others are none of the six, or reported above.
+            skipped = [x for x in skipped if x.mask_id in image.frame.labels]
+        else:
             try:
-                frame = detected(image.frame, detections_file(detections, stem))
+                size = image.frame.mask.shape
+                seen = read_detections(detections_file(detections, stem), (size[0], size[1]))
             except FrameError as error:
                 problems.append(f"{error}; image skipped")
                 continue
-            known = match_ground_truth(image.frame, posed, frame)
+            instances, skipped = segment_detections(image.frame, seen, categories)
+            known = match_ground_truth(image.frame.mask, posed, seen)
             found_ids = {x.instance for x in known.values()}
             problems += [
                 f"{image.name}: {x.instance} ({x.category}) was not detected"
                 for x in posed
                 if x.instance not in found_ids
             ]
-        instances, skipped = segment(frame, categories)
         problems += [
             f"{image.name}: instance {x.mask_id} ({x.category}): {x.reason}; skipped"
             for x in skipped
-            if x.mask_id in frame.labels  # the others are none of the six, or reported above
         ]
         for instance in instances:
             found.setdefault(instance.category, []).append(
