@@ -163,14 +163,17 @@ def read_dictionary(path: Path | str) -> Mapping[str, Any]:
     return content
 
 
-def write_nocs_result(path: Path | str, result: NocsResult) -> None:
+def write_nocs_result(
+    path: Path | str, result: NocsResult, more: Mapping[str, Any] | None = None
+) -> None:
     """Write the result of one image atomically, readable by any version of NumPy.
 
     Args:
         path: path of the file.
         result: result to write; `name` is not stored.
+        more: further entries of plain data, which readers of the format ignore.
     """
-    content = {
+    content = dict(more or {}) | {
         "gt_class_ids": result.class_ids.astype(np.int32),
         "gt_RTs": result.transforms,
         "gt_scales": result.sizes,

@@ -114,7 +114,7 @@ def segment_masks(
                 "the frame"
             )
     pixels_of = {
-        mask_id: cv2.findNonZero(mask.astype(np.uint8)).reshape(-1, 2)
+        mask_id: np.asarray(cv2.findNonZero(mask.astype(np.uint8)), np.int32).reshape(-1, 2)
         for mask_id, mask in sorted(masks.items())
         if mask.any()
     }
