@@ -28,15 +28,14 @@ from sdfpose_core.datasets.nocs_detections import (
     segment_detections,
 )
 from sdfpose_core.datasets.nocs_frames import MugFrame, pose_matrix
-from sdfpose_core.datasets.nocs_results import NocsResult, write_nocs_result
+from sdfpose_core.datasets.nocs_results import NocsResult, read_dictionary, write_nocs_result
 from sdfpose_core.datasets.nocs_truth import NocsImageTruth, NocsObject, NocsTruths
-from sdfpose_core.errors import ConfigurationError, FrameError, PickleError
+from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.estimation.config import EstimatorConfig
 from sdfpose_core.estimation.estimator import FrameResult
 from sdfpose_core.observation.frame import Instance, ObjectEstimate, RgbdFrame
 from sdfpose_core.shapes.body import BodyProfile
 from sdfpose_core.storage.files import write_atomically
-from sdfpose_core.storage.pickles import load_pickle
 
 __all__ = [
     "BENCHMARKS",
@@ -365,7 +364,7 @@ class NocsResults:
     def read(self, stem: Path) -> ImageRecord | None:
         """Read the result of an image; None if there is none, or it is damaged."""
         try:
-            content = load_pickle(self.path(stem))
+            content = read_dictionary(self.path(stem))
             return ImageRecord(
                 content["image_path"],
                 NocsResult(
@@ -387,7 +386,7 @@ class NocsResults:
                 content["problems"],
                 content[_STATE],
             )
-        except (PickleError, KeyError, TypeError, AttributeError):
+        except (FrameError, KeyError, TypeError, AttributeError):
             return None
 
 

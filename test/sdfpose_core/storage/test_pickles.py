@@ -113,6 +113,7 @@ def test_no_allowed_name_is_a_way_out(tmp_path):
         "_codecs encode",
         "collections OrderedDict",
         "__builtin__ set",
+        "__builtin__ bytes",
     }
 
 
