@@ -158,22 +158,23 @@ class NocsBenchmark:
         instances, skipped = segment_detections(
             image.frame, seen, self.categories, min_points=self.estimator.config.min_points
         )
-        found = self.estimator.estimate(instances)
+        # All detections are segmented: those of other categories are no part of the support.
+        seen = [x for x in seen if x.category in self.names]
+        found = self.estimator.estimate([x for x in instances if x.category in self.names])
         stage_ms = found.stage_ms | {"total": 1e3 * (time.perf_counter() - start)}
         problems += [
             f"{name}: detection {x.mask_id} ({x.category}) has no estimate: {x.reason}; it counts "
             "as wrong"
             for x in [*skipped, *found.skipped]
+            if x.category in self.names
         ]
         return self._record(name, truth, seen, found.estimates, problems, stage_ms, state)
 
     def _detected(self, frame: RgbdFrame, stem: Path) -> list[Detected]:
         if self.detections is None:
-            seen = own_masks(frame)
-        else:
-            height, width = frame.mask.shape
-            seen = read_detections(detections_file(self.detections, stem), (height, width))
-        return [x for x in seen if x.category in self.names]
+            return own_masks(frame)
+        height, width = frame.mask.shape
+        return read_detections(detections_file(self.detections, stem), (height, width))
 
     def _record(
         self,

@@ -302,7 +302,7 @@ def _default_folder(benchmark: str, settings: Mapping[str, Any]) -> Path:
 
 def _facts(document: Mapping[str, Any], scores: str) -> dict[str, str]:
     """What a reader has to know of the figures, to set them beside others."""
-    detections, images = document["detections"], f"{document['images']} images"
+    detections, images = document["detections"], str(document["images"])
     if document["left_out_images"]:
         images += f", {document['left_out_images']} left out as in the published evaluation"
     if document["skipped_images"]:
