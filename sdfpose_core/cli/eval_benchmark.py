@@ -62,7 +62,7 @@ from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.visualisation.report import report_page
 from sdfpose_core.weights import SHIPPED, weights_file
 
-__all__ = ["add_parsers", "run"]
+__all__ = ["add_parsers", "detections_folder", "run"]
 
 _OWN_MASKS = "masks"
 """Value of ``--detections`` for the masks of the data."""
@@ -159,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
     check_output_file("--report", args.report)
     check_output_folder("--results", args.results)
     check_input_folder("DATA", args.data / part, "the images of the benchmark")
-    detections = _detections(args)
+    detections = detections_folder(args.benchmark, args.data, args.detections)
     if args.threads:
         set_threads(args.threads)
     categories = default_categories()
@@ -243,12 +243,20 @@ def _publish(
         console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
 
 
-def _detections(args: argparse.Namespace) -> Path | None:
-    """Folder of the detections; None for the masks of the data."""
-    if args.detections == _OWN_MASKS:
+def detections_folder(benchmark: str, data: Path, option: str | None) -> Path | None:
+    """Folder of the detections; None for the masks of the data.
+
+    Args:
+        benchmark: name of the benchmark.
+        data: folder of the NOCS data.
+        option: value of ``--detections``.
+
+    Raises:
+        ConfigurationError: the folder cannot be read.
+    """
+    if option == _OWN_MASKS:
         return None
-    default = args.data / BENCHMARKS[args.benchmark].detections
-    folder = default if args.detections is None else Path(args.detections)
+    folder = data / BENCHMARKS[benchmark].detections if option is None else Path(option)
     expected = f"results_*.pkl, or --detections {_OWN_MASKS} for the masks of the data"
     check_input_folder("--detections", folder, expected)
     return folder
