@@ -313,8 +313,9 @@ class NocsResults:
             OSError: the settings cannot be written.
         """
         path = self.folder / _SETTINGS
+        has_pickles = any(self.folder.glob("*.pkl"))  # first: another shard may begin just now
         if not path.is_file():
-            if any(self.folder.glob("*.pkl")):
+            if has_pickles:
                 raise ConfigurationError(
                     f"--results {self.folder}: has pickles but no {_SETTINGS}: expected a new or "
                     "empty folder, or the results of an earlier run"

@@ -209,7 +209,8 @@ def _publish(
     categories: Categories,
 ) -> None:
     """Compute and write the figures."""
-    problems = [*truth_warning(records), *(y for x in records for y in x.problems)]
+    found = [*truth_warning(records), *(y for x in records for y in x.problems)]
+    problems = list(dict.fromkeys(found))  # each process reports what concerns all images
     if not any(x.counts for x in records):
         raise FrameError(
             f"{args.data}: no image can be used{': ' + problems[0] if problems else ''}"
@@ -316,6 +317,8 @@ def _facts(document: Mapping[str, Any], scores: str) -> dict[str, str]:
     if document["skipped_images"]:
         images += f", {document['skipped_images']} skipped"
     sources = ", ".join(f"{name} ({count})" for name, count in document["truth_images"].items())
+    if "coordinate_maps" in document["truth_images"]:
+        sources += "; the figures are not those of the benchmark"
     return {
         "images": images,
         "truth": sources,

@@ -124,6 +124,42 @@ def test_the_last_shard_judges_all(
     assert json.loads((tmp_path / "r.json").read_text())["images"] == 2
 
 
+def test_computed_poses_are_warned_of_everywhere(
+    made: list[StubEstimator],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(eval_benchmark, "NocsTruths", lambda *_: StubTruths("coordinate_maps"))
+    assert real275("--json", "r.json", "--report", "r.html") == 0
+    out = capsys.readouterr()
+    assert "2 of 2 images have no published poses" in out.err
+    warning = "coordinate_maps (2); the figures are not those of the benchmark"
+    assert warning in out.out
+    assert warning in (tmp_path / "r.html").read_text()
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["truth"] == "coordinate_maps"
+    assert "so the figures are not those of the benchmark" in found["problems"][0]
+
+
+def test_detections_that_cannot_be_used_are_told_and_the_rest_goes_on(
+    made: list[StubEstimator], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mrcnn" / "results_test_scene_1_0000.pkl").write_bytes(
+        b"cos\nsystem\n(S'true'\ntR."
+    )
+    assert real275("--json", "r.json") == 0
+    err = capsys.readouterr().err
+    assert "results_test_scene_1_0000.pkl: cannot be loaded" in err
+    assert "not plain data" in err
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["mean"]["n"] == 4
+    assert found["detections"]["images_without"] == 2
+    write_detections(tmp_path / "mrcnn")
+    assert real275("--json", "r.json") == 0
+    assert json.loads((tmp_path / "r.json").read_text())["detections"]["count"] == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
