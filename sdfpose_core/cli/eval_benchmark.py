@@ -138,7 +138,7 @@ def add_parsers(evaluations: Any) -> None:
             type=shard_of,
             default=(0, 1),
             metavar="i/n",
-            help="estimate only the i-th of n shares of the images (i from 1)",
+            help="estimate only the i-th of n shares of the images, i from 1 (default: all images)",
         )
         add_json_argument(parser)
         parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")

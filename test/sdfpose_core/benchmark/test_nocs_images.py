@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from nocs_benchmark_data import (
     EXACT,
     SIDES,
     StubEstimator,
     StubTruths,
     detect,
+    estimate,
     mask,
     pose,
     write_detections,
@@ -25,6 +27,7 @@ from sdfpose_core.benchmark.nocs_images import (
     ImageRecord,
     NocsBenchmark,
     NocsResults,
+    benchmark_pose,
     run_images,
 )
 from sdfpose_core.categories import default_categories
@@ -270,3 +273,30 @@ def test_the_nearest_estimates_have_errors(data: Path, detections: Path) -> None
     assert errors[3].rot_err_deg == pytest.approx(0.0, abs=1e-5)
     assert frame.truths is not None
     assert [x.symmetric_about_y for x in frame.truths] == [False, True]
+
+
+def test_an_estimated_mug_is_converted_by_the_axis_of_its_body() -> None:
+    """A body of 8 cm, 10 cm tall, with a handle that reaches 7 cm from the axis."""
+    body = trimesh.creation.cylinder(0.04, 0.1, sections=64)
+    body.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0]))
+    handle = trimesh.creation.box((0.05, 0.04, 0.01))
+    handle.apply_translation((0.045, 0.0, 0.0))
+    mesh = trimesh.util.concatenate([body, handle])
+    mesh.apply_translation(-mesh.bounds.mean(axis=0))
+    sides = np.ptp(mesh.bounds, axis=0)
+    found = replace(
+        estimate(1, "mug", pose(0.0, 90.0)),
+        translation=np.array([0.1, 0.0, 1.0]),
+        scale=float(np.linalg.norm(sides)),
+        dimensions_m=sides,
+        vertices=mesh.vertices.astype(np.float32),
+        faces=mesh.faces.astype(np.int32),
+    )
+    transform, size = benchmark_pose(found)
+    scale = np.cbrt(np.linalg.det(transform[:3, :3]))
+    # The handle points along -z of the camera; the axis is 15 mm from the centre of the box.
+    np.testing.assert_allclose(transform[:3, 3], [0.1, 0.0, 1.015], atol=1e-4)
+    np.testing.assert_allclose(scale * size, [0.14, 0.1, 0.08], atol=2e-4)
+    np.testing.assert_allclose(transform[:3, :3] / scale, found.rotation, atol=1e-9)
+    box, _ = benchmark_pose(replace(found, category="camera"))
+    np.testing.assert_allclose(box[:3, 3], found.translation)
