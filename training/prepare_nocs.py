@@ -12,7 +12,6 @@ machines.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
+import torch
 from rich.progress import Progress
 
 from sdfpose_core.categories import default_categories
@@ -38,10 +38,9 @@ from sdfpose_core.datasets.nocs_preparation import (
 from sdfpose_core.datasets.nocs_truth import NocsTruths
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.sdf.loading import load_decoder
-from sdfpose_core.sdf.training import codes_file, save_codes
+from sdfpose_core.sdf.training import codes_file, load_model_codes, save_model_codes
 from sdfpose_core.sdf.training_shapes import model_codes
 from sdfpose_core.shapes.imports import load_collection
-from sdfpose_core.storage.files import write_atomically
 from sdfpose_core.weights import weights_file
 
 MAX_PRINTED = 20
@@ -109,7 +108,11 @@ def prepare_part(
 
 
 def fit_models(data: Path, weights: Path | None, out: Path) -> None:
-    """Fit codes of the CAMERA CAD models; write one file and one list of names per category."""
+    """Write codes of the CAMERA CAD models, one file and one list of names per category.
+
+    Models that the decoder was trained on have the codes of the training, if these are stored
+    beside the decoder. The codes of the others are fitted.
+    """
     for class_id, category in enumerate(NOCS_CATEGORIES, start=1):
         decoder = weights_file(category, "decoder", weights)
         path = codes_file(out / "codes", category, decoder)
@@ -120,12 +123,19 @@ def fit_models(data: Path, weights: Path | None, out: Path) -> None:
             print(f"obj_models/train: no models of '{category}'; no codes fitted", file=sys.stderr)
             continue
         collection = load_collection(folder, category)
-        with Progress() as bar:
-            models = bar.track(collection.models, description=f"{category} codes")
-            codes = model_codes(models, load_decoder(decoder))
-        save_codes(path, codes)
+        trained = codes_file(decoder.parent / "codes", category, decoder)
+        codes = load_model_codes(trained) if trained.is_file() else {}
+        others = [x for x in collection.models if x.name not in codes]
+        if codes:
+            known = len(collection.models) - len(others)
+            print(f"{category}: {known} models have codes of the decoder's training")
+        if others:
+            with Progress() as bar:
+                models = bar.track(others, description=f"{category} codes")
+                fitted = model_codes(models, load_decoder(decoder))
+            codes |= dict(zip([x.name for x in others], fitted, strict=True))
         names = [x.name.split("/")[0] for x in collection.models]
-        write_atomically(path.with_suffix(".json"), (json.dumps(names, indent=1) + "\n").encode())
+        save_model_codes(path, torch.stack([codes[x.name] for x in collection.models]), names)
         if collection.report():
             print(collection.report())
 

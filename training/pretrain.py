@@ -54,7 +54,6 @@ from sdfpose_core.learning.distributed import (
     process_group,
     require_single_process,
 )
-from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import codes_file, load_codes, save_codes
 from sdfpose_core.sdf.training_shapes import procedural_codes
@@ -166,7 +165,7 @@ def train_fast(
     device: torch.device,
 ) -> Callable[[], dict[str, float]]:
     """Train and save the encoder ``fast``; return a function that validates it."""
-    decoder = SdfDecoder.load(weights_file(category.name, "decoder", args.weights))
+    decoder = load_decoder(weights_file(category.name, "decoder", args.weights))
     stem = args.work / category.name
     if args.data is not None:
         views, codes = prepared_views(

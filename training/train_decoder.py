@@ -3,6 +3,12 @@ r"""Train the decoder of one category from scratch, or resume from a checkpoint.
 
     python training/train_decoder.py mug --out sdfpose_core/weights --work build/training
 
+To train DeepSDF's network, as SSC-6D does, on the models of NOCS without those that SSC-6D removes
+(the codes of the models are stored in OUT/codes):
+
+    python training/train_decoder.py mug --decoder deepsdf --out weights --work build/training \
+        --meshes DATA/obj_models/train/03797390 --exclude removed_models/03797390.txt
+
 To train your own category, add it to a file like sdfpose_core/categories.yaml and provide a folder
 of meshes, y up, front toward +x:
 
@@ -32,13 +38,18 @@ from sdfpose_core.cli.choices import add_threads_argument
 from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import positive, real
 from sdfpose_core.cli.paths import check_input_folder, check_output_folder
-from sdfpose_core.errors import MeshError
+from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.learning.distributed import first_process_first, is_main_process, process_group
+from sdfpose_core.sdf.auto_decoder import validate_decoder
+from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.deepsdf import DeepSdf
+from sdfpose_core.sdf.deepsdf_training import DeepSdfTraining, DeepSdfTrainingConfig
 from sdfpose_core.sdf.meshing import decode_mesh
 from sdfpose_core.sdf.training import (
     DecoderTraining,
     DecoderTrainingConfig,
-    validate_decoder,
+    codes_file,
+    save_model_codes,
 )
 from sdfpose_core.sdf.training_shapes import (
     SampleCounts,
@@ -48,17 +59,19 @@ from sdfpose_core.sdf.training_shapes import (
     read_exclusions,
 )
 from sdfpose_core.storage.configuration import read_configuration
-from sdfpose_core.weights import weights_file
+from sdfpose_core.weights import weights_file, weights_kind
 
 SHOWN = 4
 """Number of training shapes with surfaces in TensorBoard."""
 
-DEFAULT_CONFIG = Path(__file__).parent.parent / "config" / "training" / "decoder.yaml"
+CONFIGS = Path(__file__).parent.parent / "config" / "training"
+DEFAULT_CONFIGS = {"sdf": CONFIGS / "decoder.yaml", "deepsdf": CONFIGS / "deepsdf.yaml"}
+KINDS = {"sdf": SdfDecoder.KIND, "deepsdf": DeepSdf.KIND}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Content of the configuration file.
+    """Content of the configuration file of the decoder ``sdf``.
 
     Attributes:
         shapes: number of procedural training shapes; all shapes of a folder are used.
@@ -73,9 +86,19 @@ class Settings:
     training: DecoderTrainingConfig = field(default_factory=DecoderTrainingConfig)
 
 
+@dataclass(frozen=True)
+class DeepSdfSettings:
+    """Content of the configuration file of the decoder ``deepsdf``; see `Settings`."""
+
+    shapes: int = 480
+    validation_shapes: int = 24
+    samples: SampleCounts = field(default_factory=lambda: SampleCounts(60_000, 20_000, 20_000))
+    training: DeepSdfTrainingConfig = field(default_factory=DeepSdfTrainingConfig)
+
+
 def shapes_of(
     args: argparse.Namespace,
-    settings: Settings,
+    settings: Settings | DeepSdfSettings,
     category: Category,
     progress: Callable[[str], None],
 ) -> TrainingShapes:
@@ -103,20 +126,45 @@ def shapes_of(
     )
 
 
+def check_target(path: Path, decoder: str) -> None:
+    """Refuse to overwrite the weights of another decoder.
+
+    Raises:
+        WeightsError: the file contains another decoder.
+    """
+    if path.exists() and weights_kind(path, "decoder") != KINDS[decoder]:
+        raise WeightsError(
+            f"{path}: contains another decoder than '{decoder}' and would be overwritten: choose "
+            "another folder with --out"
+        )
+
+
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("category")
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG)
+    parser.add_argument(
+        "--decoder",
+        choices=tuple(KINDS),
+        default="sdf",
+        help="network: ours, or that of DeepSDF and SSC-6D (default: %(default)s)",
+    )
+    parser.add_argument("--config", type=Path, help="default: the decoder's shipped configuration")
     parser.add_argument("--out", type=Path, required=True, help="weights folder")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and logs")
     parser.add_argument("--device", default="auto")
     add_threads_argument(parser)
     parser.add_argument("--categories", type=Path, help="your own table of categories")
     parser.add_argument("--meshes", type=Path, metavar="DIR", help="train on these meshes")
-    parser.add_argument("--exclude", type=Path, metavar="YAML", help="names of meshes to exclude")
+    parser.add_argument(
+        "--exclude",
+        type=Path,
+        metavar="FILE",
+        help="names of meshes to exclude: YAML; or .txt with one name a line; or a folder of "
+        "SYNSET.txt, as in SSC-6D",
+    )
     parser.add_argument("--unit-m", type=positive, default=1.0, help="unit of the meshes in metres")
     parser.add_argument(
         "--yaw-deg",
@@ -125,6 +173,8 @@ def main() -> int:
         help="rotation about y that turns fronts toward +x",
     )
     args = parser.parse_args()
+    if args.exclude is not None and args.meshes is None:
+        parser.error(f"--exclude {args.exclude}: names meshes: expected --meshes DIR as well")
     check_output_folder("--out", args.out)
     check_output_folder("--work", args.work)
     check_input_folder("--meshes", args.meshes, "meshes")
@@ -132,12 +182,20 @@ def main() -> int:
         torch.set_num_threads(args.threads)
     categories = Categories.from_file(args.categories) if args.categories else default_categories()
     category = categories[args.category].name
-    settings = read_configuration(args.config, Settings)
+    target = weights_file(category, "decoder", args.out)
+    check_target(target, args.decoder)
+    config = args.config or DEFAULT_CONFIGS[args.decoder]
+    settings: Settings | DeepSdfSettings
+    if args.decoder == "deepsdf":
+        settings = read_configuration(config, DeepSdfSettings)
+    else:
+        settings = read_configuration(config, Settings)
+    name = "decoder" if args.decoder == "sdf" else args.decoder
     start = time.monotonic()
     with (
         process_group(args.device) as device,
         Progress(disable=not is_main_process()) as bar,
-        SummaryWriter(str(args.work / "tensorboard" / f"{category}.decoder")) as log,
+        SummaryWriter(str(args.work / "tensorboard" / f"{category}.{name}")) as log,
     ):
         sampling = bar.add_task(f"{category} samples", total=None)
         with first_process_first():
@@ -150,15 +208,19 @@ def main() -> int:
         bar.remove_task(sampling)
         if shapes.report and is_main_process():
             bar.console.print(shapes.report, highlight=False, markup=False, soft_wrap=True)
-        training = DecoderTraining(shapes.training, settings.training, device)
-        task = bar.add_task(f"{category} decoder", total=settings.training.steps)
+        training: DecoderTraining | DeepSdfTraining
+        if isinstance(settings, DeepSdfSettings):
+            training = DeepSdfTraining(shapes.training, settings.training, device)
+        else:
+            training = DecoderTraining(shapes.training, settings.training, device)
+        task = bar.add_task(f"{category} decoder", total=training.steps)
 
         def progress(step: int, figures: dict[str, float]) -> None:
             bar.update(task, completed=step)
             for name, value in figures.items():
                 log.add_scalar(f"decoder/{name}", value, step)
 
-        decoder = training.run(args.work / f"{category}.decoder.ckpt", progress, shapes.validation)
+        decoder = training.run(args.work / f"{category}.{name}.ckpt", progress, shapes.validation)
         if not is_main_process():
             return 0
         for number, code in enumerate(training.codes.detach()[:SHOWN]):
@@ -171,11 +233,14 @@ def main() -> int:
                 f"reconstruction/{number}",
                 torch.from_numpy(mesh.vertices)[None],
                 faces=torch.from_numpy(mesh.faces)[None],
-                global_step=settings.training.steps,
+                global_step=training.steps,
             )
     minutes = (time.monotonic() - start) / 60.0
     errors = validate_decoder(decoder, shapes.validation)
-    decoder.save(weights_file(category, "decoder", args.out), category)
+    decoder.save(target, category)
+    if args.meshes is not None:
+        path = codes_file(args.out / "codes", category, target)
+        save_model_codes(path, training.codes, shapes.names)
     log_diagonals = np.log(shapes.diagonals_m)
     print(
         json.dumps(

@@ -81,7 +81,7 @@ class DenseMesher:
         return nn.functional.normalize(gradient, dim=-1)
 
 
-def time_meshes(decoders: Sequence[SdfDecoder]) -> dict[str, float]:
+def time_meshes(decoders: Sequence[SdfDecoder | DeepSdf]) -> dict[str, float]:
     """Time meshing, with marching cubes and normals.
 
     Returns:

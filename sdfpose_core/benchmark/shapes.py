@@ -23,7 +23,8 @@ from sdfpose_core.evaluation.reconstruction import (
 )
 from sdfpose_core.evaluation.shape_metrics import ShapeErrors, compare_surfaces, volume_iou
 from sdfpose_core.evaluation.surfaces import Surface, visible_surface
-from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.loading import load_decoder
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
 from sdfpose_core.shapes.imports import is_solid
 from sdfpose_core.shapes.model import CadModel
@@ -110,7 +111,7 @@ def benchmark_shapes(
     document: dict[str, Any] = {}
     for name in names:
         path = weights_file(name, "decoder", weights)
-        decoder = SdfDecoder.load(path, device)
+        decoder = load_decoder(path, device)
         category = categories[name]
         entry: dict[str, Any] = {}
         if name in FAMILIES:
@@ -149,7 +150,7 @@ def _normalised_surface(model: CadModel, category: Category) -> Surface:
 
 
 def _reconstruct_all(
-    decoder: SdfDecoder,
+    decoder: ShapeDecoder,
     categories: Categories,
     targets: Sequence[_Target],
     config: ShapeBenchmarkConfig,
@@ -195,7 +196,7 @@ def _errors(made: Surface | None, target: _Target, rng: np.random.Generator) -> 
 
 @torch.no_grad()
 def _norm_error(
-    decoder: SdfDecoder,
+    decoder: ShapeDecoder,
     codes: Tensor,
     targets: Sequence[_Target],
     rngs: Sequence[np.random.Generator],

@@ -25,7 +25,7 @@ from sdfpose_core.cli.output import (
 )
 from sdfpose_core.cli.paths import check_input_folder, check_output_file
 from sdfpose_core.device import resolve_device
-from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.weights import weights_file
 
 __all__ = ["add_parser", "run"]
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     names = usable_categories(categories, args.category, skipped, weights=args.weights)
     device = resolve_device(args.device)
     console = Console(stderr=True)
-    decoders = [SdfDecoder.load(weights_file(x, "decoder", args.weights), device) for x in names]
+    decoders = [load_decoder(weights_file(x, "decoder", args.weights), device) for x in names]
     with console.status("timing the meshing") as status:
         mesh_ms = time_meshes(decoders)
         per_category, problems = benchmark_shapes(

@@ -271,7 +271,8 @@ def load_networks(
         WeightsError: a file is missing, damaged or of another kind, or the two networks do not
             belong together.
     """
-    decoder = load_decoder(weights_file(category, "decoder", weights_dir), device)
+    decoder_path = weights_file(category, "decoder", weights_dir)
+    decoder = load_decoder(decoder_path, device)
     if encoder_name == "none":
         return decoder, None
     path = weights_file(category, "encoder", weights_dir)
@@ -279,7 +280,8 @@ def load_networks(
     encoder = network.load(path, device)
     if encoder.config.code_length != decoder.config.code_length:
         raise WeightsError(
-            f"{path}: predicts codes of length {encoder.config.code_length}, but the "
-            f"decoder's have {decoder.config.code_length}: train both together"
+            f"{path}: predicts codes of length {encoder.config.code_length}, but those of "
+            f"{decoder_path.name} have length {decoder.config.code_length}: use the decoder that "
+            "the encoder was trained with, or train the encoder for this decoder"
         )
     return decoder, encoder

@@ -23,9 +23,9 @@ from sdfpose_core.evaluation.surfaces import (
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
-from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.fitting import Distances, fit_codes
 from sdfpose_core.sdf.meshing import decode_mesh
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.primitives import box
 from sdfpose_core.simulation.rendering import render
@@ -86,7 +86,7 @@ class ShapeEvidence:
 
 
 def reconstruct(
-    decoder: SdfDecoder, evidence: Sequence[ShapeEvidence], resolution: int, noise: float
+    decoder: ShapeDecoder, evidence: Sequence[ShapeEvidence], resolution: int, noise: float
 ) -> tuple[Tensor, list[Surface | None]]:
     """Fit latent codes (B, D) to evidence and decode their surfaces (None if there is none).
 
@@ -114,7 +114,7 @@ def reconstruct(
 
 
 def reconstruct_models(
-    decoder: SdfDecoder, models: Sequence[CadModel], *, vessel: bool, resolution: int = 128
+    decoder: ShapeDecoder, models: Sequence[CadModel], *, vessel: bool, resolution: int = 128
 ) -> list[tuple[CadModel, ShapeErrors]]:
     """Reconstruct fully known models with a decoder, in their metric size, and compute the errors.
 

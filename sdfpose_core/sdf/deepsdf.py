@@ -3,11 +3,12 @@
 Follows Park et al., "DeepSDF" (CVPR 2019, section 4 and supplement), with the code length of SSC-6D
 (AAAI 2022). Code and point are inputs and enter again before the fifth layer. Activations are ReLU,
 the output is a hyperbolic tangent. This network is the baseline for `SdfDecoder`, and SSC-6D
-published weights for it: `sdfpose import-ssc6d` imports them.
+published weights for it: `sdfpose import-ssc6d` imports them. `DeepSdfTraining` trains it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -54,7 +55,7 @@ class DeepSdf(StoredNetwork):
 
     KIND = "deepsdf decoder"
     CONFIG = DeepSdfConfig
-    REMEDY = "import it again with this version (sdfpose import-ssc6d)"
+    REMEDY = "import it again with this version (sdfpose import-ssc6d), or retrain it"
 
     config: DeepSdfConfig
 
@@ -116,6 +117,19 @@ class DeepSdf(StoredNetwork):
         value, d_point, d_code = in_chunks(self._values_and_jacobians, points, codes)
         return value, d_point, d_code
 
+    def noisy_values(
+        self, points: Tensor, codes: Tensor, disturb: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Compute signed distances like `forward`, with disturbed hidden layers, for training.
+
+        Args:
+            points: (B, N, 3), normalised object units.
+            codes: (B, D) latent codes.
+            disturb: replaces the activations (B, N, width) of each hidden layer, e.g. by dropout.
+        """
+        check_arguments(points, codes, self.config.code_length)
+        return self.config.unit * self._run(points, codes, disturb)[0]
+
     def _values(self, points: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
         return (self.config.unit * self._run(points, codes)[0],)
 
@@ -134,7 +148,12 @@ class DeepSdf(StoredNetwork):
         # f(q) = unit g(q / unit): the unit cancels in the derivative with respect to the point.
         return self.config.unit * value, d_point, self.config.unit * d_code
 
-    def _run(self, points: Tensor, codes: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _run(
+        self,
+        points: Tensor,
+        codes: Tensor,
+        disturb: Callable[[Tensor], Tensor] = lambda activations: activations,
+    ) -> tuple[Tensor, list[Tensor]]:
         """Return the network's output (B, N) and each layer's active units (B, N, width)."""
         q = points / self.config.unit
         x = torch.cat([codes.unsqueeze(1).expand(-1, points.shape[1], -1), q], dim=-1)
@@ -145,4 +164,5 @@ class DeepSdf(StoredNetwork):
                 h = torch.cat([h, x], dim=-1)
             h = torch.relu(layer(h))
             active.append(h > 0.0)
+            h = disturb(h)
         return torch.tanh(self.output(h)).squeeze(-1), active

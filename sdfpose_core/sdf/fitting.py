@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -26,8 +27,8 @@ class Distances:
     Attributes:
         points: (B, N, 3), normalised object units.
         sdf: (B, N), normalised object units; 0 for points on a surface.
-        bound: (B, N) bool, True where `sdf` is only a lower bound, e.g. 0 for points in free
-            space; None if there are no bounds.
+        bound: (B, N) bool, True where `sdf` is only a bound: a lower one, e.g. 0 for points in
+            free space, or an upper one if it is negative; None if there are no bounds.
     """
 
     points: Tensor
@@ -44,12 +45,26 @@ class Distances:
         if self.bound is not None and self.bound.shape != batch:
             raise ShapeError(f"bound has shape {tuple(self.bound.shape)}: expected {tuple(batch)}")
 
+    def within(self, reach: float) -> Distances:
+        """Replace distances beyond a decoder's reach by bounds, at the reach.
+
+        The decoder's values there are true in sign only. For an infinite reach, nothing changes.
+        """
+        if math.isinf(reach):
+            return self
+        beyond = self.sdf.abs() > reach
+        bound = beyond if self.bound is None else beyond | self.bound
+        return Distances(self.points, self.sdf.clamp(-reach, reach), bound)
+
     def residual(self, value: Tensor) -> Tensor:
         """Residuals (B, N) of decoded values (B, N); 0 where a bound is satisfied."""
         difference = value - self.sdf
         if self.bound is None:
             return difference
-        return torch.where(self.bound, difference.clamp(max=0.0), difference)
+        one_sided = torch.where(
+            self.sdf < 0.0, difference.clamp(min=0.0), difference.clamp(max=0.0)
+        )
+        return torch.where(self.bound, one_sided, difference)
 
     def weight(self) -> Tensor:
         """Weights (B, N); values and bounds have the same total weight."""
@@ -86,6 +101,7 @@ def fit_codes(
     Returns:
         (B, D) codes.
     """
+    known = known.within(decoder.reach)
     weight = known.weight()
     precision = torch.linalg.inv(decoder.code_covariance)
     mean = decoder.code_mean
@@ -103,7 +119,7 @@ def fit_codes(
         residual = known.residual(value) / width
         robust = weight / (1.0 + residual.square())
         if known.bound is not None:
-            robust = robust * (~known.bound | (residual < 0.0))
+            robust = robust * (~known.bound | (residual != 0.0))
         j = jacobian / width
         jt_w = j.transpose(1, 2) * robust.unsqueeze(1)
         gradient = (jt_w @ residual.unsqueeze(-1)).squeeze(-1) + (codes - mean) @ precision

@@ -14,9 +14,10 @@ steps, the surface is clearly more accurate than with Adam alone.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,38 +27,30 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.learning.distributed import average_gradients, is_main_process, process_slice
 from sdfpose_core.learning.muon import Muon
+from sdfpose_core.sdf.auto_decoder import AutoDecoderConfig, AutoDecoderTraining
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
-from sdfpose_core.sdf.fitting import Distances, fit_codes
-from sdfpose_core.sdf.shape_decoder import code_statistics
 from sdfpose_core.shapes.sdf_samples import SdfSamples
-from sdfpose_core.storage.checkpoint import load_checkpoint, save_checkpoint
 from sdfpose_core.storage.files import write_atomically
 
 __all__ = [
     "DecoderTraining",
     "DecoderTrainingConfig",
-    "Progress",
     "codes_file",
     "load_codes",
+    "load_model_codes",
     "save_codes",
-    "validate_decoder",
+    "save_model_codes",
 ]
-
-Progress = Callable[[int, dict[str, float]], None]
-"""Callback that receives the step and the current losses or validation metrics."""
 
 
 @dataclass(frozen=True)
-class DecoderTrainingConfig:
-    """Configuration of decoder training.
+class DecoderTrainingConfig(AutoDecoderConfig):
+    """Configuration of decoder training; see `AutoDecoderConfig` for the other keys.
 
     Attributes:
         steps: optimiser steps.
-        shapes_per_step: training shapes per step.
-        points_per_shape: SDF samples per shape.
-        gradient_points: number of these samples that are used for the gradient loss.
+        gradient_points: number of a shape's samples that are used for the gradient loss.
         learning_rate: peak learning rate of Adam, with cosine decay to zero.
         hidden_learning_rate: peak learning rate of Muon, for the matrices between hidden layers.
         code_learning_rate: peak learning rate of Adam for the codes.
@@ -67,15 +60,10 @@ class DecoderTrainingConfig:
         code_weight: weight of the mean squared norm of the codes.
         curriculum: object units; initial error tolerance. It decreases linearly to zero at half
             of the steps (Duan et al., "Curriculum DeepSDF", ECCV 2020, equation 4). 0 disables it.
-        checkpoint_every: steps between checkpoints.
-        validate_every: steps between validations.
-        seed: seed of initialisation and sampling.
         decoder: architecture.
     """
 
     steps: int = 6000
-    shapes_per_step: int = 48
-    points_per_shape: int = 256
     gradient_points: int = 96
     learning_rate: float = 1e-2
     hidden_learning_rate: float = 5e-2
@@ -84,23 +72,13 @@ class DecoderTrainingConfig:
     gradient_weight: float = 0.15
     code_weight: float = 1e-4
     curriculum: float = 0.0
-    checkpoint_every: int = 500
-    validate_every: int = 1000
-    seed: int = 0
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
 
-class DecoderTraining:
-    """Training of an auto-decoder. An interrupted run resumes to the same result.
+class DecoderTraining(AutoDecoderTraining[SdfDecoder]):
+    """Training of an `SdfDecoder`, see `AutoDecoderTraining`."""
 
-    Args:
-        samples: SDF samples of each training shape, in equal number.
-        config: training configuration.
-        device: compute device.
-
-    Raises:
-        ConfigurationError: the shapes per step are not divisible by the number of processes.
-    """
+    config: DecoderTrainingConfig
 
     def __init__(
         self,
@@ -108,83 +86,35 @@ class DecoderTraining:
         config: DecoderTrainingConfig,
         device: torch.device,
     ) -> None:
-        self.config = config
-        self.device = device
-        self._points = torch.from_numpy(np.stack([s.points for s in samples])).to(device)
+        super().__init__(samples, config, device)
         self._gradient = torch.from_numpy(np.stack([s.gradient for s in samples])).to(device)
-        self._sdf = torch.from_numpy(np.stack([s.sdf for s in samples])).to(device)
-        self._generator = torch.Generator().manual_seed(config.seed)
-        with torch.random.fork_rng():
-            torch.manual_seed(config.seed)
-            self.decoder = SdfDecoder(config.decoder).to(device)
-            codes = 0.1 * torch.randn(len(samples), config.decoder.code_length)
-        self.codes = torch.nn.Parameter(codes.to(device))
-        self._optimisers = _optimisers(self.decoder, self.codes, config)
-        self.step = 0
 
-    def run(
-        self,
-        checkpoint: Path | None = None,
-        progress: Progress | None = None,
-        validation: Sequence[SdfSamples] = (),
-    ) -> SdfDecoder:
-        """Train to the last step and return the decoder with its code statistics.
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole training."""
+        return self.config.steps
 
-        Args:
-            checkpoint: file to write checkpoints to, and to resume from if it exists.
-            progress: called with the losses of every 50th step and of the last one, and with
-                validation metrics.
-            validation: samples of held-out shapes, in equal number.
+    def _initial(self, shapes: int) -> tuple[SdfDecoder, Tensor]:
+        decoder = SdfDecoder(self.config.decoder)
+        return decoder, 0.1 * torch.randn(shapes, self.config.decoder.code_length)
 
-        Raises:
-            WeightsError: the checkpoint is damaged or belongs to another run.
-        """
-        if checkpoint is not None and checkpoint.exists():
-            self._load(checkpoint)
-        while self.step < self.config.steps:
-            losses = self._train_step()
-            self.step += 1
-            if not is_main_process():
-                continue
-            if progress is not None and (self.step % 50 == 0 or self.step == self.config.steps):
-                progress(self.step, losses)
-            if validation and progress is not None and self.step % self.config.validate_every == 0:
-                self._update_code_statistics()
-                progress(self.step, validate_decoder(self.decoder, validation))
-            if checkpoint is not None and self.step % self.config.checkpoint_every == 0:
-                self._save(checkpoint)
-        self._update_code_statistics()
-        return self.decoder.eval()
+    def _optimisers(self) -> list[torch.optim.Optimizer]:
+        return _optimisers(self.decoder, self.codes, self.config)
 
-    @torch.no_grad()
-    def _update_code_statistics(self) -> None:
-        mean, covariance = code_statistics(self.codes.detach())
-        self.decoder.code_mean.copy_(mean)
-        self.decoder.code_covariance.copy_(covariance)
-
-    def _train_step(self) -> dict[str, float]:
-        config = self.config
-        done = self.step / config.steps
+    def _rate(self) -> float:
         warm_up = min(1.0, (self.step + 1) / 100)
-        decay = 0.5 * (1.0 + math.cos(math.pi * done))
-        for optimiser in self._optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["peak"] * warm_up * decay
+        return warm_up * 0.5 * (1.0 + math.cos(math.pi * (self.step / self.config.steps)))
 
-        count, total = min(config.shapes_per_step, len(self._points)), self._points.shape[1]
-        shapes = torch.randperm(len(self._points), generator=self._generator)[:count]
-        picks = torch.randint(total, (count, config.points_per_shape), generator=self._generator)
-        mine = process_slice(count)
-        shapes, picks = shapes[mine], picks[mine]
-        points = self._points[shapes[:, None], picks]
-        target = self._sdf[shapes[:, None], picks]
+    def _backward(self, shapes: Tensor, picks: Tensor) -> dict[str, float]:
+        config = self.config
+        points, target = self._samples(shapes, picks)
         codes = self.codes[shapes.to(self.device)]
-
         n = config.gradient_points
         value_a, gradient = self.decoder.value_and_gradient(points[:, :n], codes)
         value_b = self.decoder(points[:, n:], codes)
         error = (torch.cat([value_a, value_b], dim=1) - target).abs()
         if config.curriculum > 0.0:
+            done = self.step / config.steps
             error = (error - config.curriculum * max(0.0, 1.0 - 2.0 * done)).clamp(min=0.0)
         near = 1.0 / (1.0 + target.abs() / config.near_band)
         sdf_loss = (near * error).mean()
@@ -192,55 +122,15 @@ class DecoderTraining:
         gradient_loss = (near[:, :n] * (gradient - target_gradient).norm(dim=-1)).mean()
         code_loss = codes.square().sum(-1).mean()
         loss = sdf_loss + config.gradient_weight * gradient_loss + config.code_weight * code_loss
-        for optimiser in self._optimisers:
-            optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        average_gradients([*self.decoder.parameters(), self.codes])
-        torch.nn.utils.clip_grad_norm_(self.decoder.parameters(), 1.0)
-        for optimiser in self._optimisers:
-            optimiser.step()
         return {
             "sdf": float(sdf_loss.detach()),
             "gradient": float(gradient_loss.detach()),
             "code": float(code_loss.detach()),
         }
 
-    def _save(self, path: Path) -> None:
-        save_checkpoint(
-            path,
-            {
-                "config": asdict(self.config),
-                "step": self.step,
-                "decoder": self.decoder.state_dict(),
-                "codes": self.codes.detach(),
-                "optimisers": [x.state_dict() for x in self._optimisers],
-                "generator": self._generator.get_state(),
-            },
-        )
-
-    def _load(self, path: Path) -> None:
-        state = load_checkpoint(path)
-        earlier, now = state.get("config", {}), asdict(self.config)
-        changed = [key for key in now if earlier.get(key) != now[key]]
-        if changed:
-            raise WeightsError(
-                f"{path}: the checkpoint belongs to another run ({changed[0]} was "
-                f"{earlier.get(changed[0])} and is {now[changed[0]]}); delete it to train from "
-                "scratch, or restore the configuration"
-            )
-        try:
-            self.decoder.load_state_dict(state["decoder"])
-            with torch.no_grad():
-                self.codes.copy_(state["codes"])
-            for optimiser, saved in zip(self._optimisers, state["optimisers"], strict=True):
-                optimiser.load_state_dict(saved)
-            self._generator.set_state(state["generator"])
-            self.step = state["step"]
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise WeightsError(
-                f"{path}: the checkpoint belongs to another run ({error}); delete it to train from "
-                "scratch"
-            ) from error
+    def _limit_gradients(self) -> None:
+        torch.nn.utils.clip_grad_norm_(self.decoder.parameters(), 1.0)
 
 
 def _optimisers(
@@ -261,30 +151,6 @@ def _optimisers(
         return [adam]
     groups = [{"params": hidden, "peak": config.hidden_learning_rate}]
     return [adam, Muon(groups, weight_decay=0.0)]
-
-
-def validate_decoder(decoder: SdfDecoder, samples: Sequence[SdfSamples]) -> dict[str, float]:
-    """Evaluate a decoder on shapes that it was not trained on.
-
-    Codes are fitted to the first half of each shape's samples and evaluated on the other half.
-
-    Returns:
-        ``surface_error``: mean |f - sdf| of samples within 0.02 of the surface, object units;
-        ``gradient_norm_error``: mean | |grad f| - 1 | there.
-    """
-    points = torch.from_numpy(np.stack([s.points for s in samples])).to(decoder.device)
-    sdf = torch.from_numpy(np.stack([s.sdf for s in samples])).to(decoder.device)
-    # Samples are shuffled, so both halves have the same distribution.
-    half = min(points.shape[1] // 2, 3000)
-    codes = fit_codes(decoder, Distances(points[:, :half], sdf[:, :half]))
-    points, sdf = points[:, half : 2 * half], sdf[:, half : 2 * half]
-    with torch.no_grad():
-        value, gradient, _ = decoder.value_and_jacobian(points, codes)
-    near = sdf.abs() < 0.02
-    return {
-        "surface_error": float((value - sdf).abs()[near].mean()),
-        "gradient_norm_error": float((gradient.norm(dim=-1) - 1.0).abs()[near].mean()),
-    }
 
 
 def codes_file(folder: Path, category: str, decoder: Path) -> Path:
@@ -324,3 +190,32 @@ def load_codes(path: Path) -> Tensor:
         raise WeightsError(
             f"{path}: contains no codes of training shapes ({error}): train the decoder first"
         ) from error
+
+
+def save_model_codes(path: Path, codes: Tensor, names: Sequence[str]) -> None:
+    """Save codes (S, D) of CAD models and, in a JSON file of the same stem, the models' names."""
+    write_atomically(path.with_suffix(".json"), (json.dumps(list(names), indent=1) + "\n").encode())
+    save_codes(path, codes)
+
+
+def load_model_codes(path: Path) -> dict[str, Tensor]:
+    """Load codes (D,) of CAD models by name, written by `save_model_codes`.
+
+    Raises:
+        WeightsError: a file is missing or damaged, or the files do not belong together.
+    """
+    codes = load_codes(path)
+    names_file = path.with_suffix(".json")
+    try:
+        names = json.loads(names_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"{names_file}: contains no names of models ({error}): delete {path.name} and write "
+            "both again"
+        ) from error
+    if not isinstance(names, list) or len(names) != len(codes):
+        raise WeightsError(
+            f"{names_file}: does not name the {len(codes)} models of {path.name}: delete both "
+            "files and write them again"
+        )
+    return dict(zip(map(str, names), codes, strict=True))

@@ -65,12 +65,14 @@ class TrainingShapes:
         report: import report of a folder's files; empty for procedural shapes.
         diagonals_m: (S,) bounding box diagonals of the training shapes, metres; they give the size
             prior of a new category.
+        names: names of the training shapes.
     """
 
     training: list[SdfSamples]
     validation: list[SdfSamples]
     report: str
     diagonals_m: np.ndarray
+    names: tuple[str, ...]
 
 
 def procedural_shapes(
@@ -191,31 +193,57 @@ def folder_shapes(
 
 
 def read_exclusions(path: Path, folder: Path) -> frozenset[str]:
-    """Read the names of models to exclude from a YAML file.
+    """Read the names of models to exclude.
 
-    The file contains a list of names, or a mapping of folder names (e.g. ShapeNet synsets) to such
-    lists. In a mapping, the list of `folder` is used.
+    Args:
+        path: a YAML file with a list of names, or with a mapping of folder names (e.g. ShapeNet
+            synsets) to such lists, of which that of `folder` is used; or a text file with one name
+            a line, as SSC-6D's ``removed_models/SYNSET.txt``; or a folder of such text files, of
+            which that with the name of `folder` is used.
+        folder: folder of the models.
 
     Raises:
         ConfigurationError: the file cannot be read or has another format.
     """
+    if path.is_dir():
+        lists = sorted(x.stem for x in path.glob("*.txt"))
+        if folder.name not in lists:
+            raise ConfigurationError(
+                f"{path}: contains no list for '{folder.name}': expected a file {folder.name}.txt "
+                f"with one model name a line (found {', '.join(lists) or 'none'})"
+            )
+        path = path / f"{folder.name}.txt"
+    if path.suffix == ".txt":
+        return _names_by_line(path)
     try:
         content: Any = yaml.safe_load(read_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from error
     if isinstance(content, dict):
-        lists = {str(key): value for key, value in content.items()}
-        if folder.name not in lists:
+        by_folder = {str(key): value for key, value in content.items()}
+        if folder.name not in by_folder:
             raise ConfigurationError(
                 f"{path}: contains no list for '{folder.name}': expected the folder name to be one "
-                f"of its keys {', '.join(lists)}"
+                f"of its keys {', '.join(by_folder)}"
             )
-        content = lists[folder.name]
+        content = by_folder[folder.name]
     if not isinstance(content, list) or not all(isinstance(x, str | int) for x in content):
         raise ConfigurationError(
-            f"{path}: expected a list of model names, or a mapping of folder names to such lists"
+            f"{path}: expected a list of model names, or a mapping of folder names to such lists; "
+            "give a file with one name a line the suffix .txt"
         )
     return frozenset(str(x) for x in content)
+
+
+def _names_by_line(path: Path) -> frozenset[str]:
+    """Read names, one a line; empty lines do not count."""
+    try:
+        lines = read_text(path).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{path}: cannot be read as text: {error}; expected one model name a line"
+        ) from error
+    return frozenset(x.strip() for x in lines if x.strip())
 
 
 def _sampled(
@@ -236,4 +264,5 @@ def _sampled(
         [samples(x) for x in validation],
         report,
         np.array([x.diagonal_m for x in training]),
+        tuple(x.name for x in training),
     )

@@ -66,14 +66,16 @@ def train(tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_the_shipped_configuration_is_the_default(monkeypatch):
+@pytest.mark.parametrize("decoder", ["sdf", "deepsdf"])
+def test_the_shipped_configuration_is_the_default(monkeypatch, decoder):
     spec = importlib.util.spec_from_file_location("train_decoder", SCRIPT)
     script = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "train_decoder", script)
     spec.loader.exec_module(script)
-    settings = read_configuration(script.DEFAULT_CONFIG, script.Settings)
-    every = replace(settings.training, checkpoint_every=script.Settings().training.checkpoint_every)
-    assert replace(settings, training=every) == script.Settings()
+    kind = {"sdf": script.Settings, "deepsdf": script.DeepSdfSettings}[decoder]
+    settings = read_configuration(script.DEFAULT_CONFIGS[decoder], kind)
+    every = replace(settings.training, checkpoint_every=kind().training.checkpoint_every)
+    assert replace(settings, training=every) == kind()
 
 
 def test_a_family(train, tmp_path):

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from sdfpose_core.errors import WeightsError
+from sdfpose_core.sdf.auto_decoder import validate_decoder
 from sdfpose_core.sdf.decoder import DecoderConfig
 from sdfpose_core.sdf.training import (
     DecoderTraining,
     DecoderTrainingConfig,
     load_codes,
     save_codes,
-    validate_decoder,
 )
 
 CPU = torch.device("cpu")
