@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -21,6 +21,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
+from sdfpose_core.sdf.deepsdf import DeepSdf, DeepSdfConfig
+from sdfpose_core.sdf.deepsdf_training import DeepSdfTraining, DeepSdfTrainingConfig
 from sdfpose_core.sdf.training import DecoderTraining, DecoderTrainingConfig
 from sdfpose_core.shapes.sdf_samples import SdfSamples
 
@@ -203,3 +205,36 @@ def tiny_shapes(few_threads: None) -> TinyShapes:
     decoder = training.run()
     decoder.requires_grad_(False)
     return TinyShapes(decoder, training.codes.detach(), shapes)
+
+
+class TinyDeepSdf(NamedTuple):
+    """A small network of the papers, trained on the shapes of `tiny_shapes`.
+
+    Attributes:
+        decoder: in evaluation mode, float32, on the CPU; code length 16.
+        codes: (S, 16) codes of the shapes.
+    """
+
+    decoder: DeepSdf
+    codes: Tensor
+
+
+@pytest.fixture(scope="session")
+def tiny_deepsdf(tiny_shapes: TinyShapes) -> TinyDeepSdf:
+    """Seconds of the papers' training, with a few samples and high learning rates."""
+    rng = np.random.default_rng(8)
+    samples = [shape.samples(rng, 3000) for shape in tiny_shapes.shapes]
+    config = DeepSdfTrainingConfig(
+        epochs=300,
+        shapes_per_step=24,
+        points_per_shape=96,
+        learning_rate=5e-3,
+        code_learning_rate=1e-2,
+        halve_every=100,
+        dropout=0.0,
+        decoder=DeepSdfConfig(width=32, hidden_layers=4, skip_at=2),
+    )
+    training = DeepSdfTraining(samples, config, torch.device("cpu"))
+    decoder = training.run()
+    decoder.requires_grad_(False)
+    return TinyDeepSdf(decoder, training.codes.detach())

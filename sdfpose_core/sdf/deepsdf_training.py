@@ -27,11 +27,10 @@ Differences from the published training:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.parametrizations import weight_norm
 
 from sdfpose_core.errors import ConfigurationError
@@ -147,13 +146,11 @@ class DeepSdfTraining(AutoDecoderTraining[DeepSdf]):
     def _finished(self) -> DeepSdf:
         """Return a network without weight normalisation, which has the same values."""
         self.codes.copy_(self._used_codes())
-        decoder = DeepSdf(self.config.decoder).to(self.device)
-        for ours, trained in zip(decoder.layers, self.decoder.layers, strict=True):
-            cast(nn.Linear, ours).weight.copy_(cast(Tensor, trained.weight))
-            cast(nn.Linear, ours).bias.copy_(cast(Tensor, trained.bias))
-        decoder.output.load_state_dict(self.decoder.output.state_dict())
-        decoder.code_mean.copy_(self.decoder.code_mean)
-        decoder.code_covariance.copy_(self.decoder.code_covariance)
+        with torch.random.fork_rng():
+            decoder = DeepSdf(self.config.decoder).to(self.device)
+        state = {k: x for k, x in self.decoder.state_dict().items() if "parametrizations" not in k}
+        weights = {f"layers.{i}.weight": x.weight for i, x in enumerate(self.decoder.layers)}
+        decoder.load_state_dict(state | weights)
         return decoder.eval()
 
 

@@ -43,7 +43,7 @@ class ShapeDecoder(Protocol):
     def reach(self) -> float:
         """Distance from the surface, object units, up to which values are true distances.
 
-        Farther away, the true distances are larger than the values.
+        Farther away, values have the right sign and are nowhere nearer to 0 than the reach.
         """
 
     @property
