@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import runpy
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,10 +16,15 @@ import yaml
 from safetensors.torch import load_file
 
 from sdfpose_core.cli.main import main
+from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
 from sdfpose_core.geometry.meshes import write_ply
 from sdfpose_core.sdf.decoder import SdfDecoder
+from sdfpose_core.sdf.deepsdf import DeepSdf
+from sdfpose_core.sdf.loading import load_decoder
+from sdfpose_core.sdf.training import codes_file, load_model_codes
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.storage.configuration import read_configuration
+from sdfpose_core.weights import SHIPPED
 
 SCRIPT = Path(__file__).parents[2] / "training" / "train_decoder.py"
 TINY = {
@@ -33,6 +39,18 @@ TINY = {
         "checkpoint_every": 50,
         "validate_every": 50,
         "decoder": {"code_length": 4, "width": 32, "hidden_layers": 3},
+    },
+}
+DEEPSDF = TINY | {
+    "training": {
+        "epochs": 150,
+        "shapes_per_step": 4,
+        "points_per_shape": 64,
+        "learning_rate": 0.005,
+        "code_learning_rate": 0.01,
+        "halve_every": 50,
+        "validate_every": 50,
+        "decoder": {"width": 32, "hidden_layers": 4, "skip_at": 2},
     },
 }
 TIMES = {"dense_64": 900.0, "fast_64": 50.0, "fast_128": 150.0, "paper_dense_64": 6000.0}
@@ -51,9 +69,9 @@ TIN = {
 def train(tmp_path, monkeypatch, capsys):
     """Runs the script and returns the JSON that it prints."""
     config = tmp_path / "tiny.yaml"
-    config.write_text(yaml.safe_dump(TINY))
 
-    def run(*arguments):
+    def run(*arguments, settings=TINY):
+        config.write_text(yaml.safe_dump(settings))
         paths = ["--config", config, "--out", tmp_path / "weights", "--work", tmp_path / "work"]
         command = [SCRIPT, *arguments, *paths, "--threads", "1"]
         monkeypatch.setattr(sys, "argv", [str(x) for x in command])
@@ -61,19 +79,31 @@ def train(tmp_path, monkeypatch, capsys):
             runpy.run_path(str(SCRIPT), run_name="__main__")
         if ended.value.code != 0:
             return capsys.readouterr().err
-        return json.loads(capsys.readouterr().out.splitlines()[-1])
+        *report, result = capsys.readouterr().out.splitlines()
+        return json.loads(result) | {"report": report}
 
     return run
 
 
+@pytest.fixture
+def script(monkeypatch):
+    """Loads a script of the folder `training` as a module."""
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, SCRIPT.with_name(f"{name}.py"))
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
 @pytest.mark.parametrize("decoder", ["sdf", "deepsdf"])
-def test_the_shipped_configuration_is_the_default(monkeypatch, decoder):
-    spec = importlib.util.spec_from_file_location("train_decoder", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "train_decoder", script)
-    spec.loader.exec_module(script)
-    kind = {"sdf": script.Settings, "deepsdf": script.DeepSdfSettings}[decoder]
-    settings = read_configuration(script.DEFAULT_CONFIGS[decoder], kind)
+def test_the_shipped_configuration_is_the_default(script, decoder):
+    module = script("train_decoder")
+    kind = {"sdf": module.Settings, "deepsdf": module.DeepSdfSettings}[decoder]
+    settings = read_configuration(module.DEFAULT_CONFIGS[decoder], kind)
     every = replace(settings.training, checkpoint_every=kind().training.checkpoint_every)
     assert replace(settings, training=every) == kind()
 
@@ -122,9 +152,69 @@ def test_a_category_of_ones_own_needs_no_code(train, tmp_path, capsys, monkeypat
     assert "broken.stl" in capsys.readouterr().err
 
 
+@pytest.fixture
+def nocs_models(tmp_path):
+    """The CAD models of NOCS: eight cans."""
+    for seed in range(8):
+        model = sample_model("can", seed)
+        normals = np.tile([0.0, 1.0, 0.0], (len(model.vertices), 1))
+        folder = tmp_path / "data" / "obj_models" / "train" / "02946921" / f"can{seed}"
+        write_ply(folder / "model.ply", model.vertices, model.faces, normals)
+    return tmp_path / "data"
+
+
+def test_the_paper_s_decoder(train, script, tmp_path, nocs_models, capsys, monkeypatch):
+    """DeepSDF's network on the models of NOCS without those that SSC-6D removes."""
+    (tmp_path / "removed_models").mkdir()
+    (tmp_path / "removed_models" / "02946921.txt").write_text("can7\nnobody\n")
+    weights = tmp_path / "weights"
+    models = nocs_models / "obj_models" / "train" / "02946921"
+    arguments = ["--meshes", models, "--exclude", tmp_path / "removed_models"]
+    reached = train("can", "--decoder", "deepsdf", *arguments, settings=DEEPSDF)
+    assert "excluded can7" in reached["report"]
+    assert "warning: the excluded model 'nobody' does not exist" in reached["report"]
+    assert reached["shapes"] == 6
+    assert reached["surface_error"] < 0.012
+    decoder = load_decoder(weights / "can.decoder.safetensors")
+    assert isinstance(decoder, DeepSdf)
+    assert decoder.config.code_length == 16
+    assert (tmp_path / "work" / "can.deepsdf.ckpt").exists() is False, "150 steps, none due"
+    assert "contains another decoder than 'sdf'" in train("can")
+
+    # Codes of the training serve for the models that it knew; those of the others are fitted.
+    trained = load_model_codes(
+        codes_file(weights / "codes", "can", weights / "can.decoder.safetensors")
+    )
+    assert len(trained) == 6
+    assert "can7" not in trained
+    for name in NOCS_CATEGORIES:
+        if name != "can":
+            shutil.copy(SHIPPED / f"{name}.decoder.safetensors", weights)
+    prepare = script("prepare_nocs")
+    prepare.fit_models(nocs_models, weights, tmp_path / "prepared")
+    assert "can: 6 models have codes of the decoder's training" in capsys.readouterr().out
+    path = codes_file(tmp_path / "prepared" / "codes", "can", weights / "can.decoder.safetensors")
+    codes = load_model_codes(path)
+    assert list(codes) == [f"can{seed}" for seed in range(8)]
+    for name, code in trained.items():
+        assert torch.equal(codes[name], code)
+
+    # The benchmark of shapes and the export take it like any other.
+    monkeypatch.setattr("sdfpose_core.cli.bench_shapes.time_meshes", lambda decoders: TIMES)
+    command = ["bench", "shapes", "--category", "can", "--count", "1", "--threads", "1"]
+    command += ["--weights", weights, "--json", tmp_path / "bench.json"]
+    assert main([str(x) for x in command]) == 0
+    found = json.loads((tmp_path / "bench.json").read_text())["per_category"]["can"]["procedural"]
+    assert found["chamfer_median"] < 0.05
+    command = ["export", tmp_path / "onnx", "--category", "can", "--weights", weights]
+    assert main([*(str(x) for x in command), "--encoder", "none"]) == 0
+    assert len(list((tmp_path / "onnx").iterdir())) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["mug", "--exclude", "x.txt"], "--exclude x.txt: names meshes: expected --meshes DIR"),
         (["mugg"], "unknown category 'mugg' (did you mean 'mug'?)"),
         (["mug", "--meshes", "/nowhere"], "--meshes /nowhere: No such file or directory"),
         (["mug", "--categories", "/nowhere.yaml"], "/nowhere.yaml: cannot be read"),
@@ -138,8 +228,7 @@ def test_bad_arguments(train, arguments, message):
 def test_two_processes_train_what_one_does(train, tmp_path):
     """The shapes of a step are shared, and the gradients averaged."""
     config = tmp_path / "tiny.yaml"
-    config.write_text(yaml.safe_dump(TINY | {"training": TINY["training"] | {"steps": 10}}))
-    train("bowl", "--device", "cpu")
+    train("bowl", "--device", "cpu", settings=TINY | {"training": TINY["training"] | {"steps": 10}})
     folder = tmp_path / "two"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", 2, SCRIPT, "bowl", "--config", config]

@@ -23,7 +23,7 @@ from sdfpose_core.simulation.tabletop import TABLE_CAMERA
 from sdfpose_core.weights import weights_file
 
 CATEGORIES = ("can", "mug")
-CODE_LENGTH = 4
+CODE_LENGTH = 16
 
 
 def ball(radius: float = 0.4) -> DeepSdf:
@@ -97,7 +97,10 @@ def test_networks_that_do_not_belong_together_are_refused(weights: Path, tmp_pat
     weights_file("mug", "encoder", tmp_path).write_bytes(encoder.read_bytes())
     SdfDecoder(DecoderConfig(5, 8, 2)).save(weights_file("mug", "decoder", tmp_path), "mug")
     estimator = PoseEstimator(EstimatorConfig(encoder="ssc6d", weights_dir=tmp_path))
-    with pytest.raises(WeightsError, match=r"codes of length 4, but the decoder's have 5"):
+    with pytest.raises(
+        WeightsError,
+        match=r"mug\.encoder.*codes of length 16, but those of mug\.decoder.* have length 5",
+    ):
         estimator.load("mug")
     other = PoseEstimator(EstimatorConfig(encoder="fast", weights_dir=weights))
     with pytest.raises(WeightsError, match="contains 'sdfpose/1 ssc6d encoder': expected"):

@@ -134,6 +134,20 @@ def test_parts_of_a_step_add_up(samples) -> None:
         torch.testing.assert_close(x, y, atol=1e-5, rtol=1e-4)
 
 
+def test_the_parts_of_several_processes_add_up(samples) -> None:
+    """Each process computes some of a step's shapes; the average gradient is that of one."""
+    picks = torch.randint(200, (4, 32), generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for parts in ([slice(0, 4)], [slice(0, 2), slice(2, 4)]):
+        trained = training(samples)
+        for part in parts:
+            trained._backward(torch.arange(4)[part], picks[part])
+        parameters = [*trained.decoder.parameters(), trained.codes]
+        gradients.append([x.grad / len(parts) for x in parameters])
+    for one, two in zip(*gradients, strict=True):
+        torch.testing.assert_close(two, one, atol=1e-6, rtol=1e-4)
+
+
 def test_rates_are_halved_and_the_code_term_grows(samples) -> None:
     trained = training(samples)
     rates = []

@@ -11,7 +11,9 @@ from sdfpose_core.sdf.training import (
     DecoderTraining,
     DecoderTrainingConfig,
     load_codes,
+    load_model_codes,
     save_codes,
+    save_model_codes,
 )
 
 CPU = torch.device("cpu")
@@ -163,3 +165,18 @@ def test_codes_on_disk(tmp_path):
         load_codes(path)
     with pytest.raises(WeightsError, match=r"contains no codes .*train the decoder first"):
         load_codes(tmp_path / "missing.safetensors")
+
+
+def test_codes_of_named_models(tmp_path):
+    path = tmp_path / "codes" / "mug.1a2b.codes.safetensors"
+    codes = torch.randn(2, 3)
+    save_model_codes(path, codes, ["a", "b"])
+    found = load_model_codes(path)
+    assert list(found) == ["a", "b"]
+    assert torch.equal(found["b"], codes[1])
+    path.with_suffix(".json").write_text('["a"]')
+    with pytest.raises(WeightsError, match=r"does not name the 2 models of mug\.1a2b\.codes\.safe"):
+        load_model_codes(path)
+    path.with_suffix(".json").unlink()
+    with pytest.raises(WeightsError, match=r"codes\.json: contains no names of models"):
+        load_model_codes(path)

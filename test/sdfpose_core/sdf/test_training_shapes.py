@@ -77,6 +77,27 @@ def test_exclusions(tmp_path, collection, text):
     assert read_exclusions(path, collection) == {"model1", "12"}
 
 
+@pytest.mark.parametrize("content", [b"model1\n12\n", b"\xef\xbb\xbf model1 \r\n\r\n12"])
+def test_exclusions_as_ssc6d_publishes_them(tmp_path, collection, content):
+    path = tmp_path / "02946921.txt"
+    path.write_bytes(content)
+    (tmp_path / "03797390.txt").write_text("other\n")
+    assert read_exclusions(path, collection) == {"model1", "12"}
+    assert read_exclusions(tmp_path, collection) == {"model1", "12"}
+    path.unlink()
+    with pytest.raises(ConfigurationError, match=r"expected a file 02946921\.txt .*found 03797390"):
+        read_exclusions(tmp_path, collection)
+    with pytest.raises(ConfigurationError, match=r"02946921\.txt: cannot be read as text"):
+        read_exclusions(path, collection)
+
+
+def test_excluded_and_unknown_models_are_named(tmp_path, collection):
+    shapes = folder_shapes("can", collection, COUNTS, tmp_path, exclude=["model1", "nobody"])
+    assert shapes.names == ("model0", "model2", "model3")
+    assert "excluded model1" in shapes.report
+    assert "warning: the excluded model 'nobody' does not exist" in shapes.report
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
