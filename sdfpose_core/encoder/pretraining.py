@@ -114,14 +114,15 @@ class EncoderTraining(TrainingRun):
         device: torch.device,
         start: FastEncoder | None = None,
     ) -> None:
-        self.config = config if start is None else replace(config, encoder=start.config)
+        architecture = replace(config.encoder, code_length=len(code_mean))
+        self.config = replace(config, encoder=architecture if start is None else start.config)
         self.device = device
         self._set_training_views(lessons)
         self._rng = torch.Generator().manual_seed(config.seed)
         if start is None:
             with torch.random.fork_rng():
                 torch.manual_seed(config.seed)
-                self.encoder = FastEncoder(config.encoder, unit_m).to(device)
+                self.encoder = FastEncoder(architecture, unit_m).to(device)
             self.encoder.set_code_prior(code_mean, code_covariance)
         else:
             self.encoder = copy.deepcopy(start).to(device).train().requires_grad_(True)

@@ -210,6 +210,15 @@ def test_the_paper_s_decoder(train, script, tmp_path, nocs_models, capsys, monke
     assert main([*(str(x) for x in command), "--encoder", "none"]) == 0
     assert len(list((tmp_path / "onnx").iterdir())) == 2
 
+    # One frame, decoders of both kinds and code lengths.
+    command = ["estimate", "--sample", "--weights", weights, "--encoder", "none"]
+    command += ["--out", tmp_path / "estimates", "--json", tmp_path / "estimates.json"]
+    assert main([str(x) for x in command]) == 0
+    (found,) = json.loads((tmp_path / "estimates.json").read_text())["frames"].values()
+    assert len(found) == 6
+    (can,) = (x for x in found if x["category"] == "can")
+    assert can["trans_err_cm"] < 5.0
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),

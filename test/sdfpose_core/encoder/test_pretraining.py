@@ -221,3 +221,15 @@ def test_a_start_brings_its_architecture(views: Views) -> None:
     for a, b in zip(again.encoder.parameters(), trained.parameters(), strict=True):
         torch.testing.assert_close(a, b)
         assert a.requires_grad
+
+
+def test_codes_have_the_length_of_the_decoder_s(views: Views) -> None:
+    trained = EncoderTraining(
+        [TrainingViews(views, torch.zeros(3, 16), 4)],
+        torch.zeros(16),
+        torch.eye(16),
+        0.17,
+        CONFIG,
+        torch.device("cpu"),
+    ).run()
+    assert trained.config == replace(SMALL, code_length=16)
