@@ -232,7 +232,7 @@ def tiny_deepsdf(tiny_shapes: TinyShapes) -> TinyDeepSdf:
         code_learning_rate=1e-2,
         halve_every=100,
         dropout=0.0,
-        decoder=DeepSdfConfig(width=32, hidden_layers=4, skip_at=2),
+        decoder=DeepSdfConfig(width=64, hidden_layers=4, skip_at=2),
     )
     training = DeepSdfTraining(samples, config, torch.device("cpu"))
     decoder = training.run()
