@@ -89,7 +89,15 @@ def prepare_part(
         task = bar.add_task(part, total=len(scenes))
         jobs = {
             pool.submit(
-                prepare_scene, args.data, part, scene, args.out, categories, sides, args.detections
+                prepare_scene,
+                args.data,
+                part,
+                scene,
+                args.out,
+                categories,
+                sides,
+                args.detections,
+                None if args.colour == "none" else args.colour,
             ): scene
             for scene in scenes
         }
@@ -163,6 +171,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=Path,
         metavar="DIR",
         help="use masks of a detector instead (results/mrcnn_results/real_test)",
+    )
+    parser.add_argument(
+        "--colour",
+        choices=("png", "jpeg", "none"),
+        default="png",
+        help="format of the colour crops, which the encoder ssc6d needs (default: png)",
     )
     parser.add_argument("--weights", type=Path, help="folder of the decoders for the codes")
     parser.add_argument("--no-codes", action="store_true", help="do not fit codes of the models")

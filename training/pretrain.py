@@ -139,7 +139,7 @@ def prepared_views(
     names = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     number = {name: i for i, name in enumerate(names)}
     problems: list[str] = []
-    items = prepared_instances(data, part, category, problems)
+    items = prepared_instances(data, part, category, problems, colour=False)
     usable = [
         (x.instance, x.truth, number[x.truth.instance])
         for x in items

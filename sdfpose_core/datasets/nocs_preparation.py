@@ -11,7 +11,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from sdfpose_core.datasets.nocs import NocsImage, NocsSource, read_nocs_image, s
 from sdfpose_core.datasets.nocs_detections import detected, detections_file, match_ground_truth
 from sdfpose_core.datasets.nocs_poses import nocs_poses
 from sdfpose_core.errors import FrameError, MeshError
+from sdfpose_core.observation.colour_crop import ColourCrop, CropFormat
 from sdfpose_core.observation.depth_unit import MILLIMETRE, depth_unit_problem
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
 from sdfpose_core.observation.segmentation import segment
@@ -105,6 +106,7 @@ def prepare_scene(
     categories: Categories,
     sides: Mapping[str, NDArray[np.floating]],
     detections: Path | None = None,
+    colour: CropFormat | None = "png",
 ) -> ScenePreparation:
     """Prepare one scene; if that is already done, return its summary.
 
@@ -117,6 +119,7 @@ def prepare_scene(
         sides: box sides (3,) of the CAD models, in units of their diagonals, by model.
         detections: folder with the masks of a detector, which replace those of the images; poses
             are assigned to the detections that overlap the objects.
+        colour: format of the stored colour crops, None to store none.
 
     Raises:
         OSError: a file cannot be written.
@@ -163,8 +166,13 @@ def prepare_scene(
             if x.mask_id in frame.labels  # the others are none of the six, or reported above
         ]
         for instance in instances:
+            crop = None
+            if colour is not None:
+                crop = ColourCrop.around(frame.colour, instance.pixels, colour)
             found.setdefault(instance.category, []).append(
-                StoredInstance(image.name, instance, known.get(instance.mask_id))
+                StoredInstance(
+                    image.name, replace(instance, colour=crop), known.get(instance.mask_id)
+                )
             )
     for category, items in found.items():
         write_instances(folder / f"{category}.npz", items)
@@ -207,7 +215,7 @@ def prepared_files(out: Path | str, part: str, category: str) -> list[Path]:
 
 
 def prepared_instances(
-    out: Path | str, part: str, category: str, problems: list[str]
+    out: Path | str, part: str, category: str, problems: list[str], *, colour: bool = True
 ) -> list[StoredInstance]:
     """Read the instances of a category in a part.
 
@@ -216,6 +224,7 @@ def prepared_instances(
         part: see `prepare_scene`.
         category: category of the instances.
         problems: receives one sentence for each unreadable file.
+        colour: whether to read the colour crops.
 
     Raises:
         FrameError: there is none.
@@ -223,7 +232,7 @@ def prepared_instances(
     items: list[StoredInstance] = []
     for path in prepared_files(out, part, category):
         try:
-            items += read_instances(path)
+            items += read_instances(path, colour=colour)
         except FrameError as error:
             problems.append(f"{error}; skipped")
     if not items:

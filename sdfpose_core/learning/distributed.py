@@ -21,6 +21,7 @@ __all__ = [
     "data_parallel",
     "first_process_first",
     "is_main_process",
+    "process_count",
     "process_group",
     "process_slice",
     "require_single_process",
@@ -84,6 +85,11 @@ def require_single_process(what: str) -> None:
 def is_main_process() -> bool:
     """Whether this is the first process, which writes files and logs progress."""
     return _rank() == 0
+
+
+def process_count() -> int:
+    """Number of processes that train together."""
+    return _world()
 
 
 def data_parallel(network: nn.Module, batch: int) -> Any:
