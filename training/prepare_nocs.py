@@ -36,6 +36,7 @@ from sdfpose_core.datasets.nocs_preparation import (
     prepare_scene,
     scenes_of,
 )
+from sdfpose_core.datasets.nocs_shapes import ModelSurfaces, surfaces_file
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import codes_file, save_codes
@@ -125,7 +126,7 @@ def fit_models(data: Path, weights: Path | None, out: Path) -> None:
         if folder is None:
             print(f"obj_models/train: no models of '{category}'; no codes fitted", file=sys.stderr)
             continue
-        collection = load_collection(folder, category)
+        collection = load_collection(folder, category, left_handed=True)
         with Progress() as bar:
             models = bar.track(collection.models, description=f"{category} codes")
             codes = model_codes(models, load_decoder(decoder))
@@ -134,6 +135,25 @@ def fit_models(data: Path, weights: Path | None, out: Path) -> None:
         write_atomically(path.with_suffix(".json"), (json.dumps(names, indent=1) + "\n").encode())
         if collection.report():
             print(collection.report())
+
+
+def sample_models(data: Path, out: Path) -> None:
+    """Sample the surfaces of the CAMERA CAD models; write one file per category."""
+    for class_id, category in enumerate(NOCS_CATEGORIES, start=1):
+        path = surfaces_file(out / "codes", category)
+        found = (
+            model_folder(data / "obj_models" / part, class_id, category)
+            for part in ("train", "val")
+        )
+        folders = [x for x in found if x is not None]
+        if path.is_file() or not folders:
+            continue
+        problems: list[str] = []
+        surfaces = ModelSurfaces.sample(folders, category, problems)
+        if surfaces.names:
+            surfaces.save(path)
+        for problem in problems:
+            print(f"prepare_nocs: {problem}", file=sys.stderr)
 
 
 def model_folder(models: Path, class_id: int, category: str) -> Path | None:
@@ -179,7 +199,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="format of the colour crops, which the encoder ssc6d needs (default: png)",
     )
     parser.add_argument("--weights", type=Path, help="folder of the decoders for the codes")
-    parser.add_argument("--no-codes", action="store_true", help="do not fit codes of the models")
+    parser.add_argument(
+        "--no-codes",
+        action="store_true",
+        help="do not fit codes of the models, which pretrain.py needs",
+    )
     parser.add_argument("--shard", type=shard_of, default=(0, 1), metavar="i/n")
     parser.add_argument("--workers", type=integer(), default=2, help="processes (default: 2)")
     args = parser.parse_args(arguments)
@@ -205,6 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             report(part, prepare_part(args, part, pool))
     if with_codes:
+        sample_models(args.data, args.out)
         fit_models(args.data, args.weights, args.out)
     return 0
 

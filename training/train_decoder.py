@@ -98,6 +98,7 @@ def shapes_of(
         exclude=read_exclusions(args.exclude, args.meshes) if args.exclude else (),
         unit_m=args.unit_m,
         yaw_deg=args.yaw_deg,
+        left_handed=args.left_handed,
         expected=category,
         log=progress,
     )
@@ -123,6 +124,11 @@ def main() -> int:
         type=real(-360.0),
         default=0.0,
         help="rotation about y that turns fronts toward +x",
+    )
+    parser.add_argument(
+        "--left-handed",
+        action="store_true",
+        help="the meshes have z the other way round, as those in obj_models/train of NOCS",
     )
     args = parser.parse_args()
     check_output_folder("--out", args.out)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sdfpose_core.datasets.instances import StoredInstance, read_instances, read_truths
+from sdfpose_core.datasets.nocs_preparation import prepared_files
+from sdfpose_core.datasets.nocs_shapes import ModelSurfaces, prepared_codes, surfaces_file
 from sdfpose_core.encoder.colour_views import ALL, ColourViews
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, colour_view
 from sdfpose_core.errors import FrameError
 
-__all__ = ["PreparedRounds"]
+__all__ = ["PreparedRounds", "labelled_rounds"]
 
 
 class PreparedRounds:
@@ -24,8 +27,7 @@ class PreparedRounds:
 
     Args:
         files: files of the category's instances.
-        models: number of each model by name; instances of other models are left out.
-        surfaces: (S, P, 3) points on the surfaces of the models by number, normalised object units.
+        models: surfaces of the models, by number; instances of other models are left out.
         count: views per round.
         config: network configuration.
         model_points: number M of surface points per view.
@@ -43,8 +45,7 @@ class PreparedRounds:
     def __init__(
         self,
         files: Sequence[Path],
-        models: Mapping[str, int],
-        surfaces: NDArray[np.float32],
+        models: ModelSurfaces,
         count: int,
         config: Ssc6dConfig,
         model_points: int,
@@ -56,8 +57,8 @@ class PreparedRounds:
         self.model_points = model_points
         self.seed = seed
         self._files = list(files)
-        self._models = dict(models)
-        self._surfaces = surfaces
+        self._models = {name: i for i, name in enumerate(models.names)}
+        self._surfaces = models.points
         self._rows = self._usable(problems)
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
@@ -97,7 +98,7 @@ class PreparedRounds:
 
     def _usable(self, problems: list[str]) -> NDArray[np.int32]:
         """Find the usable instances (N, 2): number of the file and row in it."""
-        rows, reasons = [], dict.fromkeys(("no true pose", "a model without code", "no colour"), 0)
+        rows, reasons = [], dict.fromkeys(("no true pose", "an unknown model", "no colour"), 0)
         for number, path in enumerate(self._files):
             try:
                 truths, coloured = read_truths(path)
@@ -108,7 +109,7 @@ class PreparedRounds:
                 if truth is None:
                     reasons["no true pose"] += 1
                 elif truth.instance not in self._models:
-                    reasons["a model without code"] += 1
+                    reasons["an unknown model"] += 1
                 elif not coloured[row]:
                     reasons["no colour"] += 1
                 else:
@@ -121,7 +122,7 @@ class PreparedRounds:
             raise FrameError(
                 f"{self._files[0].parents[1] if self._files else 'no files'}: none of {total} "
                 f"instances can be used ({', '.join(left_out) or 'no file can be read'}): expected "
-                "instances with a true pose, colour, and a code of their model; prepare the data "
+                "instances of known models with a true pose and colour; prepare the data "
                 "with training/prepare_nocs.py"
             )
         return np.array(rows, dtype=np.int32)
@@ -148,3 +149,41 @@ class PreparedRounds:
             )
         }
         return [found[x] for x in rows]
+
+
+def labelled_rounds(
+    data: Path,
+    part: str,
+    category: str,
+    decoder: Path,
+    count: int,
+    config: Ssc6dConfig,
+    model_points: int,
+    seed: int,
+    problems: list[str],
+) -> tuple[PreparedRounds, Tensor]:
+    """Open prepared data for training: rounds of views, and the codes (S, D) of their models.
+
+    Args:
+        data: folder of the prepared data.
+        part: part of the data, ``CAMERA/train``.
+        category: category of the instances.
+        decoder: decoder file to which the codes belong.
+        count: views per round.
+        config: network configuration.
+        model_points: see `PreparedRounds`.
+        seed: see `PreparedRounds`.
+        problems: see `PreparedRounds`.
+
+    Raises:
+        FrameError: no instance can be used.
+        MeshError: the models have no surfaces.
+        WeightsError: the models have no codes for the decoder.
+    """
+    names, codes = prepared_codes(data, category, decoder)
+    surfaces = ModelSurfaces.load(surfaces_file(data / "codes", category))
+    usable = [i for i, name in enumerate(names) if name in surfaces.names]
+    models = surfaces.select([names[i] for i in usable])
+    files = prepared_files(data, part, category)
+    rounds = PreparedRounds(files, models, count, config, model_points, seed, problems)
+    return rounds, codes[usable]

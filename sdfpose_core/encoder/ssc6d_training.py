@@ -8,6 +8,7 @@ predicted and at the true pose, plus the mean absolute error of the code.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,7 +119,10 @@ class Ssc6dTraining(TrainingRun):
         symmetric: whether the category is symmetric about y.
         config: training settings.
         device: device to train on.
-        workers: processes that generate views ahead of time; 0 for none. Results are the same.
+        workers: processes that make views ahead of time; 0 for none. Results are the same.
+
+    Attributes:
+        waited_s: time that the steps have waited for views, seconds.
 
     Raises:
         ConfigurationError: a round is smaller than a batch, or the batch cannot be divided evenly
@@ -157,6 +161,7 @@ class Ssc6dTraining(TrainingRun):
         self._optimiser = torch.optim.Adam(self.encoder.parameters(), lr=config.learning_rate)
         self._stream: Iterator[ColourViews] | None = None
         self._round: tuple[int, ColourViews] | None = None
+        self.waited_s = 0.0
 
     def run(self, checkpoint: Path | None = None, progress: Progress | None = None) -> Ssc6dEncoder:
         """Train to the last step and return the encoder.
@@ -171,6 +176,21 @@ class Ssc6dTraining(TrainingRun):
         self._run_to(self.config.steps, self.config.checkpoint_every, checkpoint, progress)
         self._stream = None
         return self.encoder.eval()
+
+    def profile(self, steps: int) -> tuple[float, float]:
+        """Measure a number of steps after a first round; the training cannot go on afterwards.
+
+        Returns:
+            Time of the steps, and the part of it that they waited for views, seconds.
+        """
+        warm_up = min(self._steps_per_round, max(self.config.steps - steps, 1))
+        for self.step in range(warm_up):
+            self._train_step()
+        start, waited_s = time.perf_counter(), self.waited_s
+        for self.step in range(warm_up, warm_up + steps):
+            losses = self._train_step()
+        float(losses["code"])  # waits for the GPU
+        return time.perf_counter() - start, self.waited_s - waited_s
 
     def _train_step(self) -> dict[str, Tensor]:
         config = self.config
@@ -236,7 +256,9 @@ class Ssc6dTraining(TrainingRun):
             if self._stream is None:
                 end = math.ceil(self.config.steps / self._steps_per_round)
                 self._stream = prefetched(self._rounds, number, end, self._workers, self._places)
+            start = time.perf_counter()
             self._round = number, next(self._stream)
+            self.waited_s += time.perf_counter() - start
         return self._round[1]
 
     def _places(self, number: int) -> NDArray[np.int64]:
