@@ -5,7 +5,7 @@
     python training/pretrain.py mug --weights paper --work build/training --encoder ssc6d
 
     python training/pretrain.py mug --weights W --work build/training --data PREPARED
-    python training/pretrain.py mug --weights W --work build/training --encoder ssc6d --data PREPARED
+    python training/pretrain.py mug --weights W --work WORK --encoder ssc6d --data PREPARED
     torchrun --nproc-per-node 2 training/pretrain.py mug --weights W --work build/training
 
 The weights folder must contain the decoder. The codes of the training shapes are fitted to it (two

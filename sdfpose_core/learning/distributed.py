@@ -24,7 +24,6 @@ __all__ = [
     "process_count",
     "process_group",
     "process_slice",
-    "require_single_process",
 ]
 
 _TIMEOUT = timedelta(hours=12)
@@ -67,19 +66,6 @@ def first_process_first() -> Iterator[None]:
     yield
     if is_main_process() and _world() > 1:
         torch.distributed.barrier()
-
-
-def require_single_process(what: str) -> None:
-    """Check that there is only one process.
-
-    Args:
-        what: name of the task, for the error message.
-
-    Raises:
-        ConfigurationError: there are several processes.
-    """
-    if _world() > 1:
-        raise ConfigurationError(f"{what} supports only one process: start it without torchrun")
 
 
 def is_main_process() -> bool:

@@ -93,9 +93,12 @@ def load_model(
     unit_m: float = 1.0,
     yaw_deg: float = 0.0,
     repair: bool = False,
+    left_handed: bool = False,
 ) -> CadModel:
     """Import one solid without notes; arguments and errors are those of `import_model`."""
-    imported = import_model(path, category, unit_m=unit_m, yaw_deg=yaw_deg, repair=repair)
+    imported = import_model(
+        path, category, unit_m=unit_m, yaw_deg=yaw_deg, repair=repair, left_handed=left_handed
+    )
     return imported.model
 
 

@@ -8,6 +8,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -15,13 +16,15 @@ from types import ModuleType
 import numpy as np
 import pytest
 import yaml
+from torch import Tensor
 
 from sdfpose_core.datasets.instances import read_instances
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES, read_nocs_image, scene_images
 from sdfpose_core.datasets.nocs_detections import detections_file
 from sdfpose_core.datasets.nocs_results import read_nocs_results
-from sdfpose_core.errors import ConfigurationError, FrameError, WeightsError
+from sdfpose_core.errors import ConfigurationError, FrameError, MeshError, WeightsError
 from sdfpose_core.evaluation.nocs_results import figures
+from sdfpose_core.observation.colour_crop import ColourCrop
 from sdfpose_core.simulation.nocs_data import write_miniature
 from sdfpose_core.weights import SHIPPED
 
@@ -80,6 +83,102 @@ def weights(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert script("pretrain").main(arguments) == 0
     assert (folder / "can.encoder.safetensors").exists()
     return folder
+
+
+@pytest.fixture(scope="module")
+def colour_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few steps of a tiny network on colour."""
+    config = tmp_path_factory.mktemp("colour") / "ssc6d.yaml"
+    encoder = {"points": 64, "image_size": 24, "width": 8}
+    training = {"steps": 6, "batch": 2, "round_views": 4, "model_points": 32, "epoch_views": 4}
+    training |= {"schedule": [[0, 2.0], [1.5, 1.0]], "checkpoint_every": 2, "encoder": encoder}
+    config.write_text(yaml.safe_dump({"validation_views": 6, "training": training}))
+    return config
+
+
+@pytest.fixture(scope="module")
+def train_colour(
+    prepared: Path, colour_config: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., list[str]]:
+    """Arguments that train the encoder of colour and depth in a new folder."""
+
+    def arguments(*more: str) -> list[str]:
+        folder = tmp_path_factory.mktemp("weights")
+        shutil.copy(SHIPPED / "can.decoder.safetensors", folder)
+        paths = ["--weights", folder, "--work", folder / "work", "--data", prepared]
+        options = ["--config", colour_config, "--encoder", "ssc6d", "--device", "cpu"]
+        return ["can", *map(str, [*paths, *options]), *more]
+
+    return arguments
+
+
+def test_the_encoder_of_colour_learns_from_prepared_images(
+    train_colour: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = train_colour("--threads", "1")
+    folder = Path(arguments[arguments.index("--weights") + 1])
+    assert script("pretrain").main(arguments) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["validation"] == "CAMERA/val"
+    assert report["distance_cm"] > 0.0
+    whole = _tensors(folder / "can.encoder.safetensors")
+    # Interrupted, and gone on with.
+    state = folder / "work" / "can.ssc6d.ckpt"
+    assert state.is_file()
+    again = train_colour()
+    pretrain = script("pretrain")
+    pretrain.Ssc6dTraining = _interrupted_after(pretrain.Ssc6dTraining, 3)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain.main(again)
+    assert script("pretrain").main(again) == 0
+    folder = Path(again[again.index("--weights") + 1])
+    for name, values in _tensors(folder / "can.encoder.safetensors").items():
+        np.testing.assert_array_equal(whole[name], values, err_msg=name)
+    # In two processes.
+    arguments = train_colour("--threads", "1")
+    _in_two_processes("pretrain", arguments)
+    folder = Path(arguments[arguments.index("--weights") + 1])
+    for name, values in _tensors(folder / "can.encoder.safetensors").items():
+        np.testing.assert_allclose(values, whole[name], atol=1e-3, err_msg=name)
+
+
+def _interrupted_after(training: type, steps: int) -> type:
+    class Interrupted(training):  # type: ignore[misc]
+        def _train_step(self) -> dict[str, Tensor]:
+            if self.step == steps:
+                raise KeyboardInterrupt
+            losses: dict[str, Tensor] = super()._train_step()
+            return losses
+
+    return Interrupted
+
+
+def test_colour_that_was_not_prepared_is_named(
+    data: Path, prepared: Path, train_colour: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    shutil.copytree(prepared / "codes", tmp_path / "codes")
+    arguments = (data, "--out", tmp_path, "--parts", "CAMERA/train", "--no-codes")
+    prepare(*arguments, "--colour", "none")
+    with pytest.raises(
+        FrameError, match=r"CAMERA/train: none of \d+ instances can.* have no colour"
+    ):
+        script("pretrain").main(train_colour("--data", str(tmp_path)))
+    (tmp_path / "codes" / "can.surfaces.npz").unlink()
+    with pytest.raises(MeshError, match=r"can\.surfaces\.npz: contains no surfaces of models"):
+        script("pretrain").main(train_colour("--data", str(tmp_path)))
+
+
+def test_colour_may_be_stored_as_jpeg(data: Path, prepared: Path, tmp_path: Path) -> None:
+    arguments = (data, "--out", tmp_path, "--parts", "Real/train", "--no-codes")
+    prepare(*arguments, "--colour", "jpeg")
+    for close in tmp_path.glob("Real/train/*/*.npz"):
+        exact = prepared / close.relative_to(tmp_path)
+        for x, y in zip(read_instances(close), read_instances(exact), strict=True):
+            a, b = x.instance.colour, y.instance.colour
+            assert isinstance(a, ColourCrop)
+            assert isinstance(b, ColourCrop)
+            assert (a.left, a.top, a.side) == (b.left, b.top, b.side)
+            assert np.abs(a.decode().astype(int) - b.decode()).mean() < 10.0
 
 
 def test_poses_of_prepared_instances_are_those_of_the_maps(data: Path, prepared: Path) -> None:
@@ -323,18 +422,21 @@ def test_a_run_that_fails_ends_them_all(tmp_path: Path) -> None:
 def test_two_processes_train_what_one_does(prepared: Path, weights: Path, tmp_path: Path) -> None:
     """The views of a step are shared, and the gradients averaged."""
     shutil.copy(SHIPPED / "can.decoder.safetensors", tmp_path)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", str(TRAINING / "pretrain.py"), "can"]
-    command += ["--weights", str(tmp_path), "--work", str(tmp_path / "work"), "--device", "cpu"]
-    command += ["--data", str(prepared), "--config", str(weights / "encoder.yaml")]
-    command += ["--threads", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    arguments = ["can", "--weights", str(tmp_path), "--work", str(tmp_path / "work")]
+    arguments += ["--data", str(prepared), "--config", str(weights / "encoder.yaml")]
+    _in_two_processes("pretrain", [*arguments, "--device", "cpu", "--threads", "1"])
     one = _tensors(weights / "can.encoder.safetensors")
     two = _tensors(tmp_path / "can.encoder.safetensors")
     assert one.keys() == two.keys()
     for name, values in one.items():
         np.testing.assert_allclose(two[name], values, atol=2e-3, err_msg=name)
+
+
+def _in_two_processes(name: str, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", str(TRAINING / f"{name}.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def _tensors(path: Path) -> dict[str, np.ndarray]:

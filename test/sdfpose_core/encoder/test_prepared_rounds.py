@@ -143,5 +143,5 @@ def test_data_without_colour_are_refused(
         replace(x, instance=replace(x.instance, colour=None)) for x in read_instances(files[0])
     ]
     write_instances(tmp_path / "scene" / "mug.npz", items)
-    with pytest.raises(FrameError, match="3 have no colour.*: expected instances of known models"):
+    with pytest.raises(FrameError, match=r"3 have no colour.*: expected instances of known models"):
         opened([tmp_path / "scene" / "mug.npz"], models)
