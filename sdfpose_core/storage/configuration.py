@@ -42,7 +42,8 @@ def build(kind: type[T], values: Any, where: str) -> T:
         where: prefix of error messages, e.g. the file name.
 
     Raises:
-        ConfigurationError: a key is unknown or a value has the wrong type.
+        ConfigurationError: a key is unknown, or a value has the wrong type or is refused by the
+            dataclass.
     """
     if not isinstance(values, Mapping):
         raise ConfigurationError(f"{where}: expected a mapping, found {values!r}")
@@ -58,7 +59,7 @@ def build(kind: type[T], values: Any, where: str) -> T:
         arguments[key] = _convert(types[key], value, f"{where}: {key}")
     try:
         return kind(**arguments)
-    except TypeError as error:
+    except (TypeError, ConfigurationError) as error:
         raise ConfigurationError(f"{where}: {error}") from error
 
 
