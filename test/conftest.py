@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before torch is loaded
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -47,6 +48,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # The same examples on every run and machine, and no failure because the machine is busy.
 settings.register_profile("sdfpose", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("sdfpose")
+
+
+@pytest.fixture(scope="session")
+def nocs_sample() -> Path:
+    """A folder with published images, models and poses of the NOCS data, which is not shipped."""
+    beside = Path(__file__).parents[2] / "shared" / "nocs_sample"
+    root = Path(os.environ.get("SDFPOSE_NOCS_SAMPLE", beside))
+    if not (root / "Real" / "test").is_dir():
+        pytest.skip(f"{root}: no sample of the NOCS data; set SDFPOSE_NOCS_SAMPLE to its folder")
+    return root
+
 
 _DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

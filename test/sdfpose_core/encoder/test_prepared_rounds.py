@@ -9,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from sdfpose_core.categories import default_categories
 from sdfpose_core.datasets.instances import StoredInstance, read_instances, write_instances
+from sdfpose_core.datasets.nocs_preparation import model_sides, prepare_scene, prepared_files
 from sdfpose_core.datasets.nocs_shapes import ModelSurfaces
 from sdfpose_core.encoder.colour_views import ColourViews, prefetched
 from sdfpose_core.encoder.prepared_rounds import PreparedRounds
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, colour_view
 from sdfpose_core.errors import FrameError
+from sdfpose_core.geometry.similarity import Similarity
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation.instances import simulated_instances
 
@@ -122,6 +126,23 @@ def test_workers_read_the_same_views(files: list[Path], models: ModelSurfaces) -
 
 def same(a: ColourViews, b: ColourViews) -> bool:
     return all(np.array_equal(x, getattr(b, name)) for name, x in vars(a).items())
+
+
+@pytest.mark.parametrize(("category", "synset"), [("bottle", "02876657"), ("bowl", "02880940")])
+def test_published_models_lie_on_the_points_of_published_images(
+    nocs_sample: Path, category: str, synset: str, tmp_path: Path
+) -> None:
+    part, problems = "CAMERA/train", list[str]()
+    sides = model_sides(nocs_sample, part, problems)
+    prepare_scene(nocs_sample, part, "00000", tmp_path, default_categories(), sides)
+    folder = nocs_sample / "obj_models" / "train" / synset
+    models = ModelSurfaces.sample([folder], category, problems)
+    files = prepared_files(tmp_path, part, category)
+    views = PreparedRounds(files, models, 2, SMALL, 1024, 0, problems)(0)
+    truth = Similarity(*map(torch.from_numpy, (views.rotation, views.translation, views.scale)))
+    surface = truth.transform(torch.from_numpy(views.model_points))
+    gap = torch.cdist(torch.from_numpy(views.points), surface).min(dim=-1).values
+    assert (gap.median(dim=1).values < 0.03 * truth.scale).all()
 
 
 def test_unreadable_files_are_left_out(
