@@ -7,11 +7,13 @@ predicted and at the true pose, plus the mean absolute error of the code.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,9 +30,11 @@ from sdfpose_core.learning.distributed import data_parallel, process_slice
 from sdfpose_core.storage.checkpoint import load_checkpoint, save_checkpoint
 
 __all__ = [
+    "LabelledBatch",
     "Ssc6dTraining",
     "Ssc6dTrainingConfig",
     "canonical_yaw",
+    "jittered",
     "model_distance",
     "validate_ssc6d",
 ]
@@ -99,8 +103,17 @@ class Ssc6dTrainingConfig:
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """Inputs and ground truth of a step; shapes as in `ColourViews`."""
+class LabelledBatch:
+    """Inputs and labels of B views of a step; shapes as in `ColourViews`.
+
+    Attributes:
+        colour: (B, S, S, 3), RGB, 0 to 255.
+        points: (B, N, 3), metres, camera frame.
+        index: (B, N) int64.
+        model_points: (B, M, 3), normalised object units.
+        truth: (B,) similarities to predict.
+        codes: (B, D) codes to predict.
+    """
 
     colour: Tensor
     points: Tensor
@@ -120,6 +133,7 @@ class Ssc6dTraining(TrainingRun):
         config: training settings.
         device: device to train on.
         workers: processes that make views ahead of time; 0 for none. Results are the same.
+        start: initial weights and their architecture; random by default.
 
     Attributes:
         waited_s: time that the steps have waited for views, seconds.
@@ -139,6 +153,7 @@ class Ssc6dTraining(TrainingRun):
         device: torch.device,
         *,
         workers: int = 0,
+        start: Ssc6dEncoder | None = None,
     ) -> None:
         if rounds.count < config.batch:
             raise ConfigurationError(
@@ -150,12 +165,8 @@ class Ssc6dTraining(TrainingRun):
         self._workers = workers
         self._codes = codes.to(device)
         self._symmetric = symmetric
-        with torch.random.fork_rng():
-            torch.manual_seed(config.seed)
-            encoder = Ssc6dEncoder(replace(config.encoder, code_length=codes.shape[1]))
-        if config.resnet18:
-            encoder.colour.resnet.load_torchvision(config.resnet18)
-        self.encoder = encoder.to(device)
+        encoder = _initial(config, codes.shape[1]) if start is None else copy.deepcopy(start)
+        self.encoder = encoder.to(device).requires_grad_(True)
         self.encoder.mixed_precision = config.mixed_precision
         self._shared = data_parallel(self.encoder, config.batch)
         self._optimiser = torch.optim.Adam(self.encoder.parameters(), lr=config.learning_rate)
@@ -193,26 +204,53 @@ class Ssc6dTraining(TrainingRun):
         return time.perf_counter() - start, self.waited_s - waited_s
 
     def _train_step(self) -> dict[str, Tensor]:
-        config = self.config
         for group in self._optimiser.param_groups:
-            group["lr"] = config.learning_rate_at(self.step)
-        batch = self._batch()
+            group["lr"] = self._learning_rate()
+        losses = self._losses()
+        self._optimiser.zero_grad(set_to_none=True)
+        losses["total"].backward()
+        self._optimiser.step()
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _learning_rate(self) -> float:
+        """Learning rate of this step."""
+        return self.config.learning_rate_at(self.step)
+
+    def _losses(self) -> dict[str, Tensor]:
+        """Losses of this step; ``total`` is the one to differentiate."""
+        return self._supervised(self._batch())
+
+    def _supervised(self, batch: LabelledBatch, run: int = 0) -> dict[str, Tensor]:
+        """Losses of labelled views; ``total`` is their weighted sum; `run` as for `_encode`."""
+        encoding = self._encode(batch.colour, batch.points, batch.index, run)
+        distance = model_distance(encoding, batch.truth, batch.model_points).mean()
+        code = (encoding.codes - batch.codes).abs().mean()
+        return {
+            "total": distance + self.config.code_weight * code,
+            "distance_m": distance,
+            "code": code,
+        }
+
+    def _encode(self, colour: Tensor, points: Tensor, index: Tensor, run: int = 0) -> Encoding:
+        """Run the network in training mode on this process's views.
+
+        Args:
+            colour: (B, S, S, 3), see `Ssc6dEncoder.forward`.
+            points: (B, N, 3).
+            index: (B, N).
+            run: number of the network's run within the step, 0 or 1; selects the dropout.
+        """
         self.encoder.train()
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            torch.manual_seed(self._seed(self.step))  # for the dropout
-            encoding = self._shared(batch.colour, batch.points, batch.index)
-        distance = model_distance(encoding, batch.truth, batch.model_points).mean()
-        code = (encoding.codes - batch.codes).abs().mean()
-        self._optimiser.zero_grad(set_to_none=True)
-        (distance + config.code_weight * code).backward()
-        self._optimiser.step()
-        return {"distance_m": distance.detach(), "code": code.detach()}
+            torch.manual_seed(self._seed(2 * self.step + run))  # for the dropout
+            encoding: Encoding = self._shared(colour, points, index)
+        return encoding
 
     def _seed(self, number: int) -> int:
         return (self.config.seed << 32) + number
 
-    def _batch(self) -> _Batch:
+    def _batch(self) -> LabelledBatch:
         """Augmented views of this process's share of this step, on the device."""
         config = self.config
         number, place = divmod(self.step, self._steps_per_round)
@@ -231,8 +269,8 @@ class Ssc6dTraining(TrainingRun):
             torch.from_numpy(views.translation),
             torch.from_numpy(views.scale),
         )
-        return _Batch(
-            _jittered(
+        return LabelledBatch(
+            jittered(
                 torch.from_numpy(views.colour).to(self.device),
                 (limits * change[own]).to(self.device),
             ),
@@ -271,26 +309,40 @@ class Ssc6dTraining(TrainingRun):
         return steps[:, process_slice(batch)].flatten().numpy()
 
     def _save(self, path: Path) -> None:
-        save_checkpoint(
-            path,
-            {
-                "step": self.step,
-                "encoder": self.encoder.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
-            },
-        )
+        save_checkpoint(path, self._state())
 
     def _load(self, path: Path) -> None:
         state = load_checkpoint(path)
         try:
-            self.encoder.load_state_dict(state["encoder"])
-            self._optimiser.load_state_dict(state["optimiser"])
-            self.step = state["step"]
-        except (KeyError, RuntimeError, ValueError) as error:
+            self._restore(state)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise WeightsError(
                 f"{path}: the checkpoint belongs to another run ({error}): delete it to train from "
                 "the start"
             ) from error
+
+    def _state(self) -> dict[str, Any]:
+        """Complete training state."""
+        return {
+            "step": self.step,
+            "encoder": self.encoder.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.encoder.load_state_dict(state["encoder"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.step = state["step"]
+
+
+def _initial(config: Ssc6dTrainingConfig, code_length: int) -> Ssc6dEncoder:
+    """Create a network with random weights, or with the ResNet weights of a file."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        encoder = Ssc6dEncoder(replace(config.encoder, code_length=code_length))
+    if config.resnet18:
+        encoder.colour.resnet.load_torchvision(config.resnet18)
+    return encoder
 
 
 def model_distance(encoding: Encoding, truth: Similarity, model_points: Tensor) -> Tensor:
@@ -323,7 +375,7 @@ def canonical_yaw(rotation: Tensor) -> Tensor:
     return rotation @ so3_exp(vector)
 
 
-def _jittered(colour: Tensor, change: Tensor) -> Tensor:
+def jittered(colour: Tensor, change: Tensor) -> Tensor:
     """Change brightness, contrast, saturation and hue of images (B, S, S, 3), 0 to 255.
 
     Args:

@@ -18,8 +18,8 @@ from sdfpose_core.encoder.ssc6d import Ssc6dConfig
 from sdfpose_core.encoder.ssc6d_training import (
     Ssc6dTraining,
     Ssc6dTrainingConfig,
-    _jittered,
     canonical_yaw,
+    jittered,
     model_distance,
     validate_ssc6d,
 )
@@ -221,9 +221,9 @@ def test_rotations_that_differ_by_yaw_have_one_canonical_one() -> None:
 def test_colours_change_within_limits() -> None:
     rng = torch.Generator().manual_seed(1)
     colour = torch.randint(256, (3, 8, 8, 3), generator=rng)
-    torch.testing.assert_close(_jittered(colour, torch.zeros(3, 4)), colour.float())
+    torch.testing.assert_close(jittered(colour, torch.zeros(3, 4)), colour.float())
     limits = torch.tensor([0.2, 0.2, 0.2, 0.05])
-    changed = _jittered(colour, limits * (2.0 * torch.rand(3, 4, generator=rng) - 1.0))
+    changed = jittered(colour, limits * (2.0 * torch.rand(3, 4, generator=rng) - 1.0))
     assert changed.shape == colour.shape
     assert changed.min() >= 0.0
     assert changed.max() <= 255.0
