@@ -178,8 +178,8 @@ def ssc6d_self_training(
 
     Raises:
         CategoryError: the paper has no setting for the category.
-        ConfigurationError: there are no real instances, one lacks colour, or the encoder is not
-            `ssc6d`.
+        ConfigurationError: there are no real instances, one lacks colour, the encoder is not
+            `ssc6d`, or codes have different lengths.
 
     Example:
         >>> training = ssc6d_self_training(model, (rounds, codes), real, Ssc6dSelfSupervision())
@@ -192,6 +192,13 @@ def ssc6d_self_training(
         )
     if not real:
         raise ConfigurationError("there are no real instances to learn from: expected at least one")
+    length = encoder.config.code_length
+    if synthetic[1].shape[1] != length or len(model.decoder.code_mean) != length:
+        raise ConfigurationError(
+            f"the encoder predicts codes of length {length}, the decoder takes codes of length "
+            f"{len(model.decoder.code_mean)}, and the synthetic models have codes of length "
+            f"{synthetic[1].shape[1]}: expected {length} for all; use weights that belong together"
+        )
     colourless = sum(x.colour is None for x in real)
     if colourless:
         raise ConfigurationError(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sdfpose_core.categories import default_categories
 from sdfpose_core.encoder.colour_views import ALL, ColourViews
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
-from sdfpose_core.encoder.ssc6d_training import Ssc6dTrainingConfig
+from sdfpose_core.encoder.ssc6d_training import LabelledBatch, Ssc6dTrainingConfig
 from sdfpose_core.errors import CategoryError, ConfigurationError, WeightsError
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.observation.frame import Instance
@@ -139,4 +139,128 @@ def test_a_few_steps_lower_the_losses(
     for run.step in range(training.steps):
         history.append({k: float(v) for k, v in run._train_step().items()})
     first, last = history[0], history[-1]
-    print(first, last)
+    assert last["total"] < 0.6 * first["total"]
+    assert last["real_surface"] < 0.5 * first["real_surface"]
+    assert last["real_alignment"] < 0.8 * first["real_alignment"]
+
+
+@pytest.mark.parametrize(
+    ("ablation", "missing"),
+    [("b", {"real_surface"}), ("c", {"real_alignment"}), ("d", {"real_code"}), ("real", set())],
+)
+def test_ablations_leave_out_a_loss(
+    ablation: Ablation,
+    missing: set[str],
+    model: CategoryModel,
+    rounds: FixedRounds,
+    seen: list[SimulatedInstance],
+) -> None:
+    losses = started(model, rounds, seen, setup(ablation=ablation))._train_step()
+    zero = {name for name in losses if name.startswith("real_") and not losses[name]}
+    assert zero == missing
+    assert ("distance_m" in losses) == (ablation != "real")
+
+
+def test_the_defaults_are_the_published_numbers() -> None:
+    config = Ssc6dSelfSupervision()
+    training = config.training
+    assert (config.losses, config.ablation) == ("paper", "none")
+    assert (config.real_batch, training.batch, config.render_size) == (2, 12, 128)
+    # Epochs 6 to 13 of 50,000 views; the last factor of the schedule is not reached.
+    assert training.steps == -(-8 * training.epoch_views // training.batch)
+    rates = [training.learning_rate_at(x, config.first_epoch) for x in range(training.steps)]
+    assert sorted(set(rates)) == pytest.approx([0.7e-4, 1e-4])
+    assert rates[5 * training.epoch_views // training.batch] == pytest.approx(1e-4)
+    assert rates[-1] == pytest.approx(0.7e-4)
+
+
+def test_the_papers_decoder_serves(
+    model: CategoryModel, rounds: FixedRounds, seen: list[SimulatedInstance]
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        decoder = DeepSdf(DeepSdfConfig(code_length=32, width=48, hidden_layers=4, skip_at=2))
+    decoder.requires_grad_(False)
+    training = started(replace(model, decoder=decoder), rounds, seen, setup())
+    assert training._criterion == PaperLosses.published("can")  # type: ignore[attr-defined]
+    assert all(torch.isfinite(x) for x in training._train_step().values())
+
+
+def test_every_real_instance_has_its_turn(
+    model: CategoryModel, rounds: FixedRounds, seen: list[SimulatedInstance]
+) -> None:
+    run = started(model, rounds, seen, setup())
+    drawn = []
+    for run.step in range(4):
+        drawn += run._draw(4)
+    assert sorted(drawn[:4]) == sorted(drawn[4:]) == [0, 1, 2, 3]
+
+
+def test_mirrored_labels_fit_mirrored_views(
+    model: CategoryModel,
+    rounds: FixedRounds,
+    seen: list[SimulatedInstance],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The labelled surface stays where the points are."""
+    gaps = []
+    for mirror in (0.0, 1.0):
+        run = started(model, rounds, seen, setup("labels", mirror_probability=mirror))
+        batches: list[LabelledBatch] = []
+        monkeypatch.setattr(run, "_supervised", lambda batch, run, to=batches: to.append(batch))
+        run._symmetric = False
+        run._real_losses()
+        (batch,) = batches
+        surface = batch.truth.transform(batch.model_points)
+        gaps.append(torch.cdist(batch.points, surface).min(dim=-1).values.median(dim=1).values)
+        assert torch.linalg.det(batch.truth.rotation).tolist() == pytest.approx([1.0, 1.0])
+    torch.testing.assert_close(gaps[0], gaps[1], atol=2e-3, rtol=0.0)
+    assert gaps[0].max() < 0.03
+
+
+@pytest.mark.parametrize("name", ["real_batch", "render_size"])
+def test_counts_are_at_least_one(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} is 0: expected at least 1"):
+        Ssc6dSelfSupervision(**{name: 0})  # type: ignore[arg-type]
+
+
+def test_ablations_are_those_of_the_papers_losses() -> None:
+    with pytest.raises(ConfigurationError, match="ablation is b with the losses certified"):
+        Ssc6dSelfSupervision("certified", "b")
+
+
+def test_bad_input_is_named(
+    model: CategoryModel, rounds: FixedRounds, real: list[Instance]
+) -> None:
+    synthetic = (rounds, CODES)
+    with pytest.raises(ConfigurationError, match="no real instances"):
+        ssc6d_self_training(model, synthetic, [], setup())
+    with pytest.raises(ConfigurationError, match="expected the encoder 'ssc6d'"):
+        ssc6d_self_training(replace(model, encoder=None), synthetic, real, setup())
+    grey = [replace(real[0], colour=None), *real[1:]]
+    with pytest.raises(ConfigurationError, match="1 of 4 real instances have no colour"):
+        ssc6d_self_training(model, synthetic, grey, setup())
+    with pytest.raises(ConfigurationError, match="'labels' without labels"):
+        ssc6d_self_training(model, synthetic, real, setup("labels"))
+    with pytest.raises(ConfigurationError, match="codes of length 5: expected 32"):
+        ssc6d_self_training(model, (rounds, CODES[:, :5]), real, setup())
+    other = replace(model, category=replace(model.category, name="teapot"))
+    with pytest.raises(CategoryError, match="teapot"):
+        ssc6d_self_training(other, synthetic, real, setup())
+
+
+def test_too_few_certified_instances_are_refused_with_the_reasons(
+    model: CategoryModel, rounds: FixedRounds, seen: list[SimulatedInstance]
+) -> None:
+    strict = replace(ANY, certificate=Certificate(confidence=1.1))
+    with pytest.raises(TooFewLabelsError, match=r"0 of 4 real instances .*confidence: 4"):
+        started(model, rounds, seen, setup("certified", labelling=strict)).run()
+
+
+def test_a_checkpoint_of_other_losses_is_refused_by_name(
+    model: CategoryModel, rounds: FixedRounds, seen: list[SimulatedInstance], tmp_path: Path
+) -> None:
+    checkpoint = tmp_path / "can.ckpt"
+    started(model, rounds, seen, setup("certified"))._run_to(2, 2, checkpoint, None)
+    with pytest.raises(WeightsError, match=r"can\.ckpt: .*certified none, not paper none"):
+        started(model, rounds, seen, setup()).run(checkpoint)
