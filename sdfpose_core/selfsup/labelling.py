@@ -41,6 +41,11 @@ class LabellingConfig:
     min_labels: int = 8
     certificate: Certificate = field(default_factory=Certificate)
 
+    def __post_init__(self) -> None:
+        for name in ("rounds", "min_labels"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}: expected at least 1")
+
 
 class Labelling:
     """The labels of a training and their renewal.

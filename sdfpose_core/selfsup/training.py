@@ -73,6 +73,11 @@ class SelfSupervision:
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}: expected at least 1")
 
+    @property
+    def labelling(self) -> LabellingConfig:
+        """Settings of the labels of ``certified``."""
+        return LabellingConfig(self.rounds, self.fast_teacher, self.min_labels, self.certificate)
+
 
 def self_supervised_training(
     model: CategoryModel,
@@ -147,10 +152,8 @@ class CertifiedTraining(_MixedTraining):
         progress: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(model, start, synthetic, config)
-        labelling = LabellingConfig(
-            config.rounds, config.fast_teacher, config.min_labels, config.certificate
-        )
-        self._labelling = Labelling(model, real, labelling, config.training.steps, progress)
+        steps = config.training.steps
+        self._labelling = Labelling(model, real, config.labelling, steps, progress)
         self._synthetic, self._real_batch = synthetic, config.real_batch
 
     @property

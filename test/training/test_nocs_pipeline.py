@@ -15,6 +15,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from torch import Tensor
 
@@ -22,10 +23,12 @@ from sdfpose_core.datasets.instances import read_instances
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES, read_nocs_image, scene_images
 from sdfpose_core.datasets.nocs_detections import detections_file
 from sdfpose_core.datasets.nocs_results import read_nocs_results
+from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.errors import ConfigurationError, FrameError, MeshError, WeightsError
 from sdfpose_core.evaluation.nocs_results import figures
 from sdfpose_core.observation.colour_crop import ColourCrop
 from sdfpose_core.simulation.nocs_data import write_miniature
+from sdfpose_core.storage.configuration import read_configuration
 from sdfpose_core.weights import SHIPPED
 
 TRAINING = Path(__file__).parents[2] / "training"
@@ -417,6 +420,138 @@ def test_a_run_that_fails_ends_them_all(tmp_path: Path) -> None:
     arguments = ["--runs", "1", "--data", str(tmp_path), "--work", str(tmp_path / "runs")]
     with pytest.raises(ConfigurationError, match=r"self_supervise\.py failed"):
         script("repeat_runs").main([*arguments, "--category", "can", "--device", "cpu"])
+
+
+@pytest.fixture(scope="module")
+def colour_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network of colour and depth that puts objects of the right size where points are."""
+    folder = tmp_path_factory.mktemp("colour_weights")
+    shutil.copy(SHIPPED / "can.decoder.safetensors", folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Ssc6dConfig(code_length=32, points=64, image_size=24, width=8)
+        encoder = Ssc6dEncoder(network)
+    with torch.no_grad():
+        for head in encoder.heads.values():
+            head[-1].weight *= 0.1  # type: ignore[index,operator]
+        encoder.heads["translation"][-1].bias.zero_()  # type: ignore[index,operator]
+        encoder.heads["scale"][-1].bias.fill_(0.16)  # type: ignore[index,operator]
+    encoder.save(folder / "can.encoder.safetensors", "can")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def supervise_colour(
+    prepared: Path, colour_weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., list[str]]:
+    """Arguments that train that network on real images without labels, in a new folder."""
+    config = tmp_path_factory.mktemp("config") / "ssc6d_self.yaml"
+    certificate = {"confidence": 0.0, "inlier_ratio": 0.0, "free_space_violation": 1.0}
+    labelling = {"rounds": 1, "fast_teacher": True, "min_labels": 1, "certificate": certificate}
+    training = {"steps": 4, "batch": 4, "round_views": 4, "model_points": 32}
+    training |= {"checkpoint_every": 2}
+    learning = {"render_size": 12, "labelling": labelling, "training": training}
+    config.write_text(yaml.safe_dump({"synthetic_shapes": 2, "learning": learning}))
+
+    def arguments(*more: object) -> list[str]:
+        folder = tmp_path_factory.mktemp("adapted")
+        paths = ["--weights", colour_weights, "--out", folder, "--work", folder / "work"]
+        options = ["--encoder", "ssc6d", "--config", config, "--device", "cpu", "--threads", "1"]
+        return ["can", *map(str, [*paths, *options, *more])]
+
+    return arguments
+
+
+@pytest.fixture(scope="module")
+def adapted_colour(prepared: Path, supervise_colour: Callable[..., list[str]]) -> Path:
+    """The network after a few steps with the losses of the paper."""
+    data = ("--data", prepared, "--part", "Real/train", "--synthetic", "CAMERA/train")
+    arguments = supervise_colour(*data)
+    assert script("self_supervise").main(arguments) == 0
+    return Path(arguments[arguments.index("--out") + 1])
+
+
+def test_the_encoder_of_colour_learns_without_labels(
+    prepared: Path,
+    colour_weights: Path,
+    adapted_colour: Path,
+    supervise_colour: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = _tensors(adapted_colour / "can.encoder.safetensors")
+    before = _tensors(colour_weights / "can.encoder.safetensors")
+    assert any(not np.array_equal(before[name], whole[name]) for name in whole)
+    # Interrupted, and gone on with.
+    data = ("--data", prepared, "--part", "Real/train", "--synthetic", "CAMERA/train")
+    arguments = supervise_colour(*data)
+    out = Path(arguments[arguments.index("--out") + 1])
+    stopped = script("self_supervise")
+    setup = stopped.ssc6d_self_training
+
+    def interrupted(*args: object, **options: object) -> object:
+        training = setup(*args, **options)
+        training.__class__ = _interrupted_after(type(training), 3)
+        return training
+
+    stopped.ssc6d_self_training = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        stopped.main(arguments)
+    assert (out / "work" / "can.ssc6d.paper.ckpt").is_file()
+    assert script("self_supervise").main(arguments) == 0
+    again = _tensors(out / "can.encoder.safetensors")
+    for name, values in whole.items():
+        np.testing.assert_array_equal(again[name], values, err_msg=name)
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["encoder"] == "ssc6d"
+    assert (report["losses"], report["ablation"]) == ("paper", "none")
+
+
+def test_certified_labels_and_ablations_of_the_encoder_of_colour(
+    prepared: Path, supervise_colour: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ("--data", prepared, "--part", "Real/train", "--synthetic", "CAMERA/train")
+    self_supervise = script("self_supervise")
+    assert self_supervise.main(supervise_colour(*data, "--losses", "certified")) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert 1 <= report["certified"] <= report["instances"]
+    assert self_supervise.main(supervise_colour(*data, "--ablation", "real")) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["ablation"] == "real"
+
+
+def test_two_processes_learn_without_labels_what_one_does(
+    prepared: Path, adapted_colour: Path, supervise_colour: Callable[..., list[str]]
+) -> None:
+    data = ("--data", prepared, "--part", "Real/train", "--synthetic", "CAMERA/train")
+    arguments = supervise_colour(*data)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", str(TRAINING / "self_supervise.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one = _tensors(adapted_colour / "can.encoder.safetensors")
+    two = _tensors(Path(arguments[arguments.index("--out") + 1]) / "can.encoder.safetensors")
+    for name, values in one.items():
+        np.testing.assert_allclose(two[name], values, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [("fast", "only for --encoder ssc6d"), ("ssc6d", "expected --part as well")],
+)
+def test_options_that_do_not_fit_are_named(
+    encoder: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["can", "--data", str(tmp_path), "--out", str(tmp_path), "--work", str(tmp_path)]
+    arguments += ["--synthetic", "CAMERA/train", "--encoder", encoder]
+    with pytest.raises(SystemExit):
+        script("self_supervise").main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_shipped_configurations_of_self_supervision_are_the_defaults() -> None:
+    module = script("self_supervise")
+    for encoder, settings in (("fast", module.Settings), ("ssc6d", module.Ssc6dSettings)):
+        assert read_configuration(module.DEFAULT_CONFIGS[encoder], settings) == settings()
 
 
 def test_two_processes_train_what_one_does(prepared: Path, weights: Path, tmp_path: Path) -> None:
