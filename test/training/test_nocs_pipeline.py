@@ -10,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -19,7 +21,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from sdfpose_core.datasets.instances import read_instances
+from sdfpose_core.datasets.instances import read_instances, write_instances
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES, read_nocs_image, scene_images
 from sdfpose_core.datasets.nocs_detections import detections_file
 from sdfpose_core.datasets.nocs_results import read_nocs_results
@@ -27,6 +29,8 @@ from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.errors import ConfigurationError, FrameError, MeshError, WeightsError
 from sdfpose_core.evaluation.nocs_results import figures
 from sdfpose_core.observation.colour_crop import ColourCrop
+from sdfpose_core.samples import sample_frame
+from sdfpose_core.simulation.instances import ModelPool
 from sdfpose_core.simulation.nocs_data import write_miniature
 from sdfpose_core.storage.configuration import read_configuration
 from sdfpose_core.weights import SHIPPED
@@ -449,7 +453,7 @@ def supervise_colour(
     certificate = {"confidence": 0.0, "inlier_ratio": 0.0, "free_space_violation": 1.0}
     labelling = {"rounds": 1, "fast_teacher": True, "min_labels": 1, "certificate": certificate}
     training = {"steps": 4, "batch": 4, "round_views": 4, "model_points": 32}
-    training |= {"checkpoint_every": 2}
+    training |= {"checkpoint_every": 2, "learning_rate": 0.002}
     learning = {"render_size": 12, "labelling": labelling, "training": training}
     config.write_text(yaml.safe_dump({"synthetic_shapes": 2, "learning": learning}))
 
@@ -520,7 +524,10 @@ def test_certified_labels_and_ablations_of_the_encoder_of_colour(
 
 
 def test_two_processes_learn_without_labels_what_one_does(
-    prepared: Path, adapted_colour: Path, supervise_colour: Callable[..., list[str]]
+    prepared: Path,
+    colour_weights: Path,
+    adapted_colour: Path,
+    supervise_colour: Callable[..., list[str]],
 ) -> None:
     data = ("--data", prepared, "--part", "Real/train", "--synthetic", "CAMERA/train")
     arguments = supervise_colour(*data)
@@ -530,8 +537,10 @@ def test_two_processes_learn_without_labels_what_one_does(
     assert done.returncode == 0, done.stderr[-2000:]
     one = _tensors(adapted_colour / "can.encoder.safetensors")
     two = _tensors(Path(arguments[arguments.index("--out") + 1]) / "can.encoder.safetensors")
-    for name, values in one.items():
-        np.testing.assert_allclose(two[name], values, atol=2e-4, err_msg=name)
+    before = _tensors(colour_weights / "can.encoder.safetensors")
+    apart = np.concatenate([(two[x] - one[x]).ravel() for x in one])
+    moved = np.concatenate([(one[x] - before[x]).ravel() for x in one])
+    assert np.abs(apart).mean() < 0.03 * np.abs(moved).mean()
 
 
 @pytest.mark.parametrize(
@@ -548,10 +557,41 @@ def test_options_that_do_not_fit_are_named(
     assert message in capsys.readouterr().err
 
 
-def test_shipped_configurations_of_self_supervision_are_the_defaults() -> None:
+def test_the_shipped_self_supervision_of_the_encoder_of_colour_is_the_default() -> None:
     module = script("self_supervise")
-    for encoder, settings in (("fast", module.Settings), ("ssc6d", module.Ssc6dSettings)):
-        assert read_configuration(module.DEFAULT_CONFIGS[encoder], settings) == settings()
+    read = read_configuration(module.DEFAULT_CONFIGS["ssc6d"], module.Ssc6dSettings)
+    assert read == module.Ssc6dSettings()
+
+
+def test_recordings_are_learnt_from_with_simulated_labelled_views(
+    supervise_colour: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pool = partial(ModelPool.for_category, distractors=1)
+    monkeypatch.setattr(ModelPool, "for_category", pool)
+    self_supervise = script("self_supervise")
+    self_supervise.procedural_codes = lambda category, decoder, count: torch.zeros(count, 32)
+    arguments = supervise_colour("--data", sample_frame())
+    assert self_supervise.main(arguments) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["instances"] >= 1
+    work = Path(arguments[arguments.index("--work") + 1])
+    assert len(list(work.glob("can.2.*.codes.safetensors"))) == 1
+
+
+def test_prepared_data_without_colour_are_named(
+    prepared: Path, supervise_colour: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    for path in prepared.glob("Real/train/*/can.npz"):
+        items = [
+            replace(x, instance=replace(x.instance, colour=None)) for x in read_instances(path)
+        ]
+        target = tmp_path / path.relative_to(prepared)
+        target.parent.mkdir(parents=True)
+        write_instances(target, items)
+    with pytest.raises(FrameError, match="no instance of 'can' has colour"):
+        script("self_supervise").main(supervise_colour("--data", tmp_path, "--part", "Real/train"))
 
 
 def test_two_processes_train_what_one_does(prepared: Path, weights: Path, tmp_path: Path) -> None:
