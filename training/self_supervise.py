@@ -311,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--ablation",
         choices=("none", "b", "c", "d", "real"),
-        help="ablation of the paper's losses (ssc6d); overrides the configuration",
+        help="ablation of the losses of SSC-6D (ssc6d); overrides the configuration",
     )
     parser.add_argument("--seed", type=seed, help="overrides the configuration")
     parser.add_argument("--device", default="auto")

@@ -3,11 +3,13 @@
 The visible part of the estimated surface must match the measured depth, observed points must lie
 on the estimated surface, and the code must stay probable.
 
-`PaperLosses` has the published unit, reduction, points and weights: squared metres and the mean
-over the points of each set for the Chamfer distance, half diagonals and the mean for the alignment.
-It departs from the published implementation in three settings, which `PaperLosses.published`
-reverts: the rendered surface also moves with the code (published: with the pose alone), codes are
-not shortened to the unit ball before decoding, and distances are not clamped.
+`PaperLosses` has the published unit, reduction and weights: squared metres and the mean over the
+points of each set for the Chamfer distance, half diagonals and the mean for the alignment, and the
+mean over the views. Unless created by `PaperLosses.published`, it departs from the published
+implementation in three settings: the rendered surface also moves with the code (published: with the
+pose alone), codes are not shortened to the unit ball before decoding, and distances are not
+clamped. The caller chooses the points: published are the pixels with depth of the crop at 128 x
+128, without outliers, and the rays of all pixels of that crop.
 """
 
 from __future__ import annotations
