@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import open3d as o3d
 import pytest
 from numpy.typing import NDArray
 
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.observation.free_space import FreeSpace
 from sdfpose_core.observation.support_plane import SupportPlane
-from sdfpose_core.selfsup.outliers import inlier_points
+from sdfpose_core.selfsup.outliers import _close, _in_clusters, inlier_points
 
 
 def cloud(count: int, half: float, *centre: float) -> NDArray[np.float32]:
@@ -67,3 +68,36 @@ def test_few_points_are_no_cluster(count: int) -> None:
     few = instance("can")
     object.__setattr__(few, "points", OBJECT[:count])
     assert inlier_points(few).shape == (0, 3)
+
+
+@pytest.fixture(scope="module")
+def pieces() -> NDArray[np.float32]:
+    """Clusters of several sizes and densities, and single points."""
+    return np.concatenate(
+        [
+            OBJECT,
+            cloud(200, 0.03, 0.12, 0.02, 0.82),
+            cloud(60, 0.01, -0.2, 0.0, 0.9),
+            cloud(40, 0.4, 0.0, 0.0, 1.0),
+        ]
+    )
+
+
+@pytest.mark.parametrize(("neighbours", "spread"), [(20, 1.3), (80, 2.5), (2000, 4.5)])
+def test_statistical_outliers_are_those_of_open3d(
+    pieces: NDArray[np.float32], neighbours: int, spread: float
+) -> None:
+    """Which the published implementation uses."""
+    points = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(pieces.astype(np.float64)))
+    _, expected = points.remove_statistical_outlier(neighbours, spread)
+    np.testing.assert_array_equal(np.flatnonzero(_close(pieces, neighbours, spread)), expected)
+
+
+@pytest.mark.parametrize("fewest", [10, 50])
+def test_the_largest_cluster_is_that_of_open3d(pieces: NDArray[np.float32], fewest: int) -> None:
+    points = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(pieces.astype(np.float64)))
+    label = np.asarray(points.cluster_dbscan(eps=0.06, min_points=fewest))
+    expected = label == np.bincount(label[label >= 0]).argmax()
+    # A point between two clusters belongs to either.
+    found = _in_clusters(pieces, fewest, 0.0)
+    assert (found != expected).sum() <= 2
