@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prepare the NOCS data: check completeness, compute poses and sizes, fit codes of the models.
+"""Prepare the NOCS data: check completeness, read poses and sizes, fit codes of the models.
 
     python training/prepare_nocs.py DATA --out PREPARED
     python training/prepare_nocs.py DATA --out PREPARED --parts Real/train Real/test
@@ -32,11 +32,11 @@ from sdfpose_core.datasets.nocs_layout import missing_parts, part_sizes
 from sdfpose_core.datasets.nocs_preparation import (
     NOCS_IMAGE_PARTS,
     ScenePreparation,
-    model_sides,
     prepare_scene,
     scenes_of,
 )
 from sdfpose_core.datasets.nocs_shapes import ModelSurfaces, surfaces_file
+from sdfpose_core.datasets.nocs_truth import NocsTruths
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import codes_file, save_codes
@@ -82,10 +82,9 @@ def prepare_part(
 ) -> ScenePreparation:
     """Prepare all scenes of a part in this machine's shard."""
     problems: list[str] = []
-    sides = model_sides(args.data, part, problems)
+    truths = NocsTruths(args.data, part, default_categories())
     scenes = scenes_of(args.data, part)[args.shard[0] :: args.shard[1]]
-    categories = default_categories()
-    images, instances = 0, Counter[str]()
+    images, instances, sources = 0, Counter[str](), Counter[str]()
     with Progress() as bar:
         task = bar.add_task(part, total=len(scenes))
         jobs = {
@@ -95,8 +94,7 @@ def prepare_part(
                 part,
                 scene,
                 args.out,
-                categories,
-                sides,
+                truths,
                 args.detections,
                 None if args.colour == "none" else args.colour,
             ): scene
@@ -111,8 +109,11 @@ def prepare_part(
                 continue
             images += prepared.images
             instances.update(prepared.instances)
+            sources.update(prepared.truth)
             problems += prepared.problems
-    return ScenePreparation(images, dict(sorted(instances.items())), problems)
+    return ScenePreparation(
+        images, dict(sorted(instances.items())), problems, dict(sorted(sources.items()))
+    )
 
 
 def fit_models(data: Path, weights: Path | None, out: Path) -> None:
@@ -168,7 +169,11 @@ def report(part: str, prepared: ScenePreparation) -> None:
     """Print the result for a part."""
     counts = ", ".join(f"{name} {count}" for name, count in prepared.instances.items())
     problems = prepared.problems
-    print(f"{part}: {prepared.images} images; instances: {counts}; problems: {len(problems)}")
+    truth = ", ".join(f"{name} {count}" for name, count in prepared.truth.items()) or "none"
+    print(
+        f"{part}: {prepared.images} images; true poses: {truth}; instances: {counts}; "
+        f"problems: {len(problems)}"
+    )
     for problem in problems[:MAX_PRINTED]:
         print(f"  {problem}")
     if len(problems) > MAX_PRINTED:

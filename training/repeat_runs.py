@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Repeat self-supervised training and evaluation with several seeds and average the figures.
 
-    python training/repeat_runs.py --runs 6 --data PREPARED --work WORK --json runs.json
-    python training/repeat_runs.py --runs 6 --data PREPARED --work WORK --losses paper --refine icp
+    python training/repeat_runs.py --runs 6 --data PREPARED --images DATA --work WORK --json r.json
+    python training/repeat_runs.py ... --losses paper --refine icp --iou repaired
 
-Each run trains every category on ``--train`` and evaluates it on ``--test``; papers report such
-averages. Completed runs are not repeated.
+Each run trains every category on ``--train`` and evaluates it with `sdfpose eval real275`; papers
+report such averages. Completed runs are not repeated.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from sdfpose_core.benchmark.nocs_images import BENCHMARKS
 from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.choices import add_protocol_arguments
+from sdfpose_core.cli.eval_benchmark import detections_folder
 from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.output import write_json
@@ -30,61 +31,51 @@ from sdfpose_core.cli.paths import (
     check_output_folder,
 )
 from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.evaluation.nocs_results import average_metrics
 from sdfpose_core.weights import SHIPPED
 
 HERE = Path(__file__).parent
 
 
-def run_script(name: str, arguments: Sequence[str]) -> None:
-    """Run another training script in a separate process.
+def run_process(command: Sequence[str]) -> None:
+    """Run a Python script or module in a separate process.
+
+    Args:
+        command: path of the script, or ``-m`` and the name of the module, and its arguments.
 
     Raises:
-        ConfigurationError: the script failed; its own output shows why.
+        ConfigurationError: it failed; its own output shows why.
     """
-    command = [sys.executable, str(HERE / f"{name}.py"), *arguments]
-    if subprocess.run(command, check=False).returncode != 0:
+    if subprocess.run([sys.executable, *command], check=False).returncode != 0:
         raise ConfigurationError(
-            f"{name}.py failed: {' '.join(arguments)}: see its output above for the reason"
+            f"{' '.join(command)}: failed: see its output above for the reason"
         )
 
 
 def one_run(args: argparse.Namespace, categories: Sequence[str], seed: int) -> dict[str, Any]:
-    """Train and evaluate all categories with one seed; return the report of evaluate.py."""
+    """Train and evaluate all categories with one seed; return the figures of the evaluation."""
     folder = args.work / f"run{seed}"
     report = folder / "report.json"
     if not report.is_file():
         weights = folder / "weights"
-        common = ["--data", str(args.data), "--device", args.device, "--threads", str(args.threads)]
+        common = ["--device", args.device, "--threads", str(args.threads)]
         for category in categories:
-            training = [category, *common, "--part", args.train, "--weights", str(args.weights)]
+            training = [category, *common, "--data", str(args.data), "--part", args.train]
+            training += ["--weights", str(args.weights)]
             training += ["--out", str(weights), "--work", str(folder), "--seed", str(seed)]
             training += ["--losses", args.losses]
             if args.config is not None:
                 training += ["--config", str(args.config)]
-            run_script("self_supervise", training)
-        evaluation = [*common, "--part", args.test, "--weights", str(weights)]
-        evaluation += ["--refine", args.refine, "--json", str(report), "--category", *categories]
-        run_script("evaluate", evaluation)
+            run_process([str(HERE / "self_supervise.py"), *training])
+        evaluation = ["eval", args.benchmark, str(args.images), *common, "--weights", str(weights)]
+        evaluation += ["--results", str(folder / "results"), "--json", str(report)]
+        evaluation += ["--refine", args.refine, "--iou", args.iou, "--misses", args.misses]
+        evaluation += ["--category", *categories]
+        if args.detections is not None:
+            evaluation += ["--detections", args.detections]
+        run_process(["-m", "sdfpose_core.cli.main", *evaluation])
     figures: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return figures
-
-
-def averages(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Average every figure over the runs, by category and overall, with standard deviations."""
-    names = list(reports[0]["per_category"])
-    return {
-        "runs": len(reports),
-        "per_category": {
-            name: _average([x["per_category"][name] for x in reports]) for name in names
-        },
-        "mean": _average([x["mean"] for x in reports]),
-        "spread": _average([x["mean"] for x in reports], np.std),
-    }
-
-
-def _average(figures: Sequence[Mapping[str, Any]], of: Any = np.mean) -> dict[str, Any]:
-    values = {name: [x[name] for x in figures] for name in figures[0]}
-    return {name: None if None in some else float(of(some)) for name, some in values.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,12 +88,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the prepared data")
     parser.add_argument("--train", default="Real/train", help="part to train on")
-    parser.add_argument("--test", default="Real/test", help="part to evaluate on")
+    parser.add_argument(
+        "--images", type=Path, required=True, help="folder of the NOCS data to evaluate on"
+    )
+    parser.add_argument("--benchmark", choices=BENCHMARKS, default="real275")
+    parser.add_argument(
+        "--detections", metavar="DIR", help="see 'sdfpose eval real275' (default: as there)"
+    )
     parser.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
     parser.add_argument("--weights", type=Path, default=SHIPPED, help="weights to start from")
     parser.add_argument("--work", type=Path, required=True, help="parent of the runs' folders")
     parser.add_argument("--losses", choices=("certified", "paper"), default="certified")
     parser.add_argument("--refine", choices=("sdf", "icp", "none"), default="sdf")
+    add_protocol_arguments(parser)
     parser.add_argument("--config", type=Path, help="configuration for self_supervise.py")
     parser.add_argument("--device", default="auto")
     parser.add_argument(
@@ -113,11 +111,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_output_file("--json", args.json)
     check_output_folder("--work", args.work)
     check_input_folder("--weights", args.weights, "CATEGORY.encoder.safetensors")
-    for option, part in (("--train", args.train), ("--test", args.test)):
-        check_input_folder(option, args.data / part, "prepared images")
+    check_input_folder("--train", args.data / args.train, "prepared images")
+    part = BENCHMARKS[args.benchmark].part
+    check_input_folder("--images", args.images / part, "the images of the benchmark")
+    detections_folder(args.benchmark, args.images, args.detections)
     known = default_categories()
     categories = [known[name].name for name in args.category or known]
-    document = averages([one_run(args, categories, seed) for seed in range(args.runs)])
+    document = average_metrics([one_run(args, categories, seed) for seed in range(args.runs)])
     if args.json is not None:
         write_json(args.json, document)
     print(json.dumps({"mean": document["mean"], "spread": document["spread"]}))

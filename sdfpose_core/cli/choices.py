@@ -13,6 +13,7 @@ from sdfpose_core.cli.paths import check_input_folder
 from sdfpose_core.datasets.bags import ROLES
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import EstimatorConfig
+from sdfpose_core.evaluation.nocs_protocol import IouName, MissPolicy
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.label_rules import parse_label_rules
 from sdfpose_core.observation.depth_unit import parse_depth_unit
@@ -21,6 +22,7 @@ __all__ = [
     "add_depth_unit_argument",
     "add_estimator_arguments",
     "add_labelling_arguments",
+    "add_protocol_arguments",
     "add_recording_arguments",
     "add_threads_argument",
     "add_topic_argument",
@@ -136,6 +138,29 @@ def add_threads_argument(parser: argparse.ArgumentParser, default: str = "all co
         default=0,
         metavar="N",
         help=f"CPU threads (default: {default})",
+    )
+
+
+def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--iou`` and ``--misses``, the variants of the NOCS protocol."""
+    parser.add_argument(
+        "--iou",
+        choices=get_args(IouName),
+        default="oriented",
+        help=(
+            "oriented: exact IoU of the oriented boxes; repaired: IoU of their bounding boxes "
+            "along the camera axes, as in SSC-6D; legacy: as in the older NOCS code "
+            "(default: %(default)s)"
+        ),
+    )
+    parser.add_argument(
+        "--misses",
+        choices=get_args(MissPolicy),
+        default="ignore",
+        help=(
+            "count or ignore objects without a matching box in the pose precision; published "
+            "results ignore them (default: %(default)s)"
+        ),
     )
 
 

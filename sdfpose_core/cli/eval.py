@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sdfpose_core.cli import eval_frames, eval_nocs
+from sdfpose_core.cli import eval_benchmark, eval_frames, eval_nocs
 
 __all__ = ["add_parser", "run"]
 
@@ -21,6 +21,7 @@ def add_parser(subparsers: Any) -> None:
     evaluations = parser.add_subparsers(title="evaluations", metavar="EVALUATION", required=True)
     eval_frames.add_parser(evaluations)
     eval_nocs.add_parser(evaluations)
+    eval_benchmark.add_parsers(evaluations)
 
 
 def run(args: argparse.Namespace) -> int:

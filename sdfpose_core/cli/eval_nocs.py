@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
+from sdfpose_core.cli.choices import add_protocol_arguments
 from sdfpose_core.cli.output import (
     add_json_argument,
     precision_table,
@@ -15,7 +16,6 @@ from sdfpose_core.cli.output import (
 )
 from sdfpose_core.cli.paths import check_input_folder, check_output_file
 from sdfpose_core.datasets.nocs_results import read_nocs_results
-from sdfpose_core.evaluation.nocs_protocol import IouName, MissPolicy
 from sdfpose_core.evaluation.nocs_results import average_metrics, figures
 
 __all__ = ["add_parser", "run"]
@@ -40,25 +40,7 @@ def add_parser(evaluations: Any) -> None:
         metavar="RESULTS_DIR",
         help="folder of result pickles; several folders are repeated runs",
     )
-    parser.add_argument(
-        "--iou",
-        choices=get_args(IouName),
-        default="oriented",
-        help=(
-            "oriented: exact IoU of the oriented boxes; repaired: IoU of their bounding boxes "
-            "along the camera axes, as in SSC-6D; legacy: as in the older NOCS code "
-            "(default: %(default)s)"
-        ),
-    )
-    parser.add_argument(
-        "--misses",
-        choices=get_args(MissPolicy),
-        default="ignore",
-        help=(
-            "count or ignore objects without a matching box in the pose precision; published "
-            "results ignore them (default: %(default)s)"
-        ),
-    )
+    add_protocol_arguments(parser)
     add_json_argument(parser)
     parser.set_defaults(evaluation=run)
 

@@ -6,22 +6,55 @@ They are published as pickles, ``results_SPLIT_SCENE_NUMBER.pkl`` for ``PART/SCE
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
 from sdfpose_core.errors import FrameError, PickleError
-from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
+from sdfpose_core.observation.frame import (
+    GroundTruth,
+    Instance,
+    InstanceLabel,
+    RgbdFrame,
+    SkippedInstance,
+)
+from sdfpose_core.observation.segmentation import segment_masks
 from sdfpose_core.storage.pickles import load_pickle
 
-__all__ = ["detected", "detections_file", "match_ground_truth"]
+__all__ = [
+    "Detected",
+    "detections_file",
+    "match_ground_truth",
+    "own_masks",
+    "read_detections",
+    "segment_detections",
+]
 
 _MIN_OVERLAP = 0.5
 """Minimum mask IoU of a detection and its ground-truth object."""
+
+
+@dataclass(frozen=True)
+class Detected:
+    """An object that a detector reports in an image.
+
+    Attributes:
+        mask_id: number of the detection in its image, from 1.
+        category: name of the category.
+        score: score of the detector, as written.
+        mask: (H, W) bool; masks of an image may overlap.
+    """
+
+    mask_id: int
+    category: str
+    score: float
+    mask: NDArray[np.bool_]
 
 
 def detections_file(folder: Path | str, stem: Path) -> Path:
@@ -30,14 +63,12 @@ def detections_file(folder: Path | str, stem: Path) -> Path:
     return Path(folder) / f"results_{part}_{scene}_{number}.pkl"
 
 
-def detected(frame: RgbdFrame, path: Path | str) -> RgbdFrame:
-    """Replace the mask of a frame with the masks of a detector, numbered from 1.
-
-    Where masks overlap, the one with the higher score wins.
+def read_detections(path: Path | str, size: tuple[int, int]) -> list[Detected]:
+    """Read the detections of an image, in the order of the file.
 
     Args:
-        frame: frame with any mask.
         path: pickle with the detections.
+        size: height and width of the image.
 
     Raises:
         FrameError: the pickle is missing, damaged, contains more than plain data, or does not
@@ -47,41 +78,84 @@ def detected(frame: RgbdFrame, path: Path | str) -> RgbdFrame:
         found = load_pickle(path)
     except PickleError as error:
         raise FrameError(str(error)) from error
-    masks, class_ids, scores = _checked(found, path, frame.mask.shape)
-    mask = np.zeros(frame.mask.shape, dtype=np.uint16)
-    labels: dict[int, InstanceLabel] = {}
-    for number, index in enumerate(np.argsort(scores, kind="stable"), start=1):
-        mask[masks[..., index]] = number
-        category = NOCS_CATEGORIES[class_ids[index] - 1]
-        labels[number] = InstanceLabel(category, float(np.clip(scores[index], 0.0, 1.0)))
-    visible = set(np.unique(mask).tolist())
-    return replace(frame, mask=mask, labels={k: v for k, v in labels.items() if k in visible})
+    masks, class_ids, scores = _checked(found, path, size)
+    return [
+        Detected(
+            number,
+            NOCS_CATEGORIES[class_id - 1],
+            float(score),
+            np.ascontiguousarray(masks[..., number - 1]),
+        )
+        for number, (class_id, score) in enumerate(zip(class_ids, scores, strict=True), start=1)
+    ]
+
+
+def own_masks(frame: RgbdFrame) -> list[Detected]:
+    """The labelled masks of a frame as the detections of a perfect detector, with score 1."""
+    return [Detected(i, x.category, 1.0, frame.mask == i) for i, x in sorted(frame.labels.items())]
+
+
+def segment_detections(
+    frame: RgbdFrame,
+    detections: Sequence[Detected],
+    categories: Categories,
+    *,
+    min_points: int = 50,
+) -> tuple[list[Instance], list[SkippedInstance]]:
+    """Split a frame into one instance per detection, each with its whole mask.
+
+    Args:
+        frame: frame with any mask.
+        detections: objects to measure.
+        categories: known categories.
+        min_points: detections with fewer valid depth pixels are skipped.
+
+    Returns:
+        Instances in the order of their ids, and the skipped detections with reasons.
+    """
+    union = np.zeros(frame.mask.shape, dtype=np.uint16)
+    for x in detections:
+        union[x.mask] = x.mask_id
+    labels = {
+        x.mask_id: InstanceLabel(x.category, float(np.clip(x.score, 0.0, 1.0))) for x in detections
+    }
+    instances, skipped = segment_masks(
+        replace(frame, mask=union, labels=labels),
+        {x.mask_id: x.mask for x in detections},
+        categories,
+        min_points=min_points,
+    )
+    skipped += [
+        SkippedInstance(x.mask_id, x.category, "the mask is empty")
+        for x in detections
+        if not x.mask.any()
+    ]
+    return instances, skipped
 
 
 def match_ground_truth(
-    frame: RgbdFrame, truths: list[GroundTruth], seen: RgbdFrame
+    mask: NDArray[np.integer], truths: Sequence[GroundTruth], detections: Sequence[Detected]
 ) -> dict[int, GroundTruth]:
-    """Assign true poses to detected masks by overlap.
+    """Assign true poses to detections by overlap.
 
     Args:
-        frame: the image with its ground-truth masks.
-        truths: ground truth of the image; its ids refer to `frame`.
-        seen: the same image with the masks of a detector.
+        mask: (H, W), the ground-truth masks of the image.
+        truths: ground truth of the image; its ids refer to `mask`.
+        detections: detections in the image.
 
     Returns:
-        The ground truth by the id of the detected mask.
+        The ground truth by the id of the detection.
     """
     found: dict[int, GroundTruth] = {}
     for truth in truths:
-        own = frame.mask == truth.mask_id
+        own = mask == truth.mask_id
         best, best_overlap = 0, _MIN_OVERLAP
-        for mask_id, label in seen.labels.items():
-            if label.category != truth.category or mask_id in found:
+        for x in detections:
+            if x.category != truth.category or x.mask_id in found:
                 continue
-            other = seen.mask == mask_id
-            overlap = float((own & other).sum()) / float((own | other).sum())
+            overlap = float((own & x.mask).sum()) / max(float((own | x.mask).sum()), 1.0)
             if overlap > best_overlap:
-                best, best_overlap = mask_id, overlap
+                best, best_overlap = x.mask_id, overlap
         if best:
             found[best] = replace(truth, mask_id=best)
     return found

@@ -56,10 +56,31 @@ NOCS_PARTS = (
         optional=True,
     ),
     NocsPart(
-        "results/nocs_results",
+        "results/nocs_results/val",
         "results",
-        "handle visibility, and the evaluation of NOCS itself",
+        "published poses of CAMERA/val, with the visibility of handles",
         f"the predictions of {_DEFORMNET}",
+        optional=True,
+    ),
+    NocsPart(
+        "results/nocs_results/real_test",
+        "results",
+        "published poses of Real/test, with the visibility of handles",
+        f"the predictions of {_DEFORMNET}",
+        optional=True,
+    ),
+    NocsPart(
+        "gts/val",
+        "results",
+        "published poses of CAMERA/val, without results/nocs_results",
+        f"gts.zip of {_AUTHORS}",
+        optional=True,
+    ),
+    NocsPart(
+        "gts/real_test",
+        "results",
+        "published poses of Real/test, without results/nocs_results",
+        f"gts.zip of {_AUTHORS}",
         optional=True,
     ),
 )

@@ -15,10 +15,10 @@ from sdfpose_core.geometry.alignment import align_robustly
 from sdfpose_core.observation.frame import GroundTruth
 from sdfpose_core.shapes.body import BodyProfile
 
-__all__ = ["canonical_yaw", "nocs_poses"]
+__all__ = ["MIN_PIXELS", "canonical_yaw", "handle_in_map", "nocs_poses"]
 
-_MIN_PIXELS = 64
-"""Instances with fewer pixels with depth are skipped."""
+MIN_PIXELS = 64
+"""Instances with fewer pixels with depth are skipped, as in the benchmark."""
 
 _MAX_PIXELS = 4000
 """Number of pixels used of a larger instance, evenly spread over the mask."""
@@ -38,8 +38,8 @@ def nocs_poses(
 ) -> tuple[list[GroundTruth], list[str]]:
     """Estimate the similarity between the coordinate map and the depth of each instance.
 
-    Uses RANSAC around Umeyama's method, as in Wang et al. (CVPR 2019). For symmetric objects, yaw
-    is set by `canonical_yaw`.
+    Uses RANSAC around Umeyama's method, as in Wang et al. (CVPR 2019). For objects of symmetric
+    categories, yaw is set by `canonical_yaw`.
 
     Args:
         image: image with coordinates.
@@ -55,9 +55,9 @@ def nocs_poses(
     for mask_id, label in sorted(image.frame.labels.items()):
         what = f"{image.name}: instance {mask_id} ({label.category})"
         v, u = np.nonzero((image.frame.mask == mask_id) & (image.frame.depth > 0.0))
-        if len(v) < _MIN_PIXELS:
+        if len(v) < MIN_PIXELS:
             problems.append(
-                f"{what} has {len(v)} pixels with depth: expected at least {_MIN_PIXELS}; skipped"
+                f"{what} has {len(v)} pixels with depth: expected at least {MIN_PIXELS}; skipped"
             )
             continue
         step = math.ceil(len(v) / _MAX_PIXELS)
@@ -80,13 +80,16 @@ def nocs_poses(
         box = np.asarray(
             sides.get(model, 2.0 * np.abs(coordinates[found.inliers]).max(axis=0)), np.float64
         )
-        symmetric = _symmetric(categories[label.category].symmetry, box, found.scale, coordinates)
+        symmetry = categories[label.category].symmetry
+        symmetric = symmetry == "y" or (
+            symmetry == "y_without_handle" and not handle_in_map(box, found.scale, coordinates)
+        )
         truths.append(
             GroundTruth(
                 mask_id=mask_id,
                 category=label.category,
                 instance=model,
-                rotation=canonical_yaw(found.rotation) if symmetric else found.rotation,
+                rotation=canonical_yaw(found.rotation) if symmetry == "y" else found.rotation,
                 translation=found.translation,
                 dimensions_m=found.scale * box,
                 symmetric_about_y=symmetric,
@@ -105,16 +108,17 @@ def canonical_yaw(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     return rotation @ np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
 
 
-def _symmetric(
-    symmetry: str,
-    sides: NDArray[np.float64],
-    scale: float,
-    coordinates: NDArray[np.float32],
+def handle_in_map(
+    sides: NDArray[np.floating], scale: float, coordinates: NDArray[np.floating]
 ) -> bool:
-    """Check whether yaw is undefined: always, or because the mug's handle is not visible."""
-    if symmetry != "y_without_handle":
-        return symmetry == "y"
+    """Check whether a mug's handle is visible, from its map of object coordinates.
+
+    Args:
+        sides: (3,) sides of the mug's box, normalised object units.
+        scale: metres per unit.
+        coordinates: (N, 3) object coordinates of its pixels.
+    """
     # The handle is flat and points to +x, so the width of the body is that of the box along z.
     axis_x = -0.5 * sides[0] + 0.5 * sides[2]
     body = BodyProfile(scale * axis_x, np.zeros(1), np.array([0.5 * scale * sides[2]]))
-    return not body.handle_visible(scale * coordinates)
+    return body.handle_visible(scale * coordinates)

@@ -22,7 +22,14 @@ from sdfpose_core.errors import FrameError, PickleError
 from sdfpose_core.storage.files import write_atomically
 from sdfpose_core.storage.pickles import load_pickle
 
-__all__ = ["NocsResult", "read_nocs_result", "read_nocs_results", "write_nocs_result"]
+__all__ = [
+    "NocsResult",
+    "read_dictionary",
+    "read_nocs_result",
+    "read_nocs_results",
+    "result_column",
+    "write_nocs_result",
+]
 
 
 @dataclass(frozen=True)
@@ -86,25 +93,22 @@ def read_nocs_result(path: Path | str, problems: list[str]) -> NocsResult:
         FrameError: the file is missing, damaged, contains more than plain data, or has another
             format.
     """
-    try:
-        content = load_pickle(path)
-    except PickleError as error:
-        raise FrameError(str(error)) from error
-    if not isinstance(content, Mapping):
-        raise FrameError(f"{path}: contains a {type(content).__name__}: expected a dictionary")
-    class_ids = _column(content, "gt_class_ids", (), path)
+    content = read_dictionary(path)
+    class_ids = result_column(content, "gt_class_ids", (), path)
     count = len(class_ids)
     truths = {
-        "transforms": _column(content, "gt_RTs", (4, 4), path, count),
-        "sizes": _column(content, "gt_scales", (3,), path, count),
-        "handle_visible": _column(content, "gt_handle_visibility", (), path, count, missing=1.0),
+        "transforms": result_column(content, "gt_RTs", (4, 4), path, count),
+        "sizes": result_column(content, "gt_scales", (3,), path, count),
+        "handle_visible": result_column(
+            content, "gt_handle_visibility", (), path, count, missing=1.0
+        ),
     }
-    found_ids = _column(content, "pred_class_ids", (), path)
+    found_ids = result_column(content, "pred_class_ids", (), path)
     count = len(found_ids)
     found = {
-        "found_transforms": _column(content, "pred_RTs", (4, 4), path, count),
-        "found_sizes": _column(content, "pred_scales", (3,), path, count),
-        "scores": _column(content, "pred_scores", (), path, count),
+        "found_transforms": result_column(content, "pred_RTs", (4, 4), path, count),
+        "found_sizes": result_column(content, "pred_scales", (3,), path, count),
+        "scores": result_column(content, "pred_scores", (), path, count),
     }
     known, found_known = _known(class_ids), _known(found_ids)
     for what, ids, good in (("gt", class_ids, known), ("pred", found_ids, found_known)):
@@ -144,14 +148,32 @@ def read_nocs_result(path: Path | str, problems: list[str]) -> NocsResult:
     )
 
 
-def write_nocs_result(path: Path | str, result: NocsResult) -> None:
+def read_dictionary(path: Path | str) -> Mapping[str, Any]:
+    """Read a pickle that contains a dictionary of plain data.
+
+    Raises:
+        FrameError: the file is missing, damaged, contains more than plain data, or no dictionary.
+    """
+    try:
+        content = load_pickle(path)
+    except PickleError as error:
+        raise FrameError(str(error)) from error
+    if not isinstance(content, Mapping):
+        raise FrameError(f"{path}: contains a {type(content).__name__}: expected a dictionary")
+    return content
+
+
+def write_nocs_result(
+    path: Path | str, result: NocsResult, more: Mapping[str, Any] | None = None
+) -> None:
     """Write the result of one image atomically, readable by any version of NumPy.
 
     Args:
         path: path of the file.
         result: result to write; `name` is not stored.
+        more: further entries of plain data, which readers of the format ignore.
     """
-    content = {
+    content = dict(more or {}) | {
         "gt_class_ids": result.class_ids.astype(np.int32),
         "gt_RTs": result.transforms,
         "gt_scales": result.sizes,
@@ -166,7 +188,7 @@ def write_nocs_result(path: Path | str, result: NocsResult) -> None:
     write_atomically(Path(path), plain.replace(b"cnumpy._core.", b"cnumpy.core."))
 
 
-def _column(
+def result_column(
     content: Mapping[str, Any],
     key: str,
     inner: tuple[int, ...],
@@ -174,7 +196,19 @@ def _column(
     count: int | None = None,
     missing: float | None = None,
 ) -> NDArray[np.float64]:
-    """Convert an entry to an array (N, *inner)."""
+    """Convert an entry of a dictionary to an array (N, *inner).
+
+    Args:
+        content: the dictionary.
+        key: name of the entry.
+        inner: shape of one value.
+        path: file of the dictionary, for error messages.
+        count: expected number of values.
+        missing: value of an entry that does not exist; by default, it must exist.
+
+    Raises:
+        FrameError: the entry is missing, no array of numbers, or has another shape.
+    """
     if key not in content:
         if missing is not None and count is not None:
             return np.full((count, *inner), missing)

@@ -47,7 +47,11 @@ def evaluated_objects(frames: Iterable[FrameEvaluation]) -> list[ObjectEvaluatio
 
 
 def frame_metrics(
-    frames: Sequence[FrameEvaluation], *, iou: IouName = "oriented", misses: MissPolicy = "count"
+    frames: Sequence[FrameEvaluation],
+    *,
+    iou: IouName = "oriented",
+    misses: MissPolicy = "count",
+    results: Sequence[NocsResult] | None = None,
 ) -> dict[str, Any]:
     """Compute metrics of the frames with ground truth.
 
@@ -63,6 +67,8 @@ def frame_metrics(
         frames: evaluated frames.
         iou: see `nocs_protocol.nocs_precision`.
         misses: see `nocs_protocol.nocs_precision`.
+        results: what the average precision is computed from; by default, the frames with ground
+            truth.
     """
     known = [x for x in frames if x.truths is not None]
     evaluated = evaluated_objects(known)
@@ -74,7 +80,9 @@ def frame_metrics(
     return {
         "frames_with_truth": len(known),
         "objects": sum(len(x.objects) for x in frames),
-        "average_precision": _precision(known, iou, misses),
+        "average_precision": _precision(
+            [frame_result(x) for x in known] if results is None else results, iou, misses
+        ),
         "errors": {
             name: _medians([x for x in evaluated if x.reported.category == name]) for name in names
         },
@@ -140,9 +148,8 @@ def _sizes(objects: _Boxed) -> NDArray[np.float64]:
 
 
 def _precision(
-    frames: Sequence[FrameEvaluation], iou: IouName, misses: MissPolicy
+    results: Sequence[NocsResult], iou: IouName, misses: MissPolicy
 ) -> dict[str, Any] | None:
-    results = [frame_result(x) for x in frames]
     found = figures(results, iou=iou, misses=misses)
     if not found["mean"]["n"]:
         return None

@@ -155,6 +155,8 @@ def nocs_precision(
     poses_ap = average_precisions(
         np.concatenate(pose_scores), np.concatenate(pose_right), evaluated
     )
+    if total and not evaluated:
+        poses_ap = np.zeros_like(poses_ap)  # as published: the category is part of the mean
     return NocsPrecision(
         boxes_ap[:-1],
         poses_ap.reshape(len(degrees), len(centimetres)),

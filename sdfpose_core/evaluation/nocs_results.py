@@ -19,7 +19,7 @@ from sdfpose_core.evaluation.nocs_protocol import (
     nocs_precision,
 )
 
-__all__ = ["average_metrics", "figures", "mean_metrics", "precisions"]
+__all__ = ["average_metrics", "figures", "mean_metrics", "precisions", "symmetric_about_y"]
 
 _SYMMETRIC = ("bottle", "bowl", "can")
 
@@ -133,12 +133,22 @@ def average_metrics(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def symmetric_about_y(category: str, handle_visible: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether yaw is undefined (N,): for bottles, bowls, cans, and mugs without a visible handle.
+
+    Args:
+        category: category of the objects.
+        handle_visible: (N,) bool; has no meaning for objects without a handle.
+    """
+    if category == "mug":
+        return ~handle_visible
+    return np.full(handle_visible.shape, category in _SYMMETRIC)
+
+
 def _image(
     x: NocsResult, category: str, is_true: NDArray[np.bool_], is_found: NDArray[np.bool_]
 ) -> tuple[NocsTruths, NocsDetections]:
-    symmetric = np.full(int(is_true.sum()), category in _SYMMETRIC)
-    if category == "mug":
-        symmetric = ~x.handle_visible[is_true]
+    symmetric = symmetric_about_y(category, x.handle_visible[is_true])
     return (
         NocsTruths(x.transforms[is_true], x.sizes[is_true], symmetric),
         NocsDetections(x.found_transforms[is_found], x.found_sizes[is_found], x.scores[is_found]),

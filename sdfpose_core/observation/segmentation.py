@@ -21,7 +21,7 @@ from sdfpose_core.observation.frame import (
 from sdfpose_core.observation.free_space import free_space, thinning
 from sdfpose_core.observation.support_plane import SupportPlane, find_support
 
-__all__ = ["ANY_CATEGORY", "label_candidates", "largest_diagonal_m", "segment"]
+__all__ = ["ANY_CATEGORY", "label_candidates", "largest_diagonal_m", "segment", "segment_masks"]
 
 ANY_CATEGORY = "any"
 """Label of a mask whose category is unknown; all categories are tried."""
@@ -86,7 +86,49 @@ def segment(
     Raises:
         FrameError: the mask contains an id that is negative or exceeds 16 bits.
     """
-    pixels_of = _pixels(frame.mask)
+    return _segment(frame, _pixels(frame.mask), categories, min_points, max_instances)
+
+
+def segment_masks(
+    frame: RgbdFrame,
+    masks: Mapping[int, NDArray[np.bool_]],
+    categories: Categories,
+    *,
+    min_points: int = 50,
+) -> tuple[list[Instance], list[SkippedInstance]]:
+    """Split a frame into instances whose masks may overlap; otherwise as `segment`.
+
+    Args:
+        frame: its mask only tells which pixels belong to some object; its labels refer to `masks`.
+        masks: (H, W) bool by id; none is left out because of their number.
+        categories: see `segment`.
+        min_points: see `segment`.
+
+    Raises:
+        FrameError: a mask has another size than the frame.
+    """
+    for mask_id, mask in masks.items():
+        if mask.shape != frame.mask.shape:
+            raise FrameError(
+                f"mask {mask_id} has shape {mask.shape}: expected {frame.mask.shape}, the size of "
+                "the frame"
+            )
+    pixels_of = {
+        mask_id: np.asarray(cv2.findNonZero(mask.astype(np.uint8)), np.int32).reshape(-1, 2)
+        for mask_id, mask in sorted(masks.items())
+        if mask.any()
+    }
+    return _segment(frame, pixels_of, categories, min_points, len(masks))
+
+
+def _segment(
+    frame: RgbdFrame,
+    pixels_of: Mapping[int, NDArray[np.int32]],
+    categories: Categories,
+    min_points: int,
+    max_instances: int,
+) -> tuple[list[Instance], list[SkippedInstance]]:
+    """Measure the instances with the given pixels (N, 2), (u, v), by mask id."""
     skipped: list[SkippedInstance] = []
     candidates_of: dict[int, list[Category]] = {}
     for mask_id in pixels_of:

@@ -33,6 +33,15 @@ class _Encode:
         return text.encode("latin1" if encoding in ("latin1", "latin-1") else "utf-8")
 
 
+class _Bytes:
+    """Replacement for `bytes`, which protocol 2 uses for the data of an empty array."""
+
+    __slots__ = ()
+
+    def __call__(self) -> bytes:
+        return b""
+
+
 class _FromBuffer:
     """Builds arrays of protocol 5. It has no attributes that a pickle could set."""
 
@@ -52,6 +61,8 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): _Encode(),
+    ("builtins", "bytes"): _Bytes(),
+    ("__builtin__", "bytes"): _Bytes(),
     ("collections", "OrderedDict"): dict,
     ("builtins", "set"): set,
     ("__builtin__", "set"): set,

@@ -17,6 +17,7 @@ import yaml
 from numpy.typing import NDArray
 
 from sdfpose_core.categories import Categories
+from sdfpose_core.datasets.nocs_results import NocsResult
 from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation
 from sdfpose_core.evaluation.frame_metrics import (
     MIN_OBJECTS,
@@ -68,6 +69,7 @@ def report_page(
     configuration: Any = None,
     iou: IouName = "oriented",
     misses: MissPolicy = "count",
+    results: Sequence[NocsResult] | None = None,
 ) -> str:
     """Create the HTML page of a report.
 
@@ -81,9 +83,10 @@ def report_page(
         configuration: a dataclass, or None.
         iou: see `nocs_precision`.
         misses: see `nocs_precision`.
+        results: see `frame_metrics`.
     """
-    found = frame_metrics(frames, iou=iou, misses=misses)
-    plots = _plots(frames, categories, iou, misses)
+    found = frame_metrics(frames, iou=iou, misses=misses, results=results)
+    plots = _plots(frames, categories, iou, misses, results)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sdfpose_core.visualisation", "."),
         autoescape=True,
@@ -107,7 +110,11 @@ def report_page(
 
 
 def _plots(
-    frames: Sequence[FrameEvaluation], categories: Categories, iou: IouName, misses: MissPolicy
+    frames: Sequence[FrameEvaluation],
+    categories: Categories,
+    iou: IouName,
+    misses: MissPolicy,
+    results: Sequence[NocsResult] | None,
 ) -> dict[str, str]:
     plots = dict.fromkeys(("curves", "histograms", "reliability", "times"), "")
     known = [x for x in frames if x.truths is not None]
@@ -118,9 +125,8 @@ def _plots(
         centimetres = np.array([x.trans_err_cm for x in errors])
         ious = np.array([x.iou3d_oriented for x in errors])
         limits = ErrorAxes.of(degrees, centimetres, ious)
-        results = [frame_result(x) for x in known]
         found = precisions(
-            results,
+            [frame_result(x) for x in known] if results is None else results,
             ious=limits.iou_thresholds,
             degrees=limits.degree_thresholds,
             centimetres=limits.centimetre_thresholds,

@@ -21,13 +21,12 @@ import torch
 import yaml
 from torch import Tensor
 
+from sdfpose_core.cli.main import main as command
 from sdfpose_core.datasets.instances import read_instances, write_instances
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES, read_nocs_image, scene_images
 from sdfpose_core.datasets.nocs_detections import detections_file
-from sdfpose_core.datasets.nocs_results import read_nocs_results
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.errors import ConfigurationError, FrameError, MeshError, WeightsError
-from sdfpose_core.evaluation.nocs_results import figures
 from sdfpose_core.observation.colour_crop import ColourCrop
 from sdfpose_core.samples import sample_frame
 from sdfpose_core.simulation.instances import ModelPool
@@ -318,7 +317,7 @@ def self_supervision(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_evaluation_after_pre_training_and_self_supervision(
-    prepared: Path, weights: Path, self_supervision: Path, tmp_path: Path
+    data: Path, prepared: Path, weights: Path, self_supervision: Path, tmp_path: Path
 ) -> None:
     """The shipped network labels what a smaller one would not: the teacher must know something."""
     out = tmp_path / "adapted"
@@ -343,23 +342,14 @@ def test_evaluation_after_pre_training_and_self_supervision(
         x.name for x in SHIPPED.iterdir() if x.suffix in (".safetensors", ".json")
     }
     report = tmp_path / "report.json"
-    arguments = ["--data", str(prepared), "--part", "Real/test", "--category", "can"]
+    arguments = ["eval", "real275", str(data), "--category", "can", "--detections", "masks"]
     arguments += ["--weights", str(out), "--json", str(report), "--device", "cpu"]
-    arguments += ["--nocs", str(tmp_path / "results")]
-    assert script("evaluate").main(arguments) == 0
+    assert command([*arguments, "--results", str(tmp_path / "results")]) == 0
     found = json.loads(report.read_text())
-    assert found["n"] == found["per_category"]["can"]["n"] > 0
+    assert found["truth"] == "coordinate_maps"
+    assert "are computed from the maps" in found["problems"][0]
+    assert found["mean"]["n"] == found["per_category"]["can"]["n"] > 0
     assert found["mean"]["iou25"] > 50.0
-    # The same figures from the results in the format of NOCS.
-    again = figures(read_nocs_results(tmp_path / "results", []), misses="count")
-    for key, value in again["mean"].items():
-        assert value == pytest.approx(found["n"] if key == "n" else found["mean"][key])
-
-
-def test_a_shard_has_no_results_in_the_format_of_nocs(prepared: Path, tmp_path: Path) -> None:
-    arguments = ["--data", str(prepared), "--part", "Real/test", "--shard", "1/2"]
-    with pytest.raises(ConfigurationError, match="--nocs with --shard"):
-        script("evaluate").main([*arguments, "--nocs", str(tmp_path)])
 
 
 def test_codes_for_another_decoder_are_not_taken(
@@ -372,57 +362,55 @@ def test_codes_for_another_decoder_are_not_taken(
         script("pretrain").main([*arguments, "--device", "cpu"])
 
 
-def test_a_part_without_instances_is_named(tmp_path: Path) -> None:
-    (tmp_path / "Real" / "none").mkdir(parents=True)
-    with pytest.raises(FrameError, match="no instance has a pose"):
-        script("evaluate").main(["--data", str(tmp_path), "--part", "Real/none", "--device", "cpu"])
-
-
 def test_runs_with_several_seeds_are_averaged(
-    prepared: Path, self_supervision: Path, tmp_path: Path
+    data: Path, prepared: Path, self_supervision: Path, tmp_path: Path
 ) -> None:
     arguments = ["--runs", "2", "--data", str(prepared), "--work", str(tmp_path / "runs")]
+    arguments += ["--images", str(data), "--detections", "masks"]
     arguments += ["--category", "can", "--config", str(self_supervision), "--device", "cpu"]
     arguments += ["--threads", "1", "--json", str(tmp_path / "runs.json")]
     repeat_runs = script("repeat_runs")
     started: list[str] = []
 
-    def run_here(name: str, script_arguments: list[str]) -> None:
-        started.append(name)
-        assert script(name).main(script_arguments) == 0
+    def run_here(words: list[str]) -> None:
+        if words[0] == "-m":
+            started.append(words[3])
+            assert command(words[2:]) == 0
+        else:
+            started.append(Path(words[0]).stem)
+            assert script(started[-1]).main(words[1:]) == 0
 
-    repeat_runs.run_script = run_here  # processes of their own take seconds to start
+    repeat_runs.run_process = run_here  # processes of their own take seconds to start
     assert repeat_runs.main(arguments) == 0
-    assert started == 2 * ["self_supervise", "evaluate"]
+    assert started == 2 * ["self_supervise", "real275"]
     found = json.loads((tmp_path / "runs.json").read_text())
     single = [
         json.loads((tmp_path / "runs" / f"run{i}" / "report.json").read_text()) for i in (0, 1)
     ]
     assert found["runs"] == 2
-    expected = np.mean([x["mean"]["trans_median_cm"] for x in single])
-    assert found["mean"]["trans_median_cm"] == pytest.approx(expected)
-    assert found["per_category"]["can"]["n"] == single[0]["n"]
+    expected = np.mean([x["mean"]["deg10_cm5"] for x in single])
+    assert found["mean"]["deg10_cm5"] == pytest.approx(expected)
+    assert found["per_category"]["can"]["n"] == single[0]["mean"]["n"]
     # The second time nothing is trained.
     assert repeat_runs.main(arguments) == 0
     assert len(started) == 4
 
 
-def test_a_script_runs_in_a_process_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_script_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     repeat_runs = script("repeat_runs")
-    monkeypatch.setattr(repeat_runs, "HERE", tmp_path)
-    (tmp_path / "evaluate.py").write_text("import sys; sys.exit(sys.argv[1:] != ['--part', 'x'])")
-    repeat_runs.run_script("evaluate", ["--part", "x"])
-    with pytest.raises(ConfigurationError, match=r"evaluate\.py failed: --part y"):
-        repeat_runs.run_script("evaluate", ["--part", "y"])
+    path = tmp_path / "evaluate.py"
+    path.write_text("import sys; sys.exit(sys.argv[1:] != ['--part', 'x'])")
+    repeat_runs.run_process([str(path), "--part", "x"])
+    with pytest.raises(ConfigurationError, match=r"evaluate\.py --part y: failed"):
+        repeat_runs.run_process([str(path), "--part", "y"])
 
 
 def test_a_run_that_fails_ends_them_all(tmp_path: Path) -> None:
     for part in ("train", "test"):
         (tmp_path / "Real" / part).mkdir(parents=True)
     arguments = ["--runs", "1", "--data", str(tmp_path), "--work", str(tmp_path / "runs")]
-    with pytest.raises(ConfigurationError, match=r"self_supervise\.py failed"):
+    arguments += ["--images", str(tmp_path), "--detections", "masks"]
+    with pytest.raises(ConfigurationError, match=r"self_supervise\.py .*: failed"):
         script("repeat_runs").main([*arguments, "--category", "can", "--device", "cpu"])
 
 

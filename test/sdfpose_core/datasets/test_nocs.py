@@ -12,6 +12,7 @@ from sdfpose_core.datasets.nocs import (
     write_nocs_image,
 )
 from sdfpose_core.datasets.nocs_preparation import prepare_scene
+from sdfpose_core.datasets.nocs_truth import NocsTruths
 from sdfpose_core.errors import FrameError
 from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
 
@@ -120,8 +121,9 @@ def test_distractors_and_unlisted_instances(tmp_path, stem):
     assert image.problems == []
     assert image.unlisted == {9}
     assert {8, 9} <= set(np.unique(image.frame.mask))  # so that they belong to no table
-    made = prepare_scene(tmp_path, "Real/train", "scene_1", tmp_path / "out", CATEGORIES, {})
-    about = [x for x in made.problems if "has no pose" not in x]
+    truths = NocsTruths(tmp_path, "Real/train", CATEGORIES)
+    made = prepare_scene(tmp_path, "Real/train", "scene_1", tmp_path / "out", truths)
+    about = [x for x in made.problems if "has no pose" not in x and "no usable model" not in x]
     assert about == [
         "Real/train/scene_1: 1 frame: Real/train/scene_1/0007: mask ids 9 have no line in "
         "_meta.txt: expected one per instance; skipped"

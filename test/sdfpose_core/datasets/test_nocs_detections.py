@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sdfpose_core.datasets.nocs_detections import detected, match_ground_truth
+from sdfpose_core.categories import default_categories
+from sdfpose_core.datasets.nocs_detections import (
+    Detected,
+    match_ground_truth,
+    own_masks,
+    read_detections,
+    segment_detections,
+)
 from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
@@ -47,39 +53,53 @@ def written(tmp_path: Path, **content: object) -> Path:
     return path
 
 
-def test_the_detection_of_the_higher_score_is_in_front(tmp_path: Path) -> None:
+def seen(category: str, first: int, end: int, mask_id: int = 1) -> Detected:
+    return Detected(mask_id, category, 0.5, columns((first, end))[..., 0])
+
+
+def test_detections_keep_their_whole_masks_and_the_order_of_the_file(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         masks=columns((0, 6), (4, 12), (5, 6)),
         class_ids=np.array([2, 4, 6]),
-        scores=np.array([0.9, 0.4, 0.2]),
+        scores=np.array([0.9, 0.4, 1.2]),
     )
-    seen = detected(frame(), path)
-    (row,) = {tuple(x) for x in seen.mask.tolist()}
-    assert row == (3, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2)
-    assert seen.labels == {2: InstanceLabel("can", 0.4), 3: InstanceLabel("bowl", 0.9)}
+    found = read_detections(path, (4, 12))
+    assert [(x.mask_id, x.category, x.score) for x in found] == [
+        (1, "bowl", 0.9), (2, "can", 0.4), (3, "mug", 1.2),
+    ]  # fmt: skip
+    assert [int(x.mask.sum()) for x in found] == [24, 32, 4]
+
+
+def test_own_masks_are_the_detections_of_a_perfect_detector() -> None:
+    found = own_masks(frame())
+    assert [(x.mask_id, x.category, x.score) for x in found] == [(5, "bowl", 1.0), (9, "can", 1.0)]
+    assert found[1].mask[:, 8:].all()
+    assert found[1].mask.sum() == 16
+
+
+def test_overlapping_detections_measure_all_their_pixels() -> None:
+    found = [seen("bowl", 0, 8, 1), seen("can", 4, 12, 2), seen("mug", 3, 3, 3)]
+    instances, skipped = segment_detections(frame(), found, default_categories(), min_points=10)
+    assert [(x.mask_id, x.category, x.score) for x in instances] == [
+        (1, "bowl", 0.5), (2, "can", 0.5),
+    ]  # fmt: skip
+    assert [x.mask_pixels for x in instances] == [32, 32]
+    assert [(x.mask_id, x.category, x.reason) for x in skipped] == [(3, "mug", "the mask is empty")]
 
 
 def test_poses_go_to_the_detections_that_overlap_most() -> None:
-    seen = replace(
-        frame(),
-        mask=np.tile(np.repeat(np.array([1, 0, 2, 3], np.uint16), [4, 3, 2, 3]), (4, 1)),
-        labels={1: InstanceLabel("bowl"), 2: InstanceLabel("can"), 3: InstanceLabel("can")},
-    )
-    found = match_ground_truth(frame(), [truth(5, "bowl"), truth(9, "can")], seen)
+    detections = [seen("bowl", 0, 4, 1), seen("can", 6, 9, 2), seen("can", 9, 12, 3)]
+    truths = [truth(5, "bowl"), truth(9, "can")]
+    found = match_ground_truth(frame().mask, truths, detections)
     assert {k: (x.mask_id, x.category) for k, x in found.items()} == {
         1: (1, "bowl"), 3: (3, "can"),
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("category", ["bowl", "can"])
-def test_a_detection_elsewhere_or_of_another_category_gets_none(category: str) -> None:
-    seen = replace(
-        frame(),
-        mask=np.roll(frame().mask, 4 if category == "can" else 0, axis=1),
-        labels={5: InstanceLabel("mug"), 9: InstanceLabel("mug" if category == "bowl" else "can")},
-    )
-    assert match_ground_truth(frame(), [truth(5, "bowl"), truth(9, "can")], seen) == {}
+@pytest.mark.parametrize("detection", [seen("bowl", 4, 8), seen("mug", 8, 12), seen("can", 3, 3)])
+def test_a_detection_elsewhere_or_of_another_category_gets_none(detection: Detected) -> None:
+    assert match_ground_truth(frame().mask, [truth(5, "bowl"), truth(9, "can")], [detection]) == {}
 
 
 @pytest.mark.parametrize(
@@ -89,6 +109,10 @@ def test_a_detection_elsewhere_or_of_another_category_gets_none(category: str) -
         (
             {"masks": columns((0, 3)), "class_ids": np.array([1, 2]), "scores": np.ones(2)},
             "has masks .*, 2 class ids and 2 scores: expected masks",
+        ),
+        (
+            {"masks": columns((0, 3), (3, 6)), "class_ids": np.array([1, 2]), "scores": np.ones(1)},
+            "2 class ids and 1 scores: expected masks .* and 2 scores",
         ),
         (
             {"masks": np.zeros((9, 9, 1), bool), "class_ids": np.array([1]), "scores": np.ones(1)},
@@ -112,17 +136,17 @@ def test_results_that_make_no_sense_are_named(
     tmp_path: Path, content: dict[str, object], problem: str
 ) -> None:
     with pytest.raises(FrameError, match=problem) as error:
-        detected(frame(), written(tmp_path, **content))
+        read_detections(written(tmp_path, **content), (4, 12))
     assert "results_test_scene_1_0000.pkl" in str(error.value)
 
 
 def test_an_image_without_any_detection_is_empty(tmp_path: Path) -> None:
     path = written(tmp_path, masks=np.zeros((0, 0)), class_ids=np.zeros(0), scores=np.zeros(0))
-    assert not detected(frame(), path).mask.any()
+    assert read_detections(path, (4, 12)) == []
 
 
 def test_a_pickle_with_code_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "results_test_scene_1_0000.pkl"
     path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(FrameError, match=r"results_test_scene_1_0000\.pkl: .* not plain data"):
-        detected(frame(), path)
+        read_detections(path, (4, 12))

@@ -13,8 +13,9 @@ import torch
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.datasets.instances import StoredInstance, read_instances, write_instances
-from sdfpose_core.datasets.nocs_preparation import model_sides, prepare_scene, prepared_files
+from sdfpose_core.datasets.nocs_preparation import prepare_scene, prepared_files
 from sdfpose_core.datasets.nocs_shapes import ModelSurfaces
+from sdfpose_core.datasets.nocs_truth import NocsTruths
 from sdfpose_core.encoder.colour_views import ColourViews, prefetched
 from sdfpose_core.encoder.prepared_rounds import PreparedRounds
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, colour_view
@@ -128,13 +129,15 @@ def same(a: ColourViews, b: ColourViews) -> bool:
     return all(np.array_equal(x, getattr(b, name)) for name, x in vars(a).items())
 
 
-@pytest.mark.parametrize(("category", "synset"), [("bottle", "02876657"), ("bowl", "02880940")])
+@pytest.mark.parametrize(
+    ("category", "synset"), [("bottle", "02876657"), ("bowl", "02880940"), ("mug", "03797390")]
+)
 def test_published_models_lie_on_the_points_of_published_images(
     nocs_sample: Path, category: str, synset: str, tmp_path: Path
 ) -> None:
     part, problems = "CAMERA/train", list[str]()
-    sides = model_sides(nocs_sample, part, problems)
-    prepare_scene(nocs_sample, part, "00000", tmp_path, default_categories(), sides)
+    truths = NocsTruths(nocs_sample, part, default_categories())
+    prepare_scene(nocs_sample, part, "00000", tmp_path, truths)
     folder = nocs_sample / "obj_models" / "train" / synset
     models = ModelSurfaces.sample([folder], category, problems)
     files = prepared_files(tmp_path, part, category)

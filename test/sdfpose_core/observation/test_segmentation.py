@@ -8,7 +8,7 @@ from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation import segmentation
 from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
-from sdfpose_core.observation.segmentation import largest_diagonal_m, segment
+from sdfpose_core.observation.segmentation import largest_diagonal_m, segment, segment_masks
 
 CATEGORIES = default_categories()
 
@@ -253,3 +253,32 @@ def test_ids_outside_16_bits_are_refused(mug, wrong):
     mask[0, 0] = wrong
     with pytest.raises(FrameError, match=f"contains the id {wrong}: expected instance ids from 0"):
         segment(dataclasses.replace(mug, mask=mask), CATEGORIES)
+
+
+def test_masks_that_do_not_overlap_give_what_the_mask_of_the_frame_gives(mug):
+    mask = mug.mask.copy()
+    mask[20:60, 10:50] = 7
+    frame = dataclasses.replace(mug, mask=mask, labels={**mug.labels, 7: InstanceLabel("can")})
+    masks = {i: mask == i for i in (7, 3)}
+    whole, _ = segment(frame, CATEGORIES)
+    apart, skipped = segment_masks(frame, masks, CATEGORIES)
+    assert skipped == []
+    for a, b in zip(whole, apart, strict=True):
+        assert (a.mask_id, a.category, a.mask_pixels) == (b.mask_id, b.category, b.mask_pixels)
+        np.testing.assert_array_equal(a.points, b.points)
+        np.testing.assert_array_equal(a.free.depth, b.free.depth)
+
+
+def test_masks_that_overlap_are_measured_whole(mug):
+    labels = {1: InstanceLabel("mug"), 2: InstanceLabel("bowl"), 3: InstanceLabel("can")}
+    masks = {1: mug.mask == 3, 2: mug.mask == 3, 3: np.zeros(mug.mask.shape, bool)}
+    instances, skipped = segment_masks(dataclasses.replace(mug, labels=labels), masks, CATEGORIES)
+    assert [(x.mask_id, x.category, len(x.points)) for x in instances] == [
+        (1, "mug", 1600), (2, "bowl", 1600),
+    ]  # fmt: skip
+    assert skipped == []
+
+
+def test_masks_of_another_size_are_refused(mug):
+    with pytest.raises(FrameError, match=r"mask 2 has shape \(4, 4\): expected \(120, 160\)"):
+        segment_masks(mug, {2: np.ones((4, 4), bool)}, CATEGORIES)

@@ -1,0 +1,342 @@
+"""`sdfpose eval real275` and `camera25`: the NOCS benchmarks, from the images to the figures."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from sdfpose_core.benchmark.nocs_figures import (
+    benchmark_figures,
+    image_evaluation,
+    truth_warning,
+    worst_images,
+)
+from sdfpose_core.benchmark.nocs_images import (
+    BENCHMARKS,
+    ImageRecord,
+    NocsBenchmark,
+    NocsResults,
+    ScoreName,
+    run_images,
+)
+from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.cli.choices import (
+    add_estimator_arguments,
+    add_protocol_arguments,
+    add_threads_argument,
+    estimator_config,
+    shard_of,
+)
+from sdfpose_core.cli.output import (
+    add_json_argument,
+    precision_table,
+    print_problems,
+    wide_console,
+    write_file,
+    write_json,
+)
+from sdfpose_core.cli.paths import check_input_folder, check_output_file, check_output_folder
+from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
+from sdfpose_core.datasets.nocs_truth import NocsTruths, TruthChoice
+from sdfpose_core.device import set_threads
+from sdfpose_core.errors import CategoryError, FrameError
+from sdfpose_core.estimation.confidence import CONFIDENCE_FILE
+from sdfpose_core.estimation.config import EstimatorConfig
+from sdfpose_core.estimation.estimator import PoseEstimator
+from sdfpose_core.visualisation.report import report_page
+from sdfpose_core.weights import SHIPPED, weights_file
+
+__all__ = ["add_parsers", "detections_folder", "run"]
+
+_OWN_MASKS = "masks"
+"""Value of ``--detections`` for the masks of the data."""
+
+_DIGITS = 16
+"""Length of a digest in the settings."""
+
+
+def add_parsers(evaluations: Any) -> None:
+    """Declare the arguments of both benchmarks."""
+    for name, benchmark in BENCHMARKS.items():
+        parser = evaluations.add_parser(
+            name,
+            help=f"run the {benchmark.title} benchmark on the NOCS data ({benchmark.part})",
+            description=(
+                f"Estimate every detection of a detector in the images of {benchmark.part} and "
+                "compute the average precision by the protocol of the NOCS benchmark. One pickle "
+                "per image is written to the folder of results, and an interrupted run continues "
+                "there. Processes with different shards of the images share the folder; the last "
+                "one prints the figures."
+            ),
+            epilog=(
+                f"Example: sdfpose eval {name} DATA --detections DATA/{benchmark.detections} "
+                f"--iou repaired --results out/{name} --json {name}.json"
+            ),
+        )
+        parser.add_argument(
+            "data",
+            type=Path,
+            metavar="DATA",
+            help=f"folder of the NOCS data, with {benchmark.part}",
+        )
+        parser.add_argument(
+            "--detections",
+            metavar="DIR",
+            help=(
+                "folder of the detector's pickles, results_PART_SCENE_NUMBER.pkl; "
+                f"'{_OWN_MASKS}' takes the masks of the data, each with score 1 (default: "
+                f"DATA/{benchmark.detections})"
+            ),
+        )
+        parser.add_argument(
+            "--truth",
+            choices=get_args(TruthChoice),
+            default="auto",
+            help=(
+                "source of the true poses; auto takes the first that an image has; poses from "
+                "coordinate_maps are not those of the benchmark (default: %(default)s)"
+            ),
+        )
+        parser.add_argument(
+            "--scores",
+            choices=get_args(ScoreName),
+            default="detector",
+            help=(
+                "scores of the predictions: of the detector, as published, the confidence of the "
+                "estimate, or their product (default: %(default)s)"
+            ),
+        )
+        add_protocol_arguments(parser)
+        parser.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
+        parser.add_argument(
+            "--results",
+            type=Path,
+            metavar="DIR",
+            help=(
+                "folder of the results, one pickle per image in the format of 'eval nocs' "
+                f"(default: a folder out/{name}-DIGEST for each set of settings)"
+            ),
+        )
+        parser.add_argument(
+            "--shard",
+            type=shard_of,
+            default=(0, 1),
+            metavar="i/n",
+            help="estimate only the i-th of n shares of the images, i from 1 (default: all images)",
+        )
+        add_json_argument(parser)
+        parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
+        add_threads_argument(parser)
+        add_estimator_arguments(parser, device="auto")
+        parser.set_defaults(evaluation=run, benchmark=name)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Estimate the images and, once all of them are done, compute the figures.
+
+    Raises:
+        SdfposeError: An argument is invalid, the weights or the data cannot be used, or the folder
+            of results has those of another run.
+    """
+    part = BENCHMARKS[args.benchmark].part
+    check_output_file("--json", args.json)
+    check_output_file("--report", args.report)
+    check_output_folder("--results", args.results)
+    check_input_folder("DATA", args.data / part, "the images of the benchmark")
+    detections = detections_folder(args.benchmark, args.data, args.detections)
+    if args.threads:
+        set_threads(args.threads)
+    categories = default_categories()
+    names = _names(args.category, categories)
+    config = estimator_config(args)
+    estimator = PoseEstimator(config, categories)
+    for name in names:
+        estimator.load(name)
+    benchmark = NocsBenchmark(
+        root=args.data,
+        part=part,
+        detections=detections,
+        truths=NocsTruths(args.data, part, categories, args.truth),
+        estimator=estimator,
+        categories=categories,
+        names=names,
+        scores=args.scores,
+    )
+    stems = benchmark.images()
+    settings = _settings(args, part, detections, names, config)
+    results = NocsResults(args.results or _default_folder(args.benchmark, settings))
+    results.begin(settings)
+    share = stems[args.shard[0] :: args.shard[1]]
+    print(f"sdfpose: results of the images in {results.folder}", file=sys.stderr)
+    with _bar() as bar:
+        task = bar.add_task(part, total=len(share))
+        run_images(benchmark, results, share, lambda: bar.advance(task))
+    records = [x for x in map(results.read, stems) if x is not None]
+    if len(records) < len(stems):
+        print(
+            f"sdfpose: shard {args.shard[0] + 1}/{args.shard[1]} is done; "
+            f"{len(stems) - len(records)} of {len(stems)} images have no result yet: the last "
+            "shard computes the figures",
+            file=sys.stderr,
+        )
+        return 0
+    _publish(args, records, settings, results.folder, config, categories)
+    return 0
+
+
+def _publish(
+    args: argparse.Namespace,
+    records: Sequence[ImageRecord],
+    settings: Mapping[str, Any],
+    folder: Path,
+    config: EstimatorConfig,
+    categories: Categories,
+) -> None:
+    """Compute and write the figures."""
+    found = [*truth_warning(records), *(y for x in records for y in x.problems)]
+    problems = list(dict.fromkeys(found))  # each process reports what concerns all images
+    if not any(x.counts for x in records):
+        raise FrameError(
+            f"{args.data}: no image can be used{': ' + problems[0] if problems else ''}"
+        )
+    document = benchmark_figures(records, iou=args.iou, misses=args.misses)
+    document["detections"] = {"folder": settings["detections"], **document["detections"]}
+    if args.json is not None:
+        more = {"benchmark": args.benchmark, "scores": args.scores, "results": str(folder)}
+        write_json(args.json, more | document | {"settings": settings, "problems": problems})
+    facts = _facts(document, args.scores)
+    if args.report is not None:
+        used = [x for x in records if x.counts]
+        frames = [image_evaluation(x) for x in used]
+        page = report_page(
+            f"{BENCHMARKS[args.benchmark].title} benchmark",
+            frames,
+            categories,
+            facts=facts,
+            problems=problems,
+            pictures=worst_images(args.data, frames, categories),
+            configuration=config,
+            iou=args.iou,
+            misses=args.misses,
+            results=[x.result for x in used],
+        )
+        write_file(args.report, page.encode(errors="replace"))
+    print_problems(problems)
+    console = wide_console()
+    console.print(precision_table(document))
+    for name, value in facts.items():
+        console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
+
+
+def detections_folder(benchmark: str, data: Path, option: str | None) -> Path | None:
+    """Folder of the detections; None for the masks of the data.
+
+    Args:
+        benchmark: name of the benchmark.
+        data: folder of the NOCS data.
+        option: value of ``--detections``.
+
+    Raises:
+        ConfigurationError: the folder cannot be read.
+    """
+    if option == _OWN_MASKS:
+        return None
+    folder = data / BENCHMARKS[benchmark].detections if option is None else Path(option)
+    expected = f"results_*.pkl, or --detections {_OWN_MASKS} for the masks of the data"
+    check_input_folder("--detections", folder, expected)
+    return folder
+
+
+def _names(requested: Sequence[str] | None, categories: Categories) -> list[str]:
+    """Names of the categories to evaluate, in the order of the benchmark."""
+    chosen = {categories[x].name for x in requested or NOCS_CATEGORIES}
+    if unknown := sorted(chosen - set(NOCS_CATEGORIES)):
+        raise CategoryError(
+            f"--category {', '.join(unknown)}: not in the benchmark: expected some of "
+            f"{', '.join(NOCS_CATEGORIES)}"
+        )
+    return [x for x in NOCS_CATEGORIES if x in chosen]
+
+
+def _settings(
+    args: argparse.Namespace,
+    part: str,
+    detections: Path | None,
+    names: Sequence[str],
+    config: EstimatorConfig,
+) -> dict[str, Any]:
+    """What the results of the images depend on, apart from the device and the version."""
+    kinds = ["decoder"] if config.encoder == "none" else ["decoder", "encoder"]
+    files = [weights_file(x, kind, config.weights_dir) for x in names for kind in kinds]
+    confidence = Path(config.weights_dir or SHIPPED) / CONFIDENCE_FILE
+    files += [confidence] if confidence.is_file() else []
+    estimator = dataclasses.asdict(config)
+    del estimator["device"], estimator["weights_dir"]
+    return {
+        "data": str(args.data.resolve()),
+        "part": part,
+        "detections": _OWN_MASKS if detections is None else str(detections.resolve()),
+        "truth": args.truth,
+        "scores": args.scores,
+        "categories": list(names),
+        "weights": {x.name: _digest(x.read_bytes()) for x in files},
+        "estimator": json.loads(json.dumps(estimator, default=str)),
+    }
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]
+
+
+def _default_folder(benchmark: str, settings: Mapping[str, Any]) -> Path:
+    digest = _digest(json.dumps(settings, sort_keys=True).encode())[: _DIGITS // 2]
+    return Path("out") / f"{benchmark}-{digest}"
+
+
+def _facts(document: Mapping[str, Any], scores: str) -> dict[str, str]:
+    """What a reader has to know of the figures, to set them beside others."""
+    detections, images = document["detections"], str(document["images"])
+    if document["left_out_images"]:
+        images += f", {document['left_out_images']} left out as in the published evaluation"
+    if document["skipped_images"]:
+        images += f", {document['skipped_images']} skipped"
+    sources = ", ".join(f"{name} ({count})" for name, count in document["truth_images"].items())
+    if "coordinate_maps" in document["truth_images"]:
+        sources += "; the figures are not those of the benchmark"
+    return {
+        "images": images,
+        "truth": sources,
+        "detections": (
+            f"{detections['count']} of {detections['folder']}, {detections['without_estimate']} "
+            f"without an estimate; {detections['images_without']} images without detections"
+        ),
+        "scores": scores,
+    }
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("remaining"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
