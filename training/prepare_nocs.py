@@ -35,6 +35,7 @@ from sdfpose_core.datasets.nocs_preparation import (
     prepare_scene,
     scenes_of,
 )
+from sdfpose_core.datasets.nocs_shapes import ModelSurfaces, surfaces_file
 from sdfpose_core.datasets.nocs_truth import NocsTruths
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.sdf.loading import load_decoder
@@ -87,7 +88,14 @@ def prepare_part(
         task = bar.add_task(part, total=len(scenes))
         jobs = {
             pool.submit(
-                prepare_scene, args.data, part, scene, args.out, truths, args.detections
+                prepare_scene,
+                args.data,
+                part,
+                scene,
+                args.out,
+                truths,
+                args.detections,
+                None if args.colour == "none" else args.colour,
             ): scene
             for scene in scenes
         }
@@ -122,7 +130,7 @@ def fit_models(data: Path, weights: Path | None, out: Path) -> None:
         if folder is None:
             print(f"obj_models/train: no models of '{category}'; no codes fitted", file=sys.stderr)
             continue
-        collection = load_collection(folder, category)
+        collection = load_collection(folder, category, left_handed=True)
         trained = codes_file(decoder.parent / "codes", category, decoder)
         codes = load_model_codes(trained) if trained.is_file() else {}
         others = [x for x in collection.models if x.name not in codes]
@@ -138,6 +146,25 @@ def fit_models(data: Path, weights: Path | None, out: Path) -> None:
         save_model_codes(path, torch.stack([codes[x.name] for x in collection.models]), names)
         if collection.report():
             print(collection.report())
+
+
+def sample_models(data: Path, out: Path) -> None:
+    """Sample the surfaces of the CAMERA CAD models; write one file per category."""
+    for class_id, category in enumerate(NOCS_CATEGORIES, start=1):
+        path = surfaces_file(out / "codes", category)
+        found = (
+            model_folder(data / "obj_models" / part, class_id, category)
+            for part in ("train", "val")
+        )
+        folders = [x for x in found if x is not None]
+        if path.is_file() or not folders:
+            continue
+        problems: list[str] = []
+        surfaces = ModelSurfaces.sample(folders, category, problems)
+        if surfaces.names:
+            surfaces.save(path)
+        for problem in problems:
+            print(f"prepare_nocs: {problem}", file=sys.stderr)
 
 
 def model_folder(models: Path, class_id: int, category: str) -> Path | None:
@@ -180,8 +207,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="use masks of a detector instead (results/mrcnn_results/real_test)",
     )
+    parser.add_argument(
+        "--colour",
+        choices=("png", "jpeg", "none"),
+        default="png",
+        help="format of the colour crops, which the encoder ssc6d needs (default: png)",
+    )
     parser.add_argument("--weights", type=Path, help="folder of the decoders for the codes")
-    parser.add_argument("--no-codes", action="store_true", help="do not fit codes of the models")
+    parser.add_argument(
+        "--no-codes",
+        action="store_true",
+        help="do not fit codes of the models, which pretrain.py needs",
+    )
     parser.add_argument("--shard", type=shard_of, default=(0, 1), metavar="i/n")
     parser.add_argument("--workers", type=integer(), default=2, help="processes (default: 2)")
     args = parser.parse_args(arguments)
@@ -207,6 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             report(part, prepare_part(args, part, pool))
     if with_codes:
+        sample_models(args.data, args.out)
         fit_models(args.data, args.weights, args.out)
     return 0
 

@@ -5,10 +5,11 @@
     python training/pretrain.py mug --weights paper --work build/training --encoder ssc6d
 
     python training/pretrain.py mug --weights W --work build/training --data PREPARED
+    python training/pretrain.py mug --weights W --work WORK --encoder ssc6d --data PREPARED
     torchrun --nproc-per-node 2 training/pretrain.py mug --weights W --work build/training
 
 The weights folder must contain the decoder. The codes of the training shapes are fitted to it (two
-minutes); the codes of NOCS data come from training/prepare_nocs.py.
+minutes); the codes and surfaces of the NOCS models come from training/prepare_nocs.py.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before
 
 import argparse
 import json
+import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -32,8 +34,10 @@ from sdfpose_core.categories import Category, default_categories
 from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.paths import check_input_folder, check_output_folder
-from sdfpose_core.datasets.nocs_preparation import prepared_instances
-from sdfpose_core.encoder.colour_views import SimulatedRounds
+from sdfpose_core.datasets.nocs_preparation import prepared_files, prepared_instances
+from sdfpose_core.datasets.nocs_shapes import ModelSurfaces, prepared_codes, surfaces_file
+from sdfpose_core.encoder.colour_views import ColourViews, Rounds, SimulatedRounds, prefetched
+from sdfpose_core.encoder.prepared_rounds import PreparedRounds, labelled_rounds
 from sdfpose_core.encoder.pretraining import (
     EncoderTraining,
     EncoderTrainingConfig,
@@ -52,7 +56,6 @@ from sdfpose_core.learning.distributed import (
     first_process_first,
     is_main_process,
     process_group,
-    require_single_process,
 )
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import codes_file, load_codes, save_codes
@@ -68,6 +71,7 @@ DEFAULT_CONFIGS = {"fast": CONFIGS / "encoder.yaml", "ssc6d": CONFIGS / "ssc6d.y
 KINDS = {"fast": "encoder", "ssc6d": Ssc6dEncoder.KIND}
 
 VALIDATION_MODELS = 48
+VALIDATION_PART = "CAMERA/val"
 HELD_OUT = range(HELD_OUT_SEED, HELD_OUT_SEED + VALIDATION_MODELS)
 
 
@@ -87,7 +91,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Ssc6dSettings:
-    """Settings of the encoder ``ssc6d``, whose views are not stored."""
+    """Settings of the encoder ``ssc6d``, whose simulated views are not stored."""
 
     shapes: int = 480
     validation_views: int = 400
@@ -128,24 +132,16 @@ def prepared_views(
     Raises:
         SdfposeError: there are no views or no codes.
     """
-    path = codes_file(data / "codes", category, decoder)
-    if not path.is_file():
-        raise WeightsError(
-            f"{path}: the CAD models have no codes for {decoder}: run training/prepare_nocs.py "
-            f"with --weights {decoder.parent}"
-        )
-    codes = load_codes(path)
-    names = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    names, codes = prepared_codes(data, category, decoder)
     number = {name: i for i, name in enumerate(names)}
     problems: list[str] = []
-    items = prepared_instances(data, part, category, problems)
+    items = prepared_instances(data, part, category, problems, colour=False)
     usable = [
         (x.instance, x.truth, number[x.truth.instance])
         for x in items
         if x.truth is not None and x.truth.instance in number
     ]
-    for problem in problems:
-        print(f"pretrain: {problem}", file=sys.stderr)
+    report(problems)
     if len(usable) < len(items):
         print(
             f"pretrain: skipped {len(items) - len(usable)} of {len(items)} instances, which lack a "
@@ -209,37 +205,118 @@ def train_fast(
     return validate
 
 
+def ssc6d_views(
+    args: argparse.Namespace, settings: Ssc6dSettings, category: str
+) -> tuple[Rounds, torch.Tensor]:
+    """Training views of the encoder ``ssc6d``, and the codes (S, D) of their models."""
+    config = settings.training
+    if args.data is None:
+        with first_process_first():
+            codes = training_codes(category, settings.shapes, args)
+        models = range(len(codes))
+        return simulated_rounds(category, models, config.round_views, config), codes
+    problems: list[str] = []
+    rounds, codes = labelled_rounds(
+        args.data,
+        args.part,
+        category,
+        weights_file(category, "decoder", args.weights),
+        config.round_views,
+        config.encoder,
+        config.model_points,
+        config.seed,
+        problems,
+    )
+    report(problems)
+    return rounds, codes
+
+
+def validation_views(
+    args: argparse.Namespace, settings: Ssc6dSettings, category: str
+) -> tuple[str, ColourViews]:
+    """Name and views of other models: of CAMERA/val if it is prepared, else simulated."""
+    config, count = settings.training, settings.validation_views
+    if args.data is None or not any((args.data / VALIDATION_PART).glob(f"*/{category}.npz")):
+        return "simulated", simulated_rounds(category, HELD_OUT, count, config)(0)
+    problems: list[str] = []
+    rounds = PreparedRounds(
+        prepared_files(args.data, VALIDATION_PART, category),
+        ModelSurfaces.load(surfaces_file(args.data / "codes", category)),
+        count,
+        config.encoder,
+        config.model_points,
+        config.seed,
+        problems,
+    )
+    report(problems)
+    return VALIDATION_PART, rounds(0)
+
+
+def simulated_rounds(
+    category: str, models: range, count: int, config: Ssc6dTrainingConfig
+) -> SimulatedRounds:
+    """Rounds of simulated views of procedural models."""
+    return SimulatedRounds(
+        category, models, count, config.encoder, config.model_points, config.seed
+    )
+
+
+def report(problems: Sequence[str]) -> None:
+    """Print problems of the data."""
+    for problem in problems if is_main_process() else ():
+        print(f"pretrain: {problem}", file=sys.stderr)
+
+
 def train_ssc6d(
     args: argparse.Namespace,
     settings: Ssc6dSettings,
     category: Category,
     progress: LogLine,
     device: torch.device,
-) -> Callable[[], dict[str, float]]:
+) -> Callable[[], Mapping[str, object]]:
     """Train and save the encoder ``ssc6d``; return a function that validates it."""
-    config = settings.training
-    codes = training_codes(category.name, settings.shapes, args)
-    symmetric = category.symmetry == "y"
-
-    def rounds(models: range, count: int) -> SimulatedRounds:
-        return SimulatedRounds(
-            category.name, models, count, config.encoder, config.model_points, config.seed
-        )
-
-    training = Ssc6dTraining(
-        rounds(range(len(codes)), config.round_views),
-        codes,
-        symmetric,
-        config,
-        device,
-        workers=args.workers,
-    )
+    config, symmetric = settings.training, category.symmetry == "y"
+    rounds, codes = ssc6d_views(args, settings, category.name)
+    training = Ssc6dTraining(rounds, codes, symmetric, config, device, workers=args.workers)
+    if args.profile:
+        figures = profile(training, rounds, args.profile, args.workers)
+        return lambda: figures
     encoder = training.run(args.work / f"{category.name}.ssc6d.ckpt", progress)
     if is_main_process():
         encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
-    return lambda: validate_ssc6d(
-        encoder, rounds(HELD_OUT, settings.validation_views)(0), symmetric
-    )
+
+    def validate() -> Mapping[str, object]:
+        source, views = validation_views(args, settings, category.name)
+        return {"validation": source, **validate_ssc6d(encoder, views, symmetric)}
+
+    return validate
+
+
+def profile(training: Ssc6dTraining, rounds: Rounds, count: int, workers: int) -> dict[str, float]:
+    """Measure the loader alone during `count` rounds, then `count` steps of the training."""
+    warm_up = 2 * workers + 1  # rounds that may be ready before the clock starts
+    stream = prefetched(rounds, 0, warm_up + count, workers)
+    for _ in range(warm_up):
+        next(stream)
+    start = time.perf_counter()
+    loaded = sum(len(views) for views in stream)
+    loader_s = time.perf_counter() - start
+    steps_s, waited_s = training.profile(count)
+    return {
+        "workers": workers,
+        "loader_views_per_s": round(loaded / loader_s, 1),
+        "steps_per_s": round(count / steps_s, 3),
+        "views_per_s": round(count * training.config.batch / steps_s, 1),
+        "waiting_share": round(waited_s / steps_s, 3),
+        "memory_mib": round(memory_mib(training.device)),
+    }
+
+
+def memory_mib(device: torch.device) -> float:
+    """Peak memory: that of the GPU if one is used, otherwise that of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def check_target(path: Path, encoder: str) -> None:
@@ -266,7 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--data",
         type=Path,
-        help="train `fast` on prepared NOCS data instead of simulated views",
+        help="train on prepared NOCS data instead of simulated views",
     )
     parser.add_argument(
         "--part", default="CAMERA/train", help="part of these data (default: %(default)s)"
@@ -276,14 +353,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--threads", type=integer(0), default=0, help="CPU threads, 0 for all cores"
     )
     parser.add_argument(
-        "--workers", type=integer(0), default=0, help="processes for simulating views ahead (ssc6d)"
+        "--workers",
+        type=integer(0),
+        default=0,
+        help="processes that simulate or load views ahead (ssc6d); results are the same",
+    )
+    parser.add_argument(
+        "--profile",
+        type=integer(0),
+        default=0,
+        metavar="N",
+        help="only measure the speed of N rounds of loading and N steps (ssc6d)",
     )
     args = parser.parse_args(arguments)
-    if args.data is not None and args.encoder != "fast":
-        parser.error(
-            f"--data {args.data}: the encoder '{args.encoder}' is trained on simulated views only: "
-            "use --encoder fast"
-        )
+    if args.profile and args.encoder != "ssc6d":
+        parser.error("--profile: only for --encoder ssc6d")
     check_output_folder("--weights", args.weights)
     check_output_folder("--work", args.work)
     if args.data is not None:
@@ -308,10 +392,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 log.add_scalar(f"encoder/{name}", value, step)
 
         if args.encoder == "ssc6d":
-            require_single_process("the training of ssc6d")
             ssc6d = read_configuration(config, Ssc6dSettings)
             bar.update(task, total=ssc6d.training.steps)
-            validate = train_ssc6d(args, ssc6d, category, progress, device)
+            validate: Callable[[], Mapping[str, object]] = train_ssc6d(
+                args, ssc6d, category, progress, device
+            )
         else:
             fast = read_configuration(config, Settings)
             bar.update(task, total=fast.training.steps)

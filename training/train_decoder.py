@@ -7,7 +7,7 @@ To train DeepSDF's network, as SSC-6D does, on the models of NOCS without those 
 (the codes of the models are stored in OUT/codes):
 
     python training/train_decoder.py mug --decoder deepsdf --out weights --work build/training \
-        --meshes DATA/obj_models/train/03797390 --exclude removed_models/03797390.txt
+        --left-handed --meshes DATA/obj_models/train/03797390 --exclude removed_models/03797390.txt
 
 To train your own category, add it to a file like sdfpose_core/categories.yaml and provide a folder
 of meshes, y up, front toward +x:
@@ -121,6 +121,7 @@ def shapes_of(
         exclude=read_exclusions(args.exclude, args.meshes) if args.exclude else (),
         unit_m=args.unit_m,
         yaw_deg=args.yaw_deg,
+        left_handed=args.left_handed,
         expected=category,
         log=progress,
     )
@@ -171,6 +172,11 @@ def main() -> int:
         type=real(-360.0),
         default=0.0,
         help="rotation about y that turns fronts toward +x",
+    )
+    parser.add_argument(
+        "--left-handed",
+        action="store_true",
+        help="the meshes have z the other way round, as those in obj_models/train of NOCS",
     )
     args = parser.parse_args()
     if args.exclude is not None and args.meshes is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.colour_crop import ColourCrop
 from sdfpose_core.observation.frame import GroundTruth, Instance
 from sdfpose_core.observation.free_space import FreeSpace
 from sdfpose_core.observation.support_plane import SupportPlane
 from sdfpose_core.storage.files import atomic_replace
 
-__all__ = ["StoredInstance", "read_instances", "write_instances"]
+__all__ = ["StoredInstance", "read_instances", "read_truths", "write_instances"]
 
-_FORMAT = "sdfpose-instances/2"
+_FORMAT = "sdfpose-instances/3"
 
 _MAX_POINTS = 1024
 """Points stored per instance, in random order."""
@@ -32,7 +34,7 @@ class StoredInstance:
 
     Attributes:
         image: name of the image that shows the instance.
-        instance: the segmented instance, without its colour image.
+        instance: the segmented instance; its colour is a `ColourCrop`, None if it was not stored.
         truth: ground truth, None if unknown.
     """
 
@@ -46,12 +48,14 @@ def write_instances(path: Path | str, items: Sequence[StoredInstance]) -> None:
 
     Args:
         path: path of the file.
-        items: instances to write; at most 1024 points of each are stored.
+        items: instances to write; at most 1024 points of each are stored. Of a whole colour image,
+            the crop around all points is stored without loss.
     """
     rng = np.random.default_rng(0)
     chosen = [rng.permutation(len(x.instance.points))[:_MAX_POINTS] for x in items]
     instances = [x.instance for x in items]
     cameras = [x.free.camera for x in instances]
+    crops = [_crop(x) for x in instances]
     arrays: dict[str, Any] = {
         "format": np.array(_FORMAT),
         "image": np.array([x.image for x in items], dtype=str),
@@ -72,6 +76,11 @@ def write_instances(path: Path | str, items: Sequence[StoredInstance]) -> None:
         "free_camera": np.array(
             [(x.width, x.height, x.fx, x.fy, x.cx, x.cy) for x in cameras], dtype=np.float64
         ).reshape(-1, 6),
+        "crop_window": np.array(
+            [(0, 0, 0) if x is None else (x.left, x.top, x.side) for x in crops], dtype=np.int32
+        ).reshape(-1, 3),
+        "crop_bytes": np.array([0 if x is None else len(x.encoded) for x in crops], np.int64),
+        "crops": np.frombuffer(b"".join(x.encoded for x in crops if x is not None), np.uint8),
         "known": np.array([x.truth is not None for x in items], dtype=bool),
     }
     truths = [x.truth for x in items if x.truth is not None]
@@ -86,64 +95,127 @@ def write_instances(path: Path | str, items: Sequence[StoredInstance]) -> None:
         np.savez_compressed(file, **arrays)
 
 
-def read_instances(path: Path | str) -> list[StoredInstance]:
+def read_instances(
+    path: Path | str,
+    rows: Iterable[int] | None = None,
+    *,
+    free_space: bool = True,
+    colour: bool = True,
+) -> list[StoredInstance]:
     """Read a file written by `write_instances`.
+
+    Args:
+        path: path of the file.
+        rows: numbers of the instances to return; all by default.
+        free_space: whether to read the free space, which is half of the file; `FreeSpace.unknown`
+            without.
+        colour: whether to read the colour crops.
 
     Raises:
         FrameError: the file is missing, damaged, or not a file of instances.
     """
+    wanted = {"free_depth": free_space, "free_outside": free_space, "crops": colour}
+    a = _arrays(path, lambda name: wanted.get(name, True))
+    try:
+        return _unpacked(a, range(len(a["count"])) if rows is None else rows)
+    except (ValueError, KeyError, IndexError) as error:
+        raise _unreadable(path, error) from error
+
+
+def read_truths(path: Path | str) -> tuple[list[GroundTruth | None], NDArray[np.bool_]]:
+    """Read only the ground truth of a file's instances, and whether each has colour.
+
+    Raises:
+        FrameError: the file is missing, damaged, or not a file of instances.
+    """
+    small = ("format", "category", "mask_id", "known", "crop_bytes")
+    a = _arrays(path, lambda name: name in small or name.startswith("truth_"))
+    try:
+        return [_truth(a, i) for i in range(len(a["known"]))], a["crop_bytes"] > 0
+    except (ValueError, KeyError, IndexError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _arrays(path: Path | str, wanted: Callable[[str], bool]) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a file whose names are wanted."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            a = {name: file[name] for name in file.files}
-        if str(a["format"]) != _FORMAT:
-            raise FrameError(
-                f"{path}: has format {a['format']}: expected {_FORMAT}; prepare the data again"
-            )
-        return _unpacked(a)
-    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, EOFError) as error:
-        raise FrameError(
-            f"{path}: cannot be read as instances ({error!r}): delete it and prepare the data again"
-        ) from error
+            if str(file["format"]) != _FORMAT:
+                raise FrameError(
+                    f"{path}: has format {file['format']}: expected {_FORMAT}; delete the folder "
+                    "and prepare the data again"
+                )
+            return {name: file[name] for name in file.files if wanted(name)}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise _unreadable(path, error) from error
 
 
-def _unpacked(a: dict[str, NDArray[Any]]) -> list[StoredInstance]:
-    ends = np.cumsum(a["count"])
-    row_of_truth = np.cumsum(a["known"]) - 1
+def _unreadable(path: Path | str, error: Exception) -> FrameError:
+    return FrameError(
+        f"{path}: cannot be read as instances ({error!r}): delete it and prepare the data again"
+    )
+
+
+def _unpacked(a: dict[str, NDArray[Any]], rows: Iterable[int]) -> list[StoredInstance]:
+    ends, crop_ends = np.cumsum(a["count"]), np.cumsum(a["crop_bytes"])
     items = []
-    for i, (end, count) in enumerate(zip(ends, a["count"], strict=True)):
-        width, height, *intrinsics = a["free_camera"][i].tolist()
+    for i in rows:
+        own = slice(ends[i] - a["count"][i], ends[i])
         normal = a["support"][i, :3]
         offset, noise = a["support"][i, 3:].tolist()
+        crop = None
+        if "crops" in a and a["crop_bytes"][i]:
+            encoded = a["crops"][crop_ends[i] - a["crop_bytes"][i] : crop_ends[i]]
+            left, top, side = a["crop_window"][i].tolist()
+            crop = ColourCrop(left, top, side, encoded.tobytes())
         instance = Instance(
             mask_id=int(a["mask_id"][i]),
             category=str(a["category"][i]),
             score=float(a["score"][i]),
-            points=a["points"][end - count : end],
-            pixels=a["pixels"][end - count : end],
-            free=FreeSpace(
-                a["free_depth"][i],
-                a["free_outside"][i],
-                PinholeCamera(int(width), int(height), *intrinsics),
-                float(a["free_hidden"][i]),
-            ),
+            points=a["points"][own],
+            pixels=a["pixels"][own],
+            free=_free_space(a, i),
             mask_pixels=int(a["mask_pixels"][i]),
             every=int(a["every"][i]),
             support=SupportPlane(normal, offset, noise) if normal.any() else None,
+            colour=crop,
         )
-        truth = None
-        if a["known"][i]:
-            row = int(row_of_truth[i])
-            truth = GroundTruth(
-                mask_id=instance.mask_id,
-                category=instance.category,
-                instance=str(a["truth_name"][row]),
-                rotation=a["truth_rotation"][row],
-                translation=a["truth_translation"][row],
-                dimensions_m=a["truth_dimensions"][row],
-                symmetric_about_y=bool(a["truth_symmetric"][row]),
-            )
-        items.append(StoredInstance(str(a["image"][i]), instance, truth))
+        items.append(StoredInstance(str(a["image"][i]), instance, _truth(a, i)))
     return items
+
+
+def _free_space(a: dict[str, NDArray[Any]], i: int) -> FreeSpace:
+    if "free_depth" not in a:
+        return FreeSpace.unknown()
+    width, height, *intrinsics = a["free_camera"][i].tolist()
+    return FreeSpace(
+        a["free_depth"][i],
+        a["free_outside"][i],
+        PinholeCamera(int(width), int(height), *intrinsics),
+        float(a["free_hidden"][i]),
+    )
+
+
+def _truth(a: dict[str, NDArray[Any]], i: int) -> GroundTruth | None:
+    if not a["known"][i]:
+        return None
+    row = int(np.count_nonzero(a["known"][:i]))
+    return GroundTruth(
+        mask_id=int(a["mask_id"][i]),
+        category=str(a["category"][i]),
+        instance=str(a["truth_name"][row]),
+        rotation=a["truth_rotation"][row],
+        translation=a["truth_translation"][row],
+        dimensions_m=a["truth_dimensions"][row],
+        symmetric_about_y=bool(a["truth_symmetric"][row]),
+    )
+
+
+def _crop(instance: Instance) -> ColourCrop | None:
+    colour = instance.colour
+    if colour is None or isinstance(colour, ColourCrop):
+        return colour
+    return ColourCrop.around(colour, instance.pixels)
 
 
 def _plane(plane: SupportPlane | None) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sdfpose_core.categories import Categories
@@ -26,6 +26,7 @@ from sdfpose_core.datasets.nocs_detections import (
 from sdfpose_core.datasets.nocs_models import NOCS_MODEL_FOLDERS
 from sdfpose_core.datasets.nocs_truth import NocsTruths
 from sdfpose_core.errors import FrameError
+from sdfpose_core.observation.colour_crop import ColourCrop, CropFormat
 from sdfpose_core.observation.depth_unit import MILLIMETRE, depth_unit_problem
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
 from sdfpose_core.observation.segmentation import segment
@@ -76,6 +77,7 @@ def prepare_scene(
     out: Path,
     truths: NocsTruths,
     detections: Path | None = None,
+    colour: CropFormat | None = "png",
 ) -> ScenePreparation:
     """Prepare one scene; if that is already done, return its summary.
 
@@ -87,6 +89,7 @@ def prepare_scene(
         truths: true objects of the images of the part.
         detections: folder with the masks of a detector, which replace those of the images; poses
             are assigned to the detections that overlap the objects.
+        colour: format of the stored colour crops, None to store none.
 
     Raises:
         OSError: a file cannot be written.
@@ -145,8 +148,13 @@ def prepare_scene(
             for x in skipped
         ]
         for instance in instances:
+            crop = None
+            if colour is not None:
+                crop = ColourCrop.around(image.frame.colour, instance.pixels, colour)
             found.setdefault(instance.category, []).append(
-                StoredInstance(image.name, instance, known.get(instance.mask_id))
+                StoredInstance(
+                    image.name, replace(instance, colour=crop), known.get(instance.mask_id)
+                )
             )
     for category, items in found.items():
         write_instances(folder / f"{category}.npz", items)
@@ -189,7 +197,7 @@ def prepared_files(out: Path | str, part: str, category: str) -> list[Path]:
 
 
 def prepared_instances(
-    out: Path | str, part: str, category: str, problems: list[str]
+    out: Path | str, part: str, category: str, problems: list[str], *, colour: bool = True
 ) -> list[StoredInstance]:
     """Read the instances of a category in a part.
 
@@ -198,6 +206,7 @@ def prepared_instances(
         part: see `prepare_scene`.
         category: category of the instances.
         problems: receives one sentence for each unreadable file.
+        colour: whether to read the colour crops.
 
     Raises:
         FrameError: there is none.
@@ -205,7 +214,7 @@ def prepared_instances(
     items: list[StoredInstance] = []
     for path in prepared_files(out, part, category):
         try:
-            items += read_instances(path)
+            items += read_instances(path, colour=colour)
         except FrameError as error:
             problems.append(f"{error}; skipped")
     if not items:

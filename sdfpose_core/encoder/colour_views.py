@@ -1,11 +1,11 @@
-"""Simulated colour instances for training the encoder `ssc6d`, generated on the fly."""
+"""Colour views for training the encoder `ssc6d`, simulated on the fly."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ __all__ = ["ColourViews", "Rounds", "SimulatedRounds", "prefetched"]
 
 @dataclass(frozen=True)
 class ColourViews:
-    """Simulated instances as arrays.
+    """Labelled instances with colour as arrays.
 
     Attributes:
         colour: (V, S, S, 3) uint8, RGB: crops.
@@ -31,7 +31,7 @@ class ColourViews:
         rotation: (V, 3, 3) float32, object to camera frame.
         translation: (V, 3) float32, metres.
         scale: (V,) float32, metres, box diagonal.
-        model: (V,) int64, seed of the procedural model.
+        model: (V,) int64, number of the model: the seed of procedural models.
     """
 
     colour: NDArray[np.uint8]
@@ -79,12 +79,32 @@ class ColourViews:
             np.array([x.model_seed for x in items], dtype=np.int64),
         )
 
+    def __getitem__(self, index: NDArray[np.integer] | slice) -> ColourViews:
+        return ColourViews(**{name: array[index] for name, array in vars(self).items()})
+
     def __len__(self) -> int:
         return len(self.scale)
 
 
-Rounds = Callable[[int], ColourViews]
-"""Maps a round number to training views; the same number always gives the same views."""
+ALL = slice(None)
+"""All views of a round."""
+
+
+class Rounds(Protocol):
+    """Training views in numbered rounds of equal size.
+
+    Attributes:
+        count: views per round.
+    """
+
+    count: int
+
+    def __call__(self, number: int, places: NDArray[np.integer] | slice = ALL) -> ColourViews:
+        """Return the views at some places of a round.
+
+        The same number always gives the same views, whichever places are requested, so that several
+        processes can share a round.
+        """
 
 
 class SimulatedRounds:
@@ -123,8 +143,8 @@ class SimulatedRounds:
     def _pool(self) -> ModelPool:
         return ModelPool.for_category(self.category, self.model_seeds)
 
-    def __call__(self, number: int) -> ColourViews:
-        """Generate the views of a round."""
+    def __call__(self, number: int, places: NDArray[np.integer] | slice = ALL) -> ColourViews:
+        """Generate a round, and return the views at some of its places."""
         rng = np.random.default_rng([self.seed, number])
         stream = simulated_instances(
             self.category,
@@ -135,22 +155,29 @@ class SimulatedRounds:
             colour=True,
             appearance=self.appearance,
         )
-        return ColourViews.collect(stream, self.config, self.model_points, rng)
+        return ColourViews.collect(stream, self.config, self.model_points, rng)[places]
 
 
-def prefetched(rounds: Rounds, first: int, end: int, workers: int) -> Iterator[ColourViews]:
-    """Iterate over rounds `first` to `end - 1`, generated ahead of time by worker processes.
+def prefetched(
+    rounds: Rounds,
+    first: int,
+    end: int,
+    workers: int,
+    places: Callable[[int], NDArray[np.integer] | slice] = lambda number: ALL,
+) -> Iterator[ColourViews]:
+    """Iterate over rounds `first` to `end - 1`, made ahead of time by worker processes.
 
     Args:
         rounds: the rounds; must be picklable if there are workers.
         first: number of the first round.
         end: one past the number of the last round.
-        workers: number of processes; 0 generates each round on demand. The views are the same.
+        workers: number of processes; 0 makes each round on demand. The views are the same.
+        places: gives the places to take of each round, by its number.
     """
     loader = DataLoader(
         _Numbered(rounds),
         batch_size=None,
-        sampler=range(first, end),
+        sampler=[(number, places(number)) for number in range(first, end)],
         num_workers=workers,
         collate_fn=_unchanged,
         # Ray casting uses threads; forked processes would deadlock waiting for them.
@@ -165,8 +192,8 @@ class _Numbered(Dataset[ColourViews]):
     def __init__(self, rounds: Rounds) -> None:
         self.rounds = rounds
 
-    def __getitem__(self, number: int) -> ColourViews:
-        return self.rounds(number)
+    def __getitem__(self, key: tuple[int, NDArray[np.integer] | slice]) -> ColourViews:
+        return self.rounds(*key)
 
 
 def _unchanged(views: Any) -> Any:

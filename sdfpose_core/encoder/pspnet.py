@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sdfpose_core.errors import ShapeError, WeightsError
+from sdfpose_core.learning.distributed import process_count, process_slice
 from sdfpose_core.storage.checkpoint import load_third_party
 
 __all__ = ["PspNet", "ResNet18"]
@@ -26,6 +27,9 @@ STRIDE = 8
 
 _PYRAMID = (1, 2, 3, 6)
 """Grid sizes of the average pooling."""
+
+_DROPOUT = (0.3, 0.15, 0.15)
+"""Probability that a channel is dropped before each upsampling."""
 
 _BATCH_NORM_EPSILON = 1e-5
 
@@ -47,7 +51,7 @@ class PspNet(nn.Module):
             [_Upsample(16 * width, 4 * width), _Upsample(4 * width, width), _Upsample(width, width)]
         )
         self.final = nn.Conv2d(width, width // 2, 1)
-        self.dropout = nn.ModuleList([nn.Dropout2d(0.3), nn.Dropout2d(0.15), nn.Dropout2d(0.15)])
+        self.dropout = nn.ModuleList(_ChannelDropout(x) for x in _DROPOUT)
 
     def forward(self, colour: Tensor) -> Tensor:
         """Compute features, log-softmax over the channels.
@@ -74,6 +78,24 @@ class PspNet(nn.Module):
         for drop, up in zip(self.dropout, self.up, strict=True):
             x = up(drop(x))
         return nn.functional.log_softmax(self.final(x), dim=1)
+
+
+class _ChannelDropout(nn.Module):
+    """`nn.Dropout2d` whose choice does not depend on the number of processes.
+
+    Each process draws the choice for the items of all processes and keeps its own share.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        total = len(x) * process_count()
+        kept = torch.rand(total, x.shape[1], 1, 1, device=x.device) >= self.probability
+        return x * kept[process_slice(total)] / (1.0 - self.probability)
 
 
 class _Upsample(nn.Module):

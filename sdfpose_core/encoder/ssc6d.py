@@ -22,17 +22,15 @@ from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.pspnet import PspNet
 from sdfpose_core.errors import FrameError, ShapeError
 from sdfpose_core.geometry.similarity import Similarity, hat
+from sdfpose_core.observation.colour_crop import ColourCrop, crop_window, square_crop
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.weights.network import StoredNetwork
 
-__all__ = ["ColourView", "Ssc6dConfig", "Ssc6dEncoder", "colour_view", "crop_window"]
+__all__ = ["ColourView", "Ssc6dConfig", "Ssc6dEncoder", "colour_view"]
 
 _COLOUR_MEAN = (0.485, 0.456, 0.406)
 _COLOUR_SD = (0.229, 0.224, 0.225)
 """ImageNet statistics, RGB, 0 to 1."""
-
-_WINDOW_STEP_PX = 40
-"""Crop sides are multiples of this."""
 
 _MIN_SCALE_M = 1e-3
 """Keeps the logarithm of the size finite."""
@@ -238,15 +236,19 @@ def colour_view(instance: Instance, size: int, count: int, rng: np.random.Genera
         rng: selects the points.
 
     Raises:
-        FrameError: the instance has no colour image.
+        FrameError: the instance has no colour, or its stored crop is damaged.
     """
     if instance.colour is None:
         raise FrameError(
             f"mask id {instance.mask_id} ({instance.category}) has no colour: expected an (H, W, "
             "3) uint8 image, which the encoder 'ssc6d' needs (the encoder 'fast' does not)"
         )
-    left, top, side = crop_window(instance.pixels, instance.colour.shape[:2])
-    crop = _crop(instance.colour, left, top, side)
+    if isinstance(instance.colour, ColourCrop):
+        left, top, side = instance.colour.left, instance.colour.top, instance.colour.side
+        crop = instance.colour.decode()
+    else:
+        left, top, side = crop_window(instance.pixels, instance.colour.shape)
+        crop = square_crop(instance.colour, left, top, side)
     resized = cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR)
     rounds = -(-count // len(instance.points))
     order = [rng.permutation(len(instance.points)) for _ in range(rounds)]
@@ -257,36 +259,3 @@ def colour_view(instance: Instance, size: int, count: int, rng: np.random.Genera
         instance.points[chosen],
         at[:, 1] * size + at[:, 0],
     )
-
-
-def crop_window(pixels: NDArray[np.integer], image: tuple[int, ...]) -> tuple[int, int, int]:
-    """Compute the square crop around an instance: left, top and side, pixels.
-
-    As in the published implementation, the side is the next multiple of 40 above the longer side
-    of the instance's box, and a square that extends beyond the image is moved inside. A square
-    larger than the image extends beyond it on both sides; the published implementation, which
-    handles only images of 480 rows, limits the side to 440 instead.
-
-    Args:
-        pixels: (N, 2) integer, (u, v) of the instance.
-        image: numbers of rows and columns of the image.
-    """
-    low, high = pixels.min(axis=0), pixels.max(axis=0) + 1
-    side = (int((high - low).max()) // _WINDOW_STEP_PX + 1) * _WINDOW_STEP_PX
-    start = []
-    for middle, length in zip((low + high) // 2, (image[1], image[0]), strict=True):
-        room = length - side
-        start.append(min(max(int(middle) - side // 2, 0), room) if room >= 0 else room // 2)
-    return start[0], start[1], side
-
-
-def _crop(image: NDArray[np.uint8], left: int, top: int, side: int) -> NDArray[np.uint8]:
-    """Crop a square (side, side, 3) from an image, padded with black."""
-    height, width = image.shape[:2]
-    rows = slice(max(top, 0), min(top + side, height))
-    columns = slice(max(left, 0), min(left + side, width))
-    out = np.zeros((side, side, 3), dtype=np.uint8)
-    out[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = image[
-        rows, columns
-    ]
-    return out

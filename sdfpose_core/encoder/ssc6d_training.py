@@ -1,4 +1,4 @@
-"""Supervised training of the `ssc6d` encoder on simulated colour views.
+"""Supervised training of the `ssc6d` encoder on labelled colour views.
 
 Follows the training of SSC-6D before its self-supervised stage (Peng et al., AAAI 2022; the numbers
 are from the published training script): Adam on the mean distance between the model points at the
@@ -7,12 +7,17 @@ predicted and at the true pose, plus the mean absolute error of the code.
 
 from __future__ import annotations
 
+import copy
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sdfpose_core.encoder.colour_views import ColourViews, Rounds, prefetched
@@ -21,12 +26,15 @@ from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.encoder.training_run import Progress, TrainingRun
 from sdfpose_core.errors import ConfigurationError, WeightsError
 from sdfpose_core.geometry.similarity import Similarity, so3_exp
+from sdfpose_core.learning.distributed import data_parallel, process_slice
 from sdfpose_core.storage.checkpoint import load_checkpoint, save_checkpoint
 
 __all__ = [
+    "LabelledBatch",
     "Ssc6dTraining",
     "Ssc6dTrainingConfig",
     "canonical_yaw",
+    "jittered",
     "model_distance",
     "validate_ssc6d",
 ]
@@ -45,15 +53,15 @@ class Ssc6dTrainingConfig:
     Attributes:
         steps: optimiser steps; the default is 10 epochs of 50,000 views.
         batch: views per step.
+        epoch_views: views per epoch; the published lists have as many images per category.
         learning_rate: learning rate of Adam.
-        first_factor: factor on the learning rate during the first steps.
-        first_share: share of the steps to which this factor applies (3 epochs of 10).
+        schedule: factors on the learning rate, each from a number of completed epochs on.
         code_weight: weight of the mean absolute error of the code.
         model_points: points per model in the distance.
         colour_jitter: augmentation: largest relative change of brightness, contrast and saturation.
         hue_jitter: augmentation: largest hue rotation, as a share of the full circle.
         jitter_m: augmentation: standard deviation of the point noise, metres.
-        round_views: views simulated per round; each is used once, in random order.
+        round_views: views made per round; each is used once, in random order.
         mixed_precision: whether the colour network's layers compute in bfloat16.
         checkpoint_every: steps between checkpoints.
         seed: seed of initialisation, views, order and augmentation.
@@ -63,9 +71,9 @@ class Ssc6dTrainingConfig:
 
     steps: int = 41_667
     batch: int = 12
+    epoch_views: int = 50_000
     learning_rate: float = 1e-4
-    first_factor: float = 2.0
-    first_share: float = 0.3
+    schedule: tuple[tuple[float, float], ...] = ((0.0, 2.0), (3.0, 1.0), (10.0, 0.7), (13.0, 0.35))
     code_weight: float = 1.0
     model_points: int = 512
     colour_jitter: float = 0.2
@@ -78,10 +86,34 @@ class Ssc6dTrainingConfig:
     resnet18: str = ""
     encoder: Ssc6dConfig = field(default_factory=Ssc6dConfig)
 
+    def __post_init__(self) -> None:
+        epochs = [epoch for epoch, _ in self.schedule]
+        if not epochs or epochs[0] != 0.0 or epochs != sorted(set(epochs)):
+            raise ConfigurationError(
+                f"schedule is {[list(x) for x in self.schedule]}: expected pairs of an epoch and a "
+                "factor, by increasing epoch from 0"
+            )
+
+    def learning_rate_at(self, step: int, first_epoch: float = 0.0) -> float:
+        """Learning rate of a step of a training that starts after `first_epoch` epochs."""
+        epoch = first_epoch + step * self.batch / self.epoch_views
+        return (
+            self.learning_rate * [factor for start, factor in self.schedule if start <= epoch][-1]
+        )
+
 
 @dataclass(frozen=True)
-class _Batch:
-    """Inputs and ground truth of a step; shapes as in `ColourViews`."""
+class LabelledBatch:
+    """Inputs and labels of B views of a step; shapes as in `ColourViews`.
+
+    Attributes:
+        colour: (B, S, S, 3), RGB, 0 to 255.
+        points: (B, N, 3), metres, camera frame.
+        index: (B, N) int64.
+        model_points: (B, M, 3), normalised object units.
+        truth: (B,) similarities to predict.
+        codes: (B, D) codes to predict.
+    """
 
     colour: Tensor
     points: Tensor
@@ -96,14 +128,19 @@ class Ssc6dTraining(TrainingRun):
 
     Args:
         rounds: training views, `round_views` at a time.
-        codes: (S, D) latent codes of the procedural models, by seed.
+        codes: (S, D) latent codes of the models, by number.
         symmetric: whether the category is symmetric about y.
         config: training settings.
         device: device to train on.
-        workers: processes that generate views ahead of time; 0 for none. Results are the same.
+        workers: processes that make views ahead of time; 0 for none. Results are the same.
+        start: initial weights and their architecture; random by default.
+
+    Attributes:
+        waited_s: time that the steps have waited for views, seconds.
 
     Raises:
-        ConfigurationError: a round is smaller than a batch.
+        ConfigurationError: a round is smaller than a batch, or the batch cannot be divided evenly
+            among the processes.
         WeightsError: the file of ResNet weights cannot be used.
     """
 
@@ -116,10 +153,11 @@ class Ssc6dTraining(TrainingRun):
         device: torch.device,
         *,
         workers: int = 0,
+        start: Ssc6dEncoder | None = None,
     ) -> None:
-        if config.round_views < config.batch:
+        if rounds.count < config.batch:
             raise ConfigurationError(
-                f"round_views is {config.round_views}: expected at least {config.batch}, one batch"
+                f"round_views is {rounds.count}: expected at least {config.batch}, one batch"
             )
         self.config = config
         self.device = device
@@ -127,16 +165,14 @@ class Ssc6dTraining(TrainingRun):
         self._workers = workers
         self._codes = codes.to(device)
         self._symmetric = symmetric
-        with torch.random.fork_rng():
-            torch.manual_seed(config.seed)
-            encoder = Ssc6dEncoder(replace(config.encoder, code_length=codes.shape[1]))
-        if config.resnet18:
-            encoder.colour.resnet.load_torchvision(config.resnet18)
-        self.encoder = encoder.to(device)
+        encoder = _initial(config, codes.shape[1]) if start is None else copy.deepcopy(start)
+        self.encoder = encoder.to(device).requires_grad_(True)
         self.encoder.mixed_precision = config.mixed_precision
+        self._shared = data_parallel(self.encoder, config.batch)
         self._optimiser = torch.optim.Adam(self.encoder.parameters(), lr=config.learning_rate)
         self._stream: Iterator[ColourViews] | None = None
         self._round: tuple[int, ColourViews] | None = None
+        self.waited_s = 0.0
 
     def run(self, checkpoint: Path | None = None, progress: Progress | None = None) -> Ssc6dEncoder:
         """Train to the last step and return the encoder.
@@ -152,92 +188,161 @@ class Ssc6dTraining(TrainingRun):
         self._stream = None
         return self.encoder.eval()
 
+    def profile(self, steps: int) -> tuple[float, float]:
+        """Measure a number of steps after a first round; the training cannot go on afterwards.
+
+        Returns:
+            Time of the steps, and the part of it that they waited for views, seconds.
+        """
+        warm_up = min(self._steps_per_round, max(self.config.steps - steps, 1))
+        for self.step in range(warm_up):
+            self._train_step()
+        start, waited_s = time.perf_counter(), self.waited_s
+        for self.step in range(warm_up, warm_up + steps):
+            losses = self._train_step()
+        float(losses["code"])  # waits for the GPU
+        return time.perf_counter() - start, self.waited_s - waited_s
+
     def _train_step(self) -> dict[str, Tensor]:
-        config = self.config
-        first = self.step < config.first_share * config.steps
         for group in self._optimiser.param_groups:
-            group["lr"] = config.learning_rate * (config.first_factor if first else 1.0)
-        batch = self._batch()
+            group["lr"] = self._learning_rate()
+        losses = self._losses()
+        self._optimiser.zero_grad(set_to_none=True)
+        losses["total"].backward()
+        self._optimiser.step()
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _learning_rate(self) -> float:
+        """Learning rate of this step."""
+        return self.config.learning_rate_at(self.step)
+
+    def _losses(self) -> dict[str, Tensor]:
+        """Losses of this step; ``total`` is the one to differentiate."""
+        return self._supervised(self._batch())
+
+    def _supervised(self, batch: LabelledBatch, run: int = 0) -> dict[str, Tensor]:
+        """Losses of labelled views; ``total`` is their weighted sum; `run` as for `_encode`."""
+        encoding = self._encode(batch.colour, batch.points, batch.index, run)
+        distance = model_distance(encoding, batch.truth, batch.model_points).mean()
+        code = (encoding.codes - batch.codes).abs().mean()
+        return {
+            "total": distance + self.config.code_weight * code,
+            "distance_m": distance,
+            "code": code,
+        }
+
+    def _encode(self, colour: Tensor, points: Tensor, index: Tensor, run: int = 0) -> Encoding:
+        """Run the network in training mode on this process's views.
+
+        Args:
+            colour: (B, S, S, 3), see `Ssc6dEncoder.forward`.
+            points: (B, N, 3).
+            index: (B, N).
+            run: number of the network's run within the step, 0 or 1; selects the dropout.
+        """
         self.encoder.train()
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            torch.manual_seed(self._seed(self.step))  # for the dropout
-            encoding = self.encoder(batch.colour, batch.points, batch.index)
-        distance = model_distance(encoding, batch.truth, batch.model_points).mean()
-        code = (encoding.codes - batch.codes).abs().mean()
-        self._optimiser.zero_grad(set_to_none=True)
-        (distance + config.code_weight * code).backward()
-        self._optimiser.step()
-        return {"distance_m": distance.detach(), "code": code.detach()}
+            torch.manual_seed(self._seed(2 * self.step + run))  # for the dropout
+            encoding: Encoding = self._shared(colour, points, index)
+        return encoding
 
     def _seed(self, number: int) -> int:
         return (self.config.seed << 32) + number
 
-    def _batch(self) -> _Batch:
-        """Augmented views of this step, on the device."""
+    def _batch(self) -> LabelledBatch:
+        """Augmented views of this process's share of this step, on the device."""
         config = self.config
-        per_round = config.round_views // config.batch
-        number, place = divmod(self.step, per_round)
-        views = self._views(number)
-        order = torch.randperm(
-            config.round_views, generator=torch.Generator().manual_seed(self._seed(number))
-        )
-        pick = order[place * config.batch : (place + 1) * config.batch].numpy()
+        number, place = divmod(self.step, self._steps_per_round)
+        own = process_slice(config.batch)
+        share = own.stop - own.start
+        views = self._views(number)[place * share : (place + 1) * share]
+        # Random numbers are drawn for all processes.
         rng = torch.Generator().manual_seed(self._seed(self.step))
-        colour = _jittered(
-            torch.from_numpy(views.colour[pick]).to(self.device),
-            config.colour_jitter,
-            config.hue_jitter,
-            rng,
-        )
-        points = torch.from_numpy(views.points[pick])
-        noise = torch.randn(points.shape, generator=rng)
-        points = points + config.jitter_m * noise.clamp(-_MAX_JITTER_SDS, _MAX_JITTER_SDS)
-        rotation = torch.from_numpy(views.rotation[pick])
+        change = 2.0 * torch.rand(config.batch, 4, generator=rng) - 1.0
+        limits = torch.tensor([config.colour_jitter] * 3 + [config.hue_jitter])
+        noise = torch.randn(config.batch, *views.points.shape[1:], generator=rng)
+        noise = config.jitter_m * noise.clamp(-_MAX_JITTER_SDS, _MAX_JITTER_SDS)
+        rotation = torch.from_numpy(views.rotation)
         truth = Similarity(
             canonical_yaw(rotation) if self._symmetric else rotation,
-            torch.from_numpy(views.translation[pick]),
-            torch.from_numpy(views.scale[pick]),
+            torch.from_numpy(views.translation),
+            torch.from_numpy(views.scale),
         )
-        return _Batch(
-            colour,
-            points.to(self.device),
-            torch.from_numpy(views.index[pick]).to(self.device),
-            torch.from_numpy(views.model_points[pick]).to(self.device),
+        return LabelledBatch(
+            jittered(
+                torch.from_numpy(views.colour).to(self.device),
+                (limits * change[own]).to(self.device),
+            ),
+            (torch.from_numpy(views.points) + noise[own]).to(self.device),
+            torch.from_numpy(views.index).to(self.device),
+            torch.from_numpy(views.model_points).to(self.device),
             truth.to(self.device),
-            self._codes[torch.from_numpy(views.model[pick]).to(self.device)],
+            self._codes[torch.from_numpy(views.model).to(self.device)],
         )
+
+    @property
+    def _steps_per_round(self) -> int:
+        return self._rounds.count // self.config.batch
 
     def _views(self, number: int) -> ColourViews:
-        """Views of a round; rounds are requested in order, from that of the first step on."""
+        """This process's views of a round, in the order of its steps.
+
+        Rounds are requested in order, from that of the first step on.
+        """
         if self._round is None or self._round[0] != number:
             if self._stream is None:
-                end = math.ceil(self.config.steps / (self.config.round_views // self.config.batch))
-                self._stream = prefetched(self._rounds, number, end, self._workers)
+                end = math.ceil(self.config.steps / self._steps_per_round)
+                self._stream = prefetched(self._rounds, number, end, self._workers, self._places)
+            start = time.perf_counter()
             self._round = number, next(self._stream)
+            self.waited_s += time.perf_counter() - start
         return self._round[1]
 
-    def _save(self, path: Path) -> None:
-        save_checkpoint(
-            path,
-            {
-                "step": self.step,
-                "encoder": self.encoder.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
-            },
+    def _places(self, number: int) -> NDArray[np.int64]:
+        """Places of this process's views in a round, step by step."""
+        batch = self.config.batch
+        order = torch.randperm(
+            self._rounds.count, generator=torch.Generator().manual_seed(self._seed(number))
         )
+        steps = order[: self._steps_per_round * batch].view(-1, batch)
+        return steps[:, process_slice(batch)].flatten().numpy()
+
+    def _save(self, path: Path) -> None:
+        save_checkpoint(path, self._state())
 
     def _load(self, path: Path) -> None:
         state = load_checkpoint(path)
         try:
-            self.encoder.load_state_dict(state["encoder"])
-            self._optimiser.load_state_dict(state["optimiser"])
-            self.step = state["step"]
-        except (KeyError, RuntimeError, ValueError) as error:
+            self._restore(state)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise WeightsError(
                 f"{path}: the checkpoint belongs to another run ({error}): delete it to train from "
                 "the start"
             ) from error
+
+    def _state(self) -> dict[str, Any]:
+        """Complete training state."""
+        return {
+            "step": self.step,
+            "encoder": self.encoder.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.encoder.load_state_dict(state["encoder"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.step = state["step"]
+
+
+def _initial(config: Ssc6dTrainingConfig, code_length: int) -> Ssc6dEncoder:
+    """Create a network with random weights, or with the ResNet weights of a file."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        encoder = Ssc6dEncoder(replace(config.encoder, code_length=code_length))
+    if config.resnet18:
+        encoder.colour.resnet.load_torchvision(config.resnet18)
+    return encoder
 
 
 def model_distance(encoding: Encoding, truth: Similarity, model_points: Tensor) -> Tensor:
@@ -270,14 +375,18 @@ def canonical_yaw(rotation: Tensor) -> Tensor:
     return rotation @ so3_exp(vector)
 
 
-def _jittered(colour: Tensor, share: float, hue: float, rng: torch.Generator) -> Tensor:
-    """Randomise brightness, contrast, saturation and hue of images (B, S, S, 3), 0 to 255."""
-    batch = len(colour)
-    change = share * (2.0 * torch.rand(3, batch, 1, 1, 1, generator=rng) - 1.0)
-    brightness, contrast, saturation = (1.0 + change).to(colour.device)
+def jittered(colour: Tensor, change: Tensor) -> Tensor:
+    """Change brightness, contrast, saturation and hue of images (B, S, S, 3), 0 to 255.
+
+    Args:
+        colour: the images.
+        change: (B, 4), relative changes of brightness, contrast and saturation, and the rotation of
+            the hue as a share of the full circle.
+    """
+    brightness, contrast, saturation = (1.0 + change[:, :3]).T[..., None, None, None]
     # Hue is a rotation about the grey axis of equal red, green and blue.
-    turn = 2.0 * math.pi * hue * (2.0 * torch.rand(batch, 1, generator=rng) - 1.0)
-    rotation = so3_exp((turn / 3**0.5).expand(-1, 3).to(colour.device)).unsqueeze(1)
+    turn = 2.0 * math.pi * change[:, 3:]
+    rotation = so3_exp((turn / 3**0.5).expand(-1, 3)).unsqueeze(1)
     weights = torch.tensor(_GREY, device=colour.device)
     image = (brightness * colour.float()).clamp(max=255.0)
     mean = (image @ weights).mean(dim=(1, 2))[:, None, None, None]

@@ -21,9 +21,9 @@ __all__ = [
     "data_parallel",
     "first_process_first",
     "is_main_process",
+    "process_count",
     "process_group",
     "process_slice",
-    "require_single_process",
 ]
 
 _TIMEOUT = timedelta(hours=12)
@@ -68,22 +68,14 @@ def first_process_first() -> Iterator[None]:
         torch.distributed.barrier()
 
 
-def require_single_process(what: str) -> None:
-    """Check that there is only one process.
-
-    Args:
-        what: name of the task, for the error message.
-
-    Raises:
-        ConfigurationError: there are several processes.
-    """
-    if _world() > 1:
-        raise ConfigurationError(f"{what} supports only one process: start it without torchrun")
-
-
 def is_main_process() -> bool:
     """Whether this is the first process, which writes files and logs progress."""
     return _rank() == 0
+
+
+def process_count() -> int:
+    """Number of processes that train together."""
+    return _world()
 
 
 def data_parallel(network: nn.Module, batch: int) -> Any:

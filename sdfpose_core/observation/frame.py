@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.colour_crop import ColourCrop
 from sdfpose_core.observation.free_space import FreeSpace
 from sdfpose_core.observation.support_plane import SupportPlane
 
@@ -122,8 +123,8 @@ class Instance:
         mask_pixels: number of mask pixels, with or without depth.
         every: subsampling step; `points` contains every n-th row and column.
         support: plane that the object stands on or leans against, None if none was found.
-        colour: (H, W, 3) uint8, RGB: the whole image, shared with the frame; None if there is
-            none.
+        colour: (H, W, 3) uint8, RGB: the whole image, shared with the frame; or, of stored
+            instances, the crop around the instance; None if there is none.
     """
 
     mask_id: int
@@ -135,7 +136,7 @@ class Instance:
     mask_pixels: int
     every: int = 1
     support: SupportPlane | None = None
-    colour: NDArray[np.uint8] | None = None
+    colour: NDArray[np.uint8] | ColourCrop | None = None
 
     @property
     def depth_pixels(self) -> int:

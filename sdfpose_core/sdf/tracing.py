@@ -31,7 +31,7 @@ from sdfpose_core.errors import ShapeError
 from sdfpose_core.geometry.similarity import Similarity
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 
-__all__ = ["Traced", "trace"]
+__all__ = ["Traced", "first_hits", "trace"]
 
 _SHAPE_RADIUS = 0.5
 """Object units: every shape lies inside this ball."""
@@ -107,20 +107,13 @@ def trace(
     Raises:
         ShapeError: an argument has the wrong shape.
     """
-    batch = codes.shape[0]
-    if rays.ndim != 3 or rays.shape[0] != batch or rays.shape[-1] != 3:
-        raise ShapeError(f"rays has shape {tuple(rays.shape)}: expected ({batch}, N, 3)")
-    if similarity.batch_shape != (batch,):
-        raise ShapeError(
-            f"similarity has shape {tuple(similarity.batch_shape)}: expected ({batch},)"
-        )
+    _check(codes, similarity, rays)
     rays = rays.detach()
     with torch.no_grad():
         field = _Field(decoder, codes)
-        origin = similarity.inverse_transform(rays.new_zeros(batch, 1, 3))
         direction = (rays @ similarity.rotation) / similarity.scale[:, None, None]
         speed = direction.norm(dim=-1)  # object units per unit of depth
-        path = _Paths.through_ball(origin, direction / speed.unsqueeze(-1))
+        path = _Paths.of(similarity, rays)
         hit, first, best, reach = _march(field, path, max_steps, tolerance)
         best = _least(field, path, hit, first, best, reach)
         _, gradient = field.value_and_gradient(path.at(first), hit)
@@ -137,6 +130,40 @@ def trace(
     depth = torch.where(hit, at_hit - value_at_hit / slope, zero)
     least = torch.where(path.inside, value_at_least, _distance_from_shape_ball(similarity, rays))
     return Traced(depth, hit, least, torch.where(hit.unsqueeze(-1), normals, zero))
+
+
+@torch.no_grad()
+def first_hits(
+    decoder: ShapeDecoder,
+    codes: Tensor,
+    similarity: Similarity,
+    rays: Tensor,
+    *,
+    max_steps: int = 40,
+    tolerance: float = 5e-5,
+) -> tuple[Tensor, Tensor]:
+    """Find where rays hit decoded shapes first, without gradients and silhouettes.
+
+    Takes a fraction of the time of `trace`; arguments and errors are the same.
+
+    Returns:
+        Points (B, N, 3), normalised object units, and whether each ray hits the surface (B, N).
+        The points of the other rays have no meaning.
+    """
+    _check(codes, similarity, rays)
+    path = _Paths.of(similarity, rays)
+    hit, first, _, _ = _march(_Field(decoder, codes), path, max_steps, tolerance)
+    return path.at(first), hit
+
+
+def _check(codes: Tensor, similarity: Similarity, rays: Tensor) -> None:
+    batch = codes.shape[0]
+    if rays.ndim != 3 or rays.shape[0] != batch or rays.shape[-1] != 3:
+        raise ShapeError(f"rays has shape {tuple(rays.shape)}: expected ({batch}, N, 3)")
+    if similarity.batch_shape != (batch,):
+        raise ShapeError(
+            f"similarity has shape {tuple(similarity.batch_shape)}: expected ({batch},)"
+        )
 
 
 @dataclass(frozen=True)
@@ -191,7 +218,10 @@ class _Paths:
     inside: Tensor
 
     @classmethod
-    def through_ball(cls, origin: Tensor, direction: Tensor) -> _Paths:
+    def of(cls, similarity: Similarity, rays: Tensor) -> _Paths:
+        """Transform rays (B, N, 3) of any length from the camera's to the object's frame."""
+        origin = similarity.inverse_transform(rays.new_zeros(len(rays), 1, 3))
+        direction = torch.nn.functional.normalize(rays @ similarity.rotation, dim=-1)
         closest = -(origin * direction).sum(-1)
         half_chord_sq = _BALL_RADIUS**2 - (origin.square().sum(-1) - closest.square())
         half_chord = half_chord_sq.clamp(min=0.0).sqrt()

@@ -150,6 +150,7 @@ def folder_shapes(
     exclude: Iterable[str] = (),
     unit_m: float = 1.0,
     yaw_deg: float = 0.0,
+    left_handed: bool = False,
     expected: Category | None = None,
     log: LogLine = lambda name: None,
 ) -> TrainingShapes:
@@ -163,6 +164,7 @@ def folder_shapes(
         exclude: names of models to exclude.
         unit_m: length of the files' unit in metres.
         yaw_deg: rotation about y that turns the models' fronts towards +x.
+        left_handed: see `import_model`.
         expected: category with the size that the models should have; the report has a warning if
             they have another.
         log: called with the name of each finished shape.
@@ -172,7 +174,12 @@ def folder_shapes(
         SampleCacheError: the samples cannot be written to `cache`.
     """
     collection = load_collection(
-        folder, category, frozenset(exclude), unit_m=unit_m, yaw_deg=yaw_deg
+        folder,
+        category,
+        frozenset(exclude),
+        unit_m=unit_m,
+        yaw_deg=yaw_deg,
+        left_handed=left_handed,
     )
     models = collection.models
     if len(models) < 3:

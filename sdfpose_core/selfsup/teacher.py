@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sdfpose_core.encoder.views import Views
@@ -18,6 +19,7 @@ from sdfpose_core.estimation.evidence import resample, support_planes
 from sdfpose_core.estimation.hypothesis_search import FAST_SEARCH
 from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.selfsup.certificate import Certificate
+from sdfpose_core.shapes.sdf_samples import sample_surface
 
 __all__ = ["PseudoLabels", "labelled_views", "pseudo_labels", "teacher"]
 
@@ -27,6 +29,8 @@ _MESH_RESOLUTION, _MESH_TOLERANCE = 32, 0.0
 
 _BATCH = 12
 """Instances per estimation."""
+
+_SURFACE_POINTS = 512
 
 
 def teacher(
@@ -60,6 +64,7 @@ class PseudoLabels:
         chosen: indices of the certified instances.
         views: one view per certified instance; `model` numbers them.
         codes: (V, D), one code per certified instance.
+        surfaces: (V, 512, 3), normalised object units: points on the estimated surfaces.
         objections: how many instances failed each criterion; ``no estimate`` counts instances
             without an estimate.
     """
@@ -67,6 +72,7 @@ class PseudoLabels:
     chosen: list[int]
     views: Views
     codes: Tensor
+    surfaces: Tensor
     objections: Counter[str]
 
 
@@ -102,6 +108,7 @@ def pseudo_labels(
         chosen,
         labelled_views([instances[i] for i in chosen], [certified[i] for i in chosen]),
         torch.from_numpy(np.array([certified[i].code for i in chosen], dtype=np.float32)),
+        torch.from_numpy(_surfaces([certified[i] for i in chosen])),
         objections,
     )
 
@@ -125,3 +132,14 @@ def labelled_views(instances: Sequence[Instance], estimates: Sequence[ObjectEsti
         np.arange(count),
         np.array([x.symmetric_about_y for x in estimates], dtype=bool),
     )
+
+
+def _surfaces(estimates: Sequence[ObjectEstimate]) -> NDArray[np.float32]:
+    """Points (V, 512, 3) on the surfaces of estimates, decoder frame, normalised object units."""
+    rng = np.random.default_rng(0)
+    surfaces = []
+    for x in estimates:
+        points = sample_surface(x.vertices, x.faces, rng, _SURFACE_POINTS)
+        centre = x.rotation.T @ (x.translation - x.decoder_translation)
+        surfaces.append((points + centre) / x.decoder_scale)
+    return np.array(surfaces, dtype=np.float32).reshape(-1, _SURFACE_POINTS, 3)

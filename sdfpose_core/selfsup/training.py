@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -20,8 +19,9 @@ from sdfpose_core.estimation.evidence import resample, support_planes
 from sdfpose_core.learning.distributed import process_slice
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.selfsup.certificate import Certificate
+from sdfpose_core.selfsup.labelling import Labelling, LabellingConfig, TooFewLabelsError
 from sdfpose_core.selfsup.losses import PaperLosses
-from sdfpose_core.selfsup.teacher import PseudoLabels, pseudo_labels, teacher
+from sdfpose_core.selfsup.teacher import PseudoLabels
 
 __all__ = [
     "CertifiedTraining",
@@ -33,10 +33,6 @@ __all__ = [
 ]
 
 LossesName = Literal["certified", "paper"]
-
-
-class TooFewLabelsError(ConfigurationError):
-    """Too few real instances are certified to learn from."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +72,11 @@ class SelfSupervision:
         for name in ("synthetic_batch", "real_batch", "rounds", "min_labels"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}: expected at least 1")
+
+    @property
+    def labelling(self) -> LabellingConfig:
+        """Settings of the labels of ``certified``."""
+        return LabellingConfig(self.rounds, self.fast_teacher, self.min_labels, self.certificate)
 
 
 def self_supervised_training(
@@ -139,9 +140,6 @@ class CertifiedTraining(_MixedTraining):
     The teacher is the moving average of the trained network, refined on the SDF (after the mean
     teacher of Tarvainen and Valpola, NeurIPS 2017). It labels instances as measured; the student
     sees them cropped, rotated, mirrored and with more noise.
-
-    Attributes:
-        labels: the current labels, None before the first step.
     """
 
     def __init__(
@@ -154,60 +152,31 @@ class CertifiedTraining(_MixedTraining):
         progress: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(model, start, synthetic, config)
-        self.labels: PseudoLabels | None = None
-        self._model, self._real, self._setup = model, real, config
-        self._synthetic, self._progress = synthetic, progress
+        steps = config.training.steps
+        self._labelling = Labelling(model, real, config.labelling, steps, progress)
+        self._synthetic, self._real_batch = synthetic, config.real_batch
+
+    @property
+    def labels(self) -> PseudoLabels | None:
+        """The current labels, None before the first step."""
+        return self._labelling.labels
 
     def _losses(self) -> dict[str, Tensor]:
-        if self.step % -(-self.config.steps // self._setup.rounds) == 0 or self.labels is None:
-            self._label()
+        labels = self._labelling.renewed(self.step, self.average)
+        if labels is not None:
+            self._use(labels)
         return super()._losses()
 
-    def _label(self) -> None:
-        """Renew the labels; deterministic for given weights."""
-        self.labels = pseudo_labels(
-            teacher(
-                replace(self._model, encoder=self.average.eval()), fast=self._setup.fast_teacher
-            ),
-            self._real,
-            self._setup.certificate,
-            self._progress,
-        )
-        self._use(self.labels)
-
     def _state(self) -> dict[str, Any]:
-        assert self.labels is not None
-        labels = self.labels
-        return super()._state() | {
-            "labels": {
-                "chosen": labels.chosen,
-                "views": {k: torch.from_numpy(x) for k, x in vars(labels.views).items()},
-                "codes": labels.codes,
-                "objections": dict(labels.objections),
-            }
-        }
+        return super()._state() | {"labels": self._labelling.state()}
 
     def _restore(self, state: dict[str, Any]) -> None:
         super()._restore(state)
-        labels = state["labels"]
-        self.labels = PseudoLabels(
-            labels["chosen"],
-            Views(**{k: x.numpy() for k, x in labels["views"].items()}),
-            labels["codes"],
-            Counter(labels["objections"]),
-        )
-        self._use(self.labels)
+        self._use(self._labelling.restore(state["labels"]))
 
     def _use(self, labels: PseudoLabels) -> None:
-        if len(labels.chosen) < self._setup.min_labels:
-            counts = ", ".join(f"{k}: {n}" for k, n in labels.objections.most_common())
-            raise TooFewLabelsError(
-                f"{len(labels.chosen)} of {len(self._real)} real instances are certified: expected "
-                f"at least {self._setup.min_labels} ({counts}); use more or better images, or a "
-                "less strict certificate"
-            )
         self._set_training_views(
-            [self._synthetic, TrainingViews(labels.views, labels.codes, self._setup.real_batch)]
+            [self._synthetic, TrainingViews(labels.views, labels.codes, self._real_batch)]
         )
 
 

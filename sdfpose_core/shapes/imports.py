@@ -93,9 +93,12 @@ def load_model(
     unit_m: float = 1.0,
     yaw_deg: float = 0.0,
     repair: bool = False,
+    left_handed: bool = False,
 ) -> CadModel:
     """Import one solid without notes; arguments and errors are those of `import_model`."""
-    imported = import_model(path, category, unit_m=unit_m, yaw_deg=yaw_deg, repair=repair)
+    imported = import_model(
+        path, category, unit_m=unit_m, yaw_deg=yaw_deg, repair=repair, left_handed=left_handed
+    )
     return imported.model
 
 
@@ -106,6 +109,7 @@ def import_model(
     unit_m: float = 1.0,
     yaw_deg: float = 0.0,
     repair: bool = False,
+    left_handed: bool = False,
 ) -> ImportedModel:
     """Import one solid, y up, with repairs that do not change its shape.
 
@@ -120,6 +124,8 @@ def import_model(
         repair: whether to replace a surface that is open or has several parts by a thin closed
             shell around it (`close_by_shell`). This moves the surface by about 0.5 % of the
             diagonal.
+        left_handed: whether the file has z the other way round, as the CAD models of NOCS (of
+            CAMERA, not of Real) have: read as they are, they are mirror images of the objects.
 
     Raises:
         MeshError: the file is missing or damaged, or the mesh is flat, not closed, has no faces,
@@ -127,7 +133,7 @@ def import_model(
             file.
     """
     path = Path(path)
-    vertices, faces = _placed(path, unit_m, yaw_deg)
+    vertices, faces = _placed(path, unit_m, yaw_deg, left_handed)
     notes: list[str] = []
     try:
         solid = _solid(path, vertices, faces, notes)
@@ -145,7 +151,12 @@ def import_model(
 
 
 def load_surface(
-    path: Path | str, category: str, *, unit_m: float = 1.0, yaw_deg: float = 0.0
+    path: Path | str,
+    category: str,
+    *,
+    unit_m: float = 1.0,
+    yaw_deg: float = 0.0,
+    left_handed: bool = False,
 ) -> CadModel:
     """Read a closed or open mesh without repairs, for evaluation.
 
@@ -154,13 +165,14 @@ def load_surface(
         category: category name.
         unit_m: length of the file's unit in metres.
         yaw_deg: rotation about y that turns the model's front towards +x.
+        left_handed: see `import_model`.
 
     Raises:
         MeshError: the file is missing or damaged, or the mesh is flat, has no faces, too many
             faces or vertices that are not finite.
     """
     path = Path(path)
-    vertices, faces = _placed(path, unit_m, yaw_deg)
+    vertices, faces = _placed(path, unit_m, yaw_deg, left_handed)
     return CadModel.centred(_model_name(path), category, vertices, faces)
 
 
@@ -182,6 +194,7 @@ def load_collection(
     unit_m: float = 1.0,
     yaw_deg: float = 0.0,
     repair: bool = True,
+    left_handed: bool = False,
 ) -> ModelCollection:
     """Import all models in a folder with any layout, e.g. flat, ShapeNet or NOCS.
 
@@ -195,6 +208,7 @@ def load_collection(
         unit_m: length of the files' unit in metres.
         yaw_deg: rotation about y that turns the models' fronts towards +x.
         repair: see `import_model`.
+        left_handed: see `import_model`.
 
     Raises:
         MeshError: the folder is missing or contains no usable mesh.
@@ -215,7 +229,14 @@ def load_collection(
         if name in exclusions:
             continue
         try:
-            imported = import_model(path, category, unit_m=unit_m, yaw_deg=yaw_deg, repair=repair)
+            imported = import_model(
+                path,
+                category,
+                unit_m=unit_m,
+                yaw_deg=yaw_deg,
+                repair=repair,
+                left_handed=left_handed,
+            )
         except MeshError as error:
             rejected[path] = str(error)
             continue
@@ -249,10 +270,12 @@ def _model_name(path: Path, folder: Path | None = None) -> str:
 
 
 def _placed(
-    path: Path, unit_m: float, yaw_deg: float
+    path: Path, unit_m: float, yaw_deg: float, left_handed: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Read vertices (V, 3), in metres and rotated about y, and faces (F, 3)."""
+    """Read vertices (V, 3), in metres, right-handed and rotated about y, and faces (F, 3)."""
     vertices, faces = read_mesh(path)
+    if left_handed:
+        vertices, faces = vertices * (1.0, 1.0, -1.0), faces[:, ::-1]
     c, s = np.cos(np.deg2rad(yaw_deg)), np.sin(np.deg2rad(yaw_deg))
     about_y = np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
     return unit_m * vertices @ about_y.T, faces

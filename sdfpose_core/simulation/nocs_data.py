@@ -83,7 +83,10 @@ def write_miniature(root: Path | str, *, images: int = 4, width: int = 320, seed
                     else path / f"{model.name}.obj"
                 )
                 path.parent.mkdir(parents=True, exist_ok=True)
-                mesh = trimesh.Trimesh(model.vertices / model.diagonal_m, model.faces)
+                vertices, faces = model.vertices / model.diagonal_m, model.faces
+                if source == "CAMERA":  # published left-handed
+                    vertices, faces = vertices * (1.0, 1.0, -1.0), faces[:, ::-1]
+                mesh = trimesh.Trimesh(vertices, faces)
                 write_atomically(path, str(mesh.export(file_type="obj")).encode())
         camera = nocs_camera(source).resize(width, width * 3 // 4)
         rng = np.random.default_rng([seed, number])

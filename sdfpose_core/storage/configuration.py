@@ -42,7 +42,8 @@ def build(kind: type[T], values: Any, where: str) -> T:
         where: prefix of error messages, e.g. the file name.
 
     Raises:
-        ConfigurationError: a key is unknown or a value has the wrong type.
+        ConfigurationError: a key is unknown, or a value has the wrong type or is refused by the
+            dataclass.
     """
     if not isinstance(values, Mapping):
         raise ConfigurationError(f"{where}: expected a mapping, found {values!r}")
@@ -58,7 +59,7 @@ def build(kind: type[T], values: Any, where: str) -> T:
         arguments[key] = _convert(types[key], value, f"{where}: {key}")
     try:
         return kind(**arguments)
-    except TypeError as error:
+    except (TypeError, ConfigurationError) as error:
         raise ConfigurationError(f"{where}: {error}") from error
 
 
@@ -78,6 +79,19 @@ def _convert(expected: Any, value: Any, where: str) -> Any:
         raise ConfigurationError(
             f"{where} is {value!r}: expected {' or '.join(repr(x) for x in choices)}"
         )
-    raise ConfigurationError(
-        f"{where} is {value!r}: expected {getattr(expected, '__name__', expected)}"
-    )
+    if typing.get_origin(expected) is tuple and isinstance(value, list):
+        kinds = typing.get_args(expected)
+        kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
+        if len(kinds) == len(value):
+            return tuple(_convert(*x, where) for x in zip(kinds, value, strict=True))
+    raise ConfigurationError(f"{where} is {value!r}: expected {_name(expected)}")
+
+
+def _name(expected: Any) -> str:
+    """Describe the type of a value."""
+    if typing.get_origin(expected) is not tuple:
+        return str(getattr(expected, "__name__", expected))
+    kinds = typing.get_args(expected)
+    if kinds[-1] is Ellipsis:
+        return f"a list of {_name(kinds[0])}"
+    return f"[{', '.join(map(_name, kinds))}]"

@@ -13,7 +13,7 @@ SLOW_FILES = frozenset(
         "sdfpose_core/refine": ("residuals", "solver"),
         "sdfpose_core/replay": ("run",),
         "sdfpose_core/sdf": ("meshing", "thin_walls"),
-        "sdfpose_core/selfsup": ("losses", "training"),
+        "sdfpose_core/selfsup": ("losses", "ssc6d_training", "training"),
         "sdfpose_core/shapes": ("imports", "shapes_command"),
         "sdfpose_core/simulation": ("instances", "motion"),
         "sdfpose_core/tracking": ("verification",),

@@ -8,20 +8,30 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from torch import Tensor
 
 from sdfpose_core.cli.main import main as command
-from sdfpose_core.datasets.instances import read_instances
+from sdfpose_core.datasets.instances import read_instances, write_instances
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES, read_nocs_image, scene_images
 from sdfpose_core.datasets.nocs_detections import detections_file
-from sdfpose_core.errors import ConfigurationError, WeightsError
+from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
+from sdfpose_core.errors import ConfigurationError, FrameError, MeshError, WeightsError
+from sdfpose_core.observation.colour_crop import ColourCrop
+from sdfpose_core.samples import sample_frame
+from sdfpose_core.simulation.instances import ModelPool
 from sdfpose_core.simulation.nocs_data import write_miniature
+from sdfpose_core.storage.configuration import read_configuration
 from sdfpose_core.weights import SHIPPED
 
 TRAINING = Path(__file__).parents[2] / "training"
@@ -79,6 +89,102 @@ def weights(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert script("pretrain").main(arguments) == 0
     assert (folder / "can.encoder.safetensors").exists()
     return folder
+
+
+@pytest.fixture(scope="module")
+def colour_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few steps of a tiny network on colour."""
+    config = tmp_path_factory.mktemp("colour") / "ssc6d.yaml"
+    encoder = {"points": 64, "image_size": 24, "width": 8}
+    training = {"steps": 6, "batch": 2, "round_views": 4, "model_points": 32, "epoch_views": 4}
+    training |= {"schedule": [[0, 2.0], [1.5, 1.0]], "checkpoint_every": 2, "encoder": encoder}
+    config.write_text(yaml.safe_dump({"validation_views": 6, "training": training}))
+    return config
+
+
+@pytest.fixture(scope="module")
+def train_colour(
+    prepared: Path, colour_config: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., list[str]]:
+    """Arguments that train the encoder of colour and depth in a new folder."""
+
+    def arguments(*more: str) -> list[str]:
+        folder = tmp_path_factory.mktemp("weights")
+        shutil.copy(SHIPPED / "can.decoder.safetensors", folder)
+        paths = ["--weights", folder, "--work", folder / "work", "--data", prepared]
+        options = ["--config", colour_config, "--encoder", "ssc6d", "--device", "cpu"]
+        return ["can", *map(str, [*paths, *options]), *more]
+
+    return arguments
+
+
+def test_the_encoder_of_colour_learns_from_prepared_images(
+    train_colour: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = train_colour("--threads", "1")
+    folder = Path(arguments[arguments.index("--weights") + 1])
+    assert script("pretrain").main(arguments) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["validation"] == "CAMERA/val"
+    assert report["distance_cm"] > 0.0
+    whole = _tensors(folder / "can.encoder.safetensors")
+    # Interrupted, and gone on with.
+    state = folder / "work" / "can.ssc6d.ckpt"
+    assert state.is_file()
+    again = train_colour()
+    pretrain = script("pretrain")
+    pretrain.Ssc6dTraining = _interrupted_after(pretrain.Ssc6dTraining, 3)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain.main(again)
+    assert script("pretrain").main(again) == 0
+    folder = Path(again[again.index("--weights") + 1])
+    for name, values in _tensors(folder / "can.encoder.safetensors").items():
+        np.testing.assert_array_equal(whole[name], values, err_msg=name)
+    # In two processes.
+    arguments = train_colour("--threads", "1")
+    _in_two_processes("pretrain", arguments)
+    folder = Path(arguments[arguments.index("--weights") + 1])
+    for name, values in _tensors(folder / "can.encoder.safetensors").items():
+        np.testing.assert_allclose(values, whole[name], atol=1e-3, err_msg=name)
+
+
+def _interrupted_after(training: type, steps: int) -> type:
+    class Interrupted(training):  # type: ignore[misc]
+        def _train_step(self) -> dict[str, Tensor]:
+            if self.step == steps:
+                raise KeyboardInterrupt
+            losses: dict[str, Tensor] = super()._train_step()
+            return losses
+
+    return Interrupted
+
+
+def test_colour_that_was_not_prepared_is_named(
+    data: Path, prepared: Path, train_colour: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    shutil.copytree(prepared / "codes", tmp_path / "codes")
+    arguments = (data, "--out", tmp_path, "--parts", "CAMERA/train", "--no-codes")
+    prepare(*arguments, "--colour", "none")
+    with pytest.raises(
+        FrameError, match=r"CAMERA/train: none of \d+ instances can.* have no colour"
+    ):
+        script("pretrain").main(train_colour("--data", str(tmp_path)))
+    (tmp_path / "codes" / "can.surfaces.npz").unlink()
+    with pytest.raises(MeshError, match=r"can\.surfaces\.npz: contains no surfaces of models"):
+        script("pretrain").main(train_colour("--data", str(tmp_path)))
+
+
+def test_colour_may_be_stored_as_jpeg(data: Path, prepared: Path, tmp_path: Path) -> None:
+    arguments = (data, "--out", tmp_path, "--parts", "Real/train", "--no-codes")
+    prepare(*arguments, "--colour", "jpeg")
+    for close in tmp_path.glob("Real/train/*/*.npz"):
+        exact = prepared / close.relative_to(tmp_path)
+        for x, y in zip(read_instances(close), read_instances(exact), strict=True):
+            a, b = x.instance.colour, y.instance.colour
+            assert isinstance(a, ColourCrop)
+            assert isinstance(b, ColourCrop)
+            assert (a.left, a.top, a.side) == (b.left, b.top, b.side)
+            assert np.abs(a.decode().astype(int) - b.decode()).mean() < 10.0
 
 
 def test_poses_of_prepared_instances_are_those_of_the_maps(data: Path, prepared: Path) -> None:
@@ -308,21 +414,192 @@ def test_a_run_that_fails_ends_them_all(tmp_path: Path) -> None:
         script("repeat_runs").main([*arguments, "--category", "can", "--device", "cpu"])
 
 
+@pytest.fixture(scope="module")
+def colour_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network of colour and depth that puts objects of the right size where points are."""
+    folder = tmp_path_factory.mktemp("colour_weights")
+    shutil.copy(SHIPPED / "can.decoder.safetensors", folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Ssc6dConfig(code_length=32, points=64, image_size=24, width=8)
+        encoder = Ssc6dEncoder(network)
+    with torch.no_grad():
+        for head in encoder.heads.values():
+            head[-1].weight *= 0.1  # type: ignore[index,operator]
+        encoder.heads["translation"][-1].bias.zero_()  # type: ignore[index,operator]
+        encoder.heads["scale"][-1].bias.fill_(0.16)  # type: ignore[index,operator]
+    encoder.save(folder / "can.encoder.safetensors", "can")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def supervise_colour(
+    prepared: Path, colour_weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., list[str]]:
+    """Arguments that train that network on real images without labels, in a new folder."""
+    config = tmp_path_factory.mktemp("config") / "ssc6d_self.yaml"
+    certificate = {"confidence": 0.0, "inlier_ratio": 0.0, "free_space_violation": 1.0}
+    labelling = {"rounds": 1, "fast_teacher": True, "min_labels": 1, "certificate": certificate}
+    training = {"steps": 4, "batch": 4, "round_views": 4, "model_points": 32}
+    training |= {"checkpoint_every": 2, "learning_rate": 0.002}
+    learning = {"render_size": 12, "labelling": labelling, "training": training}
+    config.write_text(yaml.safe_dump({"synthetic_shapes": 2, "learning": learning}))
+
+    def arguments(*more: object) -> list[str]:
+        folder = tmp_path_factory.mktemp("adapted")
+        paths = ["--weights", colour_weights, "--out", folder, "--work", folder / "work"]
+        options = ["--encoder", "ssc6d", "--config", config, "--device", "cpu", "--threads", "1"]
+        return ["can", *map(str, [*paths, *options, *more])]
+
+    return arguments
+
+
+@pytest.fixture(scope="module")
+def adapted_colour(prepared: Path, supervise_colour: Callable[..., list[str]]) -> Path:
+    """The network after a few steps with the losses of the paper."""
+    data = ("--data", prepared, "--part", "Real/train", "--synthetic", "CAMERA/train")
+    arguments = supervise_colour(*data)
+    assert script("self_supervise").main(arguments) == 0
+    return Path(arguments[arguments.index("--out") + 1])
+
+
+def test_the_encoder_of_colour_learns_without_labels(
+    prepared: Path,
+    colour_weights: Path,
+    adapted_colour: Path,
+    supervise_colour: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = _tensors(adapted_colour / "can.encoder.safetensors")
+    before = _tensors(colour_weights / "can.encoder.safetensors")
+    assert any(not np.array_equal(before[name], whole[name]) for name in whole)
+    # Interrupted, and gone on with.
+    data = ("--data", prepared, "--part", "Real/train", "--synthetic", "CAMERA/train")
+    arguments = supervise_colour(*data)
+    out = Path(arguments[arguments.index("--out") + 1])
+    stopped = script("self_supervise")
+    setup = stopped.ssc6d_self_training
+
+    def interrupted(*args: object, **options: object) -> object:
+        training = setup(*args, **options)
+        training.__class__ = _interrupted_after(type(training), 3)
+        return training
+
+    stopped.ssc6d_self_training = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        stopped.main(arguments)
+    assert (out / "work" / "can.ssc6d.paper.ckpt").is_file()
+    assert script("self_supervise").main(arguments) == 0
+    again = _tensors(out / "can.encoder.safetensors")
+    for name, values in whole.items():
+        np.testing.assert_array_equal(again[name], values, err_msg=name)
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["encoder"] == "ssc6d"
+    assert (report["losses"], report["ablation"]) == ("paper", "none")
+
+
+def test_certified_labels_and_ablations_of_the_encoder_of_colour(
+    prepared: Path, supervise_colour: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ("--data", prepared, "--part", "Real/train", "--synthetic", "CAMERA/train")
+    self_supervise = script("self_supervise")
+    assert self_supervise.main(supervise_colour(*data, "--losses", "certified")) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert 1 <= report["certified"] <= report["instances"]
+    assert self_supervise.main(supervise_colour(*data, "--ablation", "real")) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["ablation"] == "real"
+
+
+def test_two_processes_learn_without_labels_what_one_does(
+    prepared: Path,
+    colour_weights: Path,
+    adapted_colour: Path,
+    supervise_colour: Callable[..., list[str]],
+) -> None:
+    data = ("--data", prepared, "--part", "Real/train", "--synthetic", "CAMERA/train")
+    arguments = supervise_colour(*data)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", str(TRAINING / "self_supervise.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one = _tensors(adapted_colour / "can.encoder.safetensors")
+    two = _tensors(Path(arguments[arguments.index("--out") + 1]) / "can.encoder.safetensors")
+    before = _tensors(colour_weights / "can.encoder.safetensors")
+    apart = np.concatenate([(two[x] - one[x]).ravel() for x in one])
+    moved = np.concatenate([(one[x] - before[x]).ravel() for x in one])
+    assert np.abs(apart).mean() < 0.03 * np.abs(moved).mean()
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [("fast", "only for --encoder ssc6d"), ("ssc6d", "expected --part as well")],
+)
+def test_options_that_do_not_fit_are_named(
+    encoder: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["can", "--data", str(tmp_path), "--out", str(tmp_path), "--work", str(tmp_path)]
+    arguments += ["--synthetic", "CAMERA/train", "--encoder", encoder]
+    with pytest.raises(SystemExit):
+        script("self_supervise").main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_the_shipped_self_supervision_of_the_encoder_of_colour_is_the_default() -> None:
+    module = script("self_supervise")
+    read = read_configuration(module.DEFAULT_CONFIGS["ssc6d"], module.Ssc6dSettings)
+    assert read == module.Ssc6dSettings()
+
+
+def test_recordings_are_learnt_from_with_simulated_labelled_views(
+    supervise_colour: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pool = partial(ModelPool.for_category, distractors=1)
+    monkeypatch.setattr(ModelPool, "for_category", pool)
+    self_supervise = script("self_supervise")
+    self_supervise.procedural_codes = lambda category, decoder, count: torch.zeros(count, 32)
+    arguments = supervise_colour("--data", sample_frame())
+    assert self_supervise.main(arguments) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["instances"] >= 1
+    work = Path(arguments[arguments.index("--work") + 1])
+    assert len(list(work.glob("can.2.*.codes.safetensors"))) == 1
+
+
+def test_prepared_data_without_colour_are_named(
+    prepared: Path, supervise_colour: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    for path in prepared.glob("Real/train/*/can.npz"):
+        items = [
+            replace(x, instance=replace(x.instance, colour=None)) for x in read_instances(path)
+        ]
+        target = tmp_path / path.relative_to(prepared)
+        target.parent.mkdir(parents=True)
+        write_instances(target, items)
+    with pytest.raises(FrameError, match="no instance of 'can' has colour"):
+        script("self_supervise").main(supervise_colour("--data", tmp_path, "--part", "Real/train"))
+
+
 def test_two_processes_train_what_one_does(prepared: Path, weights: Path, tmp_path: Path) -> None:
     """The views of a step are shared, and the gradients averaged."""
     shutil.copy(SHIPPED / "can.decoder.safetensors", tmp_path)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", str(TRAINING / "pretrain.py"), "can"]
-    command += ["--weights", str(tmp_path), "--work", str(tmp_path / "work"), "--device", "cpu"]
-    command += ["--data", str(prepared), "--config", str(weights / "encoder.yaml")]
-    command += ["--threads", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    arguments = ["can", "--weights", str(tmp_path), "--work", str(tmp_path / "work")]
+    arguments += ["--data", str(prepared), "--config", str(weights / "encoder.yaml")]
+    _in_two_processes("pretrain", [*arguments, "--device", "cpu", "--threads", "1"])
     one = _tensors(weights / "can.encoder.safetensors")
     two = _tensors(tmp_path / "can.encoder.safetensors")
     assert one.keys() == two.keys()
     for name, values in one.items():
         np.testing.assert_allclose(two[name], values, atol=2e-3, err_msg=name)
+
+
+def _in_two_processes(name: str, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", str(TRAINING / f"{name}.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def _tensors(path: Path) -> dict[str, np.ndarray]:

@@ -70,9 +70,14 @@ def test_ssc6d(train, tmp_path):
     assert load_codes(codes).shape == (2, 5)
 
 
-def test_prepared_data_is_for_the_fast_encoder_alone(train, tmp_path):
-    message = train("--encoder", "ssc6d", "--data", tmp_path)
-    assert "is trained on simulated views only" in message
+def test_speed_is_measured_without_training(train, tmp_path):
+    figures = train("--encoder", "ssc6d", "--profile", "1")
+    assert figures["workers"] == 0
+    assert figures["loader_views_per_s"] > 0.0
+    assert figures["steps_per_s"] > 0.0
+    assert 0.0 <= figures["waiting_share"] <= 1.0
+    assert not (tmp_path / "weights" / "can.encoder.safetensors").exists()
+    assert "--profile: only for --encoder ssc6d" in train("--profile", "1")
 
 
 def test_the_other_encoders_weights_are_left_alone(train, tmp_path):

@@ -3,6 +3,7 @@ import torch
 
 from sdfpose_core.encoder.pspnet import PspNet, ResNet18
 from sdfpose_core.errors import ShapeError, WeightsError
+from sdfpose_core.learning import distributed
 
 WIDTH = 8
 
@@ -110,3 +111,22 @@ def test_weights_of_another_network_are_refused(torchvision_net, tmp_path):
     torch.save(torchvision_net, path)
     with pytest.raises(WeightsError, match="refused"):
         ResNet18(WIDTH).load_torchvision(path)
+
+
+def test_dropout_does_not_depend_on_the_number_of_processes(monkeypatch):
+    net = PspNet(WIDTH).train()
+    images = torch.randn(4, 3, 24, 24)
+
+    def features(part):
+        torch.manual_seed(3)
+        with torch.no_grad():
+            return net(part)
+
+    whole = features(images)
+    assert not torch.equal(whole, net.eval()(images))
+    net.train()
+    monkeypatch.setattr(distributed, "_world", lambda: 2)
+    for rank in range(2):
+        monkeypatch.setattr(distributed, "_rank", lambda rank=rank: rank)
+        own = slice(2 * rank, 2 * rank + 2)
+        torch.testing.assert_close(features(images[own]), whole[own])

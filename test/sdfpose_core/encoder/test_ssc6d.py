@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,9 @@ from sdfpose_core.encoder.ssc6d import (
     Ssc6dEncoder,
     _rotation,
     colour_view,
-    crop_window,
 )
 from sdfpose_core.errors import FrameError, ShapeError, WeightsError
+from sdfpose_core.observation.colour_crop import ColourCrop, crop_window
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.observation.free_space import FreeSpace
 from sdfpose_core.weights import write_weights
@@ -193,24 +195,6 @@ def test_weights_of_another_architecture_are_refused(encoder, tmp_path):
             Ssc6dEncoder.load(path)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "window"),
-    [
-        # 640 x 480: the box's longer side is 39 pixels, 40 of which the next multiple is 80.
-        ((300, 200), (338, 230), (299, 195, 40)),
-        ((300, 200), (339, 230), (280, 175, 80)),
-        # Moved inside at the left, the top, the right and the bottom.
-        ((0, 2), (50, 30), (0, 0, 80)),
-        ((620, 470), (639, 479), (600, 440, 40)),
-        # Larger than the image: the same margin on both sides.
-        ((10, 0), (520, 479), (5, -20, 520)),
-        ((0, 0), (639, 479), (-20, -100, 680)),
-    ],
-)
-def test_the_window_is_that_of_the_published_implementation(low, high, window):
-    assert crop_window(np.array([low, high]), (480, 640)) == window
-
-
 def test_points_know_their_pixels():
     """Red is the column, green the row; at twice the size of the crop they are easily found."""
     v, u = np.mgrid[:96, :120]
@@ -239,6 +223,15 @@ def test_a_window_past_the_image_is_black_there():
     assert (rows == 255).sum() == 40
     assert rows[59] == 0
     assert rows[60] == 255
+
+
+def test_a_stored_crop_gives_the_same_view():
+    colour = np.random.default_rng(0).integers(256, size=(96, 120, 3), dtype=np.uint8)
+    whole = measured(colour)
+    stored = replace(whole, colour=ColourCrop.around(colour, whole.pixels))
+    views = [colour_view(x, 80, 500, np.random.default_rng(0)) for x in (whole, stored)]
+    for a, b in zip(*(vars(x).values() for x in views), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_the_choice_of_points_is_the_generators(encoder):

@@ -18,8 +18,8 @@ from sdfpose_core.encoder.ssc6d import Ssc6dConfig
 from sdfpose_core.encoder.ssc6d_training import (
     Ssc6dTraining,
     Ssc6dTrainingConfig,
-    _jittered,
     canonical_yaw,
+    jittered,
     model_distance,
     validate_ssc6d,
 )
@@ -47,8 +47,20 @@ def views(rounds: SimulatedRounds) -> ColourViews:
     return rounds(0)
 
 
+class Stored:
+    """Rounds that turn the same views around."""
+
+    def __init__(self, views: ColourViews, shift: int = 0) -> None:
+        self.views, self.shift, self.count = views, shift, len(views)
+
+    def __call__(self, number: int, places: np.ndarray | slice = slice(None)) -> ColourViews:
+        shift = self.shift * number
+        rolled = {name: np.roll(x, shift, axis=0) for name, x in vars(self.views).items()}
+        return ColourViews(**rolled)[places]
+
+
 def training(views: ColourViews, config: Ssc6dTrainingConfig = CONFIG) -> Ssc6dTraining:
-    return Ssc6dTraining(lambda number: views, CODES, False, config, torch.device("cpu"))
+    return Ssc6dTraining(Stored(views), CODES, False, config, torch.device("cpu"))
 
 
 def same(a: ColourViews, b: ColourViews) -> bool:
@@ -75,16 +87,23 @@ def test_model_and_measured_points_agree(views: ColourViews) -> None:
     assert (torch.from_numpy(views.model_points).norm(dim=-1) <= 0.5 + 1e-6).all()
 
 
-def test_rounds_come_in_order() -> None:
-    numbers: list[int] = []
+def test_rounds_come_in_order_with_the_places_asked_for() -> None:
+    asked: list[int] = []
 
-    def rounds(number: int) -> ColourViews:
-        numbers.append(number)
-        return ColourViews(*[np.zeros(number)] * 8)
+    class Counted:
+        count = 9
 
-    stream = prefetched(rounds, 3, 6, 0)
-    assert [len(x) for x in stream] == [3, 4, 5]
-    assert numbers == [3, 4, 5]
+        def __call__(self, number: int, places: np.ndarray | slice = slice(None)) -> ColourViews:
+            asked.append(number)
+            return ColourViews(*[np.arange(self.count)] * 8)[places]
+
+    stream = prefetched(Counted(), 3, 6, 0, lambda number: np.array([number, 1]))
+    assert [x.model.tolist() for x in stream] == [[3, 1], [4, 1], [5, 1]]
+    assert asked == [3, 4, 5]
+
+
+def test_some_places_of_a_round(rounds: SimulatedRounds, views: ColourViews) -> None:
+    assert same(rounds(0, np.array([5, 2])), views[[5, 2]])
 
 
 def test_a_few_steps_lower_the_loss(views: ColourViews) -> None:
@@ -106,11 +125,8 @@ def test_mixed_precision_trains_nearly_the_same(views: ColourViews) -> None:
 
 
 def test_resuming_gives_the_same_numbers(views: ColourViews, tmp_path: Path) -> None:
-    def rounds(number: int) -> ColourViews:
-        return ColourViews(**{name: np.roll(x, number, axis=0) for name, x in vars(views).items()})
-
     def start() -> Ssc6dTraining:
-        return Ssc6dTraining(rounds, CODES, True, CONFIG, torch.device("cpu"))
+        return Ssc6dTraining(Stored(views, 1), CODES, True, CONFIG, torch.device("cpu"))
 
     whole = start().run()
     checkpoint = tmp_path / "mug.ssc6d.ckpt"
@@ -134,18 +150,34 @@ def test_checkpoints_of_another_run_are_refused(views: ColourViews, tmp_path: Pa
         training(views, wider).run(checkpoint)
 
 
-def test_the_learning_rate_falls_once(views: ColourViews) -> None:
-    run = training(views, replace(CONFIG, steps=4, first_share=0.5))
+def test_the_learning_rate_follows_the_epochs(views: ColourViews) -> None:
+    schedule = ((0.0, 2.0), (1.5, 1.0))
+    run = training(views, replace(CONFIG, steps=4, epoch_views=8, schedule=schedule))
     rates = []
     for run.step in range(4):
         run._train_step()
         rates.append(run._optimiser.param_groups[0]["lr"])
-    assert rates == [2e-4, 2e-4, 1e-4, 1e-4]
+    assert rates == [2e-4, 2e-4, 2e-4, 1e-4]
+
+
+def test_the_published_schedule() -> None:
+    config = Ssc6dTrainingConfig()
+    assert config.steps == math.ceil(10 * config.epoch_views / config.batch)
+    first_of = [math.ceil(x * config.epoch_views / config.batch) for x in range(15)]
+    factors = [config.learning_rate_at(x) / 1e-4 for x in first_of]
+    assert factors == pytest.approx([2.0] * 3 + [1.0] * 7 + [0.7] * 3 + [0.35] * 2)
+    assert config.learning_rate_at(0, 10.0) == pytest.approx(0.7e-4)
+
+
+@pytest.mark.parametrize("schedule", [(), ((1.0, 2.0),), ((0.0, 1.0), (3.0, 1.0), (3.0, 0.5))])
+def test_schedules_begin_at_the_start_and_go_on(schedule: tuple[tuple[float, float], ...]) -> None:
+    with pytest.raises(ConfigurationError, match="expected pairs of an epoch and a factor, by inc"):
+        Ssc6dTrainingConfig(schedule=schedule)
 
 
 def test_a_round_holds_a_batch(views: ColourViews) -> None:
     with pytest.raises(ConfigurationError, match="round_views is 3: expected at least 4"):
-        training(views, replace(CONFIG, round_views=3))
+        training(views[:3])
 
 
 def test_the_resnet_starts_from_a_file_if_one_is_named(views: ColourViews) -> None:
@@ -187,10 +219,11 @@ def test_rotations_that_differ_by_yaw_have_one_canonical_one() -> None:
 
 
 def test_colours_change_within_limits() -> None:
-    colour = torch.randint(256, (3, 8, 8, 3), generator=torch.Generator().manual_seed(1))
-    rng = torch.Generator().manual_seed(0)
-    torch.testing.assert_close(_jittered(colour, 0.0, 0.0, rng), colour.float(), atol=1e-3, rtol=0)
-    changed = _jittered(colour, 0.2, 0.05, rng)
+    rng = torch.Generator().manual_seed(1)
+    colour = torch.randint(256, (3, 8, 8, 3), generator=rng)
+    torch.testing.assert_close(jittered(colour, torch.zeros(3, 4)), colour.float())
+    limits = torch.tensor([0.2, 0.2, 0.2, 0.05])
+    changed = jittered(colour, limits * (2.0 * torch.rand(3, 4, generator=rng) - 1.0))
     assert changed.shape == colour.shape
     assert changed.min() >= 0.0
     assert changed.max() <= 255.0

@@ -9,7 +9,7 @@ from sdfpose_core.errors import ShapeError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.geometry.similarity import Similarity, so3_exp
 from sdfpose_core.sdf.meshing import decode_mesh
-from sdfpose_core.sdf.tracing import trace
+from sdfpose_core.sdf.tracing import first_hits, trace
 
 CAMERA = PinholeCamera(width=48, height=36, fx=60.0, fy=60.0, cx=24.0, cy=17.0)
 TOLERANCE = 5e-5
@@ -252,3 +252,17 @@ def test_arguments_that_do_not_fit_are_refused():
         trace(SphereDecoder(), codes, similarity, image_rays(3, cpu))
     with pytest.raises(ShapeError, match=r"similarity has shape \(1,\): expected \(2,\)"):
         trace(SphereDecoder(), codes, similarity[:1], image_rays(2, cpu))
+
+
+def test_first_hits_are_those_of_the_trace(device):
+    similarity, rays = poses(device), image_rays(2, device)
+    codes = torch.tensor([[0.05], [-0.1]], device=device)
+    traced = trace(SphereDecoder(), codes, similarity, rays)
+    points, hit = first_hits(SphereDecoder(), codes, similarity, rays)
+    assert torch.equal(hit, traced.hit)
+    expected = similarity.inverse_transform(traced.depth.unsqueeze(-1) * rays)
+    # The trace adds a last step, which is longer for grazing rays.
+    torch.testing.assert_close(points[hit], expected[hit], atol=1e-3, rtol=0.0)
+    assert SphereDecoder()(points, codes)[hit].abs().max() < TOLERANCE
+    with pytest.raises(ShapeError, match="rays has shape"):
+        first_hits(SphereDecoder(), codes, similarity, rays[0])

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,13 +8,16 @@ from scipy.spatial import cKDTree
 from sdfpose_core.errors import CategoryError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.geometry.similarity import Similarity, so3_exp
-from sdfpose_core.sdf.tracing import trace
+from sdfpose_core.sdf.deepsdf import DeepSdf, DeepSdfConfig
+from sdfpose_core.sdf.tracing import first_hits, trace
+from sdfpose_core.selfsup import losses as losses_module
 from sdfpose_core.selfsup.losses import (
     CODE_GROWTH,
     PaperLosses,
     chamfer_distance,
     code_norm,
     sdf_alignment,
+    shortened,
     visible_surface,
 )
 
@@ -188,3 +192,107 @@ def test_the_paper_s_decoder_serves_as_well(paper_view):
 
     place = similarity.translation.clone().requires_grad_(True)
     assert torch.autograd.gradcheck(alignment, place, eps=1e-8, atol=1e-3, rtol=1e-3)
+
+
+PUBLISHED = PaperLosses.published("mug")
+
+
+@pytest.mark.parametrize("losses", [PaperLosses.of("mug"), PUBLISHED], ids=["ours", "published"])
+@pytest.mark.parametrize("name", ["rotation", "translation", "size", "code"])
+def test_the_whole_loss_has_the_gradient_of_finite_differences(losses, name, view, monkeypatch):
+    """By pose, size and code, with the hit points fixed to the object, as `visible_surface` says.
+
+    The published loss lets the code move the points that are compared, not their rendering.
+    """
+    decoder, codes, similarity, observed, rays = view
+    similarity, codes = perturbed(similarity, 0.01), 0.4 * codes
+    hits = first_hits(decoder, codes, similarity, rays)
+    monkeypatch.setattr(losses_module, "first_hits", lambda *_: hits)
+    if name == "code" and losses is PUBLISHED:
+        losses = replace(losses, surface_weight=0.0)
+    generator = torch.Generator().manual_seed(0)
+    size = {"rotation": 3, "translation": 3, "size": 1, "code": codes.shape[1]}[name]
+    scale = {"rotation": 1.0, "translation": 0.1, "size": 1.0, "code": 1.0}[name]
+
+    def total(change):
+        change = scale * change
+        moved = Similarity(
+            so3_exp(change) @ similarity.rotation if name == "rotation" else similarity.rotation,
+            similarity.translation + (change if name == "translation" else 0.0),
+            similarity.scale * (change[:, 0].exp() if name == "size" else 1.0),
+        )
+        return losses(decoder, codes + (change if name == "code" else 0.0), moved, observed, rays)[
+            "total"
+        ]
+
+    at = torch.zeros(2, size, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(total(at).sum(), at)
+    step = 1e-6
+    with torch.no_grad():
+        for _ in range(3):
+            way = torch.nn.functional.normalize(
+                torch.randn(2, size, generator=generator, dtype=torch.float64), dim=1
+            )
+            slope = (total(step * way) - total(-step * way)) / (2.0 * step)
+            torch.testing.assert_close((gradient * way).sum(dim=1), slope, rtol=1e-4, atol=1e-5)
+
+
+def test_the_published_surface_is_moved_by_the_pose_alone(view):
+    decoder, codes, similarity, observed, rays = view
+    codes = codes.clone().requires_grad_(True)
+    losses = replace(PUBLISHED, alignment_weight=0.0, code_weight=0.0)
+    total = losses(decoder, codes, perturbed(similarity, 0.01), observed, rays)["total"]
+    (gradient,) = torch.autograd.grad(total.sum() + 0.0 * codes.sum(), codes)
+    assert not gradient.any()
+
+
+def test_long_codes_are_decoded_shorter_and_counted_whole(view):
+    decoder, codes, similarity, observed, rays = view
+    unit = torch.nn.functional.normalize(codes, dim=1)
+    torch.testing.assert_close(shortened(3.0 * unit, 1.0), unit)
+    torch.testing.assert_close(shortened(0.3 * unit, 1.0), 0.3 * unit)
+    short, long = (
+        PUBLISHED(decoder, length * unit, similarity, observed, rays) for length in (1.0, 2.0)
+    )
+    for name in ("surface", "alignment"):
+        torch.testing.assert_close(short[name], long[name])
+    assert long["code"].tolist() == pytest.approx([math.exp(8.0) - 1.0] * 2)
+
+
+def test_the_published_setting_fits_the_decoder(tiny_shapes):
+    paper = PaperLosses.published("can", DeepSdf(DeepSdfConfig(width=32)))
+    assert (paper.beta, paper.code_unit, paper.code_bound, paper.clamp) == (2.5, 1.0, 1.0, 0.5)
+    assert not paper.surface_moved_by_code
+    decoder = tiny_shapes.decoder
+    other = PaperLosses.published("can", decoder)
+    square = decoder.code_covariance.trace() + decoder.code_mean.square().sum()
+    assert other.code_unit == pytest.approx(float(square) ** 0.5)
+    assert math.isinf(other.code_bound)
+
+
+def test_losses_without_weight_are_not_computed(view):
+    decoder, codes, similarity, observed, rays = view
+    none = PaperLosses(1.0, surface_weight=0.0, alignment_weight=0.0)
+    found = none(decoder, codes, perturbed(similarity, 0.02), observed, rays)
+    assert not found["surface"].any()
+    assert not found["alignment"].any()
+    torch.testing.assert_close(found["total"], 0.01 * found["code"])
+
+
+def test_invalid_observed_points_do_not_count(view):
+    decoder, codes, similarity, observed, rays = view
+    losses, moved = PaperLosses(1.0), perturbed(similarity, 0.01)
+    more = torch.cat([observed, observed[:, :30] + 0.02], dim=1)
+    valid = torch.arange(more.shape[1]) < observed.shape[1]
+    found = losses(decoder, codes, moved, more, rays, valid.expand(2, -1))
+    expected = losses(decoder, codes, moved, observed, rays)
+    torch.testing.assert_close(found["total"], expected["total"])
+
+
+def test_nothing_in_view_has_no_surface_loss(view):
+    decoder, codes, similarity, observed, rays = view
+    away = Similarity(similarity.rotation, similarity.translation + 5.0, similarity.scale)
+    points, hit = visible_surface(decoder, codes, away, rays)
+    assert points.shape == (2, 0, 3)
+    assert hit.shape == (2, 0)
+    assert PaperLosses(1.0)(decoder, codes, away, observed, rays)["surface"].tolist() == [0.0, 0.0]

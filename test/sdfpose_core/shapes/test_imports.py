@@ -71,6 +71,23 @@ def test_units_and_yaw(tmp_path: Path) -> None:
     assert turned[2] == pytest.approx(-handle[0], abs=1e-6)
 
 
+def test_left_handed_files(tmp_path: Path) -> None:
+    camera = sample_model("camera", 3)
+    mirrored = camera.vertices * (1.0, 1.0, -1.0)
+    path = _write(tmp_path / "one" / "model.obj", mirrored, camera.faces[:, ::-1])
+    collection = load_collection(tmp_path, "camera", left_handed=True)
+    for model in (
+        load_model(path, "camera", left_handed=True),
+        load_surface(path, "camera", left_handed=True),
+        collection.models[0],
+    ):
+        assert _volume(model) == pytest.approx(_volume(camera), rel=1e-4)
+        for axis in range(3):
+            found, true = (np.sort(x.vertices[:, axis]) for x in (model, camera))
+            assert found.mean() == pytest.approx(true.mean(), abs=1e-3)
+    assert collection.notes == {}
+
+
 def test_inside_out_is_flipped_with_a_note(tmp_path: Path) -> None:
     imported = import_model(_write(tmp_path / "m.obj", MUG.vertices, MUG.faces[:, ::-1]), "mug")
     assert imported.notes == ("the mesh was inside out and was flipped",)

@@ -65,6 +65,36 @@ def test_an_ill_typed_value(key, value, wanted):
     assert str(caught.value) == f"settings.yaml: {key} is {value!r}: expected {wanted}"
 
 
+@dataclass(frozen=True)
+class Lists:
+    pairs: tuple[tuple[float, str], ...] = ()
+
+    def __post_init__(self):
+        if len(self.pairs) > 2:
+            raise ConfigurationError("there are too many pairs")
+
+
+def test_lists_become_tuples(tmp_path):
+    read = read_configuration(write(tmp_path, "pairs: [[0, a], [1.5, b]]"), Lists)
+    assert read == Lists(((0.0, "a"), (1.5, "b")))
+    assert read_configuration(write(tmp_path, "pairs: []"), Lists) == Lists()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (3, r"pairs is 3: expected a list of \[float, str\]"),
+        ([3], r"pairs is 3: expected \[float, str\]"),
+        ([[1.0, "a", 2]], r"pairs is \[1\.0, 'a', 2\]: expected \[float, str\]"),
+        ([["a", "a"]], "pairs is 'a': expected float"),
+        ([[1.0, "a"]] * 3, "here: there are too many pairs"),
+    ],
+)
+def test_ill_formed_lists(value, message):
+    with pytest.raises(ConfigurationError, match=message):
+        build(Lists, {"pairs": value}, "here")
+
+
 def test_texts_and_truth_values_are_not_converted():
     for key, value in (("name", 3), ("fast", 1), ("fast", "yes")):
         with pytest.raises(ConfigurationError, match=rf"here: {key} is {value!r}: expected"):
