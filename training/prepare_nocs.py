@@ -29,6 +29,7 @@ from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.paths import check_input_folder, check_output_folder
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
 from sdfpose_core.datasets.nocs_layout import missing_parts, part_sizes
+from sdfpose_core.datasets.nocs_models import model_folder
 from sdfpose_core.datasets.nocs_preparation import (
     NOCS_IMAGE_PARTS,
     ScenePreparation,
@@ -46,17 +47,6 @@ from sdfpose_core.weights import weights_file
 
 MAX_PRINTED = 20
 """Maximum number of printed problems; the reports of the scenes contain all of them."""
-
-
-SYNSETS = {
-    "bottle": "02876657",
-    "bowl": "02880940",
-    "camera": "02942699",
-    "can": "02946921",
-    "laptop": "03642806",
-    "mug": "03797390",
-}
-"""Folder names in ShapeNet."""
 
 
 def check(data: Path) -> None:
@@ -115,18 +105,20 @@ def prepare_part(
     )
 
 
-def fit_models(data: Path, weights: Path | None, out: Path) -> None:
+def fit_models(
+    data: Path, weights: Path | None, out: Path, categories: Sequence[str]
+) -> None:
     """Write codes of the CAMERA CAD models, one file and one list of names per category.
 
     Models that the decoder was trained on have the codes of the training, if these are stored
     beside the decoder. The codes of the others are fitted.
     """
-    for class_id, category in enumerate(NOCS_CATEGORIES, start=1):
+    for category in categories:
         decoder = weights_file(category, "decoder", weights)
         path = codes_file(out / "codes", category, decoder)
         if path.is_file():
             continue
-        folder = model_folder(data / "obj_models" / "train", class_id, category)
+        folder = model_folder(data / "obj_models" / "train", category)
         if folder is None:
             print(f"obj_models/train: no models of '{category}'; no codes fitted", file=sys.stderr)
             continue
@@ -148,12 +140,12 @@ def fit_models(data: Path, weights: Path | None, out: Path) -> None:
             print(collection.report())
 
 
-def sample_models(data: Path, out: Path) -> None:
+def sample_models(data: Path, out: Path, categories: Sequence[str]) -> None:
     """Sample the surfaces of the CAMERA CAD models; write one file per category."""
-    for class_id, category in enumerate(NOCS_CATEGORIES, start=1):
+    for category in categories:
         path = surfaces_file(out / "codes", category)
         found = (
-            model_folder(data / "obj_models" / part, class_id, category)
+            model_folder(data / "obj_models" / part, category)
             for part in ("train", "val")
         )
         folders = [x for x in found if x is not None]
@@ -165,14 +157,6 @@ def sample_models(data: Path, out: Path) -> None:
             surfaces.save(path)
         for problem in problems:
             print(f"prepare_nocs: {problem}", file=sys.stderr)
-
-
-def model_folder(models: Path, class_id: int, category: str) -> Path | None:
-    """Find the folder of a category's CAD models, None if there is none."""
-    for name in (SYNSETS[category], f"{class_id:08d}", category):
-        if (models / name).is_dir():
-            return models / name
-    return None
 
 
 def report(part: str, prepared: ScenePreparation) -> None:
@@ -199,7 +183,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder of the prepared data")
     parser.add_argument("--check", action="store_true", help="only report what is missing")
     parser.add_argument(
-        "--parts", nargs="+", choices=NOCS_IMAGE_PARTS, default=NOCS_IMAGE_PARTS, metavar="PART"
+        "--parts",
+        nargs="*",
+        choices=NOCS_IMAGE_PARTS,
+        default=NOCS_IMAGE_PARTS,
+        metavar="PART",
+        help="parts to prepare (default: all); without a name: only the codes of the models",
+    )
+    parser.add_argument(
+        "--category",
+        nargs="+",
+        metavar="NAME",
+        help="fit codes of the models of these categories only (default: all)",
     )
     parser.add_argument(
         "--detections",
@@ -222,7 +217,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shard", type=shard_of, default=(0, 1), metavar="i/n")
     parser.add_argument("--workers", type=integer(), default=2, help="processes (default: 2)")
     args = parser.parse_args(arguments)
-    check(args.data)
+    known = default_categories()
+    chosen = {known[x].name for x in args.category or NOCS_CATEGORIES}
+    categories = [x for x in NOCS_CATEGORIES if x in chosen]
+    if args.parts or args.check:
+        check(args.data)
     if args.check:
         return 0
     if args.out is None:
@@ -231,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_input_folder("--detections", args.detections, "results_*.pkl")
     check_input_folder("--weights", args.weights, "CATEGORY.decoder.safetensors")
     with_codes = not args.no_codes and args.shard[0] == 0
-    for category in NOCS_CATEGORIES if with_codes else ():
+    for category in categories if with_codes else ():
         decoder = weights_file(category, "decoder", args.weights)
         if not decoder.is_file():
             raise ConfigurationError(
@@ -244,8 +243,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             report(part, prepare_part(args, part, pool))
     if with_codes:
-        sample_models(args.data, args.out)
-        fit_models(args.data, args.weights, args.out)
+        sample_models(args.data, args.out, categories)
+        fit_models(args.data, args.weights, args.out, categories)
     return 0
 
 

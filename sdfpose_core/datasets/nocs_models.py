@@ -14,7 +14,7 @@ from sdfpose_core.errors import ConfigurationError, FrameError, MeshError, Pickl
 from sdfpose_core.shapes.mesh_files import MESH_SUFFIXES, read_mesh
 from sdfpose_core.storage.pickles import load_pickle
 
-__all__ = ["NOCS_MODEL_FOLDERS", "NocsModels"]
+__all__ = ["NOCS_MODEL_FOLDERS", "NocsModels", "model_folder"]
 
 NOCS_MODEL_FOLDERS = {
     "CAMERA/train": "train",
@@ -23,6 +23,16 @@ NOCS_MODEL_FOLDERS = {
     "Real/test": "real_test",
 }
 """Folder below ``obj_models`` of the CAD models or scans of each part."""
+
+_SYNSETS = {
+    "bottle": "02876657",
+    "bowl": "02880940",
+    "camera": "02942699",
+    "can": "02946921",
+    "laptop": "03642806",
+    "mug": "03797390",
+}
+"""Folder names in ShapeNet, in the order of the class ids."""
 
 _MUG_META = "mug_meta.pkl"
 
@@ -36,6 +46,18 @@ _SHIFTS: dict[str, tuple[float, float, float]] = {
 }
 """Shifts of the mugs of CAMERA whose body is not as wide as their box along z: the benchmark's
 ``mug_meta.pkl`` has these values (Object-DeformNet, ``preprocess/shape_data.py``)."""
+
+
+def model_folder(models: Path, category: str) -> Path | None:
+    """Find the folder of a category's CAD models, None if there is none.
+
+    Args:
+        models: ``obj_models/train`` or ``obj_models/val``.
+        category: one of the six categories.
+    """
+    number = 1 + list(_SYNSETS).index(category)
+    names = (_SYNSETS[category], f"{number:08d}", category)
+    return next((models / x for x in names if (models / x).is_dir()), None)
 
 
 class NocsModels:
