@@ -105,9 +105,7 @@ def prepare_part(
     )
 
 
-def fit_models(
-    data: Path, weights: Path | None, out: Path, categories: Sequence[str]
-) -> None:
+def fit_models(data: Path, weights: Path | None, out: Path, categories: Sequence[str]) -> None:
     """Write codes of the CAMERA CAD models, one file and one list of names per category.
 
     Models that the decoder was trained on have the codes of the training, if these are stored
@@ -144,10 +142,7 @@ def sample_models(data: Path, out: Path, categories: Sequence[str]) -> None:
     """Sample the surfaces of the CAMERA CAD models; write one file per category."""
     for category in categories:
         path = surfaces_file(out / "codes", category)
-        found = (
-            model_folder(data / "obj_models" / part, category)
-            for part in ("train", "val")
-        )
+        found = (model_folder(data / "obj_models" / part, category) for part in ("train", "val"))
         folders = [x for x in found if x is not None]
         if path.is_file() or not folders:
             continue

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_replace", "temporary_sibling", "write_atomically"]
+__all__ = ["atomic_replace", "create_atomically", "temporary_sibling", "write_atomically"]
 
 
 _MAX_NAME_BYTES = 255
@@ -56,3 +56,27 @@ def write_atomically(path: Path | str, content: bytes) -> None:
         return
     with atomic_replace(path) as temporary:
         temporary.write_bytes(content)
+
+
+def create_atomically(path: Path | str, content: bytes) -> None:
+    """Write a new file atomically, unless another process has created it in the meantime.
+
+    Missing folders are created.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_sibling(path)
+    try:
+        temporary.write_bytes(content)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            if not path.exists():
+                temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.storage.files import write_atomically
+from sdfpose_core.storage.files import create_atomically, write_atomically
 
 __all__ = [
     "MILD",
@@ -57,7 +57,7 @@ def complete_weights(folder: Path | str, source: Path | str | None = None) -> No
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted([*source.glob("*.safetensors"), *source.glob("*.json")]):
         if not (folder / path.name).exists():
-            write_atomically(folder / path.name, path.read_bytes())
+            create_atomically(folder / path.name, path.read_bytes())
 
 
 def write_weights(

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from sdfpose_core.storage.files import write_atomically
+from sdfpose_core.storage.files import create_atomically, write_atomically
 
 
 def test_folders_are_made_and_nothing_else_is_left(tmp_path):
@@ -54,3 +54,14 @@ def test_a_pipe_is_written_not_replaced(tmp_path):
     reader.join(5.0)
     assert received == [b"one"]
     assert path.is_fifo()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_is_there_is_not_created_again(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(PermissionError()))
+    path = tmp_path / "a" / "b.txt"
+    create_atomically(path, b"one")
+    create_atomically(path, b"two")
+    assert path.read_bytes() == b"one"
+    assert [p.name for p in path.parent.iterdir()] == ["b.txt"]
