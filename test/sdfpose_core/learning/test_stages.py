@@ -158,9 +158,7 @@ def test_two_processes_do_not_run_the_same_stage(work: Work) -> None:
 def test_a_damaged_state_is_named(content: str, work: Work) -> None:
     work.run()
     (work.root / "stages" / "b" / "stage.json").write_text(content)
-    with pytest.raises(
-        ConfigurationError, match=r"stage\.json: .*delete .*stages/b, .*/b to"
-    ):
+    with pytest.raises(ConfigurationError, match=r"stage\.json: .*delete .*stages/b, .*/b to"):
         work.run()
 
 
