@@ -263,15 +263,14 @@ class Recipe:
         kind = stage.name.split("-")[0]
         if kind == "prepare":
             seconds = PREPARE_S * sum(_images(self.args.data / x) for x in (LABELLED, UNLABELLED))
-            return Cost(seconds / 3600.0 or None, 0.5 * max(self.args.workers, 1))
+            return Cost(seconds / 3600.0 or None, PREPARE_GIB * max(self.args.workers, 1))
         if kind == "decoder":
             return self._decoder_cost(stage.needs[0])
         if kind == "pretrain":
-            return self._training_cost(self.pretraining, self.pretraining.batch)
+            return self._training_cost(self.pretraining, self.pretraining.batch, 0)
         if kind == "self":
             training = self.adaptation.training
-            views = training.batch + SELF_SUPERVISED_VIEWS * self.adaptation.real_batch
-            return self._training_cost(training, views)
+            return self._training_cost(training, training.batch, self.adaptation.real_batch)
         if kind == "evaluate":
             images = _images(self.args.data / BENCHMARKS[BENCHMARK].part)
             return Cost(EVALUATE_S * images / 3600.0 or None, EVALUATE_GIB)
@@ -288,15 +287,19 @@ class Recipe:
         memory = 0.5 + DECODER_GIB_PER_SAMPLE * at_once * config.decoder.width / 512
         return Cost(seconds / 3600.0 if models else None, memory)
 
-    def _training_cost(self, training: Ssc6dTrainingConfig, views: float) -> Cost:
+    def _training_cost(self, training: Ssc6dTrainingConfig, labelled: int, unlabelled: int) -> Cost:
         network = self.pretraining.encoder
         size = (network.width / 64) ** 2 * (network.image_size / 192) ** 2
+        views = labelled + UNLABELLED_VIEW * unlabelled
         hours = training.steps * views * PRETRAIN_S * size / 3600.0
-        return Cost(hours, 0.8 + 0.14 * views * size)
+        return Cost(hours, TRAINING_GIB + VIEW_GIB * (labelled + unlabelled) * size)
 
 
 PREPARE_S = 0.16
 """Seconds of a core for an image of 640 x 480 pixels with five objects."""
+
+PREPARE_GIB = 0.5
+"""Memory of a process, GiB: 0.2 with one image, the rest is assumed for long scenes."""
 
 DECODER_OPERATIONS_PER_S = 48e9
 """Floating-point operations of a core; see docs/shapes.md."""
@@ -307,13 +310,16 @@ DECODER_GIB_PER_SAMPLE = 3.5 / 65_536
 PRETRAIN_S = 1.25
 """Seconds of a core for a view of 192 x 192 pixels."""
 
-SELF_SUPERVISED_VIEWS = 3.0
-"""Cost of an unlabelled view relative to a labelled one."""
+UNLABELLED_VIEW = 3.0
+"""Time of an unlabelled view relative to a labelled one."""
+
+TRAINING_GIB, VIEW_GIB = 0.8, 0.14
+"""Memory of a training, and of each view of a step, GiB."""
 
 EVALUATE_S = 6.0
 """Seconds of a core for an image with five detections, without the time of ICP."""
 
-EVALUATE_GIB = 1.5
+EVALUATE_GIB = 1.0
 """Memory of an evaluation, GiB."""
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from sdfpose_core.benchmark.adaptation import ROWS, AdaptationRun, summarise_adaptation
 from sdfpose_core.benchmark.poses import PoseOutcome, summarise
+from sdfpose_core.benchmark.repeated_runs import repeated_figures
 from sdfpose_core.benchmark.sequences import TrackedSequence, summarise_sequences
 from sdfpose_core.benchmark.speed import benchmark_speed
 from sdfpose_core.cli import adapt, bench_pose, estimate, replay
@@ -101,6 +102,13 @@ def test_own_categories_have_errors() -> None:
 def test_repeated_runs(documented: set[str]) -> None:
     metrics = frame_metrics([frame()])["average_precision"]
     assert keys(average_metrics([metrics, metrics])) - FREE <= documented
+
+
+def test_repeated_benchmarks(documented: set[str]) -> None:
+    figures = frame_metrics([frame()])["average_precision"]
+    rules = dict.fromkeys(("truth", "images", "iou", "misses", "scores"), "")
+    document = rules | {"detections": {}, "problems": [], **figures}
+    assert keys(repeated_figures([document, document])) - FREE <= documented
 
 
 def test_poses(documented: set[str]) -> None:

@@ -22,7 +22,7 @@ SLOW_FILES = frozenset(
         "sdfpose_ros/evaluation": ("evaluator_node", "node_benchmark", "separate_processes"),
         "sdfpose_ros/playback": ("lockstep",),
         "sdfpose_ros/pose": ("faults", "pose_node", "pose_node_lifecycle"),
-        "training": ("nocs_pipeline", "train_decoder"),
+        "training": ("nocs_pipeline", "reproduce_ssc6d", "train_decoder"),
     }.items()
     for name in names
 )

@@ -362,35 +362,32 @@ def test_codes_for_another_decoder_are_not_taken(
         script("pretrain").main([*arguments, "--device", "cpu"])
 
 
-def test_runs_with_several_seeds_are_averaged(
-    data: Path, prepared: Path, self_supervision: Path, tmp_path: Path
-) -> None:
-    arguments = ["--runs", "2", "--data", str(prepared), "--work", str(tmp_path / "runs")]
-    arguments += ["--images", str(data), "--detections", "masks"]
-    arguments += ["--category", "can", "--config", str(self_supervision), "--device", "cpu"]
-    arguments += ["--threads", "1", "--json", str(tmp_path / "runs.json")]
+def test_runs_with_several_seeds_are_averaged(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        (tmp_path / "Real" / part).mkdir(parents=True)
+    arguments = ["--runs", "2", "--data", str(tmp_path), "--work", str(tmp_path / "runs")]
+    arguments += ["--images", str(tmp_path), "--detections", "masks", "--category", "can"]
+    arguments += ["--json", str(tmp_path / "runs.json")]
     repeat_runs = script("repeat_runs")
     started: list[str] = []
 
-    def run_here(words: list[str]) -> None:
+    def evaluate(words: list[str]) -> None:
+        started.append(words[3] if words[0] == "-m" else Path(words[0]).stem)
         if words[0] == "-m":
-            started.append(words[3])
-            assert command(words[2:]) == 0
-        else:
-            started.append(Path(words[0]).stem)
-            assert script(started[-1]).main(words[1:]) == 0
+            measures = ("iou25", "iou50", "iou75", "deg5_cm2", "deg5_cm5", "deg10_cm2", "deg10_cm5")
+            row = {"n": 3, **dict.fromkeys(measures, 10.0 * len(started))}
+            report = {"per_category": {"can": row}, "mean": row}
+            path = Path(words[words.index("--json") + 1])
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps(report))
 
-    repeat_runs.run_process = run_here  # processes of their own take seconds to start
+    repeat_runs.run_process = evaluate
     assert repeat_runs.main(arguments) == 0
     assert started == 2 * ["self_supervise", "real275"]
     found = json.loads((tmp_path / "runs.json").read_text())
-    single = [
-        json.loads((tmp_path / "runs" / f"run{i}" / "report.json").read_text()) for i in (0, 1)
-    ]
     assert found["runs"] == 2
-    expected = np.mean([x["mean"]["deg10_cm5"] for x in single])
-    assert found["mean"]["deg10_cm5"] == pytest.approx(expected)
-    assert found["per_category"]["can"]["n"] == single[0]["mean"]["n"]
+    assert found["mean"]["deg10_cm5"] == pytest.approx(30.0)
+    assert found["spread"]["deg10_cm5"] == pytest.approx(10.0)
     # The second time nothing is trained.
     assert repeat_runs.main(arguments) == 0
     assert len(started) == 4
@@ -403,15 +400,6 @@ def test_a_script_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     repeat_runs.run_process([str(path), "--part", "x"])
     with pytest.raises(ConfigurationError, match=r"evaluate\.py --part y: failed"):
         repeat_runs.run_process([str(path), "--part", "y"])
-
-
-def test_a_run_that_fails_ends_them_all(tmp_path: Path) -> None:
-    for part in ("train", "test"):
-        (tmp_path / "Real" / part).mkdir(parents=True)
-    arguments = ["--runs", "1", "--data", str(tmp_path), "--work", str(tmp_path / "runs")]
-    arguments += ["--images", str(tmp_path), "--detections", "masks"]
-    with pytest.raises(ConfigurationError, match=r"self_supervise\.py .*: failed"):
-        script("repeat_runs").main([*arguments, "--category", "can", "--device", "cpu"])
 
 
 @pytest.fixture(scope="module")
