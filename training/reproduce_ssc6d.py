@@ -36,7 +36,7 @@ from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.paths import check_output_folder
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES, nocs_images
 from sdfpose_core.datasets.nocs_layout import NOCS_PARTS
-from sdfpose_core.datasets.nocs_models import model_folder
+from sdfpose_core.datasets.nocs_models import SYNSETS, model_folder
 from sdfpose_core.datasets.nocs_shapes import surfaces_file
 from sdfpose_core.encoder.ssc6d_training import Ssc6dTrainingConfig
 from sdfpose_core.errors import CategoryError, ConfigurationError
@@ -140,7 +140,7 @@ class Recipe:
 
     def _decoder(self, category: str) -> Stage:
         models = self.args.data / "obj_models" / "train"
-        meshes = model_folder(models, category) or models / category
+        meshes = model_folder(models, category) or models / SYNSETS[category]
         command = ["train_decoder.py", category, "--decoder", "deepsdf", "--meshes", meshes]
         command += ["--left-handed", "--config", self.decoder_file, "--out", self.weights]
         settings: dict[str, Any] = {"configuration": self._contents[0], "exclude": None}
@@ -401,15 +401,20 @@ def print_plan(recipe: Recipe, chosen: Sequence[Stage]) -> None:
                 print(f"    needs {path}{recipe.source(path)}")
         print(f"    {shlex.join(stage.command)}")
     print(
-        f"{len(pending)} of {len(recipe.stages.stages)} stages to run, about {hours:.3g} core hours"
-        " in all. Times and memory are extrapolated from measurements on one core of a CPU; they "
-        "were not measured on a GPU."
+        f"{len(pending)} of {len(recipe.stages.stages)} stages to run, {_about(hours)} in all. "
+        "Times and memory are extrapolated from measurements on one core of a CPU; they were not "
+        "measured on a GPU."
     )
 
 
 def _describe(cost: Cost) -> str:
-    hours = "time unknown" if cost.hours is None else f"about {cost.hours:.2g} core hours"
+    hours = "time unknown" if cost.hours is None else _about(cost.hours)
     return hours + ("" if cost.memory_gib is None else f", {cost.memory_gib:.1f} GiB")
+
+
+def _about(hours: float) -> str:
+    number = f"{hours:.0f}" if hours >= 10.0 else f"{hours:.2g}"
+    return f"about {number} core hours"
 
 
 def write_report(recipe: Recipe) -> None:

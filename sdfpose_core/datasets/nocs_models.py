@@ -14,7 +14,7 @@ from sdfpose_core.errors import ConfigurationError, FrameError, MeshError, Pickl
 from sdfpose_core.shapes.mesh_files import MESH_SUFFIXES, read_mesh
 from sdfpose_core.storage.pickles import load_pickle
 
-__all__ = ["NOCS_MODEL_FOLDERS", "NocsModels", "model_folder"]
+__all__ = ["NOCS_MODEL_FOLDERS", "SYNSETS", "NocsModels", "model_folder"]
 
 NOCS_MODEL_FOLDERS = {
     "CAMERA/train": "train",
@@ -24,7 +24,7 @@ NOCS_MODEL_FOLDERS = {
 }
 """Folder below ``obj_models`` of the CAD models or scans of each part."""
 
-_SYNSETS = {
+SYNSETS = {
     "bottle": "02876657",
     "bowl": "02880940",
     "camera": "02942699",
@@ -55,8 +55,8 @@ def model_folder(models: Path, category: str) -> Path | None:
         models: ``obj_models/train`` or ``obj_models/val``.
         category: one of the six categories.
     """
-    number = 1 + list(_SYNSETS).index(category)
-    names = (_SYNSETS[category], f"{number:08d}", category)
+    number = 1 + list(SYNSETS).index(category)
+    names = (SYNSETS[category], f"{number:08d}", category)
     return next((models / x for x in names if (models / x).is_dir()), None)
 
 
