@@ -21,14 +21,25 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sdfpose_core.benchmark.nocs_images import BENCHMARKS
-from sdfpose_core.benchmark.repeated_runs import figures_table, repeated_figures
+from sdfpose_core.benchmark.repeated_runs import (
+    REFINEMENTS,
+    repeated_figures,
+    report_text,
+    tables_text,
+)
+from sdfpose_core.benchmark.training_costs import (
+    Cost,
+    decoder_cost,
+    encoder_cost,
+    evaluation_cost,
+    preparation_cost,
+)
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.choices import add_threads_argument
 from sdfpose_core.cli.execution import execute
@@ -55,26 +66,12 @@ CONFIGS = HERE.parent / "config" / "training"
 
 LABELLED, UNLABELLED = "CAMERA/train", "Real/train"
 BENCHMARK = "real275"
-REFINEMENTS = {"none": "Without refinement", "icp": "With ICP"}
 
 MINIATURE_IMAGES = 4
 """Images in each part of the miniature."""
 
 TRAININGS = ("decoder", "pretrain", "self-supervise")
 """Kinds of the stages that several processes can share."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Estimate of a stage's cost on one CPU core; None where it was not measured.
-
-    Attributes:
-        hours: time, hours.
-        memory_gib: peak memory, GiB.
-    """
-
-    hours: float | None = None
-    memory_gib: float | None = None
 
 
 class Recipe:
@@ -260,67 +257,22 @@ class Recipe:
 
     def cost(self, stage: Stage) -> Cost:
         """Estimate the cost of a whole stage, for what DATA contains."""
-        kind = stage.name.split("-")[0]
+        data, kind = self.args.data, stage.name.split("-")[0]
         if kind == "prepare":
-            seconds = PREPARE_S * sum(_images(self.args.data / x) for x in (LABELLED, UNLABELLED))
-            return Cost(seconds / 3600.0 or None, PREPARE_GIB * max(self.args.workers, 1))
+            images = sum(_images(data / x) for x in (LABELLED, UNLABELLED))
+            return preparation_cost(images, max(self.args.workers, 1))
         if kind == "decoder":
-            return self._decoder_cost(stage.needs[0])
+            meshes = stage.needs[0]
+            models = sum(x.is_dir() for x in meshes.iterdir()) if meshes.is_dir() else 0
+            return decoder_cost(self.decoder, models)
         if kind == "pretrain":
-            return self._training_cost(self.pretraining, self.pretraining.batch, 0)
+            return encoder_cost(self.pretraining, self.pretraining.encoder)
         if kind == "self":
-            training = self.adaptation.training
-            return self._training_cost(training, training.batch, self.adaptation.real_batch)
+            learning = self.adaptation
+            return encoder_cost(learning.training, self.pretraining.encoder, learning.real_batch)
         if kind == "evaluate":
-            images = _images(self.args.data / BENCHMARKS[BENCHMARK].part)
-            return Cost(EVALUATE_S * images / 3600.0 or None, EVALUATE_GIB)
+            return evaluation_cost(_images(data / BENCHMARKS[BENCHMARK].part))
         return Cost()
-
-    def _decoder_cost(self, meshes: Path) -> Cost:
-        config = self.decoder
-        models = sum(1 for x in meshes.iterdir() if x.is_dir()) if meshes.is_dir() else 0
-        parameters = config.decoder.hidden_layers * config.decoder.width**2
-        steps = config.epochs * max(1, models // config.shapes_per_step)
-        samples = steps * config.shapes_per_step * config.points_per_shape
-        seconds = 6.0 * parameters * samples / DECODER_OPERATIONS_PER_S
-        at_once = max(config.points_at_once, config.points_per_shape)
-        memory = 0.5 + DECODER_GIB_PER_SAMPLE * at_once * config.decoder.width / 512
-        return Cost(seconds / 3600.0 if models else None, memory)
-
-    def _training_cost(self, training: Ssc6dTrainingConfig, labelled: int, unlabelled: int) -> Cost:
-        network = self.pretraining.encoder
-        size = (network.width / 64) ** 2 * (network.image_size / 192) ** 2
-        views = labelled + UNLABELLED_VIEW * unlabelled
-        hours = training.steps * views * PRETRAIN_S * size / 3600.0
-        return Cost(hours, TRAINING_GIB + VIEW_GIB * (labelled + unlabelled) * size)
-
-
-PREPARE_S = 0.16
-"""Seconds of a core for an image of 640 x 480 pixels with five objects."""
-
-PREPARE_GIB = 0.5
-"""Memory of a process, GiB: 0.2 with one image, the rest is assumed for long scenes."""
-
-DECODER_OPERATIONS_PER_S = 48e9
-"""Floating-point operations of a core; see docs/shapes.md."""
-
-DECODER_GIB_PER_SAMPLE = 3.5 / 65_536
-"""Memory for a sample of the 8 x 512 network, GiB."""
-
-PRETRAIN_S = 1.25
-"""Seconds of a core for a view of 192 x 192 pixels."""
-
-UNLABELLED_VIEW = 3.0
-"""Time of an unlabelled view relative to a labelled one."""
-
-TRAINING_GIB, VIEW_GIB = 0.8, 0.14
-"""Memory of a training, and of each view of a step, GiB."""
-
-EVALUATE_S = 6.0
-"""Seconds of a core for an image with five detections, without the time of ICP."""
-
-EVALUATE_GIB = 1.0
-"""Memory of an evaluation, GiB."""
 
 
 def _content(path: Path) -> tuple[Path, dict[str, Any]]:
@@ -394,27 +346,17 @@ def print_plan(recipe: Recipe, chosen: Sequence[Stage]) -> None:
         text = f"{stage.name}: {state}"
         if stage.name in pending:
             hours += cost.hours or 0.0
-            text += f", to run; {_describe(cost)}"
+            text += f", to run; {cost}"
         print(text)
         for path in stage.needs if stage.name in pending else ():
             if not _has_content(path):
                 print(f"    needs {path}{recipe.source(path)}")
         print(f"    {shlex.join(stage.command)}")
     print(
-        f"{len(pending)} of {len(recipe.stages.stages)} stages to run, {_about(hours)} in all. "
+        f"{len(pending)} of {len(recipe.stages.stages)} stages to run, {Cost(hours)} in all. "
         "Times and memory are extrapolated from measurements on one core of a CPU; they were not "
         "measured on a GPU."
     )
-
-
-def _describe(cost: Cost) -> str:
-    hours = "time unknown" if cost.hours is None else _about(cost.hours)
-    return hours + ("" if cost.memory_gib is None else f", {cost.memory_gib:.1f} GiB")
-
-
-def _about(hours: float) -> str:
-    number = f"{hours:.0f}" if hours >= 10.0 else f"{hours:.2g}"
-    return f"about {number} core hours"
 
 
 def write_report(recipe: Recipe) -> None:
@@ -439,52 +381,9 @@ def write_report(recipe: Recipe) -> None:
         },
     }
     write_atomically(args.out / "report.json", (json.dumps(document, indent=1) + "\n").encode())
-    tables = tables_text(recipe, found)
-    write_atomically(args.out / "report.md", report_text(document, tables).encode())
+    tables = tables_text(document)
+    write_atomically(args.out / "report.md", report_text(document).encode())
     print(f"\n{tables}\nreport: {args.out / 'report.md'}", flush=True)
-
-
-def tables_text(recipe: Recipe, found: Mapping[str, Any]) -> str:
-    """Both tables, with what a reader has to know to set them beside others."""
-    count = len(recipe.categories)
-    text = (
-        f"Average precision in per cent, mean of {recipe.args.repeat} x {count} networks (seeds x "
-        "categories) ± standard deviation over the seeds.\n"
-    )
-    for refine, title in REFINEMENTS.items():
-        text += f"\n**{title}**\n\n{figures_table(found[refine])}"
-    first = found["none"]
-    text += (
-        f"\nTruth: {first['truth']}. IoU: {first['iou']}. Scores: {first['scores']}. Misses: "
-        f"{first['misses']}. Detections: {first['detections']['folder']}. Images: "
-        f"{first['images']}.\n"
-    )
-    if first["truth"] in ("coordinate_maps", "mixed"):
-        text += (
-            "\nSome true poses are computed from maps of object coordinates: the figures are not "
-            "those of the benchmark.\n"
-        )
-    if recipe.args.miniature:
-        text += "\nSimulated data and tiny networks (--miniature): the figures mean nothing.\n"
-    return text
-
-
-def report_text(document: Mapping[str, Any], tables: str) -> str:
-    """The report as Markdown: tables, problems, and the settings of each stage."""
-    text = f"# SSC-6D on REAL275\n\n{tables}\n"
-    problems = dict.fromkeys(y for x in document["refine"].values() for y in x["problems"])
-    if problems:
-        text += f"## Problems\n\n{len(problems)} in all; `report.json` has those not listed here.\n"
-        text += "\n" + "".join(f"- {x}\n" for x in list(problems)[:20]) + "\n"
-    text += "## Stages\n"
-    for name, stage in document["stages"].items():
-        seconds = stage["seconds"]
-        took = "results were given" if seconds is None else f"{seconds:.0f} s"
-        text += f"\n### {name}\n\n{took}\n\n```sh\n{stage['command']}\n```\n"
-        if stage["settings"]:
-            settings = yaml.safe_dump(json.loads(json.dumps(stage["settings"])), sort_keys=False)
-            text += f"\n```yaml\n{settings}```\n"
-    return text
 
 
 def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:

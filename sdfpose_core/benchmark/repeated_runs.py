@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import yaml
 
 from sdfpose_core.evaluation.nocs_results import average_metrics
 
-__all__ = ["RepeatedFigures", "figures_table", "repeated_figures"]
+__all__ = [
+    "REFINEMENTS",
+    "RepeatedFigures",
+    "figures_table",
+    "repeated_figures",
+    "report_text",
+    "tables_text",
+]
+
+REFINEMENTS = {"none": "Without refinement", "icp": "With ICP"}
+"""Titles of the tables, by the refinement of the estimates."""
 
 RepeatedFigures = dict[str, Any]
 """Result of `repeated_figures`, JSON-serialisable."""
+
+_MAX_PROBLEMS = 20
+"""Number of problems that the report lists."""
 
 _HEADINGS = {
     "iou25": "IoU25",
@@ -64,6 +79,57 @@ def figures_table(found: RepeatedFigures) -> str:
         cells = [_cell(values[key], spread.get(key)) for key in _HEADINGS]
         lines.append(f"| {name} | {values['n']:.0f} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def tables_text(document: Mapping[str, Any]) -> str:
+    """Tables of all refinements, with what a reader has to know to set them beside others.
+
+    Args:
+        document: see `report_text`.
+    """
+    found, count = document["refine"], len(document["categories"])
+    text = (
+        f"Average precision in per cent, mean of {document['runs']} x {count} networks (seeds x "
+        "categories) ± standard deviation over the seeds.\n"
+    )
+    for refine, title in REFINEMENTS.items():
+        text += f"\n**{title}**\n\n{figures_table(found[refine])}"
+    first = found["none"]
+    text += (
+        f"\nTruth: {first['truth']}. IoU: {first['iou']}. Scores: {first['scores']}. Misses: "
+        f"{first['misses']}. Detections: {first['detections']['folder']}. Images: "
+        f"{first['images']}.\n"
+    )
+    if first["truth"] in ("coordinate_maps", "mixed"):
+        text += (
+            "\nSome true poses are computed from maps of object coordinates: the figures are not "
+            "those of the benchmark.\n"
+        )
+    if document["miniature"]:
+        text += "\nSimulated data and tiny networks (--miniature): the figures mean nothing.\n"
+    return text
+
+
+def report_text(document: Mapping[str, Any]) -> str:
+    """The report as Markdown: tables, problems, and the settings of each stage.
+
+    Args:
+        document: content of the report; docs/json_files.md lists its keys.
+    """
+    text = f"# SSC-6D on REAL275\n\n{tables_text(document)}\n"
+    problems = dict.fromkeys(y for x in document["refine"].values() for y in x["problems"])
+    if problems:
+        text += f"## Problems\n\n{len(problems)} in all; `report.json` has those not listed here.\n"
+        text += "\n" + "".join(f"- {x}\n" for x in list(problems)[:_MAX_PROBLEMS]) + "\n"
+    text += "## Stages\n"
+    for name, stage in document["stages"].items():
+        seconds = stage["seconds"]
+        took = "results were given" if seconds is None else f"{seconds:.0f} s"
+        text += f"\n### {name}\n\n{took}\n\n```sh\n{stage['command']}\n```\n"
+        if stage["settings"]:
+            settings = yaml.safe_dump(json.loads(json.dumps(stage["settings"])), sort_keys=False)
+            text += f"\n```yaml\n{settings}```\n"
+    return text
 
 
 def _cell(value: float | None, spread: float | None) -> str:
