@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from sdfpose_core.datasets.bag_storage import StorageError, zstd
+from sdfpose_core.storage.text import read_text
 
 __all__ = ["bag_files", "decompressed", "is_bag", "refuse_ros1"]
 
@@ -164,15 +165,20 @@ def _listed_files(folder: Path, problems: list[str]) -> list[str]:
     if not file.is_file():
         return []
     try:
-        content: Any = yaml.load(
-            file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
+        content: Any = yaml.load(read_text(file), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         info = content["rosbag2_bagfile_information"]
-        names = [re.split(r"[\\/]", str(x))[-1] for x in info["relative_file_paths"]]
+        paths = info["relative_file_paths"]
+        if not isinstance(paths, list) or not all(isinstance(x, str) and x for x in paths):
+            raise ValueError(f"relative_file_paths is {paths!r}: expected a list of names")
+        names = [re.split(r"[\\/]", x)[-1] for x in paths]
         mode = str(info.get("compression_mode") or "none").lower()
         form = str(info.get("compression_format") or "").lower()
     except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
+        reason = (
+            " ".join(str(error).split())
+            if isinstance(error, (OSError, ValueError, yaml.YAMLError))
+            else "expected rosbag2_bagfile_information with relative_file_paths"
+        )
         problems.append(f"{file}: cannot be read ({reason}); all storage files are read")
         return []
     if mode != "none" and form != "zstd":

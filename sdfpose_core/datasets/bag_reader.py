@@ -55,17 +55,22 @@ class BagReader:
         storages: the open files, in order.
 
     Attributes:
-        connections: the topics whose messages are in CDR, the serialisation of ROS 2.
-        left_out: a sentence for each topic in another serialisation.
+        connections: the topics whose messages are in CDR, the serialisation of ROS 2, one for
+            each name.
+        left_out: a sentence for each topic without a name, in another serialisation, or with
+            another type than most of its messages.
     """
 
     def __init__(self, storages: Sequence[Storage]) -> None:
         self._storages = storages
         self._channels: dict[tuple[str, str], list[Channel]] = {}
         others: dict[str, str] = {}
+        nameless = 0
         for storage in storages:
             for channel in storage.channels.values():
-                if channel.encoding == _CDR:
+                if not channel.topic:
+                    nameless += channel.count
+                elif channel.encoding == _CDR:
                     key = channel.topic, channel.msgtype
                     self._channels.setdefault(key, []).append(channel)
                 else:
@@ -79,7 +84,22 @@ class BagReader:
             "skipped"
             for topic, encoding in sorted(others.items())
         ]
+        if nameless:
+            self.left_out.append(f"{nameless} messages are on a topic without a name; skipped")
+        self._keep_one_type()
         self._typestores: dict[str, Typestore] = {}
+
+    def _keep_one_type(self) -> None:
+        """Of a topic with several types, keep the type with the most messages."""
+        kept: dict[str, Connection] = {}
+        for x in sorted(self.connections, key=lambda x: -x.msgcount):
+            first = kept.setdefault(x.topic, x)
+            if first is not x:
+                self.left_out.append(
+                    f"{x.topic}: has {first.msgcount} messages of type {first.msgtype}, and "
+                    f"{x.msgcount} of type {x.msgtype}; the latter are skipped"
+                )
+        self.connections = [x for x in self.connections if kept[x.topic] is x]
 
     @property
     def message_count(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,23 @@ __all__ = ["SqliteStorage"]
 
 _JOURNALS = ("-wal", "-journal")
 """Suffixes of the files with transactions that are not in the database file yet."""
+
+_REQUIRED = {
+    "topics": ("id", "name", "type"),
+    "messages": ("id", "topic_id", "timestamp", "data"),
+}
+"""Tables of a rosbag2, with the columns that all versions have."""
+
+_DEFINITIONS = "message_definitions"
+"""Table of newer versions."""
+
+_TOPIC_COLUMNS = (
+    *_REQUIRED["topics"],
+    "serialization_format",
+    "type_description_hash",
+    "offered_qos_profiles",
+)
+_DEFINITION_COLUMNS = ("topic_type", "encoded_message_definition", "encoding")
 
 
 class SqliteStorage:
@@ -70,17 +87,21 @@ class SqliteStorage:
         self._database.close()
 
     def _read_channels(self) -> dict[int, Channel]:
-        names = {
-            x["name"]
-            for x in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        }
-        if not {"topics", "messages"} <= names:
+        columns = {name: self._columns(name) for name in (*_REQUIRED, _DEFINITIONS)}
+        if not all(columns[name] for name in _REQUIRED):
             raise StorageError("it lacks the tables 'topics' and 'messages' of a rosbag2")
+        for name, required in _REQUIRED.items():
+            if missing := [x for x in required if x not in columns[name]]:
+                raise StorageError(
+                    f"its table '{name}' lacks {', '.join(missing)}: expected the columns of a "
+                    "rosbag2"
+                )
         definitions = {}
-        if "message_definitions" in names:
-            definitions = {x["topic_type"]: x for x in self._table("message_definitions")}
+        if "topic_type" in columns[_DEFINITIONS]:
+            rows = self._table(_DEFINITIONS, columns[_DEFINITIONS], _DEFINITION_COLUMNS)
+            definitions = {x["topic_type"]: x for x in rows}
         channels = {}
-        for x in self._table("topics"):
+        for x in self._table("topics", columns["topics"], _TOPIC_COLUMNS):
             found = definitions.get(x["type"], {})
             channels[x["id"]] = Channel(
                 _text(x.get("name")),
@@ -93,8 +114,19 @@ class SqliteStorage:
             )
         return channels
 
-    def _table(self, name: str) -> list[dict[str, Any]]:
-        return [dict(x) for x in self._database.execute(f"SELECT * FROM {name}")]
+    def _columns(self, table: str) -> set[str]:
+        """Return the names of the columns of a table; none if there is no such table."""
+        return {x["name"] for x in self._database.execute(f"PRAGMA table_info({table})")}
+
+    def _table(
+        self, name: str, columns: Collection[str], known: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Return the rows of a table, with those of the known columns that it has.
+
+        The names of other columns may be damaged and no text.
+        """
+        chosen = ", ".join(x for x in known if x in columns)
+        return [dict(x) for x in self._database.execute(f"SELECT {chosen} FROM {name}")]
 
     def _count_messages(self) -> tuple[int, int] | None:
         first = last = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sqlite3
@@ -683,6 +684,86 @@ def test_tables_of_older_versions_are_read(bags, tmp_path, newest):
         if not newest:
             database.execute("ALTER TABLE topics DROP COLUMN offered_qos_profiles")
     assert numbers(bag) == [0]
+
+
+def changed(bags, tmp_path, *commands):
+    """A bag of one frame in SQLite whose tables are changed."""
+    bag = bags.write(tmp_path / "bag", [frame(0)], StoragePlugin.SQLITE3)
+    with closing(sqlite3.connect(storage_file(bag))) as database, database:
+        for x in commands:
+            database.execute(x)
+    return bag
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("topics", "id"), ("topics", "type"), ("messages", "timestamp"), ("messages", "data")],
+)
+def test_tables_without_a_column_are_named(bags, tmp_path, table, column):
+    bag = changed(bags, tmp_path, f"ALTER TABLE {table} RENAME COLUMN {column} TO other")
+    with pytest.raises(BagError, match=f"its table '{table}' lacks {column}: expected the columns"):
+        numbers(bag)
+
+
+def test_columns_that_are_not_needed_may_be_anything(bags, tmp_path):
+    bag = changed(
+        bags,
+        tmp_path,
+        "ALTER TABLE message_definitions RENAME COLUMN topic_type TO other",
+        "ALTER TABLE topics ADD COLUMN broken_name",
+    )
+    file = storage_file(bag)
+    file.write_bytes(file.read_bytes().replace(b"broken_name", b"broken\xffname"))
+    assert numbers(bag) == [0]
+
+
+def test_a_topic_without_a_name_is_left_out(bags, tmp_path, capsys):
+    bag = changed(bags, tmp_path, "UPDATE topics SET name = '' WHERE name = '/camera/labels'")
+    assert numbers(bag) == [0]
+    assert main(["bag", "info", str(bag)]) == 0
+    assert "1 messages are on a topic without a name; skipped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["std_msgs/msg/String", "sensor_msgs/msg/CompressedImage"])
+def test_a_topic_of_two_types_has_that_of_most_messages(bags, tmp_path, kind, capsys):
+    bag = changed(
+        bags,
+        tmp_path,
+        "INSERT INTO topics (id, name, type, serialization_format, offered_qos_profiles, "
+        f"type_description_hash) VALUES (99, '/camera/depth', '{kind}', 'cdr', '', '')",
+    )
+    assert numbers(bag) == [0]
+    assert main(["bag", "info", str(bag)]) == 0
+    told = f"/camera/depth: has 1 messages of type sensor_msgs/msg/Image, and 0 of type {kind}"
+    assert told in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("relative_file_paths: bag.mcap", "relative_file_paths is 'bag.mcap': expected a list"),
+        ("relative_file_paths: [path: bag.mcap]", r"relative_file_paths is \[\{.*expected a list"),
+        ("relative_file_paths:", "relative_file_paths is None: expected a list"),
+        ("files: [bag.mcap]", "expected rosbag2_bagfile_information with relative_file_paths"),
+    ],
+)
+def test_metadata_of_other_versions_is_not_needed(bags, tmp_path, text, reason):
+    bag = bags.write(tmp_path / "bag", [frame(0)])
+    (bag / "metadata.yaml").write_text(f"rosbag2_bagfile_information:\n  version: 99\n  {text}\n")
+    problems: list[str] = []
+    assert numbers(bag, problems) == [0]
+    (problem,) = problems
+    assert re.search(rf"metadata.yaml: cannot be read \({reason}.*; all storage files", problem)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_metadata_may_have_another_encoding(bags, tmp_path, encoding):
+    bag = bags.write(tmp_path / "bag", [frame(0)])
+    metadata = bag / "metadata.yaml"
+    metadata.write_text(metadata.read_text(), encoding=encoding)
+    problems: list[str] = []
+    assert numbers(bag, problems) == [0]
+    assert not problems
 
 
 @pytest.mark.parametrize("compression", ["NONE", "LZ4", "ZSTD"])
