@@ -45,7 +45,8 @@ class TrackerConfig:
             verification of trusted poses may take. Uncertain poses are not limited.
         detection_budget_s: time after which no further object of an image is detected from scratch,
             seconds. The first detection always takes place; the rest waits for the next images.
-            Infinite detects all at once, so that results do not depend on the machine's speed.
+            Infinite detects all at once, so that results do not depend on the machine's speed. An
+            estimator that does not refine on the SDF detects all objects in every image.
         network_interval_s: maximum age of the network prediction of a tracked object without a
             front, seconds.
         drop_confidence: an image with less confidence brings the next verification nearer.

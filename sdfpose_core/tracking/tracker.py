@@ -176,14 +176,16 @@ class Tracker:
         return [x for x in self._objects if not x.given_up(frame.stamp_ns, self._config)]
 
     def _in_turn(self, instances: Sequence[Instance]) -> list[Instance]:
-        """The instances in another order in each image, so that none waits for ever."""
-        ids = sorted({x.mask_id for x in instances})
-        if not ids or math.isinf(self._config.detection_budget_s):
+        """The instances in another order in each image, so that none waits for ever.
+
+        The order is drawn, as mask ids may change from image to image in step with any rule.
+        """
+        if math.isinf(self._config.detection_budget_s):
             return list(instances)
-        first = ids[self._images % len(ids)]
-        return [x for x in instances if x.mask_id >= first] + [
-            x for x in instances if x.mask_id < first
-        ]
+        ids = sorted({x.mask_id for x in instances})
+        drawn = np.random.default_rng(self._images).permutation(len(ids))
+        turn = {i: int(x) for i, x in zip(ids, drawn, strict=True)}
+        return sorted(instances, key=lambda x: turn[x.mask_id])
 
     def _resolve_categories(
         self,
@@ -195,8 +197,8 @@ class Tracker:
 
         An instance of unknown category takes that of the nearest tracked object, or else the
         category that explains it best. Without a recent prediction, the category of the nearest
-        object has to explain the instance with confidence. Instances for which there is no time are
-        left out; they wait.
+        object has to explain the instance with confidence. Instances that no category explains are
+        left out, and so are those for which there is no time; they wait.
         """
         options: dict[int, list[Instance]] = {}
         for x in instances:
@@ -233,7 +235,7 @@ class Tracker:
         if not detector.has_time(same[0].mask_id):
             return []
         found = detector.detect(same)
-        return [by_category[found[0].category] if found else same[0]]
+        return [by_category[found[0].category]] if found else []
 
     def _observe(
         self,
@@ -250,13 +252,14 @@ class Tracker:
         """
         instance_of = {x.mask_id: x for x in instances}
         if self._estimator.config.refine != "sdf":
-            result = self._estimator.estimate(instances)
+            known = {x.mask_id: found for x in instances if (found := detector.found(x))}
+            result = self._estimator.estimate([x for x in instances if x.mask_id not in known])
             return {
                 x.mask_id: replace(
                     _detected(x, instance_of[x.mask_id]), jumped=x.mask_id not in owners
                 )
-                for x in result.estimates
-            }, result
+                for x in sorted([*known.values(), *result.estimates], key=lambda x: x.mask_id)
+            }, joined(result, detector.result)
         recent = {i: x for i, x in owners.items() if x.recent}
         queried = self._to_query(recent, elapsed_s)
         states = {
@@ -278,21 +281,18 @@ class Tracker:
             for i, x in tracked.items()
         }
         new = [x for x in instances if x.mask_id not in states]
-        known = [detector.found(x) for x in new]
-        unknown = [x for x, found in zip(new, known, strict=True) if found is None]
-        found = [x for x in known if x is not None]
+        found = [x for x in map(detector.found, new) if x is not None]
+        unknown = [x for x in new if detector.found(x) is None]
         if unknown:
             # Objects that wait for a new pose come before new ones.
             unknown.sort(key=lambda x: x.mask_id not in owners)
             found += detector.detect_in_time(unknown)
-        if new:
-            result = joined(result, detector.result)
-            for detection in sorted(found, key=lambda x: x.mask_id):
-                i = detection.mask_id
-                if i in owners:
-                    detection = with_predicted_yaw(detection, owners[i])
-                observations[i] = _detected(detection, instance_of[i])
-        return observations, result
+        for detection in sorted(found, key=lambda x: x.mask_id):
+            i = detection.mask_id
+            if i in owners:
+                detection = with_predicted_yaw(detection, owners[i])
+            observations[i] = _detected(detection, instance_of[i])
+        return observations, joined(result, detector.result)
 
     def _update(
         self,

@@ -171,6 +171,7 @@ class Verifier:
         self._pool: Executor | None = None
         self._running: tuple[VerificationRequest, int, Future[VerificationResult]] | None = None
         self._process: BaseProcess | None = None
+        self._started: Future[int] | None = None
         self._closed = False
         self._lock = threading.Lock()  # closing does not wait for the present image
         self._rests_until_s = 0.0
@@ -291,7 +292,13 @@ class Verifier:
                 _set_up_process,
                 (self._detector, self._accept_confidence),
             )
-            self._process = _start_process(self._pool)
+            try:
+                self._process, self._started = _start_process(self._pool)
+            except RuntimeError as error:
+                self._pool = None
+                if not _imports_main():
+                    raise
+                raise VerificationError(_NO_GUARD) from error
         elif self._pool is None:
             self._pool = ThreadPoolExecutor(1, "verification")
         return self._pool
@@ -301,6 +308,11 @@ class Verifier:
             return future.result()
         except BrokenProcessPool as error:
             self._pool = None
+            if self._started is not None and _failed(self._started):
+                raise VerificationError(
+                    "the verification process has died while it started: it was killed, is out of "
+                    f"memory, or could not import the script: {_NO_GUARD}"
+                ) from error
             raise VerificationError(
                 "the verification process has died (killed, or out of memory?): its verification "
                 "is lost, and the next one starts a new process"
@@ -311,8 +323,23 @@ _starting = threading.Lock()
 """Held while a process is started, so that it is known which one it is."""
 
 
-def _start_process(pool: ProcessPoolExecutor) -> BaseProcess | None:
-    """Start the process of a pool with SIGINT blocked, and return it.
+_NO_GUARD = (
+    "a script that verifies in a process (TrackerConfig.verify_in_process) must start its work "
+    "under 'if __name__ == \"__main__\":' and be a file, as the process imports it"
+)
+
+
+def _failed(future: Future[int]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is not None
+
+
+def _imports_main() -> bool:
+    """Whether this is a new process that still imports the script of its parent."""
+    return bool(getattr(multiprocessing.current_process(), "_inheriting", False))
+
+
+def _start_process(pool: ProcessPoolExecutor) -> tuple[BaseProcess | None, Future[int]]:
+    """Start the process of a pool with SIGINT blocked; return it, and its process id once it runs.
 
     A terminal sends SIGINT to parent and child. The child cannot ignore it before it has imported
     torch, but inherits the blocked signals of this thread.
@@ -322,11 +349,11 @@ def _start_process(pool: ProcessPoolExecutor) -> BaseProcess | None:
         before = set(multiprocessing.active_children())
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            pool.submit(os.getpid)
+            ready = pool.submit(os.getpid)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         started = set(multiprocessing.active_children()) - before
-    return started.pop() if started else None
+    return started.pop() if started else None, ready
 
 
 _NICENESS = 5

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from tracker_fakes import LOST, FakeEstimator, make_frame, make_tracker
 
@@ -43,6 +44,43 @@ def test_an_instance_that_is_never_detected_does_not_keep_the_others_waiting():
     for index in range(8):
         result = tracker.step(make_frame(OBJECTS, index))
     assert len(ids(result)) == 3
+
+
+@pytest.mark.parametrize("category", ["can", "any"])
+def test_mask_ids_that_change_in_step_keep_nobody_waiting(category):
+    """One of two objects is never detected, and they exchange their ids in every image."""
+
+    def left_only(instance, warm):
+        return {} if np.median(instance.points[:, 0]) < 0.0 else None
+
+    tracker = make_tracker(FakeEstimator(left_only), ONE_AT_A_TIME)
+    left, right = (-0.3, 0.0, 1.0), (0.3, 0.0, 1.0)
+    for index in range(12):
+        places = (left, right) if index % 2 else (right, left)
+        objects = {i: (category, x) for i, x in enumerate(places, start=1)}
+        result = tracker.step(make_frame(objects, index))
+        known = {x.estimate.mask_id for x in result.tracks} | {x.mask_id for x in result.skipped}
+        assert known | set(result.waiting) == {1, 2}
+        assert not known & set(result.waiting)
+    assert len(ids(result)) == 1
+
+
+@pytest.mark.parametrize("budget_s", [1e-9, math.inf])
+def test_an_instance_that_no_category_explains_is_tried_once(budget_s):
+    estimator = FakeEstimator(lambda instance, warm: None)
+    tracker = make_tracker(estimator, TrackerConfig(detection_budget_s=budget_s))
+    result = tracker.step(make_frame({3: ("any", (0.0, 0.0, 1.0))}, 0))
+    assert len(estimator.calls) == 1
+    assert {x.mask_id for x in result.skipped} == {3}
+    assert result.waiting == []
+
+
+@pytest.mark.parametrize("refine", ["icp", "none"])
+def test_a_category_that_was_found_is_not_detected_again(refine):
+    estimator = FakeEstimator(refine=refine)
+    result = make_tracker(estimator).step(make_frame({3: ("any", (0.0, 0.0, 1.0))}, 0))
+    assert ids(result) == [1]
+    assert len(estimator.calls) == 1
 
 
 def test_an_object_that_waits_after_a_pause_keeps_its_id():

@@ -133,6 +133,25 @@ def test_a_process_that_is_closed_while_it_starts_ends_at_once_and_silently(veri
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_script_without_a_guard_is_told_to_have_one(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from sdfpose_core.tracking.verification import Verifier\n"
+        "verifier = Verifier(None, 0.5, in_process=True)\n"
+        "try:\n"
+        "    verifier.prepare()\n"
+        "finally:\n"
+        "    verifier.close()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert "VerificationError: the verification process has died while it started" in last
+    assert "must start its work under 'if __name__ == \"__main__\":'" in last
+
+
 def test_an_estimator_of_given_models_cannot_be_copied(case):
     model = case[0].models["can"]
     with pytest.raises(TypeError, match="given models cannot be copied to another process"):
