@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Literal
 
@@ -236,7 +237,9 @@ def validation_views(
 ) -> tuple[str, ColourViews]:
     """Name and views of other models: of CAMERA/val if it is prepared, else simulated."""
     config, count = settings.training, settings.validation_views
-    if args.data is None or not any((args.data / VALIDATION_PART).glob(f"*/{category}.npz")):
+    if args.data is None or not any(
+        (args.data / VALIDATION_PART).glob(f"*/{escape(category)}.npz")
+    ):
         return "simulated", simulated_rounds(category, HELD_OUT, count, config)(0)
     problems: list[str] = []
     rounds = PreparedRounds(

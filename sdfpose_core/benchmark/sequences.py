@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -203,34 +204,34 @@ def track_sequence(
         progress: called after each frame with its fraction of the sequence.
     """
     sequence = SimulatedSequence(categories, number, seed)
-    tracker = Tracker(estimator)
     names = [f"{i}:{x.name}" for i, x in enumerate(sequence.models)]
     results = TrackedSequence(number, names, [[] for _ in names], [], [], [])
-    for index, item in enumerate(sequence.frames()):
-        result = tracker.step(item.frame)
-        seen = {x.estimate.mask_id: x for x in result.tracks if x.state != TrackState.LOST}
-        cases = []
-        for i, view in enumerate(item.views):
-            track = None if view.truth is None else seen.get(view.truth.mask_id)
-            outcome = None
-            if view.truth is not None and view.visibility >= MIN_VISIBILITY:
-                case = PoseCase(
-                    names[i], _NO_POINTS, view.truth, sequence.models[i], view.visibility
-                )
-                outcome = evaluate_case(
-                    case,
-                    None if track is None else track.estimate,
-                    result.stage_ms,
-                    np.random.default_rng((number, index, i)),
-                    _CHAMFER_SAMPLES if index % _CHAMFER_EVERY == 0 else 0,
-                )
-                results.tracked.append(outcome)
-                cases.append((case, results.tracked[-1]))
-            time_s = index / sequence.rate_hz
-            results.histories[i].append(_track_sample(time_s, view, track, outcome))
-        if index % _DETECTION_EVERY == _DETECTION_EVERY // 2:
-            _detect(estimator, item.frame, cases, results)
-        progress(1.0 / len(sequence))
+    with closing(Tracker(estimator)) as tracker:
+        for index, item in enumerate(sequence.frames()):
+            result = tracker.step(item.frame)
+            seen = {x.estimate.mask_id: x for x in result.tracks if x.state != TrackState.LOST}
+            cases = []
+            for i, view in enumerate(item.views):
+                track = None if view.truth is None else seen.get(view.truth.mask_id)
+                outcome = None
+                if view.truth is not None and view.visibility >= MIN_VISIBILITY:
+                    case = PoseCase(
+                        names[i], _NO_POINTS, view.truth, sequence.models[i], view.visibility
+                    )
+                    outcome = evaluate_case(
+                        case,
+                        None if track is None else track.estimate,
+                        result.stage_ms,
+                        np.random.default_rng((number, index, i)),
+                        _CHAMFER_SAMPLES if index % _CHAMFER_EVERY == 0 else 0,
+                    )
+                    results.tracked.append(outcome)
+                    cases.append((case, results.tracked[-1]))
+                time_s = index / sequence.rate_hz
+                results.histories[i].append(_track_sample(time_s, view, track, outcome))
+            if index % _DETECTION_EVERY == _DETECTION_EVERY // 2:
+                _detect(estimator, item.frame, cases, results)
+            progress(1.0 / len(sequence))
     return results
 
 

@@ -25,7 +25,7 @@ from sdfpose_core.cli.category_choice import usable_categories
 from sdfpose_core.cli.choices import add_recording_arguments, add_threads_argument
 from sdfpose_core.cli.numbers import integer, seed
 from sdfpose_core.cli.output import print_problems, problems_of_failure, write_file, write_json
-from sdfpose_core.cli.paths import check_input_folder, check_output_folder
+from sdfpose_core.cli.paths import check_input_folder, check_output_folder, path_argument
 from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.estimation.category_model import CategoryModel
@@ -75,16 +75,20 @@ def add_parser(subparsers: Any) -> None:
         epilog="Example: sdfpose adapt my_bag --category mug --out my_weights",
     )
     parser.add_argument(
-        "data", type=Path, metavar="DIR|BAG", help="folder of frame folders, or a rosbag2"
+        "data", type=path_argument, metavar="DIR|BAG", help="folder of frame folders, or a rosbag2"
     )
     parser.add_argument("--category", required=True, help="category to adapt")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder to write the weights to"
+        "--out",
+        type=path_argument,
+        required=True,
+        metavar="DIR",
+        help="folder to write the weights to",
     )
     add_recording_arguments(parser)
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=path_argument,
         default=SHIPPED,
         metavar="DIR",
         help="weights to start from (default: the shipped ones)",
@@ -106,7 +110,7 @@ def add_parser(subparsers: Any) -> None:
     add_threads_argument(parser)
     parser.add_argument(
         "--report",
-        type=Path,
+        type=path_argument,
         metavar="DIR",
         help="write the metrics and pictures of both networks to this folder",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -13,7 +12,7 @@ from rich.table import Table
 from sdfpose_core.cli.choices import add_depth_unit_argument, add_topic_argument
 from sdfpose_core.cli.numbers import positive
 from sdfpose_core.cli.output import print_problems, wide_console
-from sdfpose_core.cli.paths import check_new_bag
+from sdfpose_core.cli.paths import check_new_bag, path_argument
 from sdfpose_core.datasets import read_frames
 from sdfpose_core.datasets.bag_reader import Connection
 from sdfpose_core.datasets.bag_writing import OBJECTS, write_frames
@@ -48,12 +47,14 @@ def add_parser(subparsers: Any) -> None:
     )
     from_frames.add_argument(
         "frames",
-        type=Path,
+        type=path_argument,
         nargs="+",
         metavar="DIR",
         help="frame folder, or folder of frame folders",
     )
-    from_frames.add_argument("--out", type=Path, required=True, metavar="BAG", help="bag to create")
+    from_frames.add_argument(
+        "--out", type=path_argument, required=True, metavar="BAG", help="bag to create"
+    )
     from_frames.add_argument(
         "--hz", type=positive, default=15.0, help="frame rate, Hz (default: %(default)s)"
     )
@@ -70,7 +71,9 @@ def add_parser(subparsers: Any) -> None:
             "can be put together. The exit status is 0 if there is at least one, else 1."
         ),
     )
-    info.add_argument("bag", type=Path, metavar="BAG", help="bag folder, .mcap or .db3 file")
+    info.add_argument(
+        "bag", type=path_argument, metavar="BAG", help="bag folder, .mcap or .db3 file"
+    )
     add_topic_argument(info)
     add_depth_unit_argument(info)
     info.set_defaults(action=_info)

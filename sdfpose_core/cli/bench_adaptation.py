@@ -35,7 +35,7 @@ from sdfpose_core.cli.output import (
     wide_console,
     write_json,
 )
-from sdfpose_core.cli.paths import check_input_folder, check_output_file
+from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
 from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.errors import ConfigurationError
@@ -70,7 +70,7 @@ def add_parser(benchmarks: Any) -> None:
     )
     parser.add_argument(
         "--data",
-        type=Path,
+        type=path_argument,
         required=True,
         metavar="DIR",
         help="folder with meshes/CATEGORY/NAME.obj",
@@ -78,7 +78,7 @@ def add_parser(benchmarks: Any) -> None:
     parser.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
     parser.add_argument(
         "--start",
-        type=Path,
+        type=path_argument,
         default=MILD,
         metavar="DIR",
         help="folder of the initial encoders (default: %(default)s)",

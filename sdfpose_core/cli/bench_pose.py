@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,7 +43,7 @@ from sdfpose_core.cli.output import (
     wide_console,
     write_json,
 )
-from sdfpose_core.cli.paths import check_input_folder, check_output_file
+from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 
@@ -98,7 +97,7 @@ def add_parser(benchmarks: Any) -> None:
     )
     parser.add_argument(
         "--data",
-        type=Path,
+        type=path_argument,
         metavar="DIR",
         help="folder with meshes/CATEGORY/NAME.obj (suite meshes) or frames/NAME/ (suite real)",
     )

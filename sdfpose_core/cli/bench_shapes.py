@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ from sdfpose_core.cli.output import (
     wide_console,
     write_json,
 )
-from sdfpose_core.cli.paths import check_input_folder, check_output_file
+from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
 from sdfpose_core.device import resolve_device
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.weights import weights_file
@@ -45,19 +44,22 @@ def add_parser(suites: Any) -> None:
         epilog="Example: sdfpose bench shapes --category mug --count 8",
     )
     shapes.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder with [meshes/]CATEGORY/NAME.obj, in metres"
+        "--data",
+        type=path_argument,
+        metavar="DIR",
+        help="folder with [meshes/]CATEGORY/NAME.obj, in metres",
     )
     add_json_argument(shapes)
     shapes.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
     shapes.add_argument(
         "--weights",
-        type=Path,
+        type=path_argument,
         metavar="DIR",
         help="folder of the decoders (default: the shipped ones)",
     )
     shapes.add_argument(
         "--categories",
-        type=Path,
+        type=path_argument,
         metavar="YAML",
         help="file that defines the categories (default: the shipped ones)",
     )

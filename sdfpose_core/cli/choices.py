@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from pathlib import Path
 from typing import get_args, get_type_hints
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.cli.numbers import integer
-from sdfpose_core.cli.paths import check_input_folder
+from sdfpose_core.cli.paths import check_input_folder, path_argument
 from sdfpose_core.datasets.bags import ROLES
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import EstimatorConfig
@@ -60,7 +59,10 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
         ),
     )
     parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="folder of weights (default: the shipped ones)"
+        "--weights",
+        type=path_argument,
+        metavar="DIR",
+        help="folder of weights (default: the shipped ones)",
     )
     parser.add_argument(
         "--device",

@@ -30,7 +30,7 @@ from sdfpose_core.cli.output import (
     write_file,
     write_json,
 )
-from sdfpose_core.cli.paths import check_output_file, check_output_folder
+from sdfpose_core.cli.paths import check_output_file, check_output_folder, path_argument
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
@@ -74,7 +74,7 @@ def add_parser(subparsers: Any) -> None:
         "frames",
         nargs="*",
         default=[],
-        type=Path,
+        type=path_argument,
         metavar="FRAME_DIR",
         help="frame folder, or folder of frame folders",
     )
@@ -85,7 +85,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=path_argument,
         default=Path("out/estimate"),
         metavar="DIR",
         help="folder for overlays and meshes (default: %(default)s)",

@@ -51,7 +51,12 @@ from sdfpose_core.cli.output import (
     write_file,
     write_json,
 )
-from sdfpose_core.cli.paths import check_input_folder, check_output_file, check_output_folder
+from sdfpose_core.cli.paths import (
+    check_input_folder,
+    check_output_file,
+    check_output_folder,
+    path_argument,
+)
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
 from sdfpose_core.datasets.nocs_truth import NocsTruths, TruthChoice
 from sdfpose_core.device import set_threads
@@ -91,7 +96,7 @@ def add_parsers(evaluations: Any) -> None:
         )
         parser.add_argument(
             "data",
-            type=Path,
+            type=path_argument,
             metavar="DATA",
             help=f"folder of the NOCS data, with {benchmark.part}",
         )
@@ -126,7 +131,7 @@ def add_parsers(evaluations: Any) -> None:
         parser.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
         parser.add_argument(
             "--results",
-            type=Path,
+            type=path_argument,
             metavar="DIR",
             help=(
                 "folder of the results, one pickle per image in the format of 'eval nocs' "
@@ -141,7 +146,9 @@ def add_parsers(evaluations: Any) -> None:
             help="estimate only the i-th of n shares of the images, i from 1 (default: all images)",
         )
         add_json_argument(parser)
-        parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
+        parser.add_argument(
+            "--report", type=path_argument, metavar="FILE", help="write an HTML report"
+        )
         add_threads_argument(parser)
         add_estimator_arguments(parser, device="auto")
         parser.set_defaults(evaluation=run, benchmark=name)

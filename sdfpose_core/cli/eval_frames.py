@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -26,7 +25,7 @@ from sdfpose_core.cli.output import (
     write_file,
     write_json,
 )
-from sdfpose_core.cli.paths import check_output_file
+from sdfpose_core.cli.paths import check_output_file, path_argument
 from sdfpose_core.datasets import FolderFrame, read_frames
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import FrameError
@@ -60,13 +59,13 @@ def add_parser(evaluations: Any) -> None:
     )
     parser.add_argument(
         "frames",
-        type=Path,
+        type=path_argument,
         nargs="+",
         metavar="DIR",
         help="frame folder, or folder of frame folders",
     )
     add_json_argument(parser)
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
+    parser.add_argument("--report", type=path_argument, metavar="FILE", help="write an HTML report")
     add_threads_argument(parser)
     add_estimator_arguments(parser, device="auto")
     add_depth_unit_argument(parser)

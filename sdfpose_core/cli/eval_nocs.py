@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from sdfpose_core.cli.choices import add_protocol_arguments
@@ -14,7 +13,7 @@ from sdfpose_core.cli.output import (
     wide_console,
     write_json,
 )
-from sdfpose_core.cli.paths import check_input_folder, check_output_file
+from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
 from sdfpose_core.datasets.nocs_results import read_nocs_results
 from sdfpose_core.evaluation.nocs_results import average_metrics, figures
 
@@ -35,7 +34,7 @@ def add_parser(evaluations: Any) -> None:
     )
     parser.add_argument(
         "results",
-        type=Path,
+        type=path_argument,
         nargs="+",
         metavar="RESULTS_DIR",
         help="folder of result pickles; several folders are repeated runs",

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sdfpose_core.cli.execution import describe_os_error
 from sdfpose_core.cli.output import new_table, print_problems, wide_console
-from sdfpose_core.cli.paths import check_input_folder, check_output_folder
+from sdfpose_core.cli.paths import check_input_folder, check_output_folder, path_argument
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.estimation.category_model import EncoderName, load_networks
 from sdfpose_core.export.onnx_files import (
@@ -41,7 +41,9 @@ def add_parser(subparsers: Any) -> None:
         ),
         epilog="Example: sdfpose export onnx/ --category mug",
     )
-    parser.add_argument("out", type=Path, metavar="DIR", help="folder to write the files to")
+    parser.add_argument(
+        "out", type=path_argument, metavar="DIR", help="folder to write the files to"
+    )
     parser.add_argument(
         "--category",
         nargs="+",
@@ -50,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=path_argument,
         default=SHIPPED,
         metavar="DIR",
         help="folder of weights (default: the shipped ones)",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.cli.paths import check_output_folder
+from sdfpose_core.cli.paths import check_output_folder, path_argument
 from sdfpose_core.encoder.ssc6d_import import import_decoder, import_encoder
 from sdfpose_core.errors import ConfigurationError, SdfposeError, WeightsError
 from sdfpose_core.weights import weights_file
@@ -33,22 +32,28 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--deepsdf",
-        type=Path,
+        type=path_argument,
         metavar="FILE",
         help="DeepSDF decoder, e.g. param/mug_remv/ModelParameters/2000.pth",
     )
     parser.add_argument(
         "--codes",
-        type=Path,
+        type=path_argument,
         metavar="FILE",
         help=(
             "latent codes of the training shapes, for the shape prior, e.g. DeepSDF's "
             "LatentCodes/2000.pth (default: the codes in the decoder file, else a broad prior)"
         ),
     )
-    parser.add_argument("--pose", type=Path, metavar="FILE", help="pose network, pose_model_*.pth")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder to write the weights to"
+        "--pose", type=path_argument, metavar="FILE", help="pose network, pose_model_*.pth"
+    )
+    parser.add_argument(
+        "--out",
+        type=path_argument,
+        required=True,
+        metavar="DIR",
+        help="folder to write the weights to",
     )
 
 

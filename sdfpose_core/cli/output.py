@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdfpose_core.cli.execution import describe_os_error, write_to_standard_output
-from sdfpose_core.cli.paths import STANDARD_OUTPUT
+from sdfpose_core.cli.paths import STANDARD_OUTPUT, path_argument
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.evaluation.frame_metrics import MIN_OBJECTS
 from sdfpose_core.storage.files import write_atomically
@@ -45,7 +45,7 @@ def add_json_argument(parser: argparse.ArgumentParser, content: str = "results")
     """Declare ``--json``."""
     parser.add_argument(
         "--json",
-        type=Path,
+        type=path_argument,
         metavar="FILE",
         help=f"write the {content} as JSON; '-' is standard output, and text goes to stderr",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 from sdfpose_core.cli.execution import describe_os_error, reserve_standard_output
@@ -15,10 +16,18 @@ __all__ = [
     "check_new_bag",
     "check_output_file",
     "check_output_folder",
+    "path_argument",
 ]
 
 STANDARD_OUTPUT = Path("-")
 """Value of ``--json`` for standard output."""
+
+
+def path_argument(text: str) -> Path:
+    """Argparse type for paths; an empty one, as of an unset variable, is not the present folder."""
+    if not text:
+        raise ArgumentTypeError("the path is empty: expected the name of a file or folder")
+    return Path(text)
 
 
 def check_output_file(option: str, path: Path | None) -> None:

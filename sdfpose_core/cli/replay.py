@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
-from pathlib import Path
 from typing import Any
 
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
@@ -30,7 +29,7 @@ from sdfpose_core.cli.output import (
     write_file,
     write_json,
 )
-from sdfpose_core.cli.paths import check_new_bag, check_output_file
+from sdfpose_core.cli.paths import check_new_bag, check_output_file, path_argument
 from sdfpose_core.datasets.bags import Pairing, find_topics, open_bag
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import BagError, ConfigurationError, WeightsError
@@ -63,7 +62,9 @@ def add_parser(subparsers: Any) -> None:
         ),
         epilog="Example: sdfpose replay my_bag --category any --report report.html",
     )
-    parser.add_argument("bag", type=Path, metavar="BAG", help="bag folder, .mcap or .db3 file")
+    parser.add_argument(
+        "bag", type=path_argument, metavar="BAG", help="bag folder, .mcap or .db3 file"
+    )
     parser.add_argument(
         "--gt",
         metavar="SOURCE",
@@ -73,9 +74,11 @@ def add_parser(subparsers: Any) -> None:
             "type with 'truth' in its name)"
         ),
     )
-    parser.add_argument("--out", type=Path, metavar="BAG", help="write the results to a new bag")
+    parser.add_argument(
+        "--out", type=path_argument, metavar="BAG", help="write the results to a new bag"
+    )
     add_json_argument(parser, "results and metrics")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
+    parser.add_argument("--report", type=path_argument, metavar="FILE", help="write an HTML report")
     parser.add_argument(
         "--busy-ms",
         type=positive,

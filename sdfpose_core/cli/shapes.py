@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.output import write_file
-from sdfpose_core.cli.paths import check_input_folder, check_output_file
+from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.evaluation.reconstruction import reconstruct_models
 from sdfpose_core.sdf.decoder import SdfDecoder
@@ -56,7 +55,9 @@ def add_parser(subparsers: Any) -> None:
         metavar="NAME",
         help=f"categories, of {', '.join(FAMILIES)} (default: all)",
     )
-    render.add_argument("--out", type=Path, required=True, metavar="PNG", help="output image")
+    render.add_argument(
+        "--out", type=path_argument, required=True, metavar="PNG", help="output image"
+    )
     render.add_argument(
         "--count",
         type=integer(1, _MAX_COUNT),
@@ -74,7 +75,7 @@ def add_parser(subparsers: Any) -> None:
     )
     render.add_argument(
         "--models",
-        type=Path,
+        type=path_argument,
         metavar="DIR",
         help="draw the meshes of this folder instead of procedural models",
     )

@@ -98,11 +98,12 @@ class BagWriter:
         Args:
             topic: one of the bag's topics.
             message: message of the topic's type; its parts may come from another bag.
-            recorded_ns: time of recording, nanoseconds.
+            recorded_ns: time of recording, nanoseconds; MCAP has no negative times, which become
+                0.
         """
         connection = self._connections[topic]
         data = self._store.serialize_cdr(message, connection.msgtype)
-        self._writer.write(connection, recorded_ns, data)
+        self._writer.write(connection, max(recorded_ns, 0), data)
 
     def __enter__(self) -> BagWriter:
         return self
@@ -113,10 +114,12 @@ class BagWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._writer.close()
-        if kind is None:
-            (self._folder / self._path.name).replace(self._path)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            self._writer.close()
+            if kind is None:
+                (self._folder / self._path.name).replace(self._path)
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def offered_qos(*, latched: bool, depth: int = 10, reliable: bool = True) -> Qos:

@@ -14,6 +14,7 @@ from sdfpose_core.datasets.bag_files import bag_files, decompressed, is_bag, ref
 from sdfpose_core.datasets.bag_reader import BagReader
 from sdfpose_core.datasets.bag_storage import Storage, StorageError
 from sdfpose_core.datasets.bag_topics import ROLES, TOPIC_TYPES, find_topics
+from sdfpose_core.datasets.folder import holds_frames
 from sdfpose_core.datasets.mcap_storage import McapStorage
 from sdfpose_core.datasets.sqlite_storage import SqliteStorage
 from sdfpose_core.errors import BagError, SdfposeError
@@ -215,6 +216,11 @@ def _open(path: Path, problems: list[str], stack: ExitStack) -> BagReader:
         )
     try:
         refuse_ros1(path)
+        if not is_bag(path) and holds_frames(path):
+            raise BagError(
+                f"{path}: holds frame folders and no bag: evaluate them with 'sdfpose eval "
+                "frames', or make a bag of them with 'sdfpose bag from-frames'"
+            )
         files = bag_files(path, problems)
     except (OSError, StorageError) as error:
         raise BagError(f"{path}: cannot be read: {error}") from error

@@ -37,6 +37,7 @@ __all__ = [
     "FolderFrame",
     "frame_folders",
     "ground_truth_of",
+    "holds_frames",
     "read_frame",
     "read_frames",
     "write_frame",
@@ -86,6 +87,14 @@ def frame_folders(folder: Path | str) -> list[Path]:
     except OSError:
         return [folder]
     return [x for x in inner if _may_be_frame(x)] or [folder]
+
+
+def holds_frames(folder: Path | str) -> bool:
+    """Whether a path is a frame folder or a folder of frame folders."""
+    try:
+        return any(x.is_dir() and _has_frame_file(x) for x in frame_folders(folder))
+    except OSError:
+        return False
 
 
 def read_frames(

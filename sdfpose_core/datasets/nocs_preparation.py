@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from glob import escape
 from pathlib import Path
 
 from sdfpose_core.categories import Categories
@@ -187,7 +188,7 @@ def prepared_files(out: Path | str, part: str, category: str) -> list[Path]:
     Raises:
         FrameError: there is none.
     """
-    files = sorted((Path(out) / part).glob(f"*/{category}.npz"))
+    files = sorted((Path(out) / part).glob(f"*/{escape(category)}.npz"))
     if not files:
         raise FrameError(
             f"{Path(out) / part}: has no prepared instance of '{category}': expected "

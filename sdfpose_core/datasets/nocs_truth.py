@@ -16,6 +16,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -311,7 +312,7 @@ class NocsTruths:
         for path in paths:
             if path.is_file():
                 return path
-        other = next(folder.glob(f"results_*_{scene}_{number}.pkl"), None)
+        other = next(folder.glob(f"results_*_{escape(scene)}_{number}.pkl"), None)
         hint = "" if other is None else f", not {other.name}, which is of another split"
         raise FrameError(
             f"{folder}: has no file of {self._part}/{scene}/{number}: expected "

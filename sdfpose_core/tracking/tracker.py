@@ -252,7 +252,7 @@ class Tracker:
         """
         instance_of = {x.mask_id: x for x in instances}
         if self._estimator.config.refine != "sdf":
-            known = {x.mask_id: found for x in instances if (found := detector.found(x))}
+            known = {x.mask_id: y for x in instances if (y := detector.found(x)) is not None}
             result = self._estimator.estimate([x for x in instances if x.mask_id not in known])
             return {
                 x.mask_id: replace(

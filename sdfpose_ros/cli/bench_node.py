@@ -10,7 +10,7 @@ from rich.table import Table
 
 from sdfpose_core.cli.numbers import integer, positive, real, seed
 from sdfpose_core.cli.output import add_json_argument, new_table, wide_console, write_json
-from sdfpose_core.cli.paths import check_output_file, check_output_folder
+from sdfpose_core.cli.paths import check_output_file, check_output_folder, path_argument
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments
 from sdfpose_ros.graph.middleware import prepare_middleware
 from sdfpose_ros.graph.startup import check_ros
@@ -67,7 +67,7 @@ def add_parser(benchmarks: Any) -> None:
     add_json_argument(parser)
     parser.add_argument(
         "--logs",
-        type=Path,
+        type=path_argument,
         default=Path("out/bench_node"),
         help="folder for the logs of the processes (default: %(default)s)",
     )
@@ -108,10 +108,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _table(figures: dict[str, Any]) -> Table:
-    busy = f", {figures['load']} busy processes beside it" if figures["load"] else ""
-    table = new_table(f"Pose node, {figures['objects']} objects{busy}")
+    table = new_table("Pose node")
     table.add_column("")
     table.add_column("", justify="right")
+    table.add_row("objects", str(figures["objects"]))
+    table.add_row("busy processes beside it", str(figures["load"]))
     table.add_row("first result after, s", f"{figures['first_result_s']:.1f}")
     table.add_row("input rate, Hz", f"{figures['input_hz']:.1f}")
     table.add_row("output rate, Hz", f"{figures['output_hz']:.1f}")

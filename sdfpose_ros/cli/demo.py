@@ -8,7 +8,7 @@ from pathlib import Path
 from types import FrameType
 
 from sdfpose_core.cli.numbers import integer, positive, seed
-from sdfpose_core.cli.paths import check_output_folder
+from sdfpose_core.cli.paths import check_output_folder, path_argument
 from sdfpose_ros.evaluation.demo import DemoOptions, run_demo
 
 __all__ = ["add_parser", "run"]
@@ -30,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     defaults = DemoOptions(Path("out/demo"))
     parser.add_argument(
         "--out",
-        type=Path,
+        type=path_argument,
         default=defaults.output_dir,
         help="folder for the results (default: %(default)s)",
     )

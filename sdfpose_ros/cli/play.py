@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from sdfpose_core.cli.numbers import positive, real
+from sdfpose_core.cli.paths import path_argument
 from sdfpose_core.datasets.bags import is_bag
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments, run_node_command
@@ -26,6 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "path",
+        type=path_argument,
         nargs="+",
         metavar="DIR|BAG",
         help="frame folders, folders of frame folders, or one bag",
@@ -67,12 +68,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
     for path in args.path:
-        if not Path(path).exists():
+        if not path.exists():
             raise ConfigurationError(f"{path}: no such path: expected frame folders or one bag")
     if len(args.path) == 1 and is_bag(args.path[0]):
         module = "sdfpose_ros.playback.player_node"
         parameters = parameter_arguments(
-            bag=args.path[0],
+            bag=str(args.path[0]),
             rate=float(args.rate or 1.0),
             clock=args.clock,
             lockstep=args.lockstep,
@@ -84,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         module = "sdfpose_ros.playback.camera_node"
         parameters = parameter_arguments(
-            folders=args.path, rate_hz=float(args.rate or 2.0), loop=args.loop
+            folders=[str(x) for x in args.path],
+            rate_hz=float(args.rate or 2.0),
+            loop=args.loop,
         )
     return run_node_command(args, module, [*parameters, *args.ros_args])

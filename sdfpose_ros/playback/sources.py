@@ -28,8 +28,10 @@ def folder_frames(
         warn: called with a message for everything that cannot be read and is skipped.
 
     Raises:
-        FrameError: no frame can be read.
+        FrameError: a name is empty, or no frame can be read.
     """
+    if "" in folders:
+        raise FrameError("the name of a frame folder is empty: expected frame folders")
     frames: list[FolderFrame] = []
     for folder in folders:
         for path in frame_folders(Path(folder)):
@@ -41,7 +43,8 @@ def folder_frames(
             for problem in (*frames[-1].problems, *(x.text for x in frames[-1].warnings)):
                 warn(problem)
     if not frames:
-        raise FrameError(f"{', '.join(folders)}: no frame can be read: expected frame folders")
+        named = ", ".join(x if Path(x).name else str(Path(x).absolute()) for x in folders)
+        raise FrameError(f"{named}: no frame can be read: expected frame folders")
     return _repeat(frames, loop)
 
 

@@ -1,5 +1,6 @@
 """The sequences of the benchmark of tracking, and what becomes of them."""
 
+import contextlib
 import types
 from itertools import pairwise
 
@@ -60,6 +61,17 @@ def truths_of(frames, i):
         for index, frame in enumerate(frames)
         if frame.views[i].truth is not None
     }
+
+
+@pytest.mark.parametrize("images", [[], [object()]])
+def test_the_tracker_is_closed(monkeypatch, images):
+    closed = []
+    monkeypatch.setattr(SimulatedSequence, "frames", lambda self: iter(images))
+    tracker = types.SimpleNamespace(close=lambda: closed.append(True))
+    monkeypatch.setattr(sequences, "Tracker", lambda estimator: tracker)
+    with contextlib.suppress(AttributeError):  # no frame
+        track_sequence(types.SimpleNamespace(), NAMES, 0, 0)
+    assert len(closed) == 1
 
 
 def test_objects_of_all_categories_that_nothing_was_trained_on():

@@ -41,6 +41,7 @@ def paths(tmp_path):
         "BELOW": str(tmp_path / "file" / "new"),
         "NOWHERE": str(tmp_path / "nowhere"),
         "NEW": str(tmp_path / "new"),
+        "EMPTY": "",
     }
 
 
@@ -59,6 +60,14 @@ COMMANDS = [
     "eval camera25 NOWHERE",
     "eval nocs DIR NOWHERE",
     "eval nocs DIR --json BELOW",
+    "estimate EMPTY --out NEW",
+    f"estimate {SAMPLE} --out EMPTY",
+    "eval frames EMPTY",
+    "replay EMPTY",
+    "bag info EMPTY",
+    "bag from-frames EMPTY --out NEW",
+    f"bag info {SAMPLE}",
+    f"replay {SAMPLE}",
     "replay NEW --json BELOW",
     "replay NEW --report DIR",
     "replay NEW --out DIR",

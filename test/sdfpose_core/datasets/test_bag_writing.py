@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 
 import numpy as np
 import pytest
@@ -122,3 +123,23 @@ def test_missing_definitions_are_named(tmp_path, monkeypatch):
     )
     with pytest.raises(BagError, match="the definition of sdfpose/msg/SdfObjectArray is missing"):
         BagWriter(tmp_path / "bag", {"/a": bag_writing.OBJECTS})
+
+
+def test_negative_times_of_recording_are_written_as_zero(tmp_path):
+    """SQLite has them, MCAP does not."""
+    with BagWriter(tmp_path / "bag", {"/a": STRING}) as bag:
+        for ns in (-5, 7):
+            bag.write("/a", bag.new(STRING, data="x"), ns)
+    with open_bag(tmp_path / "bag") as written:
+        assert [ns for _, ns, _ in written.messages()] == [0, 7]
+
+
+def test_nothing_is_left_of_a_bag_that_cannot_be_closed(tmp_path, monkeypatch):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    bag = BagWriter(tmp_path / "bag", {"/a": STRING})
+    monkeypatch.setattr(bag._writer, "close", full)
+    with pytest.raises(OSError, match="No space"), bag:
+        pass
+    assert list(tmp_path.iterdir()) == []

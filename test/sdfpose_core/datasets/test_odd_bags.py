@@ -23,6 +23,7 @@ from sdfpose_core.cli.main import main
 from sdfpose_core.datasets.bag_files import bag_files, is_bag
 from sdfpose_core.datasets.bag_storage import StorageError
 from sdfpose_core.datasets.bags import bag_frames, open_bag
+from sdfpose_core.datasets.folder import write_frame
 from sdfpose_core.errors import BagError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.messages.decoding import LabelRules
@@ -646,6 +647,13 @@ def test_a_folder_without_a_bag_is_named(tmp_path, names):
         numbers(tmp_path)
     with pytest.raises(StorageError, match=r"its name does not end in \.mcap, \.db3"):
         bag_files(tmp_path / "x.txt", [])
+
+
+@pytest.mark.parametrize("inner", [".", "000000"])
+def test_frame_folders_are_no_bag_and_the_commands_for_them_are_named(tmp_path, inner):
+    write_frame((tmp_path / "frames" / inner).resolve(), frame(0))
+    with pytest.raises(BagError, match=r"frame folders and no bag: .*'sdfpose eval frames'.*'sdf"):
+        numbers(tmp_path / "frames")
 
 
 def test_an_error_keeps_what_was_found_before_it(bags, tmp_path):

@@ -169,3 +169,11 @@ def test_data_without_colour_are_refused(
     write_instances(tmp_path / "scene" / "mug.npz", items)
     with pytest.raises(FrameError, match=r"3 have no colour.*: expected instances of known models"):
         opened([tmp_path / "scene" / "mug.npz"], models)
+
+
+def test_files_of_a_category_are_found_by_its_name_as_it_is(tmp_path: Path) -> None:
+    for name in ("mug[12]", "mug1", "mug*"):
+        (tmp_path / "part" / "scene" / f"{name}.npz").parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "part" / "scene" / f"{name}.npz").touch()
+    for name in ("mug[12]", "mug*"):
+        assert [x.stem for x in prepared_files(tmp_path, "part", name)] == [name]

@@ -135,6 +135,8 @@ def test_a_process_that_dies_ends_the_demo_with_its_last_words(run_demo, name):
         "play DIR --rate 0",
         "play DIR --wait -1",
         "play DIR/nowhere",
+        "play EMPTY",
+        "bench node --json EMPTY",
         "demo --seconds 0",
         "demo --rate inf",
         "demo --domain-id 233",
@@ -152,7 +154,7 @@ def test_a_process_that_dies_ends_the_demo_with_its_last_words(run_demo, name):
 def test_what_is_wrong_is_reported_before_the_work(command, tmp_path, capsys):
     (tmp_path / "file").touch()
     words = command.replace("DIR", str(tmp_path)).replace("FILE", str(tmp_path / "file"))
-    assert main(words.split()) == 2
+    assert main([x.replace("EMPTY", "") for x in words.split()]) == 2
     message = capsys.readouterr().err
     assert "error: " in message
     assert "Traceback" not in message

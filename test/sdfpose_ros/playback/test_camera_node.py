@@ -140,6 +140,14 @@ def test_no_frame_at_all_is_an_error(tmp_path):
         next(folder_frames([str(tmp_path)], loop=False, warn=lambda _: None))
 
 
+def test_an_error_names_a_folder_without_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FrameError, match="the name of a frame folder is empty"):
+        next(folder_frames([""], loop=False, warn=lambda _: None))
+    with pytest.raises(FrameError, match=f"^{tmp_path}: no frame can be read"):
+        next(folder_frames(["."], loop=False, warn=lambda _: None))
+
+
 def test_parameters_choose_the_source(folders):
     parameters = CameraNodeParameters(folders=(str(folders),), loop=False)
     assert len(list(make_source(parameters, lambda _: None))) == 2
