@@ -10,10 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
-
 from sdfpose_core.errors import CategoryError, ConfigurationError
-from sdfpose_core.storage.text import read_text
+from sdfpose_core.storage.text import read_yaml
 
 __all__ = ["Categories", "Category", "Symmetry", "default_categories"]
 
@@ -21,6 +19,9 @@ Symmetry = Literal["none", "y", "y_without_handle"]
 
 _DEFAULT_FILE = Path(__file__).with_name("categories.yaml")
 
+
+_MAX_NUMBER = 1e6
+"""No length or deviation is as large."""
 
 _SIZE_RANGE = (0.2, 5.0)
 """Smallest and largest plausible diagonal, in median diagonals of the category."""
@@ -88,8 +89,8 @@ class Categories(Mapping[str, Category]):
         """
         path = Path(path)
         try:
-            content = yaml.safe_load(read_text(path))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            content = read_yaml(path)
+        except (OSError, ValueError) as error:
             raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from error
         if not isinstance(content, dict) or not content:
             raise ConfigurationError(f"{path}: expected a mapping of category names to settings")
@@ -152,7 +153,7 @@ def _parse(path: Path, name: str, value: Any) -> Category:
         raise fail("vessel", "true or false")
     for key in ("diagonal_m", "diagonal_log_sd"):
         number = value[key]
-        if type(number) not in (int, float) or not math.isfinite(number) or number <= 0:
+        if type(number) not in (int, float) or not 0 < number < _MAX_NUMBER:
             raise fail(key, "a positive number")
     labels, colour = value["labels"], value["colour"]
     if not isinstance(labels, list) or not all(isinstance(x, str) for x in labels):

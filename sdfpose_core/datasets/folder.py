@@ -342,7 +342,7 @@ class _Objects:
                 f"objects[{number}].mask_id is {mask_id!r}: expected an integer from 1 to "
                 f"{_MAX_MASK_ID}"
             )
-        elif not isinstance(category, str) or not category:
+        elif not isinstance(category, str) or not category or not category.isprintable():
             self._skip(f"objects[{number}].category is {category!r}: expected a name")
         elif mask_id in self.labels:
             self._skip(
@@ -356,7 +356,9 @@ class _Objects:
             )
         else:
             self.labels[mask_id] = InstanceLabel(category)
-            self.instances[mask_id] = str(entry.get("instance") or f"{category}_{mask_id}")
+            name = str(entry.get("instance") or "")
+            usable = name and name.isprintable()
+            self.instances[mask_id] = name if usable else f"{category}_{mask_id}"
             if entry.get("gt") is not None:
                 self._read_ground_truth(mask_id, category, entry)
 

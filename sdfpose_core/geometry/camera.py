@@ -17,6 +17,10 @@ from sdfpose_core.errors import FrameError
 __all__ = ["PinholeCamera"]
 
 
+_MIN_FOCAL, _MAX_PIXELS = 1e-3, 1e9
+"""No camera has a smaller focal length or larger intrinsics, pixels; lengths would overflow."""
+
+
 @dataclass(frozen=True)
 class PinholeCamera:
     """Rectified pinhole camera without skew.
@@ -27,7 +31,8 @@ class PinholeCamera:
         cx, cy: principal point, pixels (pixel centres at integers).
 
     Raises:
-        FrameError: the size or the focal lengths are not positive and finite.
+        FrameError: the size or the focal lengths are not positive and finite, or an intrinsic is
+            far too small or large to be in pixels.
     """
 
     width: int
@@ -43,10 +48,16 @@ class PinholeCamera:
                 f"camera size is {self.width}x{self.height}: expected a positive width and height"
             )
         numbers = (self.fx, self.fy, self.cx, self.cy)
-        if not np.all(np.isfinite(numbers)) or self.fx <= 0 or self.fy <= 0:
+        focal = self.fx, self.fy
+        if not np.all(np.isfinite(numbers)) or min(focal) <= 0:
             raise FrameError(
                 f"intrinsics fx={self.fx}, fy={self.fy}, cx={self.cx}, cy={self.cy} are invalid: "
                 "expected finite values and positive focal lengths (is the camera calibrated?)"
+            )
+        if min(focal) < _MIN_FOCAL or max(map(abs, numbers)) > _MAX_PIXELS:
+            raise FrameError(
+                f"intrinsics fx={self.fx}, fy={self.fy}, cx={self.cx}, cy={self.cy} are of no "
+                "camera: expected pixels"
             )
 
     @classmethod

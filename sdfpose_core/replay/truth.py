@@ -142,7 +142,7 @@ class FileTruth:
     def __init__(self, path: Path, categories: Categories) -> None:
         try:
             content = json.loads(read_text(path))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise FrameError(f"{path}: cannot be read as JSON: {error}") from error
         frames = content.get("frames") if isinstance(content, dict) else None
         if not isinstance(frames, list):
@@ -153,8 +153,13 @@ class FileTruth:
         for number, frame in enumerate(frames):
             where = f"{path}: frames[{number}]"
             stamp = frame.get("stamp_ns") if isinstance(frame, dict) else None
-            if not isinstance(stamp, int) or not isinstance(frame.get("objects"), list):
+            if type(stamp) is not int or not isinstance(frame.get("objects"), list):
                 raise FrameError(f"{where}: expected 'stamp_ns', an integer, and a list 'objects'")
+            if stamp in self._frames:
+                raise FrameError(
+                    f"{where}: repeats the stamp {stamp} of an earlier frame: expected one frame "
+                    "per stamp"
+                )
             self._frames[stamp] = [
                 _truth(x, i, f"{where}.objects[{i}]", categories)
                 for i, x in enumerate(frame["objects"])
@@ -294,12 +299,15 @@ def _truth(entry: Any, number: int, where: str, categories: Categories) -> Groun
         raise FrameError(
             f"{where}: category is {category!r}: expected one of {', '.join(categories)}"
         )
+    known_id = entry.get("id", number)
+    if type(known_id) is not int:
+        raise FrameError(f"{where}: id is {known_id!r}: expected an integer")
     try:
         return ground_truth_of(
             {"extents_m": entry.get("dimensions_m"), **entry},
-            int(entry.get("id", number)),
+            known_id,
             category,
-            instance=f"{category}_{entry.get('id', number)}",
+            instance=f"{category}_{known_id}",
             symmetric_about_y=categories[category].symmetry == "y",
         )
     except FrameError as error:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
 from sdfpose_core.categories import Category
@@ -21,7 +20,7 @@ from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
 from sdfpose_core.shapes.imports import load_collection
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.shapes.sdf_samples import SdfSamples, cached_samples, sample_sdf
-from sdfpose_core.storage.text import read_text
+from sdfpose_core.storage.text import read_text, read_yaml
 
 __all__ = [
     "SampleCounts",
@@ -223,8 +222,8 @@ def read_exclusions(path: Path, folder: Path) -> frozenset[str]:
     if path.suffix == ".txt":
         return _names_by_line(path)
     try:
-        content: Any = yaml.safe_load(read_text(path))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content: Any = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from error
     if isinstance(content, dict):
         by_folder = {str(key): value for key, value in content.items()}

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from sdfpose_core.errors import ConfigurationError
-from sdfpose_core.storage.text import read_text
+from sdfpose_core.storage.text import read_yaml
 
 __all__ = ["build", "read_configuration"]
 
@@ -27,8 +25,8 @@ def read_configuration(path: Path | str, kind: type[T]) -> T:
             type; the message names the file and the key.
     """
     try:
-        content = yaml.safe_load(read_text(path))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from error
     return build(kind, content if content is not None else {}, str(path))
 

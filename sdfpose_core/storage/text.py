@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import codecs
 from pathlib import Path
+from typing import Any
 
-__all__ = ["decode_text", "read_text"]
+import yaml
+
+__all__ = ["decode_text", "read_text", "read_yaml"]
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -27,6 +30,35 @@ def read_text(path: Path | str) -> str:
         UnicodeDecodeError: the file is no text.
     """
     return decode_text(Path(path).read_bytes())
+
+
+def read_yaml(path: Path | str) -> Any:
+    """Read a YAML file of plain data.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file is no text or no YAML, or has a key twice.
+    """
+    try:
+        return yaml.load(read_text(path), _UniqueKeys)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that appears twice, whose first value YAML would drop silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' appears twice", key.start_mark
+                )
+            if name is not None:
+                seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def decode_text(content: bytes) -> str:

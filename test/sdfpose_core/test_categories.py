@@ -91,6 +91,15 @@ def test_a_file_without_a_table(tmp_path, content):
         Categories.from_file(write(tmp_path, content))
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["mug: {}\nmug: {}", "mug: {nocs_id: 1, nocs_id: 2}", "mug: 2020-99-99", "[" * 5000, "a: b: c"],
+)
+def test_a_file_that_is_no_yaml_or_has_a_key_twice(tmp_path, content):
+    with pytest.raises(ConfigurationError, match="cannot be read as YAML"):
+        Categories.from_file(write(tmp_path, content))
+
+
 def test_an_entry_without_settings(tmp_path):
     with pytest.raises(ConfigurationError, match=r"yaml: vase: expected the keys nocs_id, symm"):
         Categories.from_file(write(tmp_path, {"vase": None}))
@@ -121,6 +130,7 @@ def test_an_unknown_key(tmp_path):
         ("diagonal_m", "0.2 m", "a positive number"),
         ("diagonal_m", math.nan, "a positive number"),
         ("diagonal_m", math.inf, "a positive number"),
+        ("diagonal_m", 10**400, "a positive number"),
         ("vessel", "yes", "true or false"),
         ("diagonal_log_sd", -0.1, "a positive number"),
         ("labels", "vase", "a list of names"),

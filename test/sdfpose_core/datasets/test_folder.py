@@ -237,6 +237,10 @@ class TestProblems:
             ),
             ({"mask_id": 2}, "objects[2].category is None: expected a name; skipped"),
             (
+                {"mask_id": 2, "category": "\ud800"},
+                "objects[2].category is '\\ud800': expected a name; skipped",
+            ),
+            (
                 {"mask_id": 1, "category": "can"},
                 "objects[2] repeats the mask_id 1 of an earlier object: expected one object per "
                 "id; skipped",

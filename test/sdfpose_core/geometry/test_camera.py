@@ -118,3 +118,10 @@ def test_a_matrix_of_zeros_or_of_another_shape_is_refused():
         PinholeCamera.from_matrix(np.zeros((3, 4)), 640, 480)
     with pytest.raises(FrameError, match="cx=nan"):
         PinholeCamera(640, 480, 600.0, 600.0, math.nan, 240.0)
+
+
+@pytest.mark.parametrize("intrinsics", [(1e-320, 500.0, 1.0, 1.0), (500.0, 500.0, 1e308, 1.0)])
+def test_intrinsics_of_no_camera(intrinsics):
+    """Lengths that are computed from them would overflow."""
+    with pytest.raises(FrameError, match="are of no camera: expected pixels"):
+        PinholeCamera(4, 3, *intrinsics)

@@ -120,6 +120,19 @@ def test_truth_of_a_file_is_matched_by_stamp(tmp_path):
     [
         ("{", "cannot be read as JSON"),
         ('{"a": 1}', "has no list 'frames'"),
+        ("[" * 100_000, "cannot be read as JSON"),
+        ('{"frames": [{"stamp_ns": true, "objects": []}]}', "expected 'stamp_ns', an integer"),
+        (
+            json.dumps({"frames": [{"stamp_ns": 1, "objects": []}] * 2}),
+            r"frames\[1\]: repeats the stamp 1 of an earlier frame",
+        ),
+        *(
+            (
+                json.dumps({"frames": [{"stamp_ns": 1, "objects": [entry(id=x)]}]}),
+                r"frames\[0\]\.objects\[0\]: id is .*: expected an integer",
+            )
+            for x in ([], "can", 1e400, None, 1.5)
+        ),
         ('{"frames": [{"objects": []}]}', r"frames\[0\]: expected 'stamp_ns', an integer"),
         (
             json.dumps({"frames": [{"stamp_ns": 1, "objects": [entry(category="cat")]}]}),
