@@ -22,6 +22,8 @@ __all__ = [
 STANDARD_OUTPUT = Path("-")
 """Value of ``--json`` for standard output."""
 
+_JSON = "--json"
+
 
 def path_argument(text: str) -> Path:
     """Argparse type for paths; an empty one, as of an unset variable, is not the present folder."""
@@ -33,7 +35,7 @@ def path_argument(text: str) -> Path:
 def check_output_file(option: str, path: Path | None) -> None:
     """Check that a file can be written; None is allowed.
 
-    ``-`` reserves standard output for the file and sends all other text to standard error.
+    ``--json -`` reserves standard output for the file and sends all other text to standard error.
 
     Args:
         option: name of the option, for the message.
@@ -44,9 +46,10 @@ def check_output_file(option: str, path: Path | None) -> None:
     """
     if path is None:
         return
-    if path == STANDARD_OUTPUT:
+    if path == STANDARD_OUTPUT and option == _JSON:
         reserve_standard_output()
         return
+    _refuse_standard_output(option, path)
     try:
         if path.is_dir():
             raise ConfigurationError(f"{option} {path}: is a folder: expected the name of a file")
@@ -65,6 +68,7 @@ def check_output_folder(option: str, path: Path | None) -> None:
     """
     if path is None:
         return
+    _refuse_standard_output(option, path)
     try:
         _check_writable(path)
     except OSError as error:
@@ -79,6 +83,7 @@ def check_new_bag(option: str, path: Path | None) -> None:
     """
     if path is None:
         return
+    _refuse_standard_output(option, path)
     try:
         if path.exists():
             raise ConfigurationError(
@@ -108,6 +113,13 @@ def check_input_folder(option: str, path: Path | None, expected: str = "") -> No
             pass
     except OSError as error:
         raise ConfigurationError(f"{option} {path}: {error.strerror}{hint}") from error
+
+
+def _refuse_standard_output(option: str, path: Path) -> None:
+    if path == STANDARD_OUTPUT:
+        raise ConfigurationError(
+            f"{option} -: standard output is for {_JSON} only: expected another name"
+        )
 
 
 def _check_writable(folder: Path) -> None:

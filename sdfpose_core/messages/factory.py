@@ -11,6 +11,7 @@ from sdfpose_core.messages.interfaces import Header
 __all__ = ["MessageFactory", "bag_messages", "header_message"]
 
 _SECOND_NS = 1_000_000_000
+_LAST_SECOND = 2**31 - 1
 
 
 class MessageFactory(Protocol):
@@ -39,6 +40,7 @@ def bag_messages(store: Typestore) -> MessageFactory:
 
 def header_message(new: MessageFactory, stamp_ns: int, frame_id: str) -> Header:
     """Create a header from a stamp in nanoseconds and a frame id."""
-    sec, nanosec = divmod(stamp_ns, _SECOND_NS)
+    sec = min(stamp_ns // _SECOND_NS, _LAST_SECOND)
+    nanosec = stamp_ns - sec * _SECOND_NS  # more than a second in broken stamps at the end of time
     stamp = new("builtin_interfaces/msg/Time", sec=sec, nanosec=nanosec)
     return new("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)

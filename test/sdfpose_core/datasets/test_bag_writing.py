@@ -143,3 +143,12 @@ def test_nothing_is_left_of_a_bag_that_cannot_be_closed(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"), bag:
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stamp_ns", [-7_500_000_000, (2**31 - 1) * 10**9 + 2**32 - 1])
+def test_odd_stamps_are_written_as_they_are(tmp_path, stamp_ns):
+    """The nanoseconds of a broken stamp may be more than a second."""
+    odd = dataclasses.replace(frame(0), stamp_ns=stamp_ns)
+    write_frames(tmp_path / "bag", [(odd, [])])
+    (read,) = bag_frames(tmp_path / "bag", LabelRules({}), [])
+    assert read.frame.stamp_ns == stamp_ns
