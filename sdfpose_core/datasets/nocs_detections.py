@@ -171,9 +171,8 @@ def _checked(
         raise FrameError(
             f"{path}: contains {content}: expected a dictionary with {', '.join(keys)}"
         )
-    masks = np.asarray(found["masks"])
-    class_ids = np.asarray(found["class_ids"]).reshape(-1)
-    scores = np.asarray(found["scores"]).reshape(-1)
+    masks, class_ids, scores = (_numbers(found[name], name, path) for name in keys)
+    class_ids, scores = class_ids.reshape(-1), scores.reshape(-1)
     count = len(class_ids)
     if masks.size == 0:
         masks = np.zeros((*size, 0), dtype=bool)
@@ -184,10 +183,29 @@ def _checked(
         )
     if not np.issubdtype(class_ids.dtype, np.integer) and count:
         raise FrameError(f"{path}: has class ids of type {class_ids.dtype}: expected integers")
-    wrong = [int(x) for x in class_ids if not 1 <= x <= len(NOCS_CATEGORIES)]
-    if wrong or not np.isfinite(scores.astype(np.float64)).all():
+    wrong = sorted({int(x) for x in class_ids if not 1 <= x <= len(NOCS_CATEGORIES)})
+    if wrong:
         raise FrameError(
-            f"{path}: has class ids {wrong or 'in range'} and scores {scores.tolist()}: expected "
-            f"ids from 1 to {len(NOCS_CATEGORIES)} and finite scores"
+            f"{path}: has class ids {wrong}: expected ids from 1 to {len(NOCS_CATEGORIES)}"
+        )
+    if infinite := int((~np.isfinite(scores.astype(np.float64))).sum()):
+        raise FrameError(
+            f"{path}: {infinite} of {count} scores are not finite: expected finite scores"
+        )
+    if masks.dtype != bool and not np.isin(masks, (0, 1, 255)).all():
+        raise FrameError(
+            f"{path}: has masks with values between {masks.min()} and {masks.max()}: expected "
+            "booleans, or 0 for the background and 1 or 255 for the object"
         )
     return masks.astype(bool), [int(x) for x in class_ids], scores.astype(np.float64)
+
+
+def _numbers(values: Any, name: str, path: Path | str) -> np.ndarray[Any, Any]:
+    """Convert an entry of a pickle to an array of real numbers or booleans."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise FrameError(f"{path}: {name} is no array ({error}): expected numbers") from error
+    if array.size and array.dtype.kind not in "biuf":
+        raise FrameError(f"{path}: {name} has the type {array.dtype}: expected numbers")
+    return array

@@ -120,7 +120,7 @@ def test_a_detection_elsewhere_or_of_another_category_gets_none(detection: Detec
         ),
         (
             {"masks": columns((0, 3)), "class_ids": np.array([7]), "scores": np.ones(1)},
-            r"class ids \[7\] .* expected ids from 1 to 6",
+            r"class ids \[7\]: expected ids from 1 to 6",
         ),
         (
             {"masks": columns((0, 3)), "class_ids": np.array([1]), "scores": np.array([np.nan])},
@@ -129,6 +129,18 @@ def test_a_detection_elsewhere_or_of_another_category_gets_none(detection: Detec
         (
             {"masks": columns((0, 3)), "class_ids": np.array([1.5]), "scores": np.ones(1)},
             "class ids of type float64",
+        ),
+        (
+            {"masks": [[1], [1, 2]], "class_ids": np.array([1]), "scores": np.ones(1)},
+            "masks is no array",
+        ),
+        (
+            {"masks": columns((0, 3)), "class_ids": np.array([1]), "scores": ["high"]},
+            "scores has the type .*: expected numbers",
+        ),
+        (
+            {"masks": 0.3 * np.ones((4, 12, 1)), "class_ids": np.array([1]), "scores": np.ones(1)},
+            "masks with values between 0.3 and 0.3: expected booleans",
         ),
     ],
 )
