@@ -18,6 +18,7 @@ from sdfpose_core.observation.frame import GroundTruth
 
 __all__ = [
     "MAX_BOX_DIFFERENCE",
+    "describe_box",
     "describe_instance",
     "instance_boxes",
     "is_pose",
@@ -83,7 +84,7 @@ def match_boxes(
     for row in sorted(set(range(len(class_ids))) - set(rows.values())):
         problems.append(
             f"{path}: object {row} (class {class_ids[row]:.0f}, box "
-            f"{boxes[row].astype(int).tolist()}) matches no instance of the mask; left out"
+            f"{describe_box(boxes[row])}) matches no instance of the mask; left out"
         )
     name_missing(image, rows, path, problems)
     return {i: row for i, row in rows.items() if _has_enough_depth(image, i, path, problems)}
@@ -113,6 +114,11 @@ def _has_enough_depth(image: NocsImage, mask_id: int, path: Path, problems: list
             f"benchmark counts objects with at least {MIN_PIXELS}; left out"
         )
     return count >= MIN_PIXELS
+
+
+def describe_box(box: NDArray[np.float64]) -> str:
+    """Describe a box of a file, whose corners need not be finite, in a message."""
+    return f"[{', '.join(f'{x:.10g}' for x in box)}]"
 
 
 def describe_instance(image: NocsImage, mask_id: int) -> str:
@@ -154,7 +160,7 @@ def match_in_order(
         expected = [1 + NOCS_CATEGORIES.index(image.frame.labels[i].category) for i in ids]
         if class_ids.tolist() != expected:
             raise FrameError(
-                f"{path}: has the classes {class_ids.astype(int).tolist()}: expected "
+                f"{path}: has the classes [{', '.join(f'{x:.10g}' for x in class_ids)}]: expected "
                 f"{expected}, those of the instances of {image.name}"
             )
     from_maps = {x.mask_id: x for x in seen}

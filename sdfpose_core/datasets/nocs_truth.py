@@ -28,6 +28,7 @@ from sdfpose_core.datasets.nocs import NOCS_CATEGORIES, NocsImage
 from sdfpose_core.datasets.nocs_frames import MugFrame, pose_matrix, split_pose
 from sdfpose_core.datasets.nocs_matching import (
     MAX_BOX_DIFFERENCE,
+    describe_box,
     describe_instance,
     instance_boxes,
     is_pose,
@@ -180,8 +181,8 @@ class NocsTruths:
         if choice != "auto":
             if choice not in self.sources:
                 raise ConfigurationError(
-                    f"{self._pattern(choice)}: no such files: expected the true poses of source "
-                    f"'{choice}'; at hand are {', '.join(self.sources)}"
+                    f"{self._root / self._pattern(choice)}: no such files: expected the true poses "
+                    f"of source '{choice}'; at hand are {', '.join(self.sources)}"
                 )
             self.sources = [choice]
 
@@ -278,6 +279,10 @@ class NocsTruths:
                     problems,
                 )
             )
+        if rows and not objects:
+            raise FrameError(
+                f"{path}: none of its {count} objects has a pose and a size ({problems[-1]})"
+            )
         return objects
 
     def _object(
@@ -327,7 +332,7 @@ class NocsTruths:
         content = read_dictionary(path)
         class_ids = result_column(content, "class_ids", (), path)
         count = len(class_ids)
-        mask_ids = result_column(content, "instance_ids", (), path, count).astype(int)
+        mask_ids = result_column(content, "instance_ids", (), path, count)
         boxes = result_column(content, "bboxes", (4,), path, count)
         transforms = _label_poses(content, path, count)
         sizes = visible = None
@@ -337,22 +342,23 @@ class NocsTruths:
             visible = result_column(content, "handle_visibility", (), path, count)
         objects: dict[int, NocsObject] = {}
         own_boxes = instance_boxes(image)
-        for row, mask_id in enumerate(mask_ids.tolist()):
-            label = image.frame.labels.get(mask_id)
+        for row, number in enumerate(mask_ids.tolist()):
+            label = image.frame.labels.get(number)  # whole numbers equal their integers
             if label is None:
                 known = ", ".join(map(str, image.frame.labels))
                 problems.append(
-                    f"{path}: instance {mask_id} is not in the mask: expected one of {known}; "
+                    f"{path}: instance {number:.10g} is not in the mask: expected one of {known}; "
                     "left out"
                 )
                 continue
+            mask_id = int(number)
             what = describe_instance(image, mask_id)
             class_id = 1 + NOCS_CATEGORIES.index(label.category)
             difference = float(np.abs(boxes[row] - own_boxes[mask_id]).sum())
-            if class_ids[row] != class_id or difference > MAX_BOX_DIFFERENCE:
+            if class_ids[row] != class_id or not difference <= MAX_BOX_DIFFERENCE:
                 problems.append(
                     f"{path}: instance {mask_id} has class {class_ids[row]:.0f} and box "
-                    f"{boxes[row].astype(int).tolist()}: expected class {class_id} and box "
+                    f"{describe_box(boxes[row])}: expected class {class_id} and box "
                     f"{list(own_boxes[mask_id])}; left out"
                 )
                 continue
