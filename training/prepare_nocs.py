@@ -5,8 +5,8 @@
     python training/prepare_nocs.py DATA --out PREPARED --parts Real/train Real/test
     python training/prepare_nocs.py DATA --check
 
-An interrupted run continues where it stopped. Use ``--shard i/n`` to divide the scenes among
-machines.
+An interrupted run continues where it stopped; other --detections or another --colour need another
+--out. Use ``--shard i/n`` to divide the scenes among machines.
 """
 
 from __future__ import annotations
@@ -93,6 +93,10 @@ def prepare_part(
             bar.advance(task)
             try:
                 prepared = job.result()
+            except ConfigurationError:
+                for other in jobs:
+                    other.cancel()
+                raise
             except (SdfposeError, OSError) as error:
                 problems.append(f"{part}/{jobs[job]}: {error}; scene skipped")
                 continue
@@ -203,7 +207,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default="png",
         help="format of the colour crops, which the encoder ssc6d needs (default: png)",
     )
-    parser.add_argument("--weights", type=Path, help="folder of the decoders for the codes")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="folder of the decoders for the codes (default: shipped)",
+    )
     parser.add_argument(
         "--no-codes",
         action="store_true",
@@ -229,7 +237,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         decoder = weights_file(category, "decoder", args.weights)
         if not decoder.is_file():
             raise ConfigurationError(
-                f"{decoder}: no such file: expected the decoder of '{category}', or --no-codes"
+                f"{decoder}: no such file: expected the decoder of '{category}', --category with "
+                "the categories that have one, or --no-codes"
             )
     with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
         for part in args.parts:

@@ -10,14 +10,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.instances import StoredInstance, read_instances, write_instances
-from sdfpose_core.datasets.nocs import NocsImage, NocsSource, read_nocs_image, scene_images
+from sdfpose_core.datasets.nocs import (
+    NOCS_CATEGORIES,
+    NocsImage,
+    NocsSource,
+    read_nocs_image,
+    scene_images,
+)
 from sdfpose_core.datasets.nocs_detections import (
     detections_file,
     match_ground_truth,
@@ -26,7 +33,7 @@ from sdfpose_core.datasets.nocs_detections import (
 )
 from sdfpose_core.datasets.nocs_models import NOCS_MODEL_FOLDERS
 from sdfpose_core.datasets.nocs_truth import NocsTruths
-from sdfpose_core.errors import FrameError
+from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.observation.colour_crop import ColourCrop, CropFormat
 from sdfpose_core.observation.depth_unit import MILLIMETRE, depth_unit_problem
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
@@ -82,6 +89,9 @@ def prepare_scene(
 ) -> ScenePreparation:
     """Prepare one scene; if that is already done, return its summary.
 
+    A scene is prepared again if its report or one of its files is missing or damaged, or if other
+    sources of true poses have come to be at hand.
+
     Args:
         root: the data folder.
         part: ``CAMERA/train``, ``CAMERA/val``, ``Real/train`` or ``Real/test``.
@@ -93,13 +103,20 @@ def prepare_scene(
         colour: format of the stored colour crops, None to store none.
 
     Raises:
+        ConfigurationError: the scene was prepared with other detections or another colour format.
         OSError: a file cannot be written.
     """
     folder = out / part / scene
     report = folder / _REPORT
-    finished = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else {}
-    if "truth" in finished:  # earlier versions took all poses from the maps
-        return ScenePreparation(**finished)
+    settings = {
+        "detections": None if detections is None else str(detections.resolve()),
+        "colour": colour,
+        "truth_sources": list(truths.sources),
+    }
+    finished = _finished(folder, settings)
+    if finished is not None:
+        return finished
+    report.unlink(missing_ok=True)  # before the files that it describes change
     source: NocsSource = "CAMERA" if part.startswith("CAMERA") else "Real"
     found: dict[str, list[StoredInstance]] = {}
     problems: list[str] = []
@@ -157,13 +174,49 @@ def prepare_scene(
                     image.name, replace(instance, colour=crop), known.get(instance.mask_id)
                 )
             )
-    for category, items in found.items():
-        write_instances(folder / f"{category}.npz", items)
+    for category in NOCS_CATEGORIES:
+        if category in found:
+            write_instances(folder / f"{category}.npz", found[category])
+        else:
+            (folder / f"{category}.npz").unlink(missing_ok=True)  # of an earlier preparation
     problems += warnings.sentences(f"{part}/{scene}")
     counts = {category: len(items) for category, items in sorted(found.items())}
     made = ScenePreparation(images, counts, problems, dict(sorted(sources.items())))
-    write_atomically(report, (json.dumps(vars(made), indent=1) + "\n").encode())
+    document = {**vars(made), "settings": settings}
+    write_atomically(report, (json.dumps(document, indent=1) + "\n").encode())
     return made
+
+
+def _finished(folder: Path, settings: Mapping[str, Any]) -> ScenePreparation | None:
+    """Read the summary of a finished scene; None if the scene has to be prepared.
+
+    Raises:
+        ConfigurationError: it was prepared with other options.
+    """
+    report = folder / _REPORT
+    try:
+        content = json.loads(report.read_text(encoding="utf-8"))
+        earlier = content.get("settings", settings)
+        made = ScenePreparation(
+            int(content["images"]),
+            {str(k): int(v) for k, v in content["instances"].items()},
+            [str(x) for x in content["problems"]],
+            {str(k): int(v) for k, v in content["truth"].items()},
+        )
+        different = [x for x in ("detections", "colour") if earlier[x] != settings[x]]
+        sources = earlier["truth_sources"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if different:
+        changes = "; ".join(
+            f"--{x} {earlier[x] or 'none'}, now {settings[x] or 'none'}" for x in different
+        )
+        raise ConfigurationError(
+            f"{report}: the scene was prepared with other options ({changes}): choose another "
+            "--out, use the same options, or delete the folder of the scene"
+        )
+    whole = all((folder / f"{x}.npz").is_file() for x in made.instances)
+    return made if whole and sources == settings["truth_sources"] else None
 
 
 def _image_warnings(image: NocsImage, categories: Categories) -> Iterator[InputWarning]:

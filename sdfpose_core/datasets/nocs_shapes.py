@@ -110,7 +110,7 @@ def prepared_codes(data: Path, category: str, decoder: Path) -> tuple[list[str],
     if not path.is_file():
         raise WeightsError(
             f"{path}: the CAD models have no codes for {decoder}: run training/prepare_nocs.py "
-            f"with --weights {decoder.parent}"
+            f"with --weights {decoder.parent} --category {category}"
         )
     codes = load_model_codes(path)
     return list(codes), torch.stack(list(codes.values()))

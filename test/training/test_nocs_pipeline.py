@@ -212,6 +212,18 @@ def test_what_is_prepared_is_not_prepared_again(
     path.write_text(json.dumps(report))
 
 
+def test_other_options_are_refused(data: Path, prepared: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--colour png, now none"):
+        prepare(data, "--out", prepared, "--parts", "Real/test", "--no-codes", "--colour", "none")
+
+
+def test_a_missing_decoder_is_named_with_the_way_out(data: Path, tmp_path: Path) -> None:
+    shutil.copy(SHIPPED / "can.decoder.safetensors", tmp_path)
+    with pytest.raises(ConfigurationError, match=r"decoder of 'bottle', --category with the cat"):
+        prepare(data, "--out", tmp_path / "out", "--weights", tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_shard_prepares_its_scenes_alone(data: Path, tmp_path: Path) -> None:
     second = shutil.copytree(
         data / "Real" / "train" / "scene_1", data / "Real" / "train" / "scene_9"

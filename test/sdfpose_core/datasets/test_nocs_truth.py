@@ -317,6 +317,35 @@ def test_a_label_with_instances_that_are_not_in_the_mask(root, image, truths):
         read(root, image, "label")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_of_a_label_that_are_not_finite_match_nothing(root, image, truths, value):
+    content = label(image, truths)
+    content["instance_ids"] = [value, *content["instance_ids"][1:]]
+    content["bboxes"] = content["bboxes"].astype(float)
+    content["bboxes"][1, 0] = value
+    write(label_of(root), content)
+    found = read(root, image, "label")
+    check(found, truths[2:])
+    named = "\n".join(found.problems)
+    assert f"instance {value} is not in the mask" in named
+    assert f"and box [{value}, " in named
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_file_without_a_usable_pose_is_not_taken(root, image, truths):
+    content = with_boxes(official(truths), image, truths)
+    content["gt_bboxes"] = np.vstack([content["gt_bboxes"], np.full((1, 4), np.inf)])
+    for name, last in (("gt_class_ids", 1), ("gt_RTs", np.eye(4)), ("gt_scales", np.ones(3))):
+        content[name] = np.concatenate([content[name], [last]])
+    content.pop("gt_handle_visibility", None)
+    content["gt_RTs"] = content["gt_RTs"] * np.nan
+    write(nocs_results_of(root), content)
+    with pytest.raises(FrameError, match=r"none of its \d+ objects has a pose and a size"):
+        read(root, image, "nocs_results")
+    assert read(root, image).source == "coordinate_maps"
+
+
 def test_a_label_of_a_training_image_has_neither_sizes_nor_matrices(root, image, truths):
     content = label(image, truths)
     del content["size"], content["poses"], content["handle_visibility"]
@@ -391,6 +420,33 @@ def test_prepared_data_have_the_published_poses_and_name_their_source(
     report.write_text(json.dumps({"images": 9, "instances": {}, "problems": []}))
     again = prepare_scene(root, PART, "scene_1", out, NocsTruths(root, PART, CATEGORIES))
     assert again.images == 1
+
+
+def test_a_scene_is_prepared_again_if_something_is_missing_or_new(root, truths, tmp_path):
+    scene = tmp_path / PART / "scene_1"
+
+    def prepare(colour="png", detections=None):
+        truth = NocsTruths(root, PART, CATEGORIES)
+        return prepare_scene(root, PART, "scene_1", tmp_path, truth, detections, colour)
+
+    assert prepare().truth == {"coordinate_maps": 1}
+    files = sorted(scene.iterdir())
+    files[0].unlink()
+    prepare()
+    assert sorted(scene.iterdir()) == files
+    (scene / "report.json").write_text("{")
+    prepare()
+    write(gts_of(root), official(truths, with_classes=False))
+    assert prepare().truth == {"gts": 1}
+    for changes, problem in (
+        ({"colour": "jpeg"}, "--colour png, now jpeg"),
+        ({"colour": None}, "--colour png, now none"),
+        ({"detections": tmp_path}, "--detections none, now"),
+    ):
+        before = [x.stat().st_mtime_ns for x in sorted(scene.iterdir())]
+        with pytest.raises(ConfigurationError, match=f"other options .{problem}.*choose another"):
+            prepare(**changes)
+        assert before == [x.stat().st_mtime_ns for x in sorted(scene.iterdir())]
 
 
 @pytest.mark.parametrize(
