@@ -14,6 +14,7 @@ from sdfpose_core.benchmark.nocs_images import ImageRecord
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES, NocsSource, read_nocs_image
 from sdfpose_core.datasets.nocs_frames import split_pose
+from sdfpose_core.errors import FrameError
 from sdfpose_core.evaluation.frame_evaluation import (
     FrameEvaluation,
     ReportedObject,
@@ -121,13 +122,12 @@ def worst_images(
 ) -> list[ErrorImage]:
     """Draw the worst estimates, worst first; this reads their images again.
 
+    Images that can no longer be read are left out.
+
     Args:
         root: the data folder.
         frames: evaluated images.
         categories: table of categories, with their colours.
-
-    Raises:
-        FrameError: an image can no longer be read.
     """
     pictures = []
     for x in worst_objects(frames):
@@ -135,8 +135,12 @@ def worst_images(
         if truth is None:
             continue
         source: NocsSource = "CAMERA" if name.startswith("CAMERA") else "Real"
+        try:
+            frame = read_nocs_image(root / name, source, root=root).frame
+        except FrameError:
+            continue
         image = draw_error(
-            read_nocs_image(root / name, source, root=root).frame,
+            frame,
             _box(x.evaluation.reported),
             truth,
             categories,

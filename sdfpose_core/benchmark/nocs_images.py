@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -28,7 +28,12 @@ from sdfpose_core.datasets.nocs_detections import (
     segment_detections,
 )
 from sdfpose_core.datasets.nocs_frames import MugFrame, pose_matrix
-from sdfpose_core.datasets.nocs_results import NocsResult, read_dictionary, write_nocs_result
+from sdfpose_core.datasets.nocs_results import (
+    NocsResult,
+    read_dictionary,
+    result_column,
+    write_nocs_result,
+)
 from sdfpose_core.datasets.nocs_truth import NocsImageTruth, NocsObject, NocsTruths
 from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.estimation.config import EstimatorConfig
@@ -330,12 +335,11 @@ class NocsResults:
             ) from error
         now = json.loads(json.dumps(settings))
         if not isinstance(earlier, dict):
-            earlier = {}
-        different = [x for x in {**now, **earlier} if now.get(x) != earlier.get(x)]
-        if different:
-            changes = "; ".join(
-                f"{x} {_brief(earlier.get(x))}, now {_brief(now.get(x))}" for x in different
+            raise ConfigurationError(
+                f"{path}: is a {type(earlier).__name__}: expected the settings of an earlier run; "
+                "delete the folder, or choose another one"
             )
+        if changes := "; ".join(_changes(earlier, now)):
             raise ConfigurationError(
                 f"--results {self.folder}: was begun with other settings ({changes}): resume with "
                 "the same settings, or choose another folder"
@@ -365,31 +369,12 @@ class NocsResults:
 
     def read(self, stem: Path) -> ImageRecord | None:
         """Read the result of an image; None if there is none, or it is damaged."""
+        path = self.path(stem)
         try:
-            content = read_dictionary(self.path(stem))
-            return ImageRecord(
-                content["image_path"],
-                NocsResult(
-                    content["image_path"],
-                    content["gt_class_ids"].astype(np.int64),
-                    content["gt_RTs"],
-                    content["gt_scales"],
-                    content["gt_handle_visibility"] != 0,
-                    content["pred_class_ids"].astype(np.int64),
-                    content["pred_RTs"],
-                    content["pred_scales"],
-                    content["pred_scores"],
-                ),
-                content[_TRUTH],
-                content["gt_models"],
-                content["pred_detections"],
-                content["pred_confidences"],
-                content["stage_ms"],
-                content["problems"],
-                content[_STATE],
-            )
-        except (FrameError, KeyError, TypeError, AttributeError):
+            record = _record_of(read_dictionary(path), path)
+        except (FrameError, KeyError, TypeError, ValueError):
             return None
+        return record if record.image == "/".join(stem.parts[-4:]) else None
 
 
 def run_images(
@@ -425,5 +410,63 @@ def _is_box(x: NocsObject) -> bool:
     return bool(finite and np.linalg.det(x.transform[:3, :3]) > 0.0 and (x.size > 0.0).all())
 
 
+def _changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Describe each setting that has changed; of nested settings, only those that have."""
+    for key in {**now, **earlier}:
+        old, new = earlier.get(key), now.get(key)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield f"{key}: {', '.join(_changes(old, new))}"
+        else:
+            yield f"{key} {_brief(old)}, now {_brief(new)}"
+
+
 def _brief(value: Any) -> str:
     return "(none)" if value is None else json.dumps(value)
+
+
+def _record_of(content: Mapping[str, Any], path: Path) -> ImageRecord:
+    """Convert a dictionary of `NocsResults.write` to the result of an image.
+
+    Raises:
+        FrameError: it is another dictionary, or its entries do not belong together.
+        KeyError: it lacks an entry.
+    """
+    name, source, state = content["image_path"], content[_TRUTH], content[_STATE]
+    instances, problems = content["gt_models"], content["problems"]
+    stage_ms = content["stage_ms"]
+    class_ids = result_column(content, "gt_class_ids", (), path)
+    found_ids = result_column(content, "pred_class_ids", (), path)
+    known = np.arange(1, len(NOCS_CATEGORIES) + 1)
+    objects, predictions = len(class_ids), len(found_ids)
+    if not (
+        all(isinstance(x, str) for x in (name, source, state))
+        and all(isinstance(x, list) for x in (instances, problems))
+        and isinstance(stage_ms, dict)
+        and len(instances) == objects
+        and np.isin([*class_ids, *found_ids], known).all()
+    ):
+        raise FrameError(f"{path}: is not a result of this benchmark: delete it")
+    detections = result_column(content, "pred_detections", (), path, predictions)
+    return ImageRecord(
+        name,
+        NocsResult(
+            name,
+            class_ids.astype(np.int64),
+            result_column(content, "gt_RTs", (4, 4), path, objects),
+            result_column(content, "gt_scales", (3,), path, objects),
+            result_column(content, "gt_handle_visibility", (), path, objects) != 0.0,
+            found_ids.astype(np.int64),
+            result_column(content, "pred_RTs", (4, 4), path, predictions),
+            result_column(content, "pred_scales", (3,), path, predictions),
+            result_column(content, "pred_scores", (), path, predictions),
+        ),
+        source,
+        [str(x) for x in instances],
+        [int(x) for x in detections],
+        result_column(content, "pred_confidences", (), path, predictions),
+        {str(k): float(v) for k, v in stage_ms.items()},
+        [str(x) for x in problems],
+        state,
+    )

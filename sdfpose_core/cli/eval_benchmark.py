@@ -175,18 +175,19 @@ def run(args: argparse.Namespace) -> int:
     estimator = PoseEstimator(config, categories)
     for name in names:
         estimator.load(name)
+    truths = NocsTruths(args.data, part, categories, args.truth)
     benchmark = NocsBenchmark(
         root=args.data,
         part=part,
         detections=detections,
-        truths=NocsTruths(args.data, part, categories, args.truth),
+        truths=truths,
         estimator=estimator,
         categories=categories,
         names=names,
         scores=args.scores,
     )
     stems = benchmark.images()
-    settings = _settings(args, part, detections, names, config)
+    settings = _settings(args, part, detections, truths, names, config)
     results = NocsResults(args.results or _default_folder(args.benchmark, settings))
     results.begin(settings)
     share = stems[args.shard[0] :: args.shard[1]]
@@ -285,6 +286,7 @@ def _settings(
     args: argparse.Namespace,
     part: str,
     detections: Path | None,
+    truths: NocsTruths,
     names: Sequence[str],
     config: EstimatorConfig,
 ) -> dict[str, Any]:
@@ -300,6 +302,7 @@ def _settings(
         "part": part,
         "detections": _OWN_MASKS if detections is None else str(detections.resolve()),
         "truth": args.truth,
+        "truth_sources": list(truths.sources),
         "scores": args.scores,
         "categories": list(names),
         "weights": {x.name: _digest(x.read_bytes()) for x in files},

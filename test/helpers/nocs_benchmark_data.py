@@ -76,6 +76,7 @@ class StubTruths:
     source: str = "gts"
     published: bool = True
     broken: bool = False
+    sources: tuple[str, ...] = ("gts",)
 
     def of(self, image: NocsImage, stem: Path) -> NocsImageTruth:
         if self.broken:

@@ -22,7 +22,12 @@ from nocs_benchmark_data import (
     write_images,
 )
 
-from sdfpose_core.benchmark.nocs_figures import benchmark_figures, image_evaluation, truth_warning
+from sdfpose_core.benchmark.nocs_figures import (
+    benchmark_figures,
+    image_evaluation,
+    truth_warning,
+    worst_images,
+)
 from sdfpose_core.benchmark.nocs_images import (
     ImageRecord,
     NocsBenchmark,
@@ -234,6 +239,50 @@ def test_results_are_read_as_they_were_written_and_judged_the_same(
     found = benchmark_figures([x for x in read if x], iou="repaired", misses="ignore")
     assert found["per_category"] == again["per_category"]
     assert found["mean"] == again["mean"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"pred_scores": np.ones(1)},
+        {"gt_RTs": np.ones((1, 4, 4))},
+        {"gt_models": []},
+        {"gt_class_ids": np.array([9, 9])},
+        {"pred_class_ids": np.array(["a"] * 3)},
+        {"gt_source": ["gts"]},
+        {"stage_ms": [1]},
+        {"problems": "none"},
+        {"image_path": "Real/test/scene_1/0007"},
+    ],
+    ids=str,
+)
+def test_results_whose_entries_do_not_belong_together_are_made_again(
+    data: Path, detections: Path, tmp_path: Path, damage: dict[str, object]
+) -> None:
+    made, results = benchmark(data, detections), NocsResults(tmp_path / "r")
+    stem = made.images()[0]
+    run_images(made, results, [stem])
+    content = load_pickle(results.path(stem))
+    results.path(stem).write_bytes(pickle.dumps(content | damage))
+    assert results.read(stem) is None
+    run_images(made, results, [stem])
+    assert results.read(stem) is not None
+
+
+def test_pictures_of_images_that_are_gone_are_left_out(data: Path, detections: Path) -> None:
+    frames = [image_evaluation(x) for x in evaluated(benchmark(data, detections))]
+    assert worst_images(data, frames, default_categories())
+    assert worst_images(data / "nowhere", frames, default_categories()) == []
+
+
+def test_only_the_settings_that_differ_are_named(tmp_path: Path) -> None:
+    results = NocsResults(tmp_path)
+    results.begin({"weights": {"a": "1", "b": "2"}})
+    with pytest.raises(ConfigurationError, match=r'\(weights: b "2", now "3"\)'):
+        results.begin({"weights": {"a": "1", "b": "3"}})
+    (tmp_path / "settings.json").write_text("[]")
+    with pytest.raises(ConfigurationError, match="is a list: expected the settings"):
+        results.begin({"weights": {}})
 
 
 def test_other_settings_do_not_resume(tmp_path: Path) -> None:

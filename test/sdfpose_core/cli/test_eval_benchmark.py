@@ -101,6 +101,17 @@ def test_an_interrupted_run_resumes_and_other_settings_do_not(
     assert 'other settings (scores "detector", now "product")' in capsys.readouterr().err
 
 
+def test_true_poses_that_were_added_later_do_not_mix_with_earlier_results(
+    made: list[StubEstimator], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps = StubTruths("coordinate_maps", sources=("coordinate_maps",))
+    monkeypatch.setattr(eval_benchmark, "NocsTruths", lambda *_: maps)
+    assert real275("--results", "r") == 0
+    monkeypatch.setattr(eval_benchmark, "NocsTruths", lambda *_: StubTruths())
+    assert real275("--results", "r") == 2
+    assert 'truth_sources ["coordinate_maps"], now ["gts"]' in capsys.readouterr().err
+
+
 def test_every_set_of_settings_has_a_folder_of_its_own_by_default(
     made: list[StubEstimator], tmp_path: Path
 ) -> None:
