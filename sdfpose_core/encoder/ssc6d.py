@@ -20,10 +20,11 @@ from torch import Tensor, nn
 
 from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.pspnet import PspNet
-from sdfpose_core.errors import FrameError, ShapeError
+from sdfpose_core.errors import ConfigurationError, FrameError, ShapeError
 from sdfpose_core.geometry.similarity import Similarity, hat
 from sdfpose_core.observation.colour_crop import ColourCrop, crop_window, square_crop
 from sdfpose_core.observation.frame import Instance
+from sdfpose_core.storage.configuration import check_at_least_one
 from sdfpose_core.weights.network import StoredNetwork
 
 __all__ = ["ColourView", "Ssc6dConfig", "Ssc6dEncoder", "colour_view"]
@@ -54,6 +55,11 @@ class Ssc6dConfig:
     image_size: int = 192
     width: int = 64
     code_bound: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_at_least_one(self, "code_length", "points", "image_size", "width")
+        if self.image_size % 8:
+            raise ConfigurationError(f"image_size is {self.image_size}: expected a multiple of 8")
 
 
 @dataclass(frozen=True)

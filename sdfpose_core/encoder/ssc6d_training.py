@@ -28,6 +28,7 @@ from sdfpose_core.errors import ConfigurationError, WeightsError
 from sdfpose_core.geometry.similarity import Similarity, so3_exp
 from sdfpose_core.learning.distributed import data_parallel, process_slice
 from sdfpose_core.storage.checkpoint import load_checkpoint, save_checkpoint
+from sdfpose_core.storage.configuration import check_at_least_one
 
 __all__ = [
     "LabelledBatch",
@@ -87,6 +88,8 @@ class Ssc6dTrainingConfig:
     encoder: Ssc6dConfig = field(default_factory=Ssc6dConfig)
 
     def __post_init__(self) -> None:
+        check_at_least_one(self, "steps", "batch", "epoch_views", "model_points", "round_views")
+        check_at_least_one(self, "checkpoint_every")
         epochs = [epoch for epoch, _ in self.schedule]
         if not epochs or epochs[0] != 0.0 or epochs != sorted(set(epochs)):
             raise ConfigurationError(

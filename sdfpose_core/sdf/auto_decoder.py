@@ -25,6 +25,7 @@ from sdfpose_core.sdf.fitting import Distances, fit_codes
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder, code_statistics
 from sdfpose_core.shapes.sdf_samples import SdfSamples
 from sdfpose_core.storage.checkpoint import load_checkpoint, save_checkpoint
+from sdfpose_core.storage.configuration import check_at_least_one
 
 __all__ = ["AutoDecoderConfig", "AutoDecoderTraining", "Progress", "validate_decoder"]
 
@@ -51,6 +52,10 @@ class AutoDecoderConfig:
     checkpoint_every: int = 500
     validate_every: int = 1000
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_at_least_one(self, "shapes_per_step", "points_per_shape")
+        check_at_least_one(self, "checkpoint_every", "validate_every")
 
 
 class AutoDecoderTraining(ABC, Generic[Network]):

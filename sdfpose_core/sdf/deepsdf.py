@@ -15,7 +15,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.sdf.shape_decoder import check_arguments, in_chunks
+from sdfpose_core.storage.configuration import check_at_least_one
 from sdfpose_core.weights.network import StoredNetwork
 
 __all__ = ["DeepSdf", "DeepSdfConfig"]
@@ -41,6 +43,19 @@ class DeepSdfConfig:
     skip_at: int = 4
     unit: float = 0.5
     clamp: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_at_least_one(self, "code_length", "width", "hidden_layers")
+        for name in ("unit", "clamp"):
+            if not getattr(self, name) > 0.0:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}: expected more than 0")
+        check_at_least_one(self, "skip_at")
+        inputs = self.code_length + 3
+        if self.skip_at < self.hidden_layers and self.width <= inputs:
+            raise ConfigurationError(
+                f"width is {self.width}: expected more than {inputs}, the length of the code and "
+                "of a point, which enter again"
+            )
 
 
 class DeepSdf(StoredNetwork):

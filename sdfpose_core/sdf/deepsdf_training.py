@@ -36,6 +36,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.sdf.auto_decoder import AutoDecoderConfig, AutoDecoderTraining
 from sdfpose_core.sdf.deepsdf import DeepSdf, DeepSdfConfig
+from sdfpose_core.storage.configuration import check_at_least_one
 
 __all__ = ["DeepSdfTraining", "DeepSdfTrainingConfig"]
 
@@ -75,6 +76,8 @@ class DeepSdfTrainingConfig(AutoDecoderConfig):
     decoder: DeepSdfConfig = field(default_factory=DeepSdfConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least_one(self, "epochs", "halve_every", "points_at_once")
         if not 0.0 <= self.dropout < 1.0:
             raise ConfigurationError(f"dropout is {self.dropout}: expected a share from 0 to 1")
         if not self.code_bound > 0.0:

@@ -17,6 +17,7 @@ from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.selfsup.certificate import Certificate
 from sdfpose_core.selfsup.teacher import PseudoLabels, pseudo_labels, teacher
+from sdfpose_core.storage.configuration import check_at_least_one
 
 __all__ = ["Labelling", "LabellingConfig", "TooFewLabelsError"]
 
@@ -42,9 +43,7 @@ class LabellingConfig:
     certificate: Certificate = field(default_factory=Certificate)
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "min_labels"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}: expected at least 1")
+        check_at_least_one(self, "rounds", "min_labels")
 
 
 class Labelling:

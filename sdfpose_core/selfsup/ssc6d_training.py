@@ -37,6 +37,7 @@ from sdfpose_core.selfsup.real_views import RealBatch, RealViews
 from sdfpose_core.selfsup.teacher import PseudoLabels
 from sdfpose_core.shapes.sdf_samples import sample_surface
 from sdfpose_core.simulation.instances import SimulatedInstance
+from sdfpose_core.storage.configuration import check_at_least_one
 
 __all__ = [
     "Ablation",
@@ -91,9 +92,13 @@ class Ssc6dSelfSupervision:
     training: Ssc6dTrainingConfig = field(default_factory=lambda: Ssc6dTrainingConfig(steps=33_334))
 
     def __post_init__(self) -> None:
-        for name in ("real_batch", "render_size"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}: expected at least 1")
+        check_at_least_one(self, "real_batch", "render_size")
+        if not 0.0 <= self.mirror_probability <= 1.0:
+            raise ConfigurationError(
+                f"mirror_probability is {self.mirror_probability}: expected 0 to 1"
+            )
+        if not self.first_epoch >= 0.0:
+            raise ConfigurationError(f"first_epoch is {self.first_epoch}: expected at least 0")
         if self.ablation != "none" and self.losses != "paper":
             raise ConfigurationError(
                 f"ablation is {self.ablation} with the losses {self.losses}: the ablations are "

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.storage.text import read_yaml
 
-__all__ = ["build", "read_configuration"]
+__all__ = ["build", "check_at_least_one", "read_configuration"]
 
 T = TypeVar("T")
 
@@ -59,6 +59,18 @@ def build(kind: type[T], values: Any, where: str) -> T:
         return kind(**arguments)
     except (TypeError, ConfigurationError) as error:
         raise ConfigurationError(f"{where}: {error}") from error
+
+
+def check_at_least_one(configuration: object, *names: str) -> None:
+    """Check that fields of a dataclass are at least 1.
+
+    Raises:
+        ConfigurationError: one of them is smaller.
+    """
+    for name in names:
+        value = getattr(configuration, name)
+        if not value >= 1:
+            raise ConfigurationError(f"{name} is {value}: expected at least 1")
 
 
 def _convert(expected: Any, value: Any, where: str) -> Any:

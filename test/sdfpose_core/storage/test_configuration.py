@@ -2,7 +2,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from sdfpose_core.encoder.ssc6d_training import Ssc6dTrainingConfig
 from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.sdf.deepsdf_training import DeepSdfTrainingConfig
+from sdfpose_core.sdf.training import DecoderTrainingConfig
+from sdfpose_core.selfsup.ssc6d_training import Ssc6dSelfSupervision
 from sdfpose_core.storage.configuration import build, read_configuration
 
 
@@ -125,3 +129,25 @@ def test_a_file_that_cannot_be_read(tmp_path):
     binary.write_bytes(b"\x89PNG\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match=r"binary\.yaml: cannot be read as YAML"):
         read_configuration(binary, Inner)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "problem"),
+    [
+        (Ssc6dTrainingConfig, {"batch": 0}, "batch is 0: expected at least 1"),
+        (Ssc6dTrainingConfig, {"encoder": {"image_size": 20}}, "expected a multiple of 8"),
+        (DeepSdfTrainingConfig, {"points_at_once": 0}, "points_at_once is 0: expected at least 1"),
+        (DeepSdfTrainingConfig, {"shapes_per_step": -1}, "shapes_per_step is -1: expected at"),
+        (DeepSdfTrainingConfig, {"decoder": {"width": 19}}, "width is 19: expected more than 19"),
+        (DeepSdfTrainingConfig, {"decoder": {"clamp": 0.0}}, "clamp is 0.0: expected more than 0"),
+        (DecoderTrainingConfig, {"validate_every": 0}, "validate_every is 0: expected at least 1"),
+        (Ssc6dSelfSupervision, {"mirror_probability": 2.0}, "mirror_probability is 2.0: expected"),
+        (Ssc6dSelfSupervision, {"first_epoch": -1.0}, "first_epoch is -1.0: expected at least 0"),
+    ],
+)
+def test_settings_of_trainings_that_make_no_sense_are_named(
+    kind: type, values: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=problem) as error:
+        build(kind, values, "my.yaml")
+    assert str(error.value).startswith("my.yaml: ")
