@@ -194,7 +194,10 @@ def folder_shapes(
     median = float(np.median([x.diagonal_m for x in models]))
     size = None if expected is None else expected.implausible_size(median)
     if size is not None:
-        report += f"\nwarning: {folder}: {size}; give the unit of the files with --unit-m"
+        report += (
+            f"\nwarning: {folder}: {size}; give the unit of the files with --unit-m, unless they "
+            "are normalised, like the CAD models of NOCS"
+        )
     return _sampled(training, held_out, counts, cache / category, report, log)
 
 
