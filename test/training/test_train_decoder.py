@@ -191,7 +191,7 @@ def test_the_paper_s_decoder(train, script, tmp_path, nocs_models, capsys, monke
         if name != "can":
             shutil.copy(SHIPPED / f"{name}.decoder.safetensors", weights)
     prepare = script("prepare_nocs")
-    prepare.fit_models(nocs_models, weights, tmp_path / "prepared")
+    prepare.fit_models(nocs_models, weights, tmp_path / "prepared", ["can"])
     assert "can: 6 models have codes of the decoder's training" in capsys.readouterr().out
     path = codes_file(tmp_path / "prepared" / "codes", "can", weights / "can.decoder.safetensors")
     codes = load_model_codes(path)
