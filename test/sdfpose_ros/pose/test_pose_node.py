@@ -253,6 +253,7 @@ class StubEstimator:
     """Known poses for the real tracker."""
 
     uses_colour = False
+    device = "cpu"
 
     def __init__(self, fakes):
         self.fakes = fakes
