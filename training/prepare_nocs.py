@@ -11,6 +11,8 @@ An interrupted run continues where it stopped; other --detections or another --c
 
 from __future__ import annotations
 
+import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before torch is loaded
+
 import argparse
 import sys
 from collections import Counter

@@ -246,13 +246,20 @@ def test_a_wrong_setting_is_one_fatal_line_of_every_node(answers, case):
     assert all("[rcl]" in x for x in others), text  # rcl itself tells of arguments
 
 
-SLOW_IMPORT = "print('imports', flush=True)\nimport time\ntime.sleep(60)\n"
+# A signal that arrives just before a long sleep is only handled after it, hence short ones.
+SLOW_IMPORT = """
+print('imports', flush=True)
+import time
+for _ in range(600):
+    time.sleep(0.1)
+"""
 SLOW_NODE = """
 import time
 from sdfpose_ros.graph.process import run_node
 def make():
     print('starts', flush=True)
-    time.sleep(60)
+    for _ in range(600):
+        time.sleep(0.1)
 def main(args):
     return run_node(make, args)
 """
