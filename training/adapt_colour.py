@@ -5,9 +5,9 @@
 
 Trains the encoder `ssc6d` on simulated images like those of CAMERA, then on unlabelled images of
 another domain: with the losses of SSC-6D (Peng et al., AAAI 2022; `paper`), with certified labels,
-and with true labels (the upper bound), for several seeds. Needs no data. Finished stages are not
-repeated, and an interrupted training goes on where it stopped. Several processes may share the
-work: start each with other ``--methods``.
+with true labels (the upper bound), and without any loss (``control``), for several seeds. Needs no
+data. Finished stages are not repeated, and an interrupted training goes on where it stopped.
+Several processes may share the work: start each with other ``--methods``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -30,7 +30,6 @@ from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.sdf.training_shapes import model_codes
 from sdfpose_core.selfsup.ssc6d_training import (
     RealLabels,
-    Ssc6dLosses,
     Ssc6dSelfSupervision,
     ssc6d_self_training,
 )
@@ -43,6 +42,7 @@ from sdfpose_core.storage.files import atomic_replace
 __all__ = [
     "METHODS",
     "ColourAdaptation",
+    "MethodName",
     "adapt",
     "gap_closed",
     "instances_of",
@@ -52,7 +52,11 @@ __all__ = [
     "pretrain",
 ]
 
-METHODS: tuple[Ssc6dLosses, ...] = ("paper", "certified", "labels")
+MethodName = Literal["control", "paper", "certified", "labels"]
+
+METHODS: tuple[MethodName, ...] = get_args(MethodName)
+"""``control`` shows the network the unlabelled images without any loss: only the statistics of its
+batch normalisation adapt, while it goes on learning from the first domain."""
 
 _REAL_MODELS = 2000
 """First seed of the models in the unlabelled images."""
@@ -181,7 +185,7 @@ def adapt(
     codes: Tensor,
     real: Sequence[SimulatedInstance],
     config: ColourAdaptation,
-    losses: Ssc6dLosses,
+    method: MethodName,
     seed: int,
     checkpoint: Path,
     progress: Progress | None = None,
@@ -194,15 +198,19 @@ def adapt(
         codes: codes of their models.
         real: instances of the second domain.
         config: settings.
-        losses: ``paper`` and ``certified`` do not use the labels of `real`.
+        method: one of `METHODS`; only ``labels`` uses the labels of `real`.
         seed: seed of order, augmentation and dropout.
         checkpoint: file to write, and to resume from if it exists.
         progress: called with the losses of every 50th step.
     """
     setup = config.adaptation
-    setup = replace(setup, losses=losses, training=replace(setup.training, seed=seed))
+    setup = replace(setup, training=replace(setup.training, seed=seed))
+    if method == "control":
+        setup = replace(setup, losses="paper", real_weight=0.0)
+    else:
+        setup = replace(setup, losses=method)
     labels = None
-    if losses == "labels":
+    if method == "labels":
         seeds = range(_REAL_MODELS, _REAL_MODELS + config.real_models)
         models = (sample_model(model.category.name, x) for x in seeds)
         numbered = [replace(x, model_seed=x.model_seed - _REAL_MODELS) for x in real]
