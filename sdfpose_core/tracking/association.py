@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,21 @@ _PREFERENCE = 0.01
 
 
 def assign_instances(
-    instances: Sequence[Instance], predicted: Sequence[PredictedTrack]
+    options: Mapping[int, Sequence[Instance]], predicted: Sequence[PredictedTrack]
 ) -> dict[int, PredictedTrack]:
-    """The tracked object behind each instance, by mask id. New objects have no entry.
+    """The tracked object behind each mask id, one for one. New objects have no entry.
 
     Objects that were seen recently are assigned first: the predicted place of an object that has
     been out of view for long is a guess.
+
+    Args:
+        options: instances by mask id; those of a mask id differ in category.
+        predicted: the tracked objects; each may be behind a mask id that has its category.
     """
     owners: dict[int, PredictedTrack] = {}
+    categories = {i: {x.category for x in same} for i, same in options.items()}
     for priority in sorted({x.priority for x in predicted}):
-        free = [x for x in instances if x.mask_id not in owners]
+        free = [same[0] for i, same in options.items() if i not in owners]
         candidates = [x for x in predicted if x.priority == priority]
         if not free:
             break
@@ -37,7 +42,7 @@ def assign_instances(
             np.array([x.gate_m for x in candidates]),
             np.stack([x.middle for x in free]),
             compatible=np.array(
-                [[x.object.category == y.category for y in free] for x in candidates]
+                [[x.object.category in categories[y.mask_id] for y in free] for x in candidates]
             ),
             preferred=np.array(
                 [[x.object.estimate.mask_id == y.mask_id for y in free] for x in candidates]

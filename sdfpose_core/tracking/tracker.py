@@ -140,12 +140,14 @@ class Tracker:
             instances = [replace(x, colour=None) for x in instances]
         detector = Detector(self._estimator, self._config.detection_budget_s)
         segment_ms = 1e3 * (time.perf_counter() - start)
-        instances = self._in_turn(instances)
-        unresolved = {x.mask_id: x for x in instances}
-        instances = self._resolve_categories(instances, predicted, detector)
-        owners = assign_instances(instances, predicted)
-        observations, result = self._observe(instances, owners, elapsed_s, detector)
-        waiting = [unresolved[i] for i in sorted(detector.waiting - observations.keys())]
+        options: dict[int, list[Instance]] = {}
+        for x in self._in_turn(instances):
+            options.setdefault(x.mask_id, []).append(x)
+        owners = assign_instances(options, predicted)
+        instances = self._resolve_categories(options, owners, detector)
+        observations, result = self._observe(instances, options, owners, elapsed_s, detector)
+        instances = [x.instance for x in observations.values()]
+        waiting = [options[i][0] for i in sorted(detector.waiting - observations.keys())]
         objects, created = self._update(predicted, owners, observations, waiting, now)
         objects, verify_ms = self._redetection.update(
             objects, {x.mask_id: x for x in instances}, now
@@ -189,66 +191,64 @@ class Tracker:
 
     def _resolve_categories(
         self,
-        instances: Sequence[Instance],
-        predicted: Sequence[PredictedTrack],
+        options: Mapping[int, Sequence[Instance]],
+        owners: dict[int, PredictedTrack],
         detector: Detector,
     ) -> list[Instance]:
         """The instances, with one category for each mask id.
 
-        An instance of unknown category takes that of the nearest tracked object, or else the
-        category that explains it best. Without a recent prediction, the category of the nearest
-        object has to explain the instance with confidence. Instances that no category explains are
-        left out, and so are those for which there is no time; they wait.
+        An instance of unknown category takes that of its owner, or else the category that explains
+        it best. Without a recent prediction, the category of the owner has to explain the instance
+        with confidence. An owner of another category is no longer the owner. Instances that no
+        category explains are left out, and so are those for which there is no time; they wait.
         """
-        options: dict[int, list[Instance]] = {}
-        for x in instances:
-            options.setdefault(x.mask_id, []).append(x)
         chosen = []
-        for same in options.values():
-            if len(same) == 1:
-                chosen += same
-                continue
-            distance = {
-                x.object.id: float(np.linalg.norm(x.middle - same[0].middle))
-                for x in predicted
-                if x.unseen_s <= self._config.remove_after_s
-            }
-            near = [x for x in predicted if distance.get(x.object.id, math.inf) < x.gate_m]
-            nearest = min(near, key=lambda x: distance[x.object.id], default=None)
-            chosen += self._with_category(same, nearest, detector)
+        for mask_id, same in options.items():
+            found = same[0] if len(same) == 1 else None
+            if found is None:
+                found = self._with_category(same, owners.get(mask_id), detector)
+            if found is not None:
+                chosen.append(found)
+                if mask_id in owners and owners[mask_id].object.category != found.category:
+                    del owners[mask_id]
         return chosen
 
     def _with_category(
-        self, same: Sequence[Instance], nearest: PredictedTrack | None, detector: Detector
-    ) -> list[Instance]:
-        """One of the instances of a mask id, which differ in category, or none; see above."""
-        by_category = {x.category: x for x in same}
-        if nearest is not None and nearest.object.category in by_category:
-            tracked = by_category[nearest.object.category]
-            if nearest.recent:
-                return [tracked]
+        self, same: Sequence[Instance], owner: PredictedTrack | None, detector: Detector
+    ) -> Instance | None:
+        """One of the instances of a mask id, which differ in category, or None; see above."""
+        if owner is not None and (owner.recent or owner.unseen_s <= self._config.remove_after_s):
+            (tracked,) = (x for x in same if x.category == owner.object.category)
+            if owner.recent:
+                return tracked
             if not detector.has_time(tracked.mask_id):
-                return []
+                return None
             found = detector.detect([tracked])
             if found and found[0].confidence >= self._config.accept_confidence:
-                return [tracked]
+                return tracked
+        return self._detected_category(same, detector)
+
+    def _detected_category(self, same: Sequence[Instance], detector: Detector) -> Instance | None:
+        """The instance of a mask id whose category explains it best, None if none does."""
         if not detector.has_time(same[0].mask_id):
-            return []
+            return None
         found = detector.detect(same)
-        return [by_category[found[0].category]] if found else []
+        return next((x for x in same if found and x.category == found[0].category), None)
 
     def _observe(
         self,
         instances: Sequence[Instance],
-        owners: Mapping[int, PredictedTrack],
+        options: Mapping[int, Sequence[Instance]],
+        owners: dict[int, PredictedTrack],
         elapsed_s: float,
         detector: Detector,
     ) -> tuple[dict[int, ObjectObservation], FrameResult]:
         """The observation of each instance, by mask id, and the results of the estimator.
 
         An instance starts from the predicted state of its owner. It is detected from scratch
-        without an owner, or if the owner has been out of view for long. An estimator that does not
-        refine on the SDF always detects from scratch.
+        without an owner, if the owner has been out of view for long, or if the prediction is old
+        and explains little. An estimator that does not refine on the SDF always detects from
+        scratch.
         """
         instance_of = {x.mask_id: x for x in instances}
         if self._estimator.config.refine != "sdf":
@@ -269,6 +269,13 @@ class Tracker:
         tracked, result = self._refine_tracked(
             [x for x in instances if x.mask_id in states], owners, states
         )
+        for i in [i for i, x in tracked.items() if self._misled(x, owners[i])]:
+            del tracked[i], states[i]
+            if len(options[i]) > 1:
+                chosen = self._detected_category(options[i], detector)
+                instance_of.pop(i) if chosen is None else instance_of.update({i: chosen})
+                if chosen is None or chosen.category != owners[i].object.category:
+                    del owners[i]
         observations = {
             i: ObjectObservation(
                 x,
@@ -280,7 +287,7 @@ class Tracker:
             )
             for i, x in tracked.items()
         }
-        new = [x for x in instances if x.mask_id not in states]
+        new = [x for i, x in instance_of.items() if i not in states]
         found = [x for x in map(detector.found, new) if x is not None]
         unknown = [x for x in new if detector.found(x) is None]
         if unknown:
@@ -293,6 +300,11 @@ class Tracker:
                 detection = with_predicted_yaw(detection, owners[i])
             observations[i] = _detected(detection, instance_of[i])
         return observations, joined(result, detector.result)
+
+    def _misled(self, estimate: ObjectEstimate, owner: PredictedTrack) -> bool:
+        """Whether a warm start from an old prediction ended in an estimate that explains little."""
+        pause = owner.unseen_s > self._config.coast_s
+        return pause and estimate.confidence < self._config.drop_confidence
 
     def _update(
         self,

@@ -74,3 +74,39 @@ def test_a_category_that_explains_a_returned_any_mask_with_confidence_stays(conf
     (seen,) = (x for x in result.tracks if x.state != LOST)
     assert seen.estimate.category == category
     assert (seen.id == first.id) == (category == "mug")
+
+
+def test_a_tracked_object_is_behind_one_any_mask_alone():
+    """After a pause the gate is wide: its neighbours do not take its category, too."""
+
+    def script(instance, warm):
+        place = float(instance.middle[0])
+        wanted = "bowl" if place < 0.1 else "camera"
+        return {} if instance.category == wanted else None
+
+    tracker = make_tracker(FakeEstimator(script))
+    first = only(tracker.step(make_frame({1: ("any", (0.0, 0.0, 1.0))}, 0)))
+    assert first.estimate.category == "bowl"
+    objects = {1: ("any", (0.0, 0.0, 1.0)), 2: ("any", (0.2, 0.0, 1.0))}
+    result = tracker.step(make_frame(objects, 75))  # 2.5 s later
+    assert [(x.id, x.estimate.category) for x in result.tracks] == [(1, "bowl"), (2, "camera")]
+
+
+@pytest.mark.parametrize(("index", "categories"), [(75, ["can"]), (10, ["mug"])])
+def test_an_old_prediction_that_explains_little_gives_way_to_a_detection(index, categories):
+    """After a pause of 2.5 s, the mask is another object's. After 0.3 s, it is a bad image."""
+    explains = {"mug": 0.9}
+
+    def script(instance, warm):
+        found = explains.get(instance.category)
+        return None if found is None else {"confidence": found}
+
+    tracker = make_tracker(FakeEstimator(script))
+    objects = {4: ("any", (0.0, 0.0, 1.0))}
+    for k in range(4):
+        tracker.step(make_frame(objects, k))
+    explains |= {"can": 0.95}
+    explains["mug"] = 0.1
+    # The fake returns categories in their order; the can comes before the mug.
+    result = tracker.step(make_frame(objects, index))
+    assert [x.estimate.category for x in result.tracks if x.state != LOST] == categories
