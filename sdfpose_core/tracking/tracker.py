@@ -199,7 +199,7 @@ class Tracker:
 
         An instance of unknown category takes that of its owner, or else the category that explains
         it best. Without a recent prediction, the category of the owner has to explain the instance
-        with confidence. An owner of another category is no longer the owner. Instances that no
+        with confidence. An owner of another category is removed from `owners`. Instances that no
         category explains are left out, and so are those for which there is no time; they wait.
         """
         chosen = []
@@ -271,11 +271,14 @@ class Tracker:
         )
         for i in [i for i, x in tracked.items() if self._misled(x, owners[i])]:
             del tracked[i], states[i]
-            if len(options[i]) > 1:
-                chosen = self._detected_category(options[i], detector)
-                instance_of.pop(i) if chosen is None else instance_of.update({i: chosen})
-                if chosen is None or chosen.category != owners[i].object.category:
-                    del owners[i]
+            if len(options[i]) == 1:
+                continue
+            chosen = self._detected_category(options[i], detector)
+            if chosen is None or chosen.category != owners[i].object.category:
+                del owners[i]
+            del instance_of[i]
+            if chosen is not None:
+                instance_of[i] = chosen
         observations = {
             i: ObjectObservation(
                 x,
@@ -288,8 +291,9 @@ class Tracker:
             for i, x in tracked.items()
         }
         new = [x for i, x in instance_of.items() if i not in states]
-        found = [x for x in map(detector.found, new) if x is not None]
-        unknown = [x for x in new if detector.found(x) is None]
+        detected = [(x, detector.found(x)) for x in new]
+        found = [estimate for _, estimate in detected if estimate is not None]
+        unknown = [x for x, estimate in detected if estimate is None]
         if unknown:
             # Objects that wait for a new pose come before new ones.
             unknown.sort(key=lambda x: x.mask_id not in owners)
