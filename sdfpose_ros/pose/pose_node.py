@@ -104,6 +104,8 @@ class PoseNode(LifecycleNode):
         if self.estimation is not None:
             self.estimation.close()
         super().destroy_node()
+        # rclpy leaves the services of the lifecycle in the graph until the node is collected.
+        self._state_machine.destroy_when_not_in_use()
 
     # Lifecycle
 

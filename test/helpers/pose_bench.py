@@ -90,13 +90,8 @@ class Bench:
 
     def call(self, kind, name, /, **fields):
         """The answer of one of the node's services."""
-        for _ in range(4):  # the middleware seldom misses that the service is there
-            client = self.client.create_client(kind, f"/sdfpose/{name}")
-            if client.wait_for_service(3.0):
-                break
-            self.client.destroy_client(client)
-        else:
-            raise AssertionError(f"/sdfpose/{name} is not there")
+        client = self.client.create_client(kind, f"/sdfpose/{name}")
+        assert client.wait_for_service(20.0), f"/sdfpose/{name} is not there"
         answer = client.call(kind.Request(**fields), timeout_sec=20.0)
         assert answer is not None
         self.client.destroy_client(client)

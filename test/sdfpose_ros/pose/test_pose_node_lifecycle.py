@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 import pytest
@@ -82,6 +83,25 @@ def test_the_node_goes_through_its_states(fakes, make_bench):
 
 def test_the_node_starts_by_itself(bench):
     assert state_of(bench) == State.PRIMARY_STATE_ACTIVE
+
+
+def test_a_destroyed_node_leaves_no_service_in_the_graph(bench):
+    def services():
+        found = bench.client.get_service_names_and_types_by_node("sdfpose", "/")
+        return {name for name, _ in found}
+
+    bench.wait_until(lambda: "/sdfpose/change_state" in services(), "the services")
+    gc.disable()
+    try:
+        bench.node.destroy_node()
+        for name in ("change_state", "get_state", "reset"):
+            bench.wait_until(
+                lambda name=name: bench.client.count_services(f"/sdfpose/{name}") == 0,
+                f"the end of {name}",
+                timeout_s=5.0,
+            )
+    finally:
+        gc.enable()
 
 
 def test_an_active_node_can_be_shut_down(fakes, bench):
