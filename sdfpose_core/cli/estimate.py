@@ -36,6 +36,7 @@ from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.evaluation import PoseErrors, compare
+from sdfpose_core.evaluation.frame_evaluation import alternatives_as_json
 from sdfpose_core.geometry.meshes import write_ply
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.observation.input_warnings import WarningCounts
@@ -229,7 +230,10 @@ def _as_json(row: _Row) -> dict[str, Any]:
         "dimensions_m": x.dimensions_m.tolist(),
         "confidence": float(x.confidence),
         "symmetric_about_y": bool(x.symmetric_about_y),
+        "symmetries": x.symmetries.tolist(),
         "covariance": x.covariance.tolist(),
+        "probability": float(x.probability),
+        "alternatives": alternatives_as_json(x.alternatives),
         "diagnostics": {name: float(value) for name, value in x.diagnostics.items()},
         "time_ms": row.time_ms,
     }

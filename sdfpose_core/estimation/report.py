@@ -14,6 +14,7 @@ from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
 from sdfpose_core.refine.solver import Solution
 from sdfpose_core.sdf.meshing import DecodedMesh
 from sdfpose_core.shapes.body import HANDLE_PIXELS
+from sdfpose_core.shapes.symmetries import up_to_yaw
 
 __all__ = ["RefinedHypothesis", "report", "with_mesh"]
 
@@ -93,6 +94,7 @@ def report(
         confidence=confidence.probability(features),
         covariance=pose_covariance(solution, rotation, scale, mesh.centre, hypothesis.shape_known),
         symmetric_about_y=symmetric,
+        symmetries=up_to_yaw(mesh.symmetries) if symmetric else mesh.symmetries,
         code=state.codes[0].cpu().numpy(),
         decoder_translation=origin,
         decoder_scale=scale,
@@ -108,6 +110,7 @@ def with_mesh(estimate: ObjectEstimate, mesh: DecodedMesh) -> ObjectEstimate:
     scale = estimate.decoder_scale
     return replace(
         estimate,
+        symmetries=up_to_yaw(mesh.symmetries) if estimate.symmetric_about_y else mesh.symmetries,
         translation=estimate.decoder_translation + scale * estimate.rotation @ mesh.centre,
         scale=float(scale * np.linalg.norm(mesh.sides)),
         dimensions_m=scale * mesh.sides,

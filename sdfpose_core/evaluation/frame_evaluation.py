@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from sdfpose_core.evaluation.comparison import PoseErrors, compare
-from sdfpose_core.observation.frame import GroundTruth, ObjectEstimate
+from sdfpose_core.observation.frame import Alternative, GroundTruth, ObjectEstimate
 
-__all__ = ["FrameEvaluation", "ObjectEvaluation", "ReportedObject", "evaluate_frame"]
+__all__ = [
+    "FrameEvaluation",
+    "ObjectEvaluation",
+    "ReportedObject",
+    "alternatives_as_json",
+    "evaluate_frame",
+]
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,9 @@ class ReportedObject:
         confidence: 0 to 1.
         symmetric_about_y: whether yaw about y is undefined in this view; None if unknown.
         covariance: (6, 6) of (x, y, z, rx, ry, rz), metres and radians; None if unknown.
+        symmetries: (S, 3, 3), see `ObjectEstimate`; None if unknown.
+        probability: of this mode, see `ObjectEstimate`; None if unknown.
+        alternatives: the rival modes, by falling probability.
     """
 
     id: int
@@ -39,6 +48,9 @@ class ReportedObject:
     confidence: float
     symmetric_about_y: bool | None = None
     covariance: NDArray[np.float64] | None = None
+    symmetries: NDArray[np.float64] | None = None
+    probability: float | None = None
+    alternatives: tuple[Alternative, ...] = ()
 
     @classmethod
     def of(cls, estimate: ObjectEstimate, object_id: int | None = None) -> ReportedObject:
@@ -52,6 +64,9 @@ class ReportedObject:
             estimate.confidence,
             estimate.symmetric_about_y,
             estimate.covariance,
+            estimate.symmetries,
+            estimate.probability,
+            estimate.alternatives,
         )
 
     @property
@@ -97,6 +112,11 @@ class ObjectEvaluation:
             entry["symmetric_about_y"] = bool(x.symmetric_about_y)
         if x.covariance is not None:
             entry["covariance"] = x.covariance.tolist()
+        if x.symmetries is not None:
+            entry["symmetries"] = x.symmetries.tolist()
+        if x.probability is not None:
+            entry["probability"] = float(x.probability)
+            entry["alternatives"] = alternatives_as_json(x.alternatives)
         return entry
 
 
@@ -117,6 +137,21 @@ class FrameEvaluation:
     objects: tuple[ObjectEvaluation, ...]
     truths: tuple[GroundTruth, ...] | None
     stage_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+def alternatives_as_json(alternatives: Sequence[Alternative]) -> list[dict[str, Any]]:
+    """Convert the rival modes of an object to JSON objects."""
+    return [
+        {
+            "category": x.category,
+            "R": x.rotation.tolist(),
+            "t": x.translation.tolist(),
+            "scale": float(x.scale),
+            "dimensions_m": x.dimensions_m.tolist(),
+            "probability": float(x.probability),
+        }
+        for x in alternatives
+    ]
 
 
 def evaluate_frame(

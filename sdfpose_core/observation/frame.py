@@ -18,6 +18,7 @@ from sdfpose_core.observation.support_plane import SupportPlane
 __all__ = [
     "MAX_DEPTH_M",
     "MAX_INSTANCES",
+    "Alternative",
     "GroundTruth",
     "Instance",
     "InstanceLabel",
@@ -159,6 +160,27 @@ class SkippedInstance:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """A rival mode of an object: another pose or category that may be the right one.
+
+    Attributes:
+        category: category name.
+        rotation: R (3, 3), object to camera frame.
+        translation: t (3,), metres, camera frame: centre of the bounding box.
+        scale: diagonal of the bounding box, metres.
+        dimensions_m: (3,) sides of the bounding box along the object's x, y, z.
+        probability: that this mode is the right one.
+    """
+
+    category: str
+    rotation: NDArray[np.float64]
+    translation: NDArray[np.float64]
+    scale: float
+    dimensions_m: NDArray[np.float64]
+    probability: float
+
+
+@dataclass(frozen=True)
 class ObjectEstimate:
     """Pose, size and shape of one object.
 
@@ -184,6 +206,10 @@ class ObjectEstimate:
         faces: (F, 3) int32.
         normals: (V, 3) float32, outward unit vectors, object frame.
         diagnostics: refinement statistics, e.g. ``inlier_ratio``, ``free_space_violation``.
+        probability: that this mode is the right one, among itself and the `alternatives`.
+        alternatives: the rival modes, by falling probability; with `probability`, theirs sum to 1.
+        symmetries: (S, 3, 3) rotations of the object frame that leave the shape as it is, without
+            the identity and beside the continuous symmetry about y: R S is as right as R.
     """
 
     mask_id: int
@@ -202,6 +228,9 @@ class ObjectEstimate:
     faces: NDArray[np.int32]
     normals: NDArray[np.float32]
     diagnostics: Mapping[str, float] = field(default_factory=dict)
+    probability: float = 1.0
+    alternatives: tuple[Alternative, ...] = ()
+    symmetries: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3, 3)))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from sdfpose_core.errors import MeshError, ShapeError
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.shapes.body import BodyProfile
 from sdfpose_core.shapes.solids import simplified
+from sdfpose_core.shapes.symmetries import discrete_symmetries
 
 __all__ = [
     "GRID_HALF_SIDE",
@@ -80,6 +81,11 @@ class DecodedMesh:
     def body(self) -> BodyProfile:
         """Profile of a mug without its handle, normalised object units, relative to `centre`."""
         return BodyProfile.of(self.vertices - self.centre, self.faces)
+
+    @cached_property
+    def symmetries(self) -> NDArray[np.float64]:
+        """Half turns (S, 3, 3) about `centre` that leave the surface as it is."""
+        return discrete_symmetries(self.vertices, self.faces)
 
 
 def decode_mesh(

@@ -20,6 +20,7 @@ __all__ = [
     "SdfSamples",
     "SignedDistance",
     "cached_samples",
+    "sample_oriented_surface",
     "sample_sdf",
     "sample_surface",
 ]
@@ -193,10 +194,26 @@ def sample_surface(
     Raises:
         MeshError: the mesh has no area.
     """
+    return sample_oriented_surface(vertices, faces, rng, count)[0]
+
+
+def sample_oriented_surface(
+    vertices: NDArray[np.floating],
+    faces: NDArray[np.integer],
+    rng: np.random.Generator,
+    count: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Sample a mesh like `sample_surface`.
+
+    Returns:
+        Points (count, 3), the unit normals (count, 3) of their faces, and the area of the mesh.
+
+    Raises:
+        MeshError: the mesh has no area.
+    """
     corners = np.asarray(vertices, dtype=np.float64)[faces]
-    area = 0.5 * np.linalg.norm(
-        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
-    )
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = 0.5 * np.linalg.norm(normal, axis=1)
     total = np.cumsum(area)
     if len(total) == 0 or not total[-1] > 0.0:
         raise MeshError(f"mesh of {len(faces)} faces has no area: expected a surface to sample")
@@ -205,7 +222,8 @@ def sample_surface(
     outside = u + v > 1.0
     u, v = np.where(outside, 1.0 - u, u), np.where(outside, 1.0 - v, v)
     a, b, c = (corners[face, k] for k in range(3))
-    return np.asarray(a + u * (b - a) + v * (c - a))
+    normals = 0.5 * normal[face] / area[face, None]
+    return np.asarray(a + u * (b - a) + v * (c - a)), normals, float(total[-1])
 
 
 def sample_sdf(

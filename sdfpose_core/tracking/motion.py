@@ -14,7 +14,7 @@ from sdfpose_core.geometry.alignment import nearest_yaw
 from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.tracking.config import TrackerConfig
 
-__all__ = ["PoseFilter", "farther", "moved", "with_yaw_of", "yaw_open"]
+__all__ = ["PoseFilter", "farther", "moved", "with_modes_of", "with_yaw_of", "yaw_open"]
 
 
 _OPEN_YAW_SD = math.radians(20.0)
@@ -108,7 +108,7 @@ def moved(
 ) -> ObjectEstimate:
     """The estimate of the object after a rigid motion x -> R x + t of the camera frame.
 
-    The mesh is in the object frame and stays.
+    Its alternatives move along. The mesh is in the object frame and stays.
 
     Args:
         estimate: of the object before.
@@ -123,14 +123,36 @@ def moved(
         translation=rotation @ estimate.translation + translation,
         decoder_translation=rotation @ estimate.decoder_translation + translation,
         covariance=turn @ estimate.covariance @ turn.T,
+        alternatives=tuple(
+            replace(
+                x,
+                rotation=_orthonormal(rotation @ x.rotation),
+                translation=rotation @ x.translation + translation,
+            )
+            for x in estimate.alternatives
+        ),
     )
 
 
+def with_modes_of(estimate: ObjectEstimate, earlier: ObjectEstimate) -> ObjectEstimate:
+    """The estimate with the alternatives of an earlier one, moved along with the object.
+
+    A refinement from a predicted pose compares no modes: they stay as probable as they were.
+    """
+    turn = estimate.rotation @ earlier.rotation.T
+    carried = moved(earlier, turn, estimate.translation - turn @ earlier.translation)
+    return replace(estimate, probability=carried.probability, alternatives=carried.alternatives)
+
+
 def with_yaw_of(estimate: ObjectEstimate, reference: ObjectEstimate) -> ObjectEstimate:
-    """The estimate, turned about its own y axis to the orientation nearest the reference's."""
+    """The estimate, turned about its own y axis to the orientation nearest the reference's.
+
+    The object does not move: its alternatives stay where they are.
+    """
     turned = nearest_yaw(estimate.rotation, reference.rotation)
     turn = turned @ np.linalg.inv(estimate.rotation)
-    return moved(estimate, turn, estimate.translation - turn @ estimate.translation)
+    result = moved(estimate, turn, estimate.translation - turn @ estimate.translation)
+    return replace(result, alternatives=estimate.alternatives)
 
 
 def yaw_open(estimate: ObjectEstimate) -> bool:

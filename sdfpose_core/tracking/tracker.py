@@ -32,6 +32,7 @@ from sdfpose_core.tracking.association import assign_instances
 from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.detector import Detector, joined, sum_of_stages
+from sdfpose_core.tracking.motion import with_modes_of
 from sdfpose_core.tracking.redetection import Redetection
 from sdfpose_core.tracking.tracked_object import (
     ObjectObservation,
@@ -382,7 +383,8 @@ class Tracker:
                 if found.confidence > estimates[found.mask_id].confidence:
                     estimates[found.mask_id] = found
             result = joined(result, second)
-        return estimates, result
+        kept = {i: with_modes_of(x, states[i].estimate) for i, x in estimates.items()}
+        return kept, result
 
 
 def _detected(estimate: ObjectEstimate, instance: Instance) -> ObjectObservation:

@@ -29,7 +29,7 @@ from sdfpose_core.estimation.keyframes import Keyframes
 from sdfpose_core.estimation.shape_cache import CachedShape
 from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.tracking.belief import agree
-from sdfpose_core.tracking.motion import with_yaw_of, yaw_open
+from sdfpose_core.tracking.motion import with_modes_of, with_yaw_of, yaw_open
 
 __all__ = [
     "DetectionResult",
@@ -148,6 +148,7 @@ def verify(
             keyframes, estimate = detector.add_keyframe(
                 request.keyframes, request.instance, [request.tracked, detection]
             )
+            estimate = with_modes_of(estimate, request.tracked)
             update = KeyframeUpdate(keyframes, estimate, detector.shape_of(estimate))
         except MeshError:
             update = None  # the joint shape has no surface: the object keeps its shape

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from simple_estimates import make_alternative
 
 from sdfpose_core.benchmark.adaptation import ROWS, AdaptationRun, summarise_adaptation
 from sdfpose_core.benchmark.poses import PoseOutcome, summarise
@@ -65,6 +67,9 @@ ESTIMATE = ObjectEstimate(
     faces=np.zeros((0, 3), np.int32),
     normals=np.zeros((0, 3), np.float32),
     diagnostics={"points_on_surface": 1.0},
+    probability=0.75,
+    alternatives=(make_alternative(),),
+    symmetries=np.diag([1.0, -1.0, -1.0])[None],
 )
 ERRORS = compare(ESTIMATE, TRUTH)
 
@@ -84,12 +89,21 @@ def test_estimates(documented: set[str]) -> None:
     assert keys(document) - FREE <= documented
     assert {"symmetric_about_y", "covariance", "diagnostics"} <= set(document)
     assert np.shape(document["covariance"]) == (6, 6)
+    assert np.shape(document["symmetries"]) == (1, 3, 3)
+    (rival,) = document["alternatives"]
+    assert rival["category"] == "bowl"
+    assert document["probability"] + rival["probability"] == pytest.approx(1.0)
+    json.dumps(document, allow_nan=False)
 
 
 def test_frames(documented: set[str]) -> None:
     document = frame_metrics([frame()]) | {"frames": [x.as_json() for x in frame().objects]}
     assert keys(document) - FREE <= documented
-    assert document["frames"][0]["symmetric_about_y"] is True
+    x = document["frames"][0]
+    assert x["symmetric_about_y"] is True
+    assert np.shape(x["symmetries"]) == (1, 3, 3)
+    assert x["probability"] == 0.75
+    assert np.shape(x["alternatives"][0]["R"]) == (3, 3)
 
 
 def test_own_categories_have_errors() -> None:

@@ -7,9 +7,11 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from sdfpose_core.geometry.camera import PinholeCamera
-from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
+from sdfpose_core.observation.frame import Alternative, ObjectEstimate, RgbdFrame
 
 GREY = 90
+
+UPSIDE_DOWN = np.diag([1.0, -1.0, -1.0])
 
 
 def make_frame(width=640, height=480):
@@ -42,4 +44,16 @@ def make_estimate(category="mug", at=(0.0, 0.0, 0.8), rotation=None, side=0.1, m
         vertices=np.asarray(ball.vertices, np.float32),
         faces=np.asarray(ball.faces, np.int32),
         normals=np.asarray(ball.vertex_normals, np.float32),
+    )
+
+
+def make_alternative(category="bowl", at=(0.0, 0.0, 0.8), rotation=UPSIDE_DOWN, probability=0.25):
+    dimensions = np.array([0.1, 0.2, 0.3])
+    return Alternative(
+        category=category,
+        rotation=rotation,
+        translation=np.array(at),
+        scale=float(np.linalg.norm(dimensions)),
+        dimensions_m=dimensions,
+        probability=probability,
     )

@@ -6,9 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+from simple_estimates import make_alternative
 from tracker_fakes import make_estimate
 
-from sdfpose_core.tracking.motion import PoseFilter, moved, with_yaw_of
+from sdfpose_core.tracking.motion import PoseFilter, moved, with_modes_of, with_yaw_of
 from sdfpose_core.tracking.tracker import TrackerConfig
 
 CONFIG = TrackerConfig()
@@ -95,6 +96,39 @@ def test_a_moved_estimate_moves_as_a_rigid_body(first, turn, shift):
         direction @ before.covariance @ direction,
         rtol=1e-9,
     )
+
+
+def relative_pose(estimate):
+    """Pose of the first alternative in the object's frame."""
+    (rival,) = estimate.alternatives
+    back = estimate.rotation.T
+    return np.column_stack(
+        [back @ rival.rotation, back @ (rival.translation - estimate.translation)]
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(rotvecs, rotvecs, shifts)
+def test_alternatives_move_with_the_object(first, turn, shift):
+    before = make_estimate(
+        rotation=Rotation.from_rotvec(first).as_matrix(),
+        probability=0.75,
+        alternatives=(make_alternative(at=(0.0, 0.1, 1.0)),),
+    )
+    after = moved(before, Rotation.from_rotvec(turn).as_matrix(), shift)
+    refined = make_estimate(rotation=after.rotation, place=after.translation)
+    for x in (after, with_modes_of(refined, before)):
+        np.testing.assert_allclose(relative_pose(x), relative_pose(before), atol=1e-9)
+        assert x.probability == 0.75
+        assert x.alternatives[0].probability == 0.25
+
+
+def test_alternatives_stay_where_a_yaw_has_no_meaning():
+    rival = make_alternative()
+    estimate = make_estimate(alternatives=(rival,))
+    turned = with_yaw_of(estimate, make_estimate(rotation=Rotation.from_euler("y", 1).as_matrix()))
+    assert not np.allclose(turned.rotation, estimate.rotation)
+    np.testing.assert_array_equal(turned.alternatives[0].rotation, rival.rotation)
 
 
 @settings(max_examples=50, deadline=None)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from simple_estimates import make_alternative
 from tracker_fakes import (
     CAN,
+    LOST,
     PERIOD_NS,
     TRACKED,
     FakeEstimator,
@@ -22,6 +24,29 @@ def turning(index, speed=0.3, turn=1.0):
     return np.array([-0.2 + speed * t, 0.0, 1.0]), Rotation.from_rotvec(
         [0, 0, turn * t]
     ).as_matrix()
+
+
+def test_rival_modes_go_with_the_object_until_it_is_detected_again():
+    """The image of the detection has two modes; it then slides along and is lost."""
+    rival = make_alternative(at=(-0.1, 0.05, 1.0))
+
+    def script(instance, warm):
+        if warm is None:
+            return {"probability": 0.75, "alternatives": (rival,), "confidence": 0.4}
+        return {"confidence": 0.4}
+
+    tracker = make_tracker(FakeEstimator(script))
+    tracks = []
+    for index in range(12):
+        shown = {1: ("mug", (-0.1 + 0.01 * index, 0.0, 1.0))} if index < 10 else {}
+        tracks.append(only(tracker.step(make_frame(shown, index))))
+    assert tracks[-1].state == LOST
+    offset = rival.translation - tracks[0].estimate.translation
+    for x in (y.estimate for y in tracks):
+        assert x.probability == 0.75
+        (mode,) = x.alternatives
+        np.testing.assert_allclose(mode.translation - x.translation, offset, atol=1e-9)
+    assert tracks[-1].estimate.translation[0] > 0.0
 
 
 def test_motion_is_predicted_through_a_gap_and_dies_away():
