@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from sdfpose_core.errors import CategoryError, ConfigurationError
 from sdfpose_core.storage.text import read_yaml
 
-__all__ = ["Categories", "Category", "Symmetry", "default_categories"]
+__all__ = ["Categories", "Category", "Resting", "Symmetry", "default_categories"]
 
 Symmetry = Literal["none", "y", "y_without_handle"]
 
@@ -33,6 +33,21 @@ _SIMILAR = (0.5, 2.0)
 
 
 @dataclass(frozen=True)
+class Resting:
+    """How often objects rest in which way; what remains rests in any other way, e.g. leaning.
+
+    Attributes:
+        standing: share that stand on their foot.
+        upside_down: share that are upside down.
+        lying: share that lie, with the y axis horizontal.
+    """
+
+    standing: float = 0.88
+    upside_down: float = 0.02
+    lying: float = 0.07
+
+
+@dataclass(frozen=True)
 class Category:
     """Object category.
 
@@ -45,6 +60,7 @@ class Category:
         diagonal_log_sd: standard deviation of the diagonal's natural logarithm.
         labels: names that detectors use for the category.
         colour: RGB (0 to 255) of boxes and labels.
+        resting: how often its objects stand, lie and are upside down.
     """
 
     name: str
@@ -55,6 +71,7 @@ class Category:
     diagonal_log_sd: float
     labels: tuple[str, ...]
     colour: tuple[int, int, int]
+    resting: Resting = Resting()
 
     def implausible_size(self, diagonal_m: float) -> str | None:
         """Describe why a bounding box diagonal, metres, is not one of the category.
@@ -131,10 +148,10 @@ def default_categories() -> Categories:
 
 
 def _parse(path: Path, name: str, value: Any) -> Category:
-    expected = [f.name for f in fields(Category) if f.name != "name"]
+    expected = [f.name for f in fields(Category) if f.name not in ("name", "resting")]
     if not isinstance(value, dict):
         raise ConfigurationError(f"{path}: {name}: expected the keys {', '.join(expected)}")
-    mismatched = sorted(set(value) ^ set(expected))
+    mismatched = sorted((set(value) - {"resting"}) ^ set(expected))
     if mismatched:
         key = mismatched[0]
         state = "unknown" if key in value else "missing"
@@ -173,4 +190,21 @@ def _parse(path: Path, name: str, value: Any) -> Category:
         diagonal_log_sd=float(value["diagonal_log_sd"]),
         labels=tuple(x.lower() for x in labels),
         colour=(colour[0], colour[1], colour[2]),
+        resting=_parse_resting(value, fail) if "resting" in value else Resting(),
     )
+
+
+def _parse_resting(
+    value: Mapping[str, Any], fail: Callable[[str, str], ConfigurationError]
+) -> Resting:
+    shares = value["resting"]
+    names = [f.name for f in fields(Resting)]
+    numbers = list(shares.values()) if isinstance(shares, dict) else []
+    if (
+        not isinstance(shares, dict)
+        or sorted(shares) != sorted(names)
+        or not all(type(x) in (int, float) and 0.0 <= x <= 1.0 for x in numbers)
+        or sum(numbers) > 1.0
+    ):
+        raise fail("resting", f"shares {', '.join(names)} from 0 to 1 with a sum of at most 1")
+    return Resting(**{name: float(shares[name]) for name in names})

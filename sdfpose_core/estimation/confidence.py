@@ -1,6 +1,7 @@
 """Confidence: the probability that a pose is right, from features of the refinement.
 
-A logistic regression on a few features, fitted on simulated validation data
+The product of the probability of the mode and of a logistic regression on a few features: that the
+pose is precise, and the object one of the category at all. Fitted on simulated validation data
 (``training/calibrate_confidence.py``). Right means within 10 degrees and 5 cm.
 """
 
@@ -33,7 +34,6 @@ FEATURES = (
     "free_space_violation",
     "code_distance",
     "size_deviation",
-    "rival_gap",
     "belief",
     "log_points",
     "hidden_outline",
@@ -44,22 +44,21 @@ FEATURES = (
 
 _INLIER_SD = 2.5
 _VIOLATION_SD = 1.0
-_MAX_GAP = 100.0
 _MIN_BELIEF = -10.0
 _MAX_POINTS = 1024
+_LEAST_PROBABILITY = 1e-6
 _RIDGE = 1.0
 """Weight of the squared coefficients against the sum of the log likelihoods."""
 
 
 def confidence_features(
-    solution: Solution, priors: Priors, rival_gap: float, belief: float, instance: Instance
+    solution: Solution, priors: Priors, belief: float, instance: Instance
 ) -> dict[str, float]:
     """Features of the refinement of one instance.
 
     Args:
         solution: a batch of one.
         priors: of its category.
-        rival_gap: cost by which the best hypothesis with another rotation is worse.
         belief: the network's log density of the rotation, 0 without a network.
         instance: what was estimated.
 
@@ -69,7 +68,6 @@ def confidence_features(
         ``free_space_violation``: share of the decoded surface that is in free space;
         ``code_distance``: Mahalanobis distance of the code over the square root of its length;
         ``size_deviation``: of the log size from the category's median, sd;
-        ``rival_gap``: log of 1 + the cost gap, at most log 101;
         ``belief``: as given, at least -10;
         ``log_points``: natural logarithm of the number of depth pixels, at most that of 1024;
         ``hidden_outline``: see `FreeSpace.hidden`;
@@ -93,7 +91,6 @@ def confidence_features(
         "free_space_violation": float(np.mean(violation > _VIOLATION_SD)),
         "code_distance": math.sqrt(max(distance, 0.0)),
         "size_deviation": deviation,
-        "rival_gap": math.log1p(min(max(rival_gap, 0.0), _MAX_GAP)),
         "belief": max(belief, _MIN_BELIEF),
         "log_points": math.log(min(instance.depth_pixels, _MAX_POINTS)),
         "hidden_outline": instance.free.hidden,
@@ -103,7 +100,7 @@ def confidence_features(
 
 
 class ConfidenceModel:
-    """Logistic regression of success on `FEATURES`.
+    """Probability of success, given that of the mode and `FEATURES`.
 
     Args:
         mean, spread: (F,) of the features, for standardisation.
@@ -121,11 +118,16 @@ class ConfidenceModel:
         self._mean, self._spread = mean, spread
         self._coefficients, self._bias = coefficients, bias
 
-    def probability(self, features: Mapping[str, float]) -> float:
-        """Probability that the pose is right, 0 to 1."""
+    def probability(self, features: Mapping[str, float], mode_probability: float = 1.0) -> float:
+        """Probability that the pose is right, 0 to 1.
+
+        Args:
+            features: of its refinement, see `confidence_features`.
+            mode_probability: of its mode.
+        """
         x = np.array([features[name] for name in FEATURES])
         logit = self._bias + float(self._coefficients @ ((x - self._mean) / self._spread))
-        return 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
+        return mode_probability / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
 
     @classmethod
     def unfitted(cls) -> ConfidenceModel:
@@ -145,20 +147,29 @@ class ConfidenceModel:
 
     @classmethod
     def fit(
-        cls, features: Sequence[Mapping[str, float]], success: Sequence[bool]
+        cls,
+        features: Sequence[Mapping[str, float]],
+        mode_probability: Sequence[float],
+        success: Sequence[bool],
     ) -> ConfidenceModel:
-        """Maximum likelihood with a small ridge."""
+        """Maximum likelihood of the products of both probabilities, with a small ridge."""
         x = np.array([[f[name] for name in FEATURES] for f in features])
-        y = np.array(success, dtype=np.float64)
+        right = np.array(success, dtype=np.bool_)
+        log_mode = np.log(np.clip(mode_probability, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY))
         mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
         x = (x - mean) / spread
 
         def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             logit = x @ w[:-1] + w[-1]
-            error = 1.0 / (1.0 + np.exp(-logit)) - y
-            value = np.logaddexp(0.0, logit).sum() - y @ logit + _RIDGE * (w[:-1] @ w[:-1])
-            gradient = np.append(x.T @ error + 2.0 * _RIDGE * w[:-1], error.sum())
-            return float(value), gradient
+            log_precise = -np.logaddexp(0.0, -logit)
+            log_success = log_mode + log_precise
+            failure = -np.expm1(log_success)
+            value = -np.where(right, log_success, np.log(failure)).sum()
+            # d log_precise / d logit = 1 - precise
+            slope = -np.expm1(log_precise)
+            slope *= np.where(right, -1.0, np.exp(log_success) / failure)
+            gradient = np.append(x.T @ slope + 2.0 * _RIDGE * w[:-1], slope.sum())
+            return float(value + _RIDGE * (w[:-1] @ w[:-1])), gradient
 
         best = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B").x
         return cls(mean, spread, best[:-1], float(best[-1]))

@@ -38,17 +38,19 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Detection:
-    """The best hypothesis of an instance.
+    """A refined hypothesis of an instance.
 
     Attributes:
         model: of its category.
         instance: what was measured.
         hypothesis: the refined hypothesis.
+        probability: of its mode, among those of the instance.
     """
 
     model: CategoryModel
     instance: Instance
     hypothesis: RefinedHypothesis
+    probability: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -76,20 +78,18 @@ class DetectionBatch:
         return replace(self, candidates=self.search.narrow(self.hypotheses, self.evidence))
 
     def refined(self) -> list[Detection]:
-        """The best refined candidate of each instance, or its first start pose without a search."""
+        """The modes of each instance, or its first start pose without a search."""
         if self.candidates is None:
-            found = self.search.unrefined(self.hypotheses, self.evidence)
+            modes = self.search.unrefined(self.hypotheses, self.evidence)
         else:
-            found = self.search.refine(self.candidates, self.evidence)
+            modes = self.search.refine(self.candidates, self.evidence)
         return [
             Detection(
-                model,
-                instance,
-                RefinedHypothesis(
-                    found.solution[i : i + 1], float(found.rival_gap[i]), float(found.belief[i])
-                ),
+                self.models[i],
+                self.instances[i],
+                RefinedHypothesis(modes.solution[m : m + 1], float(modes.belief[m])),
             )
-            for i, (model, instance) in enumerate(zip(self.models, self.instances, strict=True))
+            for m, i in enumerate(modes.owner.tolist())
         ]
 
 

@@ -1,6 +1,7 @@
 """The search: many start poses, refined in rounds with fewer and fewer hypotheses.
 
-`Search.narrow` runs the coarse rounds, `Search.refine` the last one, on all evidence, and chooses.
+`Search.narrow` runs the coarse rounds, `Search.refine` the last one, on all evidence. The modes that
+remain differ in rotation; `mode_ranking` chooses among them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import RefineConfig, Solution, refine
 from sdfpose_core.sdf.joint_decoder import JointDecoder
 
-__all__ = ["FAST_SEARCH", "FULL_SEARCH", "Candidates", "Search", "SearchResult", "Stage"]
+__all__ = ["FAST_SEARCH", "FULL_SEARCH", "Candidates", "Modes", "Search", "Stage"]
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,6 @@ FAST_SEARCH = (Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=5, keep=2
 
 _FINE_ITERATIONS = 8
 
-_NO_RIVAL = 1e3
-"""Cost gap that stands for 'no other hypothesis'."""
-
 _DUPLICATE_COST = 20.0
 """Added to a hypothesis that has converged to the same pose as a better one."""
 
@@ -76,18 +74,18 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class SearchResult:
-    """The best hypothesis of each of B instances.
+class Modes:
+    """Refined hypotheses of B instances. Those of one instance differ in rotation.
 
     Attributes:
-        solution: one per instance.
-        rival_gap: (B,) by how much the best hypothesis with another rotation is worse: in cost,
-            the network's log density included.
-        belief: (B,) the network's log density of the rotation, 0 without a network.
+        solution: M of them. The costs contain the category's priors of size and code, and none of
+            the rotation.
+        owner: (M,) integer, ascending: index of each mode's instance.
+        belief: (M,) the network's log density of the rotation, 0 without a network.
     """
 
     solution: Solution
-    rival_gap: Tensor
+    owner: Tensor
     belief: Tensor
 
 
@@ -128,13 +126,10 @@ class Search:
             best = self._rank(solution, hypotheses).best(stage.keep)
             hypotheses = replace(hypotheses[best], state=solution.state[best])
             anchors = self._moved_anchors(hypotheses, anchors[best])
-        return Candidates(hypotheses, anchors)
+        return self._with_half_turns(Candidates(hypotheses, anchors))
 
-    def refine(self, candidates: Candidates, evidence: Evidence) -> SearchResult:
-        """Refine the candidates on all evidence, and choose the best of each instance.
-
-        The choice weighs what the refinement left unexplained and the network's log density:
-        depth alone hardly distinguishes a can's top from its bottom.
+    def refine(self, candidates: Candidates, evidence: Evidence) -> Modes:
+        """Refine the candidates on all evidence.
 
         Args:
             candidates: of the instances.
@@ -142,26 +137,65 @@ class Search:
         """
         hypotheses = candidates.hypotheses
         fine = self._refine(hypotheses, evidence, self.config, _FINE_ITERATIONS, candidates.anchors)
-        ranking = self._rank(fine, hypotheses)
-        winner = ranking.best(1)
-        chosen = fine[winner].with_priors(self.priors, hypotheses.priors[winner])
-        return SearchResult(chosen, ranking.gaps(), self._belief(chosen, hypotheses.encoding))
+        return self._modes(fine, hypotheses, self._rank(fine, hypotheses).distinct())
 
-    def unrefined(self, hypotheses: Hypotheses, evidence: Evidence) -> SearchResult:
+    def unrefined(self, hypotheses: Hypotheses, evidence: Evidence) -> Modes:
         """The first start state of each instance, evaluated but not refined."""
         first = torch.ones_like(hypotheses.owner, dtype=torch.bool)
         first[1:] = hypotheses.owner[1:] != hypotheses.owner[:-1]
         state = hypotheses.state[first]
         solution = refine(self.decoder, state, evidence, self.priors, self.config, 0)
-        belief = self._belief(solution, hypotheses.encoding)
-        return SearchResult(solution, torch.full_like(solution.cost, _NO_RIVAL), belief)
+        belief = self._belief(solution, hypotheses.owner[first], hypotheses.encoding)
+        return Modes(solution, hypotheses.owner[first], belief)
 
-    def _belief(self, solution: Solution, encoding: Encoding | None) -> Tensor:
-        """(B,) log densities of the rotations of one solution per instance."""
+    def _with_half_turns(self, candidates: Candidates) -> Candidates:
+        """The candidates and the half turns of each instance's best one that are not among them.
+
+        Few points tell an object's top from its bottom, or its front from its back. These modes are
+        always refined and compared, wherever the network and the coarse rounds have led.
+        """
+        hypotheses = candidates.hypotheses
+        rows = _rows_of(hypotheses.owner, len(self.has_front))
+        rotation = hypotheses.state.similarity.rotation
+        best = rows[:, 0]
+        turned = rotation[best].unsqueeze(1) @ _half_turns(rotation)
+        known = [
+            _same_rotation(x, rotation[rows], self.has_front) & (rows >= 0)
+            for x in turned.unbind(1)
+        ]
+        missing = ~torch.stack(known, dim=1).any(dim=2)
+        missing[:, 1:] &= self.has_front.unsqueeze(1)  # without a front, they are turns about x
+        source = best.unsqueeze(1).expand_as(missing)[missing]
+        order = torch.cat([hypotheses.owner, hypotheses.owner[source]]).argsort(stable=True)
+        together = torch.cat([torch.arange(len(rotation), device=source.device), source])[order]
+        state = hypotheses.state[together]
+        rotation = torch.cat([rotation, turned[missing]])[order]
+        similarity = replace(state.similarity, rotation=rotation)
+        joined = replace(hypotheses[together], state=replace(state, similarity=similarity))
+        prior = joined.priors.rotation
+        if prior is not None:
+            new = torch.ones(len(order), 1, dtype=prior.precision.dtype, device=source.device)
+            new[len(hypotheses.owner) :] = 0.0
+            prior = replace(prior, precision=prior.precision * new[order])
+            joined = replace(joined, priors=replace(joined.priors, rotation=prior))
+        return Candidates(joined, candidates.anchors[together])
+
+    def _modes(self, solution: Solution, hypotheses: Hypotheses, rows: Tensor) -> Modes:
+        """Some of the refined hypotheses, ascending, as modes."""
+        chosen, owner = solution[rows], hypotheses.owner[rows]
+        chosen = chosen.with_priors(self.priors[owner], hypotheses.priors[rows])
+        return Modes(chosen, owner, self._belief(chosen, owner, hypotheses.encoding))
+
+    def _belief(self, solution: Solution, owner: Tensor, encoding: Encoding | None) -> Tensor:
+        """(M,) log densities of the rotations of solutions, given the instance of each."""
+        belief = torch.zeros_like(solution.cost)
         if encoding is None:
-            return torch.zeros_like(solution.cost)
-        rotation = solution.state.similarity.rotation.unsqueeze(1)
-        return encoding.log_density(rotation, self.has_front).squeeze(1)
+            return belief
+        rows = _rows_of(owner, len(self.has_front))
+        rotation = solution.state.similarity.rotation
+        density = encoding.log_density(rotation[rows], self.has_front)
+        belief[rows[rows >= 0]] = density[rows >= 0]
+        return belief
 
     @torch.no_grad()
     def _anchors(self, hypotheses: Hypotheses) -> Tensor:
@@ -211,6 +245,11 @@ class Search:
         return _Ranking(rows, rotation, energy, self.has_front)
 
 
+def _half_turns(like: Tensor) -> Tensor:
+    """Half turns (3, 3, 3) about x, y and z."""
+    return torch.diag_embed(2.0 * torch.eye(3).to(like) - 1.0)
+
+
 def _rows_of(owner: Tensor, count: int) -> Tensor:
     """(count, K) rows of each owner, ascending, padded with -1.
 
@@ -251,25 +290,35 @@ class _Ranking:
         for _ in range(min(keep, left.shape[1])):
             best = left.argmin(dim=1)
             chosen.append(torch.where(left[each, best].isinf(), -1, self.rows[each, best]))
-            same = self._same_rotation(self.rotation[each, best])
+            same = _same_rotation(self.rotation[each, best], self.rotation, self.has_front)
             left = left + _DUPLICATE_COST * same
             left[each, best] = torch.inf
         numbers = torch.stack(chosen, dim=1).flatten()
         return numbers[numbers >= 0]
 
-    def gaps(self) -> Tensor:
-        """(B,) energy of the best hypothesis with another rotation, above that of the best."""
+    def distinct(self) -> Tensor:
+        """Indices, ascending by instance, of those that differ in rotation from all better ones."""
         each = torch.arange(len(self.energy), device=self.energy.device)
-        best = self.energy.argmin(dim=1)
-        gap = self.energy - self.energy[each, best].unsqueeze(1)
-        same = self._same_rotation(self.rotation[each, best])
-        return torch.where(same, _NO_RIVAL, gap).clamp(max=_NO_RIVAL).min(dim=1).values
+        left = self.energy.clone()
+        chosen = []
+        while not left.isinf().all():
+            best = left.argmin(dim=1)
+            chosen.append(torch.where(left[each, best].isinf(), -1, self.rows[each, best]))
+            left[_same_rotation(self.rotation[each, best], self.rotation, self.has_front)] = torch.inf
+            left[each, best] = torch.inf
+        numbers = torch.stack(chosen, dim=1).flatten()
+        return numbers[numbers >= 0]
 
-    def _same_rotation(self, one: Tensor) -> Tensor:
-        """(B, K) whether rotations differ from those of `one` (B, 3, 3) by less than
-        `_SAME_ROTATION_RAD`.
-        """
-        products = (one.unsqueeze(1) * self.rotation).sum(dim=-2)
-        full = (products.sum(-1) - 1.0) / 2.0
-        cosine = torch.where(self.has_front.unsqueeze(1), full, products[..., 1])
-        return cosine > math.cos(_SAME_ROTATION_RAD)
+
+def _same_rotation(one: Tensor, others: Tensor, has_front: Tensor) -> Tensor:
+    """(B, K) whether rotations differ by less than `_SAME_ROTATION_RAD`.
+
+    Args:
+        one: (B, 3, 3).
+        others: (B, K, 3, 3).
+        has_front: (B,) whether yaw about y counts.
+    """
+    products = (one.unsqueeze(1) * others).sum(dim=-2)
+    full = (products.sum(-1) - 1.0) / 2.0
+    cosine = torch.where(has_front.unsqueeze(1), full, products[..., 1])
+    return cosine > math.cos(_SAME_ROTATION_RAD)

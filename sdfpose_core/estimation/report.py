@@ -25,14 +25,11 @@ class RefinedHypothesis:
 
     Attributes:
         solution: a batch of one.
-        rival_gap: cost by which the best hypothesis with another rotation was worse, when the
-            object was detected.
         belief: the network's log density of the rotation.
         shape_known: whether size and shape were known and only the pose was refined.
     """
 
     solution: Solution
-    rival_gap: float
     belief: float
     shape_known: bool = False
 
@@ -82,7 +79,7 @@ def report(
         )
     )
     features = confidence_features(
-        solution, model.priors, hypothesis.rival_gap, hypothesis.belief, instance
+        solution, model.priors, hypothesis.belief, instance
     )
     return ObjectEstimate(
         mask_id=instance.mask_id,
