@@ -9,6 +9,7 @@ from typing import Literal
 from sdfpose_core.estimation.category_model import EncoderName
 from sdfpose_core.estimation.hypotheses import NetworkPriorConfig
 from sdfpose_core.estimation.hypothesis_search import FULL_SEARCH, Stage
+from sdfpose_core.estimation.resting import UprightRule
 from sdfpose_core.refine.solver import RefineConfig
 
 __all__ = ["EstimatorConfig"]
@@ -33,6 +34,10 @@ class EstimatorConfig:
         network_prior: how strongly the network's prediction counts against the evidence.
         mesh_resolution: cells along each axis of the grid of the reconstructed surface.
         mesh_tolerance: share of the diagonal by which mesh simplification may move that surface.
+        upright: how the direction up counts: ``usual`` follows the table of categories, ``sure`` says
+            that objects stand, ``free`` ignores it.
+        category_trust: probability, 0 to 1, that the label of a detector with score 1 is right; 1
+            keeps every label.
         seed: of the sample of points; the same input gives the same output.
         solver: weights of the refinement's terms.
     """
@@ -48,5 +53,7 @@ class EstimatorConfig:
     network_prior: NetworkPriorConfig = field(default_factory=NetworkPriorConfig)
     mesh_resolution: int = 96
     mesh_tolerance: float = 1e-3
+    upright: UprightRule = "usual"
+    category_trust: float = 0.98
     seed: int = 0
     solver: RefineConfig = field(default_factory=RefineConfig)

@@ -26,6 +26,8 @@ from sdfpose_core.estimation.detection import (
 from sdfpose_core.estimation.evidence import EvidenceSampler
 from sdfpose_core.estimation.hypothesis_search import FAST_SEARCH
 from sdfpose_core.estimation.keyframes import Keyframes
+from sdfpose_core.estimation.mode_ranking import ModeRanking
+from sdfpose_core.estimation.modes import alternatives_of, by_probability
 from sdfpose_core.estimation.multi_view import refine_keyframes
 from sdfpose_core.estimation.pose_following import (
     NetworkPrediction,
@@ -62,16 +64,20 @@ class FrameResult:
         stage_ms: wall time by stage: ``segment``, ``encode``, ``refine`` (search included),
             ``mesh``, ``total``.
         predictions: by mask id, the network's prediction for each tracked instance.
+        modes: by mask id, the refined hypotheses of each detected instance, the chosen one first,
+            the others by falling probability.
     """
 
     estimates: list[ObjectEstimate]
     skipped: list[SkippedInstance]
     stage_ms: dict[str, float]
     predictions: Mapping[int, NetworkPrediction] = field(default_factory=dict)
+    modes: Mapping[int, Sequence[Detection]] = field(default_factory=dict)
 
 
 class PoseEstimator:
-    """Estimates all objects of a frame: segment -> encode -> search -> refine -> mesh -> report.
+    """Estimates all objects of a frame: segment -> encode -> search -> refine -> rank -> mesh ->
+    report.
 
     Each step is a method of that name, which a subclass may replace. Tracked objects skip the
     search: `follow` refines their poses.
@@ -86,11 +92,13 @@ class PoseEstimator:
         categories: table of categories; by default the six that ship with sdfpose.
         confidence: model that maps features of a result to a probability; by default that of the
             weights folder, or the shipped one if the folder has none.
+        ranking: chooses among the modes of an instance; by default that of the weights folder, or
+            the shipped one.
         models: networks to use in place of those of the weights folder.
 
     Raises:
         DeviceError: the configuration names a device that does not exist.
-        WeightsError: the confidence model is damaged or of another version.
+        WeightsError: the confidence model or the ranking is damaged or of another version.
     """
 
     def __init__(
@@ -99,6 +107,7 @@ class PoseEstimator:
         categories: Categories | None = None,
         confidence: ConfidenceModel | None = None,
         models: Iterable[CategoryModel] = (),
+        ranking: ModeRanking | None = None,
     ) -> None:
         self.config = config = config or EstimatorConfig()
         self.categories = categories or default_categories()
@@ -111,6 +120,7 @@ class PoseEstimator:
             config.mesh_resolution, config.mesh_tolerance, config.solver.anchors
         )
         self.confidence = confidence or ConfidenceModel.beside(config.weights_dir)
+        self.ranking = ranking or ModeRanking.beside(config.weights_dir)
 
     def __call__(self, frame: RgbdFrame) -> list[ObjectEstimate]:
         """The objects of a frame."""
@@ -143,8 +153,8 @@ class PoseEstimator:
     ) -> FrameResult:
         """The objects of instances that are already segmented.
 
-        If instances with the same mask id have different categories, the result has only the one
-        whose decoder explains the depth best, or that of the category of the predicted state.
+        If instances with the same mask id have different categories, the result has only the most
+        likely one, or that of the category of the predicted state.
 
         Args:
             instances: measured points of each object, from `segment`.
@@ -154,29 +164,45 @@ class PoseEstimator:
         """
         predicted = predicted or {}
         clock = StageClock("encode", "refine", "mesh")
-        new, skipped = _groups(self.models, [x for x in instances if x.mask_id not in predicted])
-        tracked, more = _groups(self.models, [x for x in instances if _is_tracked(x, predicted)])
+        new, skipped = self.by_category([x for x in instances if x.mask_id not in predicted])
+        tracked, more = self.by_category([x for x in instances if _is_tracked(x, predicted)])
         skipped += more
         with clock("encode"):
             predictions = self.predict(tracked, predicted)
             proposals = self.encode(new)
         with clock("refine"):
-            batches = self.search(proposals, draft=draft)
-            found = _best_by_mask_id(self.refine(batches))
-            found |= {x.instance.mask_id: x for x in self.follow(tracked, predicted, predictions)}
+            modes = self.rank(self.refine(self.search(proposals, draft=draft)))
+            found = modes | {
+                x.instance.mask_id: [x] for x in self.follow(tracked, predicted, predictions)
+            }
         estimates: list[ObjectEstimate] = []
-        for mask_id, detection in sorted(found.items()):
+        for mask_id, rivals in sorted(found.items()):
+            chosen = rivals[0]
             try:
                 with clock("mesh"):
-                    mesh = self.mesh(detection, draft=draft)
-                    estimates.append(self.report(detection, mesh))
+                    mesh = self.mesh(chosen, draft=draft)
+                    estimates.append(self.report(chosen, mesh, rivals))
             except MeshError as error:
-                skipped.append(SkippedInstance(mask_id, detection.instance.category, str(error)))
-        return FrameResult(estimates, skipped, clock.stage_ms, predictions)
+                skipped.append(SkippedInstance(mask_id, chosen.instance.category, str(error)))
+        return FrameResult(estimates, skipped, clock.stage_ms, predictions, modes)
 
     def segment(self, frame: RgbdFrame) -> tuple[list[Instance], list[SkippedInstance]]:
         """The measured points of each mask id, and the mask ids without an instance."""
         return segment(frame, self.categories, min_points=self.config.min_points)
+
+    def by_category(
+        self, instances: Sequence[Instance]
+    ) -> tuple[list[Group], list[SkippedInstance]]:
+        """The instances by category, and those of categories whose weights cannot be read."""
+        groups: list[Group] = []
+        skipped: list[SkippedInstance] = []
+        for category in dict.fromkeys(x.category for x in instances):
+            members = [x for x in instances if x.category == category]
+            try:
+                groups.append((self.models[category], members))
+            except WeightsError as error:
+                skipped += [SkippedInstance(x.mask_id, category, str(error)) for x in members]
+        return groups, skipped
 
     def encode(self, groups: Sequence[Group]) -> list[Proposal]:
         """Start poses of the instances of each category."""
@@ -207,9 +233,14 @@ class PoseEstimator:
             return [x.narrowed() for x in batches]
 
     def refine(self, batches: Sequence[DetectionBatch]) -> list[Detection]:
-        """The best hypothesis of each instance."""
+        """The modes of each instance: refined hypotheses that differ in rotation."""
         with all_threads():
             return [x for batch in batches for x in batch.refined()]
+
+    def rank(self, detections: Sequence[Detection]) -> dict[int, list[Detection]]:
+        """The modes of each mask id with their probabilities, the likeliest first."""
+        config = self.config
+        return by_probability(detections, self.ranking, config.solver, config.upright, {})
 
     def mesh(self, detection: Detection, *, draft: bool = False) -> DecodedMesh:
         """The surface of a refined hypothesis.
@@ -223,12 +254,27 @@ class PoseEstimator:
             return decode_mesh(detection.model.decoder, code, resolution, with_normals=False)
         return self.shapes.mesh(detection.model, code)
 
-    def report(self, detection: Detection, mesh: DecodedMesh) -> ObjectEstimate:
-        """The estimate of an instance, with confidence and covariance."""
+    def report(
+        self, detection: Detection, mesh: DecodedMesh, modes: Sequence[Detection] = ()
+    ) -> ObjectEstimate:
+        """The estimate of an instance, with confidence and covariance.
+
+        Args:
+            detection: the chosen mode.
+            mesh: its decoded surface.
+            modes: all modes of the instance, the chosen one first.
+        """
         hypothesis = detection.hypothesis
-        icp = self.config.refine == "icp" and not hypothesis.shape_known
+        probability, alternatives = alternatives_of(modes or [detection])
         return report(
-            hypothesis, detection.model, detection.instance, mesh, self.confidence, icp=icp
+            hypothesis,
+            detection.model,
+            detection.instance,
+            mesh,
+            self.confidence,
+            probability=probability,
+            alternatives=alternatives,
+            icp=self.config.refine == "icp" and not hypothesis.shape_known,
         )
 
     def predict(
@@ -274,7 +320,10 @@ class PoseEstimator:
             self.config.solver,
             _TRACKING_ITERATIONS if self.config.refine == "sdf" else 0,
         )
-        return [Detection(m, x, h) for m, x, h in zip(models, instances, hypotheses, strict=True)]
+        return [
+            Detection(m, x, h, e.probability)
+            for m, x, h, e in zip(models, instances, hypotheses, earlier, strict=True)
+        ]
 
     def add_keyframe(
         self, keyframes: Keyframes, instance: Instance, estimates: Sequence[ObjectEstimate]
@@ -295,7 +344,7 @@ class PoseEstimator:
             self.config.network_prior,
             self.config.solver,
         )
-        detection = Detection(model, instance, hypothesis)
+        detection = Detection(model, instance, hypothesis, estimates[0].probability)
         return keyframes, self.report(detection, self.mesh(detection))
 
     def with_full_mesh(self, draft: ObjectEstimate) -> ObjectEstimate:
@@ -340,22 +389,8 @@ class PoseEstimator:
         """A copy in another process reads the weights itself."""
         if self.models.given:
             raise TypeError("an estimator of given models cannot be copied to another process")
-        return _loaded, (self.config, self.categories, self.confidence, self.models.loaded)
-
-
-def _groups(
-    models: CategoryModels, instances: Sequence[Instance]
-) -> tuple[list[Group], list[SkippedInstance]]:
-    """The instances by category, and those of categories whose weights cannot be read."""
-    groups: list[Group] = []
-    skipped: list[SkippedInstance] = []
-    for category in dict.fromkeys(x.category for x in instances):
-        members = [x for x in instances if x.category == category]
-        try:
-            groups.append((models[category], members))
-        except WeightsError as error:
-            skipped += [SkippedInstance(x.mask_id, category, str(error)) for x in members]
-    return groups, skipped
+        parts = self.config, self.categories, self.confidence, self.ranking, self.models.loaded
+        return _loaded, parts
 
 
 def _is_tracked(instance: Instance, predicted: Mapping[int, PredictedState]) -> bool:
@@ -364,24 +399,15 @@ def _is_tracked(instance: Instance, predicted: Mapping[int, PredictedState]) -> 
     return state is not None and state.estimate.category == instance.category
 
 
-def _best_by_mask_id(detections: Iterable[Detection]) -> dict[int, Detection]:
-    """The detection with the lowest cost of each mask id."""
-    best: dict[int, Detection] = {}
-    for x in detections:
-        rival = best.get(x.instance.mask_id)
-        if rival is None or x.hypothesis.cost < rival.hypothesis.cost:
-            best[x.instance.mask_id] = x
-    return best
-
-
 def _loaded(
     config: EstimatorConfig,
     categories: Categories,
     confidence: ConfidenceModel,
+    ranking: ModeRanking,
     names: Sequence[str],
 ) -> PoseEstimator:
     """An estimator with the weights of some categories."""
-    estimator = PoseEstimator(config, categories, confidence)
+    estimator = PoseEstimator(config, categories, confidence, ranking=ranking)
     for name in names:
         estimator.load(name)
     return estimator

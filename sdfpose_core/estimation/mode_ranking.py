@@ -140,22 +140,22 @@ class ModeRanking:
                 may be right, e.g. of a mug whose handle is hidden. Instances without a right or
                 without a wrong mode say nothing.
         """
-        tables = [
-            (_table(features), np.array(right))
-            for features, right in cases
-            if any(right) and not all(right)
-        ]
+        telling = [(x, right) for x, right in cases if any(right) and not all(right)]
+        most = max((len(right) for _, right in telling), default=0)
+        table = np.zeros((len(telling), most, len(MODE_FEATURES)))
+        absent = np.full((2, len(telling), most), -np.inf)  # of all modes, and of the right ones
+        for i, (features, right) in enumerate(telling):
+            table[i, : len(right)] = _table(features)
+            absent[0, i, : len(right)] = 0.0
+            absent[1, i, : len(right)][np.array(right)] = 0.0
 
         def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            value = _RIDGE * float((w - 1.0) @ (w - 1.0))
-            gradient = 2.0 * _RIDGE * (w - 1.0)
-            for x, right in tables:
-                score = x @ w
-                of_all, of_right = logsumexp(score), logsumexp(score[right])
-                value += float(of_all - of_right)
-                gradient += np.exp(score - of_all) @ x
-                gradient -= np.exp(score[right] - of_right) @ x[right]
-            return value, gradient
+            score = table @ w + absent
+            total = logsumexp(score, axis=2, keepdims=True)
+            share = np.exp(score - total)
+            value = total[0].sum() - total[1].sum() + _RIDGE * (w - 1.0) @ (w - 1.0)
+            gradient = np.einsum("nk,nkf->f", share[0] - share[1], table)
+            return float(value), gradient + 2.0 * _RIDGE * (w - 1.0)
 
         start = np.full(len(MODE_FEATURES), 0.3)
         return cls(minimize(loss, start, jac=True, method="L-BFGS-B").x)

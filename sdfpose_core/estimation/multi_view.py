@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -88,7 +87,6 @@ def refine_keyframes(
         solution = replace(solution, state=solution.state.with_shape_of(first))
     newest = RefinedHypothesis(
         solution[views - 1 :],
-        math.expm1(estimates[best].diagnostics["rival_gap"]),
         float(model.log_density(solution.state.similarity.rotation, encoding)[-1]),
         shape_known=True,
     )

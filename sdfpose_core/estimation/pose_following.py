@@ -127,9 +127,8 @@ def follow_poses(
     return [
         RefinedHypothesis(
             solution[i : i + 1],
-            math.expm1(x.diagnostics["rival_gap"]),
             float(belief[i]),
             shape_known=True,
         )
-        for i, x in enumerate(earlier)
+        for i in range(len(earlier))
     ]

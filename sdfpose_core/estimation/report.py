@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.estimation.confidence import ConfidenceModel, confidence_features
-from sdfpose_core.observation.frame import Instance, ObjectEstimate
+from sdfpose_core.observation.frame import Alternative, Instance, ObjectEstimate
 from sdfpose_core.refine.covariance import pose_covariance
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
 from sdfpose_core.refine.solver import Solution
@@ -46,6 +47,8 @@ def report(
     mesh: DecodedMesh,
     confidence: ConfidenceModel,
     *,
+    probability: float = 1.0,
+    alternatives: Sequence[Alternative] = (),
     icp: bool = False,
 ) -> ObjectEstimate:
     """The estimate: the box of the decoded surface with covariance, confidence and symmetry.
@@ -56,6 +59,8 @@ def report(
         instance: what was measured.
         mesh: the decoded surface.
         confidence: maps features of the hypothesis to a probability.
+        probability: of its mode.
+        alternatives: the rival modes.
         icp: refine the pose on the mesh by ICP.
     """
     solution = hypothesis.solution
@@ -78,9 +83,7 @@ def report(
             (instance.points - translation) @ rotation, HANDLE_PIXELS / instance.every**2
         )
     )
-    features = confidence_features(
-        solution, model.priors, hypothesis.belief, instance
-    )
+    features = confidence_features(solution, model.priors, hypothesis.belief, instance)
     return ObjectEstimate(
         mask_id=instance.mask_id,
         category=instance.category,
@@ -88,7 +91,7 @@ def report(
         translation=translation,
         scale=float(scale * np.linalg.norm(mesh.sides)),
         dimensions_m=scale * mesh.sides,
-        confidence=confidence.probability(features),
+        confidence=confidence.probability(features, probability),
         covariance=pose_covariance(solution, rotation, scale, mesh.centre, hypothesis.shape_known),
         symmetric_about_y=symmetric,
         symmetries=up_to_yaw(mesh.symmetries) if symmetric else mesh.symmetries,
@@ -99,6 +102,8 @@ def report(
         faces=mesh.faces,
         normals=mesh.normals,
         diagnostics=features,
+        probability=probability,
+        alternatives=tuple(alternatives),
     )
 
 

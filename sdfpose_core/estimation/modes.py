@@ -1,0 +1,119 @@
+"""The modes of an instance: their probabilities, and the rivals of the chosen one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from sdfpose_core.estimation.detection import Detection
+from sdfpose_core.estimation.mode_ranking import ModeRanking, mode_features
+from sdfpose_core.estimation.resting import UprightRule, upright_log_density
+from sdfpose_core.observation.frame import Alternative
+from sdfpose_core.refine.anchors import surface_anchors
+from sdfpose_core.refine.solver import RefineConfig
+
+__all__ = ["alternatives_of", "as_alternative", "by_probability"]
+
+_LEAST_PROBABILITY = 0.005
+"""Less likely modes are not reported."""
+
+_BOX_SAMPLES = 512
+"""Points on a rival's surface that give its box."""
+
+
+def by_probability(
+    detections: Iterable[Detection],
+    ranking: ModeRanking,
+    config: RefineConfig,
+    upright: UprightRule,
+    log_prior: Mapping[tuple[int, str], float],
+) -> dict[int, list[Detection]]:
+    """The modes of each mask id with their probabilities, the likeliest first.
+
+    Args:
+        detections: refined hypotheses of any instances.
+        ranking: of the modes.
+        config: weights of the refinement's terms.
+        upright: how the direction up counts.
+        log_prior: of categories by mask id and category; 0 where there is none.
+    """
+    modes: dict[int, list[Detection]] = {}
+    for x in detections:
+        modes.setdefault(x.instance.mask_id, []).append(x)
+    return {i: _ranked(some, ranking, config, upright, log_prior) for i, some in modes.items()}
+
+
+def _ranked(
+    modes: Sequence[Detection],
+    ranking: ModeRanking,
+    config: RefineConfig,
+    upright: UprightRule,
+    log_prior: Mapping[tuple[int, str], float],
+) -> list[Detection]:
+    """The modes of one mask id, the likeliest first."""
+    if len(modes) == 1:
+        return list(modes)
+    features = [
+        mode_features(
+            x.hypothesis.solution,
+            x.model.priors,
+            config,
+            belief=x.hypothesis.belief,
+            upright=_upright(x, upright),
+        )
+        for x in modes
+    ]
+    prior = [log_prior.get((x.instance.mask_id, x.instance.category), 0.0) for x in modes]
+    probabilities = ranking.probabilities(features, prior)
+    order = np.argsort(-probabilities, kind="stable")
+    return [replace(modes[i], probability=float(probabilities[i])) for i in order]
+
+
+def _upright(mode: Detection, rule: UprightRule) -> float:
+    """Log density of the y axis of a mode, given which way is up."""
+    up = mode.instance.up
+    if up is None:
+        return 0.0
+    y_axis = mode.hypothesis.solution.state.similarity.rotation[0, :, 1].cpu().numpy()
+    return upright_log_density(float(up @ y_axis), mode.model.category.resting, rule)
+
+
+def alternatives_of(modes: Sequence[Detection]) -> tuple[float, tuple[Alternative, ...]]:
+    """The probability of the chosen mode, the first one, and its rivals.
+
+    Rivals that are not worth a report are left out; the probabilities of the others sum to one.
+    """
+    if len(modes) == 1:
+        return modes[0].probability, ()
+    reported = [modes[0], *(x for x in modes[1:] if x.probability >= _LEAST_PROBABILITY)]
+    total = math.fsum(x.probability for x in reported)
+    return reported[0].probability / total, tuple(as_alternative(x, total) for x in reported[1:])
+
+
+@torch.no_grad()
+def as_alternative(mode: Detection, total: float = 1.0) -> Alternative:
+    """A mode as a rival. Its box is that of points on its surface, smaller by about a per cent.
+
+    Args:
+        mode: the mode.
+        total: of the probabilities of the reported modes, which is to become 1.
+    """
+    state = mode.hypothesis.solution.state
+    points = surface_anchors(mode.model.decoder, state.codes, _BOX_SAMPLES)[0].cpu().numpy()
+    low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
+    scale = float(state.similarity.scale[0])
+    rotation = state.similarity.rotation[0].double().cpu().numpy()
+    origin = state.similarity.translation[0].double().cpu().numpy()
+    sides = scale * (high - low)
+    return Alternative(
+        category=mode.instance.category,
+        rotation=rotation,
+        translation=origin + scale * rotation @ (0.5 * (low + high)),
+        scale=float(np.linalg.norm(sides)),
+        dimensions_m=sides,
+        probability=mode.probability / total,
+    )

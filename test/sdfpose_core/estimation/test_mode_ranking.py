@@ -1,0 +1,89 @@
+"""Probabilities of modes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from sdfpose_core.errors import WeightsError
+from sdfpose_core.estimation.mode_ranking import MODE_FEATURES, RANKING_FILE, ModeRanking
+
+ONES = ModeRanking(np.ones(len(MODE_FEATURES)))
+
+
+def mode(**parts):
+    return {**dict.fromkeys(MODE_FEATURES, 0.0), **parts}
+
+
+@given(st.lists(st.floats(-500.0, 500.0), min_size=1, max_size=6))
+def test_probabilities_are_those_of_a_softmax(scores):
+    found = ONES.probabilities([mode(surface=x) for x in scores])
+    np.testing.assert_allclose(found, softmax(scores), atol=1e-9)
+    assert found.sum() == pytest.approx(1.0)
+
+
+def test_a_prior_counts_like_a_part_of_the_likelihood():
+    modes = [mode(surface=-3.0), mode(surface=-1.0)]
+    assert ONES.probabilities(modes, [2.0, 0.0]) == pytest.approx([0.5, 0.5])
+
+
+def simulated_cases(weights, count):
+    rng = np.random.default_rng(0)
+    cases = []
+    for _ in range(count):
+        x = rng.normal(size=(4, len(MODE_FEATURES)))
+        right = rng.choice(4, p=softmax(x @ weights))
+        features = [dict(zip(MODE_FEATURES, row, strict=True)) for row in x]
+        cases.append((features, [i == right for i in range(4)]))
+    return cases
+
+
+def test_the_fit_finds_the_weights_that_drew_the_right_modes():
+    weights = np.linspace(0.0, 2.0, len(MODE_FEATURES))
+    found = ModeRanking.fit(simulated_cases(weights, 4000))
+    modes = [mode(**{name: 1.0}) for name in MODE_FEATURES]
+    log = np.log(found.probabilities([*modes, mode()]))
+    np.testing.assert_allclose(log[:-1] - log[-1], weights, atol=0.15)
+
+
+def test_cases_that_decide_nothing_leave_independent_parts():
+    undecided = [([mode(), mode(surface=-9.0)], [False, False]), ([mode()], [True])]
+    found = ModeRanking.fit(undecided)
+    assert found.probabilities([mode(belief=1.0), mode()]) == pytest.approx(softmax([1.0, 0.0]))
+
+
+def test_several_modes_may_be_right():
+    features = [mode(surface=0.0), mode(surface=0.0), mode(surface=-1.0)]
+    found = ModeRanking.fit([(features, [True, True, False])] * 200)
+    first, second, third = found.probabilities(features)
+    assert first == pytest.approx(second)
+    assert third < 0.05 * first
+
+
+def test_a_ranking_is_read_as_it_was_written(tmp_path):
+    ModeRanking(np.arange(len(MODE_FEATURES), dtype=float)).save(tmp_path / RANKING_FILE)
+    found = ModeRanking.beside(tmp_path)
+    assert found.probabilities([mode(size=1.0), mode()])[0] == pytest.approx(
+        1.0 / (1.0 + np.exp(-float(MODE_FEATURES.index("size"))))
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "JSONDecodeError"),
+        (json.dumps({"surface": 1.0}), "it has the features surface"),
+        (json.dumps(dict.fromkeys(MODE_FEATURES, "much")), "could not convert"),
+    ],
+)
+def test_a_damaged_file_is_told_with_what_to_do(tmp_path, content, told):
+    (tmp_path / RANKING_FILE).write_text(content)
+    with pytest.raises(WeightsError, match=r"mode_ranking\.json: holds no ranking") as error:
+        ModeRanking.beside(tmp_path)
+    assert told in str(error.value)
+    assert "calibrate_confidence.py" in str(error.value)
