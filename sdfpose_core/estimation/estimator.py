@@ -15,7 +15,7 @@ from sdfpose_core.estimation.category_model import (
     CategoryModels,
     Group,
 )
-from sdfpose_core.estimation.confidence import ConfidenceModel
+from sdfpose_core.estimation.confidence import ConfidenceModel, confidence_features
 from sdfpose_core.estimation.config import EstimatorConfig
 from sdfpose_core.estimation.detection import (
     Detection,
@@ -49,6 +49,9 @@ from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator"]
 
 _TRACKING_ITERATIONS = 5
+
+_DOUBT = 0.25
+"""The label of an instance is doubted if its category explains it with less confidence."""
 
 _DRAFT_RESOLUTION = 64
 """Cells of a draft's surface. With 48 cells some laptops have no lid."""
@@ -171,7 +174,12 @@ class PoseEstimator:
             predictions = self.predict(tracked, predicted)
             proposals = self.encode(new)
         with clock("refine"):
-            modes = self.rank(self.refine(self.search(proposals, draft=draft)))
+            detections = self.refine(self.search(proposals, draft=draft))
+            modes = self.rank(detections)
+            if not draft and (relabelled := self.doubted(modes)):
+                groups, _ = self.by_category(relabelled)
+                detections += self.refine(self.search(self.encode(groups)))
+                modes = self.rank(detections)
             found = modes | {
                 x.instance.mask_id: [x] for x in self.follow(tracked, predicted, predictions)
             }
@@ -240,7 +248,31 @@ class PoseEstimator:
     def rank(self, detections: Sequence[Detection]) -> dict[int, list[Detection]]:
         """The modes of each mask id with their probabilities, the likeliest first."""
         config = self.config
-        return by_probability(detections, self.ranking, config.solver, config.upright, {})
+        return by_probability(
+            detections, self.ranking, config.solver, config.upright, config.category_trust
+        )
+
+    def doubted(self, modes: Mapping[int, Sequence[Detection]]) -> list[Instance]:
+        """The instances whose label explains them badly, with every other category.
+
+        A detector's label is evidence, not an order. Trying all categories takes time, so only
+        labels that few explain are doubted.
+        """
+        if self.config.category_trust >= 1.0:
+            return []
+        found = []
+        for rivals in modes.values():
+            chosen = rivals[0]
+            if any(x.instance.category != chosen.instance.category for x in rivals):
+                continue  # its category is unknown: all were tried
+            solution, priors = chosen.hypothesis.solution, chosen.model.priors
+            features = confidence_features(
+                solution, priors, chosen.hypothesis.belief, chosen.instance
+            )
+            if self.confidence.probability(features, chosen.probability) < _DOUBT:
+                label = chosen.instance.category
+                found += [chosen.instance.tried_as(x) for x in self.categories if x != label]
+        return found
 
     def mesh(self, detection: Detection, *, draft: bool = False) -> DecodedMesh:
         """The surface of a refined hypothesis.

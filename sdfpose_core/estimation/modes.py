@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +30,7 @@ def by_probability(
     ranking: ModeRanking,
     config: RefineConfig,
     upright: UprightRule,
-    log_prior: Mapping[tuple[int, str], float],
+    category_trust: float,
 ) -> dict[int, list[Detection]]:
     """The modes of each mask id with their probabilities, the likeliest first.
 
@@ -39,12 +39,14 @@ def by_probability(
         ranking: of the modes.
         config: weights of the refinement's terms.
         upright: how the direction up counts.
-        log_prior: of categories by mask id and category; 0 where there is none.
+        category_trust: probability that the label of a detector with score 1 is right.
     """
     modes: dict[int, list[Detection]] = {}
     for x in detections:
         modes.setdefault(x.instance.mask_id, []).append(x)
-    return {i: _ranked(some, ranking, config, upright, log_prior) for i, some in modes.items()}
+    return {
+        i: _ranked(some, ranking, config, upright, category_trust) for i, some in modes.items()
+    }
 
 
 def _ranked(
@@ -52,7 +54,7 @@ def _ranked(
     ranking: ModeRanking,
     config: RefineConfig,
     upright: UprightRule,
-    log_prior: Mapping[tuple[int, str], float],
+    category_trust: float,
 ) -> list[Detection]:
     """The modes of one mask id, the likeliest first."""
     if len(modes) == 1:
@@ -67,10 +69,23 @@ def _ranked(
         )
         for x in modes
     ]
-    prior = [log_prior.get((x.instance.mask_id, x.instance.category), 0.0) for x in modes]
-    probabilities = ranking.probabilities(features, prior)
+    probabilities = ranking.probabilities(features, _label_log_prior(modes, category_trust))
     order = np.argsort(-probabilities, kind="stable")
     return [replace(modes[i], probability=float(probabilities[i])) for i in order]
+
+
+def _label_log_prior(modes: Sequence[Detection], category_trust: float) -> list[float]:
+    """Log priors of the modes' categories, given the label of the detector and its score.
+
+    A detector that is wrong may mean any of the categories.
+    """
+    labels = {x.instance.label for x in modes} - {""}
+    categories = {x.instance.category for x in modes}
+    if not labels or len(categories) == 1:
+        return [0.0] * len(modes)
+    wrong = (1.0 - category_trust * modes[0].instance.score) / len(categories)
+    right = category_trust * modes[0].instance.score + wrong
+    return [math.log(right if x.instance.category in labels else wrong) for x in modes]
 
 
 def _upright(mode: Detection, rule: UprightRule) -> float:

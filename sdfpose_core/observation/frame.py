@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -117,6 +117,8 @@ class Instance:
         mask_id: value in the frame's mask.
         category: category name.
         score: confidence of the detector, 0 to 1.
+        label: the detector's category, if `category` is another one that is tried in its place;
+            empty otherwise.
         points: (N, 3) float32, metres, camera frame: depth inside the mask; subsampled for large
             objects.
         pixels: (N, 2) int32, (u, v) of `points`.
@@ -138,6 +140,14 @@ class Instance:
     every: int = 1
     support: SupportPlane | None = None
     colour: NDArray[np.uint8] | ColourCrop | None = None
+    label: str = ""
+
+    def tried_as(self, category: str) -> Instance:
+        """The instance as one of another category than the detector's."""
+        if category == self.category:
+            return self
+        label = self.label or self.category
+        return replace(self, category=category, label="" if category == label else label)
 
     @property
     def depth_pixels(self) -> int:

@@ -28,7 +28,8 @@ def assign_instances(
 
     Args:
         options: instances by mask id; those of a mask id differ in category.
-        predicted: the tracked objects; each may be behind a mask id that has its category.
+        predicted: the tracked objects; each may be behind a mask id that has its category, or the
+            label under which it was detected.
     """
     owners: dict[int, PredictedTrack] = {}
     categories = {i: {x.category for x in same} for i, same in options.items()}
@@ -42,7 +43,10 @@ def assign_instances(
             np.array([x.gate_m for x in candidates]),
             np.stack([x.middle for x in free]),
             compatible=np.array(
-                [[x.object.category in categories[y.mask_id] for y in free] for x in candidates]
+                [
+                    [not categories[y.mask_id].isdisjoint(x.object.known_as) for y in free]
+                    for x in candidates
+                ]
             ),
             preferred=np.array(
                 [[x.object.estimate.mask_id == y.mask_id for y in free] for x in candidates]

@@ -102,6 +102,11 @@ class ObjectObservation:
     prediction: NetworkPrediction | None
     jumped: bool
 
+    @property
+    def label(self) -> str:
+        """The category that the mask has."""
+        return self.instance.label or self.instance.category
+
 
 @dataclass(frozen=True)
 class TrackedObject:
@@ -121,6 +126,7 @@ class TrackedObject:
         age: images since it was detected.
         mesh_revision: of its mesh, 0 for none.
         mesh_scale: its size when that mesh was made.
+        label: category under which the last mask presented it.
         waiting: whether the last image may show it, but had no time to detect it.
     """
 
@@ -137,6 +143,7 @@ class TrackedObject:
     age: int
     mesh_revision: int
     mesh_scale: float
+    label: str
     waiting: bool = False
 
     @classmethod
@@ -159,7 +166,13 @@ class TrackedObject:
             age=1,
             mesh_revision=int(len(estimate.vertices) > 0),
             mesh_scale=estimate.scale,
+            label=observation.label,
         )
+
+    @property
+    def known_as(self) -> set[str]:
+        """Its category, and the label under which masks present it."""
+        return {self.category, self.label}
 
     @property
     def category(self) -> str:
@@ -199,6 +212,7 @@ class TrackedObject:
             age=self.age + 1,
             mesh_revision=revision,
             mesh_scale=mesh_scale,
+            label=observation.label,
             waiting=False,
         )
 

@@ -200,14 +200,19 @@ class Tracker:
 
         An instance of unknown category takes that of its owner, or else the category that explains
         it best. Without a recent prediction, the category of the owner has to explain the instance
-        with confidence. An owner of another category is removed from `owners`. Instances that no
-        category explains are left out, and so are those for which there is no time; they wait.
+        with confidence. An owner of another category is removed from `owners`, unless its category
+        was found in spite of the label. Instances that no category explains are left out, and so
+        are those for which there is no time; they wait.
         """
         chosen = []
         for mask_id, same in options.items():
-            found = same[0] if len(same) == 1 else None
-            if found is None:
-                found = self._with_category(same, owners.get(mask_id), detector)
+            owner = owners.get(mask_id)
+            if len(same) > 1:
+                found = self._with_category(same, owner, detector)
+            elif owner is not None and owner.object.label == same[0].category:
+                found = same[0].tried_as(owner.object.category)
+            else:
+                found = same[0]
             if found is not None:
                 chosen.append(found)
                 if mask_id in owners and owners[mask_id].object.category != found.category:
@@ -388,7 +393,11 @@ class Tracker:
 
 
 def _detected(estimate: ObjectEstimate, instance: Instance) -> ObjectObservation:
-    """The observation of a detection from scratch, which is independent of earlier images."""
+    """The observation of a detection from scratch, which is independent of earlier images.
+
+    Its category may be another one than the label.
+    """
+    instance = instance.tried_as(estimate.category)
     return ObjectObservation(
         estimate,
         instance,
