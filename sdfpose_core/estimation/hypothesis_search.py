@@ -304,7 +304,9 @@ class _Ranking:
         while not left.isinf().all():
             best = left.argmin(dim=1)
             chosen.append(torch.where(left[each, best].isinf(), -1, self.rows[each, best]))
-            left[_same_rotation(self.rotation[each, best], self.rotation, self.has_front)] = torch.inf
+            left[_same_rotation(self.rotation[each, best], self.rotation, self.has_front)] = (
+                torch.inf
+            )
             left[each, best] = torch.inf
         numbers = torch.stack(chosen, dim=1).flatten()
         return numbers[numbers >= 0]
