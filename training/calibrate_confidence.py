@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Fit the confidence model on simulated views of unseen procedural models.
+"""Fit the ranking of modes and the confidence model on simulated views of unseen models.
 
     python training/calibrate_confidence.py --weights sdfpose_core/weights
 
-Writes confidence.json to the weights folder and prints calibration and ranking quality on views
-that were not used for fitting.
+Every view is searched under every category. Writes mode_ranking.json and confidence.json to the
+weights folder, and prints how often the right mode and category are chosen, calibration and ranking
+quality on views that were not used for fitting.
 """
 
 from __future__ import annotations
@@ -12,82 +13,174 @@ from __future__ import annotations
 import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before torch is loaded
 
 import argparse
+import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.progress import track
 
+from sdfpose_core.benchmark.poses import STYLE
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.category_choice import usable_categories
 from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.output import print_problems
 from sdfpose_core.cli.paths import check_input_folder, check_output_folder
-from sdfpose_core.estimation.confidence import CONFIDENCE_FILE, ConfidenceModel
+from sdfpose_core.estimation.confidence import (
+    CONFIDENCE_FILE,
+    ConfidenceModel,
+    confidence_features,
+)
+from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.estimation.mode_ranking import RANKING_FILE, ModeRanking
+from sdfpose_core.estimation.modes import as_alternative, ranking_features
 from sdfpose_core.evaluation import (
     expected_calibration_error,
     ranking_auroc,
     rotation_error_deg,
     translation_error_m,
 )
-from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
-from sdfpose_core.simulation.scenes import SceneStyle
 
 # Disjoint from the models for encoder validation and for benchmarks.
 MODELS = range(HELD_OUT_SEED + 10_000, HELD_OUT_SEED + 10_060)
 
 RIGHT_DEG, RIGHT_M = 10.0, 0.05
 
-STANDING, ANYHOW, FOREIGN = 0.7, 0.2, 0.1
-"""Shares of views with standing objects, with any pose, and with another category's objects."""
+SAME_MODE_DEG = 20.0
+"""A mode is the right one if its rotation is off by less than this, and it is not far off."""
 
-UPRIGHT = SceneStyle(held=0.0, lying=0.0, upside_down=0.0)
+FOREIGN_EVERY = 5
+"""One in this many views is also presented under another category."""
 
-Check = Callable[[ObjectEstimate], bool]
-
-
-def is_correct(estimate: ObjectEstimate, item: SimulatedInstance) -> bool:
-    """Check whether a pose is within 10 degrees and 5 cm."""
-    degrees = rotation_error_deg(
-        estimate.rotation, item.truth.rotation, item.truth.symmetric_about_y
-    )
-    metres = translation_error_m(estimate.translation, item.truth.translation)
-    return bool(degrees <= RIGHT_DEG and metres <= RIGHT_M)
+STANDING = 0.6
+"""Share of views with the style of the benchmark; the others are those of the training."""
 
 
-def view_counts(others: Sequence[str], views: int) -> list[int]:
-    """Return the numbers of views with standing objects, any pose, and each other category."""
-    foreign = max(1, round(FOREIGN * views / max(len(others), 1)))
-    counts = [max(1, round(share * views)) for share in (STANDING, ANYHOW)]
-    return counts + [foreign] * len(others)
+@dataclass(frozen=True)
+class CandidateMode:
+    """A refined hypothesis with what is known of it.
 
-
-def cases(category: str, others: Sequence[str], views: int) -> Iterator[tuple[Instance, Check]]:
-    """Generate instances to estimate, each with a function that checks its estimate.
-
-    Most objects stand on tables. Some are held, lie or are upside down. Some belong to another
-    category than their label; no estimate of these is right.
+    Attributes:
+        category: under which it was found.
+        ranking: features of the ranking.
+        confidence: features of the confidence.
+        same_mode: whether it is the right mode.
+        right: whether it is within 10 degrees and 5 cm.
     """
-    standing, anyhow, *foreign = view_counts(others, views)
+
+    category: str
+    ranking: Mapping[str, float]
+    confidence: Mapping[str, float]
+    same_mode: bool
+    right: bool
+
+
+@dataclass(frozen=True)
+class View:
+    """A simulated instance and its modes under all categories."""
+
+    category: str
+    modes: Sequence[CandidateMode]
+
+    def told(self, category: str) -> Sequence[CandidateMode]:
+        """The modes under one category."""
+        return [x for x in self.modes if x.category == category]
+
+
+def simulated_views(
+    estimator: PoseEstimator, category: str, names: Sequence[str], count: int
+) -> Iterator[View]:
+    """Search simulated instances of a category under all categories."""
+    standing = round(STANDING * count)
     streams = (
-        simulated_instances(category, 1, standing, model_seeds=MODELS, style=UPRIGHT),
-        simulated_instances(category, 2, anyhow, model_seeds=MODELS),
+        simulated_instances(category, 1, standing, model_seeds=MODELS, style=STYLE, colour=True),
+        simulated_instances(category, 2, count - standing, model_seeds=MODELS, colour=True),
     )
-    for stream in streams:
-        for item in stream:
-            yield item.instance, partial(is_correct, item=item)
-    for other, count in zip(others, foreign, strict=True):
-        for item in simulated_instances(other, 3, count, model_seeds=MODELS, style=UPRIGHT):
-            yield replace(item.instance, category=category), lambda estimate: False
+    for item in itertools.chain.from_iterable(streams):
+        groups, _ = estimator.by_category([replace(item.instance, category=x) for x in names])
+        found = estimator.refine(estimator.search(estimator.encode(groups)))
+        yield View(category, [candidate(estimator, item, category, x) for x in found])
+
+
+def candidate(
+    estimator: PoseEstimator, item: SimulatedInstance, category: str, mode: Detection
+) -> CandidateMode:
+    """Compare a mode with the truth."""
+    pose, truth, found = as_alternative(mode), item.truth, mode.hypothesis
+    degrees = rotation_error_deg(pose.rotation, truth.rotation, truth.symmetric_about_y)
+    metres = translation_error_m(pose.translation, truth.translation)
+    known = mode.instance.category == category
+    priors = mode.model.priors
+    return CandidateMode(
+        mode.instance.category,
+        ranking_features(mode, estimator.config),
+        confidence_features(found.solution, priors, found.belief, mode.instance),
+        known and bool(degrees <= SAME_MODE_DEG and metres <= RIGHT_M),
+        known and bool(degrees <= RIGHT_DEG and metres <= RIGHT_M),
+    )
+
+
+def fit_ranking(views: Sequence[View]) -> ModeRanking:
+    """Fit the ranking to the modes of the known category and to those of all."""
+    sets = [modes for x in views for modes in (x.modes, x.told(x.category))]
+    return ModeRanking.fit([([y.ranking for y in x], [y.same_mode for y in x]) for x in sets])
+
+
+def chosen(ranking: ModeRanking, modes: Sequence[CandidateMode]) -> tuple[float, CandidateMode]:
+    """The likeliest mode and its probability."""
+    probabilities = ranking.probabilities([x.ranking for x in modes])
+    best = int(probabilities.argmax())
+    return float(probabilities[best]), modes[best]
+
+
+def estimates(
+    ranking: ModeRanking, views: Sequence[View], names: Sequence[str]
+) -> list[tuple[float, CandidateMode]]:
+    """What is chosen with the known category, with an unknown one, and, less often, a wrong one."""
+    found = []
+    for i, x in enumerate(views):
+        found += [chosen(ranking, x.told(x.category)), chosen(ranking, x.modes)]
+        wrong = [y for y in names if y != x.category][i % (len(names) - 1)]
+        if i % FOREIGN_EVERY == 0 and x.told(wrong):
+            found.append(chosen(ranking, x.told(wrong)))
+    return found
+
+
+def fit_confidence(found: Sequence[tuple[float, CandidateMode]]) -> ConfidenceModel:
+    """Fit the confidence to estimates."""
+    return ConfidenceModel.fit(
+        [x.confidence for _, x in found], [p for p, _ in found], [x.right for _, x in found]
+    )
+
+
+def figures(
+    ranking: ModeRanking, confidence: ConfidenceModel, views: Sequence[View], names: Sequence[str]
+) -> dict[str, float]:
+    """How good both models are on some views."""
+    told = [chosen(ranking, x.told(x.category))[1] for x in views]
+    unknown = [chosen(ranking, x.modes)[1] for x in views]
+    found = estimates(ranking, views, names)
+    probability = np.array([confidence.probability(x.confidence, p) for p, x in found])
+    right = np.array([x.right for _, x in found])
+    return {
+        "views": len(views),
+        "right_mode_percent": 100.0 * float(np.mean([x.same_mode for x in told])),
+        "oracle_percent": 100.0
+        * float(np.mean([any(y.same_mode for y in x.told(x.category)) for x in views])),
+        "right_percent": 100.0 * float(np.mean([x.right for x in told])),
+        "category_percent": 100.0
+        * float(np.mean([x.category == y.category for x, y in zip(views, unknown, strict=True)])),
+        "ece": expected_calibration_error(probability, right),
+        "auroc": ranking_auroc(probability, right),
+    }
 
 
 def main() -> int:
@@ -117,32 +210,24 @@ def main() -> int:
     estimator = PoseEstimator(
         EstimatorConfig(weights_dir=args.weights, device=args.device),
         confidence=ConfidenceModel.unfitted(),
+        ranking=ModeRanking.unfitted(),
     )
-    features: list[dict[str, float]] = []
-    success: list[bool] = []
-    for category in names:
-        others = [x for x in names if x != category]
-        stream = cases(category, others, args.views)
-        total = sum(view_counts(others, args.views))
-        for instance, evaluate_case in track(stream, description=category, total=total):
-            for estimate in estimator.estimate([instance]).estimates:
-                features.append(dict(estimate.diagnostics))
-                success.append(evaluate_case(estimate))
-    # Test a model fitted to every second view on the others; the shipped model uses all views.
-    half_model = ConfidenceModel.fit(features[::2], success[::2])
-    probability = np.array([half_model.probability(x) for x in features[1::2]])
-    right = np.array(success[1::2])
-    ConfidenceModel.fit(features, success).save(args.weights / CONFIDENCE_FILE)
-    print(
-        json.dumps(
-            {
-                "views": len(success),
-                "right_percent": 100.0 * float(np.mean(success)),
-                "ece": expected_calibration_error(probability, right),
-                "auroc": ranking_auroc(probability, right),
-            }
+    views = [
+        view
+        for category in names
+        for view in track(
+            simulated_views(estimator, category, names, args.views),
+            description=category,
+            total=args.views,
         )
-    )
+    ]
+    # Test models fitted to every second view on the others; the shipped ones use all views.
+    ranking = fit_ranking(views[::2])
+    confidence = fit_confidence(estimates(ranking, views[::2], names))
+    print(json.dumps(figures(ranking, confidence, views[1::2], names)))
+    ranking = fit_ranking(views)
+    ranking.save(args.weights / RANKING_FILE)
+    fit_confidence(estimates(ranking, views, names)).save(args.weights / CONFIDENCE_FILE)
     return 0
 
 

@@ -34,8 +34,8 @@ class EstimatorConfig:
         network_prior: how strongly the network's prediction counts against the evidence.
         mesh_resolution: cells along each axis of the grid of the reconstructed surface.
         mesh_tolerance: share of the diagonal by which mesh simplification may move that surface.
-        upright: how the direction up counts: ``usual`` follows the table of categories, ``sure`` says
-            that objects stand, ``free`` ignores it.
+        upright: how the direction up counts: ``usual`` follows the table of categories, ``sure``
+            says that objects stand, ``free`` ignores it.
         category_trust: probability, 0 to 1, that the label of a detector with score 1 is right; 1
             keeps every label.
         seed: of the sample of points; the same input gives the same output.

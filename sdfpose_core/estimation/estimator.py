@@ -247,10 +247,7 @@ class PoseEstimator:
 
     def rank(self, detections: Sequence[Detection]) -> dict[int, list[Detection]]:
         """The modes of each mask id with their probabilities, the likeliest first."""
-        config = self.config
-        return by_probability(
-            detections, self.ranking, config.solver, config.upright, config.category_trust
-        )
+        return by_probability(detections, self.ranking, self.config)
 
     def doubted(self, modes: Mapping[int, Sequence[Detection]]) -> list[Instance]:
         """The instances whose label explains them badly, with every other category.

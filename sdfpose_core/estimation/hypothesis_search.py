@@ -1,7 +1,7 @@
 """The search: many start poses, refined in rounds with fewer and fewer hypotheses.
 
-`Search.narrow` runs the coarse rounds, `Search.refine` the last one, on all evidence. The modes that
-remain differ in rotation; `mode_ranking` chooses among them.
+`Search.narrow` runs the coarse rounds, `Search.refine` the last one, on all evidence. The modes
+that remain differ in rotation; `mode_ranking` chooses among them.
 """
 
 from __future__ import annotations

@@ -130,6 +130,11 @@ class ModeRanking:
         return np.asarray(np.exp(score - logsumexp(score)))
 
     @classmethod
+    def unfitted(cls) -> ModeRanking:
+        """A ranking without data: the parts of the log likelihood count as if independent."""
+        return cls(np.ones(len(MODE_FEATURES)))
+
+    @classmethod
     def fit(
         cls, cases: Sequence[tuple[Sequence[Mapping[str, float]], Sequence[bool]]]
     ) -> ModeRanking:

@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from sdfpose_core.estimation.config import EstimatorConfig
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.mode_ranking import ModeRanking, mode_features
 from sdfpose_core.estimation.resting import UprightRule, upright_log_density
 from sdfpose_core.observation.frame import Alternative
 from sdfpose_core.refine.anchors import surface_anchors
-from sdfpose_core.refine.solver import RefineConfig
 
-__all__ = ["alternatives_of", "as_alternative", "by_probability"]
+__all__ = ["alternatives_of", "as_alternative", "by_probability", "ranking_features"]
 
 _LEAST_PROBABILITY = 0.005
 """Less likely modes are not reported."""
@@ -28,18 +28,14 @@ _BOX_SAMPLES = 512
 def by_probability(
     detections: Iterable[Detection],
     ranking: ModeRanking,
-    config: RefineConfig,
-    upright: UprightRule,
-    category_trust: float,
+    config: EstimatorConfig,
 ) -> dict[int, list[Detection]]:
     """The modes of each mask id with their probabilities, the likeliest first.
 
     Args:
         detections: refined hypotheses of any instances.
         ranking: of the modes.
-        config: weights of the refinement's terms.
-        upright: how the direction up counts.
-        category_trust: probability that the label of a detector with score 1 is right.
+        config: how the direction up and the labels of detectors count.
     """
     modes: dict[int, list[Detection]] = {}
     for x in detections:
@@ -50,26 +46,26 @@ def by_probability(
 def _ranked(
     modes: Sequence[Detection],
     ranking: ModeRanking,
-    config: RefineConfig,
-    upright: UprightRule,
-    category_trust: float,
+    config: EstimatorConfig,
 ) -> list[Detection]:
     """The modes of one mask id, the likeliest first."""
     if len(modes) == 1:
         return list(modes)
-    features = [
-        mode_features(
-            x.hypothesis.solution,
-            x.model.priors,
-            config,
-            belief=x.hypothesis.belief,
-            upright=_upright(x, upright),
-        )
-        for x in modes
-    ]
-    probabilities = ranking.probabilities(features, _label_log_prior(modes, category_trust))
+    features = [ranking_features(x, config) for x in modes]
+    probabilities = ranking.probabilities(features, _label_log_prior(modes, config.category_trust))
     order = np.argsort(-probabilities, kind="stable")
     return [replace(modes[i], probability=float(probabilities[i])) for i in order]
+
+
+def ranking_features(mode: Detection, config: EstimatorConfig) -> dict[str, float]:
+    """The parts of the log likelihood of a mode."""
+    return mode_features(
+        mode.hypothesis.solution,
+        mode.model.priors,
+        config.solver,
+        belief=mode.hypothesis.belief,
+        upright=_upright(mode, config.upright),
+    )
 
 
 def _label_log_prior(modes: Sequence[Detection], category_trust: float) -> list[float]:
