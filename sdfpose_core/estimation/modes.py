@@ -40,7 +40,7 @@ def by_probability(
     modes: dict[int, list[Detection]] = {}
     for x in detections:
         modes.setdefault(x.instance.mask_id, []).append(x)
-    return {i: _ranked(some, ranking, config, upright, category_trust) for i, some in modes.items()}
+    return {i: _ranked(some, ranking, config) for i, some in modes.items()}
 
 
 def _ranked(
