@@ -19,7 +19,7 @@ from sdfpose_core.observation.frame import (
     robust_centre,
 )
 from sdfpose_core.observation.free_space import free_space, thinning
-from sdfpose_core.observation.support_plane import SupportPlane, find_support
+from sdfpose_core.observation.support_plane import SupportPlane, dominant_planes, find_support
 
 __all__ = ["ANY_CATEGORY", "label_candidates", "largest_diagonal_m", "segment", "segment_masks"]
 
@@ -50,6 +50,12 @@ _SURROUNDINGS_GRID = 64
 
 _SURROUNDINGS_DEPTH = 1.5
 """...and within this many median diagonals of the category in depth."""
+
+_BACKGROUND_GRID = 64
+"""The planes of the image are searched on a grid with about this many pixels along each side..."""
+
+_BACKGROUND_DEPTH = 1.5
+"""...up to this many times the depth of the farthest mask."""
 
 _SUPPORT_THINNING = 4
 """One in this many points on the support plane is kept. A leaking mask causes such points, but they
@@ -151,11 +157,10 @@ def _segment(
         candidates_of[mask_id] = candidates
     skipped += _drop_smallest(candidates_of, pixels_of, max_instances)
     instances: list[Instance] = []
-    planes: list[SupportPlane] = []
+    planes = dominant_planes(_background(frame, [pixels_of[x] for x in candidates_of]), frame.up)
     for mask_id, candidates in candidates_of.items():
         pixels, score = pixels_of[mask_id], frame.labels[mask_id].score
         measured = [_measure(frame, mask_id, pixels, x, score, planes) for x in candidates]
-        planes += [x.support for x in measured if x.support is not None]
         usable = [x for x in measured if x.depth_pixels >= min_points]
         if not usable:
             best = max(measured, key=lambda x: x.depth_pixels)
@@ -233,7 +238,7 @@ def _measure(
     score: float,
     planes: Sequence[SupportPlane],
 ) -> Instance:
-    """Measure one instance, whatever its number of points; `planes` support other instances."""
+    """Measure one instance, whatever its number of points; `planes` are those of the image."""
     left, top, width, height = cv2.boundingRect(pixels)
     box = (slice(top, top + height), slice(left, left + width))
     mask_pixels = len(pixels)
@@ -249,7 +254,7 @@ def _measure(
     if not keep.all():
         points, pixels = points[keep], pixels[keep]
     support = find_support(
-        _around(frame, box, points, category), points, category.diagonal_m, planes
+        _around(frame, box, points, category), points, category.diagonal_m, planes, frame.up
     )
     free = free_space(frame.depth, frame.camera, pixels, every)
     if support is not None:
@@ -267,8 +272,16 @@ def _measure(
         mask_pixels=mask_pixels,
         every=every,
         support=support,
+        up=_up(frame, support),
         colour=frame.colour,
     )
+
+
+def _up(frame: RgbdFrame, support: SupportPlane | None) -> NDArray[np.float32] | None:
+    """Direction against gravity (3,) as far as it is known: from the frame, or from a table."""
+    if frame.up is not None:
+        return frame.up.astype(np.float32)
+    return None if support is None else support.up
 
 
 def _plausible(points: NDArray[np.float32], diagonal_m: float) -> NDArray[np.bool_]:
@@ -283,6 +296,21 @@ def _plausible(points: NDArray[np.float32], diagonal_m: float) -> NDArray[np.boo
         keep = (sizes >= _CLUSTER_SHARE * sizes.max())[np.searchsorted(ordered[ends], points[:, 2])]
     offset = points - robust_centre(points[keep] if len(ends) else points).astype(np.float32)
     return keep & (np.einsum("ij,ij->i", offset, offset) <= diagonal_m**2)
+
+
+def _background(frame: RgbdFrame, masks: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
+    """Points (M, 3), metres, camera frame, on a grid over the image outside all masks.
+
+    What lies far behind the pixels (N, 2) of all `masks` is left out, as nothing stands on it.
+    """
+    depths = [frame.depth[x[:, 1], x[:, 0]] for x in masks]
+    farthest = max((float(np.median(x[x > 0.0])) for x in depths if x.any()), default=0.0)
+    every = slice(None, None, max(1, round(math.sqrt(frame.depth.size) / _BACKGROUND_GRID)))
+    depth = frame.depth[every, every]
+    near = depth < _BACKGROUND_DEPTH * farthest
+    v, u = np.nonzero((frame.mask[every, every] == 0) & (depth > 0.0) & near)
+    pixels = np.stack([u, v], axis=-1) * (every.step or 1)
+    return frame.camera.back_project(pixels, depth[v, u])
 
 
 def _around(

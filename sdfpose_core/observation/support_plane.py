@@ -1,36 +1,51 @@
-"""Plane that an object stands on or leans against, from the depth around its mask.
+"""Planes of an image, and the one that an object stands on or leans against.
 
 The object does not extend behind the surface of a table or a wall. This shows where a bottle seen
-from above ends, and which way is up.
+from above ends, and which way is up. Planes belong to the image: its large ones are found once, by
+sequential random sample consensus (Fischler and Bolles, Comm. ACM 1981), and shared by the objects
+that stand on them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SupportPlane", "find_support"]
+__all__ = ["SupportPlane", "dominant_planes", "find_support"]
 
 _CANDIDATES = 384
-"""Candidate planes, each through three random points."""
+"""Candidate planes, each through three points..."""
+
+_NEIGHBOURS_SHARE = 0.15
+"""...of which two are at most this share of all points before or after the first. Points are in the
+order of the image's rows, so this favours small planes."""
+
+_MIN_ALTITUDE = 4.0
+"""Minimum shortest altitude of the triangle of a candidate, in inlier thresholds. Points that
+coincide or lie on a line define no plane."""
 
 _MIN_POINTS, _MAX_POINTS = 100, 800
-"""Surrounding points: with fewer there is no search, more are subsampled at random."""
+"""With fewer points there is no search; of more, an even subsample judges the candidates."""
 
 _TOLERANCE_M, _TOLERANCE_PER_M = 0.003, 0.004
 """Inlier threshold of a plane: 3 mm + 4 mm (z / m)^2."""
 
-_MIN_INLIER_SHARE = 0.12
-"""Share of the surrounding points that must be inliers of the plane."""
+_MIN_SHARE, _MIN_LOCAL_SHARE = 0.05, 0.12
+"""Minimum inlier ratio of a plane: among the image's points, and among those around an object."""
+
+_MIN_CONCENTRATION = 0.5
+"""Minimum share of the points within three inlier thresholds that are inliers. It is 1 / 3 where a
+plane cuts through scattered points."""
+
+_MAX_PLANES = 5
+"""Maximum number of planes of an image."""
 
 _MIN_FRONT_SHARE = 0.8
 """Share of the object's points that must not lie behind the plane; masks are not exact."""
-
-_MAX_PLANES = 5
-"""Number of planes to check, those with the most points first."""
 
 _MAX_DISTANCE = 0.7
 """Maximum distance from the object's lowest visible points to its plane, in diagonals."""
@@ -38,9 +53,23 @@ _MAX_DISTANCE = 0.7
 _LOWEST_SHARE = 0.1
 """Quantile of the heights that counts as the object's lowest points."""
 
-_UPWARD, _UPWARD_BONUS = -0.25, 2.0
-"""Planes whose normal points up in the image (y component below the first value) get the second
-value as a weight: they are more likely tables than walls."""
+_UPWARD, _UPWARD_BONUS = -0.25, 4.0
+"""Planes whose normal points up in the image (y component below the first value) come first, unless
+another has this many times their inliers: they are more likely tables than walls."""
+
+_UPWARD_COS = math.cos(math.radians(15.0))
+"""With gravity known, a plane points up if its normal is within 15 degrees of the vertical."""
+
+_OVERHEAD_COS, _OVERHEAD_MAX_Y = math.cos(math.radians(25.0)), 0.1
+"""A plane that faces the camera is a table below if its normal is within 25 degrees of the viewing
+direction, and its y component is at most the second value: see `SupportPlane.up`."""
+
+_PARALLEL_COS = math.cos(math.radians(10.0))
+"""The lid of a box is parallel to the plane that the box stands on, within 10 degrees."""
+
+_MAX_ONE_SIDED = 0.6
+"""Maximum length of the mean direction, seen from an object, of the points of the lid that it
+stands on. It is 2 / pi where the points fill one half of the plane, as a book beside it may."""
 
 _MAX_FITS, _CONVERGED_SHARE = 6, 0.005
 """Least-squares rounds, repeated because objects on the table distort the first ones. They end
@@ -68,6 +97,25 @@ class SupportPlane:
     offset: float
     noise: float = 0.0
 
+    @property
+    def up(self) -> NDArray[np.float32] | None:
+        """Normal (3,) of the plane if it can be a table's top, None if it is rather a wall.
+
+        It is judged for a camera that is held upright, by a person or a robot. A normal that points
+        up in the image is a table's. A plane that faces the camera may be a table below or a wall
+        ahead: objects rest on tables much more often than they touch walls. It is a table's top
+        unless its normal points down in the image, as a wall's does if the camera looks down a
+        little.
+        """
+        overhead = -self.normal[2] > _OVERHEAD_COS and self.normal[1] < _OVERHEAD_MAX_Y
+        return self.normal if overhead or self.points_up() else None
+
+    def points_up(self, up: NDArray[np.floating] | None = None) -> bool:
+        """Whether the normal points up: in the image, or along `up` (3,), a unit vector."""
+        if up is None:
+            return bool(self.normal[1] < _UPWARD)
+        return bool(self.normal @ up > _UPWARD_COS)
+
     def height(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         """Heights (N,) of points (N, 3) above the plane, metres."""
         return np.asarray(points @ self.normal - np.float32(self.offset))
@@ -83,98 +131,200 @@ class SupportPlane:
         return np.asarray(self.height(points) < np.minimum(noise, most_m))
 
 
+def dominant_planes(
+    points: NDArray[np.float32],
+    up: NDArray[np.floating] | None = None,
+    min_share: float = _MIN_SHARE,
+) -> list[SupportPlane]:
+    """Find the largest planes, those that point up first.
+
+    Sequential RANSAC with a fixed number of candidates: the inliers of a plane, found by repeated
+    least squares, are removed before the next is looked for.
+
+    Args:
+        points: (M, 3), metres, camera frame, evenly spread over the image, row by row.
+        up: (3,) unit vector against gravity, camera frame; None if unknown.
+        min_share: minimum inlier ratio of a plane.
+
+    Returns:
+        At most five planes. The same points always give the same planes.
+    """
+    if len(points) < _MIN_POINTS:
+        return []
+    tolerance = _tolerance(points)
+    normals, offsets = _candidates(points, tolerance)
+    every = -(-len(points) // _MAX_POINTS)
+    distances = np.abs(points[::every] @ normals.T - offsets)
+    members = (distances < tolerance[::every, None]).astype(np.float32)
+    left = np.ones(len(points), dtype=np.bool_)
+    found: list[tuple[float, SupportPlane]] = []
+    for _ in range(_MAX_PLANES if len(normals) else 0):
+        best = int((left[::every].astype(np.float32) @ members).argmax())
+        inlier = left & (np.abs(points @ normals[best] - offsets[best]) < tolerance)
+        fitted = _fit(points, inlier, tolerance, min_share)
+        if fitted is None:
+            left &= ~inlier
+            continue
+        plane, inlier = fitted
+        count = np.count_nonzero(inlier & left)
+        left &= ~inlier
+        if count >= min_share * len(points):
+            found.append((count * (_UPWARD_BONUS if plane.points_up(up) else 1.0), plane))
+    return [plane for _, plane in sorted(found, key=lambda x: x[0], reverse=True)]
+
+
 def find_support(
     around: NDArray[np.float32],
     points: NDArray[np.float32],
     diagonal_m: float,
-    likely: Sequence[SupportPlane] = (),
+    planes: Sequence[SupportPlane] = (),
+    up: NDArray[np.floating] | None = None,
 ) -> SupportPlane | None:
-    """Find the plane with the most surrounding points that has the object in front of it.
+    """Find the plane that has the object in front of it, and near.
 
-    Uses RANSAC with a fixed number of candidates, then repeated least squares.
+    The first such plane of the image is taken, because what lies beside an object says less about
+    its support than the whole image does; the points around the object adjust its offset. A plane
+    of these points alone is taken if there is no such plane, or if it is the lid of a box that
+    stands on it, under the object.
 
     Args:
-        around: (M, 3), metres, camera frame: points around the object.
+        around: (M, 3), metres, camera frame: points around the object, row by row.
         points: (N, 3), metres, camera frame: points of the object.
         diagonal_m: median diagonal of its category.
-        likely: planes to check first. A plane that no other can beat is accepted at once.
+        planes: planes of the image, from `dominant_planes`.
+        up: (3,) unit vector against gravity, camera frame; None if unknown.
     """
-    if len(around) < _MIN_POINTS or len(points) == 0:
+    if len(points) == 0:
         return None
-    rng = np.random.default_rng(len(around))
-    if len(around) > _MAX_POINTS:
-        around = around[rng.choice(len(around), _MAX_POINTS, replace=False)]
-    if len(points) > _MAX_POINTS:
-        points = points[:: len(points) // _MAX_POINTS]
-    tolerance = _TOLERANCE_M + _TOLERANCE_PER_M * around[:, 2] ** 2
-    for plane in likely:
-        inlier = np.abs(plane.height(around)) < tolerance
-        share = float(inlier.mean())
-        if _weight(plane.normal[1]) * share > _UPWARD_BONUS * (1.0 - share):
-            fitted = _fit(around, inlier, tolerance)
-            if fitted is not None and _distance(fitted[0], points) < _MAX_DISTANCE * diagonal_m:
-                return fitted[0]
-    corners = around[rng.integers(len(around), size=(_CANDIDATES, 3))]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    length = np.linalg.norm(normals, axis=1)
-    normals /= np.maximum(length, 1e-9)[:, None]
-    offsets = np.einsum("ij,ij->i", normals, corners[:, 0])
-    # The camera is in front of every visible plane.
-    behind = offsets > 0.0
-    normals[behind], offsets[behind] = -normals[behind], -offsets[behind]
-    distances = np.abs(around @ normals.T.astype(np.float32) - offsets.astype(np.float32))
-    members = (distances < tolerance[:, None]).astype(np.float32)
-    weight = _weight(normals[:, 1])
-    remaining = np.ones(len(around), dtype=np.bool_)
-    for _ in range(_MAX_PLANES):
-        score = (remaining.astype(np.float32) @ members) * weight
-        best = int(score.argmax())
-        fitted = _fit(around, remaining & (members[:, best] > 0.0), tolerance)
-        members[:, best] = 0.0
-        if fitted is None:
-            continue
-        plane, inlier = fitted
+    around = around[:: max(1, len(around) // _MAX_POINTS)]
+    points = points[:: max(1, len(points) // _MAX_POINTS)]
+    for plane in _nearby(around, planes, up):
         if _distance(plane, points) < _MAX_DISTANCE * diagonal_m:
-            return plane
-        remaining &= ~inlier
+            return _lid(around, points, plane) or plane
     return None
 
 
-def _weight(normal_y: NDArray[np.floating] | np.floating) -> NDArray[np.floating]:
-    """Weight of a plane's points, given the y component of its normal."""
-    return np.where(normal_y < _UPWARD, _UPWARD_BONUS, 1.0)
+def _nearby(
+    around: NDArray[np.float32],
+    planes: Sequence[SupportPlane],
+    up: NDArray[np.floating] | None,
+) -> Iterator[SupportPlane]:
+    """Yield the image's planes, refined around the object, and then those of its surroundings."""
+    for plane in planes:
+        height = plane.height(around)
+        inlier = np.abs(height) < _tolerance(around)
+        # The few points around the object would make the normal worse, but depth may be biased.
+        seen = np.count_nonzero(inlier) > _MIN_LOCAL_SHARE * len(around)
+        shift = float(height[inlier].mean()) if seen else 0.0
+        yield replace(plane, offset=plane.offset + shift)
+    yield from dominant_planes(around, up, _MIN_LOCAL_SHARE)
+
+
+def _lid(
+    around: NDArray[np.float32], points: NDArray[np.float32], plane: SupportPlane
+) -> SupportPlane | None:
+    """Find a parallel plane between a plane and the object that the object stands on."""
+    tolerance = _tolerance(around)
+    height = plane.height(around)
+    lowest = _distance(plane, points)
+    between = np.flatnonzero((height > 2.0 * tolerance) & (height < lowest + tolerance))
+    if len(between) < max(_MIN_LOCAL_SHARE * len(around), _MIN_POINTS // 4):
+        return None
+    # The height with the most points is the start of the fit.
+    order = between[np.argsort(height[between])]
+    ends = np.searchsorted(height[order], height[order] + 2.0 * tolerance[order])
+    first = int((ends - np.arange(len(order))).argmax())
+    inlier = np.zeros(len(around), dtype=np.bool_)
+    inlier[order[first : ends[first]]] = True
+    fitted = _fit(around, inlier, tolerance, _MIN_LOCAL_SHARE)
+    if fitted is None:
+        return None
+    lid, inlier = fitted
+    if lid.normal @ plane.normal < _PARALLEL_COS or not _distance(lid, points) < lowest:
+        return None
+    # It is nearer to the object than what is seen of the plane, and not beside the object only.
+    offset = around - np.median(points, axis=0)
+    along = offset - (offset @ lid.normal)[:, None] * lid.normal
+    reach = np.linalg.norm(along, axis=1)
+    nearest = reach < np.median(reach[inlier])
+    near_plane = np.count_nonzero(nearest & (np.abs(height) < tolerance))
+    mean_direction = (along[inlier] / reach[inlier, None]).mean(axis=0)
+    surrounds = np.linalg.norm(mean_direction) < _MAX_ONE_SIDED
+    return lid if surrounds and near_plane < np.count_nonzero(nearest & inlier) else None
+
+
+def _tolerance(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Distances (N,) from a plane within which points (N, 3) are its inliers, metres."""
+    return np.asarray(_TOLERANCE_M + _TOLERANCE_PER_M * points[:, 2] ** 2)
+
+
+def _candidates(
+    points: NDArray[np.float32], tolerance: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Normals (C, 3) and offsets (C,) of planes through three points that are not on a line."""
+    count = len(points)
+    rng = np.random.default_rng(count)
+    first = rng.integers(count, size=_CANDIDATES)
+    reach = max(round(_NEIGHBOURS_SHARE * count), 2)
+    others = first + rng.integers(-reach, reach + 1, size=(2, _CANDIDATES))
+    # Fold the indices at both ends, so that corners there do not coincide more often.
+    a, b, c = points[np.stack([first, *(count - 1 - np.abs(count - 1 - np.abs(others)))])].astype(
+        np.float64
+    )
+    normals = np.cross(b - a, c - a)
+    area = np.linalg.norm(normals, axis=1)
+    longest = np.sqrt(np.max([((x - y) ** 2).sum(axis=1) for x, y in ((a, b), (b, c), (c, a))], 0))
+    usable = area > _MIN_ALTITUDE * tolerance[first] * longest
+    normals = normals[usable] / area[usable, None]
+    offsets = np.einsum("ij,ij->i", normals, a[usable])
+    # The camera is in front of every visible plane.
+    side = np.where(offsets > 0.0, -1.0, 1.0)
+    return (side[:, None] * normals).astype(np.float32), (side * offsets).astype(np.float32)
 
 
 def _fit(
-    around: NDArray[np.float32], inlier: NDArray[np.bool_], tolerance: NDArray[np.float32]
+    points: NDArray[np.float32],
+    inlier: NDArray[np.bool_],
+    tolerance: NDArray[np.float32],
+    min_share: float,
 ) -> tuple[SupportPlane, NDArray[np.bool_]] | None:
     """Fit a plane to its inliers repeatedly; return it with its final inliers, or None."""
+    if len(points) == 0:
+        return None
     # Sums of these terms over the inliers give mean and covariance, relative to `origin` for
     # numerical accuracy.
-    origin = around[0].astype(np.float64)
-    local = np.ascontiguousarray((around - origin).T)
+    origin = points[0].astype(np.float64)
+    local = np.ascontiguousarray((points - origin).T)
     terms = np.concatenate([local, local * local[0], local[1:] * local[1], local[2:] * local[2]])
     for _ in range(_MAX_FITS):
         count = int(np.count_nonzero(inlier))
-        if count < _MIN_INLIER_SHARE * len(around):
+        if count < max(min_share * len(points), 3):
             return None
         x, y, z, xx, xy, xz, yy, yz, zz = (terms @ inlier.astype(np.float64)).tolist()
         mean = np.array([x, y, z]) / count
         second = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        normal = np.linalg.eigh(second - count * np.outer(mean, mean))[1][:, 0]
-        centre = mean + origin
+        spread, axes = np.linalg.eigh(second / count - np.outer(mean, mean))
+        normal, centre = axes[:, 0], mean + origin
         offset = float(normal @ centre)
         if offset > 0.0:
             normal, offset = -normal, -offset
         before = inlier
-        inlier = np.abs(around @ normal.astype(np.float32) - np.float32(offset)) < tolerance
+        distance = np.abs(points @ normal.astype(np.float32) - np.float32(offset))
+        inlier = distance < tolerance
         if np.count_nonzero(inlier != before) <= _CONVERGED_SHARE * count:
             break
-    if -offset < _MIN_SINE * float(np.linalg.norm(centre)):
+    count = int(np.count_nonzero(inlier))
+    # A plane that is seen edge-on or known along one line only is of no use.
+    if (
+        count < _MIN_CONCENTRATION * np.count_nonzero(distance < 3.0 * tolerance)
+        or -offset < _MIN_SINE * float(np.linalg.norm(centre))
+        or spread[1] < _tolerance(centre[None])[0] ** 2
+        or count == 0
+    ):
         return None
     plane = SupportPlane(normal.astype(np.float32), offset)
     # A normal distribution's standard deviation is 1.48 median absolute deviations.
-    inliers = around[inlier]
+    inliers = points[inlier]
     noise = 1.48 * _quantile(np.abs(plane.height(inliers)) / inliers[:, 2] ** 2, 0.5)
     return replace(plane, noise=noise), inlier
 
@@ -182,8 +332,7 @@ def _fit(
 def _distance(plane: SupportPlane, points: NDArray[np.float32]) -> float:
     """Height of the object's lowest points above the plane; infinite if it is not in front."""
     height = plane.height(points)
-    tolerance = _TOLERANCE_M + _TOLERANCE_PER_M * points[:, 2] ** 2
-    if float(np.mean(height > -2.0 * tolerance)) < _MIN_FRONT_SHARE:
+    if float(np.mean(height > -2.0 * _tolerance(points))) < _MIN_FRONT_SHARE:
         return np.inf
     return _quantile(height, _LOWEST_SHARE)
 
