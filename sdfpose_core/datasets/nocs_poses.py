@@ -120,5 +120,6 @@ def handle_in_map(
     """
     # The handle is flat and points to +x, so the width of the body is that of the box along z.
     axis_x = -0.5 * sides[0] + 0.5 * sides[2]
-    body = BodyProfile(scale * axis_x, np.zeros(1), np.array([0.5 * scale * sides[2]]))
+    heights, radius = 0.5 * scale * sides[1] * np.array([-1.0, 1.0]), 0.5 * scale * sides[2]
+    body = BodyProfile(scale * axis_x, heights, np.full(2, radius))
     return body.handle_visible(scale * coordinates)

@@ -13,10 +13,17 @@ from sdfpose_core.refine.covariance import pose_covariance
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
 from sdfpose_core.refine.solver import Solution
 from sdfpose_core.sdf.meshing import DecodedMesh
-from sdfpose_core.shapes.body import HANDLE_PIXELS
+from sdfpose_core.shapes.body import BODY_MARGIN_M, HANDLE_PIXELS
 from sdfpose_core.shapes.symmetries import up_to_yaw
 
 __all__ = ["RefinedHypothesis", "report", "with_mesh"]
+
+_DEPTH_NOISE = 0.002
+"""Standard deviation of depth at 1 m, metres, where no support plane shows it. It grows with the
+square of depth."""
+
+_BODY_SDS = 2.0
+"""Points within the margin and this many standard deviations of a mug's body belong to it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,9 @@ def report(
     symmetric = model.category.symmetry == "y" or (
         model.category.symmetry == "y_without_handle"
         and not mesh.body.scaled(scale).handle_visible(
-            (instance.points - translation) @ rotation, HANDLE_PIXELS / instance.every**2
+            (instance.points - translation) @ rotation,
+            HANDLE_PIXELS / instance.every**2,
+            _body_margin_m(instance),
         )
     )
     features = confidence_features(
@@ -103,6 +112,12 @@ def report(
         normals=mesh.normals,
         diagnostics=features,
     )
+
+
+def _body_margin_m(instance: Instance) -> float:
+    """Distance from a mug's body within which the measured points may belong to it, metres."""
+    noise = _DEPTH_NOISE if instance.support is None else instance.support.noise
+    return BODY_MARGIN_M + _BODY_SDS * noise * float(instance.middle[2]) ** 2
 
 
 def with_mesh(estimate: ObjectEstimate, mesh: DecodedMesh) -> ObjectEstimate:

@@ -9,16 +9,22 @@ from numpy.typing import NDArray
 
 from sdfpose_core.shapes.sdf_samples import sample_surface
 
-__all__ = ["HANDLE_PIXELS", "HANDLE_SHARE", "BodyProfile"]
+__all__ = ["BODY_MARGIN_M", "HANDLE_PIXELS", "HANDLE_SHARE", "BodyProfile"]
 
 HANDLE_PIXELS = 30
-"""Minimum number of pixels of a visible handle."""
+"""Minimum number of pixels of a visible handle, beyond what noise explains..."""
 
 HANDLE_SHARE = 0.01
-"""Minimum share of the instance's pixels of a visible handle."""
+"""...and their minimum share of the instance's pixels."""
 
-_MARGIN_M = 0.002
+BODY_MARGIN_M = 0.002
 """Points this close to the body may belong to its wall (facets, quantised profile)."""
+
+_MAX_REACH = 2.5
+"""A handle reaches at most this many radii of the body from its axis."""
+
+_SECTORS, _HANDLE_SECTORS = 36, 6
+"""Sectors about the axis; a handle takes up neighbouring ones, 60 degrees together."""
 
 _PROFILE_BINS = 24
 _PROFILE_SAMPLES = 6000
@@ -69,21 +75,52 @@ class BodyProfile:
         """Profile scaled by a factor."""
         return BodyProfile(factor * self.axis_x_m, factor * self.heights_m, factor * self.radii_m)
 
-    def outside(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Select the points (N, 3), metres, object frame, that lie outside the body."""
-        distance = np.hypot(points[:, 0] - self.axis_x_m, points[:, 2])
-        radius = np.interp(points[:, 1], self.heights_m, self.radii_m)
-        return np.asarray(distance > radius + _MARGIN_M)
+    def outside(
+        self, points: NDArray[np.floating], margin_m: float = BODY_MARGIN_M
+    ) -> NDArray[np.bool_]:
+        """Select the points (N, 3), metres, object frame, where a handle may be: beside the body.
+
+        Args:
+            points: the points.
+            margin_m: points this close to the body belong to it, metres.
+        """
+        distance, height = np.hypot(points[:, 0] - self.axis_x_m, points[:, 2]), points[:, 1]
+        radius = np.interp(height, self.heights_m, self.radii_m)
+        beside = (height >= self.heights_m[0]) & (height <= self.heights_m[-1])
+        near = distance < _MAX_REACH * self.radii_m.max()
+        return np.asarray(beside & near & (distance > radius + margin_m))
 
     def handle_visible(
-        self, points: NDArray[np.floating], handle_pixels: float = HANDLE_PIXELS
+        self,
+        points: NDArray[np.floating],
+        handle_pixels: float = HANDLE_PIXELS,
+        margin_m: float = BODY_MARGIN_M,
     ) -> bool:
-        """Whether enough points lie outside the body for the handle to be visible.
+        """Whether enough points lie outside the body, in one place, for the handle to be visible.
+
+        Noise puts points outside the body all around, a handle in 60 degrees about the axis. So
+        those that the share outside at the other azimuths predicts do not count.
 
         Args:
             points: (N, 3), metres, object frame, one per pixel with depth.
             handle_pixels: minimum number of points outside; the default suits images of about
                 640x480 pixels.
+            margin_m: points this close to the body belong to it, metres; more for noisy points.
         """
-        outside = int(np.count_nonzero(self.outside(points)))
-        return outside >= handle_pixels and outside >= HANDLE_SHARE * len(points)
+        azimuth = np.arctan2(points[:, 2], points[:, 0] - self.axis_x_m)
+        sector = np.floor((azimuth / (2.0 * np.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
+        outside = self.outside(points, margin_m)
+        inside_of, outside_of = (
+            np.bincount(sector[x], minlength=_SECTORS).astype(np.float64)
+            for x in (~outside, outside)
+        )
+        beside, handle = _sliding_sum(inside_of), _sliding_sum(outside_of)
+        # Noise moves the same share of the body's points outside everywhere.
+        elsewhere = np.maximum(inside_of.sum() - beside, 1.0)
+        excess = float((handle - beside * (outside_of.sum() - handle) / elsewhere).max())
+        return excess >= handle_pixels and excess >= HANDLE_SHARE * len(points)
+
+
+def _sliding_sum(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of each sector's count and those of the next ones, as many as a handle takes up."""
+    return np.sum([np.roll(counts, -i) for i in range(_HANDLE_SECTORS)], axis=0)
