@@ -22,7 +22,7 @@ from sdfpose_core.storage.files import atomic_replace
 
 __all__ = ["StoredInstance", "read_instances", "read_truths", "write_instances"]
 
-_FORMAT = "sdfpose-instances/3"
+_FORMAT = "sdfpose-instances/4"
 
 _MAX_POINTS = 1024
 """Points stored per instance, in random order."""
@@ -70,6 +70,9 @@ def write_instances(path: Path | str, items: Sequence[StoredInstance]) -> None:
         "support": np.array([_plane(x.support) for x in instances], dtype=np.float32).reshape(
             -1, 5
         ),
+        "up": np.array(
+            [np.zeros(3) if x.up is None else x.up for x in instances], dtype=np.float32
+        ).reshape(-1, 3),
         "free_depth": _stacked([x.free.depth for x in instances]),
         "free_outside": _stacked([x.free.outside for x in instances]),
         "free_hidden": np.array([x.free.hidden for x in instances], dtype=np.float64),
@@ -178,6 +181,7 @@ def _unpacked(a: dict[str, NDArray[Any]], rows: Iterable[int]) -> list[StoredIns
             mask_pixels=int(a["mask_pixels"][i]),
             every=int(a["every"][i]),
             support=SupportPlane(normal, offset, noise) if normal.any() else None,
+            up=a["up"][i] if a["up"][i].any() else None,
             colour=crop,
         )
         items.append(StoredInstance(str(a["image"][i]), instance, _truth(a, i)))

@@ -52,15 +52,15 @@ def clean_depth(depth: NDArray[np.floating]) -> NDArray[np.float32]:
 
 def _unit_vector(up: NDArray[np.floating]) -> NDArray[np.float64]:
     """Check the direction (3,) against gravity, and normalise it exactly."""
-    up = np.asarray(up, dtype=np.float64)
-    length = float(np.linalg.norm(up))
+    vector = np.array(up, dtype=np.float64)
+    length = float(np.linalg.norm(vector))
     # The norm of a vector that is not finite is not near 1.
-    if up.shape != (3,) or not abs(length - 1.0) <= _UNIT_TOLERANCE:
+    if vector.shape != (3,) or not abs(length - 1.0) <= _UNIT_TOLERANCE:
         raise FrameError(
-            f"up is {up.tolist()}: expected a unit vector (3,) against gravity in the camera's "
+            f"up is {vector.tolist()}: expected a unit vector (3,) against gravity in the camera's "
             "optical frame (x right, y down, z forward), or None; divide it by its length"
         )
-    return up / length
+    return np.asarray(vector / length)
 
 
 def robust_centre(points: NDArray[np.float32]) -> NDArray[np.float64]:

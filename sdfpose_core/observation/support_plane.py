@@ -48,14 +48,17 @@ _MIN_FRONT_SHARE = 0.8
 """Share of the object's points that must not lie behind the plane; masks are not exact."""
 
 _MAX_DISTANCE = 0.7
-"""Maximum distance from the object's lowest visible points to its plane, in diagonals."""
+"""Maximum distance from the object's lowest visible points to its plane, in diagonals. From
+straight above, only the top of an upright bottle is visible: for a table it is a whole diagonal
+there."""
 
 _LOWEST_SHARE = 0.1
 """Quantile of the heights that counts as the object's lowest points."""
 
 _UPWARD, _UPWARD_BONUS = -0.25, 4.0
 """Planes whose normal points up in the image (y component below the first value) come first, unless
-another has this many times their inliers: they are more likely tables than walls."""
+another has this many times their inliers: they are more likely tables than walls. With gravity
+known, they always come first."""
 
 _UPWARD_COS = math.cos(math.radians(15.0))
 """With gravity known, a plane points up if its normal is within 15 degrees of the vertical."""
@@ -157,6 +160,7 @@ def dominant_planes(
     distances = np.abs(points[::every] @ normals.T - offsets)
     members = (distances < tolerance[::every, None]).astype(np.float32)
     left = np.ones(len(points), dtype=np.bool_)
+    bonus = _UPWARD_BONUS if up is None else 1.0 / min_share
     found: list[tuple[float, SupportPlane]] = []
     for _ in range(_MAX_PLANES if len(normals) else 0):
         best = int((left[::every].astype(np.float32) @ members).argmax())
@@ -169,7 +173,7 @@ def dominant_planes(
         count = np.count_nonzero(inlier & left)
         left &= ~inlier
         if count >= min_share * len(points):
-            found.append((count * (_UPWARD_BONUS if plane.points_up(up) else 1.0), plane))
+            found.append((count * (bonus if plane.points_up(up) else 1.0), plane))
     return [plane for _, plane in sorted(found, key=lambda x: x[0], reverse=True)]
 
 
@@ -199,7 +203,7 @@ def find_support(
     around = around[:: max(1, len(around) // _MAX_POINTS)]
     points = points[:: max(1, len(points) // _MAX_POINTS)]
     for plane in _nearby(around, planes, up):
-        if _distance(plane, points) < _MAX_DISTANCE * diagonal_m:
+        if _distance(plane, points) < _max_distance(plane, points, up) * diagonal_m:
             return _lid(around, points, plane) or plane
     return None
 
@@ -303,7 +307,7 @@ def _fit(
         x, y, z, xx, xy, xz, yy, yz, zz = (terms @ inlier.astype(np.float64)).tolist()
         mean = np.array([x, y, z]) / count
         second = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        spread, axes = np.linalg.eigh(second / count - np.outer(mean, mean))
+        axes = np.linalg.eigh(second / count - np.outer(mean, mean))[1]
         normal, centre = axes[:, 0], mean + origin
         offset = float(normal @ centre)
         if offset > 0.0:
@@ -314,19 +318,29 @@ def _fit(
         if np.count_nonzero(inlier != before) <= _CONVERGED_SHARE * count:
             break
     count = int(np.count_nonzero(inlier))
-    # A plane that is seen edge-on or known along one line only is of no use.
-    if (
-        count < _MIN_CONCENTRATION * np.count_nonzero(distance < 3.0 * tolerance)
-        or -offset < _MIN_SINE * float(np.linalg.norm(centre))
-        or spread[1] < _tolerance(centre[None])[0] ** 2
-        or count == 0
-    ):
+    if count < max(_MIN_CONCENTRATION * np.count_nonzero(distance < 3.0 * tolerance), 3):
+        return None
+    # A plane that is seen edge-on, or whose points are mostly in one place or line, is of no use.
+    inliers = points[inlier]
+    across = inliers @ axes[:, 1].astype(np.float32)
+    width = _quantile(np.abs(across - _quantile(across, 0.5)), 0.5)
+    edge_on = -offset < _MIN_SINE * float(np.linalg.norm(centre))
+    if edge_on or width < float(_tolerance(centre[None])[0]):
         return None
     plane = SupportPlane(normal.astype(np.float32), offset)
     # A normal distribution's standard deviation is 1.48 median absolute deviations.
-    inliers = points[inlier]
     noise = 1.48 * _quantile(np.abs(plane.height(inliers)) / inliers[:, 2] ** 2, 0.5)
     return replace(plane, noise=noise), inlier
+
+
+def _max_distance(
+    plane: SupportPlane, points: NDArray[np.float32], up: NDArray[np.floating] | None
+) -> float:
+    """Maximum distance of an object's lowest points from its plane, in diagonals."""
+    table = plane.up is not None if up is None else plane.points_up(up)
+    middle = points.mean(axis=0)
+    from_above = -float(plane.normal @ middle) / float(np.linalg.norm(middle))
+    return max(_MAX_DISTANCE, from_above) if table else _MAX_DISTANCE
 
 
 def _distance(plane: SupportPlane, points: NDArray[np.float32]) -> float:

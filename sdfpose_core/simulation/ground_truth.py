@@ -39,7 +39,8 @@ def ground_truth(
 
     Returns:
         Ground truth, ordered by mask id. A mug is symmetric about y if its handle is hidden: fewer
-        than `handle_pixels` pixels, or under 1 % of the instance's, show points outside the body.
+        than `handle_pixels` pixels, or under 1 % of the instance's, show points outside the body
+        in one place.
     """
     categories = categories or default_categories()
     counts = np.bincount(rendering.mask.ravel(), minlength=1)

@@ -47,6 +47,9 @@ def test_what_is_written_is_read(items: list[StoredInstance], tmp_path: Path) ->
         assert a.free.camera == b.free.camera
         assert a.free.hidden == b.free.hidden
         assert (a.support is None) == (b.support is None)
+        assert (a.up is None) == (b.up is None)
+        if a.up is not None and b.up is not None:
+            np.testing.assert_array_equal(a.up, b.up)
         if a.support is not None and b.support is not None:
             np.testing.assert_array_equal(a.support.normal, b.support.normal)
             assert b.support.offset == pytest.approx(a.support.offset)

@@ -56,6 +56,30 @@ def test_arrays_that_do_not_fit_are_refused(changes, message):
         RgbdFrame(**arrays(**changes))
 
 
+@pytest.mark.parametrize(
+    "up",
+    [
+        np.array([0.0, -1.1, 0.0]),
+        np.array([0.0, -0.998, 0.0]),
+        np.zeros(3),
+        np.array([0.0, np.nan, -1.0]),
+        np.array([np.inf, 0.0, 0.0]),
+        np.array([0.0, 0.0, 0.0, 1.0]),
+        np.array([[0.0, -1.0, 0.0]]),
+    ],
+)
+def test_a_direction_of_gravity_that_is_no_unit_vector_is_refused(up):
+    with pytest.raises(FrameError, match=r"up is .*: expected a unit vector \(3,\) against"):
+        RgbdFrame(**arrays(up=up))
+
+
+def test_a_direction_of_gravity_is_normalised():
+    up = RgbdFrame(**arrays(up=np.array([0.0, -0.8005, 0.6], np.float32))).up
+    assert np.linalg.norm(up) == pytest.approx(1.0, abs=1e-12)
+    np.testing.assert_allclose(up, [0.0, -0.8, 0.6], atol=1e-3)
+    assert RgbdFrame(**arrays()).up is None
+
+
 def test_the_scale_of_a_ground_truth_is_its_diagonal():
     truth = GroundTruth(1, "mug", "m", np.eye(3), np.zeros(3), np.array([0.03, 0.04, 0.12]), False)
     assert truth.scale == pytest.approx(0.13)
