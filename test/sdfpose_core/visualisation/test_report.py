@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from simple_estimates import make_alternative
 
 from sdfpose_core.categories import default_categories
