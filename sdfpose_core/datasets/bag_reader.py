@@ -14,7 +14,8 @@ from rosbags.typesys.store import Typestore
 
 from sdfpose_core.datasets.bag_storage import Channel, Storage, zstd
 from sdfpose_core.errors import BagError
-from sdfpose_core.messages.definitions import message_definitions
+from sdfpose_core.messages.conversion import converted
+from sdfpose_core.messages.definitions import PACKAGE, message_definitions
 
 __all__ = ["BagReader", "Connection"]
 
@@ -142,11 +143,32 @@ class BagReader:
             BagError: there is no usable definition of the type.
             Exception: the data is damaged; the parser may raise any exception.
         """
-        if msgtype not in self._typestores:
-            self._typestores[msgtype] = self._typestore(msgtype)
-        return self._typestores[msgtype].deserialize_cdr(data, msgtype)
+        return self._typestore(msgtype).deserialize_cdr(data, msgtype)
+
+    def as_installed(self, data: bytes, msgtype: str) -> bytes:
+        """Serialise a message of sdfpose anew if the installed definition of its type is another.
+
+        Messages of other packages, and of types that are not installed, stay as they are.
+
+        Raises:
+            BagError: there is no usable definition of the type.
+            Exception: the data is damaged; the parser may raise any exception.
+        """
+        installed = _default_definitions()
+        if not msgtype.startswith(f"{PACKAGE}/") or msgtype not in installed.fielddefs:
+            return data
+        recorded = self._typestore(msgtype)
+        if _same(recorded, installed, msgtype):
+            return data
+        message = recorded.deserialize_cdr(data, msgtype)
+        return bytes(installed.serialize_cdr(converted(message, msgtype, installed), msgtype))
 
     def _typestore(self, msgtype: str) -> Typestore:
+        if msgtype not in self._typestores:
+            self._typestores[msgtype] = self._chosen_typestore(msgtype)
+        return self._typestores[msgtype]
+
+    def _chosen_typestore(self, msgtype: str) -> Typestore:
         """Choose the bag's own definition of a type, or else the installed one.
 
         A definition that contradicts the recorded hash of the type is not used.
@@ -249,6 +271,12 @@ def _with_ros2_names(store: Typestore) -> Typestore:
     changed = get_typestore(Stores.EMPTY)
     changed.register(store.fielddefs | renamed)
     return changed
+
+
+@lru_cache(maxsize=_TYPESTORES_KEPT)
+def _same(one: Typestore, other: Typestore, msgtype: str) -> bool:
+    """Whether two stores have the same definition of a type."""
+    return one.hash_rihs01(msgtype) == other.hash_rihs01(msgtype)
 
 
 def _mentioned(description: Any) -> list[str]:

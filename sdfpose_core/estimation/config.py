@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.category_model import EncoderName
 from sdfpose_core.estimation.hypotheses import NetworkPriorConfig
 from sdfpose_core.estimation.hypothesis_search import FULL_SEARCH, Stage
@@ -38,8 +39,12 @@ class EstimatorConfig:
             says that objects stand, ``free`` ignores it.
         category_trust: probability, 0 to 1, that the label of a detector with score 1 is right; 1
             keeps every label.
+        colour: ``auto`` lets colour decide what depth leaves open, if possible; ``off`` ignores it.
         seed: of the sample of points; the same input gives the same output.
         solver: weights of the refinement's terms.
+
+    Raises:
+        ConfigurationError: `category_trust` is not from 0 to 1.
     """
 
     encoder: EncoderName = "fast"
@@ -55,5 +60,12 @@ class EstimatorConfig:
     mesh_tolerance: float = 1e-3
     upright: UprightRule = "usual"
     category_trust: float = 0.98
+    colour: Literal["auto", "off"] = "auto"
     seed: int = 0
     solver: RefineConfig = field(default_factory=RefineConfig)
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.category_trust <= 1.0:
+            raise ConfigurationError(
+                f"category_trust is {self.category_trust}: expected a number from 0 to 1"
+            )

@@ -8,10 +8,10 @@ from pathlib import Path
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-__all__ = ["message_definitions"]
+__all__ = ["PACKAGE", "message_definitions"]
 
-_PACKAGE = "sdfpose"
-_MESSAGES = ("InstanceLabel", "InstanceLabels", "SdfObject", "SdfObjectArray")
+PACKAGE = "sdfpose"
+_MESSAGES = ("InstanceLabel", "InstanceLabels", "PoseAlternative", "SdfObject", "SdfObjectArray")
 
 
 def message_definitions() -> Typestore:
@@ -26,18 +26,18 @@ def message_definitions() -> Typestore:
         types = {}
         for name in _MESSAGES:
             text = (folder / f"{name}.msg").read_text(encoding="utf-8")
-            types.update(get_types_from_msg(text, f"{_PACKAGE}/msg/{name}"))
+            types.update(get_types_from_msg(text, f"{PACKAGE}/msg/{name}"))
         store.register(types)
     return store
 
 
 def _installed_definitions() -> Path | None:
     """Find the folder of the ``.msg`` files, below a prefix that contains the Python package."""
-    spec = importlib.util.find_spec(_PACKAGE)
+    spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         return None
     for prefix in Path(spec.origin).resolve().parents:
-        folder = prefix / "share" / _PACKAGE / "msg"
+        folder = prefix / "share" / PACKAGE / "msg"
         if folder.is_dir():
             return folder
     return None

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from sdfpose_core.messages.factory import MessageFactory
 from sdfpose_core.messages.interfaces import Header
-from sdfpose_core.observation.frame import GroundTruth, ObjectEstimate
+from sdfpose_core.observation.frame import Alternative, GroundTruth, ObjectEstimate
 
 __all__ = [
     "Tracked",
@@ -132,9 +132,12 @@ def object_message(
             new, estimate.rotation, estimate.translation, estimate.covariance
         ),
         symmetric_about_y=bool(estimate.symmetric_about_y),
+        symmetries=[_quaternion(new, x) for x in estimate.symmetries],
         scale=float(estimate.scale),
         dimensions=_vector(new, "geometry_msgs/msg/Vector3", estimate.dimensions_m),
         confidence=float(estimate.confidence),
+        probability=float(estimate.probability),
+        alternatives=[_alternative(new, x) for x in estimate.alternatives],
         latent_code=_flat(estimate.code, np.float32),
         mesh_revision=track.mesh_revision,
         **mesh,
@@ -192,9 +195,12 @@ def ground_truth_message(new: MessageFactory, truth: GroundTruth, header: Header
         state=_UNKNOWN,
         pose=_pose_with_covariance(new, truth.rotation, truth.translation, np.zeros((6, 6))),
         symmetric_about_y=bool(truth.symmetric_about_y),
+        symmetries=[],
         scale=float(truth.scale),
         dimensions=_vector(new, "geometry_msgs/msg/Vector3", truth.dimensions_m),
         confidence=1.0,
+        probability=1.0,
+        alternatives=[],
         latent_code=np.zeros(0, dtype=np.float32),
         mesh_revision=0,
         **_NO_MESH,
@@ -232,6 +238,17 @@ def _pose_with_covariance(
         "geometry_msgs/msg/PoseWithCovariance",
         pose=pose_message(new, rotation, translation),
         covariance=_flat(covariance, np.float64),
+    )
+
+
+def _alternative(new: MessageFactory, x: Alternative) -> Any:
+    return new(
+        "sdfpose/msg/PoseAlternative",
+        category=x.category,
+        pose=pose_message(new, x.rotation, x.translation),
+        scale=float(x.scale),
+        dimensions=_vector(new, "geometry_msgs/msg/Vector3", x.dimensions_m),
+        probability=float(x.probability),
     )
 
 

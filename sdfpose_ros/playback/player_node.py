@@ -1,4 +1,4 @@
-"""The player node: publishes the messages of a rosbag2 on their topics, unchanged."""
+"""The player node: publishes the messages of a rosbag2 on their topics."""
 
 from __future__ import annotations
 
@@ -251,6 +251,10 @@ class PlayerNode(Node):
             raise SystemExit(0)
 
     def _publish(self, connection: Connection, data: bytes) -> None:
+        try:
+            data = self._reader.as_installed(data, connection.msgtype)
+        except Exception:  # parsers raise any exception on damaged data
+            data = b""
         if data[:2] in _CDR:
             self._publishers_by_topic[connection.topic].publish(data)
         else:

@@ -8,6 +8,7 @@ from builtin_interfaces.msg import Time
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 from sdfpose.msg import SdfObject
+from simple_estimates import make_alternative
 from std_msgs.msg import Header
 
 from sdfpose_core.messages.factory import bag_messages, header_message
@@ -97,6 +98,28 @@ def test_an_object_message_says_everything_of_the_estimate(fakes, estimate):
     assert list(message.mesh_colours) == list(range(12))
 
 
+def test_an_object_message_has_symmetries_and_alternatives(fakes, estimate):
+    upside_down = np.diag([1.0, -1.0, -1.0])
+    rivals = (make_alternative(probability=0.2), make_alternative("can", probability=0.1))
+    estimate = dataclasses.replace(
+        estimate, symmetries=upside_down[None], probability=0.7, alternatives=rivals
+    )
+    message = m.object_message(fakes.make_track(1, estimate), HEADER, with_mesh=False)
+    (q,) = message.symmetries
+    np.testing.assert_allclose([q.x, q.y, q.z, q.w], [1.0, 0.0, 0.0, 0.0], atol=1e-12)
+    assert message.probability == pytest.approx(0.7)
+    assert [x.category for x in message.alternatives] == ["bowl", "can"]
+    assert message.probability + sum(x.probability for x in message.alternatives) == pytest.approx(
+        1.0
+    )
+    first = message.alternatives[0]
+    rotation, translation = pose_arrays(first.pose)
+    np.testing.assert_allclose(rotation, rivals[0].rotation, atol=1e-12)
+    np.testing.assert_array_equal(translation, rivals[0].translation)
+    assert (first.dimensions.x, first.dimensions.y, first.dimensions.z) == (0.1, 0.2, 0.3)
+    assert first.scale == pytest.approx(rivals[0].scale)
+
+
 @pytest.mark.parametrize("state", ["TENTATIVE", "TRACKED", "LOST"])
 def test_states_have_the_numbers_of_the_message(fakes, estimate, state):
     track = fakes.make_track(1, estimate, TrackState[state])
@@ -117,6 +140,7 @@ def test_ground_truth_carries_pose_size_and_symmetry(fakes):
     message = m.ground_truth_message(truth, HEADER)
     assert (message.id, message.category, message.confidence) == (5, "bowl", 1.0)
     assert message.symmetric_about_y
+    assert (message.probability, len(message.alternatives), len(message.symmetries)) == (1.0, 0, 0)
     assert message.state == SdfObject.UNKNOWN
     rotation, translation = pose_arrays(message.pose.pose)
     np.testing.assert_allclose(rotation, truth.rotation, atol=1e-12)
