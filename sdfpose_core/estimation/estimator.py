@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -260,15 +260,17 @@ class PoseEstimator:
         found = []
         for rivals in modes.values():
             chosen = rivals[0]
-            if any(x.instance.category != chosen.instance.category for x in rivals):
-                continue  # its category is unknown: all were tried
+            label = chosen.instance.label
+            if not label or any(x.instance.category != label for x in rivals):
+                continue  # it is unknown, or others were tried already
             solution, priors = chosen.hypothesis.solution, chosen.model.priors
             features = confidence_features(
                 solution, priors, chosen.hypothesis.belief, chosen.instance
             )
             if self.confidence.probability(features, chosen.probability) < _DOUBT:
-                label = chosen.instance.category
-                found += [chosen.instance.tried_as(x) for x in self.categories if x != label]
+                found += [
+                    replace(chosen.instance, category=x) for x in self.categories if x != label
+                ]
         return found
 
     def mesh(self, detection: Detection, *, draft: bool = False) -> DecodedMesh:

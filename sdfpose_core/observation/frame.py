@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -138,8 +138,8 @@ class Instance:
         mask_id: value in the frame's mask.
         category: category name.
         score: confidence of the detector, 0 to 1.
-        label: the detector's category, if `category` is another one that is tried in its place;
-            empty otherwise.
+        label: category that the detector reported, empty if it is unknown. `category` may be
+            another one that is tried in its place.
         points: (N, 3) float32, metres, camera frame: depth inside the mask; subsampled for large
             objects.
         pixels: (N, 2) int32, (u, v) of `points`.
@@ -165,13 +165,6 @@ class Instance:
     up: NDArray[np.float32] | None = None
     colour: NDArray[np.uint8] | ColourCrop | None = None
     label: str = ""
-
-    def tried_as(self, category: str) -> Instance:
-        """The instance as one of another category than the detector's."""
-        if category == self.category:
-            return self
-        label = self.label or self.category
-        return replace(self, category=category, label="" if category == label else label)
 
     @property
     def depth_pixels(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -160,7 +161,11 @@ def _segment(
     planes = dominant_planes(_background(frame, [pixels_of[x] for x in candidates_of]), frame.up)
     for mask_id, candidates in candidates_of.items():
         pixels, score = pixels_of[mask_id], frame.labels[mask_id].score
-        measured = [_measure(frame, mask_id, pixels, x, score, planes) for x in candidates]
+        label = candidates[0].name if len(candidates) == 1 else ""
+        measured = [
+            replace(_measure(frame, mask_id, pixels, x, score, planes), label=label)
+            for x in candidates
+        ]
         usable = [x for x in measured if x.depth_pixels >= min_points]
         if not usable:
             best = max(measured, key=lambda x: x.depth_pixels)

@@ -13,7 +13,8 @@ from sdfpose_core.estimation.keyframes import Keyframes
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
-from sdfpose_core.tracking.motion import farther
+from sdfpose_core.tracking.mode_fusion import fused_modes
+from sdfpose_core.tracking.motion import farther, with_modes_of
 from sdfpose_core.tracking.tracked_object import TrackedObject
 from sdfpose_core.tracking.verification import VerificationRequest, VerificationResult, Verifier
 
@@ -22,6 +23,9 @@ __all__ = ["Redetection"]
 _JUMP_DEG, _JUMP_SHARE = 5.0, 0.1
 """If a new shape moves the pose by more than this angle, or by more than this share of the
 diagonal, the change is not a motion of the object."""
+
+_RIVAL = 0.1
+"""A verification also tries other categories that are at least this likely."""
 
 _SHORT_DELAY_FACTOR = 0.4
 """Factor of the verification delay while other objects wait for theirs: one image that waits is
@@ -80,8 +84,14 @@ class Redetection:
             apply(request, result)
 
         def request_for(x: TrackedObject) -> VerificationRequest:
+            instance = instance_of[x.estimate.mask_id]
+            rivals = {y.category for y in x.estimate.alternatives if y.probability >= _RIVAL}
             return VerificationRequest(
-                x.id, instance_of[x.estimate.mask_id], x.estimate, x.keyframes
+                x.id,
+                instance,
+                x.estimate,
+                x.keyframes,
+                rivals=tuple(sorted(rivals - {instance.category})),
             )
 
         if (done := self.verifier.due(now_ns, wait=self._config.wait_for_verification)) is not None:
@@ -123,6 +133,7 @@ class Redetection:
             return known  # it was detected again in the meantime
         if detection is None:
             return replace(known, belief=known.belief.untested())
+        fused = fused_modes(request.tracked, detection)
         update = result.update
         belief = known.belief.voted(
             detection,
@@ -134,7 +145,7 @@ class Redetection:
         )
         if belief.log_odds < 0.0:
             try:
-                found = self._estimator.with_full_mesh(detection)
+                found = self._estimator.with_full_mesh(fused_modes(detection, request.tracked))
             except MeshError:
                 return replace(known, belief=known.belief.untested())  # the detection is no object
             belief = replace(Belief.of(found), log_odds=-belief.log_odds)
@@ -143,10 +154,10 @@ class Redetection:
                 request.tracked, found, keyframes, belief, self._config, jumped=True
             )
         if update is None:
-            return replace(known, belief=belief)
+            return replace(known, belief=belief, estimate=with_modes_of(known.estimate, fused))
         return known.corrected(
             request.tracked,
-            update.estimate,
+            with_modes_of(update.estimate, fused),
             update.keyframes,
             belief,
             self._config,

@@ -210,7 +210,7 @@ class Tracker:
             if len(same) > 1:
                 found = self._with_category(same, owner, detector)
             elif owner is not None and owner.object.label == same[0].category:
-                found = same[0].tried_as(owner.object.category)
+                found = replace(same[0], category=owner.object.category)
             else:
                 found = same[0]
             if found is not None:
@@ -397,7 +397,7 @@ def _detected(estimate: ObjectEstimate, instance: Instance) -> ObjectObservation
 
     Its category may be another one than the label.
     """
-    instance = instance.tried_as(estimate.category)
+    instance = replace(instance, category=estimate.category)
     return ObjectObservation(
         estimate,
         instance,

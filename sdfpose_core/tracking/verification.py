@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
@@ -85,12 +85,14 @@ class VerificationRequest:
         instance: what the image measured of it.
         tracked: its tracked estimate.
         keyframes: before this image.
+        rivals: other categories that it may have.
     """
 
     object_id: int
     instance: Instance
     tracked: ObjectEstimate
     keyframes: Keyframes
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,9 @@ def verify(
         detector: detects the object.
         accept_confidence: a detection with less adds no keyframe.
     """
-    found = detector.estimate([request.instance], draft=True)
+    categories = request.instance.category, *request.rivals
+    tried = [replace(request.instance, category=x) for x in categories]
+    found = detector.estimate(tried, draft=True)
     stage_ms = dict(found.stage_ms)
     if not found.estimates:
         return VerificationResult(None, None, stage_ms)
