@@ -151,7 +151,9 @@ class Belief:
 
 
 def agree(one: ObjectEstimate, other: ObjectEstimate) -> bool:
-    """Whether two estimates of an object in one image have the same pose, up to noise."""
+    """Whether two estimates of one object in one image have the same category and pose."""
+    if one.category != other.category:
+        return False
     if one.symmetric_about_y or other.symmetric_about_y:
         other = with_yaw_of(other, one)
     return not farther(one, other, _SAME_DEG, _SAME_SHARE)

@@ -19,7 +19,7 @@ _UNSEEN = 0.02
 """Probability of a mode that a view has not refined: it may have been overlooked."""
 
 _INDEPENDENCE = 0.6
-"""Exponent of the probabilities of a new view: errors in the images of a sequence are correlated."""
+"""Exponent of the probabilities of a new view: the errors in a sequence are correlated."""
 
 _LEAST_PROBABILITY = 0.005
 """Less likely modes are dropped."""

@@ -149,7 +149,7 @@ class Redetection:
             except MeshError:
                 return replace(known, belief=known.belief.untested())  # the detection is no object
             belief = replace(Belief.of(found), log_odds=-belief.log_odds)
-            keyframes = Keyframes.of(request.instance, found)
+            keyframes = Keyframes.of(replace(request.instance, category=found.category), found)
             return known.corrected(
                 request.tracked, found, keyframes, belief, self._config, jumped=True
             )
