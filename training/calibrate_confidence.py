@@ -19,6 +19,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,6 +65,12 @@ STANDING = 0.6
 """Share of views with the style of the benchmark; the others are those of the training."""
 
 
+COLOUR_FEATURES = ("colour_pose", "colour_category")
+
+PRINTED: dict[str, Any] = {"colour": True, "appearance": "printed"}
+"""Colour images of the same kind as those of the colour network's training."""
+
+
 @dataclass(frozen=True)
 class CandidateMode:
     """A refined hypothesis with what is known of it.
@@ -101,17 +108,21 @@ def simulated_views(
     """Search simulated instances of a category under all categories."""
     standing = round(STANDING * count)
     streams = (
-        simulated_instances(category, 1, standing, model_seeds=MODELS, style=STYLE, colour=True),
-        simulated_instances(category, 2, count - standing, model_seeds=MODELS, colour=True),
+        simulated_instances(category, 1, standing, model_seeds=MODELS, style=STYLE, **PRINTED),
+        simulated_instances(category, 2, count - standing, model_seeds=MODELS, **PRINTED),
     )
     for item in itertools.chain.from_iterable(streams):
         groups, _ = estimator.by_category([replace(item.instance, category=x) for x in names])
         found = estimator.refine(estimator.search(estimator.encode(groups)))
-        yield View(category, [candidate(estimator, item, category, x) for x in found])
+        (features,) = ranking_features([found], estimator.config, estimator.cues)
+        yield View(
+            category,
+            [candidate(item, category, x, y) for x, y in zip(found, features, strict=True)],
+        )
 
 
 def candidate(
-    estimator: PoseEstimator, item: SimulatedInstance, category: str, mode: Detection
+    item: SimulatedInstance, category: str, mode: Detection, ranking: Mapping[str, float]
 ) -> CandidateMode:
     """Compare a mode with the truth."""
     pose, truth, found = as_alternative(mode), item.truth, mode.hypothesis
@@ -121,7 +132,7 @@ def candidate(
     priors = mode.model.priors
     return CandidateMode(
         mode.instance.category,
-        ranking_features(mode, estimator.config),
+        ranking,
         confidence_features(found.solution, priors, found.belief, mode.instance),
         known and bool(degrees <= SAME_MODE_DEG and metres <= RIGHT_M),
         known and bool(degrees <= RIGHT_DEG and metres <= RIGHT_M),
@@ -129,9 +140,18 @@ def candidate(
 
 
 def fit_ranking(views: Sequence[View]) -> ModeRanking:
-    """Fit the ranking to the modes of the known category and to those of all."""
+    """Fit the ranking to the modes of the known category and to those of all.
+
+    Colour may be missing, so every view also counts without it.
+    """
     sets = [modes for x in views for modes in (x.modes, x.told(x.category))]
-    return ModeRanking.fit([([y.ranking for y in x], [y.same_mode for y in x]) for x in sets])
+    cases = []
+    for modes in sets:
+        same = [x.same_mode for x in modes]
+        features = [x.ranking for x in modes]
+        colourless = [{**x, **dict.fromkeys(COLOUR_FEATURES, 0.0)} for x in features]
+        cases += [(features, same), (colourless, same)]
+    return ModeRanking.fit(cases)
 
 
 def chosen(ranking: ModeRanking, modes: Sequence[CandidateMode]) -> tuple[float, CandidateMode]:

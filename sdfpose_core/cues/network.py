@@ -12,8 +12,10 @@ therefore evidence in addition to what is usual.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -26,6 +28,9 @@ from sdfpose_core.observation.frame import Instance
 from sdfpose_core.weights.network import StoredNetwork
 
 __all__ = ["ColourCues", "ColourCuesConfig", "ColourFeatures"]
+
+_REFERENCES = 256
+"""Rotations that stand for the uniform density."""
 
 _WAVES = 2
 """Octaves of the rotation's positional encoding."""
@@ -204,7 +209,7 @@ class ColourCues(StoredNetwork):
         rotations: Tensor,
         centres: Tensor,
     ) -> Tensor:
-        """Log densities (B, K) of poses, comparable among the K poses of an instance.
+        """Log densities (B, K) of poses, relative to the uniform density of rotations.
 
         They are zero (no evidence) of instances that were not seen and of unknown categories.
 
@@ -220,10 +225,32 @@ class ColourCues(StoredNetwork):
              for x in categories], device=self.device, dtype=torch.long
         )  # fmt: skip
         local = view_frame(centres).transpose(-1, -2) @ rotations
-        scores = self.scores(features.values, index, local.to(features.values))
+        reference = _uniform_rotations(_REFERENCES).to(features.values).expand(len(index), -1, 3, 3)
+        compared = torch.cat([local.to(features.values), reference], dim=1)
+        scores = self.scores(features.values, index, compared)
         scores = scores / self.rotation_temperature[index][:, None]
+        scores, uniform = scores.split([rotations.shape[1], _REFERENCES], dim=1)
+        scores = scores - (uniform.logsumexp(dim=1, keepdim=True) - math.log(_REFERENCES))
         usable = features.seen & torch.tensor(known, dtype=torch.bool, device=self.device)
         return torch.where(usable[:, None], scores, 0.0)
+
+
+@lru_cache(maxsize=1)
+def _uniform_rotations(count: int) -> Tensor:
+    """Rotations (1, count, 3, 3) that are evenly spread, from quasi-random quaternions.
+
+    See Shoemake, "Uniform Random Rotations", Graphics Gems III, 1992.
+    """
+    u = torch.quasirandom.SobolEngine(3).draw(count)
+    a, b = (1.0 - u[:, 0]).sqrt(), u[:, 0].sqrt()
+    first, second = 2.0 * math.pi * u[:, 1], 2.0 * math.pi * u[:, 2]
+    x, y, z, w = a * first.sin(), a * first.cos(), b * second.sin(), b * second.cos()
+    rows = [
+        1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - z * w), 2.0 * (x * z + y * w),
+        2.0 * (x * y + z * w), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - x * w),
+        2.0 * (x * z - y * w), 2.0 * (y * z + x * w), 1.0 - 2.0 * (x * x + y * y),
+    ]  # fmt: skip
+    return torch.stack(rows, dim=-1).view(1, count, 3, 3)
 
 
 def _reduction(n_in: int, n_out: int) -> tuple[nn.Module, ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 
 from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.cues.network import ColourCues
 from sdfpose_core.device import all_threads, resolve_device
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.estimation.category_model import (
@@ -45,6 +47,7 @@ from sdfpose_core.observation.frame import (
 )
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
+from sdfpose_core.weights import COLOUR_FILE, SHIPPED
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator"]
 
@@ -124,6 +127,7 @@ class PoseEstimator:
         )
         self.confidence = confidence or ConfidenceModel.beside(config.weights_dir)
         self.ranking = ranking or ModeRanking.beside(config.weights_dir)
+        self.cues = None if config.colour == "off" else _cues(config.weights_dir, self.device)
 
     def __call__(self, frame: RgbdFrame) -> list[ObjectEstimate]:
         """The objects of a frame."""
@@ -247,7 +251,7 @@ class PoseEstimator:
 
     def rank(self, detections: Sequence[Detection]) -> dict[int, list[Detection]]:
         """The modes of each mask id with their probabilities, the likeliest first."""
-        return by_probability(detections, self.ranking, self.config)
+        return by_probability(detections, self.ranking, self.config, self.cues)
 
     def doubted(self, modes: Mapping[int, Sequence[Detection]]) -> list[Instance]:
         """The instances whose label explains them badly, with every other category.
@@ -366,6 +370,7 @@ class PoseEstimator:
             MeshError: the object has no surface.
         """
         model = self.models[instance.category]
+        instance = self.as_keyframe(instance)
         keyframes, hypothesis = refine_keyframes(
             model,
             keyframes,
@@ -413,8 +418,12 @@ class PoseEstimator:
 
     @property
     def uses_colour(self) -> bool:
-        """Whether instances need their colour images."""
-        return self.config.encoder == "ssc6d"
+        """Whether instances need their colour images when they are detected."""
+        return self.cues is not None or self.config.encoder == "ssc6d"
+
+    def as_keyframe(self, instance: Instance) -> Instance:
+        """The instance without its image, unless the encoder reads it: keyframes are kept."""
+        return instance if self.config.encoder == "ssc6d" else replace(instance, colour=None)
 
     def __reduce__(self) -> tuple[object, ...]:
         """A copy in another process reads the weights itself."""
@@ -428,6 +437,13 @@ def _is_tracked(instance: Instance, predicted: Mapping[int, PredictedState]) -> 
     """Whether there is a predicted state of the instance's mask id and category."""
     state = predicted.get(instance.mask_id)
     return state is not None and state.estimate.category == instance.category
+
+
+def _cues(weights_dir: Path | str | None, device: torch.device) -> ColourCues | None:
+    """The colour network of a folder of weights, or the shipped one; None if neither has one."""
+    folders = [Path(x) for x in (weights_dir, SHIPPED) if x is not None]
+    paths = [x / COLOUR_FILE for x in folders if (x / COLOUR_FILE).exists()]
+    return ColourCues.load(paths[0], device) if paths else None
 
 
 def _loaded(

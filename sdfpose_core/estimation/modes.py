@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
+from sdfpose_core.cues.network import ColourCues
 from sdfpose_core.estimation.config import EstimatorConfig
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.mode_ranking import ModeRanking, mode_features
@@ -29,6 +30,7 @@ def by_probability(
     detections: Iterable[Detection],
     ranking: ModeRanking,
     config: EstimatorConfig,
+    cues: ColourCues | None = None,
 ) -> dict[int, list[Detection]]:
     """The modes of each mask id with their probabilities, the likeliest first.
 
@@ -36,36 +38,81 @@ def by_probability(
         detections: refined hypotheses of any instances.
         ranking: of the modes.
         config: how the direction up and the labels of detectors count.
+        cues: looks at the colour of the instances; None ignores it.
     """
     modes: dict[int, list[Detection]] = {}
     for x in detections:
         modes.setdefault(x.instance.mask_id, []).append(x)
-    return {i: _ranked(some, ranking, config) for i, some in modes.items()}
+    undecided = [some for some in modes.values() if len(some) > 1]
+    ranked = [
+        _ranked(features, some, ranking, config)
+        for features, some in zip(ranking_features(undecided, config, cues), undecided, strict=True)
+    ]
+    return modes | {some[0].instance.mask_id: some for some in ranked}
 
 
 def _ranked(
+    features: Sequence[Mapping[str, float]],
     modes: Sequence[Detection],
     ranking: ModeRanking,
     config: EstimatorConfig,
 ) -> list[Detection]:
     """The modes of one mask id, the likeliest first."""
-    if len(modes) == 1:
-        return list(modes)
-    features = [ranking_features(x, config) for x in modes]
     probabilities = ranking.probabilities(features, _label_log_prior(modes, config.category_trust))
     order = np.argsort(-probabilities, kind="stable")
     return [replace(modes[i], probability=float(probabilities[i])) for i in order]
 
 
-def ranking_features(mode: Detection, config: EstimatorConfig) -> dict[str, float]:
-    """The parts of the log likelihood of a mode."""
-    return mode_features(
-        mode.hypothesis.solution,
-        mode.model.priors,
-        config.solver,
-        belief=mode.hypothesis.belief,
-        upright=_upright(mode, config.upright),
-    )
+def ranking_features(
+    modes: Sequence[Sequence[Detection]], config: EstimatorConfig, cues: ColourCues | None
+) -> list[list[dict[str, float]]]:
+    """The parts of the log likelihood of each mode of some instances.
+
+    Args:
+        modes: of each instance, whose modes may differ in category.
+        config: how the direction up counts.
+        cues: looks at the colour of the instances; None ignores it.
+    """
+    colour = _colour(modes, cues)
+    return [
+        [
+            mode_features(
+                x.hypothesis.solution,
+                x.model.priors,
+                config.solver,
+                belief=x.hypothesis.belief,
+                upright=_upright(x, config.upright),
+                colour_pose=pose,
+                colour_category=category,
+            )
+            for x, pose, category in zip(some, *seen, strict=True)
+        ]
+        for some, seen in zip(modes, colour, strict=True)
+    ]
+
+
+def _colour(
+    modes: Sequence[Sequence[Detection]], cues: ColourCues | None
+) -> list[tuple[list[float], list[float]]]:
+    """Log densities of the modes' rotations, and log probabilities of their categories."""
+    if cues is None or not modes:
+        return [([0.0] * len(some), [0.0] * len(some)) for some in modes]
+    seen = cues.encode([some[0].instance for some in modes])
+    found = []
+    for i, some in enumerate(modes):
+        names = [x.instance.category for x in some]
+        states = [x.hypothesis.solution.state.similarity for x in some]
+        pose = cues.log_scores(
+            seen[torch.full((len(some),), i, device=cues.device)],
+            names,
+            torch.stack([x.rotation for x in states]),
+            torch.stack([x.translation for x in states]),
+        )
+        tried = list(dict.fromkeys(names))
+        category = cues.category_log_probabilities(seen[i : i + 1], tried)[0].tolist()
+        by_name = dict(zip(tried, category, strict=True))
+        found.append((pose[:, 0].tolist(), [by_name[x] for x in names]))
+    return found
 
 
 def _label_log_prior(modes: Sequence[Detection], category_trust: float) -> list[float]:

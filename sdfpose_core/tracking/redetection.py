@@ -10,6 +10,7 @@ import numpy as np
 from sdfpose_core.errors import MeshError
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.estimation.keyframes import Keyframes
+from sdfpose_core.observation.colour_crop import ColourCrop
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
@@ -84,7 +85,7 @@ class Redetection:
             apply(request, result)
 
         def request_for(x: TrackedObject) -> VerificationRequest:
-            instance = instance_of[x.estimate.mask_id]
+            instance = _without_surroundings(instance_of[x.estimate.mask_id])
             rivals = {y.category for y in x.estimate.alternatives if y.probability >= _RIVAL}
             return VerificationRequest(
                 x.id,
@@ -149,7 +150,8 @@ class Redetection:
             except MeshError:
                 return replace(known, belief=known.belief.untested())  # the detection is no object
             belief = replace(Belief.of(found), log_odds=-belief.log_odds)
-            keyframes = Keyframes.of(replace(request.instance, category=found.category), found)
+            instance = replace(request.instance, category=found.category)
+            keyframes = Keyframes.of(self._estimator.as_keyframe(instance), found)
             return known.corrected(
                 request.tracked, found, keyframes, belief, self._config, jumped=True
             )
@@ -163,3 +165,10 @@ class Redetection:
             self._config,
             jumped=farther(update.estimate, request.tracked, _JUMP_DEG, _JUMP_SHARE),
         )
+
+
+def _without_surroundings(instance: Instance) -> Instance:
+    """The instance with the part of its image that shows it: it goes to another process."""
+    if not isinstance(instance.colour, np.ndarray):
+        return instance
+    return replace(instance, colour=ColourCrop.around(instance.colour, instance.pixels, "jpeg"))

@@ -137,7 +137,7 @@ class Tracker:
         )
         predicted = [x.predict(now, self._config) for x in self._known(frame)]
         instances, skipped = self._estimator.segment(frame)
-        if not self._estimator.uses_colour:  # keyframes are kept and go to another process
+        if not self._estimator.uses_colour:
             instances = [replace(x, colour=None) for x in instances]
         detector = Detector(self._estimator, self._config.detection_budget_s)
         segment_ms = 1e3 * (time.perf_counter() - start)
@@ -262,7 +262,7 @@ class Tracker:
             result = self._estimator.estimate([x for x in instances if x.mask_id not in known])
             return {
                 x.mask_id: replace(
-                    _detected(x, instance_of[x.mask_id]), jumped=x.mask_id not in owners
+                    self._detected(x, instance_of[x.mask_id]), jumped=x.mask_id not in owners
                 )
                 for x in sorted([*known.values(), *result.estimates], key=lambda x: x.mask_id)
             }, joined(result, detector.result)
@@ -308,7 +308,7 @@ class Tracker:
             i = detection.mask_id
             if i in owners:
                 detection = with_predicted_yaw(detection, owners[i])
-            observations[i] = _detected(detection, instance_of[i])
+            observations[i] = self._detected(detection, instance_of[i])
         return observations, joined(result, detector.result)
 
     def _misled(self, estimate: ObjectEstimate, owner: PredictedTrack) -> bool:
@@ -391,18 +391,17 @@ class Tracker:
         kept = {i: with_modes_of(x, states[i].estimate) for i, x in estimates.items()}
         return kept, result
 
+    def _detected(self, estimate: ObjectEstimate, instance: Instance) -> ObjectObservation:
+        """The observation of a detection from scratch, which is independent of earlier images.
 
-def _detected(estimate: ObjectEstimate, instance: Instance) -> ObjectObservation:
-    """The observation of a detection from scratch, which is independent of earlier images.
-
-    Its category may be another one than the label.
-    """
-    instance = replace(instance, category=estimate.category)
-    return ObjectObservation(
-        estimate,
-        instance,
-        Belief.of(estimate),
-        Keyframes.of(instance, estimate),
-        prediction=None,
-        jumped=True,
-    )
+        Its category may be another one than the label.
+        """
+        instance = replace(instance, category=estimate.category)
+        return ObjectObservation(
+            estimate,
+            instance,
+            Belief.of(estimate),
+            Keyframes.of(self._estimator.as_keyframe(instance), estimate),
+            prediction=None,
+            jumped=True,
+        )
