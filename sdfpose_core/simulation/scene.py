@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from sdfpose_core.shapes.model import CadModel
+from sdfpose_core.simulation.materials import Material
 from sdfpose_core.simulation.paint import Paint
 
 __all__ = ["CameraPose", "RayHits", "Scene", "SceneObject"]
@@ -72,6 +73,7 @@ class SceneObject:
         translation: t (3,), metres, world frame: centre of the bounding box.
         colour: RGB, 0 to 255, or a `Paint` for several colours.
         scale: world metres per model metre.
+        material: parts that depth cameras measure badly; None for a surface without any.
     """
 
     mask_id: int
@@ -81,6 +83,7 @@ class SceneObject:
     translation: NDArray[np.float64]
     colour: tuple[int, int, int] | Paint = (180, 180, 180)
     scale: float = 1.0
+    material: Material | None = None
 
     @property
     def paint(self) -> Paint:
