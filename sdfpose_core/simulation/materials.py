@@ -31,7 +31,7 @@ __all__ = [
 Seen = Literal["nothing", "mirrored", "behind"]
 """What a camera measures in place of a surface: nothing, what it mirrors, or what is behind it."""
 
-_RAMP = 0.04
+_RAMP = 0.07
 """Parts fade out over this share of the box's side or diagonal."""
 
 _FRONT_SHARE = 0.1
@@ -177,7 +177,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Material:
-    """Badly measured parts of an object; where parts overlap, the one with the larger loss counts."""
+    """Badly measured parts of an object; where they overlap, the larger loss counts."""
 
     parts: tuple[Part, ...]
 

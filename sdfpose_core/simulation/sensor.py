@@ -43,8 +43,12 @@ _BIAS_PX = (90.0, 26.0)
 _FAR_M = 1e3
 """Depth of a missing pixel in comparisons."""
 
-_WEAK_PX = (12.0, 2.0)
-"""Wavelengths of the outlines of holes on weak parts."""
+_WEAK_PX = (8.0, 40.0)
+"""Range of the wavelength of holes on weak parts."""
+
+_RAGGED_PX = 4.0
+_RAGGED = 0.4
+"""Wavelength and weight of the noise that makes their outlines ragged."""
 
 _WEAK_NOISE = 3.0
 """Error of the depth that weak parts do return, in standard deviations of noise and bias."""
@@ -202,8 +206,9 @@ class SensorNoise:
         v, u = np.divmod(weak.pixels, rendering.depth.shape[1])
         top, left = int(v.min()), int(u.min())
         shape = (int(v.max()) - top + 1, int(u.max()) - left + 1)
-        coarse, fine = (smooth_noise(shape, x * scale, rng) for x in _WEAK_PX)
-        noise = ((coarse + 0.7 * fine) / np.sqrt(1.49))[v - top, u - left]
+        holes = smooth_noise(shape, float(np.exp(rng.uniform(*np.log(_WEAK_PX)))) * scale, rng)
+        holes += _RAGGED * smooth_noise(shape, _RAGGED_PX * scale, rng)
+        noise = holes[v - top, u - left] / np.hypot(1.0, _RAGGED)
         loss = np.minimum(self.weak * weak.loss, 1.0)
         rank = ndtr(noise)
         depth = rendering.depth.copy()

@@ -198,10 +198,10 @@ def _occluder(rng: np.random.Generator, target: SceneObject, pose: CameraPose) -
         along = along - (along @ sight) * sight
     along = about(sight, np.deg2rad(_SLANT_SD_DEG) * rng.normal()) @ along
     along /= np.linalg.norm(along)
-    nearness = rng.uniform(0.5, 0.85)
-    length = nearness * float(np.linalg.norm(target.dimensions_m)) * rng.uniform(0.8, 1.6)
-    width = nearness * float(np.linalg.norm(target.dimensions_m)) * rng.uniform(0.9, 2.0)
-    model = primitives.box(width, length, rng.uniform(0.004, 0.04))
+    diagonal = float(np.linalg.norm(target.dimensions_m))
+    nearness = max(1.0 - diagonal * rng.uniform(0.55, 1.0) / distance, 0.4)
+    length, width = nearness * diagonal * rng.uniform((0.8, 0.9), (1.6, 2.0))
+    model = primitives.box(float(width), float(length), rng.uniform(0.004, 0.04))
     rotation = np.stack([np.cross(along, sight), along, sight], axis=1)
     where = pose.translation + nearness * distance * sight + 0.5 * length * along
     return SceneObject(0, "", model, rotation, where, random_colour(rng))
