@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from sdfpose_core.benchmark.poses import STYLE
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.category_choice import usable_categories
 from sdfpose_core.cli.execution import execute
@@ -40,17 +41,14 @@ from sdfpose_core.evaluation import (
 from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
-from sdfpose_core.simulation.scenes import SceneStyle
 
 # Disjoint from the models for encoder validation and for benchmarks.
 MODELS = range(HELD_OUT_SEED + 10_000, HELD_OUT_SEED + 10_060)
 
 RIGHT_DEG, RIGHT_M = 10.0, 0.05
 
-STANDING, ANYHOW, FOREIGN = 0.7, 0.2, 0.1
-"""Shares of views with standing objects, with any pose, and with another category's objects."""
-
-UPRIGHT = SceneStyle(held=0.0, lying=0.0, upside_down=0.0)
+TABLE, ANYHOW, FOREIGN = 0.7, 0.2, 0.1
+"""Shares of views as in the benchmark, as in training, and of another category's objects."""
 
 Check = Callable[[ObjectEstimate], bool]
 
@@ -65,28 +63,29 @@ def is_correct(estimate: ObjectEstimate, item: SimulatedInstance) -> bool:
 
 
 def view_counts(others: Sequence[str], views: int) -> list[int]:
-    """Return the numbers of views with standing objects, any pose, and each other category."""
+    """Return the numbers of views of the benchmark, of training, and of each other category."""
     foreign = max(1, round(FOREIGN * views / max(len(others), 1)))
-    counts = [max(1, round(share * views)) for share in (STANDING, ANYHOW)]
+    counts = [max(1, round(share * views)) for share in (TABLE, ANYHOW)]
     return counts + [foreign] * len(others)
 
 
 def cases(category: str, others: Sequence[str], views: int) -> Iterator[tuple[Instance, Check]]:
     """Generate instances to estimate, each with a function that checks its estimate.
 
-    Most objects stand on tables. Some are held, lie or are upside down. Some belong to another
-    category than their label; no estimate of these is right.
+    Most views are like those of the benchmark, some like those of training, in which objects are
+    also held in the air. Some objects belong to another category than their label; no estimate of
+    these is right.
     """
-    standing, anyhow, *foreign = view_counts(others, views)
+    on_table, anyhow, *foreign = view_counts(others, views)
     streams = (
-        simulated_instances(category, 1, standing, model_seeds=MODELS, style=UPRIGHT),
+        simulated_instances(category, 1, on_table, model_seeds=MODELS, style=STYLE),
         simulated_instances(category, 2, anyhow, model_seeds=MODELS),
     )
     for stream in streams:
         for item in stream:
             yield item.instance, partial(is_correct, item=item)
     for other, count in zip(others, foreign, strict=True):
-        for item in simulated_instances(other, 3, count, model_seeds=MODELS, style=UPRIGHT):
+        for item in simulated_instances(other, 3, count, model_seeds=MODELS, style=STYLE):
             yield replace(item.instance, category=category), lambda estimate: False
 
 

@@ -234,15 +234,16 @@ def _view(
     items = [x for x in scene.instances if x.category == category]
     target = items[int(rng.integers(len(items)))]
     if style.hard > 0.0 and rng.random() < style.hard:
-        scene, full_camera, pose = hard_view(rng, scene, target, camera=camera)
+        shown, full_camera, pose = hard_view(rng, scene, target, camera=camera)
     else:
         full_camera, pose = random_view(rng, scene, target=target, camera=camera)
+        shown = scene
     camera = _close_up(full_camera, pose, items, pixels)
     if colour is None:
-        rendering = render(scene, camera, pose, colour=False)
+        rendering = render(shown, camera, pose, colour=False)
     else:
         light = random_illumination(*colour)
-        rendering = render(scene, camera, pose, illumination=light)
+        rendering = render(shown, camera, pose, illumination=light)
         image = random_camera(*colour).apply(rendering.colour, colour[0])
         rendering = replace(rendering, colour=image)
     # A lower resolution needs fewer pixels to show the handle.

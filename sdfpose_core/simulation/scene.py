@@ -200,8 +200,8 @@ class Scene:
         face[missed] = -1
         # Open3D's normals follow the triangle winding, but open surfaces may be hit from behind.
         normals = hits["primitive_normals"].numpy()
-        away = np.einsum("...i,...i->...", normals, directions) > 0.0
-        normals[away] *= -1.0
+        along = np.einsum("...i,...i->...", normals, directions)
+        normals *= np.where(along > 0.0, np.float32(-1.0), np.float32(1.0))[..., None]
         normals[missed] = 0.0
         return RayHits(hits["t_hit"].numpy(), owner, normals, face, hits["primitive_uvs"].numpy())
 

@@ -77,7 +77,7 @@ class SceneStyle:
     slabs: float = 0.4
     desks: float = 0.25
     materials: float = 0.35
-    hard: float = 0.25
+    hard: float = 0.2
 
     @classmethod
     def upright(cls) -> SceneStyle:

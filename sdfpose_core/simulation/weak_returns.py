@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.observation.frame import MAX_DEPTH_M
-from sdfpose_core.simulation.materials import Seen, Surface
+from sdfpose_core.simulation.materials import Material, Seen, Surface
 from sdfpose_core.simulation.scene import CameraPose, RayHits, Scene, SceneObject
 
 __all__ = ["WeakReturns", "weak_returns"]
@@ -49,8 +49,9 @@ def weak_returns(
     Returns:
         The pixels with a loss above 0, None if no object has a material.
     """
+    owner = np.where(hits.distance <= MAX_DEPTH_M, hits.owner, -1).ravel()
     found = [
-        _on_object(scene, i, item, pose, rays, hits)
+        _on_object(scene, i, item, item.material, pose, rays, hits, np.flatnonzero(owner == i))
         for i, item in enumerate(scene.all_objects)
         if item.material is not None
     ]
@@ -63,12 +64,13 @@ def _on_object(
     scene: Scene,
     index: int,
     item: SceneObject,
+    material: Material,
     pose: CameraPose,
     rays: NDArray[np.float32],
     hits: RayHits,
+    pixels: NDArray[np.intp],
 ) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32]]:
     """Weak pixels of one object, their losses, and the depth measured instead."""
-    pixels = np.flatnonzero((hits.owner == index) & (hits.distance <= MAX_DEPTH_M))
     rays, normals = rays.reshape(-1, 3)[pixels], hits.normals.reshape(-1, 3)[pixels]
     points = rays * hits.distance.flat[pixels][:, None] + pose.translation.astype(np.float32)
     views = -rays / np.linalg.norm(rays, axis=1, keepdims=True)
@@ -79,15 +81,14 @@ def _on_object(
         views @ rotation,
         item.model.dimensions_m.astype(np.float32),
     )
-    assert item.material is not None
-    loss, part = item.material.losses(surface)
+    loss, part = material.losses(surface)
     weak = loss > 0.0
     pixels, loss, part, points = pixels[weak], loss[weak], part[weak], points[weak]
     rays, normals = rays[weak], normals[weak]
     distance = hits.distance.flat[pixels]
     instead = np.zeros_like(loss)
     seen: dict[Seen, NDArray[np.intp]] = {
-        kind: np.flatnonzero([x.seen == kind for x in item.material.parts])
+        kind: np.flatnonzero([x.seen == kind for x in material.parts])
         for kind in ("mirrored", "behind")
     }
     at = np.flatnonzero(np.isin(part, seen["mirrored"]))
