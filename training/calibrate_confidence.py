@@ -61,7 +61,7 @@ SAME_MODE_DEG = 20.0
 FOREIGN_EVERY = 5
 """One in this many views is also presented under another category."""
 
-STANDING = 0.6
+TABLE = 0.6
 """Share of views with the style of the benchmark; the others are those of the training."""
 
 
@@ -106,7 +106,7 @@ def simulated_views(
     estimator: PoseEstimator, category: str, names: Sequence[str], count: int
 ) -> Iterator[View]:
     """Search simulated instances of a category under all categories."""
-    standing = round(STANDING * count)
+    standing = round(TABLE * count)
     streams = (
         simulated_instances(category, 1, standing, model_seeds=MODELS, style=STYLE, **PRINTED),
         simulated_instances(category, 2, count - standing, model_seeds=MODELS, **PRINTED),

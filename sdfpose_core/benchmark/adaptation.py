@@ -21,7 +21,6 @@ from torch import Tensor
 from sdfpose_core.benchmark.mesh_folder import measurable_models
 from sdfpose_core.benchmark.poses import (
     MEASURES,
-    STYLE,
     PoseCase,
     PoseOutcome,
     run_cases,
@@ -44,6 +43,7 @@ from sdfpose_core.selfsup.training import (
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.instances import ModelPool, SimulatedInstance, simulated_instances
+from sdfpose_core.simulation.scenes import SceneStyle
 from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
 
 __all__ = [
@@ -230,7 +230,7 @@ def _domain(
             zlib.crc32(b"adaptation") + stream,
             count,
             pool=pool,
-            style=STYLE,
+            style=SceneStyle.upright(),
             camera=_CAMERA,
             noise=SensorNoise.strong(),
             mask_noise=MaskNoise.realistic(),

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sdfpose_core.benchmark.poses import STYLE, PoseCase, run_cases, summarise
+from sdfpose_core.benchmark.poses import PoseCase, run_cases, summarise
 from sdfpose_core.encoder.colour_views import ALL, ColourViews
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.encoder.ssc6d_training import Ssc6dTraining, Ssc6dTrainingConfig
@@ -36,6 +36,7 @@ from sdfpose_core.selfsup.ssc6d_training import (
 from sdfpose_core.shapes.families import HELD_OUT_SEED, sample_model
 from sdfpose_core.simulation.appearance import AppearanceName
 from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
+from sdfpose_core.simulation.scenes import SceneStyle
 from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
 from sdfpose_core.storage.files import atomic_replace
 
@@ -115,7 +116,7 @@ def labelled_views(category: str, config: ColourAdaptation, path: Path) -> Colou
                 _TRAINING,
                 config.views,
                 model_seeds=range(config.models),
-                style=STYLE,
+                style=SceneStyle.upright(),
                 noise=SensorNoise.none(),
                 mask_noise=MaskNoise.none(),
                 pixels=config.pixels,
@@ -155,7 +156,7 @@ def instances_of(
         seed,
         count,
         model_seeds=range(first, first + models),
-        style=STYLE,
+        style=SceneStyle.upright(),
         noise=SensorNoise.none() if ideal else SensorNoise.realistic(),
         mask_noise=MaskNoise.none() if ideal else MaskNoise.realistic(),
         pixels=config.pixels,

@@ -50,8 +50,9 @@ _DISTRACTORS = 16
 _FIRST_MODEL = HELD_OUT_SEED + 100_000
 """First model seed reserved for the benchmark."""
 
-STYLE = SceneStyle(held=0.0, lying=0.0, upside_down=0.0)
-"""Objects stand upright on a table, as in the NOCS benchmark."""
+STYLE = SceneStyle(held=0.0, lying=0.05, leaning=0.05, upside_down=0.02, hard=0.5)
+"""Objects on a table, as in the NOCS benchmark, but a tenth of them lie or lean, 2 % are upside
+down, and half of the views are hard ones."""
 
 MIN_VISIBILITY = 0.25
 """Smallest visible fraction of an instance that is used."""

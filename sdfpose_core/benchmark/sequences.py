@@ -12,7 +12,6 @@ import numpy as np
 
 from sdfpose_core.benchmark.poses import (
     MIN_VISIBILITY,
-    STYLE,
     PoseCase,
     PoseOutcome,
     evaluate_case,
@@ -30,7 +29,7 @@ from sdfpose_core.simulation.ground_truth import ground_truth
 from sdfpose_core.simulation.instances import unoccluded_pixels
 from sdfpose_core.simulation.random_motion import MOTION_S, random_motion
 from sdfpose_core.simulation.rendering import render
-from sdfpose_core.simulation.scenes import cluttered_table
+from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table
 from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
 from sdfpose_core.tracking.tracker import Track, Tracker, TrackState
@@ -124,7 +123,7 @@ class SimulatedSequence:
         names = [*categories, *(str(x) for x in extra)]
         seeds = rng.choice(np.array(model_seeds(seed)), size=len(names), replace=False)
         self.models = [sample_model(x, int(y)) for x, y in zip(names, seeds, strict=True)]
-        scene = cluttered_table(rng, names, self.models, STYLE)
+        scene = cluttered_table(rng, names, self.models, SceneStyle.upright())
         self.moving, self.path = random_motion(rng, scene, TABLE_CAMERA)
 
     def __len__(self) -> int:

@@ -8,14 +8,14 @@ from itertools import cycle, islice
 
 import numpy as np
 
-from sdfpose_core.benchmark.poses import STYLE, model_seeds
+from sdfpose_core.benchmark.poses import model_seeds
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.observation.frame import RgbdFrame
 from sdfpose_core.shapes.families import FAMILIES, sample_model
 from sdfpose_core.simulation.frames import simulated_frame
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scene import CameraPose, Scene
-from sdfpose_core.simulation.scenes import cluttered_table
+from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit
 
 __all__ = ["back_and_forth", "table_categories", "table_frames"]
@@ -57,9 +57,10 @@ def table_frames(objects: int, count: int, seed: int, *, colour: bool = False) -
     """
     names = table_categories(objects)
     models = [sample_model(x, y) for x, y in zip(names, model_seeds(seed), strict=False)]
+    style = replace(SceneStyle.upright(), occluders=0)
     for attempt in range(_ATTEMPTS):
         rng = np.random.default_rng([seed, objects, attempt])
-        scene = cluttered_table(rng, names, models, replace(STYLE, occluders=0))
+        scene = cluttered_table(rng, names, models, style)
         places = np.stack([x.translation for x in scene.instances])
         reach_m = float(np.hypot(places[:, 0], places[:, 2]).max())
         poses = [

@@ -50,7 +50,7 @@ class CadModel:
         v = v - 0.5 * (v.min(axis=0) + v.max(axis=0))
         return cls(name, category, v, np.asarray(faces, dtype=np.int32), dict(parameters or {}))
 
-    @property
+    @cached_property
     def dimensions_m(self) -> NDArray[np.float64]:
         """Sides (3,) of the bounding box, metres."""
         return self.vertices.max(axis=0) - self.vertices.min(axis=0)

@@ -5,7 +5,7 @@ from sdfpose_core.simulation.ground_truth import ground_truth
 from sdfpose_core.simulation.paint import Paint
 from sdfpose_core.simulation.rendering import Rendering, render
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
-from sdfpose_core.simulation.scenes import SceneStyle, random_scene, random_view
+from sdfpose_core.simulation.scenes import SceneStyle, random_scene
 from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
 from sdfpose_core.simulation.tabletop import (
     TABLE_CAMERA,
@@ -13,6 +13,7 @@ from sdfpose_core.simulation.tabletop import (
     table_frames,
     table_scene,
 )
+from sdfpose_core.simulation.views import random_view
 
 __all__ = [
     "TABLE_CAMERA",

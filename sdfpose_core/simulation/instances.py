@@ -24,8 +24,9 @@ from sdfpose_core.simulation.appearance import (
 from sdfpose_core.simulation.ground_truth import ground_truth
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
-from sdfpose_core.simulation.scenes import SceneStyle, random_scene, random_view
+from sdfpose_core.simulation.scenes import SceneStyle, random_scene
 from sdfpose_core.simulation.sensor import REFERENCE_FOCAL_PX, MaskNoise, SensorNoise
+from sdfpose_core.simulation.views import hard_view, random_view
 
 __all__ = ["ModelPool", "SimulatedInstance", "simulated_instances", "unoccluded_pixels"]
 
@@ -162,7 +163,7 @@ def simulated_instances(
         count: number of instances; None for an endless stream.
         pool: models to draw from; by default a pool with `model_seeds`.
         model_seeds: seeds of the category's models if no pool is given.
-        style: style of the scenes.
+        style: style of the scenes and views.
         camera: camera of all views; a random one per view by default.
         noise: depth noise; `SensorNoise.random` per view by default.
         mask_noise: mask noise; one of the three presets per view by default.
@@ -176,6 +177,7 @@ def simulated_instances(
         appearance: domain of the colour images; poses and depth stay the same.
     """
     pool = pool or ModelPool.for_category(category, model_seeds)
+    style = style or SceneStyle()
     categories = default_categories()
     stream = zlib.crc32(category.encode())
     yielded = 0
@@ -191,6 +193,7 @@ def simulated_instances(
             for instance, truth, visibility in _view(
                 rng,
                 scene,
+                style,
                 category,
                 categories,
                 camera,
@@ -214,6 +217,7 @@ def simulated_instances(
 def _view(
     rng: np.random.Generator,
     scene: Scene,
+    style: SceneStyle,
     category: str,
     categories: Categories,
     camera: PinholeCamera | None,
@@ -229,13 +233,17 @@ def _view(
     """
     items = [x for x in scene.instances if x.category == category]
     target = items[int(rng.integers(len(items)))]
-    full_camera, pose = random_view(rng, scene, target=target, camera=camera)
+    if style.hard > 0.0 and rng.random() < style.hard:
+        shown, full_camera, pose = hard_view(rng, scene, target, camera=camera)
+    else:
+        full_camera, pose = random_view(rng, scene, target=target, camera=camera)
+        shown = scene
     camera = _close_up(full_camera, pose, items, pixels)
     if colour is None:
-        rendering = render(scene, camera, pose, colour=False)
+        rendering = render(shown, camera, pose, colour=False)
     else:
         light = random_illumination(*colour)
-        rendering = render(scene, camera, pose, illumination=light)
+        rendering = render(shown, camera, pose, illumination=light)
         image = random_camera(*colour).apply(rendering.colour, colour[0])
         rendering = replace(rendering, colour=image)
     # A lower resolution needs fewer pixels to show the handle.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
 from sdfpose_core.shapes.families import HELD_OUT_SEED, sample_model
 from sdfpose_core.simulation.ground_truth import ground_truth
 from sdfpose_core.simulation.rendering import Rendering, render
-from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table, random_view
+from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table
 from sdfpose_core.simulation.sensor import SensorNoise
+from sdfpose_core.simulation.views import random_view
 from sdfpose_core.storage.files import write_atomically
 
 __all__ = ["object_coordinates", "write_miniature"]
@@ -37,7 +39,7 @@ _PARTS: dict[str, tuple[NocsSource, str, str]] = {
 _MODELS_PER_CATEGORY = 3
 """Models per category in each part."""
 
-_STYLE = SceneStyle(occluders=1, held=0.0, lying=0.0, upside_down=0.0)
+_STYLE = replace(SceneStyle.upright(), occluders=1)
 
 
 def object_coordinates(

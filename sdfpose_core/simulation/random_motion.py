@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.simulation.furnishing import fingers
 from sdfpose_core.simulation.motion import (
     CameraPath,
     HandMotion,
@@ -19,7 +20,6 @@ from sdfpose_core.simulation.motion import (
 )
 from sdfpose_core.simulation.rotations import about, yaw
 from sdfpose_core.simulation.scene import Scene, SceneObject
-from sdfpose_core.simulation.scenes import fingers
 
 __all__ = ["MOTION_S", "random_motion"]
 

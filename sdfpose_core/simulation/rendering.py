@@ -12,6 +12,7 @@ from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import MAX_DEPTH_M
 from sdfpose_core.simulation.appearance import Illumination
 from sdfpose_core.simulation.scene import CameraPose, RayHits, Scene, SceneObject
+from sdfpose_core.simulation.weak_returns import WeakReturns, weak_returns
 
 __all__ = ["Rendering", "render"]
 
@@ -42,12 +43,14 @@ class Rendering:
         depth: (H, W) float32, metres, 0 where nothing is in range.
         mask: (H, W) uint16, mask ids of the objects.
         normals: (H, W, 3) float32, unit, camera frame, toward the camera; 0 without depth.
+        weak: pixels that a depth camera may not measure because of the material, if any.
     """
 
     colour: NDArray[np.uint8]
     depth: NDArray[np.float32]
     mask: NDArray[np.uint16]
     normals: NDArray[np.float32]
+    weak: WeakReturns | None = None
 
 
 def render(
@@ -93,7 +96,8 @@ def render(
         image = _shade(scene, camera_pose, rays, hits, seen, shadows, illumination)
     else:
         image = np.zeros((*depth.shape, 3), dtype=np.uint8)
-    return Rendering(image, depth, np.where(seen, ids[hits.owner], np.uint16(0)), normals)
+    mask = np.where(seen, ids[hits.owner], np.uint16(0))
+    return Rendering(image, depth, mask, normals, weak_returns(scene, camera_pose, rays, hits))
 
 
 def _shade(

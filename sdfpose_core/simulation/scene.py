@@ -16,6 +16,7 @@ import open3d as o3d
 from numpy.typing import ArrayLike, NDArray
 
 from sdfpose_core.shapes.model import CadModel
+from sdfpose_core.simulation.materials import Material
 from sdfpose_core.simulation.paint import Paint, Surface
 
 __all__ = ["CameraPose", "RayHits", "Scene", "SceneObject"]
@@ -67,6 +68,7 @@ class SceneObject:
         translation: t (3,), metres, world frame: centre of the bounding box.
         colour: RGB, 0 to 255, or a surface of several colours, e.g. a `Paint`.
         scale: world metres per model metre.
+        material: parts that depth cameras measure badly; None for a surface without any.
     """
 
     mask_id: int
@@ -76,6 +78,7 @@ class SceneObject:
     translation: NDArray[np.float64]
     colour: tuple[int, int, int] | Surface = (180, 180, 180)
     scale: float = 1.0
+    material: Material | None = None
 
     @property
     def paint(self) -> Surface:
@@ -169,8 +172,8 @@ class Scene:
         face[missed] = -1
         # Open3D's normals follow the triangle winding, but open surfaces may be hit from behind.
         normals = hits["primitive_normals"].numpy()
-        away = np.einsum("...i,...i->...", normals, directions) > 0.0
-        normals[away] *= -1.0
+        along = np.einsum("...i,...i->...", normals, directions)
+        normals *= np.where(along > 0.0, np.float32(-1.0), np.float32(1.0))[..., None]
         normals[missed] = 0.0
         return RayHits(hits["t_hit"].numpy(), owner, normals, face, hits["primitive_uvs"].numpy())
 

@@ -3,8 +3,9 @@
 The depth noise follows models of structured light and active stereo by Khoshelham and Elberink
 (Sensors 2012; error grows with depth squared), Nguyen et al. (3DIMPVT 2012; grazing angles), Handa
 et al. (ICRA 2014; shifted look-ups and disparity steps) and Bauer et al. (Gaussian process noise,
-missing patches). Lengths "at 1 m" grow with the square of depth. Pixels refer to a camera with
-`REFERENCE_FOCAL_PX`, so the noise has the same metric size at half the resolution.
+missing patches). Parts of objects that return little light lose depth as their `Material` says.
+Lengths "at 1 m" grow with the square of depth. Pixels refer to a camera with `REFERENCE_FOCAL_PX`,
+so the noise has the same metric size at half the resolution.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import ndtr
 
 from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.simulation.depth_filling import filled
 from sdfpose_core.simulation.rendering import Rendering
+from sdfpose_core.simulation.smooth_noise import quantile, smooth_noise
 
 __all__ = ["REFERENCE_FOCAL_PX", "MaskNoise", "SensorNoise"]
 
@@ -38,6 +42,19 @@ _BIAS_PX = (90.0, 26.0)
 
 _FAR_M = 1e3
 """Depth of a missing pixel in comparisons."""
+
+_WEAK_PX = (8.0, 40.0)
+"""Range of the wavelength of holes on weak parts."""
+
+_RAGGED_PX = 4.0
+_RAGGED = 0.4
+"""Wavelength and weight of the noise that makes their outlines ragged."""
+
+_WEAK_NOISE = 3.0
+"""Error of the depth that weak parts do return, in standard deviations of noise and bias."""
+
+_SEEN_SHARE = 0.5
+"""Share of the missing depth of clear and mirroring parts that is replaced by what they show."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,9 @@ class SensorNoise:
         shiny: probability that an object reflects a lamp, which causes holes.
         shiny_cos: holes cover normals with at least this cosine to the half vector.
         dull: probability that an object is too dark or transparent and loses part of its depth.
+        weak: share of the loss on weak parts of objects, see `Material`, that this camera suffers.
+        fill_px: holes up to this wide are filled by post-processing, pixels; 0 for none.
+        fill_far: whether holes take the farther depth beside them, not one in between.
         range_m: minimum and maximum depth.
     """
 
@@ -78,6 +98,9 @@ class SensorNoise:
     shiny: float = 0.0
     shiny_cos: float = 0.97
     dull: float = 0.0
+    weak: float = 0.0
+    fill_px: float = 0.0
+    fill_far: bool = False
     range_m: tuple[float, float] = (0.0, 20.0)
 
     @classmethod
@@ -91,7 +114,8 @@ class SensorNoise:
         return cls(
             axial_m=0.0008, axial_px=2.0, bias_m=0.001, step_m=0.0006, millimetres=True,
             lateral_px=0.4, baseline_m=0.03, edge_dropout=0.3, flying=0.04, grazing_cos=0.15,
-            patches=0.001, shiny=0.05, shiny_cos=0.985, dull=0.0, range_m=(0.2, 6.0),
+            patches=0.001, shiny=0.05, shiny_cos=0.985, dull=0.0, weak=0.5,
+            range_m=(0.2, 6.0),
         )  # fmt: skip
 
     @classmethod
@@ -100,7 +124,8 @@ class SensorNoise:
         return cls(
             axial_m=0.0014, axial_px=3.0, bias_m=0.002, step_m=0.0012, millimetres=True,
             lateral_px=0.8, baseline_m=0.05, edge_dropout=0.5, flying=0.08, grazing_cos=0.22,
-            patches=0.004, shiny=0.25, shiny_cos=0.975, dull=0.08, range_m=(0.2, 4.0),
+            patches=0.004, shiny=0.25, shiny_cos=0.975, dull=0.08, weak=0.85,
+            range_m=(0.2, 4.0),
         )  # fmt: skip
 
     @classmethod
@@ -109,7 +134,8 @@ class SensorNoise:
         return cls(
             axial_m=0.0025, axial_px=3.0, bias_m=0.004, step_m=0.0028, millimetres=True,
             lateral_px=1.4, baseline_m=0.075, edge_dropout=0.65, flying=0.15, grazing_cos=0.32,
-            patches=0.015, shiny=0.4, shiny_cos=0.96, dull=0.2, range_m=(0.3, 4.0),
+            patches=0.015, shiny=0.4, shiny_cos=0.96, dull=0.2, weak=1.0,
+            range_m=(0.3, 4.0),
         )  # fmt: skip
 
     @classmethod
@@ -135,6 +161,9 @@ class SensorNoise:
             shiny=up_to(0.35),
             shiny_cos=float(rng.uniform(0.95, 0.99)),
             dull=up_to(0.2),
+            weak=float(rng.uniform(0.4, 1.2)),
+            fill_px=float(rng.uniform(3.0, 25.0)) if rng.random() < 0.25 else 0.0,
+            fill_far=bool(rng.random() < 0.5),
             range_m=(0.2, 6.0),
         )
 
@@ -144,14 +173,14 @@ class SensorNoise:
         """Simulate the measured depth (H, W), metres, 0 = missing.
 
         Args:
-            rendering: noise-free depth and normals, and the mask, because reflection and absorption
-                are properties of whole objects.
+            rendering: noise-free depth, normals and weak returns, and the mask, because reflection
+                and absorption are also properties of whole objects.
             camera: camera of the rendering.
             rng: source of all random draws; the same state gives the same depth.
         """
         scale = camera.fx / REFERENCE_FOCAL_PX
         clean = rendering.depth
-        depth = self._displaced(clean, scale, rng)
+        depth = self._displaced(self._returned(rendering, scale, rng), scale, rng)
         missing = (depth < self.range_m[0]) | (depth > self.range_m[1]) | (depth == 0.0)
         if self.edge_dropout > 0.0 or self.flying > 0.0:
             depth, lost = self._edges(depth, rng)
@@ -161,6 +190,32 @@ class SensorNoise:
         missing |= self._unmeasurable(rendering, camera, scale, rng)
         depth = self._disturbed(depth, scale, rng)
         depth[missing] = 0.0
+        if self.fill_px > 0.0:
+            depth = filled(depth, round(self.fill_px * scale), far=self.fill_far)
+        if self.millimetres:
+            depth = np.round(depth * 1000.0) / np.float32(1000.0)
+        return depth
+
+    def _returned(
+        self, rendering: Rendering, scale: float, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Depth (H, W) of what sends light back: holes, noise and wrong surfaces on weak parts."""
+        weak = rendering.weak
+        if weak is None or len(weak.pixels) == 0 or self.weak <= 0.0:
+            return rendering.depth
+        v, u = np.divmod(weak.pixels, rendering.depth.shape[1])
+        top, left = int(v.min()), int(u.min())
+        shape = (int(v.max()) - top + 1, int(u.max()) - left + 1)
+        holes = smooth_noise(shape, float(np.exp(rng.uniform(*np.log(_WEAK_PX)))) * scale, rng)
+        holes += _RAGGED * smooth_noise(shape, _RAGGED_PX * scale, rng)
+        noise = holes[v - top, u - left] / np.hypot(1.0, _RAGGED)
+        loss = np.minimum(self.weak * weak.loss, 1.0)
+        rank = ndtr(noise)
+        depth = rendering.depth.copy()
+        own = depth.flat[weak.pixels]
+        error = _WEAK_NOISE * (self.axial_m + self.bias_m) * loss * noise
+        instead = np.where(rank > (1.0 - _SEEN_SHARE) * loss, weak.instead, 0.0)
+        depth.flat[weak.pixels] = np.where(rank < loss, instead, own + own * own * error)
         return depth
 
     def _displaced(
@@ -173,8 +228,8 @@ class SensorNoise:
         amplitude = self.lateral_px * scale
         grid_u = np.arange(width, dtype=np.float32)[None, :]
         grid_v = np.arange(height, dtype=np.float32)[:, None]
-        u = amplitude * _field(depth.shape, 2.5 * scale, rng) + grid_u
-        v = amplitude * _field(depth.shape, 2.5 * scale, rng) + grid_v
+        u = amplitude * smooth_noise(depth.shape, 2.5 * scale, rng) + grid_u
+        v = amplitude * smooth_noise(depth.shape, 2.5 * scale, rng) + grid_v
         return np.asarray(
             cv2.remap(depth, u, v, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE),
             dtype=np.float32,
@@ -218,13 +273,14 @@ class SensorNoise:
             at = np.flatnonzero(rendering.mask == mask_id)
             lost.flat[at] = self._reflecting(rendering, camera, at, rng)
         if len(dull):
-            coarse = _field(shape, 12.0 * scale, rng)
-            fine = _field(shape, 2.0 * scale, rng)
+            coarse = smooth_noise(shape, 12.0 * scale, rng)
+            fine = smooth_noise(shape, 2.0 * scale, rng)
             dim = np.isin(rendering.mask, dull)
             lost |= dim & (coarse + 0.7 * fine > rng.uniform(0.2, 1.6))
         if self.patches > 0.0:
-            coarse = _field(shape, 14.0 * scale, rng) + 0.35 * _field(shape, 3.0 * scale, rng)
-            lost |= coarse > _quantile(coarse, 1.0 - self.patches)
+            coarse = smooth_noise(shape, 14.0 * scale, rng)
+            coarse += 0.35 * smooth_noise(shape, 3.0 * scale, rng)
+            lost |= coarse > quantile(coarse, 1.0 - self.patches)
         return lost
 
     def _grazing(
@@ -265,19 +321,17 @@ class SensorNoise:
         square = depth * depth
         error = np.zeros_like(depth)
         if self.axial_m > 0.0:
-            error += self.axial_m * _field(depth.shape, self.axial_px * scale, rng)
+            error += self.axial_m * smooth_noise(depth.shape, self.axial_px * scale, rng)
         if self.bias_m > 0.0:
             weight = np.float32(self.bias_m / np.sqrt(len(_BIAS_PX)))
             for wavelength in _BIAS_PX:
-                error += weight * _field(depth.shape, wavelength * scale, rng)
+                error += weight * smooth_noise(depth.shape, wavelength * scale, rng)
         depth = depth + square * error
         if self.step_m > 0.0:
             # Disparity is proportional to 1 / z; one step corresponds to step_m at 1 m.
             with np.errstate(divide="ignore"):
                 steps = np.round(1.0 / (np.float32(self.step_m) * depth))
                 depth = 1.0 / (np.float32(self.step_m) * np.maximum(steps, 1.0))
-        if self.millimetres:
-            depth = np.round(depth * 1000.0) / np.float32(1000.0)
         return depth
 
 
@@ -378,11 +432,11 @@ class MaskNoise:
         distance += rng.uniform(-self.shrink_px, self.grow_px) * scale
         if self.wobble > 0.0:
             wavelength = max(0.2 * size, 2.0)
-            distance += self.wobble * size * _field(inside.shape, wavelength, rng)
+            distance += self.wobble * size * smooth_noise(inside.shape, wavelength, rng)
         if leak_px > 0.0:
             distance += leak_px * _one_side(inside.shape, rng)
         if rng.random() < self.hole_probability:
-            holes = _field(inside.shape, max(0.15 * size, 2.0), rng)
+            holes = smooth_noise(inside.shape, max(0.15 * size, 2.0), rng)
             distance[holes > 2.0] = -1.0
         return rows, columns, distance > 0.0
 
@@ -415,32 +469,3 @@ def _hidden(depth: NDArray[np.float32], focal_baseline: float) -> NDArray[np.boo
     u = np.arange(depth.shape[1], dtype=np.float32) - disparity
     first = np.minimum.accumulate(u[:, ::-1], axis=1)[:, ::-1]
     return np.asarray(u > first + _FOLD_PX)
-
-
-def _field(
-    shape: tuple[int, ...], wavelength_px: float, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Smooth noise (H, W) of unit variance, correlated over `wavelength_px`."""
-    height, width = shape
-    step = max(wavelength_px, 1.0)
-    if step == 1.0:
-        return rng.standard_normal((height, width), dtype=np.float32)
-    rows, columns = int(height / step) + 3, int(width / step) + 3
-    coarse = rng.standard_normal((rows, columns), dtype=np.float32)
-    # A random phase keeps the lattice from lying at the same pixels in every image.
-    phase = rng.uniform(0.5, 1.5, size=2)
-    motion = np.array([[1.0 / step, 0.0, phase[0]], [0.0, 1.0 / step, phase[1]]])
-    field = cv2.warpAffine(
-        coarse,
-        motion,
-        (width, height),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REFLECT,
-    )
-    # Linear interpolation at random phases keeps (2/3)^2 of the variance on average.
-    return np.asarray(field * np.float32(1.5), dtype=np.float32)
-
-
-def _quantile(field: NDArray[np.float32], share: float) -> float:
-    """Quantile of a smooth field, computed from every fourth pixel."""
-    return float(np.quantile(field[::4, ::4], share))

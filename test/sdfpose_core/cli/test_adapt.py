@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.selfsup.fitness import Fitness
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation.frames import simulated_frame
-from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table, random_view
+from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
+from sdfpose_core.simulation.views import random_view
 from sdfpose_core.weights import SHIPPED
 
-STYLE = SceneStyle(occluders=0, held=0.0, lying=0.0, upside_down=0.0)
+STYLE = replace(SceneStyle.upright(), occluders=0)
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from sdfpose_core.selfsup.training import (
 from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
 from sdfpose_core.simulation.scenes import SceneStyle
 
-STYLE = SceneStyle(held=0.0, lying=0.0, upside_down=0.0)
+STYLE = SceneStyle.upright()
 
 
 @pytest.fixture(scope="module")

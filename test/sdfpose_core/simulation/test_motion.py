@@ -175,7 +175,7 @@ def test_objects_keep_their_order_under_other_mask_ids():
 
 # --- random motion ---
 
-STYLE = SceneStyle(objects=(5, 5), held=0.0, lying=0.0, upside_down=0.0)
+STYLE = SceneStyle.upright()
 NAMES = ("bottle", "bowl", "can", "mug", "camera")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sdfpose_core.benchmark.poses import STYLE
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
 from sdfpose_core.simulation import (
     TABLE_CAMERA,
@@ -16,6 +17,7 @@ from sdfpose_core.simulation import (
     simulated_frame,
     table_scene,
 )
+from sdfpose_core.simulation.furnishing import Disc, random_slab
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +33,9 @@ def circle(item):
 
 
 def test_things_on_a_table_stand_on_it_apart_from_each_other(models):
+    style = SceneStyle(held=0.0, leaning=0.0, slabs=0.0)
     for seed in range(10):
-        scene = random_scene(np.random.default_rng(seed), models, SceneStyle(held=0.0))
+        scene = random_scene(np.random.default_rng(seed), models, style)
         assert scene.table is not None
         assert scene.table.vertices[:, 1].max() == pytest.approx(0.0, abs=1e-9)
         standing = [x for x in scene.objects if abs(x.vertices[:, 1].min()) < 1e-6]
@@ -41,6 +44,110 @@ def test_things_on_a_table_stand_on_it_apart_from_each_other(models):
         for i, (a, r) in enumerate(circles):
             for b, s in circles[:i]:
                 assert np.linalg.norm(a - b) > r + s - 1e-9
+
+
+def test_things_stand_on_the_table_or_on_slabs(models):
+    style = SceneStyle(held=0.0, leaning=0.0, slabs=1.0)
+    raised = 0
+    for seed in range(20):
+        scene = random_scene(np.random.default_rng(seed), models, style)
+        tops = [0.0]
+        for item in scene.objects:
+            if item.model.name == "box" and item.dimensions_m[1] < 0.031:
+                tops.append(item.vertices[:, 1].max())
+        for item in scene.instances:
+            foot = item.vertices[:, 1].min()
+            assert np.abs(np.array(tops) - foot).min() < 1e-9
+            raised += foot > 1e-3
+    assert raised > 10
+
+
+def test_a_slab_is_under_the_whole_of_a_thing_or_beside_it():
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        discs = [Disc(rng.normal(size=2) * 0.3, rng.uniform(0.02, 0.1)) for _ in range(6)]
+        found = random_slab(rng, discs)
+        if found is None:
+            continue
+        slab, on = found
+        half = 0.5 * slab.dimensions_m[[0, 2]]
+        assert slab.vertices[:, 1].min() == pytest.approx(0.0)
+        assert 0.002 <= slab.dimensions_m[1] <= 0.03
+        angle = np.linspace(0.0, 2.0 * np.pi, 60)
+        for disc, under in zip(discs, on, strict=True):
+            rim = disc.centre + disc.radius_m * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+            world = np.stack([rim[:, 0], np.zeros(60), rim[:, 1]], axis=1)
+            local = np.abs(slab.to_object(world))[:, [0, 2]] - half
+            inside = (local < 1e-9).all(axis=1)
+            assert inside.all() if under else not (local < -1e-9).all(axis=1).any()
+
+
+def test_leaning_objects_touch_what_they_lean_against(models):
+    style = SceneStyle(held=0.0, leaning=1.0, lying=0.0, slabs=0.0, occluders=0)
+    tilts = []
+    for seed in range(10):
+        scene = random_scene(np.random.default_rng(seed), models, style)
+        things = [x for x in scene.objects if x.dimensions_m.max() < 2.0]
+        for item in scene.instances:
+            if item.category == "laptop":
+                continue
+            tilts.append(np.degrees(np.arccos(item.rotation[1, 1])))
+            prop = things[things.index(item) + 1]
+            toward = prop.rotation[:, 2]
+            assert toward @ item.rotation[:, 1] > 0.0  # the top leans toward the prop
+            v = item.vertices
+            low = v[v[:, 1] <= prop.vertices[:, 1].max() + 1e-6]
+            face = (prop.vertices @ toward).min()
+            assert (low @ toward).max() == pytest.approx(face, abs=2e-3)
+            assert v[:, 1].min() == pytest.approx(0.0, abs=1e-9)
+    assert 5.0 <= min(tilts) < 10.0
+    assert 25.0 < max(tilts) <= 30.0
+
+
+def test_desks_are_small_and_before_a_wall_with_the_camera_on_the_same_side(models):
+    style = SceneStyle(held=0.0, desks=1.0)
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        scene = random_scene(rng, models, style)
+        wall = scene.objects[-1]
+        assert wall.model.name == "box"
+        inward = wall.rotation[:, 2]
+        face = wall.translation @ inward
+        assert max((x.vertices @ -inward).max() for x in scene.instances) < -face
+        _, pose = random_view(rng, scene)
+        assert pose.translation @ inward > face
+
+
+def test_the_upright_style_is_plain(models):
+    for seed in range(8):
+        scene = random_scene(np.random.default_rng(seed), models, SceneStyle.upright())
+        assert scene.table is not None
+        for item in scene.instances:
+            assert item.material is None
+            assert item.rotation[1, 1] > np.cos(np.deg2rad(8.0))
+            assert item.vertices[:, 1].min() == pytest.approx(0.0, abs=1e-9)
+
+
+def test_the_usual_styles_have_mostly_standing_objects(models):
+    for style, lowest in ((SceneStyle(held=0.0), 0.6), (STYLE, 0.8)):
+        scenes = [random_scene(np.random.default_rng(i), models, style) for i in range(60)]
+        up = np.array([x.rotation[1, 1] for scene in scenes for x in scene.instances])
+        weak = [x.material is not None for scene in scenes for x in scene.instances]
+        assert lowest < (up > np.cos(np.deg2rad(5.0))).mean() < 0.97
+        assert 0.25 < np.mean(weak) < 0.45
+
+
+def test_a_hard_style_prefers_models_whose_ends_look_alike():
+    some = {"camera": [sample_model("camera", seed) for seed in range(24)]}
+
+    def front(hard):
+        style = SceneStyle(held=0.0, hard=hard, occluders=0)
+        scenes = [random_scene(np.random.default_rng(i), some, style) for i in range(30)]
+        return np.mean(
+            [x.model.dimensions_m[0] / x.model.diagonal_m for s in scenes for x in s.instances]
+        )
+
+    assert front(1.0) < front(0.0) - 0.03
 
 
 def test_numbers_and_ids_of_objects(models):

@@ -16,6 +16,7 @@ from sdfpose_core.simulation import (
     primitives,
     render,
 )
+from sdfpose_core.simulation.weak_returns import WeakReturns
 
 CAMERA = PinholeCamera(320, 240, 600.0, 600.0, 159.5, 119.5)
 PRESETS = {
@@ -145,7 +146,8 @@ def test_grazing_surfaces_lose_depth():
     grazing.normals[:] = np.array([0.0, np.sin(angle), -np.cos(angle)], dtype=np.float32)
     flat = CAMERA.crop(150, 110, 20, 20)
     assert (noise.apply(facing, CAMERA, np.random.default_rng(0)) > 0).all()
-    part = Rendering(*(x[110:130, 150:170] for x in vars(grazing).values()))
+    images = (grazing.colour, grazing.depth, grazing.mask, grazing.normals)
+    part = Rendering(*(x[110:130, 150:170] for x in images))
     lost = noise.apply(part, flat, np.random.default_rng(0)) == 0
     assert 0.45 < lost.mean() < 0.85
 
@@ -168,6 +170,39 @@ def test_mirrors_make_holes_in_objects_only(two_boxes):
         for i in range(8)
     ]
     assert 0.0 < np.mean(lost) < 0.2
+
+
+def flat_part(loss, instead):
+    """A wall whose left half returns little depth."""
+    view = wall(1.0)
+    pixels = np.flatnonzero(np.arange(CAMERA.width * CAMERA.height) % CAMERA.width < 160)
+    full = np.ones(len(pixels), dtype=np.float32)
+    return replace(view, weak=WeakReturns(pixels, loss * full, instead * full))
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.3, 0.8, 1.0])
+def test_weak_parts_lose_their_share_of_depth_and_nothing_else_does(loss):
+    shares = []
+    for i in range(20):
+        depth = SensorNoise(weak=1.0).apply(flat_part(loss, 0.0), CAMERA, np.random.default_rng(i))
+        assert (depth[:, 160:] == 1.0).all()
+        shares.append((depth[:, :160] == 0.0).mean())
+    assert np.mean(shares) == pytest.approx(loss, abs=0.06)
+    half = SensorNoise(weak=0.5).apply(flat_part(loss, 0.0), CAMERA, np.random.default_rng(0))
+    assert (half[:, :160] == 0.0).mean() <= shares[0]
+
+
+def test_some_of_the_lost_depth_is_that_of_what_is_behind_or_mirrored():
+    depth = SensorNoise(weak=1.0).apply(flat_part(1.0, 1.7), CAMERA, np.random.default_rng(0))
+    assert set(np.unique(depth[:, :160])) == {np.float32(0.0), np.float32(1.7)}
+    assert 0.1 < (depth[:, :160] > 0.0).mean() < 0.9
+
+
+def test_weak_parts_are_noisier_where_they_return_depth():
+    noise = SensorNoise(weak=1.0, axial_m=0.002)
+    depth = noise.apply(flat_part(0.5, 0.0), CAMERA, np.random.default_rng(0))
+    weak, strong = depth[:, :160], depth[:, 160:]
+    assert weak[weak > 0.0].std() > 1.3 * strong.std()
 
 
 def test_depth_out_of_range_is_missing():
