@@ -40,12 +40,12 @@ class PoseCase:
     visibility: float = float("nan")
 
     def of_unknown_category(self, names: Sequence[str]) -> PoseCase:
-        """The case with its first instance for each of the named categories.
+        """The case with its first instance for each of the named categories, without a label.
 
         The points stay those that were measured for the true category.
         """
         (known, *_) = self.instances
-        return replace(self, instances=[replace(known, category=x) for x in names])
+        return replace(self, instances=[replace(known, category=x, label="") for x in names])
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,8 @@ def test_no_rival_is_looked_at_where_the_estimate_is_right():
 def test_of_an_unknown_category_there_is_an_instance_for_each():
     none = np.zeros((0, 3), np.float32)
     instance = Instance(7, "mug", 1.0, none, none[:, :2].astype(int), FreeSpace.unknown(), 0)
+    instance = replace(instance, label="mug")
     found = PoseCase("one", [instance], TRUTH).of_unknown_category(["can", "mug"])
     assert [(x.mask_id, x.category) for x in found.instances] == [(7, "can"), (7, "mug")]
+    assert {x.label for x in found.instances} == {""}
     assert found.truth is TRUTH
