@@ -247,7 +247,7 @@ def summarise_sequences(sequences: Sequence[TrackedSequence]) -> dict[str, Any]:
 
     ``id_switches``, ``flips`` (and how many of them correct a wrong pose), ``first_mode_wrong`` and
     ``first_mode_mended``, ``recoveries`` of ``gaps``, ``drift_deg`` and ``drift_cm`` are defined in
-    `evaluation.tracks`. ``wrong_category`` is the share of the poses that have one, in per cent.
+    `evaluation.tracks`. ``wrong_category`` is the share of wrong ones among the poses, per cent.
     ``detection`` has the mean metrics of detection from scratch in some of the frames,
     ``tracking_there`` those of the tracks in the same frames. ``incidents`` lists the switches,
     flips and unrecovered gaps.
