@@ -19,13 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sdfpose_core.benchmark.mesh_folder import measurable_models
-from sdfpose_core.benchmark.poses import (
-    MEASURES,
-    PoseCase,
-    PoseOutcome,
-    run_cases,
-    summarise,
-)
+from sdfpose_core.benchmark.outcomes import PoseCase, PoseOutcome
+from sdfpose_core.benchmark.pose_figures import MEASURES, summarise
+from sdfpose_core.benchmark.poses import run_cases
 from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.encoder.pretraining import EncoderTraining
 from sdfpose_core.encoder.views import TrainingViews, Views
@@ -155,7 +151,7 @@ def adapt_and_measure(
     progress("views")
     seen = _domain(category, learnt, plan.unlabelled, 2 * seed)
     cases = [
-        PoseCase(x.model.name, x.instance, x.truth, x.model, x.visibility)
+        PoseCase(x.model.name, [x.instance], x.truth, x.model, x.visibility)
         for x in _domain(category, measured, plan.tested, 2 * seed + 1)
     ]
     synthetic = _synthetic(start, plan.synthetic, seed)
@@ -186,7 +182,7 @@ def adapt_and_measure(
 
 
 def summarise_adaptation(runs: Sequence[AdaptationRun], left_out: Sequence[str]) -> dict[str, Any]:
-    """Average the metrics of `benchmark.poses.summarise` over seeds, and compute the gains.
+    """Average the metrics of `benchmark.pose_figures.summarise` over seeds, and compute the gains.
 
     Args:
         runs: one run per category and seed.

@@ -19,7 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sdfpose_core.benchmark.poses import PoseCase, run_cases, summarise
+from sdfpose_core.benchmark.outcomes import PoseCase
+from sdfpose_core.benchmark.pose_figures import summarise
+from sdfpose_core.benchmark.poses import run_cases
 from sdfpose_core.encoder.colour_views import ALL, ColourViews
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.encoder.ssc6d_training import Ssc6dTraining, Ssc6dTrainingConfig
@@ -244,7 +246,7 @@ def measure(
         models=[model],
     )
     cases = [
-        PoseCase(str(i), x.instance, x.truth, visibility=x.visibility)
+        PoseCase(str(i), [x.instance], x.truth, visibility=x.visibility)
         for i, x in enumerate(instances)
     ]
     outcomes = list(run_cases(estimator, cases, samples=0, progress=progress))

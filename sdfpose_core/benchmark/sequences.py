@@ -10,19 +10,25 @@ from typing import Any
 
 import numpy as np
 
+from sdfpose_core.benchmark.outcomes import PoseCase, PoseOutcome, evaluate_case
+from sdfpose_core.benchmark.pose_figures import percent, summarise
 from sdfpose_core.benchmark.poses import (
     MIN_VISIBILITY,
-    PoseCase,
-    PoseOutcome,
-    evaluate_case,
+    by_mask_id,
     model_seeds,
     run_cases,
-    summarise,
+    with_unknown_categories,
 )
 from sdfpose_core.estimation.estimator import PoseEstimator
-from sdfpose_core.evaluation.tracks import TrackSample, drift, flips, gaps, id_switches
-from sdfpose_core.observation.frame import GroundTruth, Instance, InstanceLabel, RgbdFrame
-from sdfpose_core.observation.free_space import FreeSpace
+from sdfpose_core.evaluation.tracks import (
+    TrackSample,
+    drift,
+    first_modes,
+    flips,
+    gaps,
+    id_switches,
+)
+from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation.ground_truth import ground_truth
@@ -188,6 +194,7 @@ def track_sequence(
     number: int,
     seed: int,
     *,
+    category_known: bool = True,
     progress: Callable[[float], None] = lambda share: None,
 ) -> TrackedSequence:
     """Track the objects of a sequence; in some frames also detect them from scratch.
@@ -200,6 +207,7 @@ def track_sequence(
         categories: categories of the objects.
         number: number of the sequence.
         seed: see `SimulatedSequence`.
+        category_known: whether the tracker is told the categories.
         progress: called after each frame with its fraction of the sequence.
     """
     sequence = SimulatedSequence(categories, number, seed)
@@ -207,16 +215,15 @@ def track_sequence(
     results = TrackedSequence(number, names, [[] for _ in names], [], [], [])
     with closing(Tracker(estimator)) as tracker:
         for index, item in enumerate(sequence.frames()):
-            result = tracker.step(item.frame)
+            frame = item.frame if category_known else with_unknown_categories(item.frame)
+            result = tracker.step(frame)
             seen = {x.estimate.mask_id: x for x in result.tracks if x.state != TrackState.LOST}
             cases = []
             for i, view in enumerate(item.views):
                 track = None if view.truth is None else seen.get(view.truth.mask_id)
                 outcome = None
                 if view.truth is not None and view.visibility >= MIN_VISIBILITY:
-                    case = PoseCase(
-                        names[i], _NO_POINTS, view.truth, sequence.models[i], view.visibility
-                    )
+                    case = PoseCase(names[i], (), view.truth, sequence.models[i], view.visibility)
                     outcome = evaluate_case(
                         case,
                         None if track is None else track.estimate,
@@ -229,7 +236,7 @@ def track_sequence(
                 time_s = index / sequence.rate_hz
                 results.histories[i].append(_track_sample(time_s, view, track, outcome))
             if index % _DETECTION_EVERY == _DETECTION_EVERY // 2:
-                _detect(estimator, item.frame, cases, results)
+                _detect(estimator, frame, cases, results)
             progress(1.0 / len(sequence))
     return results
 
@@ -237,24 +244,35 @@ def track_sequence(
 def summarise_sequences(sequences: Sequence[TrackedSequence]) -> dict[str, Any]:
     """Compute the metrics of `summarise` over all sequences, and those of tracking.
 
-    ``id_switches``, ``flips`` (and how many of them correct a wrong pose), ``recoveries`` of
-    ``gaps``, ``drift_deg`` and ``drift_cm`` are defined in `evaluation.tracks`. ``detection`` has
-    the mean metrics of detection from scratch in some of the frames, ``tracking_there`` those of
-    the tracks in the same frames. ``incidents`` lists the switches, flips and unrecovered gaps.
+    ``id_switches``, ``flips`` (and how many of them correct a wrong pose), ``first_mode_wrong`` and
+    ``first_mode_mended``, ``recoveries`` of ``gaps``, ``drift_deg`` and ``drift_cm`` are defined in
+    `evaluation.tracks`. ``wrong_category`` is the share of wrong ones among the poses, per cent.
+    ``detection`` has the mean metrics of detection from scratch in some of the frames,
+    ``tracking_there`` those of the tracks in the same frames. ``incidents`` lists the switches,
+    flips and unrecovered gaps.
     """
     histories = [x for sequence in sequences for x in sequence.histories]
     drifts = drift(histories)
     switches = [x for history in histories for x in id_switches(history)]
     all_flips = [x for history in histories for x in flips(history)]
     all_gaps = [x for history in histories for x in gaps(history)]
+    tracks = [x for history in histories for x in first_modes(history)]
+    wrong = [x for x in tracks if x.wrong]
+    outcomes = [x for sequence in sequences for x in sequence.tracked]
+    categories = [(x.reported.category, x.truth.category) for x in outcomes if x.reported]
     detected = _by_category([x for sequence in sequences for x in sequence.detected])
     tracked = _by_category([x for sequence in sequences for x in sequence.tracked_where_detected])
-    return summarise(_by_category([x for sequence in sequences for x in sequence.tracked])) | {
+    return summarise(_by_category(outcomes)) | {
         "sequences": len(sequences),
         "frames": sum(len(sequence.histories[0]) for sequence in sequences),
         "id_switches": len(switches),
         "flips": len(all_flips),
         "flips_that_mend": sum(x.corrective for x in all_flips),
+        "tracks": len(tracks),
+        "flips_per_track": len(all_flips) / len(tracks) if tracks else None,
+        "first_mode_wrong": percent(wrong, tracks),
+        "first_mode_mended": percent([x for x in wrong if x.mended], wrong),
+        "wrong_category": percent([x for x in categories if x[0] != x[1]], categories),
         "gaps": len(all_gaps),
         "recoveries": sum(x.recovered for x in all_gaps),
         "drift_deg": drifts.degrees,
@@ -274,13 +292,13 @@ def _detect(
 ) -> None:
     """Detect the visible objects of a frame and append the outcomes to `results`."""
     instances, _ = segment(frame, estimator.categories, min_points=estimator.config.min_points)
-    measured = {x.mask_id: x for x in instances}
+    measured = by_mask_id(instances)
     usable = [x for x in cases if x[0].truth.mask_id in measured]
     results.tracked_where_detected.extend(outcome for _, outcome in usable)
     results.detected.extend(
         run_cases(
             estimator,
-            [replace(case, instance=measured[case.truth.mask_id]) for case, _ in usable],
+            [replace(case, instances=measured[case.truth.mask_id]) for case, _ in usable],
         )
     )
 
@@ -326,15 +344,3 @@ def _incidents(sequence: TrackedSequence) -> Iterator[dict[str, Any]]:
         for gap in gaps(history):
             if not gap.recovered:
                 yield {"kind": "gap", **where, "frame": gap.first, "last": gap.last}
-
-
-_NO_POINTS = Instance(
-    mask_id=0,
-    category="",
-    score=1.0,
-    points=np.zeros((0, 3), np.float32),
-    pixels=np.zeros((0, 2), np.int32),
-    free=FreeSpace.unknown(),
-    mask_pixels=0,
-)
-"""Placeholder for the measurements of a case that are not kept."""

@@ -23,7 +23,7 @@ from sdfpose_core.benchmark.adaptation import (
     summarise_adaptation,
 )
 from sdfpose_core.benchmark.mesh_folder import mesh_files
-from sdfpose_core.benchmark.poses import MEASURES
+from sdfpose_core.benchmark.pose_figures import MEASURES
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.category_choice import usable_categories
 from sdfpose_core.cli.numbers import integer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,21 +12,25 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import Progress
-from rich.text import Text
 
 from sdfpose_core.benchmark.mesh_folder import mesh_files
+from sdfpose_core.benchmark.outcomes import PoseOutcome
+from sdfpose_core.benchmark.pose_figures import summarise, summarise_categories
 from sdfpose_core.benchmark.poses import (
-    MEASURES,
-    PoseOutcome,
     mesh_cases,
     real_cases,
     real_folders,
     run_cases,
-    summarise,
     synthetic_cases,
 )
 from sdfpose_core.benchmark.sequences import SEQUENCES, summarise_sequences, track_sequence
 from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.bench_pose_tables import (
+    print_categories,
+    print_instances,
+    print_poses,
+    print_tracking,
+)
 from sdfpose_core.cli.category_choice import usable_categories
 from sdfpose_core.cli.choices import (
     add_depth_unit_argument,
@@ -35,17 +39,11 @@ from sdfpose_core.cli.choices import (
     estimator_config,
 )
 from sdfpose_core.cli.numbers import integer, seed
-from sdfpose_core.cli.output import (
-    add_json_argument,
-    measure_heading,
-    new_table,
-    print_problems,
-    wide_console,
-    write_json,
-)
+from sdfpose_core.cli.output import add_json_argument, print_problems, write_json
 from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.estimation.mode_ranking import ModeRanking
 
 __all__ = ["add_parser", "run"]
 
@@ -66,8 +64,14 @@ _PARTS: dict[str, Callable[[EstimatorConfig], EstimatorConfig]] = {
         x, network_prior=replace(x.network_prior, shape_sd_factor=math.inf)
     ),
     "yaw-starts": lambda x: replace(x, yaw_starts=0),
+    "half-turns": lambda x: replace(x, half_turns=False),
+    "upright": lambda x: replace(x, upright="free"),
+    "colour": lambda x: replace(x, colour="off"),
 }
-"""Parts of the estimator that can be switched off."""
+"""Parts of the estimator that its configuration can switch off."""
+
+_RANKING = "ranking"
+"""Without the fitted ranking of the modes, the cost and the network's density decide."""
 
 _FORMER_PARTS = {"belief": "rotation-prior", "shape-belief": "shape-prior", "turns": "yaw-starts"}
 """Former names of parts, still accepted."""
@@ -116,15 +120,31 @@ def add_parser(benchmarks: Any) -> None:
     add_estimator_arguments(parser, device="cpu")
     add_depth_unit_argument(parser)
     parser.add_argument(
+        "--any",
+        action="store_true",
+        help="do not tell the category: all categories with weights are tried",
+    )
+    parser.add_argument(
         "--without",
         nargs="+",
         default=[],
         type=_part,
-        choices=tuple(_PARTS),
+        choices=(*_PARTS, _RANKING),
         metavar="PART",
-        help=f"switch off parts of the estimator, for an ablation: {', '.join(_PARTS)}",
+        help=(
+            f"switch off parts of the estimator, for an ablation: {', '.join((*_PARTS, _RANKING))}"
+        ),
     )
     add_json_argument(parser)
+    parser.add_argument(
+        "--save-outcomes",
+        type=path_argument,
+        metavar="FILE",
+        help=(
+            "write the errors of each instance as JSON; instances of runs with the same suite, "
+            "categories, count and seed are the same, in the same order"
+        ),
+    )
     add_threads_argument(parser)
     parser.set_defaults(benchmark=run)
 
@@ -138,6 +158,7 @@ def run(args: argparse.Namespace) -> int:
     if args.count is None:
         args.count = SEQUENCES if args.suite == "sequence" else _INSTANCES
     check_output_file("--json", args.json)
+    check_output_file("--save-outcomes", args.save_outcomes)
     if args.suite in _NEEDS_DATA:
         if args.data is None:
             raise ConfigurationError(f"--suite {args.suite} needs --data DIR")
@@ -145,48 +166,97 @@ def run(args: argparse.Namespace) -> int:
         check_input_folder("--data", args.data, layout)
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    config = estimator_config(args)
-    for part in args.without:
-        config = _PARTS[part](config)
+    estimator = _estimator(args)
     problems: list[str] = []
+    networks = ("decoder",) if args.encoder == "none" else ("decoder", "encoder")
     names = usable_categories(
-        default_categories(),
+        estimator.categories,
         args.category,
         problems,
         family=args.suite not in _NEEDS_DATA,
-        networks=("decoder",) if args.encoder == "none" else ("decoder", "encoder"),
+        networks=networks,
         weights=args.weights,
     )
-    estimator = PoseEstimator(config, default_categories())
-    for name in names:
+    candidates = names
+    if args.any:
+        candidates = usable_categories(
+            estimator.categories, None, [], networks=networks, weights=args.weights
+        )
+    for name in candidates:
         estimator.load(name)
     if args.suite == "sequence":
-        document = {"suite": args.suite} | _track_sequences(args, estimator, names)
+        figures, outcomes = _tracked(args, estimator, names)
     else:
-        outcomes = _outcomes(args, estimator, names, problems)
-        if not any(outcomes.values()):
-            reasons = "; ".join(["no usable instance", *problems[:1]])
-            raise ConfigurationError(f"--suite {args.suite}: {args.data or ''}: {reasons}")
-        document = {"suite": args.suite} | summarise(outcomes)
-        if args.suite == "real":
-            document["instances"] = [_instance(x) for some in outcomes.values() for x in some]
-    document["problems"] = problems
+        figures, outcomes = _estimated(args, estimator, names, candidates, problems)
+    document = {"suite": args.suite, **figures, "problems": problems}
+    if args.save_outcomes is not None:
+        write_json(args.save_outcomes, {"outcomes": [_instance(x) for x in outcomes]})
     if args.json is not None:
         write_json(args.json, document)
     print_problems(problems)
-    if args.suite == "real":
-        _print_instances(document["instances"])
     _print(document)
-    if args.suite == "sequence":
-        _print_tracking(document)
     return 0
 
 
+def _print(document: dict[str, Any]) -> None:
+    if "instances" in document:
+        print_instances(document["instances"])
+    print_poses(document)
+    if "confusion" in document:
+        print_categories(document)
+    if "flips" in document:
+        print_tracking(document)
+
+
+def _estimator(args: argparse.Namespace) -> PoseEstimator:
+    config = estimator_config(args)
+    for part in args.without:
+        if part != _RANKING:
+            config = _PARTS[part](config)
+    ranking = None
+    if _RANKING in args.without:
+        ranking = ModeRanking.by_cost(config.network_prior.rotation_weight)
+    return PoseEstimator(config, default_categories(), ranking=ranking)
+
+
+def _estimated(
+    args: argparse.Namespace,
+    estimator: PoseEstimator,
+    names: Sequence[str],
+    candidates: Sequence[str],
+    problems: list[str],
+) -> tuple[dict[str, Any], list[PoseOutcome]]:
+    """Compute the figures of a suite of single images; for the arguments, see `_outcomes`."""
+    found = _outcomes(args, estimator, names, candidates, problems)
+    outcomes = [x for some in found.values() for x in some]
+    if not outcomes:
+        reasons = "; ".join(["no usable instance", *problems[:1]])
+        raise ConfigurationError(f"--suite {args.suite}: {args.data or ''}: {reasons}")
+    figures = summarise(found)
+    if args.any:
+        figures |= summarise_categories(found)
+    if args.suite == "real":
+        figures["instances"] = [_instance(x) for x in outcomes]
+    return figures, outcomes
+
+
 def _outcomes(
-    args: argparse.Namespace, estimator: PoseEstimator, names: Sequence[str], problems: list[str]
+    args: argparse.Namespace,
+    estimator: PoseEstimator,
+    names: Sequence[str],
+    candidates: Sequence[str],
+    problems: list[str],
 ) -> dict[str, list[PoseOutcome]]:
-    """Estimate the instances of a suite one by one; only the outcomes are kept in memory."""
-    colour = args.encoder == "ssc6d"  # the other encoders do not use colour
+    """Estimate the instances of a suite one by one; only the outcomes are kept in memory.
+
+    Args:
+        args: of the command.
+        estimator: estimator to measure.
+        names: categories of the instances.
+        candidates: categories that are tried if the estimator is not told.
+        problems: receives a message for each skipped mesh, frame and instance.
+    """
+    colour = estimator.uses_colour
     outcomes: dict[str, list[PoseOutcome]] = {name: [] for name in names}
     with Progress(console=Console(stderr=True), transient=True) as bar:
         if args.suite == "real":
@@ -199,6 +269,7 @@ def _outcomes(
                 problems,
                 colour=colour,
                 depth_unit=args.depth_unit,
+                category_known=not args.any,
                 progress=partial(bar.advance, task),
             )
             for outcome in run_cases(estimator, cases):
@@ -215,6 +286,8 @@ def _outcomes(
                 )
             else:
                 continue
+            if args.any:
+                cases = (x.of_unknown_category(candidates) for x in cases)
             task = bar.add_task(name, total=args.count)
             for outcome in run_cases(estimator, cases, progress=partial(bar.advance, task)):
                 outcomes[name].append(outcome)
@@ -228,107 +301,36 @@ def _part(name: str) -> str:
     return _FORMER_PARTS.get(name, name)
 
 
-def _track_sequences(
+def _tracked(
     args: argparse.Namespace, estimator: PoseEstimator, names: Sequence[str]
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[PoseOutcome]]:
+    """Compute the figures of the suite of sequences."""
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("sequences", total=args.count)
-        progress = partial(bar.advance, task)
-        return summarise_sequences(
-            [
-                track_sequence(estimator, names, number, args.seed, progress=progress)
-                for number in range(args.count)
-            ]
-        )
+        sequences = [
+            track_sequence(
+                estimator,
+                names,
+                number,
+                args.seed,
+                category_known=not args.any,
+                progress=partial(bar.advance, task),
+            )
+            for number in range(args.count)
+        ]
+    figures = summarise_sequences(sequences)
+    return figures, [x for sequence in sequences for x in sequence.tracked]
 
 
 def _instance(outcome: PoseOutcome) -> dict[str, Any]:
+    reported = outcome.reported
     return {
         "name": outcome.name,
         "category": outcome.truth.category,
+        "reported_category": None if reported is None else reported.category,
         "rot_err_deg": outcome.degrees,
         "trans_err_cm": outcome.centimetres,
         "iou": outcome.iou,
         "confidence": outcome.confidence,
+        "right_rank": outcome.right_rank,
     }
-
-
-def _print_instances(instances: Sequence[Mapping[str, Any]]) -> None:
-    table = new_table("instances")
-    for name in ("instance", "category"):
-        table.add_column(name, overflow="fold")
-    for name in ("rot. deg", "trans. cm", "3D IoU", "confidence"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for x in instances:
-        table.add_row(
-            Text(x["name"]),
-            Text(x["category"]),
-            f"{x['rot_err_deg']:.1f}",
-            f"{x['trans_err_cm']:.2f}",
-            f"{x['iou']:.2f}",
-            f"{x['confidence']:.2f}",
-        )
-    wide_console().print(table)
-
-
-def _print(document: Mapping[str, Any]) -> None:
-    table = new_table(f"sdfpose bench pose --suite {document['suite']}")
-    table.add_column("category", overflow="fold")
-    for heading in (
-        "n",
-        *map(measure_heading, MEASURES),
-        "rot.\ndeg",
-        "trans.\ncm",
-        "Chamfer\nmm",
-    ):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, x in [*document["per_category"].items(), ("mean", document["mean"])]:
-        table.add_row(
-            Text(name),
-            str(x["n"]),
-            *(f"{x[measure]:.1f}" for measure in MEASURES),
-            _number(x["rot_median_deg"], 2),
-            _number(x["trans_median_cm"], 2),
-            _number(x["chamfer_median_mm"], 2),
-        )
-    console = wide_console()
-    console.print(table)
-    mean, ms = document["mean"], document["time_ms"]
-    lines = [
-        f"confidence: calibration error {mean['ece']:.3f}, AUROC {_number(mean['auroc'], 3)}",
-        "median time: " + ", ".join(f"{stage} {value:.0f} ms" for stage, value in ms.items()),
-    ]
-    for title, bins in (
-        ("visible fraction", document["by_visibility"]),
-        ("distance (m)", document["by_distance_m"]),
-    ):
-        if bins:
-            shares = ", ".join(
-                f"{k}: {v['right_percent']:.0f} % of {v['n']}" for k, v in bins.items()
-            )
-            lines.append(f"within 10 deg and 5 cm by {title}: {shares}")
-    for line in lines:
-        console.print(line, highlight=False)
-
-
-def _print_tracking(document: Mapping[str, Any]) -> None:
-    lines = [
-        f"tracking: {document['id_switches']} id switches, {document['flips']} flips "
-        f"({document['flips_that_mend']} of them corrective), {document['recoveries']} of "
-        f"{document['gaps']} gaps recovered, drift {_number(document['drift_deg'], 2)} deg and "
-        f"{_number(document['drift_cm'], 2)} cm over {document['drift_tracks']} tracks"
-    ]
-    for title, key in (("detected from scratch", "detection"), ("tracked", "tracking_there")):
-        if (x := document[key]) is not None:
-            lines.append(
-                f"{x['n']} objects {title}: rot. {_number(x['rot_median_deg'], 2)} deg, trans. "
-                f"{_number(x['trans_median_cm'], 2)} cm, IoU50 {x['iou50']:.1f}, 5 deg 2 cm "
-                f"{x['deg5_cm2']:.1f}, 10 deg 5 cm {x['deg10_cm5']:.1f}"
-            )
-    console = wide_console()
-    for line in lines:
-        console.print(line, highlight=False)
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

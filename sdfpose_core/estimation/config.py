@@ -32,6 +32,7 @@ class EstimatorConfig:
         yaw_starts: copies of each network hypothesis, turned about y, from which the search also
             starts, for categories that have a front.
         schedule: coarse rounds of the search.
+        half_turns: whether the half turns of the best hypothesis are refined and compared as well.
         network_prior: how strongly the network's prediction counts against the evidence.
         mesh_resolution: cells along each axis of the grid of the reconstructed surface.
         mesh_tolerance: share of the diagonal by which mesh simplification may move that surface.
@@ -55,6 +56,7 @@ class EstimatorConfig:
     min_points: int = 50
     yaw_starts: int = 3
     schedule: tuple[Stage, ...] = FULL_SEARCH
+    half_turns: bool = True
     network_prior: NetworkPriorConfig = field(default_factory=NetworkPriorConfig)
     mesh_resolution: int = 96
     mesh_tolerance: float = 1e-3

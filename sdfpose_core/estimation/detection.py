@@ -99,6 +99,8 @@ def detection_batches(
     config: RefineConfig,
     network_prior: NetworkPriorConfig,
     schedule: tuple[Stage, ...],
+    *,
+    half_turns: bool = True,
 ) -> list[DetectionBatch]:
     """Put the instances of all categories into one batch for each size of network outputs.
 
@@ -108,6 +110,7 @@ def detection_batches(
         config: weights of the refinement's terms.
         network_prior: how strongly the networks' predictions count.
         schedule: the coarse rounds of the search.
+        half_turns: see `Search`.
     """
     alike: dict[object, list[Proposal]] = {}
     for x in proposals:
@@ -128,6 +131,7 @@ def detection_batches(
             config,
             network_prior,
             schedule,
+            half_turns,
         )
         evidence = sampler(instances, [x.category for x in models])
         hypotheses = Hypotheses.cat([x.hypotheses for x in group])

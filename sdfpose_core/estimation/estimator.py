@@ -237,7 +237,12 @@ class PoseEstimator:
         config = self.config
         schedule = FAST_SEARCH if draft else config.schedule
         batches = detection_batches(
-            proposals, self.sampler, config.solver, config.network_prior, schedule
+            proposals,
+            self.sampler,
+            config.solver,
+            config.network_prior,
+            schedule,
+            half_turns=config.half_turns,
         )
         if config.refine != "sdf":
             return batches

@@ -100,6 +100,7 @@ class Search:
         config: weights of the refinement's terms.
         network_prior: how strongly the network's prediction counts.
         schedule: the coarse rounds.
+        half_turns: whether the half turns of the best hypothesis are candidates, too.
     """
 
     decoder: JointDecoder
@@ -108,6 +109,7 @@ class Search:
     config: RefineConfig
     network_prior: NetworkPriorConfig
     schedule: tuple[Stage, ...] = FULL_SEARCH
+    half_turns: bool = True
 
     def narrow(self, hypotheses: Hypotheses, evidence: Evidence) -> Candidates:
         """Refine all hypotheses coarsely, and drop the worst after each round.
@@ -126,7 +128,8 @@ class Search:
             best = self._rank(solution, hypotheses).best(stage.keep)
             hypotheses = replace(hypotheses[best], state=solution.state[best])
             anchors = self._moved_anchors(hypotheses, anchors[best])
-        return self._with_half_turns(Candidates(hypotheses, anchors))
+        candidates = Candidates(hypotheses, anchors)
+        return self._with_half_turns(candidates) if self.half_turns else candidates
 
     def refine(self, candidates: Candidates, evidence: Evidence) -> Modes:
         """Refine the candidates on all evidence.

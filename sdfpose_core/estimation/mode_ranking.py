@@ -165,6 +165,17 @@ class ModeRanking:
         start = np.full(len(MODE_FEATURES), 0.3)
         return cls(minimize(loss, start, jac=True, method="L-BFGS-B").x)
 
+    @classmethod
+    def by_cost(cls, rotation_weight: float = 1.0) -> ModeRanking:
+        """Rank by the cost of the refinement and by the network's density, without a fit.
+
+        Args:
+            rotation_weight: of the network's density, see `NetworkPriorConfig`.
+        """
+        parts = ("surface", "free_space", "support", "code", "size")
+        weights = {**dict.fromkeys(parts, 1.0), "belief": rotation_weight}
+        return cls(np.array([weights.get(name, 0.0) for name in MODE_FEATURES]))
+
     def save(self, path: Path | str) -> None:
         """Write the weights as JSON."""
         content = {

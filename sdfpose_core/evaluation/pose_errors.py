@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["rotation_error_deg", "translation_error_m"]
+__all__ = ["WRONG_MODE_DEG", "rotation_error_deg", "translation_error_m"]
+
+WRONG_MODE_DEG = 30.0
+"""A larger rotation error is no imprecision: the pose belongs to another mode, degrees."""
 
 
 def rotation_error_deg(

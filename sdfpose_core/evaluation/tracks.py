@@ -9,12 +9,20 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.evaluation.pose_errors import rotation_error_deg
+from sdfpose_core.evaluation.pose_errors import WRONG_MODE_DEG, rotation_error_deg
 
-__all__ = ["Drift", "Flip", "Gap", "TrackSample", "drift", "flips", "gaps", "id_switches"]
-
-FLIP_DEG = 60.0
-"""A larger rotation between two frames that the object did not make is a flip, degrees."""
+__all__ = [
+    "Drift",
+    "FirstMode",
+    "Flip",
+    "Gap",
+    "TrackSample",
+    "drift",
+    "first_modes",
+    "flips",
+    "gaps",
+    "id_switches",
+]
 
 GAP_FRAMES = 3
 """Minimum number of hidden frames between two visible ones for a gap."""
@@ -24,6 +32,9 @@ SETTLING_S = 0.5
 
 DRIFT_FRAMES = 16
 """Minimum number of frames after that for a drift: a quarter of fewer frames is too few."""
+
+MENDING_S = 1.0
+"""A wrong first mode should be mended this time after the first view that shows it, seconds."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,8 @@ class TrackSample:
         symmetric_about_y: whether its yaw is undefined in this frame.
         track_id: id of the track that reports the object, None if there is none.
         rotation: (3, 3), reported rotation; None without a track.
-        degrees, centimetres: errors of the reported pose, infinite without a track.
+        degrees, centimetres: errors of the reported pose, infinite without a track and with another
+            category.
     """
 
     time_s: float
@@ -84,6 +96,20 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class FirstMode:
+    """The mode that a track starts with.
+
+    Attributes:
+        wrong: whether it is of another category, or rotated by more than `WRONG_MODE_DEG`.
+        mended: whether it was wrong, but no longer is `MENDING_S` after the first view that shows
+            it.
+    """
+
+    wrong: bool
+    mended: bool
+
+
+@dataclass(frozen=True)
 class Drift:
     """Growth of errors over the life of a track; None if no track is long enough.
 
@@ -119,7 +145,7 @@ def id_switches(history: Sequence[TrackSample]) -> list[int]:
 
 
 def flips(history: Sequence[TrackSample]) -> list[Flip]:
-    """Find rotations by more than `FLIP_DEG` between consecutive frames not made by the object.
+    """Find rotations by more than `WRONG_MODE_DEG` between two frames not made by the object.
 
     With R reported and T true, the angle is that between R_i and T_i T_(i-1)^T R_(i-1), the
     previous rotation moved along with the object. If the object is symmetric in either frame, it
@@ -143,7 +169,7 @@ def flips(history: Sequence[TrackSample]) -> list[Flip]:
         expected = after.true_rotation @ before.true_rotation.T @ before.rotation
         symmetric = before.symmetric_about_y or after.symmetric_about_y
         degrees = float(rotation_error_deg(after.rotation, expected, symmetric))
-        if degrees > FLIP_DEG:
+        if degrees > WRONG_MODE_DEG:
             found.append(Flip(i, degrees, after.degrees < before.degrees))
     return found
 
@@ -167,6 +193,21 @@ def gaps(history: Sequence[TrackSample]) -> list[Gap]:
     return found
 
 
+def first_modes(history: Sequence[TrackSample]) -> list[FirstMode]:
+    """Judge the first mode of each track, and whether it is mended in time.
+
+    Only frames in which the object is visible count. A mug whose handle is hidden may be turned in
+    any way. The handle shows which was right: the first rotation, moved along with the object, is
+    judged in the first view with a handle. Where there is none, and for all other objects, the
+    first view says what is right. A wrong mode is mended if the track's last pose within
+    `MENDING_S` of that view is in the right mode.
+
+    Args:
+        history: samples of one object, frame by frame.
+    """
+    return [_first_mode(life) for life in _lives(history)]
+
+
 def drift(histories: Iterable[Sequence[TrackSample]]) -> Drift:
     """Measure how much the error of a track grows over its life.
 
@@ -179,11 +220,7 @@ def drift(histories: Iterable[Sequence[TrackSample]]) -> Drift:
     """
     degrees, centimetres = [], []
     for history in histories:
-        lives: dict[int, list[TrackSample]] = {}
-        for sample in history:
-            if sample.visible and sample.track_id is not None:
-                lives.setdefault(sample.track_id, []).append(sample)
-        for life in lives.values():
+        for life in _lives(history):
             settled = [x for x in life if x.time_s >= life[0].time_s + SETTLING_S]
             if len(settled) < DRIFT_FRAMES:
                 continue
@@ -196,6 +233,27 @@ def drift(histories: Iterable[Sequence[TrackSample]]) -> Drift:
     if not degrees:
         return Drift(None, None, 0)
     return Drift(float(np.median(degrees)), float(np.median(centimetres)), len(degrees))
+
+
+def _lives(history: Iterable[TrackSample]) -> list[list[TrackSample]]:
+    """Split the samples with a visible object and a track by track."""
+    lives: dict[int, list[TrackSample]] = {}
+    for sample in history:
+        if sample.visible and sample.track_id is not None:
+            lives.setdefault(sample.track_id, []).append(sample)
+    return list(lives.values())
+
+
+def _first_mode(life: Sequence[TrackSample]) -> FirstMode:
+    first = telling = life[0]
+    wrong = first.degrees > WRONG_MODE_DEG
+    if not wrong and first.rotation is not None and first.true_rotation is not None:
+        telling = next((x for x in life if not x.symmetric_about_y), first)
+        symmetric = telling.symmetric_about_y
+        off = rotation_error_deg(first.rotation, first.true_rotation, symmetric)
+        wrong = bool(off > WRONG_MODE_DEG)
+    later = [x for x in life if telling.time_s <= x.time_s <= telling.time_s + MENDING_S]
+    return FirstMode(wrong, mended=wrong and later[-1].degrees <= WRONG_MODE_DEG)
 
 
 def _reports(samples: Sequence[TrackSample]) -> list[int]:

@@ -14,7 +14,8 @@ import pytest
 from simple_estimates import make_alternative
 
 from sdfpose_core.benchmark.adaptation import ROWS, AdaptationRun, summarise_adaptation
-from sdfpose_core.benchmark.poses import PoseOutcome, summarise
+from sdfpose_core.benchmark.outcomes import PoseOutcome
+from sdfpose_core.benchmark.pose_figures import summarise, summarise_categories
 from sdfpose_core.benchmark.repeated_runs import repeated_figures
 from sdfpose_core.benchmark.sequences import TrackedSequence, summarise_sequences
 from sdfpose_core.benchmark.speed import benchmark_speed
@@ -84,6 +85,9 @@ def outcome() -> PoseOutcome:
     return PoseOutcome("one", TRUTH, 0.8, reported, 1.0, 1.0, 0.9, 1.0, {"total": 1.0})
 
 
+MISS = dataclasses.replace(outcome(), reported=None)
+
+
 def test_estimates(documented: set[str]) -> None:
     document = estimate._as_json(estimate._Row("can_1", ESTIMATE, ERRORS, 1.0))
     assert keys(document) - FREE <= documented
@@ -126,7 +130,8 @@ def test_repeated_benchmarks(documented: set[str]) -> None:
 
 
 def test_poses(documented: set[str]) -> None:
-    document = summarise({"can": [outcome()]}) | {"instances": [bench_pose._instance(outcome())]}
+    document = summarise({"can": [outcome()]}) | summarise_categories({"can": [outcome(), MISS]})
+    document |= {"instances": [bench_pose._instance(outcome())]}
     names = {x for x in keys(document) if not re.fullmatch(r"[0-9.]+-[0-9.]+", x)}
     assert names - FREE <= documented
 

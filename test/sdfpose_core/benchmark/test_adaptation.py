@@ -16,7 +16,7 @@ from sdfpose_core.benchmark.adaptation import (
     split_models,
     summarise_adaptation,
 )
-from sdfpose_core.benchmark.poses import PoseOutcome
+from sdfpose_core.benchmark.outcomes import PoseOutcome
 from sdfpose_core.cli.main import main
 
 

@@ -42,11 +42,11 @@ def shown(small_images):
 def follow_shown(shown):
     """Follow a sequence in the frames of `shown`, which take longer to render than to follow."""
 
-    class Shown(SimulatedSequence):
-        def frames(self):
-            return iter(shown[self._stream[-1]])
+    def follow_shown(estimator, number, count=None, **options):
+        class Shown(SimulatedSequence):
+            def frames(self):
+                return iter(shown[number][:count])
 
-    def follow_shown(estimator, number, **options):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sequences, "SimulatedSequence", Shown)
             return track_sequence(estimator, NAMES, number, 0, **options)
@@ -266,10 +266,29 @@ def test_what_is_never_found_is_missed(follow_shown):
     assert mug["n"] == sum(x.truth.category == "mug" for x in found.tracked)
 
 
+def test_a_track_of_another_category_is_wrong_however_well_it_is_placed(follow_shown):
+    """Nothing is told, and everything is taken for a can."""
+    cans = Middles(lambda x: x.category == "can")
+    found = follow_shown(cans, SLOW, count=30, category_known=False)
+    for x in (*found.tracked, *found.detected):
+        if x.reported is not None:
+            assert x.reported.category == "can"
+            assert np.isinf(x.degrees) == (x.truth.category != "can")
+    document = summarise_sequences([found])
+    reported = [x for x in found.tracked if x.reported is not None]
+    others = sum(x.truth.category != "can" for x in reported)
+    assert document["wrong_category"] == pytest.approx(100.0 * others / len(reported))
+    assert document["per_category"]["mug"]["wrong_mode"] == 100.0
+    assert document["first_mode_wrong"] >= 100.0 * 3 / document["tracks"]
+
+
 def test_the_summary_counts_over_all_objects_of_all_sequences(followed):
     alone = [summarise_sequences([x]) for x in followed.values()]
     document = summarise_sequences(list(followed.values()))
-    for key in ("n", "id_switches", "flips", "gaps", "recoveries", "frames", "drift_tracks"):
+    assert document["wrong_category"] == 0.0
+    assert document["flips_per_track"] == document["flips"] / document["tracks"]
+    counted = ("n", "id_switches", "flips", "tracks", "gaps", "recoveries", "frames")
+    for key in (*counted, "drift_tracks"):
         assert document[key] == sum(x[key] for x in alone)
     assert document["incidents"] == alone[0]["incidents"] + alone[1]["incidents"]
     assert 0 < document["recoveries"] <= document["gaps"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sdfpose_core.benchmark.poses import MEASURES
+from sdfpose_core.benchmark.pose_figures import MEASURES
 from sdfpose_core.cli import bench_adaptation, bench_pose, bench_shapes
 from sdfpose_core.cli import estimate as estimate_command
 from sdfpose_core.cli.main import main
@@ -177,6 +177,8 @@ def test_one_frame_that_cannot_be_written_does_not_stop_the_others(tmp_path, mon
 
 FIGURES = {"n": 1800} | dict.fromkeys(MEASURES, 100.0)
 FIGURES |= {"rot_median_deg": 123.45, "trans_median_cm": 10.12, "chamfer_median_mm": 123.45}
+FIGURES |= {"wrong_mode": 100.0, "wrong_confident": 100.0, "right_rank": 12.34}
+FIGURES |= {"chosen_deg10_cm5": 100.0, "oracle_deg10_cm5": 100.0}
 SHAPES = {"n": 24, "chamfer_median": 0.0123, "chamfer_mean": 0.1234, "chamfer_view_median": 0.1}
 SHAPES |= {"fscore": 0.999, "normal_consistency": 0.999, "volume_iou": 0.987}
 
@@ -185,6 +187,7 @@ def pose_table():
     mean = FIGURES | {"ece": 0.1, "auroc": 0.9}
     document = {"suite": "synthetic", "per_category": dict.fromkeys(SIX, FIGURES), "mean": mean}
     document |= {"time_ms": {"total": 400.0}, "by_visibility": {}, "by_distance_m": {}}
+    document |= {"category_right": 100.0, "confusion": {x: dict.fromkeys(SIX, 300) for x in SIX}}
     bench_pose._print(document)
 
 

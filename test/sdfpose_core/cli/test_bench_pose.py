@@ -3,20 +3,25 @@
 import argparse
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
 import trimesh
 
 from sdfpose_core.benchmark import poses
-from sdfpose_core.benchmark.poses import PoseOutcome, run_cases, summarise
+from sdfpose_core.benchmark.outcomes import PoseOutcome
+from sdfpose_core.benchmark.pose_figures import summarise
+from sdfpose_core.benchmark.poses import run_cases
 from sdfpose_core.cli import bench_pose
 from sdfpose_core.cli.main import main
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.estimation.mode_ranking import MODE_FEATURES, ModeRanking
 from sdfpose_core.observation.frame import GroundTruth
 
 MEASURES = {"iou25", "iou50", "iou75", "deg5_cm2", "deg5_cm5", "deg10_cm2", "deg10_cm5"}
 FIGURES = {"n", *MEASURES, "rot_median_deg", "trans_median_cm", "chamfer_median_mm"}
+FIGURES |= {"wrong_mode", "wrong_confident", "chosen_deg10_cm5", "oracle_deg10_cm5", "right_rank"}
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +47,28 @@ def test_synthetic(tmp_path, capsys):
     assert document["per_category"]["bowl"]["chamfer_median_mm"] < 20.0
     assert set(document["time_ms"]) == {"encode", "refine", "mesh", "total"}
     assert sum(x["n"] for x in document["by_visibility"].values()) == 4
-    assert "--suite synthetic" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "--suite synthetic" in output
+    assert "any mode %" in output
+    assert "reported as" not in output  # they were told
+
+
+def test_the_category_need_not_be_told(tmp_path, capsys):
+    arguments = ["--suite", "synthetic", "--category", "bowl", "--count", 2, "--refine", "none"]
+    outcomes = tmp_path / "outcomes.json"
+    document = bench(tmp_path, *arguments, "--any", "--save-outcomes", outcomes)
+    (row,) = document["confusion"].values()
+    assert sum(row.values()) == 2
+    assert document["category_right"] == 50.0 * row.get("bowl", 0)
+    saved = json.loads(outcomes.read_text())["outcomes"]
+    assert [x["category"] for x in saved] == ["bowl", "bowl"]
+    assert Counter(x["reported_category"] for x in saved) == row
+    for x in saved:
+        assert (x["iou"] == 0.0) >= (x["reported_category"] != "bowl")
+        assert 0.0 <= x["confidence"] <= 1.0
+    output = capsys.readouterr().out
+    assert "reported as" in output
+    assert f"category right: {document['category_right']:.1f} %" in output
 
 
 def test_meshes(tmp_path, capsys):
@@ -83,6 +109,31 @@ def test_former_names_of_parts_are_accepted():
     command = ["pose", "--suite", "real", "--without", "belief", "shape-belief", "turns", "support"]
     parts = parser.parse_args(command).without
     assert parts == ["rotation-prior", "shape-prior", "yaw-starts", "support"]
+
+
+@pytest.mark.parametrize("part", bench_pose._PARTS)
+def test_each_part_can_be_switched_off(part):
+    assert estimator_without(part).config != EstimatorConfig(device="cpu")
+
+
+def test_without_the_ranking_cost_and_network_decide():
+    features = [dict.fromkeys(MODE_FEATURES, 0.0) for _ in range(2)]
+    features[0]["upright"] = 5.0
+    features[1]["belief"] = 1.0
+    first, second = estimator_without("ranking").ranking.probabilities(features)
+    assert second / first == pytest.approx(np.e)
+    # Without its prior, the network has no say in the choice.
+    estimator = estimator_without("ranking", "rotation-prior")
+    assert estimator.ranking.probabilities(features) == pytest.approx([0.5, 0.5])
+    fitted = estimator_without("support").ranking.probabilities(features)
+    assert fitted == pytest.approx(ModeRanking.load().probabilities(features))
+
+
+def estimator_without(*parts):
+    parser = argparse.ArgumentParser()
+    bench_pose.add_parser(parser.add_subparsers())
+    command = ["pose", "--suite", "synthetic", "--without", *parts]
+    return bench_pose._estimator(parser.parse_args(command))
 
 
 def test_nothing_to_estimate(tmp_path, capsys):

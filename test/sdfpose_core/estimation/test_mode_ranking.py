@@ -73,6 +73,13 @@ def test_a_ranking_is_read_as_it_was_written(tmp_path):
     )
 
 
+@given(st.lists(st.tuples(*[st.floats(-50.0, 50.0)] * 3), min_size=1, max_size=6))
+def test_without_a_fit_the_cost_and_the_network_decide(modes):
+    features = [mode(surface=x, size=y, belief=z, upright=-x) for x, y, z in modes]
+    found = ModeRanking.by_cost(0.5).probabilities(features)
+    np.testing.assert_allclose(found, softmax([x + y + 0.5 * z for x, y, z in modes]), atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

@@ -1,10 +1,19 @@
 """Figures of tracking on histories made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from sdfpose_core.evaluation.tracks import TrackSample, drift, flips, gaps, id_switches
+from sdfpose_core.evaluation.tracks import (
+    TrackSample,
+    drift,
+    first_modes,
+    flips,
+    gaps,
+    id_switches,
+)
 
 HIDDEN, PARTLY = object(), object()
 
@@ -116,9 +125,9 @@ def test_a_turn_of_the_object_is_none():
     assert len(flips(posed([np.eye(3)] * 5, turns))) == 4
 
 
-def test_turns_up_to_sixty_degrees_are_none():
-    assert flips(posed([turned("x", 0), turned("x", 59.9)])) == []
-    assert len(flips(posed([turned("x", 0), turned("x", 60.1)]))) == 1
+def test_turns_up_to_thirty_degrees_are_none():
+    assert flips(posed([turned("x", 0), turned("x", 29.9)])) == []
+    assert len(flips(posed([turned("x", 0), turned("x", 30.1)]))) == 1
 
 
 def test_the_yaw_of_symmetric_objects_may_jump():
@@ -133,6 +142,71 @@ def test_no_flip_between_two_tracks_or_over_a_gap():
     before, after = posed(reports)
     assert flips([before, *history([HIDDEN]), after]) == []
     assert flips([before, *history([None]), after]) == []
+
+
+# --- first modes ---
+
+
+def modes_of(samples):
+    return [(x.wrong, x.mended) for x in first_modes(samples)]
+
+
+def off_by(errors, ids=None):
+    """Reported rotations with errors about x, in degrees, of an object that turns."""
+    truths = [turned("zx", (80 * i, 70 * i)) for i in range(len(errors))]
+    reports = [x @ turned("x", y) for x, y in zip(truths, errors, strict=True)]
+    return posed(reports, truths, ids, degrees=errors)
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([0.0] * 3, (False, False)),
+        ([29.9] + [180.0] * 9, (False, False)),  # what comes later is a flip
+        ([180.0] * 20, (True, False)),
+        ([180.0] * 9 + [5.0] * 9, (True, True)),
+        ([180.0] * 11 + [5.0] * 9, (True, False)),  # too late: images are 0.1 s apart
+        ([180.0, 5.0] + [180.0] * 18, (True, False)),  # not for long
+        ([float("inf")] * 5 + [5.0] * 15, (True, True)),  # it was of another category
+    ],
+)
+def test_a_wrong_first_mode_is_to_be_mended_within_a_second(errors, expected):
+    samples = off_by([0.0 if x == float("inf") else x for x in errors])
+    samples = [replace(x, degrees=y) for x, y in zip(samples, errors, strict=True)]
+    assert modes_of(samples) == [expected]
+
+
+def test_each_track_has_a_first_mode_of_its_own():
+    assert modes_of(off_by([180.0, 180.0, 5.0, 5.0], [1, 1, 2, 2])) == [
+        (True, False),
+        (False, False),
+    ]
+    assert modes_of(history([None, HIDDEN, PARTLY])) == []
+
+
+def mug(yaws, handle_from):
+    """A mug at rest, reported with some yaws; its handle is seen from an image on."""
+    samples = posed([turned("y", x) for x in yaws])
+    return [
+        replace(x, symmetric_about_y=i < handle_from, degrees=0.0 if i < handle_from else yaws[i])
+        for i, x in enumerate(samples)
+    ]
+
+
+def test_a_guessed_handle_is_judged_where_it_is_seen():
+    guessed = [90.0] * 30
+    assert modes_of(mug(guessed, handle_from=99)) == [(False, False)]  # nobody ever knows
+    assert modes_of(mug(guessed, handle_from=15)) == [(True, False)]
+    # The second begins with the first view of the handle.
+    assert modes_of(mug([90.0] * 20 + [0.0] * 10, handle_from=15)) == [(True, True)]
+    assert modes_of(mug([90.0] * 27 + [0.0] * 3, handle_from=15)) == [(True, False)]
+    assert modes_of(mug([10.0] * 30, handle_from=15)) == [(False, False)]
+
+
+def test_a_mug_upside_down_is_wrong_without_its_handle():
+    samples = [replace(x, symmetric_about_y=True) for x in off_by([180.0] * 3 + [0.0] * 17)]
+    samples[-1] = replace(samples[-1], symmetric_about_y=False)
+    assert modes_of(samples) == [(True, True)]
 
 
 # --- drift ---
