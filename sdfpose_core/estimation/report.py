@@ -14,7 +14,7 @@ from sdfpose_core.refine.covariance import pose_covariance
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
 from sdfpose_core.refine.solver import Solution
 from sdfpose_core.sdf.meshing import DecodedMesh
-from sdfpose_core.shapes.body import BODY_MARGIN_M, HANDLE_PIXELS
+from sdfpose_core.shapes.body import BODY_MARGIN_M, HANDLE_PIXELS, REFERENCE_FOCAL_PX
 from sdfpose_core.shapes.symmetries import up_to_yaw
 
 __all__ = ["RefinedHypothesis", "report", "with_mesh"]
@@ -88,7 +88,7 @@ def report(
         model.category.symmetry == "y_without_handle"
         and not mesh.body.scaled(scale).handle_visible(
             (instance.points - translation) @ rotation,
-            HANDLE_PIXELS / instance.every**2,
+            HANDLE_PIXELS * _resolution(instance) / instance.every**2,
             _body_margin_m(instance),
         )
     )
@@ -114,6 +114,15 @@ def report(
         probability=probability,
         alternatives=tuple(alternatives),
     )
+
+
+def _resolution(instance: Instance) -> float:
+    """Pixels per solid angle, relative to a 640x480 depth camera, at most 1."""
+    pixels = np.ptp(instance.pixels, axis=0)
+    slopes = np.ptp(instance.points[:, :2] / instance.points[:, 2:], axis=0)
+    seen = slopes > 0.0
+    focal_px = float(np.mean(pixels[seen] / slopes[seen])) if seen.any() else REFERENCE_FOCAL_PX
+    return min((focal_px / REFERENCE_FOCAL_PX) ** 2, 1.0)
 
 
 def _body_margin_m(instance: Instance) -> float:

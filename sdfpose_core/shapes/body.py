@@ -9,10 +9,20 @@ from numpy.typing import NDArray
 
 from sdfpose_core.shapes.sdf_samples import sample_surface
 
-__all__ = ["BODY_MARGIN_M", "HANDLE_PIXELS", "HANDLE_SHARE", "BodyProfile"]
+__all__ = [
+    "BODY_MARGIN_M",
+    "HANDLE_PIXELS",
+    "HANDLE_SHARE",
+    "REFERENCE_FOCAL_PX",
+    "BodyProfile",
+]
+
+REFERENCE_FOCAL_PX = 600.0
+"""Focal length of a typical 640x480 depth camera."""
 
 HANDLE_PIXELS = 30
-"""Minimum number of pixels of a visible handle, beyond what noise explains..."""
+"""Minimum number of pixels of a visible handle in an image of that camera, beyond what noise
+explains..."""
 
 HANDLE_SHARE = 0.01
 """...and their minimum share of the instance's pixels."""

@@ -12,7 +12,7 @@ from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import GroundTruth, Instance, InstanceLabel, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
-from sdfpose_core.shapes.body import HANDLE_PIXELS
+from sdfpose_core.shapes.body import HANDLE_PIXELS, REFERENCE_FOCAL_PX
 from sdfpose_core.shapes.families import FAMILIES, sample_model
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.appearance import (
@@ -25,7 +25,7 @@ from sdfpose_core.simulation.ground_truth import ground_truth
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 from sdfpose_core.simulation.scenes import SceneStyle, random_scene
-from sdfpose_core.simulation.sensor import REFERENCE_FOCAL_PX, MaskNoise, SensorNoise
+from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
 from sdfpose_core.simulation.views import hard_view, random_view
 
 __all__ = ["ModelPool", "SimulatedInstance", "simulated_instances", "unoccluded_pixels"]

@@ -19,14 +19,12 @@ from scipy import ndimage
 from scipy.special import ndtr
 
 from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.shapes.body import REFERENCE_FOCAL_PX
 from sdfpose_core.simulation.depth_filling import filled
 from sdfpose_core.simulation.rendering import Rendering
 from sdfpose_core.simulation.smooth_noise import quantile, smooth_noise
 
-__all__ = ["REFERENCE_FOCAL_PX", "MaskNoise", "SensorNoise"]
-
-REFERENCE_FOCAL_PX = 600.0
-"""Focal length of a typical 640x480 depth camera."""
+__all__ = ["MaskNoise", "SensorNoise"]
 
 _EDGE_SHARE = 0.03
 """A depth discontinuity exceeds this share of the depth..."""
