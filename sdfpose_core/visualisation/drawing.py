@@ -13,30 +13,29 @@ from sdfpose_core.categories import Categories
 from sdfpose_core.geometry.alignment import nearest_yaw
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import GroundTruth, Instance, ObjectEstimate, RgbdFrame
+from sdfpose_core.visualisation.labels import Colour, Labels, alternative_text, line_scale
 
 __all__ = ["box_pixels", "draw_error", "draw_instance", "draw_outlines", "draw_overlay"]
-
-_Colour = tuple[int, int, int]
 
 _SURFACE_OPACITY = 0.6
 _AMBIENT = 0.35
 """Brightness of a surface seen edge-on; a surface facing the camera has 1."""
 
-_AXIS_COLOURS: tuple[_Colour, ...] = ((235, 50, 40), (50, 205, 50), (45, 105, 255))
+_AXIS_COLOURS: tuple[Colour, ...] = ((235, 50, 40), (50, 205, 50), (45, 105, 255))
 """x red, y green, z blue."""
 
 _AXIS_SHARE = 0.4
 """Length of the axes as a fraction of the box diagonal."""
 
 _HIDDEN_OPACITY = 0.5
-_UNKNOWN_COLOUR: _Colour = (200, 200, 200)
+_UNKNOWN_COLOUR: Colour = (200, 200, 200)
 
-_TRUTH_COLOUR: _Colour = (255, 255, 255)
+_TRUTH_COLOUR: Colour = (255, 255, 255)
 _ERROR_MARGIN = 1.6
 """Size of the crop of an error relative to the object and its estimate."""
 
 _BACKGROUND = 244
-_OUTLINE_COLOUR: _Colour = (20, 20, 20)
+_OUTLINE_COLOUR: Colour = (20, 20, 20)
 
 _NEAR_M = 0.01
 """Near plane: lines are clipped closer to the camera than this."""
@@ -46,10 +45,6 @@ _FAR_OUTSIDE_PX = 10_000
 
 _SUBPIXEL_BITS = 4
 """Subpixel bits of OpenCV lines: 1/16 of a pixel."""
-
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_REFERENCE_WIDTH_PX = 640
-"""Lines and text are scaled up for images wider than this."""
 
 # Corner k of a box has the signs of k's bits: +x for bit 0, +y for bit 1, +z for bit 2.
 _SIGNS = np.array([[1 if k >> axis & 1 else -1 for axis in range(3)] for k in range(8)])
@@ -68,8 +63,8 @@ def draw_overlay(
 
     The reconstructed surface is shaded and semi-transparent, in the colour of the category. Hidden
     edges of the box are thin. The axes are x red, y green, z blue. The label shows category, id and
-    confidence. Nearer objects cover those farther away. Objects outside the image or behind the
-    camera are skipped.
+    confidence, and below the strongest alternative if it is likely. Nearer objects cover those
+    farther away. Objects outside the image or behind the camera are skipped.
 
     Args:
         frame: frame to draw; its colour image is not modified.
@@ -103,10 +98,11 @@ def draw_overlay(
     for i in order:
         _draw_box(pen, estimates[i], colours[i])
         _draw_axes(pen, estimates[i])
-    labels = _Labels(image)
+    labels = Labels(image)
     for i in reversed(order):
         text = f"{estimates[i].category} {shown[i]}  {estimates[i].confidence:.2f}"
-        labels.draw(text, colours[i], pen.project(_corners(estimates[i])))
+        lines = [text, *alternative_text(estimates[i])]
+        labels.draw(lines, colours[i], pen.project(_corners(estimates[i])))
     return image
 
 
@@ -228,7 +224,7 @@ def draw_outlines(
     for mask_id in np.unique(mask[mask > 0]):
         inside = (mask == mask_id).astype(np.uint8)
         outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(image, outlines, -1, colour, _scale(image), cv2.LINE_AA)
+        cv2.drawContours(image, outlines, -1, colour, line_scale(image), cv2.LINE_AA)
 
 
 def _is_finite(estimate: ObjectEstimate) -> bool:
@@ -248,7 +244,7 @@ def _corners(estimate: ObjectEstimate) -> NDArray[np.float64]:
 def _draw_surfaces(
     image: NDArray[np.uint8],
     camera: PinholeCamera,
-    objects: Sequence[tuple[ObjectEstimate, _Colour]],
+    objects: Sequence[tuple[ObjectEstimate, Colour]],
 ) -> None:
     """Blend the shaded meshes into the image, nearest surface first."""
     objects = [x for x in objects if len(x[0].faces) > 0]
@@ -270,7 +266,7 @@ def _draw_surfaces(
         outline, _ = cv2.findContours(
             (owners == index).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
         )
-        cv2.drawContours(image, outline, -1, colour, _scale(image), cv2.LINE_AA)
+        cv2.drawContours(image, outline, -1, colour, line_scale(image), cv2.LINE_AA)
 
 
 def _region(camera: PinholeCamera, estimates: Sequence[ObjectEstimate]) -> NDArray[np.uint8]:
@@ -341,7 +337,7 @@ class _Pen:
     def __init__(self, image: NDArray[np.uint8], camera: PinholeCamera) -> None:
         self._image = image
         self._camera = camera
-        self.thickness = 2 * _scale(image)
+        self.thickness = 2 * line_scale(image)
 
     def project(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Project the points (N, 3) in front of the camera to pixels (M, 2)."""
@@ -352,7 +348,7 @@ class _Pen:
         self,
         start: NDArray[np.float64],
         end: NDArray[np.float64],
-        colour: _Colour,
+        colour: Colour,
         thickness: int,
         opacity: float = 1.0,
     ) -> None:
@@ -399,7 +395,7 @@ def _clip(
     return np.stack([ends[0] + enter * direction, ends[0] + leave * direction])
 
 
-def _draw_box(pen: _Pen, estimate: ObjectEstimate, colour: _Colour) -> None:
+def _draw_box(pen: _Pen, estimate: ObjectEstimate, colour: Colour) -> None:
     """Draw the edges of the box; edges between two back faces are thin and pale."""
     corners = _corners(estimate)
     rotation = np.asarray(estimate.rotation, dtype=np.float64)
@@ -422,48 +418,3 @@ def _draw_axes(pen: _Pen, estimate: ObjectEstimate) -> None:
     # Draw farther axes first, so that the axis pointing at the camera is on top.
     for axis in np.argsort(-tips[:, 2]):
         pen.line(centre, tips[axis], _AXIS_COLOURS[axis], pen.thickness)
-
-
-class _Labels:
-    """Draws labels inside the image without overlap."""
-
-    def __init__(self, image: NDArray[np.uint8]) -> None:
-        self._image = image
-        self._taken: list[tuple[int, int, int, int]] = []
-
-    def draw(self, text: str, colour: _Colour, pixels: NDArray[np.float64]) -> None:
-        """Draw a text above the pixels (M, 2) of an object, unless the object is out of sight."""
-        height, width = self._image.shape[:2]
-        if len(pixels) == 0:
-            return
-        low, high = pixels.min(axis=0), pixels.max(axis=0)
-        if low[0] >= width or low[1] >= height or high[0] < 0 or high[1] < 0:
-            return
-        scale = _scale(self._image)
-        size, thickness, margin = 0.42 * scale, scale, 3 * scale
-        (text_width, text_height), baseline = cv2.getTextSize(text, _FONT, size, thickness)
-        w, h = text_width + 2 * margin, text_height + baseline + margin
-        x = int(np.clip(0.5 * (low[0] + high[0]) - w / 2, 0, max(width - w, 0)))
-        y = self._free_row(x, int(np.clip(low[1] - h - 2 * scale, 0, max(height - h, 0))), w, h)
-        self._taken.append((x, y, w, h))
-        cv2.rectangle(self._image, (x, y), (x + w, y + h), colour, cv2.FILLED)
-        ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 140 else (255, 255, 255)
-        origin = (x + margin, y + h - baseline)
-        cv2.putText(self._image, text, origin, _FONT, size, ink, thickness, cv2.LINE_AA)
-
-    def _free_row(self, x: int, y: int, w: int, h: int) -> int:
-        """Find the row nearest to `y` where a label of this size overlaps no other label."""
-        height = self._image.shape[0]
-        blocking = [(ty, th) for tx, ty, tw, th in self._taken if tx < x + w and x < tx + tw]
-        rows = [y, *(ty - h - 1 for ty, _ in blocking), *(ty + th + 1 for ty, th in blocking)]
-        free = [
-            row
-            for row in rows
-            if 0 <= row <= height - h and all(row + h < ty or ty + th < row for ty, th in blocking)
-        ]
-        return min(free, key=lambda row: abs(row - y), default=y)
-
-
-def _scale(image: NDArray[np.uint8]) -> int:
-    """Scale factor of line widths and text for the size of the image."""
-    return max(1, round(image.shape[1] / _REFERENCE_WIDTH_PX))

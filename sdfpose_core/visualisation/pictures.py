@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ObjectEvaluation
+from sdfpose_core.visualisation.labels import alternative_text
 
 __all__ = ["ErrorImage", "WorstObject", "caption", "worst_objects"]
 
@@ -74,7 +75,8 @@ def worst_objects(
 def caption(frame: str, evaluation: ObjectEvaluation) -> str:
     """Create the caption for the image of an estimate."""
     x, errors = evaluation.reported, evaluation.errors
-    text = f"{frame}: {x.category} {x.id}, confidence {x.confidence:.2f}"
+    parts = [f"{frame}: {x.category} {x.id}", f"confidence {x.confidence:.2f}"]
+    text = ", ".join([*parts, *alternative_text(x)])
     if errors is None:
         return text
     return f"{text}, {errors.rot_err_deg:.1f}°, {errors.trans_err_cm:.1f} cm"

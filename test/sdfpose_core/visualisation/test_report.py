@@ -1,16 +1,17 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from simple_estimates import make_alternative
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ReportedObject, evaluate_frame
 from sdfpose_core.observation.frame import GroundTruth
-from sdfpose_core.visualisation.pictures import ErrorImage, worst_objects
+from sdfpose_core.visualisation.pictures import ErrorImage, caption, worst_objects
 from sdfpose_core.visualisation.plots import ErrorAxes, error_histograms, stage_times
 from sdfpose_core.visualisation.report import report_page
 
@@ -196,3 +197,11 @@ def test_the_worst_objects_come_first_and_no_object_too_often(count):
     assert len(worst) == min(count, 4)
     for x in worst:
         assert frames[x.frame].objects[x.index] is x.evaluation
+
+
+def test_the_caption_of_a_wrong_estimate_names_its_alternative():
+    (x,) = frame(1, 0.01, "mug").objects
+    rival = make_alternative("can", probability=0.2)
+    unsure = replace(x, reported=replace(x.reported, alternatives=(rival,)))
+    assert caption("f1", x) == "f1: mug 10, confidence 0.80, 0.0°, 1.0 cm"
+    assert caption("f1", unsure) == "f1: mug 10, confidence 0.80, or can 20 %, 0.0°, 1.0 cm"
