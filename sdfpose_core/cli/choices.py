@@ -7,7 +7,7 @@ import re
 from typing import get_args, get_type_hints
 
 from sdfpose_core.categories import Categories
-from sdfpose_core.cli.numbers import integer
+from sdfpose_core.cli.numbers import integer, real
 from sdfpose_core.cli.paths import check_input_folder, path_argument
 from sdfpose_core.datasets.bags import ROLES
 from sdfpose_core.errors import ConfigurationError
@@ -32,7 +32,7 @@ __all__ = [
 
 
 def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> None:
-    """Declare ``--encoder``, ``--refine``, ``--weights`` and ``--device``.
+    """Declare the options of the estimator, such as ``--encoder`` and ``--device``.
 
     Args:
         parser: the command's parser.
@@ -55,6 +55,35 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
         default=defaults.refine,
         help=(
             "refinement: on the signed distance field, by ICP as in SSC-6D, or none "
+            "(default: %(default)s)"
+        ),
+    )
+    parser.add_argument(
+        "--upright",
+        choices=_choices("upright"),
+        default=defaults.upright,
+        help=(
+            "how usual it is that objects stand upright, against gravity or on their support "
+            "plane: free says nothing, usual as often as in the table of categories, sure always "
+            "(default: %(default)s)"
+        ),
+    )
+    parser.add_argument(
+        "--category-trust",
+        type=real(0.0, 1.0),
+        default=defaults.category_trust,
+        metavar="SHARE",
+        help=(
+            "how far the categories of labels are trusted, from 0 to 1; 1 keeps them all "
+            "(default: %(default)s)"
+        ),
+    )
+    parser.add_argument(
+        "--colour",
+        choices=_choices("colour"),
+        default=defaults.colour,
+        help=(
+            "auto lets colour decide what depth leaves open, where it can; off ignores it "
             "(default: %(default)s)"
         ),
     )
@@ -183,7 +212,13 @@ def estimator_config(args: argparse.Namespace) -> EstimatorConfig:
     """
     check_input_folder("--weights", args.weights, "CATEGORY.decoder.safetensors")
     return EstimatorConfig(
-        encoder=args.encoder, refine=args.refine, device=args.device, weights_dir=args.weights
+        encoder=args.encoder,
+        refine=args.refine,
+        device=args.device,
+        weights_dir=args.weights,
+        upright=args.upright,
+        category_trust=args.category_trust,
+        colour=args.colour,
     )
 
 

@@ -30,16 +30,21 @@ def integer(minimum: int = 1, maximum: int = _LARGEST) -> Callable[[str], int]:
     return parse
 
 
-def real(minimum: float = 0.0, *, above: bool = False) -> Callable[[str], float]:
+def real(
+    minimum: float = 0.0, maximum: float = math.inf, *, above: bool = False
+) -> Callable[[str], float]:
     """Return an argparse type for finite numbers of at least, or above, `minimum`."""
     expected = f"expected a finite number {'above' if above else 'of at least'} {minimum:g}"
+    if math.isfinite(maximum):
+        expected += f" and at most {maximum:g}"
 
     def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value) or value < minimum or (above and value == minimum):
+        inside = minimum < value if above else minimum <= value
+        if not (inside and value <= maximum and math.isfinite(value)):
             raise ArgumentTypeError(f"{text!r}: {expected}")
         return value
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.category_model import EncoderName
 from sdfpose_core.estimation.hypotheses import NetworkPriorConfig
 from sdfpose_core.estimation.hypothesis_search import FULL_SEARCH, Stage
@@ -35,6 +36,13 @@ class EstimatorConfig:
         mesh_tolerance: share of the diagonal by which mesh simplification may move that surface.
         seed: of the sample of points; the same input gives the same output.
         solver: weights of the refinement's terms.
+        upright: how usual upright objects are, against gravity or on their support plane: ``free``
+            says nothing, ``usual`` as often as the table of categories says, ``sure`` always.
+        category_trust: how far the category of a label is trusted, 0 to 1. 1 keeps every category.
+        colour: ``auto`` lets colour decide what depth leaves open, if possible; ``off`` ignores it.
+
+    Raises:
+        ConfigurationError: `category_trust` is not from 0 to 1.
     """
 
     encoder: EncoderName = "fast"
@@ -50,3 +58,12 @@ class EstimatorConfig:
     mesh_tolerance: float = 1e-3
     seed: int = 0
     solver: RefineConfig = field(default_factory=RefineConfig)
+    upright: Literal["free", "usual", "sure"] = "usual"
+    category_trust: float = 0.98
+    colour: Literal["auto", "off"] = "auto"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.category_trust <= 1.0:
+            raise ConfigurationError(
+                f"category_trust is {self.category_trust}: expected a number from 0 to 1"
+            )

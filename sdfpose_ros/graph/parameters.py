@@ -46,6 +46,11 @@ Table = TypeVar("Table", bound="DataclassInstance")
 
 RCLError: type[Exception] = rclpy_implementation.RCLError
 
+_YAML_HINTS = {
+    Parameter.Type.DOUBLE: " (a double needs its decimal point)",
+    Parameter.Type.STRING: " (on, off, yes and no are booleans in YAML: write \"'off'\")",
+}
+
 Change = Literal["never", "unconfigured", "always"]
 """When a parameter may change: never after startup, while the node is unconfigured, or always."""
 
@@ -211,8 +216,8 @@ def _declare_one(node: Node, field: dataclasses.Field[Any]) -> Any:
         value = node.declare_parameter(field.name, default, _descriptor(field, kind)).value
     except InvalidParameterTypeException as error:
         raise ConfigurationError(
-            f"parameter {field.name}: {error}: expected type {kind.name.lower()} (a double needs "
-            "its decimal point)"
+            f"parameter {field.name}: {error}: expected type {kind.name.lower()}"
+            f"{_YAML_HINTS.get(kind, '')}"
         ) from error
     except InvalidParameterValueException as error:
         raise ConfigurationError(

@@ -91,6 +91,9 @@ def make_tracker(
         refine=parameters.refine,
         device=parameters.device,
         weights_dir=parameters.weights_dir or None,
+        upright=parameters.upright,
+        category_trust=parameters.category_trust,
+        colour=parameters.colour,
     )
     estimator = PoseEstimator(config, categories)
     failures = []

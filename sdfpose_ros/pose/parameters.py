@@ -42,6 +42,27 @@ class PoseNodeParameters:
         choices=("sdf", "icp", "none"),
         change="unconfigured",
     )
+    upright: Literal["free", "usual", "sure"] = parameter(
+        "usual",
+        "How usual it is that objects stand upright, against gravity or on their support plane: "
+        "free (says nothing), usual (as often as in the table of categories) or sure (always).",
+        choices=("free", "usual", "sure"),
+        change="unconfigured",
+    )
+    category_trust: float = parameter(
+        0.98,
+        "How far the categories of labels are trusted; 1 keeps them all.",
+        minimum=0.0,
+        maximum=1.0,
+        change="unconfigured",
+    )
+    colour: Literal["auto", "off"] = parameter(
+        "auto",
+        "Use of colour where depth leaves category or pose open: auto or off; in YAML, off needs "
+        "its quotes.",
+        choices=("auto", "off"),
+        change="unconfigured",
+    )
     weights_dir: str = parameter(
         "", "Folder of the weights; empty for the weights of the package.", change="unconfigured"
     )

@@ -17,6 +17,7 @@ from sdfpose_core.cli.numbers import integer, positive, real, seed
         (positive, "1e-3", 0.001),
         (real(), "0", 0.0),
         (real(-360.0), "-90", -90.0),
+        (real(0.0, 1.0), "1", 1.0),
     ],
 )
 def test_good_values(kind, text, value):
@@ -31,6 +32,7 @@ def test_good_values(kind, text, value):
         (seed, "-1"),
         *((positive, x) for x in ("0", "-1", "nan", "inf", "-inf", "fast", "")),
         *((real(), x) for x in ("-0.1", "nan", "inf")),
+        *((real(0.0, 1.0), x) for x in ("-0.1", "1.1", "nan")),
     ],
 )
 def test_senseless_values_are_refused(kind, text):

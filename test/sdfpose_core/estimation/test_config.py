@@ -1,0 +1,17 @@
+"""Values of the estimator's configuration."""
+
+import pytest
+
+from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.estimation.config import EstimatorConfig
+
+
+@pytest.mark.parametrize("trust", [-0.1, 1.1, float("nan")])
+def test_the_trust_in_labels_is_a_probability(trust):
+    with pytest.raises(ConfigurationError, match=r"category_trust is .*from 0 to 1"):
+        EstimatorConfig(category_trust=trust)
+
+
+@pytest.mark.parametrize("trust", [0.0, 1.0])
+def test_labels_may_count_for_nothing_or_everything(trust):
+    assert EstimatorConfig(category_trust=trust).category_trust == trust
