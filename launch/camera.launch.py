@@ -39,6 +39,7 @@ ARGUMENTS = {
         [LaunchConfiguration("camera"), "/color/camera_info"],
         "Camera intrinsics.",
     ),
+    "imu_topic": ([LaunchConfiguration("camera"), "/imu"], "Accelerometer, for use_imu."),
     "frame": (
         [LaunchConfiguration("camera_name"), "_color_optical_frame"],
         "tf frame of the colour image; fixed frame of RViz.",
@@ -113,7 +114,12 @@ def generate_launch_description() -> LaunchDescription:
         name=POSE_NODE,
         parameters=[LaunchConfiguration("params_file"), common],
         # Relative names resolve in the namespace that the nodes share.
-        topics={**camera, "mask": f"{MASK_NODE}/mask", "labels": f"{MASK_NODE}/labels"},
+        topics={
+            **camera,
+            "mask": f"{MASK_NODE}/mask",
+            "labels": f"{MASK_NODE}/labels",
+            "imu": LaunchConfiguration("imu_topic"),
+        },
     )
     shown = rviz(
         POSE_NODE,

@@ -20,6 +20,7 @@ ARGUMENTS = {
     ),
     "camera_info_topic": ([LaunchConfiguration("camera"), "/camera_info"], "Camera intrinsics."),
     "labels_topic": ([LaunchConfiguration("camera"), "/labels"], "Category of each mask id."),
+    "imu_topic": ([LaunchConfiguration("camera"), "/imu"], "Accelerometer, for use_imu."),
     "params_file": (
         shared_file("config", "sdfpose.yaml"),
         "Parameter file (YAML) of the node.",
@@ -45,7 +46,7 @@ ARGUMENTS = {
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, middleware settings, node."""
-    inputs = ("colour", "depth", "mask", "camera_info", "labels")
+    inputs = ("colour", "depth", "mask", "camera_info", "labels", "imu")
     pose_node = node(
         "pose_node",
         name=LaunchConfiguration("name"),

@@ -300,10 +300,11 @@ def rgbd_frame(
     topics: InputTopics,
     *,
     depth_unit: float | None = None,
+    up: NDArray[np.floating] | None = None,
 ) -> RgbdFrame:
     """Build a frame with stamp and frame id of the colour image.
 
-    Each image may be raw or compressed; for `depth_unit`, see `decode_depth`.
+    Each image may be raw or compressed. For `depth_unit` see `decode_depth`, for `up` `RgbdFrame`.
 
     Raises:
         MessageError: one of the messages is invalid.
@@ -330,6 +331,7 @@ def rgbd_frame(
         else labels_from_message(labels, topics.labels),
         stamp_ns=stamp_ns(colour.header),
         frame_id=colour.header.frame_id,
+        up=up,
     )
 
 

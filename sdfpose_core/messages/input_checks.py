@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.messages.compressed import raw_depth
@@ -34,6 +35,7 @@ def checked_frame(
     categories: Categories,
     *,
     depth_unit: float | None = None,
+    up: NDArray[np.floating] | None = None,
 ) -> tuple[RgbdFrame, list[InputWarning]]:
     """Build a frame from its messages, and check what is likely to be wrong.
 
@@ -47,6 +49,7 @@ def checked_frame(
         categories: known categories, with the sizes that depth is checked against.
         depth_unit: metres per unit of depth; None for millimetres in 16-bit and metres in float
             images.
+        up: (3,) unit vector against gravity, camera frame; None if unknown.
 
     Raises:
         MessageError: one of the messages is invalid.
@@ -63,6 +66,7 @@ def checked_frame(
         labels,
         topics,
         depth_unit=depth_unit,
+        up=up,
     )
     warnings: list[InputWarning] = []
     for check in (check_intrinsics, check_rectified):

@@ -38,6 +38,9 @@ MAX_INSTANCES = 64
 
 _MAX_CENTRE_POINTS = 512
 
+_UNIT_TOLERANCE = 1e-3
+"""The length of a unit vector differs from 1 by at most this much."""
+
 
 def clean_depth(depth: NDArray[np.floating]) -> NDArray[np.float32]:
     """Set NaN, Inf, negative and too large depth (H, W), metres, to 0 = missing."""
@@ -45,6 +48,19 @@ def clean_depth(depth: NDArray[np.floating]) -> NDArray[np.float32]:
     with np.errstate(invalid="ignore"):
         valid = (depth > 0.0) & (depth <= MAX_DEPTH_M)
     return np.where(valid, depth, np.float32(0.0))
+
+
+def _unit_vector(up: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Check the direction (3,) against gravity, and normalise it exactly."""
+    up = np.asarray(up, dtype=np.float64)
+    length = float(np.linalg.norm(up))
+    # The norm of a vector that is not finite is not near 1.
+    if up.shape != (3,) or not abs(length - 1.0) <= _UNIT_TOLERANCE:
+        raise FrameError(
+            f"up is {up.tolist()}: expected a unit vector (3,) against gravity in the camera's "
+            "optical frame (x right, y down, z forward), or None; divide it by its length"
+        )
+    return np.asarray(up / length, dtype=np.float64)
 
 
 def robust_centre(points: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -76,9 +92,11 @@ class RgbdFrame:
             reason.
         stamp_ns: time of exposure, nanoseconds.
         frame_id: name of the optical frame.
+        up: (3,) unit vector against gravity, camera frame; None if unknown.
 
     Raises:
-        FrameError: an array has the wrong type, or the sizes of arrays and camera differ.
+        FrameError: an array has the wrong type, the sizes of arrays and camera differ, or `up` is
+            not a unit vector.
     """
 
     colour: NDArray[np.uint8]
@@ -88,6 +106,7 @@ class RgbdFrame:
     labels: Mapping[int, InstanceLabel] = field(default_factory=dict)
     stamp_ns: int = 0
     frame_id: str = ""
+    up: NDArray[np.floating] | None = None
 
     def __post_init__(self) -> None:
         size = (self.camera.height, self.camera.width)
@@ -106,6 +125,8 @@ class RgbdFrame:
             raise FrameError(f"depth is {self.depth.dtype}: expected float32 metres")
         if not np.issubdtype(self.mask.dtype, np.integer):
             raise FrameError(f"mask is {self.mask.dtype}: expected integer instance ids")
+        if self.up is not None:
+            object.__setattr__(self, "up", _unit_vector(self.up))
         object.__setattr__(self, "depth", clean_depth(self.depth))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments, run_node_command
-from sdfpose_ros.graph.topics import input_remaps
+from sdfpose_ros.graph.topics import input_remaps, topic_of
 
 __all__ = ["add_parser", "run"]
 
@@ -22,7 +22,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--camera",
         default="/camera",
-        help="namespace of the topics colour, depth, mask, camera_info and labels (default: "
+        help="namespace of the topics colour, depth, mask, camera_info, labels and imu (default: "
         "%(default)s); remap single topics with --ros-args -r '~/colour:=TOPIC'",
     )
     add_ros_arguments(parser)
@@ -31,5 +31,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
     # The first matching remap rule wins, so the user's rules come first.
-    arguments = [*args.ros_args, *input_remaps(args.camera)]
+    imu = ("-r", f"~/imu:={topic_of(args.camera, 'imu')}")
+    arguments = [*args.ros_args, *input_remaps(args.camera), *imu]
     return run_node_command(args, "sdfpose_ros.pose.pose_node", arguments)

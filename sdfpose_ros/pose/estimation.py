@@ -18,6 +18,7 @@ from sdfpose_core.observation.frame import RgbdFrame, SkippedInstance
 from sdfpose_ros.graph.throttle import ThrottledLog
 from sdfpose_ros.graph.worker import NewestWorker
 from sdfpose_ros.pose.diagnostics import FrameCounts
+from sdfpose_ros.pose.gravity import Gravity
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.pose.publishers import ResultPublisher
 
@@ -130,6 +131,7 @@ class Estimation:
         publisher: publishes the results.
         categories: known categories.
         on_processed: called with the stamp (nanoseconds) and the result of each processed frame.
+        gravity: finds the direction of gravity.
         log: throttled log for problems that may repeat with every frame.
 
     Attributes:
@@ -145,6 +147,7 @@ class Estimation:
         publisher: ResultPublisher,
         categories: Categories,
         on_processed: Callable[[int, TrackerResult], None],
+        gravity: Gravity,
         log: ThrottledLog,
     ) -> None:
         self._node = node
@@ -152,6 +155,7 @@ class Estimation:
         self._publisher = publisher
         self._categories = categories
         self._on_processed = on_processed
+        self._gravity = gravity
         self._log = log
         self._last_header = Header()
         self._closed = False
@@ -234,6 +238,7 @@ class Estimation:
             topics,
             self._categories,
             depth_unit=depth_unit,
+            up=self._gravity(messages.colour.header),
         )
         for x in warnings:
             self._log.warning(x.kind, x.text)

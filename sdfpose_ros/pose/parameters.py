@@ -142,9 +142,21 @@ class PoseNodeParameters:
         "Parent frame of the objects in /tf; empty for the camera frame. Requires tf2_ros.",
         change="unconfigured",
     )
+    gravity_frame: str = parameter(
+        "",
+        "Frame in /tf whose z axis points up, such as base_link, odom or map; empty if there is "
+        "none. Requires tf2_ros.",
+        change="unconfigured",
+    )
+    use_imu: bool = parameter(
+        False,
+        "Take the direction of gravity from the accelerometer on ~/imu where gravity_frame does "
+        "not give it.",
+        change="unconfigured",
+    )
     transform_timeout_s: float = parameter(
         0.1,
-        "Timeout of the lookup of the transform to target_frame, seconds.",
+        "Timeout of the lookup of a transform in /tf, seconds.",
         minimum=0.0,
         maximum=10.0,
         change="unconfigured",

@@ -26,10 +26,12 @@ from sdfpose_ros.graph.process import run_node
 from sdfpose_ros.graph.throttle import ThrottledLog
 from sdfpose_ros.pose.diagnostics import Diagnostics, FrameCounts, Health, NodeState
 from sdfpose_ros.pose.estimation import Estimation, TrackerFactory, make_tracker
+from sdfpose_ros.pose.gravity import Gravity
 from sdfpose_ros.pose.inputs import FrameInputs
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.pose.publishers import ResultPublisher
 from sdfpose_ros.pose.target_frame import TargetFrame
+from sdfpose_ros.pose.transforms import TransformBuffer, transform_buffer
 
 __all__ = ["InvalidStateError", "PoseNode", "main"]
 
@@ -80,7 +82,8 @@ class PoseNode(LifecycleNode):
         self._rules = self._rules_of(self._live.values)
         self._log = ThrottledLog(self.get_logger())
         self._publisher: ResultPublisher | None = None
-        self._target_frame: TargetFrame | None = None
+        self._transforms: TransformBuffer | None = None
+        self._gravity: Gravity | None = None
         self._failure: Exception | None = None
         self._starting = False
         self.diagnostics = Diagnostics(self, self._health)
@@ -160,16 +163,20 @@ class PoseNode(LifecycleNode):
     def _configure(self) -> None:
         parameters = self._live.values
         tracker = self._make_tracker(parameters, self._categories, self.get_logger().warning)
+        target_frame = None
+        self._transforms = transforms = transform_buffer(self, parameters)
         if parameters.target_frame:
-            self._target_frame = TargetFrame(
-                self, parameters.target_frame, parameters.transform_timeout_s
-            )
+            assert transforms is not None
+            target_frame = TargetFrame(transforms, parameters.target_frame)
+        self._gravity = Gravity(
+            self, transforms, parameters.gravity_frame, self._log, use_imu=parameters.use_imu
+        )
         self._publisher = ResultPublisher(
             self,
             lambda: self._live.values,
             self._categories,
             parameters.frame_prefix or default_frame_prefix(self.get_namespace()),
-            self._target_frame,
+            target_frame,
             self._log,
         )
         self.estimation = Estimation(
@@ -178,6 +185,7 @@ class PoseNode(LifecycleNode):
             self._publisher,
             self._categories,
             self.diagnostics.frame_processed,
+            self._gravity,
             self._log,
         )
         self._live.configured = True
@@ -202,11 +210,10 @@ class PoseNode(LifecycleNode):
         if self.estimation is not None:
             self.estimation.close()
             device = self.estimation.tracker.device
-        if self._publisher is not None:
-            self._publisher.close()
-        if self._target_frame is not None:
-            self._target_frame.close()
-        self.estimation = self._publisher = self._target_frame = None
+        for part in (self._publisher, self._gravity, self._transforms):
+            if part is not None:
+                part.close()
+        self.estimation = self._publisher = self._gravity = self._transforms = None
         self._live.configured = False
         if device:
             self.get_logger().info("unconfigured: the weights are released")
@@ -260,8 +267,8 @@ class PoseNode(LifecycleNode):
         self.get_logger().warning(
             f"{self._active().topics.colour}: time jumped back: all objects are forgotten"
         )
-        if self._target_frame is not None:
-            self._target_frame.forget()
+        if self._transforms is not None:
+            self._transforms.forget()
         self._configured().forget()
 
     def _rules_of(self, parameters: PoseNodeParameters) -> LabelRules | None:

@@ -39,7 +39,8 @@ from sdfpose_ros.pose.markers import (
 )
 from sdfpose_ros.pose.mesh_colours import sample_colours
 from sdfpose_ros.pose.parameters import PoseNodeParameters
-from sdfpose_ros.pose.target_frame import TargetFrame, TransformMissingError
+from sdfpose_ros.pose.target_frame import TargetFrame
+from sdfpose_ros.pose.transforms import TransformMissingError
 from sdfpose_ros.stand_ins import vision_msgs
 
 if TYPE_CHECKING:
@@ -210,7 +211,10 @@ class ResultPublisher:
             try:
                 transforms = self._target_frame(transforms)
             except TransformMissingError as error:
-                self._log.warning(TransformMissingError, str(error))
+                self._log.warning(
+                    TransformMissingError,
+                    f"{error}; the objects of this image are not published on /tf",
+                )
                 return
         self._transforms.publish(TFMessage(transforms=transforms))
 

@@ -10,7 +10,9 @@ from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.messages.objects import transform_arrays
 from sdfpose_ros import stand_ins
 from sdfpose_ros.graph.object_messages import transform_message
-from sdfpose_ros.pose.target_frame import TargetFrame, TransformMissingError
+from sdfpose_ros.pose.parameters import PoseNodeParameters
+from sdfpose_ros.pose.target_frame import TargetFrame
+from sdfpose_ros.pose.transforms import TransformBuffer, TransformMissingError, transform_buffer
 
 
 class TransformException(Exception):  # noqa: N818
@@ -51,7 +53,7 @@ def transforms(fakes):
 
 def test_poses_are_moved_at_the_images_time(fakes, camera_in_map, transforms):
     camera_rotation, camera_translation = camera_in_map.rotation, camera_in_map.translation
-    moved = TargetFrame(None, "map", 0.1)(transforms)
+    moved = TargetFrame(TransformBuffer(None, 0.1), "map")(transforms)
     for before, after in zip(transforms, moved, strict=True):
         assert after.header.frame_id == "map"
         assert after.header.stamp == before.header.stamp
@@ -63,21 +65,36 @@ def test_poses_are_moved_at_the_images_time(fakes, camera_in_map, transforms):
 
 
 def test_transforms_of_a_time_that_comes_again_are_forgotten(camera_in_map):
-    target_frame = TargetFrame(None, "map", 0.1)
-    target_frame.forget()
-    assert camera_in_map.cleared == [target_frame._buffer]
+    buffer = TransformBuffer(None, 0.1)
+    buffer.forget()
+    assert camera_in_map.cleared == [buffer._buffer]
 
 
 def test_without_objects_nothing_is_looked_up(camera_in_map):
-    assert TargetFrame(None, "elsewhere", 0.1)([]) == []
+    assert TargetFrame(TransformBuffer(None, 0.1), "elsewhere")([]) == []
 
 
 def test_a_missing_transform_names_both_frames(camera_in_map, transforms):
     with pytest.raises(TransformMissingError, match="from 'optical' to 'elsewhere'"):
-        TargetFrame(None, "elsewhere", 0.1)(transforms)
+        TargetFrame(TransformBuffer(None, 0.1), "elsewhere")(transforms)
 
 
-def test_without_tf2_ros_it_is_an_error_that_says_what_to_do(monkeypatch):
+@pytest.mark.parametrize("name", ["target_frame", "gravity_frame"])
+def test_without_tf2_ros_it_is_an_error_that_says_what_to_do(monkeypatch, name):
     monkeypatch.setattr(stand_ins, "tf2_ros", None)
-    with pytest.raises(ConfigurationError, match="needs tf2_ros: install it"):
-        TargetFrame(None, "map", 0.1)
+    with pytest.raises(ConfigurationError, match=f"{name} is 'map', which needs tf2_ros: install"):
+        transform_buffer(None, PoseNodeParameters(**{name: "map"}))
+
+
+def test_without_tf2_ros_an_imu_may_be_in_the_frame_of_the_images(monkeypatch):
+    monkeypatch.setattr(stand_ins, "tf2_ros", None)
+    assert transform_buffer(None, PoseNodeParameters(use_imu=True)) is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "listens"),
+    [({}, False), ({"gravity_frame": "map"}, True), ({"use_imu": True}, True)],
+)
+def test_only_what_needs_transforms_listens_to_them(camera_in_map, parameters, listens):
+    buffer = transform_buffer(None, PoseNodeParameters(**parameters))
+    assert (buffer is not None) == listens
