@@ -66,7 +66,7 @@ _PARTS: dict[str, Callable[[EstimatorConfig], EstimatorConfig]] = {
     "yaw-starts": lambda x: replace(x, yaw_starts=0),
     "half-turns": lambda x: replace(x, half_turns=False),
     "upright": lambda x: replace(x, upright="free"),
-    "colour": lambda x: replace(x, colour="off"),
+    "colour": lambda x: replace(x, colour="none"),
 }
 """Parts of the estimator that its configuration can switch off."""
 

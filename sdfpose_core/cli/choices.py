@@ -83,7 +83,7 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
         choices=_choices("colour"),
         default=defaults.colour,
         help=(
-            "auto lets colour decide what depth leaves open, where it can; off ignores it "
+            "auto lets colour decide what depth leaves open, where it can; none ignores it "
             "(default: %(default)s)"
         ),
     )

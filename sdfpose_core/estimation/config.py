@@ -40,7 +40,7 @@ class EstimatorConfig:
             says that objects stand, ``free`` ignores it.
         category_trust: probability, 0 to 1, that the label of a detector with score 1 is right; 1
             keeps every label.
-        colour: ``auto`` lets colour decide what depth leaves open, if possible; ``off`` ignores it.
+        colour: ``auto`` lets colour decide what depth leaves open, if possible; ``none`` ignores it.
         seed: of the sample of points; the same input gives the same output.
         solver: weights of the refinement's terms.
 
@@ -62,7 +62,7 @@ class EstimatorConfig:
     mesh_tolerance: float = 1e-3
     upright: UprightRule = "usual"
     category_trust: float = 0.98
-    colour: Literal["auto", "off"] = "auto"
+    colour: Literal["auto", "none"] = "auto"
     seed: int = 0
     solver: RefineConfig = field(default_factory=RefineConfig)
 

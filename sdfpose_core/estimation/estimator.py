@@ -127,7 +127,7 @@ class PoseEstimator:
         )
         self.confidence = confidence or ConfidenceModel.beside(config.weights_dir)
         self.ranking = ranking or ModeRanking.beside(config.weights_dir)
-        self.cues = None if config.colour == "off" else _cues(config.weights_dir, self.device)
+        self.cues = None if config.colour == "none" else _cues(config.weights_dir, self.device)
 
     def __call__(self, frame: RgbdFrame) -> list[ObjectEstimate]:
         """The objects of a frame."""

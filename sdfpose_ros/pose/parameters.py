@@ -56,11 +56,10 @@ class PoseNodeParameters:
         maximum=1.0,
         change="unconfigured",
     )
-    colour: Literal["auto", "off"] = parameter(
+    colour: Literal["auto", "none"] = parameter(
         "auto",
-        "Use of colour where depth leaves category or pose open: auto or off; in YAML, off needs "
-        "its quotes.",
-        choices=("auto", "off"),
+        "Use of colour where depth leaves category or pose open: auto or none.",
+        choices=("auto", "none"),
         change="unconfigured",
     )
     weights_dir: str = parameter(

@@ -206,10 +206,10 @@ def test_two_frames_of_one_name(tmp_path, frames, capsys):
 
 def test_options_reach_the_estimator(tmp_path, frames):
     options = ["--encoder", "none", "--refine", "icp", "--device", "cpu", "--weights", tmp_path]
-    options += ["--upright", "sure", "--category-trust", "0.5", "--colour", "off"]
+    options += ["--upright", "sure", "--category-trust", "0.5", "--colour", "none"]
     run(tmp_path, frames / "one", *options)
     (config,) = BoxEstimator.made_with
-    assert (config.upright, config.category_trust, config.colour) == ("sure", 0.5, "off")
+    assert (config.upright, config.category_trust, config.colour) == ("sure", 0.5, "none")
     assert (config.encoder, config.refine, config.device) == ("none", "icp", "cpu")
     assert config.weights_dir == tmp_path
 

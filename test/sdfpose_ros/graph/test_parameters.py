@@ -77,8 +77,8 @@ def test_values_come_from_the_command_line(declare):
 
 
 def test_a_word_that_yaml_takes_for_a_boolean_is_a_string_in_quotes(declare):
-    values, _ = declare(PoseNodeParameters, "colour:='off'")
-    assert values.colour == "off"
+    values, _ = declare(PoseNodeParameters, "gravity_frame:='on'")
+    assert values.gravity_frame == "on"
 
 
 def test_a_former_name_still_sets_its_parameter(declare, capfd):
@@ -101,6 +101,7 @@ def test_a_former_name_has_the_type_of_its_parameter(declare):
         ("slop_s:=1", "parameter slop_s: .*expected type double .*decimal point"),
         ("slop_s:=.nan", "parameter slop_s: "),
         ("colour:=off", "parameter colour: .*expected type string .*write \"'off'\""),
+        ("colour:=dark", "parameter colour: 'dark': expected one of auto, none"),
         ("category_trust:=1.5", "parameter category_trust: .*expected a value from 0.0 to 1.0"),
         ("refine:=sfd", "parameter refine: 'sfd': expected one of sdf, icp, none"),
         ("mask_categories:=mug", "parameter mask_categories: .*expected type string_array"),
