@@ -18,10 +18,12 @@ from sdfpose_core.estimation.modes import as_alternative
 from sdfpose_core.observation.frame import Instance, RgbdFrame
 from sdfpose_core.observation.segmentation import ANY_CATEGORY, segment
 from sdfpose_core.shapes.families import HELD_OUT_SEED
+from sdfpose_core.simulation.appearance import AppearanceName
 from sdfpose_core.simulation.instances import ModelPool, simulated_instances
 from sdfpose_core.simulation.scenes import SceneStyle
 
 __all__ = [
+    "APPEARANCE",
     "MIN_VISIBILITY",
     "by_mask_id",
     "mesh_cases",
@@ -44,6 +46,9 @@ _FIRST_MODEL = HELD_OUT_SEED + 100_000
 STYLE = SceneStyle(held=0.0, lying=0.05, leaning=0.05, upside_down=0.02, hard=0.5)
 """Objects on a table, as in the NOCS benchmark, but a tenth of them lie or lean, 2 % are upside
 down, and half of the views are hard ones."""
+
+APPEARANCE: AppearanceName = "printed"
+"""Domain of the colour images."""
 
 MIN_VISIBILITY = 0.25
 """Smallest visible fraction of an instance that is used."""
@@ -208,5 +213,6 @@ def _simulated(
         max_points=_IMAGE_PIXELS,
         min_visibility=MIN_VISIBILITY,
         colour=colour,
+        appearance=APPEARANCE,
     ):
         yield PoseCase(x.model.name, [x.instance], x.truth, x.model, x.visibility)

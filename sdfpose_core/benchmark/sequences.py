@@ -13,6 +13,7 @@ import numpy as np
 from sdfpose_core.benchmark.outcomes import PoseCase, PoseOutcome, evaluate_case
 from sdfpose_core.benchmark.pose_figures import percent, summarise
 from sdfpose_core.benchmark.poses import (
+    APPEARANCE,
     MIN_VISIBILITY,
     by_mask_id,
     model_seeds,
@@ -31,6 +32,7 @@ from sdfpose_core.evaluation.tracks import (
 from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.families import sample_model
+from sdfpose_core.simulation.appearance import random_camera, random_illumination, repainted
 from sdfpose_core.simulation.ground_truth import ground_truth
 from sdfpose_core.simulation.instances import unoccluded_pixels
 from sdfpose_core.simulation.random_motion import MOTION_S, random_motion
@@ -111,6 +113,7 @@ class SimulatedSequence:
         categories: categories of the objects, with procedural families.
         number: number of the sequence, from 0.
         seed: random seed of models, tables, motion and noise.
+        colour: whether to render colour images; all else stays the same.
 
     Attributes:
         models: CAD models of the objects.
@@ -120,7 +123,10 @@ class SimulatedSequence:
         path: path of the camera.
     """
 
-    def __init__(self, categories: Sequence[str], number: int, seed: int) -> None:
+    def __init__(
+        self, categories: Sequence[str], number: int, seed: int, *, colour: bool = False
+    ) -> None:
+        self._colour = colour
         self._stream = (zlib.crc32(b"sequence"), seed, number)
         rng = np.random.default_rng(self._stream)
         self.rate_hz = _FAST_HZ if number % _FAST_EVERY == _FAST_EVERY - 1 else _SLOW_HZ
@@ -130,6 +136,9 @@ class SimulatedSequence:
         seeds = rng.choice(np.array(model_seeds(seed)), size=len(names), replace=False)
         self.models = [sample_model(x, int(y)) for x, y in zip(names, seeds, strict=True)]
         scene = cluttered_table(rng, names, self.models, SceneStyle.upright())
+        if colour:
+            paint_rng = np.random.default_rng((*self._stream, 2))
+            scene = repainted(scene, paint_rng, APPEARANCE)
         self.moving, self.path = random_motion(rng, scene, TABLE_CAMERA)
 
     def __len__(self) -> int:
@@ -139,16 +148,22 @@ class SimulatedSequence:
         """Render the frames; every call yields the same ones."""
         rng = np.random.default_rng((*self._stream, 1))
         noise, mask_noise = SensorNoise.realistic(), MaskNoise.realistic()
+        paint_rng = np.random.default_rng((*self._stream, 3))
+        light = random_illumination(paint_rng, APPEARANCE)
+        lens = random_camera(paint_rng, APPEARANCE)
         ids = np.arange(1, len(self.models) + 1)
         for index in range(len(self)):
             time_s = index / self.rate_hz
             mask_ids = [int(x) for x in (rng.permutation(ids) if self.permuted else ids)]
             pose = self.path.pose(time_s)
             scene = self.moving.at(time_s, pose, dict(enumerate(mask_ids, start=1)))
-            rendering = render(scene, TABLE_CAMERA, pose, colour=False)
+            rendering = render(scene, TABLE_CAMERA, pose, colour=self._colour, illumination=light)
+            image = rendering.colour
+            if self._colour:
+                image = lens.apply(image, paint_rng)
             truths = {x.mask_id: x for x in ground_truth(scene, rendering, TABLE_CAMERA, pose)}
             frame = RgbdFrame(
-                colour=rendering.colour,
+                colour=image,
                 depth=noise.apply(rendering, TABLE_CAMERA, rng),
                 mask=mask_noise.apply(rendering.mask, TABLE_CAMERA, rng),
                 camera=TABLE_CAMERA,
@@ -210,7 +225,7 @@ def track_sequence(
         category_known: whether the tracker is told the categories.
         progress: called after each frame with its fraction of the sequence.
     """
-    sequence = SimulatedSequence(categories, number, seed)
+    sequence = SimulatedSequence(categories, number, seed, colour=estimator.uses_colour)
     names = [f"{i}:{x.name}" for i, x in enumerate(sequence.models)]
     results = TrackedSequence(number, names, [[] for _ in names], [], [], [])
     with closing(Tracker(estimator)) as tracker:

@@ -70,7 +70,7 @@ def test_the_tracker_is_closed(monkeypatch, images):
     tracker = types.SimpleNamespace(close=lambda: closed.append(True))
     monkeypatch.setattr(sequences, "Tracker", lambda estimator: tracker)
     with contextlib.suppress(AttributeError):  # no frame
-        track_sequence(types.SimpleNamespace(), NAMES, 0, 0)
+        track_sequence(types.SimpleNamespace(uses_colour=False), NAMES, 0, 0)
     assert len(closed) == 1
 
 
@@ -99,6 +99,19 @@ def test_frames_are_the_same_on_every_call(shown):
     ):
         np.testing.assert_array_equal(before.frame.depth, after.frame.depth)
         np.testing.assert_array_equal(before.frame.mask, after.frame.mask)
+
+
+def test_colour_changes_nothing_else(shown):
+    coloured = SimulatedSequence(NAMES, PERMUTED, 0, colour=True).frames()
+    images = []
+    for before, after, _ in zip(shown[PERMUTED], coloured, range(2), strict=False):
+        np.testing.assert_array_equal(before.frame.depth, after.frame.depth)
+        np.testing.assert_array_equal(before.frame.mask, after.frame.mask)
+        assert not before.frame.colour.any()
+        images.append(after.frame.colour)
+    assert all(x.std() > 10.0 for x in images)
+    # The paint stays from image to image.
+    assert np.abs(images[0].astype(float) - images[1]).mean() < 30.0
 
 
 @pytest.mark.parametrize(("number", "rate_hz"), [(SLOW, 15), (PERMUTED, 15), (FAST, 30)])
@@ -206,6 +219,9 @@ class Middles:
     def estimate(self, instances, expected=None, *, draft=False):
         estimates = [self.found(x) for x in instances if self.finds(x)]
         return FrameResult(estimates, [], {"encode": 1.0, "refine": 2.0, "mesh": 0.5})
+
+    def as_keyframe(self, instance):
+        return instance
 
     def found(self, instance):
         centre = np.median(instance.points, axis=0).astype(np.float64)
