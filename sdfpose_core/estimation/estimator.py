@@ -149,7 +149,7 @@ class PoseEstimator:
             instances, skipped = self.segment(frame)
         result = self.estimate(instances, predicted)
         stage_ms = {**clock.stage_ms, **result.stage_ms, "total": clock.total_ms}
-        return FrameResult(result.estimates, skipped + result.skipped, stage_ms)
+        return replace(result, skipped=skipped + result.skipped, stage_ms=stage_ms)
 
     def estimate(
         self,
