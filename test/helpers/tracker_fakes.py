@@ -109,11 +109,11 @@ class FakeEstimator:
             if changes is None:
                 skipped.append(SkippedInstance(instance.mask_id, instance.category, "no surface"))
                 continue
-            kept = {"rotation": warm.rotation} if warm else {}
+            kept = {"category": instance.category}
+            if warm:
+                kept["rotation"] = warm.rotation
             place = np.median(instance.points, axis=0)
-            estimates.append(
-                make_estimate(instance.mask_id, instance.category, place, **(kept | changes))
-            )
+            estimates.append(make_estimate(instance.mask_id, place=place, **(kept | changes)))
         predictions = {
             i: x.prediction or NetworkPrediction(None, None) for i, x in expected.items()
         }
