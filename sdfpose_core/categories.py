@@ -23,6 +23,9 @@ _DEFAULT_FILE = Path(__file__).with_name("categories.yaml")
 _MAX_NUMBER = 1e6
 """No length or deviation is as large."""
 
+_ROUNDING = 1e-9
+"""The sum of shares may exceed 1 by this much."""
+
 _SIZE_RANGE = (0.2, 5.0)
 """Smallest and largest plausible diagonal, in median diagonals of the category."""
 
@@ -204,7 +207,7 @@ def _parse_resting(
         not isinstance(shares, dict)
         or sorted(shares) != sorted(names)
         or not all(type(x) in (int, float) and 0.0 <= x <= 1.0 for x in numbers)
-        or sum(numbers) > 1.0
+        or sum(numbers) > 1.0 + _ROUNDING
     ):
         raise fail("resting", f"shares {', '.join(names)} from 0 to 1 with a sum of at most 1")
     return Resting(**{name: float(shares[name]) for name in names})

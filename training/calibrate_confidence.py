@@ -168,9 +168,9 @@ def estimates(
     found = []
     for i, x in enumerate(views):
         found += [chosen(ranking, x.told(x.category)), chosen(ranking, x.modes)]
-        wrong = [y for y in names if y != x.category][i % (len(names) - 1)]
-        if i % FOREIGN_EVERY == 0 and x.told(wrong):
-            found.append(chosen(ranking, x.told(wrong)))
+        others = [told for y in names if y != x.category and (told := x.told(y))]
+        if i % FOREIGN_EVERY == 0 and others:
+            found.append(chosen(ranking, others[i // FOREIGN_EVERY % len(others)]))
     return found
 
 

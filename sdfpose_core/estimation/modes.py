@@ -122,11 +122,13 @@ def _label_log_prior(modes: Sequence[Detection], category_trust: float) -> list[
     """
     labels = {x.instance.label for x in modes} - {""}
     categories = {x.instance.category for x in modes}
-    if not labels or len(categories) == 1:
+    if labels.isdisjoint(categories) or len(categories) == 1:
         return [0.0] * len(modes)
-    wrong = (1.0 - category_trust * modes[0].instance.score) / len(categories)
-    right = category_trust * modes[0].instance.score + wrong
-    return [math.log(right if x.instance.category in labels else wrong) for x in modes]
+    trust = category_trust * modes[0].instance.score
+    wrong = (1.0 - trust) / len(categories)
+    log_wrong = math.log(wrong) if wrong > 0.0 else -math.inf
+    log_right = math.log(trust + wrong)
+    return [log_right if x.instance.category in labels else log_wrong for x in modes]
 
 
 def _upright(mode: Detection, rule: UprightRule) -> float:

@@ -28,8 +28,8 @@ def assign_instances(
 
     Args:
         options: instances by mask id; those of a mask id differ in category.
-        predicted: the tracked objects; each may be behind a mask id that has its category, or the
-            label under which it was detected.
+        predicted: the tracked objects; each may be behind a mask id that has its category, or one
+            under which masks have presented it.
     """
     owners: dict[int, PredictedTrack] = {}
     categories = {i: {x.category for x in same} for i, same in options.items()}

@@ -126,7 +126,7 @@ class TrackedObject:
         age: images since it was detected.
         mesh_revision: of its mesh, 0 for none.
         mesh_scale: its size when that mesh was made.
-        label: category under which the last mask presented it.
+        labels: categories under which masks have presented it.
         waiting: whether the last image may show it, but had no time to detect it.
     """
 
@@ -143,7 +143,7 @@ class TrackedObject:
     age: int
     mesh_revision: int
     mesh_scale: float
-    label: str
+    labels: frozenset[str]
     waiting: bool = False
 
     @classmethod
@@ -166,13 +166,13 @@ class TrackedObject:
             age=1,
             mesh_revision=int(len(estimate.vertices) > 0),
             mesh_scale=estimate.scale,
-            label=observation.label,
+            labels=frozenset({observation.label}),
         )
 
     @property
-    def known_as(self) -> set[str]:
-        """Its category, and the label under which masks present it."""
-        return {self.category, self.label}
+    def known_as(self) -> frozenset[str]:
+        """Its category, and those under which masks have presented it."""
+        return self.labels | {self.category}
 
     @property
     def category(self) -> str:
@@ -212,7 +212,7 @@ class TrackedObject:
             age=self.age + 1,
             mesh_revision=revision,
             mesh_scale=mesh_scale,
-            label=observation.label,
+            labels=self.labels | {observation.label},
             waiting=False,
         )
 
@@ -323,6 +323,7 @@ class TrackedObject:
         """Revision of the estimate's mesh, and the object's size when that mesh was made."""
         same = len(estimate.vertices) == 0 or (
             self.mesh_revision > 0
+            and estimate.category == self.category
             and np.array_equal(estimate.code, self.estimate.code)
             and abs(estimate.scale / self.mesh_scale - 1.0) <= _NEW_MESH_SCALE
         )

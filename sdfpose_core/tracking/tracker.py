@@ -198,24 +198,23 @@ class Tracker:
     ) -> list[Instance]:
         """The instances, with one category for each mask id.
 
-        An instance of unknown category takes that of its owner, or else the category that explains
-        it best. Without a recent prediction, the category of the owner has to explain the instance
-        with confidence. An owner of another category is removed from `owners`, unless its category
-        was found in spite of the label. Instances that no category explains are left out, and so
-        are those for which there is no time; they wait.
+        A labelled instance takes the category of its owner, which may have been found in spite of
+        the label, if the prediction is recent. An instance of unknown category takes that of its
+        owner, or else the category that explains it best. Without a recent prediction, the category
+        of the owner has to explain the instance with confidence. An owner of another category is
+        removed from `owners`. Instances that no category explains are left out, and so are those
+        for which there is no time; they wait.
         """
         chosen = []
         for mask_id, same in options.items():
             owner = owners.get(mask_id)
-            if len(same) > 1:
-                found = self._with_category(same, owner, detector)
-            elif owner is not None and owner.object.label == same[0].category:
-                found = replace(same[0], category=owner.object.category)
-            else:
-                found = same[0]
-            if found is not None:
+            if len(same) == 1:
+                known = owner.object if owner is not None and owner.recent else None
+                category = same[0].category if known is None else known.category
+                chosen.append(replace(same[0], category=category))
+            elif (found := self._with_category(same, owner, detector)) is not None:
                 chosen.append(found)
-                if mask_id in owners and owners[mask_id].object.category != found.category:
+                if owner is not None and owner.object.category != found.category:
                     del owners[mask_id]
         return chosen
 
@@ -223,8 +222,12 @@ class Tracker:
         self, same: Sequence[Instance], owner: PredictedTrack | None, detector: Detector
     ) -> Instance | None:
         """One of the instances of a mask id, which differ in category, or None; see above."""
-        if owner is not None and (owner.recent or owner.unseen_s <= self._config.remove_after_s):
-            (tracked,) = (x for x in same if x.category == owner.object.category)
+        tracked = next((x for x in same if owner and x.category == owner.object.category), None)
+        if (
+            owner is not None
+            and tracked is not None
+            and (owner.recent or owner.unseen_s <= self._config.remove_after_s)
+        ):
             if owner.recent:
                 return tracked
             if not detector.has_time(tracked.mask_id):
@@ -278,6 +281,7 @@ class Tracker:
         for i in [i for i, x in tracked.items() if self._misled(x, owners[i])]:
             del tracked[i], states[i]
             if len(options[i]) == 1:
+                instance_of[i] = options[i][0]  # another object's label may be right
                 continue
             chosen = self._detected_category(options[i], detector)
             if chosen is None or chosen.category != owners[i].object.category:

@@ -77,6 +77,8 @@ def make_estimate(mask_id=1, category="can", place=(0.0, 0.0, 1.0), **changes):
 class FakeEstimator:
     """Finds each object at the middle of its points; `script` changes what it reports.
 
+    Of several categories of a mask id it reports the most confident one.
+
     The script is called with an instance and its warm start, None in a detection, and returns
     changes to the estimate's fields, or None where there is none.
     """
@@ -107,18 +109,25 @@ class FakeEstimator:
             if changes is None:
                 skipped.append(SkippedInstance(instance.mask_id, instance.category, "no surface"))
                 continue
-            kept = {"rotation": warm.rotation} if warm else {}
+            kept = {"category": instance.category}
+            if warm:
+                kept["rotation"] = warm.rotation
             place = np.median(instance.points, axis=0)
-            estimates.append(
-                make_estimate(instance.mask_id, instance.category, place, **(kept | changes))
-            )
+            estimates.append(make_estimate(instance.mask_id, place=place, **(kept | changes)))
         predictions = {
             i: x.prediction or NetworkPrediction(None, None) for i, x in expected.items()
         }
         stage_ms = {"encode": 1.0, "refine": 2.0, "mesh": 0.5}
-        return FrameResult(estimates, skipped, stage_ms, predictions)
+        best = {}
+        for x in estimates:
+            if x.mask_id not in best or x.confidence > best[x.mask_id].confidence:
+                best[x.mask_id] = x
+        return FrameResult(list(best.values()), skipped, stage_ms, predictions)
 
     uses_colour = False
+
+    def as_keyframe(self, instance):
+        return instance
 
     def segment(self, frame):
         return segment(frame, self.categories, min_points=self.config.min_points)

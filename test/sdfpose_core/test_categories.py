@@ -3,7 +3,7 @@ import math
 import pytest
 import yaml
 
-from sdfpose_core.categories import Categories, Category, default_categories
+from sdfpose_core.categories import Categories, Category, Resting, default_categories
 from sdfpose_core.errors import CategoryError, ConfigurationError
 
 ENTRY = {
@@ -161,3 +161,52 @@ def test_sizes_in_another_unit_are_implausible(factor, hint):
         assert told is not None
         assert f"times that of category {category.name}: expected metres" in told
         assert hint in told
+
+
+def test_how_objects_rest_is_read_and_has_a_default(tmp_path):
+    shares = {"standing": 0.5, "upside_down": 0.25, "lying": 0}
+    told = {"vase": {**ENTRY, "resting": shares}, "jug": ENTRY}
+    categories = Categories.from_file(write(tmp_path, told))
+    assert categories["vase"].resting == Resting(0.5, 0.25, 0.0)
+    assert categories["jug"].resting == Resting()
+
+
+def test_shares_of_the_shipped_table_leave_some_for_other_poses():
+    for category in default_categories().values():
+        x = category.resting
+        assert 0.0 < x.standing + x.upside_down + x.lying < 1.0
+        assert x.standing > 0.5
+
+
+@pytest.mark.parametrize(
+    "resting",
+    [
+        None,
+        0.9,
+        [0.9, 0.1, 0.0],
+        {},
+        {"standing": 0.9, "lying": 0.1},
+        {"standing": 0.9, "upside_down": 0.0, "lying": 0.1, "leaning": 0.0},
+        {"standing": 0.9, "upside_down": 0.1, "lying": 0.1},
+        {"standing": -0.1, "upside_down": 0.1, "lying": 0.1},
+        {"standing": 1.5, "upside_down": -0.5, "lying": 0.0},
+        {"standing": "0.9", "upside_down": 0.0, "lying": 0.1},
+        {"standing": True, "upside_down": 0.0, "lying": 0.0},
+        {"standing": math.nan, "upside_down": 0.0, "lying": 0.0},
+    ],
+)
+def test_shares_that_are_none_are_told(tmp_path, resting):
+    with pytest.raises(ConfigurationError) as caught:
+        Categories.from_file(write(tmp_path, {"vase": {**ENTRY, "resting": resting}}))
+    written = dict(sorted(resting.items())) if isinstance(resting, dict) else resting
+    assert str(caught.value).endswith(
+        f"categories.yaml: vase.resting is {written!r}: expected shares standing, upside_down, "
+        "lying from 0 to 1 with a sum of at most 1"
+    )
+
+
+@pytest.mark.parametrize("shares", [(0.56, 0.34, 0.1), (0.6, 0.3, 0.1)])
+def test_shares_that_sum_to_one_up_to_rounding_are_accepted(tmp_path, shares):
+    resting = dict(zip(("standing", "upside_down", "lying"), shares, strict=True))
+    found = Categories.from_file(write(tmp_path, {"vase": {**ENTRY, "resting": resting}}))
+    assert found["vase"].resting == Resting(*shares)

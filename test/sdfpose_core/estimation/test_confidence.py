@@ -21,25 +21,55 @@ from sdfpose_core.refine.state import ShapePose
 
 
 def draws(count, seed=0):
-    """Features of which only the first two matter: success is likely where a exceeds b."""
+    """Features of which only the first two matter: precision is likely where a exceeds b.
+
+    A pose is right if its mode is, with probabilities of any size, and it is precise.
+    """
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(count, len(FEATURES))) * [1, 1, *[3.0] * (len(FEATURES) - 2)] + 2.0
-    probability = 1.0 / (1.0 + np.exp(-2.0 * (values[:, 0] - values[:, 1])))
+    precise = 1.0 / (1.0 + np.exp(-2.0 * (values[:, 0] - values[:, 1])))
+    mode = rng.beta(4.0, 1.0, size=count)
     features = [dict(zip(FEATURES, row, strict=True)) for row in values]
-    return features, list(rng.random(count) < probability), probability
+    return features, list(mode), list(rng.random(count) < mode * precise), mode * precise
 
 
-def test_a_fit_finds_the_probabilities_of_a_logistic_world():
-    features, success, _ = draws(4000)
-    model = ConfidenceModel.fit(features, success)
-    fresh, _, probability = draws(500, seed=1)
-    predicted = np.array([model.probability(f) for f in fresh])
+def test_a_fit_finds_the_probabilities_of_a_world_of_modes_and_precision():
+    model = ConfidenceModel.fit(*draws(4000)[:3])
+    fresh, mode, _, probability = draws(500, seed=1)
+    predicted = np.array([model.probability(f, p) for f, p in zip(fresh, mode, strict=True)])
     assert np.abs(predicted - probability).mean() < 0.02
 
 
+def test_failures_of_unlikely_modes_say_little_of_precision():
+    """A poor mode is wrong however closely it fits."""
+    features, _, _, _ = draws(200)
+    success = [i % 2 == 0 for i in range(200)]
+    blamed, excused = (
+        ConfidenceModel.fit(features, [1.0 if right else p for right in success], success)
+        for p in (0.99, 0.01)
+    )
+    assert np.mean([blamed.probability(f) for f in features]) == pytest.approx(0.5, abs=0.05)
+    assert np.mean([excused.probability(f) for f in features]) > 0.95
+
+
+@pytest.mark.parametrize("mode", [0.0, 1.0])
+def test_a_mode_that_is_certain_leaves_the_fit_finite(mode):
+    features, _, success, _ = draws(100)
+    model = ConfidenceModel.fit(features, [mode] * 100, success)
+    assert all(0.0 < model.probability(f) <= 1.0 for f in features)
+
+
+def test_the_confidence_is_in_proportion_to_the_probability_of_the_mode():
+    features, mode, success, _ = draws(200)
+    model = ConfidenceModel.fit(features, mode, success)
+    certain = model.probability(features[0])
+    assert model.probability(features[0], 0.25) == pytest.approx(0.25 * certain)
+    assert model.probability(features[0], 0.0) == 0.0
+
+
 def test_the_confidence_is_monotone_in_a_feature():
-    features, success, _ = draws(500)
-    model = ConfidenceModel.fit(features, success)
+    features, mode, success, _ = draws(500)
+    model = ConfidenceModel.fit(features, mode, success)
     better = [model.probability({**features[0], FEATURES[0]: x}) for x in np.linspace(-9, 9, 40)]
     worse = [model.probability({**features[0], FEATURES[1]: x}) for x in np.linspace(-9, 9, 40)]
     assert (np.diff(better) > 0).all()
@@ -48,29 +78,29 @@ def test_the_confidence_is_monotone_in_a_feature():
 
 
 def test_extreme_features_give_probabilities():
-    features, success, _ = draws(100)
-    model = ConfidenceModel.fit(features, success)
+    features, mode, success, _ = draws(100)
+    model = ConfidenceModel.fit(features, mode, success)
     for extreme in (-1e12, 1e12):
         assert 0.0 <= model.probability({**features[0], FEATURES[0]: extreme}) <= 1.0
 
 
 @pytest.mark.parametrize("outcome", [True, False])
 def test_success_without_exception_stays_finite(outcome):
-    features, _, _ = draws(50)
-    model = ConfidenceModel.fit(features, [outcome] * 50)
+    features, mode, _, _ = draws(50)
+    model = ConfidenceModel.fit(features, mode, [outcome] * 50)
     assert all((model.probability(f) > 0.5) == outcome for f in features)
 
 
 def test_a_feature_that_never_changes_does_no_harm():
-    features, success, _ = draws(200)
+    features, mode, success, _ = draws(200)
     features = [{**f, "log_points": 7.0} for f in features]
-    model = ConfidenceModel.fit(features, success)
+    model = ConfidenceModel.fit(features, mode, success)
     assert 0.0 < model.probability(features[0]) < 1.0
 
 
 def test_what_is_saved_is_loaded(tmp_path):
-    features, success, _ = draws(300)
-    model = ConfidenceModel.fit(features, success)
+    features, mode, success, _ = draws(300)
+    model = ConfidenceModel.fit(features, mode, success)
     path = tmp_path / "confidence.json"
     model.save(path)
     loaded = ConfidenceModel.load(path)
@@ -125,7 +155,6 @@ def test_features_of_a_known_solution():
             hessian,
         ),
         priors,
-        rival_gap=math.e - 1.0,
         belief=3.0,
         instance=instance(1000),
     )
@@ -135,7 +164,6 @@ def test_features_of_a_known_solution():
     assert found["free_space_violation"] == pytest.approx(0.5)
     assert found["code_distance"] == pytest.approx(1.0)
     assert found["size_deviation"] == pytest.approx(2.0, rel=1e-5)
-    assert found["rival_gap"] == pytest.approx(1.0)
     assert found["belief"] == 3.0
     assert found["log_points"] == pytest.approx(math.log(1000))
     assert found["hidden_outline"] == 1.0
@@ -149,7 +177,6 @@ def test_features_stay_finite_where_nothing_fits():
     found = confidence_features(
         solution(torch.full((5,), 50.0), torch.zeros(3), torch.zeros(4), 0.2, torch.eye(11)),
         priors,
-        rival_gap=math.inf,
         belief=-math.inf,
         instance=instance(1),
     )

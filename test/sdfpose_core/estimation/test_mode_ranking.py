@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
 
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.estimation.mode_ranking import MODE_FEATURES, RANKING_FILE, ModeRanking
+from sdfpose_core.estimation.mode_ranking import (
+    MODE_FEATURES,
+    RANKING_FILE,
+    ModeRanking,
+    mode_features,
+)
+from sdfpose_core.geometry.similarity import Similarity
+from sdfpose_core.refine.kernel import GemanMcClureKernel
+from sdfpose_core.refine.priors import Priors
+from sdfpose_core.refine.solver import RefineConfig, Solution
+from sdfpose_core.refine.state import ShapePose
 
 ONES = ModeRanking(np.ones(len(MODE_FEATURES)))
 
@@ -94,3 +107,59 @@ def test_a_damaged_file_is_told_with_what_to_do(tmp_path, content, told):
         ModeRanking.beside(tmp_path)
     assert told in str(error.value)
     assert "calibrate_confidence.py" in str(error.value)
+
+
+CONFIG = RefineConfig(
+    surface_weight=6.0, free_space_weight=10.0, kernel=GemanMcClureKernel(width=2.0)
+)
+CODE_PRECISION = torch.tensor([[2.0, 1.0], [1.0, 3.0]])  # of determinant 5
+PRIORS = Priors(
+    torch.tensor([1.0, 0.0]), CODE_PRECISION, torch.tensor(0.2).log(), torch.tensor(0.5)
+)
+
+
+def solution(cost=70.0):
+    """Of known parts: 8 of the surface, 20 of free space, 7 of the code and 4 of the size."""
+    hessian = torch.diag(torch.tensor([2.0, 3.0, 5.0, 1.0, 1.0, 1.0, 7.0, 1.0, 1.0]))
+    hessian[7:, 7:] = torch.tensor([[4.0, 1.0], [1.0, 4.0]])
+    return Solution(
+        ShapePose(
+            Similarity(torch.eye(3)[None], torch.zeros(1, 3), torch.tensor([0.2 * math.e])),
+            torch.tensor([[2.0, 1.0]]),
+        ),
+        torch.tensor([cost]),
+        hessian[None],
+        torch.tensor([[0.0, 2.0, -2.0]]),  # of loss 0, 2 and 2
+        torch.tensor([[2.0, 2.0]]),
+    )
+
+
+def test_parts_of_a_known_solution():
+    found = mode_features(
+        solution(), PRIORS, CONFIG, belief=1.5, upright=-2.0, colour_pose=0.5, colour_category=-1.0
+    )
+    assert tuple(found) == MODE_FEATURES
+    assert found["surface"] == pytest.approx(-4.0)
+    assert found["free_space"] == pytest.approx(-10.0)
+    assert found["code"] == pytest.approx(-3.5)
+    assert found["size"] == pytest.approx(-2.0, rel=1e-5)
+    assert found["support"] == pytest.approx(-0.5 * (70.0 - 8.0 - 20.0 - 7.0 - 4.0), rel=1e-5)
+    # 2 3 5 7 (4 4 - 1) a posteriori, and 5 / 0.5^2 a priori.
+    assert found["determined"] == pytest.approx(-0.5 * math.log(210.0 * 15.0 / 20.0), rel=1e-5)
+    assert [found[x] for x in MODE_FEATURES[6:]] == [1.5, -2.0, 0.5, -1.0]
+
+
+@given(st.floats(0.1, 10.0), st.floats(0.1, 10.0))
+def test_what_is_known_a_priori_is_not_determined_by_the_measurements(code, size):
+    """The category's constants cancel: its precision is in the Hessian, too."""
+    priors = replace(
+        PRIORS, code_precision=code * torch.eye(2), log_scale_sd=torch.tensor(size**-0.5)
+    )
+    hessian = torch.diag(torch.tensor([1.0] * 6 + [size, code, code]))
+    found = mode_features(replace(solution(), hessian=hessian[None]), priors, CONFIG)
+    assert found["determined"] == pytest.approx(0.0, abs=1e-4)
+
+
+def test_the_measured_parts_sum_to_half_the_cost():
+    found = mode_features(solution(50.0), PRIORS, CONFIG)
+    assert sum(found[x] for x in MODE_FEATURES[:5]) == pytest.approx(-25.0, rel=1e-5)

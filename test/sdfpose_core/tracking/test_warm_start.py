@@ -26,8 +26,8 @@ def turning(index, speed=0.3, turn=1.0):
     ).as_matrix()
 
 
-def test_rival_modes_go_with_the_object_until_it_is_detected_again():
-    """The image of the detection has two modes; it then slides along and is lost."""
+def test_rival_modes_go_with_the_object_and_every_detection_counts():
+    """Each detection finds the same two modes. The object slides along and is lost."""
     rival = make_alternative(at=(-0.1, 0.05, 1.0))
 
     def script(instance, warm):
@@ -42,9 +42,12 @@ def test_rival_modes_go_with_the_object_until_it_is_detected_again():
         tracks.append(only(tracker.step(make_frame(shown, index))))
     assert tracks[-1].state == LOST
     offset = rival.translation - tracks[0].estimate.translation
-    for x in (y.estimate for y in tracks):
-        assert x.probability == 0.75
+    # Odds of 3, and in each of the verifications another 3, less as they are not independent.
+    odds = [3.0] * 2 + [3.0**1.6] * 4 + [3.0**2.2] * 6
+    for x, expected in zip((y.estimate for y in tracks), odds, strict=True):
         (mode,) = x.alternatives
+        assert x.probability + mode.probability == pytest.approx(1.0)
+        assert x.probability / mode.probability == pytest.approx(expected)
         np.testing.assert_allclose(mode.translation - x.translation, offset, atol=1e-9)
     assert tracks[-1].estimate.translation[0] > 0.0
 
