@@ -15,14 +15,16 @@ import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before
 import argparse
 import itertools
 import json
+import multiprocessing
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.progress import track
 
 from sdfpose_core.benchmark.poses import STYLE
@@ -32,6 +34,7 @@ from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.output import print_problems
 from sdfpose_core.cli.paths import check_input_folder, check_output_folder
+from sdfpose_core.device import set_threads
 from sdfpose_core.estimation.confidence import (
     CONFIDENCE_FILE,
     ConfidenceModel,
@@ -121,6 +124,17 @@ def simulated_views(
         )
 
 
+def category_views(category: str, *, names: Sequence[str], count: int, weights: Path) -> list[View]:
+    """The views of one category, in a process of its own."""
+    set_threads(1)
+    estimator = PoseEstimator(
+        EstimatorConfig(weights_dir=weights, device="cpu"),
+        confidence=ConfidenceModel.unfitted(),
+        ranking=ModeRanking.unfitted(),
+    )
+    return list(simulated_views(estimator, category, names, count))
+
+
 def candidate(
     item: SimulatedInstance, category: str, mode: Detection, ranking: Mapping[str, float]
 ) -> CandidateMode:
@@ -208,9 +222,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True, help="weights folder")
     parser.add_argument("--views", type=integer(), default=200, help="views per category")
-    parser.add_argument("--device", default="auto")
     parser.add_argument(
-        "--threads", type=integer(0), default=0, help="CPU threads, 0 for all cores"
+        "--workers", type=integer(), default=2, help="processes, of one thread each (default: 2)"
     )
     args = parser.parse_args()
     check_input_folder("--weights", args.weights, "CATEGORY.encoder.safetensors")
@@ -225,22 +238,10 @@ def main() -> int:
         weights=args.weights,
     )
     print_problems(problems)
-    if args.threads > 0:
-        torch.set_num_threads(args.threads)
-    estimator = PoseEstimator(
-        EstimatorConfig(weights_dir=args.weights, device=args.device),
-        confidence=ConfidenceModel.unfitted(),
-        ranking=ModeRanking.unfitted(),
-    )
-    views = [
-        view
-        for category in names
-        for view in track(
-            simulated_views(estimator, category, names, args.views),
-            description=category,
-            total=args.views,
-        )
-    ]
+    job = partial(category_views, names=names, count=args.views, weights=args.weights)
+    with ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn")) as pool:
+        found = track(pool.map(job, names), description="categories", total=len(names))
+        views = list(itertools.chain.from_iterable(found))
     # Test models fitted to every second view on the others; the shipped ones use all views.
     ranking = fit_ranking(views[::2])
     confidence = fit_confidence(estimates(ranking, views[::2], names))

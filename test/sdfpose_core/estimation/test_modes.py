@@ -73,9 +73,7 @@ def mode(tiny_shapes):
             torch.zeros(1, 8),
             torch.zeros(1, 8),
         )
-        model = CategoryModel(
-            CATEGORIES[seen.category], decoder, None, priors, torch.device("cpu")
-        )
+        model = CategoryModel(CATEGORIES[seen.category], decoder, None, priors, torch.device("cpu"))
         return Detection(model, seen, RefinedHypothesis(solution, 0.0), probability)
 
     return made
@@ -105,7 +103,8 @@ def test_modes_are_ranked_by_their_likelihood_for_each_mask_id(mode):
 
 
 @pytest.mark.parametrize(
-    ("trust", "score", "right"), [(0.98, 1.0, 0.99), (0.5, 1.0, 0.75), (0.8, 0.5, 0.7), (0.0, 1.0, 0.5)]
+    ("trust", "score", "right"),
+    [(0.98, 1.0, 0.99), (0.5, 1.0, 0.75), (0.8, 0.5, 0.7), (0.0, 1.0, 0.5)],
 )
 def test_the_label_is_right_as_often_as_trust_and_score_say(mode, trust, score, right):
     """A wrong label may mean any category, the right one among them."""
