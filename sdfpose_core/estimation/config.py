@@ -40,7 +40,7 @@ class EstimatorConfig:
             says that objects stand, ``free`` ignores it.
         category_trust: probability, 0 to 1, that the label of a detector with score 1 is right; 1
             keeps every label.
-        colour: ``auto`` lets colour decide what depth leaves open, if possible; ``none`` ignores it.
+        colour: ``auto`` lets colour decide what depth leaves open; ``none`` ignores it.
         seed: of the sample of points; the same input gives the same output.
         solver: weights of the refinement's terms.
 
