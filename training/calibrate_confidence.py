@@ -162,9 +162,8 @@ def fit_ranking(views: Sequence[View]) -> ModeRanking:
     cases = []
     for modes in sets:
         same = [x.same_mode for x in modes]
-        features = [x.ranking for x in modes]
-        colourless = [{**x, **dict.fromkeys(COLOUR_FEATURES, 0.0)} for x in features]
-        cases += [(features, same), (colourless, same)]
+        for absent in ((), COLOUR_FEATURES):
+            cases.append(([{**x.ranking, **dict.fromkeys(absent, 0.0)} for x in modes], same))
     return ModeRanking.fit(cases)
 
 

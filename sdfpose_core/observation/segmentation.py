@@ -161,9 +161,9 @@ def _segment(
     planes = dominant_planes(_background(frame, [pixels_of[x] for x in candidates_of]), frame.up)
     for mask_id, candidates in candidates_of.items():
         pixels, score = pixels_of[mask_id], frame.labels[mask_id].score
-        label = candidates[0].name if len(candidates) == 1 else ""
+        reported = candidates[0].name if len(candidates) == 1 else ""
         measured = [
-            replace(_measure(frame, mask_id, pixels, x, score, planes), label=label)
+            replace(_measure(frame, mask_id, pixels, x, score, planes), label=reported)
             for x in candidates
         ]
         usable = [x for x in measured if x.depth_pixels >= min_points]

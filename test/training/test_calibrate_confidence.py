@@ -1,0 +1,160 @@
+"""The script that fits the ranking of modes and the confidence."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from sdfpose_core.estimation.confidence import FEATURES, ConfidenceModel
+from sdfpose_core.estimation.mode_ranking import MODE_FEATURES, ModeRanking
+
+SCRIPT = Path(__file__).parents[2] / "training" / "calibrate_confidence.py"
+NAMES = ("bottle", "bowl", "camera", "can", "laptop", "mug")
+
+
+@pytest.fixture(scope="module")
+def script():
+    return SimpleNamespace(**runpy.run_path(str(SCRIPT)))
+
+
+@pytest.fixture
+def mode(script):
+    """Makes candidate modes from the parts that are not 0."""
+
+    def made(category, *, same_mode=False, right=False, precise=0.0, **ranking):
+        return script.CandidateMode(
+            category,
+            {**dict.fromkeys(MODE_FEATURES, 0.0), **ranking},
+            {**dict.fromkeys(FEATURES, 0.0), "inlier_ratio": precise},
+            same_mode,
+            right,
+        )
+
+    return made
+
+
+@pytest.fixture
+def view(script, mode):
+    """Makes views with a right mode and, in each other category, a wrong one."""
+
+    def made(category, names, **right):
+        modes = [mode(x, surface=-1.0) for x in names if x != category]
+        return script.View(category, [mode(category, same_mode=True, right=True, **right), *modes])
+
+    return made
+
+
+def test_every_wrong_category_is_presented_in_its_turn(script, view):
+    views = [view("can", NAMES)] * 50
+    found = script.estimates(ModeRanking.unfitted(), views, NAMES)
+    known = [x.category for _, x in found if x.category == "can"]
+    assert len(known) == 100  # with the category known, and unknown
+    foreign = [x.category for _, x in found if x.category != "can"]
+    assert foreign == [x for x in NAMES if x != "can"] * 2
+
+
+def test_a_single_category_is_never_presented_as_another(script, view):
+    found = script.estimates(ModeRanking.unfitted(), [view("can", ["can"])] * 6, ["can"])
+    assert [x.category for _, x in found] == ["can"] * 12
+
+
+def test_a_category_without_modes_is_not_presented(script, view):
+    """Its weights could not be read."""
+    views = [view("can", ["can", "mug"])] * 6
+    found = script.estimates(ModeRanking.unfitted(), views, NAMES)
+    assert [x.category for _, x in found if x.category != "can"] == ["mug", "mug"]
+
+
+def test_an_unknown_category_shares_the_probability_and_a_known_one_does_not(script, view):
+    (known, *_), (unknown, *_) = script.estimates(
+        ModeRanking.unfitted(), [view("can", ["can", "mug"])], ["can"]
+    )
+    assert known == 1.0
+    assert unknown == pytest.approx(1.0 / (1.0 + np.exp(-1.0)))
+
+
+def test_the_ranking_learns_from_depth_although_colour_decides(script, mode):
+    """Where there is no colour, depth is left."""
+    rng = np.random.default_rng(0)
+    views = []
+    for _ in range(200):
+        depth = rng.normal(2.0, 1.0)
+        right = mode("can", same_mode=True, surface=depth, colour_pose=5.0)
+        views.append(script.View("can", [right, mode("can"), mode("mug", colour_category=-5.0)]))
+    ranking = script.fit_ranking(views)
+    two = [mode("can", surface=2.0).ranking, mode("can").ranking]
+    assert ranking.probabilities(two)[0] > 0.8
+
+
+def test_the_confidence_is_fitted_to_what_is_chosen(script, view):
+    ranking = ModeRanking.unfitted()
+    views = [view("can", ["can", "mug"], precise=1.0)] * 40
+    found = script.estimates(ranking, views, ["can", "mug"])
+    confidence = script.fit_confidence(found)
+    right = [confidence.probability(x.confidence) for _, x in found if x.category == "can"]
+    foreign = [confidence.probability(x.confidence) for _, x in found if x.category == "mug"]
+    assert min(right) > 0.8
+    assert max(foreign) < 0.5
+
+
+def test_figures_of_known_views(script, mode, view):
+    """Of four cans, one is in a wrong mode, one in no right one, and one is taken for a mug."""
+    near = {"same_mode": True, "right": True}
+    modes = [
+        [mode("can", **near), mode("can", surface=-9.0), mode("mug", surface=-9.0)],
+        [mode("can", surface=-9.0, **near), mode("can"), mode("mug", surface=-9.0)],
+        [mode("can"), mode("mug", surface=-9.0)],
+        [mode("can", same_mode=True), mode("mug", surface=9.0)],
+    ]
+    views = [script.View("can", x) for x in modes]
+    nothing = np.zeros(len(FEATURES))
+    certain = ConfidenceModel(nothing, nothing + 1.0, nothing, 30.0)
+    found = script.figures(ModeRanking.unfitted(), certain, views, ["can", "mug"])
+    assert found["views"] == 4
+    assert found["right_mode_percent"] == 50.0
+    assert found["oracle_percent"] == 75.0
+    assert found["right_percent"] == 25.0
+    assert found["category_percent"] == 75.0
+    # Of nine estimates, one of the wrong category among them, two are right; all are certain.
+    assert found["ece"] == pytest.approx(7.0 / 9.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("category", "yaw", "tilt", "metres", "expected"),
+    [
+        ("camera", 5.0, 0.0, 0.01, (True, True)),
+        ("camera", 15.0, 0.0, 0.01, (True, False)),
+        ("camera", 25.0, 0.0, 0.01, (False, False)),
+        ("camera", 0.0, 0.0, 0.06, (False, False)),
+        ("can", 90.0, 5.0, 0.01, (True, True)),
+        ("can", 90.0, 25.0, 0.01, (False, False)),
+        ("mug", 0.0, 0.0, 0.0, (False, False)),
+    ],
+)
+def test_a_mode_is_compared_with_the_truth(
+    script, monkeypatch, category, yaw, tilt, metres, expected
+):
+    """A mug is always a mistaken category here."""
+    rotation = Rotation.from_euler("YX", [yaw, tilt], degrees=True).as_matrix()
+    pose = SimpleNamespace(rotation=rotation, translation=np.array([metres, 0.0, 1.0]))
+    monkeypatch.setitem(script.candidate.__globals__, "as_alternative", lambda _: pose)
+    monkeypatch.setitem(script.candidate.__globals__, "confidence_features", lambda *_: {})
+    truth = SimpleNamespace(
+        rotation=np.eye(3),
+        translation=np.array([0.0, 0.0, 1.0]),
+        symmetric_about_y=category == "can",
+    )
+    found = SimpleNamespace(
+        instance=SimpleNamespace(category=category),
+        model=SimpleNamespace(priors=None),
+        hypothesis=SimpleNamespace(solution=None, belief=0.0),
+    )
+    true_category = "can" if category == "mug" else category
+    compared = script.candidate(SimpleNamespace(truth=truth), true_category, found, {"code": 1.0})
+    assert (compared.same_mode, compared.right) == expected
+    assert (compared.category, compared.ranking) == (category, {"code": 1.0})
