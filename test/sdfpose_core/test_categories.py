@@ -205,7 +205,7 @@ def test_shares_that_are_none_are_told(tmp_path, resting):
     )
 
 
-@pytest.mark.parametrize("shares", [(0.56, 0.34, 0.1), (0.6, 0.3, 0.1)])
+@pytest.mark.parametrize("shares", [(0.34, 0.11, 0.55), (0.6, 0.3, 0.1)])
 def test_shares_that_sum_to_one_up_to_rounding_are_accepted(tmp_path, shares):
     resting = dict(zip(("standing", "upside_down", "lying"), shares, strict=True))
     found = Categories.from_file(write(tmp_path, {"vase": {**ENTRY, "resting": resting}}))

@@ -329,9 +329,10 @@ def test_any_upside_down_candidate_of_an_object_without_a_front_is_its_half_turn
 
 
 def test_a_candidate_of_another_instance_is_no_half_turn_of_this_one():
-    best = random_rotations(1)[0]
-    found = with_half_turns(start(torch.stack([best, best @ HALF_TURNS[0]]), [0, 1]), [False] * 2)
-    assert found.hypotheses.owner.tolist() == [0, 0, 1, 1]
+    best, other = random_rotations(2)
+    rotation = torch.stack([best, other, best @ HALF_TURNS[0]])
+    found = with_half_turns(start(rotation, [0, 1, 1]), [False] * 2)
+    assert found.hypotheses.owner.tolist() == [0, 0, 1, 1, 1]
 
 
 def test_half_turns_have_no_prior_on_their_rotation_and_the_others_keep_theirs():
@@ -349,8 +350,9 @@ def test_half_turns_have_no_prior_on_their_rotation_and_the_others_keep_theirs()
 
 
 def test_modes_have_the_priors_of_the_category_and_none_of_the_rotation(ball):
-    """Else the network's guess would count twice."""
+    """Else the network's guesses of shape and rotation would count twice."""
     decoder, evidence, priors = ball
+    category = replace(priors, log_scale_mean=priors.log_scale_mean + 0.5)
     said = encoding((0.0, 4.0), log_spread=-2.0)
     said = replace(
         said,
@@ -360,14 +362,14 @@ def test_modes_have_the_priors_of_the_category_and_none_of_the_rotation(ball):
         codes=decoder.code_mean[None],
     )
     found = searched(
-        searching([decoder], [priors]),
+        searching([decoder], [category]),
         network_hypotheses(said, priors, HALF, yaw_starts=0, has_front=True),
         evidence,
     )
     assert len(found.owner) >= 4
     for i in range(len(found.owner)):
         again = refine(
-            decoder, found.solution.state[i : i + 1], evidence, priors, RefineConfig(), 0
+            decoder, found.solution.state[i : i + 1], evidence, category, RefineConfig(), 0
         )
         torch.testing.assert_close(again.cost[0], found.solution.cost[i], rtol=1e-2, atol=1e-2)
     # Modes of one instance differ in rotation.

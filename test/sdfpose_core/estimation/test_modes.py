@@ -174,6 +174,29 @@ def test_an_alternative_has_the_box_of_its_mesh(mode, tiny_shapes):
         assert (found.category, found.probability) == ("can", 0.5)
 
 
+class Shifted:
+    """A decoder whose shapes are not in the middle of their frame."""
+
+    def __init__(self, decoder, shift):
+        self.decoder, self.shift = decoder, torch.tensor(shift)
+
+    def __call__(self, points, codes):
+        return self.decoder(points - self.shift, codes)
+
+    def value_and_gradient(self, points, codes):
+        return self.decoder.value_and_gradient(points - self.shift, codes)
+
+
+def test_an_alternative_is_where_the_middle_of_its_box_is(mode):
+    sphere, shift = 0, (0.05, -0.04, 0.03)
+    turned = Rotation.from_euler("xyz", [30, 50, 70], degrees=True).as_matrix()
+    rival = mode(instance(), rotation=turned, shape=sphere)
+    model = replace(rival.model, decoder=Shifted(rival.model.decoder, shift))
+    found, middle = as_alternative(replace(rival, model=model)), as_alternative(rival)
+    moved = found.translation - middle.translation
+    np.testing.assert_allclose(moved, 0.2 * turned @ shift, atol=1e-3)
+
+
 def test_alternatives_and_the_chosen_mode_sum_to_one_and_the_unlikely_are_left_out(mode):
     shares = [0.6, 0.3, 0.097, 0.003]
     modes = [mode(instance(), probability=x) for x in shares]
