@@ -276,7 +276,7 @@ class PoseEstimator:
             features = confidence_features(
                 solution, priors, chosen.hypothesis.belief, chosen.instance
             )
-            if self.confidence.probability(features, chosen.probability) < _DOUBT:
+            if self.confidence.probability(features) < _DOUBT:
                 found += [
                     replace(chosen.instance, category=x) for x in self.categories if x != label
                 ]

@@ -124,7 +124,7 @@ def _label_log_prior(modes: Sequence[Detection], category_trust: float) -> list[
     categories = {x.instance.category for x in modes}
     if labels.isdisjoint(categories) or len(categories) == 1:
         return [0.0] * len(modes)
-    trust = category_trust * modes[0].instance.score
+    trust = category_trust * min(max(modes[0].instance.score, 0.0), 1.0)
     wrong = (1.0 - trust) / len(categories)
     log_wrong = math.log(wrong) if wrong > 0.0 else -math.inf
     log_right = math.log(trust + wrong)
