@@ -130,7 +130,7 @@ def category_views(category: str, *, names: Sequence[str], count: int, weights: 
     estimator = PoseEstimator(
         EstimatorConfig(weights_dir=weights, device="cpu"),
         confidence=ConfidenceModel.unfitted(),
-        ranking=ModeRanking.unfitted(),
+        ranking=ModeRanking.by_cost(),
     )
     return list(simulated_views(estimator, category, names, count))
 

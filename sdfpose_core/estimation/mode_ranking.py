@@ -32,12 +32,14 @@ __all__ = ["MODE_FEATURES", "RANKING_FILE", "ModeRanking", "mode_features"]
 RANKING_FILE = "mode_ranking.json"
 
 MODE_FEATURES = (
+    "cost",
     "surface",
     "free_space",
     "support",
     "code",
     "size",
     "determined",
+    "spread",
     "belief",
     "upright",
     "colour_pose",
@@ -45,8 +47,10 @@ MODE_FEATURES = (
 )
 """Names of the parts, in the order of the weights."""
 
+_LEAST_VARIANCE = 1e-12
 _RIDGE = 1.0
-"""Weight of the squared deviations of the weights from 1 against the sum of the log likelihoods."""
+"""Weight of the squared deviations from the weights of the ranking by cost, of standardised
+features, against the sum of the log likelihoods."""
 
 
 def mode_features(
@@ -71,13 +75,15 @@ def mode_features(
         colour_category: log probability of the category, given the colour image.
 
     Returns:
-        ``surface``, ``free_space``, ``support``: minus half of the cost of the observed points, of
-        the surface inside free space, and of the support;
-        ``code``, ``size``: log densities of code and size under the category's priors, up to
-        constants that are equal for all categories;
+        ``cost``: minus half of the cost;
+        ``surface``, ``free_space``, ``support``, ``code``, ``size``: minus log(1 + c) of the cost c
+        of the observed points, of the surface inside free space, of the support, and of code and
+        size under the category's priors. Noise and shapes are never quite as they were assumed;
+        where the scale of residuals is unknown, likelihoods are powers of the cost;
         ``determined``: minus half of the log ratio of the determinants of the Hessian and of the
         priors' precision: the more closely the measurements determine size, shape and pose, the
         less likely they were a priori (Laplace's approximation of the evidence);
+        ``spread``: log of the largest principal standard deviation of the translation, metres;
         and the arguments by their names.
     """
     loss = config.kernel.loss
@@ -91,13 +97,16 @@ def mode_features(
     precision = float(torch.linalg.slogdet(priors.code_precision.double())[1])
     precision -= 2.0 * math.log(float(priors.log_scale_sd))
     hessian = float(torch.linalg.slogdet(solution.hessian[0].double())[1])
+    covariance = torch.linalg.inv(solution.hessian[0].double())[3:6, 3:6]
+    variance = max(float(torch.linalg.eigvalsh(covariance)[-1]), _LEAST_VARIANCE)
+    parts = {
+        "surface": surface, "free_space": free, "support": support, "code": code, "size": size
+    }  # fmt: skip
     return {
-        "surface": -0.5 * surface,
-        "free_space": -0.5 * free,
-        "support": -0.5 * support,
-        "code": -0.5 * code,
-        "size": -0.5 * size,
+        "cost": -0.5 * float(solution.cost[0]),
+        **{name: -math.log1p(max(cost, 0.0)) for name, cost in parts.items()},
         "determined": -0.5 * (hessian - precision),
+        "spread": 0.5 * math.log(variance),
         "belief": belief,
         "upright": upright,
         "colour_pose": colour_pose,
@@ -130,15 +139,20 @@ class ModeRanking:
         return np.asarray(np.exp(score - logsumexp(score)))
 
     @classmethod
-    def unfitted(cls) -> ModeRanking:
-        """A ranking without data: the parts of the log likelihood count as if independent."""
-        return cls(np.ones(len(MODE_FEATURES)))
+    def by_cost(cls, rotation_weight: float = 1.0) -> ModeRanking:
+        """Rank by the cost of the refinement and by the network's density, without a fit.
+
+        Args:
+            rotation_weight: of the network's density, see `NetworkPriorConfig`.
+        """
+        weights = {"cost": 1.0, "belief": rotation_weight}
+        return cls(np.array([weights.get(name, 0.0) for name in MODE_FEATURES]))
 
     @classmethod
     def fit(
         cls, cases: Sequence[tuple[Sequence[Mapping[str, float]], Sequence[bool]]]
     ) -> ModeRanking:
-        """Maximum likelihood, with a small ridge towards the weights 1 of independent parts.
+        """Maximum likelihood, with a small ridge towards the ranking by cost.
 
         Args:
             cases: for each instance the features of its modes, and which of them are right. Several
@@ -146,35 +160,30 @@ class ModeRanking:
                 without a wrong mode say nothing.
         """
         telling = [(x, right) for x, right in cases if any(right) and not all(right)]
-        most = max((len(right) for _, right in telling), default=0)
+        if not telling:
+            return cls.by_cost()
+        most = max(len(right) for _, right in telling)
         table = np.zeros((len(telling), most, len(MODE_FEATURES)))
         absent = np.full((2, len(telling), most), -np.inf)  # of all modes, and of the right ones
         for i, (features, right) in enumerate(telling):
             table[i, : len(right)] = _table(features)
             absent[0, i, : len(right)] = 0.0
             absent[1, i, : len(right)][np.array(right)] = 0.0
+        spread = table[np.isfinite(absent[0])].std(axis=0) + 1e-9
+        table /= spread
+        expected = cls.by_cost()._weights * spread
 
         def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             score = table @ w + absent
             total = logsumexp(score, axis=2, keepdims=True)
             share = np.exp(score - total)
-            value = total[0].sum() - total[1].sum() + _RIDGE * (w - 1.0) @ (w - 1.0)
+            off = w - expected
+            value = total[0].sum() - total[1].sum() + _RIDGE * off @ off
             gradient = np.einsum("nk,nkf->f", share[0] - share[1], table)
-            return float(value), gradient + 2.0 * _RIDGE * (w - 1.0)
+            return float(value), gradient + 2.0 * _RIDGE * off
 
-        start = np.full(len(MODE_FEATURES), 0.3)
-        return cls(minimize(loss, start, jac=True, method="L-BFGS-B").x)
-
-    @classmethod
-    def by_cost(cls, rotation_weight: float = 1.0) -> ModeRanking:
-        """Rank by the cost of the refinement and by the network's density, without a fit.
-
-        Args:
-            rotation_weight: of the network's density, see `NetworkPriorConfig`.
-        """
-        parts = ("surface", "free_space", "support", "code", "size")
-        weights = {**dict.fromkeys(parts, 1.0), "belief": rotation_weight}
-        return cls(np.array([weights.get(name, 0.0) for name in MODE_FEATURES]))
+        best = minimize(loss, np.zeros(len(spread)), jac=True, method="L-BFGS-B").x
+        return cls(best / spread)
 
     def save(self, path: Path | str) -> None:
         """Write the weights as JSON."""

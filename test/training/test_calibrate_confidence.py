@@ -43,7 +43,7 @@ def view(script, mode):
     """Makes views with a right mode and, in each other category, a wrong one."""
 
     def made(category, names, **right):
-        modes = [mode(x, surface=-1.0) for x in names if x != category]
+        modes = [mode(x, cost=-1.0) for x in names if x != category]
         return script.View(category, [mode(category, same_mode=True, right=True, **right), *modes])
 
     return made
@@ -51,7 +51,7 @@ def view(script, mode):
 
 def test_every_wrong_category_is_presented_in_its_turn(script, view):
     views = [view("can", NAMES)] * 50
-    found = script.estimates(ModeRanking.unfitted(), views, NAMES)
+    found = script.estimates(ModeRanking.by_cost(), views, NAMES)
     known = [x.category for _, x in found if x.category == "can"]
     assert len(known) == 100  # with the category known, and unknown
     foreign = [x.category for _, x in found if x.category != "can"]
@@ -59,20 +59,20 @@ def test_every_wrong_category_is_presented_in_its_turn(script, view):
 
 
 def test_a_single_category_is_never_presented_as_another(script, view):
-    found = script.estimates(ModeRanking.unfitted(), [view("can", ["can"])] * 6, ["can"])
+    found = script.estimates(ModeRanking.by_cost(), [view("can", ["can"])] * 6, ["can"])
     assert [x.category for _, x in found] == ["can"] * 12
 
 
 def test_a_category_without_modes_is_not_presented(script, view):
     """Its weights could not be read."""
     views = [view("can", ["can", "mug"])] * 6
-    found = script.estimates(ModeRanking.unfitted(), views, NAMES)
+    found = script.estimates(ModeRanking.by_cost(), views, NAMES)
     assert [x.category for _, x in found if x.category != "can"] == ["mug", "mug"]
 
 
 def test_an_unknown_category_shares_the_probability_and_a_known_one_does_not(script, view):
     (known, *_), (unknown, *_) = script.estimates(
-        ModeRanking.unfitted(), [view("can", ["can", "mug"])], ["can"]
+        ModeRanking.by_cost(), [view("can", ["can", "mug"])], ["can"]
     )
     assert known == 1.0
     assert unknown == pytest.approx(1.0 / (1.0 + np.exp(-1.0)))
@@ -84,15 +84,15 @@ def test_the_ranking_learns_from_depth_although_colour_decides(script, mode):
     views = []
     for _ in range(200):
         depth = rng.normal(2.0, 1.0)
-        right = mode("can", same_mode=True, surface=depth, colour_pose=5.0)
+        right = mode("can", same_mode=True, cost=depth, colour_pose=5.0)
         views.append(script.View("can", [right, mode("can"), mode("mug", colour_category=-5.0)]))
     ranking = script.fit_ranking(views)
-    two = [mode("can", surface=2.0).ranking, mode("can").ranking]
+    two = [mode("can", cost=2.0).ranking, mode("can").ranking]
     assert ranking.probabilities(two)[0] > 0.8
 
 
 def test_the_confidence_is_fitted_to_what_is_chosen(script, view):
-    ranking = ModeRanking.unfitted()
+    ranking = ModeRanking.by_cost()
     views = [view("can", ["can", "mug"], precise=1.0)] * 40
     found = script.estimates(ranking, views, ["can", "mug"])
     confidence = script.fit_confidence(found)
@@ -106,15 +106,15 @@ def test_figures_of_known_views(script, mode, view):
     """Of four cans, one is in a wrong mode, one in no right one, and one is taken for a mug."""
     near = {"same_mode": True, "right": True}
     modes = [
-        [mode("can", **near), mode("can", surface=-9.0), mode("mug", surface=-9.0)],
-        [mode("can", surface=-9.0, **near), mode("can"), mode("mug", surface=-9.0)],
-        [mode("can"), mode("mug", surface=-9.0)],
-        [mode("can", same_mode=True), mode("mug", surface=9.0)],
+        [mode("can", **near), mode("can", cost=-9.0), mode("mug", cost=-9.0)],
+        [mode("can", cost=-9.0, **near), mode("can"), mode("mug", cost=-9.0)],
+        [mode("can"), mode("mug", cost=-9.0)],
+        [mode("can", same_mode=True), mode("mug", cost=9.0)],
     ]
     views = [script.View("can", x) for x in modes]
     nothing = np.zeros(len(FEATURES))
     certain = ConfidenceModel(nothing, nothing + 1.0, nothing, 30.0)
-    found = script.figures(ModeRanking.unfitted(), certain, views, ["can", "mug"])
+    found = script.figures(ModeRanking.by_cost(), certain, views, ["can", "mug"])
     assert found["views"] == 4
     assert found["right_mode_percent"] == 50.0
     assert found["oracle_percent"] == 75.0
