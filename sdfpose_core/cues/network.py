@@ -32,6 +32,9 @@ __all__ = ["ColourCues", "ColourCuesConfig", "ColourFeatures"]
 _REFERENCES = 256
 """Rotations that stand for the uniform density."""
 
+_TERMS = 27
+"""Terms of first and second degree in the six coordinates of two axes."""
+
 _WAVES = 2
 """Octaves of the rotation's positional encoding."""
 
@@ -116,7 +119,9 @@ class ColourCues(StoredNetwork):
             _Residual(sixteenth),
             _Residual(sixteenth),
         )
-        self.summary = nn.Sequential(nn.Linear(2 * sixteenth, config.features), nn.ReLU())
+        self.summary = nn.Sequential(
+            nn.Linear(2 * sixteenth, config.features), nn.BatchNorm1d(config.features), nn.SiLU()
+        )
         self.category_head = nn.Linear(config.features, len(config.categories))
         self.rotation_head = _RotationHead(config)
         self.register_buffer("category_temperature", torch.ones(()))
@@ -275,7 +280,11 @@ class _Residual(nn.Module):
 
 
 class _RotationHead(nn.Module):
-    """Scores of rotations, given the features and the category."""
+    """Scores of rotations, given the features and the category.
+
+    Terms of first and second degree in the axes, with coefficients linear in the features, are
+    learned fast; they can prefer one rotation or two opposite ones. A network adds the rest.
+    """
 
     def __init__(self, config: ColourCuesConfig) -> None:
         super().__init__()
@@ -285,13 +294,14 @@ class _RotationHead(nn.Module):
         self.gate = nn.Embedding(len(config.categories), config.hidden)
         self.rotation = nn.Linear(encoded, config.hidden, bias=False)
         self.layers = nn.Sequential(
-            nn.ReLU(),
+            nn.SiLU(),
             nn.Linear(config.hidden, config.hidden),
-            nn.ReLU(),
+            nn.SiLU(),
             nn.Linear(config.hidden, config.hidden),
-            nn.ReLU(),
+            nn.SiLU(),
             nn.Linear(config.hidden, 1),
         )
+        self.coefficients = nn.Linear(config.features, len(config.categories) * _TERMS)
         nn.init.normal_(self.category.weight, std=0.1)
         nn.init.zeros_(self.gate.weight)
 
@@ -307,5 +317,13 @@ class _RotationHead(nn.Module):
             waves += [angle.sin(), angle.cos()]
         context = self.feature(features) * (1.0 + self.gate(category)) + self.category(category)
         hidden = context.unsqueeze(1) + self.rotation(torch.cat(waves, dim=-1))
+        coefficients = self.coefficients(features).unflatten(1, (-1, _TERMS))
+        chosen = coefficients[torch.arange(len(features), device=features.device), category]
         scores: Tensor = self.layers(hidden).squeeze(-1)
-        return scores
+        return scores + (_terms(axes) @ chosen.unsqueeze(-1)).squeeze(-1)
+
+
+def _terms(axes: Tensor) -> Tensor:
+    """Axes (..., 6) and their products (..., 21): terms of first and second degree."""
+    row, column = torch.triu_indices(6, 6, device=axes.device)
+    return torch.cat([axes, axes[..., row] * axes[..., column]], dim=-1)
