@@ -19,6 +19,7 @@ CORE = (
     {"datasets"},
     {"simulation"},
     {"encoder", "evaluation"},
+    {"cues"},
     {"estimation", "export", "visualisation"},
     {"selfsup", "tracking"},
     {"benchmark", "replay"},

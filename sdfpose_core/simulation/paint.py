@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Paint", "Pattern"]
+__all__ = ["Paint", "Pattern", "Surface"]
 
 Pattern = Literal[
     "plain",
@@ -31,6 +31,22 @@ _MOTTLE_SHARE = 0.025
 
 _PLANK_M = 0.16
 _KEY_M = 0.019
+
+
+class Surface(Protocol):
+    """Colour and gloss of an object's surface."""
+
+    @property
+    def gloss(self) -> float:
+        """Strength of the highlight, 0 to 1."""
+
+    def albedo(
+        self,
+        points: NDArray[np.floating],
+        normals: NDArray[np.floating],
+        dimensions_m: NDArray[np.floating],
+    ) -> NDArray[np.float32]:
+        """Compute the RGB (N, 3), 0 to 1, of surface points; see `Paint.albedo`."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,12 @@ _SHADOW_OFFSET_M = 5e-4
 _HIGHLIGHT_SQUARINGS = 5
 """Number n of squarings: the Blinn-Phong exponent of the highlight is 2^n."""
 
+_WINDOW_COS = 0.93
+"""Cosine of the angle from a window's middle to its edge..."""
+
+_WINDOW_EDGE = np.float32(0.03)
+"""...and the width of its soft edge, as a difference of cosines."""
+
 _BOX_FACES = 12
 """Meshes with no more triangles than a box are shaded flat."""
 
@@ -124,6 +130,11 @@ def _shade(
     for _ in range(_HIGHLIGHT_SQUARINGS):
         highlight *= highlight
     highlight *= gloss
+    if light.window > 0.0:
+        reflected = np.float32(2.0) * np.einsum("ij,ij->i", normals, view)[:, None] * normals - view
+        towards = reflected @ np.asarray(light.window_at, dtype=np.float32)
+        bright = np.clip((towards - _WINDOW_COS) / _WINDOW_EDGE, 0.0, 1.0)
+        highlight += np.float32(light.window) * gloss * bright
     if shadows:
         lit = _lit(scene, points + np.float32(_SHADOW_OFFSET_M) * normals, seen, lamp_at)
         lamp, highlight = lamp * lit, highlight * lit
@@ -148,9 +159,10 @@ def _smooth(
     flat: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Interpolate normals (N, 3) within triangles, oriented like the flat normals."""
-    corner = item.corner_normals[face]
+    corner = item.model.corner_normals[face]
     u, v = weights[:, :1], weights[:, 1:]
     normals = (1.0 - u - v) * corner[:, 0] + u * corner[:, 1] + v * corner[:, 2]
+    normals = normals @ item.rotation.T.astype(np.float32)
     normals *= np.sign(np.einsum("ij,ij->i", normals, flat))[:, None]
     return _unit(normals)
 

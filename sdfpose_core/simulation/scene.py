@@ -14,16 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import open3d as o3d
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 from sdfpose_core.shapes.model import CadModel
-from sdfpose_core.simulation.paint import Paint
+from sdfpose_core.simulation.paint import Paint, Surface
 
 __all__ = ["CameraPose", "RayHits", "Scene", "SceneObject"]
-
-
-_CREASE_DEG = 32.0
-"""Triangles that meet at a larger angle form a sharp edge."""
 
 
 class CameraPose(NamedTuple):
@@ -70,7 +65,7 @@ class SceneObject:
         model: CAD model, metres, object frame.
         rotation: R (3, 3), object to world frame.
         translation: t (3,), metres, world frame: centre of the bounding box.
-        colour: RGB, 0 to 255, or a `Paint` for several colours.
+        colour: RGB, 0 to 255, or a surface of several colours, e.g. a `Paint`.
         scale: world metres per model metre.
     """
 
@@ -79,41 +74,18 @@ class SceneObject:
     model: CadModel
     rotation: NDArray[np.float64]
     translation: NDArray[np.float64]
-    colour: tuple[int, int, int] | Paint = (180, 180, 180)
+    colour: tuple[int, int, int] | Surface = (180, 180, 180)
     scale: float = 1.0
 
     @property
-    def paint(self) -> Paint:
+    def paint(self) -> Surface:
         """Colours of the surface."""
-        return self.colour if isinstance(self.colour, Paint) else Paint(self.colour)
+        return Paint(self.colour) if isinstance(self.colour, tuple) else self.colour
 
     @cached_property
     def vertices(self) -> NDArray[np.float64]:
         """Vertices (V, 3), metres, world frame."""
         return self.scale * (self.model.vertices @ self.rotation.T) + self.translation
-
-    @cached_property
-    def corner_normals(self) -> NDArray[np.float32]:
-        """Unit normals (F, 3, 3), world frame, of all triangle corners, for shading.
-
-        A corner's normal is the mean over the triangles at its vertex that differ from its own
-        triangle by less than `_CREASE_DEG`: curved surfaces look smooth, edges stay sharp.
-        """
-        v, faces = self.vertices, self.model.faces
-        a, b, c = v[faces[:, 0]], v[faces[:, 1]], v[faces[:, 2]]
-        weighted = np.cross(b - a, c - a)
-        unit = weighted / np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), 1e-20)
-        corners = faces.size
-        at = sparse.csr_array(
-            (np.ones(corners), (np.arange(corners), faces.ravel())), shape=(corners, len(v))
-        )
-        pairs = (at @ at.T).tocoo()
-        of, other = pairs.row // 3, pairs.col // 3
-        near = np.einsum("ij,ij->i", unit[of], unit[other]) > np.cos(np.deg2rad(_CREASE_DEG))
-        total = np.zeros((corners, 3))
-        np.add.at(total, pairs.row[near], weighted[other[near]])
-        total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
-        return total.reshape(-1, 3, 3).astype(np.float32)
 
     @property
     def dimensions_m(self) -> NDArray[np.float64]:

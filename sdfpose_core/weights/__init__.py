@@ -16,6 +16,7 @@ from sdfpose_core.errors import WeightsError
 from sdfpose_core.storage.files import create_atomically, write_atomically
 
 __all__ = [
+    "COLOUR_FILE",
     "MILD",
     "SHIPPED",
     "complete_weights",
@@ -31,6 +32,9 @@ SHIPPED = Path(__file__).parent
 MILD = SHIPPED / "mild"
 """Encoders trained on low-noise depth and accurate masks only, the starting point of
 `sdfpose bench adaptation`. Their decoders are in `SHIPPED`."""
+
+COLOUR_FILE = "colour.safetensors"
+"""Name of the colour network's weights, one file for all categories."""
 
 _FORMAT = "sdfpose/1"
 

@@ -56,14 +56,6 @@ def test_object_and_world_frames_are_inverse_to_each_other():
     np.testing.assert_allclose(item.dimensions_m, [0.17, 0.34, 0.51])
 
 
-def test_corner_normals_are_smooth_on_a_sphere_and_sharp_on_a_box():
-    ball = SceneObject(0, "", primitives.sphere(0.1, segments=64), np.eye(3), np.zeros(3))
-    outward = ball.vertices[ball.model.faces] / 0.1
-    assert np.einsum("fij,fij->fi", ball.corner_normals, outward).min() > 0.995
-    block = SceneObject(0, "", primitives.box(0.1, 0.1, 0.1), np.eye(3), np.zeros(3))
-    np.testing.assert_allclose(np.abs(block.corner_normals).max(axis=-1), 1.0, atol=1e-6)
-
-
 def test_repeated_mask_ids_are_refused():
     ball = primitives.sphere(0.1)
     items = [SceneObject(3, "can", ball, np.eye(3), np.zeros(3)) for _ in range(2)]

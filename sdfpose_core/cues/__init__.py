@@ -1,0 +1,1 @@
+"""What colour tells beyond depth: category, which end is up, where the front is."""
