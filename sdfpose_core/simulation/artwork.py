@@ -87,7 +87,9 @@ def muted(rng: np.random.Generator) -> Colour:
     return r, g, b
 
 
-def readable(rng: np.random.Generator, ground: Sequence[float] | NDArray[np.generic]) -> Colour:
+def readable(
+    rng: np.random.Generator, ground: Sequence[float] | NDArray[np.floating | np.uint8]
+) -> Colour:
     """Draw a colour that can be read on the ground."""
     for _ in range(6):
         colour = vivid(rng)

@@ -163,8 +163,8 @@ def text_ring(rng: np.random.Generator, colour: Colour) -> Picture:
         for x in range(0, 320, 4):
             image[top : top + int(rng.integers(10, 20)), x : x + 2] = np.array(colour) // 2
     if rng.random() < 0.6:
-        at = int(rng.integers(2, 24))
-        image[at : at + int(rng.integers(2, 5))] = vivid(rng)
+        row = int(rng.integers(2, 24))
+        image[row : row + int(rng.integers(2, 5))] = vivid(rng)
     ink = readable(rng, colour)
     for left in (0.0, 0.25, 0.5, 0.75):
         if rng.random() < 0.6:
