@@ -239,8 +239,8 @@ def tiled(picture: Picture, size_m: float) -> Coat:
         return np.mod(u, 1.0), np.mod(v, 1.0), np.ones(len(u), dtype=np.bool_)
 
     def coat(at: SurfacePoints, out: Floats) -> None:
-        tiles = max(float(np.prod(np.sort(at.sides)[1:])) / size_m**2, 1.0)
-        pictured(picture, where, min(tiles, 50.0))(at, out)
+        seen = np.sort(np.ptp(at.p, axis=0))[1:]
+        pictured(picture, where, max(float(np.prod(seen)) / size_m**2, _SEEN_SHARE))(at, out)
 
     return coat
 
