@@ -58,7 +58,7 @@ class Settings:
         training: settings of the training.
     """
 
-    files: int = 6
+    files: int = 4
     views_per_file: int = 850
     models_per_file: int = 60
     validation_views: int = 500

@@ -87,7 +87,7 @@ class ColourTrainingConfig:
         augmentation: random changes of the views.
     """
 
-    steps: int = 3500
+    steps: int = 3000
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.02

@@ -78,9 +78,10 @@ def validate_colour(network: ColourCues, views: CueViews) -> dict[str, dict[str,
     """Measure the accuracy on views of models that the network was not trained on.
 
     Returns:
-        By category: shares of views in which the category is right (``category``), the truth scores
-        higher than its half turn about x (``end_up``) and about y (``front``, if yaw counts), and
-        the mean log probability of the true one of each pair (``end_up_nats``, ``front_nats``).
+        By category: shares of views in which the category is right (``category_accuracy``) and the
+        truth scores higher than its half turn about x (``end_up_accuracy``) and about y
+        (``front_accuracy``, if yaw counts); and the mean log probability of the true one of each
+        pair (``end_up_nats``, ``front_nats``).
     """
     out = _outputs(network, views)
     found: dict[str, dict[str, float]] = {}
@@ -89,12 +90,12 @@ def validate_colour(network: ColourCues, views: CueViews) -> dict[str, dict[str,
         if not chosen.any():
             continue
         right = out.logits[chosen].argmax(dim=1) == number
-        figures = {"category": float(right.float().mean())}
+        figures = {"category_accuracy": float(right.float().mean())}
         scores = out.flips[chosen] / network.rotation_temperature[number]
         rivals = {"end_up": 1, "front": 2} if network.yaw_counts[number] > 0.0 else {"end_up": 1}
         for key, rival in rivals.items():
             margin = scores[:, 0] - scores[:, rival]
-            figures[key] = float((margin > 0.0).float().mean())
+            figures[f"{key}_accuracy"] = float((margin > 0.0).float().mean())
             figures[f"{key}_nats"] = float(nn.functional.logsigmoid(margin).mean())
         found[name] = figures
     return found

@@ -157,10 +157,10 @@ def test_a_little_training_finds_which_end_is_up_and_where_the_front_is():
     calibrate_colour(network, run.views)
     found = validate_colour(network, run.views)
     assert losses[-1] < 0.8 * losses[0]
-    assert found["can"]["category"] > 0.9
-    assert found["can"]["end_up"] > 0.9
-    assert "front" not in found["can"]
-    assert found["camera"]["front"] > 0.9
+    assert found["can"]["category_accuracy"] > 0.9
+    assert found["can"]["end_up_accuracy"] > 0.9
+    assert "front_accuracy" not in found["can"]
+    assert found["camera"]["front_accuracy"] > 0.9
     assert found["camera"]["front_nats"] > math.log(0.5)
 
 

@@ -1,0 +1,66 @@
+"""The script that trains the colour network."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sdfpose_core.cues.network import ColourCues
+from sdfpose_core.shapes.families import FAMILIES
+from sdfpose_core.simulation.instances import ModelPool
+
+SCRIPT = Path(__file__).parents[2] / "training" / "train_colour.py"
+
+TINY = {
+    "files": 1,
+    "views_per_file": 2,
+    "models_per_file": 1,
+    "validation_views": 2,
+    "training": {"steps": 2, "batch": 2, "rivals": 3, "checkpoint_every": 1},
+}
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys):
+    """Runs the script and returns the JSON lines that it prints, or its error."""
+    config = tmp_path / "tiny.yaml"
+    config.write_text(yaml.safe_dump(TINY))
+    pool = ModelPool.procedural(dict.fromkeys(FAMILIES, range(1)))
+    monkeypatch.setattr(ModelPool, "for_category", lambda *args, **options: pool)
+
+    def run(*arguments):
+        paths = ["--out", tmp_path / "weights", "--work", tmp_path / "work", "--config", config]
+        command = [SCRIPT, *paths, "--device", "cpu", "--threads", "1", *arguments]
+        monkeypatch.setattr(sys, "argv", [str(x) for x in command])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        output = capsys.readouterr()
+        if ended.value.code != 0:
+            return output.err
+        return [json.loads(x) for x in output.out.splitlines() if x.startswith("{")]
+
+    return run
+
+
+def test_one_network_learns_all_categories(train, tmp_path):
+    *figures, time = train()
+    assert [x["category"] for x in figures] == list(FAMILIES)
+    assert all(0.0 <= x["end_up_accuracy"] <= 1.0 for x in figures)
+    assert [x["category"] for x in figures if "front_accuracy" in x] == ["camera", "laptop", "mug"]
+    assert time["minutes"] >= time["views_minutes"]
+    network = ColourCues.load(tmp_path / "weights" / "colour.safetensors")
+    assert network.config.categories == tuple(FAMILIES)
+    assert network.config.symmetric == ("bottle", "bowl", "can")
+    assert len(list((tmp_path / "work" / "colour").glob("*.npz"))) == 12
+    assert train() == [*figures, pytest.approx(time, abs=1.0)]
+
+
+def test_a_folder_without_meshes_is_named(train, tmp_path):
+    assert "--validate" in train("--validate", tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert "no mesh of bottle" in train("--meshes", tmp_path / "empty")
