@@ -87,7 +87,7 @@ class ColourTrainingConfig:
         augmentation: random changes of the views.
     """
 
-    steps: int = 3000
+    steps: int = 2500
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
