@@ -27,6 +27,9 @@ from sdfpose_core.weights.network import StoredNetwork
 
 __all__ = ["ColourCues", "ColourCuesConfig", "ColourFeatures"]
 
+_TERMS = 27
+"""Terms of first and second degree in the six coordinates of two axes."""
+
 _WAVES = 2
 """Octaves of the rotation's positional encoding."""
 
@@ -248,7 +251,11 @@ class _Residual(nn.Module):
 
 
 class _RotationHead(nn.Module):
-    """Scores of rotations, given the features and the category."""
+    """Scores of rotations, given the features and the category.
+
+    Terms of first and second degree in the axes, with coefficients linear in the features, are
+    learned fast; they can prefer one rotation or two opposite ones. A network adds the rest.
+    """
 
     def __init__(self, config: ColourCuesConfig) -> None:
         super().__init__()
@@ -265,6 +272,7 @@ class _RotationHead(nn.Module):
             nn.ReLU(),
             nn.Linear(config.hidden, 1),
         )
+        self.coefficients = nn.Linear(config.features, len(config.categories) * _TERMS)
         nn.init.normal_(self.category.weight, std=0.1)
         nn.init.zeros_(self.gate.weight)
 
@@ -280,5 +288,13 @@ class _RotationHead(nn.Module):
             waves += [angle.sin(), angle.cos()]
         context = self.feature(features) * (1.0 + self.gate(category)) + self.category(category)
         hidden = context.unsqueeze(1) + self.rotation(torch.cat(waves, dim=-1))
+        coefficients = self.coefficients(features).unflatten(1, (-1, _TERMS))
+        chosen = coefficients[torch.arange(len(features), device=features.device), category]
         scores: Tensor = self.layers(hidden).squeeze(-1)
-        return scores
+        return scores + (_terms(axes) @ chosen.unsqueeze(-1)).squeeze(-1)
+
+
+def _terms(axes: Tensor) -> Tensor:
+    """Axes (..., 6) and their products (..., 21): terms of first and second degree."""
+    row, column = torch.triu_indices(6, 6, device=axes.device)
+    return torch.cat([axes, axes[..., row] * axes[..., column]], dim=-1)

@@ -36,6 +36,9 @@ HALF_TURNS = torch.diag_embed(
 )
 """Half turns (3, 3, 3) about the object's x, y and z axis."""
 
+_FLIPS = 4
+"""Number of `rival_rotations` that are the truth or its half turns."""
+
 _TRUTH_SD = math.radians(5.0)
 """Hypotheses of the true mode differ from the truth by about this about each axis."""
 
@@ -79,7 +82,9 @@ class ColourTrainingConfig:
         learning_rate: peak learning rate (AdamW); rises during a warm-up, then decays to zero
             along a cosine.
         weight_decay: weight decay.
-        category_weight: weight of the category's cross entropy; that of the rotation has 1.
+        flip_weight: weight of the cross entropy among the truth and its half turns; that among all
+            rotations has weight 1.
+        category_weight: weight of the category's cross entropy.
         rivals: number of random rotations that compete with the true one, besides the flips.
         mixed_precision: whether the convolutions compute in bfloat16.
         checkpoint_every: steps between checkpoints.
@@ -91,6 +96,7 @@ class ColourTrainingConfig:
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
+    flip_weight: float = 1.0
     category_weight: float = 0.5
     rivals: int = 32
     mixed_precision: bool = True
@@ -163,9 +169,11 @@ class ColourTraining(TrainingRun):
         scores = scores.masked_fill(~counts, -math.inf)
         losses = {
             "rotation": -scores.log_softmax(dim=1)[:, 0].mean(),
+            "flips": -scores[:, :_FLIPS].log_softmax(dim=1)[:, 0].mean(),
             "category": nn.functional.cross_entropy(self.network.category_head(features), category),
         }
-        total = losses["rotation"] + config.category_weight * losses["category"]
+        total = losses["rotation"] + config.flip_weight * losses["flips"]
+        total = total + config.category_weight * losses["category"]
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
