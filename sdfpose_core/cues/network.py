@@ -114,7 +114,9 @@ class ColourCues(StoredNetwork):
             _Residual(sixteenth),
             _Residual(sixteenth),
         )
-        self.summary = nn.Sequential(nn.Linear(2 * sixteenth, config.features), nn.ReLU())
+        self.summary = nn.Sequential(
+            nn.Linear(2 * sixteenth, config.features), nn.LayerNorm(config.features), nn.SiLU()
+        )
         self.category_head = nn.Linear(config.features, len(config.categories))
         self.rotation_head = _RotationHead(config)
         self.register_buffer("category_temperature", torch.ones(()))
@@ -265,11 +267,11 @@ class _RotationHead(nn.Module):
         self.gate = nn.Embedding(len(config.categories), config.hidden)
         self.rotation = nn.Linear(encoded, config.hidden, bias=False)
         self.layers = nn.Sequential(
-            nn.ReLU(),
+            nn.SiLU(),
             nn.Linear(config.hidden, config.hidden),
-            nn.ReLU(),
+            nn.SiLU(),
             nn.Linear(config.hidden, config.hidden),
-            nn.ReLU(),
+            nn.SiLU(),
             nn.Linear(config.hidden, 1),
         )
         self.coefficients = nn.Linear(config.features, len(config.categories) * _TERMS)
