@@ -115,7 +115,7 @@ class ColourCues(StoredNetwork):
             _Residual(sixteenth),
         )
         self.summary = nn.Sequential(
-            nn.Linear(2 * sixteenth, config.features), nn.LayerNorm(config.features), nn.SiLU()
+            nn.Linear(2 * sixteenth, config.features), nn.BatchNorm1d(config.features), nn.SiLU()
         )
         self.category_head = nn.Linear(config.features, len(config.categories))
         self.rotation_head = _RotationHead(config)
