@@ -49,8 +49,8 @@ MODE_FEATURES = (
 
 _LEAST_VARIANCE = 1e-12
 _RIDGE = 1.0
-"""Weight of the squared deviations from the weights of the ranking by cost, of standardised
-features, against the sum of the log likelihoods."""
+"""Weight of the squared weights of standardised features, against the sum of the log
+likelihoods."""
 
 
 def mode_features(
@@ -152,7 +152,7 @@ class ModeRanking:
     def fit(
         cls, cases: Sequence[tuple[Sequence[Mapping[str, float]], Sequence[bool]]]
     ) -> ModeRanking:
-        """Maximum likelihood, with a small ridge towards the ranking by cost.
+        """Maximum likelihood, with a small ridge; the ranking by cost if there is nothing to fit.
 
         Args:
             cases: for each instance the features of its modes, and which of them are right. Several
@@ -171,16 +171,14 @@ class ModeRanking:
             absent[1, i, : len(right)][np.array(right)] = 0.0
         spread = table[np.isfinite(absent[0])].std(axis=0) + 1e-9
         table /= spread
-        expected = cls.by_cost()._weights * spread
 
         def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             score = table @ w + absent
             total = logsumexp(score, axis=2, keepdims=True)
             share = np.exp(score - total)
-            off = w - expected
-            value = total[0].sum() - total[1].sum() + _RIDGE * off @ off
+            value = total[0].sum() - total[1].sum() + _RIDGE * w @ w
             gradient = np.einsum("nk,nkf->f", share[0] - share[1], table)
-            return float(value), gradient + 2.0 * _RIDGE * off
+            return float(value), gradient + 2.0 * _RIDGE * w
 
         best = minimize(loss, np.zeros(len(spread)), jac=True, method="L-BFGS-B").x
         return cls(best / spread)

@@ -66,7 +66,7 @@ def compose(
     id_of = np.zeros(len(order) + 1, dtype=np.uint16)
     id_of[places] = assigned
     labels = {
-        mask_id: InstanceLabel(order[i - 1].category, order[i - 1].score)
+        mask_id: InstanceLabel(order[i - 1].category, order[i - 1].score, detected=True)
         for i, mask_id in zip(places, assigned, strict=True)
     }
     return InstanceMask(id_of[winner], labels)

@@ -287,7 +287,7 @@ def labels_from_message(message: InstanceLabels, topic: str) -> dict[int, Instan
                 "one category for each id",
             )
         score = float(np.clip(np.nan_to_num(item.score), 0.0, 1.0))
-        labels[item.id] = InstanceLabel(item.category, score)
+        labels[item.id] = InstanceLabel(item.category, score, detected=True)
     return labels
 
 

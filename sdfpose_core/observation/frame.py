@@ -72,10 +72,18 @@ def robust_centre(points: NDArray[np.float32]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class InstanceLabel:
-    """Category and score that a detector reported for one mask id."""
+    """Category of one mask id.
+
+    Attributes:
+        category: name of the category, or a label that maps to it.
+        score: confidence of the detector, 0 to 1.
+        detected: whether a detector reported the category, which may be wrong. Otherwise it is
+            known: from the user, or from an annotation.
+    """
 
     category: str
     score: float = 1.0
+    detected: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,8 +146,8 @@ class Instance:
         mask_id: value in the frame's mask.
         category: category name.
         score: confidence of the detector, 0 to 1.
-        label: category that the detector reported, empty if it is unknown. `category` may be
-            another one that is tried in its place.
+        label: category that a detector reported, empty if none did. `category` may be another one
+            that is tried in its place.
         points: (N, 3) float32, metres, camera frame: depth inside the mask; subsampled for large
             objects.
         pixels: (N, 2) int32, (u, v) of `points`.

@@ -161,7 +161,8 @@ def _segment(
     planes = dominant_planes(_background(frame, [pixels_of[x] for x in candidates_of]), frame.up)
     for mask_id, candidates in candidates_of.items():
         pixels, score = pixels_of[mask_id], frame.labels[mask_id].score
-        reported = candidates[0].name if len(candidates) == 1 else ""
+        detected = frame.labels[mask_id].detected and len(candidates) == 1
+        reported = candidates[0].name if detected else ""
         measured = [
             replace(_measure(frame, mask_id, pixels, x, score, planes), label=reported)
             for x in candidates

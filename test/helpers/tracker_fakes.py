@@ -40,7 +40,10 @@ def make_frame(objects, index, period_ns=PERIOD_NS, frame_id="camera"):
         depth=depth,
         mask=mask,
         camera=CAMERA,
-        labels={mask_id: InstanceLabel(category) for mask_id, (category, _) in objects.items()},
+        labels={
+            mask_id: InstanceLabel(category, detected=True)
+            for mask_id, (category, _) in objects.items()
+        },
         stamp_ns=index * period_ns,
         frame_id=frame_id,
     )

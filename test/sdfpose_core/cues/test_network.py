@@ -168,13 +168,21 @@ def test_tilting_the_camera_changes_little(network):
     assert float((after - before).norm()) < 0.5 * float((wrong - before).norm())
 
 
-def test_temperatures_divide_the_scores(network):
+def test_the_density_of_rotations_integrates_to_one(network):
+    features = network.encode([measured(picture())])
+    many = rotations(4000, seed=5)
+    found = network.log_scores(features, ["camera"], many, CENTRE.expand(1, 4000, 3))
+    assert float(found.exp().mean()) == pytest.approx(1.0, abs=0.05)
+
+
+def test_temperatures_divide_differences_of_scores(network):
     features = network.encode([measured(picture())])
     cold = ColourCues(CONFIG).eval()
     cold.load_state_dict(network.state_dict())
     cold.rotation_temperature.copy_(torch.tensor([1.0, 2.0]))
     arguments = features, ["camera"], rotations(3), CENTRE.expand(1, 3, 3)
-    torch.testing.assert_close(2.0 * cold.log_scores(*arguments), network.log_scores(*arguments))
+    cool, hot = (x.log_scores(*arguments).diff() for x in (cold, network))
+    torch.testing.assert_close(2.0 * cool, hot)
 
 
 def test_a_file_gives_back_the_network(network, tmp_path):

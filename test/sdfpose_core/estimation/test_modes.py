@@ -16,7 +16,7 @@ from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.estimation.confidence import FEATURES, ConfidenceModel
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
-from sdfpose_core.estimation.mode_ranking import ModeRanking
+from sdfpose_core.estimation.mode_ranking import MODE_FEATURES, ModeRanking
 from sdfpose_core.estimation.modes import alternatives_of, as_alternative, by_probability
 from sdfpose_core.estimation.report import RefinedHypothesis
 from sdfpose_core.estimation.resting import upright_log_density
@@ -29,7 +29,9 @@ from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.meshing import decode_mesh
 
 CATEGORIES = default_categories()
-INDEPENDENT = ModeRanking.unfitted()
+INDEPENDENT = ModeRanking(
+    np.array([float(x in ("cost", "belief", "upright")) for x in MODE_FEATURES])
+)
 UP = np.array([0.0, -1.0, 0.0], np.float32)
 STANDING = np.diag([1.0, -1.0, -1.0])
 UPSIDE_DOWN = np.eye(3)

@@ -76,7 +76,7 @@ def test_without_a_table_it_is_the_nearest_thing_in_the_box():
     depth[60, 70] = 0.3  # a flying pixel
     result = BoxMasks(no_table).segment([Box(45, 35, 115, 85, "mug", 0.7)], depth, CAMERA)
     ((mask_id, label),) = result.labels.items()
-    assert label == InstanceLabel("mug", 0.7)
+    assert label == InstanceLabel("mug", 0.7, detected=True)
     expected = np.zeros(depth.shape, np.bool_)
     expected[40:80, 50:90] = True
     np.testing.assert_array_equal(result.ids == mask_id, expected)

@@ -43,8 +43,8 @@ def test_the_higher_score_wins():
     result = compose(
         [Candidate(left, "mug", 0.9), Candidate(right, "bowl", 0.8)], SHAPE, 1, image_identities()
     )
-    assert result.labels[int(result.ids[0, 5])] == InstanceLabel("mug", 0.9)
-    assert result.labels[int(result.ids[0, 6])] == InstanceLabel("bowl", 0.8)
+    assert result.labels[int(result.ids[0, 5])] == InstanceLabel("mug", 0.9, detected=True)
+    assert result.labels[int(result.ids[0, 6])] == InstanceLabel("bowl", 0.8, detected=True)
 
 
 def test_ids_stay_with_what_moves_a_little():
