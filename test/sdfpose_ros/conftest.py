@@ -150,7 +150,7 @@ def make_frame(ids: tuple[int, ...] = (1,), **changes: Any) -> RgbdFrame:
         "depth": np.full((CAMERA.height, CAMERA.width), 0.8, dtype=np.float32),
         "mask": mask,
         "camera": CAMERA,
-        "labels": {mask_id: InstanceLabel("mug", 0.5) for mask_id in ids},
+        "labels": {mask_id: InstanceLabel("mug", 0.5, detected=True) for mask_id in ids},
     }
     return RgbdFrame(**{**values, **changes})
 

@@ -150,7 +150,7 @@ FRAME = RgbdFrame(
     depth=np.full((16, 24), 0.7, dtype=np.float32),
     mask=np.full((16, 24), 3, dtype=np.uint16),
     camera=PinholeCamera(24, 16, 30.0, 30.0, 12.0, 8.0),
-    labels={3: InstanceLabel("bowl", 0.5)},
+    labels={3: InstanceLabel("bowl", 0.5, detected=True)},
     stamp_ns=1_000_000_000,
     frame_id="optical",
 )

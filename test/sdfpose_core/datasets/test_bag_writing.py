@@ -27,7 +27,7 @@ def frame(number: int, mask_id: int = 3) -> RgbdFrame:
         depth=rng.integers(0, 900, (6, 8)).astype(np.float32) * np.float32(0.001),
         mask=np.full((6, 8), mask_id, dtype=np.uint16),
         camera=PinholeCamera(8, 6, 10.0, 11.0, 4.0, 3.0),
-        labels={mask_id: InstanceLabel("bowl", 0.5)},
+        labels={mask_id: InstanceLabel("bowl", 0.5, detected=True)},
         stamp_ns=1_000_000_000 + number,
         frame_id="optical",
     )

@@ -26,7 +26,7 @@ def frame(number: int) -> RgbdFrame:
         depth=rng.integers(500, 900, (6, 8)).astype(np.float32) * np.float32(0.001),
         mask=np.full((6, 8), 3, dtype=np.uint16),
         camera=CAMERA,
-        labels={3: InstanceLabel("bowl", 0.5)},
+        labels={3: InstanceLabel("bowl", 0.5, detected=True)},
         stamp_ns=1_000_000_000 + number * 33_000_000,
         frame_id="optical",
     )

@@ -41,7 +41,7 @@ def frame(number: int, size: tuple[int, int] = (6, 8)) -> RgbdFrame:
         depth=rng.integers(500, 900, size).astype(np.float32) * np.float32(0.001),
         mask=np.full(size, 3, dtype=np.uint16),
         camera=PinholeCamera(size[1], size[0], 10.0, 10.0, 4.0, 3.0),
-        labels={3: InstanceLabel("bowl", 0.5)},
+        labels={3: InstanceLabel("bowl", 0.5, detected=True)},
         stamp_ns=1_000_000_000 + number * 33_000_000,
         frame_id="optical",
     )

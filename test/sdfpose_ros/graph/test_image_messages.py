@@ -281,7 +281,10 @@ def test_intrinsics_of_another_resolution_are_told(change, told):
 
 
 def test_labels_survive_a_round_trip():
-    labels = {3: InstanceLabel("mug", 0.25), 7: InstanceLabel("bowl", 1.0)}
+    labels = {
+        3: InstanceLabel("mug", 0.25, detected=True),
+        7: InstanceLabel("bowl", 1.0, detected=True),
+    }
     message = m.labels_message(labels, HEADER)
     assert message.header == HEADER
     assert d.labels_from_message(message, "t") == labels

@@ -125,7 +125,7 @@ def test_what_stands_on_the_table_has_a_mask_and_a_label(make_bench):
     bench = make_bench()
     ids, labels = bench.result(bench.send())
     ((mask_id, label),) = labels.items()
-    assert label == InstanceLabel("any", 1.0)
+    assert label == InstanceLabel("any", 1.0, detected=True)
     expected = np.zeros(ids.shape, np.uint16)
     expected[BLOCK] = mask_id
     np.testing.assert_array_equal(ids, expected)
@@ -190,7 +190,9 @@ class StubSource:
         if self.failures:
             raise self.failures.pop()
         shape = matched.colour().shape[:2]
-        return InstanceMask(np.full(shape, 300, np.uint16), {300: InstanceLabel("mug", 0.5)})
+        return InstanceMask(
+            np.full(shape, 300, np.uint16), {300: InstanceLabel("mug", 0.5, detected=True)}
+        )
 
 
 def test_a_backend_of_colour_alone_needs_nothing_else(make_bench):
@@ -199,7 +201,7 @@ def test_a_backend_of_colour_alone_needs_nothing_else(make_bench):
     assert set(bench.publishers) == {"colour"}
     ids, labels = bench.result(bench.send())
     assert (ids == 300).all()
-    assert labels == {300: InstanceLabel("mug", 0.5)}
+    assert labels == {300: InstanceLabel("mug", 0.5, detected=True)}
 
 
 @pytest.mark.parametrize("fault", [FrameError("no good"), ZeroDivisionError("no good")])
@@ -337,7 +339,7 @@ def test_detections_and_depth_become_masks(monkeypatch):
         )
     )
     ((mask_id, label),) = found.labels.items()
-    assert label == InstanceLabel("bowl", 0.75)
+    assert label == InstanceLabel("bowl", 0.75, detected=True)
     assert (found.ids[BLOCK] == mask_id).all()
     assert np.count_nonzero(found.ids) == found.ids[BLOCK].size
 

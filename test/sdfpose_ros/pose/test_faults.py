@@ -208,7 +208,7 @@ def test_thirty_objects_at_once(fakes, bench):
     mask = np.zeros((48, 64), np.uint16)
     for i in range(30):
         mask[4 * (i // 8) : 4 * (i // 8) + 4, 8 * (i % 8) : 8 * (i % 8) + 8] = i + 1
-    labels = {i: fakes.InstanceLabel("mug", 0.5) for i in range(1, 31)}
+    labels = {i: fakes.InstanceLabel("mug", 0.5, detected=True) for i in range(1, 31)}
     crowd = fakes.make_frame(mask=mask, labels=labels)
     for _ in range(3):
         stamp = bench.send(crowd)

@@ -61,7 +61,10 @@ def test_poses_sizes_and_meshes_arrive_as_they_were_estimated(fakes, bench):
     (frame,) = bench.tracker.frames
     assert frame.stamp_ns == stamp
     np.testing.assert_array_equal(frame.colour, fakes.make_frame().colour)
-    assert frame.labels == {1: InstanceLabel("mug", 0.5), 2: InstanceLabel("mug", 0.5)}
+    assert frame.labels == {
+        1: InstanceLabel("mug", 0.5, detected=True),
+        2: InstanceLabel("mug", 0.5),
+    }
 
 
 def test_all_transforms_of_a_frame_come_in_one_message(fakes, bench):
