@@ -63,7 +63,7 @@ def test_poses_sizes_and_meshes_arrive_as_they_were_estimated(fakes, bench):
     np.testing.assert_array_equal(frame.colour, fakes.make_frame().colour)
     assert frame.labels == {
         1: InstanceLabel("mug", 0.5, detected=True),
-        2: InstanceLabel("mug", 0.5),
+        2: InstanceLabel("mug", 0.5, detected=True),
     }
 
 
