@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Train the colour network of all categories on simulated views.
 
-    python training/train_colour.py --out sdfpose_core/weights --work build/training
-    python training/train_colour.py --out W --work build/training --meshes FOLDER
-    python training/train_colour.py --out W --work build/training --validate MESHES
+    python training/train_colour.py --out W --work build/training --pretrained FILE
+    python training/train_colour.py ... --meshes FOLDER
+    python training/train_colour.py ... --validate MESHES
 
-Views are made once and kept in the work folder. An interrupted training goes on where it was. At
-the end, the accuracies on views of models that were not used for training are printed.
+FILE has the weights of MobileNetV2 that the network starts from (docs/pose.md says where they are);
+with `trunk: small` in the configuration it starts from nothing. Views are made once and kept in the
+work folder. An interrupted training goes on where it was. At the end, the accuracies on views of
+models that were not used for training are printed.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.progress import Progress
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from sdfpose_core.benchmark.mesh_folder import measurable_models, mesh_files
@@ -30,11 +33,13 @@ from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.output import print_problems
 from sdfpose_core.cli.paths import check_input_folder, check_output_folder
-from sdfpose_core.cues.network import ColourCues, ColourCuesConfig
+from sdfpose_core.cues.mobilenet import read_pretrained
+from sdfpose_core.cues.network import ColourCues, ColourCuesConfig, TrunkKind
 from sdfpose_core.cues.training import ColourTraining, ColourTrainingConfig
 from sdfpose_core.cues.validation import calibrate_colour, validate_colour
 from sdfpose_core.cues.views import CueViews, ViewFile, make_view_files, simulated_cue_views
 from sdfpose_core.device import resolve_device, set_threads
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.instances import ModelPool
@@ -55,6 +60,7 @@ class Settings:
         views_per_file: number of views in each.
         models_per_file: number of procedural models in each; every file has its own.
         validation_views: number of held-out views per category.
+        trunk: convolutions of the network; see `ColourCuesConfig`.
         training: settings of the training.
     """
 
@@ -62,7 +68,30 @@ class Settings:
     views_per_file: int = 850
     models_per_file: int = 60
     validation_views: int = 500
+    trunk: TrunkKind = "mobilenet"
     training: ColourTrainingConfig = field(default_factory=ColourTrainingConfig)
+
+
+def starting_weights(settings: Settings, path: Path | None) -> dict[str, Tensor] | None:
+    """Pretrained weights for the trunk ``mobilenet``; None for ``small``.
+
+    Raises:
+        ConfigurationError: the trunk needs a file, or has no use for one.
+        WeightsError: the file is unusable.
+    """
+    if settings.trunk == "mobilenet" and path is not None:
+        return read_pretrained(path)
+    if settings.trunk == "mobilenet":
+        raise ConfigurationError(
+            "--pretrained is missing: trunk 'mobilenet' starts from the weights of MobileNetV2 "
+            "(docs/pose.md says where they are); to start from nothing, set trunk: small"
+        )
+    if path is not None:
+        raise ConfigurationError(
+            f"--pretrained {path}: trunk 'small' starts from nothing: leave the option out, or set "
+            "trunk: mobilenet"
+        )
+    return None
 
 
 def training_files(
@@ -143,6 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, default=CONFIG, help="default: the shipped one")
     parser.add_argument("--meshes", type=Path, help="train on these models as well")
     parser.add_argument("--validate", type=Path, help="also measure on these models")
+    parser.add_argument(
+        "--pretrained", type=Path, metavar="FILE", help="weights of MobileNetV2 to start from (.pt)"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=integer(1), default=1, help="processes that make views")
     parser.add_argument("--threads", type=integer(0), default=0, help="CPU threads, 0: all cores")
@@ -155,6 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.threads > 0:
         set_threads(args.threads)
     settings = read_configuration(args.config, Settings)
+    pretrained = starting_weights(settings, args.pretrained)
     folder = args.work / "colour"
     folder.mkdir(parents=True, exist_ok=True)
     meshes = models_of(args.meshes) if args.meshes is not None else {}
@@ -171,9 +204,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         views_minutes = (time.monotonic() - start) / 60.0
         training = ColourTraining(
             views,
-            ColourCuesConfig(tuple(FAMILIES), symmetric),
+            ColourCuesConfig(tuple(FAMILIES), symmetric, trunk=settings.trunk),
             settings.training,
             resolve_device(args.device),
+            pretrained,
         )
         task = bar.add_task("colour network", total=settings.training.steps)
 

@@ -16,18 +16,23 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sdfpose_core.cues.crop import CROP_SIDE, GRID_SIDE, colour_crop_of
+from sdfpose_core.cues.mobilenet import MobileTrunk
 from sdfpose_core.encoder.fast import view_frame
 from sdfpose_core.errors import ShapeError
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.weights.network import StoredNetwork
 
-__all__ = ["ColourCues", "ColourCuesConfig", "ColourFeatures"]
+__all__ = ["ColourCues", "ColourCuesConfig", "ColourFeatures", "TrunkKind"]
+
+TrunkKind = Literal["small", "mobilenet"]
+"""``small``: learns from nothing; ``mobilenet``: may start from pretrained features."""
 
 _REFERENCES = 256
 """Rotations that stand for the uniform density."""
@@ -49,6 +54,7 @@ class ColourCuesConfig:
         widths: channels at a half, a quarter, an eighth and a sixteenth of the crop's resolution.
         features: length F of the features.
         hidden: width of the heads.
+        trunk: the convolutions. Of `widths`, only the last applies to ``mobilenet``.
     """
 
     categories: tuple[str, ...]
@@ -56,6 +62,7 @@ class ColourCuesConfig:
     widths: tuple[int, int, int, int] = (16, 48, 96, 192)
     features: int = 256
     hidden: int = 128
+    trunk: TrunkKind = "small"
 
     def __post_init__(self) -> None:
         for name in ("categories", "symmetric", "widths"):
@@ -102,25 +109,10 @@ class ColourCues(StoredNetwork):
     def __init__(self, config: ColourCuesConfig) -> None:
         super().__init__()
         self.config = config
-        half, quarter, eighth, sixteenth = config.widths
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, half, 3, 2, 1),
-            nn.ReLU(),
-            nn.Conv2d(half, quarter, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(quarter),
-            nn.ReLU(),
-        )
-        self.body = nn.Sequential(
-            *_reduction(quarter + 2, eighth),
-            _Residual(eighth),
-            _Residual(eighth),
-            *_reduction(eighth, sixteenth),
-            _Residual(sixteenth),
-            _Residual(sixteenth),
-            _Residual(sixteenth),
-        )
+        width = config.widths[-1]
+        self.trunk = _trunk(config)
         self.summary = nn.Sequential(
-            nn.Linear(2 * sixteenth, config.features), nn.BatchNorm1d(config.features), nn.SiLU()
+            nn.Linear(2 * width, config.features), nn.BatchNorm1d(config.features), nn.SiLU()
         )
         self.category_head = nn.Linear(config.features, len(config.categories))
         self.rotation_head = _RotationHead(config)
@@ -151,10 +143,9 @@ class ColourCues(StoredNetwork):
                 f"colour and depth have shapes {tuple(colour.shape)} and {tuple(depth.shape)}: "
                 f"expected {expected[0]} and {expected[1]}"
             )
-        image = (colour.permute(0, 3, 1, 2).float() - 118.0) / 64.0
-        image = image.contiguous(memory_format=torch.channels_last)
+        image = colour.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.mixed_precision):
-            x = self.body(torch.cat([self.stem(image), depth.to(image)], dim=1))
+            x = self.trunk(image, depth.to(image))
         x = x.float().flatten(2)
         features: Tensor = self.summary(torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1))
         return features
@@ -239,6 +230,13 @@ class ColourCues(StoredNetwork):
         usable = features.seen & torch.tensor(known, dtype=torch.bool, device=self.device)
         return torch.where(usable[:, None], scores, 0.0)
 
+    def _restore(self, tensors: dict[str, Tensor]) -> None:
+        # Files of earlier versions name the layers of the small trunk without its prefix.
+        early = ("stem.", "body.")
+        super()._restore(
+            {f"trunk.{k}" if k.startswith(early) else k: v for k, v in tensors.items()}
+        )
+
 
 @lru_cache(maxsize=1)
 def _uniform_rotations(count: int) -> Tensor:
@@ -256,6 +254,43 @@ def _uniform_rotations(count: int) -> Tensor:
         2.0 * (x * z - y * w), 2.0 * (y * z + x * w), 1.0 - 2.0 * (x * x + y * y),
     ]  # fmt: skip
     return torch.stack(rows, dim=-1).view(1, count, 3, 3)
+
+
+def _trunk(config: ColourCuesConfig) -> MobileTrunk | _SmallTrunk:
+    if config.trunk == "mobilenet":
+        return MobileTrunk(config.widths[-1])
+    if config.trunk == "small":
+        return _SmallTrunk(config.widths)
+    raise TypeError(f"unknown trunk {config.trunk!r}")
+
+
+class _SmallTrunk(nn.Module):
+    """Pixel features (B, C, S/16, S/16) of crops, learned from nothing."""
+
+    def __init__(self, widths: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        half, quarter, eighth, sixteenth = widths
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, half, 3, 2, 1),
+            nn.ReLU(),
+            nn.Conv2d(half, quarter, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(quarter),
+            nn.ReLU(),
+        )
+        self.body = nn.Sequential(
+            *_reduction(quarter + 2, eighth),
+            _Residual(eighth),
+            _Residual(eighth),
+            *_reduction(eighth, sixteenth),
+            _Residual(sixteenth),
+            _Residual(sixteenth),
+            _Residual(sixteenth),
+        )
+
+    def forward(self, image: Tensor, depth: Tensor) -> Tensor:
+        pixels = self.stem((image - 118.0) / 64.0)
+        features: Tensor = self.body(torch.cat([pixels, depth], dim=1))
+        return features
 
 
 def _reduction(n_in: int, n_out: int) -> tuple[nn.Module, ...]:

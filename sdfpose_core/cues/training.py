@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sdfpose_core.cues.mobilenet import MobileTrunk
 from sdfpose_core.cues.network import ColourCues, ColourCuesConfig
 from sdfpose_core.cues.views import CueViews
 from sdfpose_core.encoder.training_run import Progress, TrainingRun
@@ -68,7 +71,7 @@ class CueAugmentation:
     grey: float = 0.1
     tint: float = 0.1
     blind: float = 0.05
-    flat: float = 0.1
+    flat: float = 0.3
     occluded: float = 0.15
 
 
@@ -81,6 +84,7 @@ class ColourTrainingConfig:
         batch: views per step.
         learning_rate: peak learning rate (AdamW); rises during a warm-up, then decays to zero
             along a cosine.
+        pretrained_rate: learning rate of pretrained weights, a share of that of the others.
         weight_decay: weight decay.
         flip_weight: weight of the cross entropy among the truth and its half turns; that among all
             rotations has weight 1.
@@ -92,9 +96,10 @@ class ColourTrainingConfig:
         augmentation: random changes of the views.
     """
 
-    steps: int = 2500
+    steps: int = 2000
     batch: int = 64
     learning_rate: float = 2e-3
+    pretrained_rate: float = 0.33
     weight_decay: float = 0.02
     flip_weight: float = 1.0
     category_weight: float = 0.5
@@ -116,6 +121,10 @@ class ColourTraining(TrainingRun):
         network: architecture.
         config: settings.
         device: device to train on.
+        pretrained: weights to start from, of `read_pretrained`, for the trunk ``mobilenet``.
+
+    Raises:
+        WeightsError: there are pretrained weights, but the trunk is another one.
     """
 
     def __init__(
@@ -124,6 +133,7 @@ class ColourTraining(TrainingRun):
         network: ColourCuesConfig,
         config: ColourTrainingConfig,
         device: torch.device,
+        pretrained: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.views = views
         self.config = config
@@ -133,7 +143,9 @@ class ColourTraining(TrainingRun):
         self.network = ColourCues(network).to(device)
         self.network.mixed_precision = config.mixed_precision
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
+            self._parameter_groups(pretrained),
+            config.learning_rate,
+            weight_decay=config.weight_decay,
         )
         self._order = np.zeros(0, dtype=np.int64)
 
@@ -152,12 +164,30 @@ class ColourTraining(TrainingRun):
         self.network.requires_grad_(False)
         return self.network.eval()
 
+    def _parameter_groups(self, pretrained: Mapping[str, Tensor] | None) -> list[dict[str, Any]]:
+        """Start from pretrained weights; parameters with their share of the learning rate."""
+        if pretrained is None:
+            return [{"params": list(self.network.parameters()), "share": 1.0}]
+        trunk = self.network.trunk
+        if not isinstance(trunk, MobileTrunk):
+            raise WeightsError(
+                f"the trunk {self.network.config.trunk!r} has no pretrained weights: "
+                "expected 'mobilenet'"
+            )
+        trunk.stages.load_state_dict(pretrained)
+        known = set(trunk.stages.parameters())
+        others = [x for x in self.network.parameters() if x not in known]
+        return [
+            {"params": list(trunk.stages.parameters()), "share": self.config.pretrained_rate},
+            {"params": others, "share": 1.0},
+        ]
+
     def _train_step(self) -> dict[str, Tensor]:
         config = self.config
         warm = min(1.0, (self.step + 1) / min(_WARM_UP_STEPS, max(config.steps // 10, 1)))
         rate = warm * 0.5 * (1.0 + math.cos(math.pi * self.step / config.steps))
         for group in self.optimiser.param_groups:
-            group["lr"] = rate * config.learning_rate
+            group["lr"] = rate * group["share"] * config.learning_rate
         colour, depth, rotation, category = view_tensors(self.views, self._next(), self.device)
         colour, depth, rotation = augmented(
             colour, depth, rotation, config.augmentation, self.random

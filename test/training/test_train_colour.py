@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import runpy
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+from sdfpose_core.cues.mobilenet import MobileTrunk
 from sdfpose_core.cues.network import ColourCues
 from sdfpose_core.shapes.families import FAMILIES
 from sdfpose_core.simulation.instances import ModelPool
+from sdfpose_core.storage.configuration import read_configuration
 
 SCRIPT = Path(__file__).parents[2] / "training" / "train_colour.py"
 
@@ -21,6 +25,7 @@ TINY = {
     "views_per_file": 2,
     "models_per_file": 1,
     "validation_views": 2,
+    "trunk": "small",
     "training": {"steps": 2, "batch": 2, "rivals": 3, "checkpoint_every": 1},
 }
 
@@ -29,11 +34,11 @@ TINY = {
 def train(tmp_path, monkeypatch, capsys):
     """Runs the script and returns the JSON lines that it prints, or its error."""
     config = tmp_path / "tiny.yaml"
-    config.write_text(yaml.safe_dump(TINY))
     pool = ModelPool.procedural(dict.fromkeys(FAMILIES, range(1)))
     monkeypatch.setattr(ModelPool, "for_category", lambda *args, **options: pool)
 
-    def run(*arguments):
+    def run(*arguments, **settings):
+        config.write_text(yaml.safe_dump({**TINY, **settings}))
         paths = ["--out", tmp_path / "weights", "--work", tmp_path / "work", "--config", config]
         command = [SCRIPT, *paths, "--device", "cpu", "--threads", "1", *arguments]
         monkeypatch.setattr(sys, "argv", [str(x) for x in command])
@@ -58,6 +63,34 @@ def test_one_network_learns_all_categories(train, tmp_path):
     assert network.config.symmetric == ("bottle", "bowl", "can")
     assert len(list((tmp_path / "work" / "colour").glob("*.npz"))) == 12
     assert train() == [*figures, pytest.approx(time, abs=1.0)]
+
+
+def test_the_network_starts_from_pretrained_features(train, tmp_path):
+    file = tmp_path / "mobilenet.pt"
+    stages = MobileTrunk(1).stages.state_dict()
+    torch.save({f"features.{k}": v for k, v in stages.items()}, file)
+    train("--pretrained", file, trunk="mobilenet")
+    file.unlink()
+    network = ColourCues.load(tmp_path / "weights" / "colour.safetensors")
+    assert network.config.trunk == "mobilenet"
+    before, after = stages["0.0.weight"], network.trunk.stages[0][0].weight
+    assert float((after - before).abs().max()) < 0.01
+
+
+def test_trunk_and_pretrained_file_belong_together(train, tmp_path):
+    file = tmp_path / "mobilenet.pt"
+    assert "--pretrained is missing" in train(trunk="mobilenet")
+    assert "set trunk: mobilenet" in train("--pretrained", file)
+    assert str(file) in train("--pretrained", file, trunk="mobilenet")
+    assert not (tmp_path / "work").exists()
+
+
+def test_the_shipped_configuration_is_the_default(monkeypatch):
+    spec = importlib.util.spec_from_file_location("train_colour", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "train_colour", script)
+    spec.loader.exec_module(script)
+    assert read_configuration(script.CONFIG, script.Settings) == script.Settings()
 
 
 def test_a_folder_without_meshes_is_named(train, tmp_path):

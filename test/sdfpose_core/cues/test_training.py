@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from sdfpose_core.cues.mobilenet import MobileTrunk
 from sdfpose_core.cues.network import ColourCuesConfig
 from sdfpose_core.cues.training import (
     HALF_TURNS,
@@ -58,8 +59,8 @@ def toy_views(count=24):
     )
 
 
-def training(config=CONFIG, views=None):
-    return ColourTraining(views or toy_views(), NETWORK, config, torch.device("cpu"))
+def training(config=CONFIG, views=None, network=NETWORK, pretrained=None):
+    return ColourTraining(views or toy_views(), network, config, torch.device("cpu"), pretrained)
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +189,46 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     training(replace(CONFIG, steps=10)).run(path)
     with pytest.raises(WeightsError, match="is of other settings: delete it"):
         training(replace(CONFIG, steps=10, rivals=9)).run(path)
+
+
+def test_pretrained_weights_are_the_start_and_learn_slower():
+    def run(rate):
+        config = replace(CONFIG, steps=1, pretrained_rate=rate, weight_decay=0.0)
+        found = training(config, network=mobile, pretrained=pretrained)
+        found.run()
+        weights = found.network.trunk.stages.state_dict()
+        return {k: weights[k] for k in pretrained if "conv.0.weight" in k}
+
+    mobile = replace(NETWORK, trunk="mobilenet")
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        pretrained = MobileTrunk(1).stages.state_dict()
+    frozen, slow, fast = run(0.0), run(0.1), run(1.0)
+    for name, value in frozen.items():
+        torch.testing.assert_close(value, pretrained[name], rtol=0.0, atol=0.0)
+    # The first step of Adam is as long as the learning rate.
+    for name, value in fast.items():
+        moved = (slow[name] - frozen[name]).abs().max() / (value - frozen[name]).abs().max()
+        assert float(moved) == pytest.approx(0.1, rel=0.02)
+
+
+def test_a_pretrained_training_continues_from_its_checkpoint(tmp_path):
+    mobile = replace(NETWORK, trunk="mobilenet")
+    config = replace(CONFIG, steps=2, batch=2, checkpoint_every=2)
+    path = tmp_path / "colour.ckpt"
+    start = MobileTrunk(1).stages.state_dict()
+    first = training(config, network=mobile, pretrained=start).run(path)
+    other = MobileTrunk(1).stages.state_dict()
+    again = training(config, network=mobile, pretrained=other).run(path)
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value, rtol=0.0, atol=0.0)
+
+
+def test_the_small_trunk_refuses_pretrained_weights():
+    with pytest.raises(
+        WeightsError, match="'small' has no pretrained weights: expected 'mobilenet'"
+    ):
+        training(pretrained=MobileTrunk(1).stages.state_dict())
 
 
 def test_the_temperature_makes_scores_honest():
