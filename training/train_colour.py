@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """Train the colour network of all categories on simulated views.
 
-    python training/train_colour.py --out W --work build/training --pretrained FILE
-    python training/train_colour.py ... --meshes FOLDER
-    python training/train_colour.py ... --validate MESHES
+    python training/train_colour.py --out sdfpose_core/weights --work build/training
+    python training/train_colour.py --out W --work build/training --meshes FOLDER
+    python training/train_colour.py --out W --work build/training --validate MESHES
 
-FILE has the weights of MobileNetV2 that the network starts from (docs/pose.md says where they are);
-with `trunk: small` in the configuration it starts from nothing. Views are made once and kept in the
-work folder. An interrupted training goes on where it was. At the end, the accuracies on views of
+With `trunk: mobilenet` in the configuration, the network starts from the weights of MobileNetV2 in
+--pretrained FILE (docs/pose.md says where they are). Views are made once and kept in the work folder. An interrupted training goes on where it was. At the end, the accuracies on views of
 models that were not used for training are printed.
 """
 
@@ -68,7 +67,7 @@ class Settings:
     views_per_file: int = 850
     models_per_file: int = 60
     validation_views: int = 500
-    trunk: TrunkKind = "mobilenet"
+    trunk: TrunkKind = "small"
     training: ColourTrainingConfig = field(default_factory=ColourTrainingConfig)
 
 

@@ -71,7 +71,7 @@ class CueAugmentation:
     grey: float = 0.1
     tint: float = 0.1
     blind: float = 0.05
-    flat: float = 0.3
+    flat: float = 0.1
     occluded: float = 0.15
 
 
@@ -96,7 +96,7 @@ class ColourTrainingConfig:
         augmentation: random changes of the views.
     """
 
-    steps: int = 2000
+    steps: int = 2500
     batch: int = 64
     learning_rate: float = 2e-3
     pretrained_rate: float = 0.33
