@@ -6,8 +6,9 @@
     python training/train_colour.py --out W --work build/training --validate MESHES
 
 With `trunk: mobilenet` in the configuration, the network starts from the weights of MobileNetV2 in
---pretrained FILE (docs/pose.md says where they are). Views are made once and kept in the work folder. An interrupted training goes on where it was. At the end, the accuracies on views of
-models that were not used for training are printed.
+--pretrained FILE (docs/pose.md says where they are). Views are made once and kept in the work
+folder. An interrupted training goes on where it was. At the end, the accuracies on views of models
+that were not used for training are printed.
 """
 
 from __future__ import annotations
