@@ -19,7 +19,7 @@ from sdfpose_core.refine.anchors import surface_anchors
 
 __all__ = ["alternatives_of", "as_alternative", "by_probability", "ranking_features"]
 
-_LEAST_PROBABILITY = 0.005
+_LEAST_PROBABILITY = 0.02
 """Less likely modes are not reported."""
 
 _BOX_SAMPLES = 512
