@@ -22,7 +22,7 @@ from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import Solution
 from sdfpose_core.storage.files import write_atomically
 from sdfpose_core.storage.text import read_text
-from sdfpose_core.weights import SHIPPED
+from sdfpose_core.weights import SHIPPED, own_or_shipped
 
 __all__ = ["CONFIDENCE_FILE", "FEATURES", "ConfidenceModel", "confidence_features"]
 
@@ -142,8 +142,7 @@ class ConfidenceModel:
         Raises:
             WeightsError: the file is damaged or has other features.
         """
-        own = None if weights_dir is None else Path(weights_dir) / CONFIDENCE_FILE
-        return cls.load(own) if own is not None and own.exists() else cls.load()
+        return cls.load(own_or_shipped(CONFIDENCE_FILE, weights_dir))
 
     @classmethod
     def fit(

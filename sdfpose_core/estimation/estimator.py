@@ -47,7 +47,7 @@ from sdfpose_core.observation.frame import (
 )
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
-from sdfpose_core.weights import COLOUR_FILE, SHIPPED
+from sdfpose_core.weights import COLOUR_FILE, own_or_shipped
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator"]
 
@@ -446,9 +446,8 @@ def _is_tracked(instance: Instance, predicted: Mapping[int, PredictedState]) -> 
 
 def _cues(weights_dir: Path | str | None, device: torch.device) -> ColourCues | None:
     """The colour network of a folder of weights, or the shipped one; None if neither has one."""
-    folders = [Path(x) for x in (weights_dir, SHIPPED) if x is not None]
-    paths = [x / COLOUR_FILE for x in folders if (x / COLOUR_FILE).exists()]
-    return ColourCues.load(paths[0], device) if paths else None
+    path = own_or_shipped(COLOUR_FILE, weights_dir)
+    return ColourCues.load(path, device) if path.exists() else None
 
 
 def _loaded(

@@ -250,7 +250,7 @@ class Search:
 
 def _half_turns(like: Tensor) -> Tensor:
     """Half turns (3, 3, 3) about x, y and z."""
-    return torch.diag_embed(2.0 * torch.eye(3).to(like) - 1.0)
+    return torch.diag_embed(2.0 * torch.eye(3, dtype=like.dtype, device=like.device) - 1.0)
 
 
 def _rows_of(owner: Tensor, count: int) -> Tensor:

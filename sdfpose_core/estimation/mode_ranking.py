@@ -25,7 +25,7 @@ from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import RefineConfig, Solution
 from sdfpose_core.storage.files import write_atomically
 from sdfpose_core.storage.text import read_text
-from sdfpose_core.weights import SHIPPED
+from sdfpose_core.weights import SHIPPED, own_or_shipped
 
 __all__ = ["MODE_FEATURES", "RANKING_FILE", "ModeRanking", "mode_features"]
 
@@ -197,8 +197,7 @@ class ModeRanking:
         Raises:
             WeightsError: the file is damaged or has other features.
         """
-        own = None if weights_dir is None else Path(weights_dir) / RANKING_FILE
-        return cls.load(own) if own is not None and own.exists() else cls.load()
+        return cls.load(own_or_shipped(RANKING_FILE, weights_dir))
 
     @classmethod
     def load(cls, path: Path | str = SHIPPED / RANKING_FILE) -> ModeRanking:

@@ -101,17 +101,20 @@ def _colour(
     found = []
     for i, some in enumerate(modes):
         names = [x.instance.category for x in some]
-        states = [x.hypothesis.solution.state.similarity for x in some]
-        pose = cues.log_scores(
-            seen[torch.full((len(some),), i, device=cues.device)],
-            names,
-            torch.stack([x.rotation for x in states]),
-            torch.stack([x.translation for x in states]),
-        )
         tried = list(dict.fromkeys(names))
         category = cues.category_log_probabilities(seen[i : i + 1], tried)[0].tolist()
         by_name = dict(zip(tried, category, strict=True))
-        found.append((pose[:, 0].tolist(), [by_name[x] for x in names]))
+        pose = np.zeros(len(some))
+        for name in tried:
+            which = [k for k, x in enumerate(names) if x == name]
+            states = [some[k].hypothesis.solution.state.similarity for k in which]
+            pose[which] = cues.log_scores(
+                seen[i : i + 1],
+                [name],
+                torch.cat([x.rotation for x in states]).unsqueeze(0),
+                torch.cat([x.translation for x in states]).unsqueeze(0),
+            )[0].tolist()
+        found.append((pose.tolist(), [by_name[x] for x in names]))
     return found
 
 

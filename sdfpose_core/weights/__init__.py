@@ -20,6 +20,7 @@ __all__ = [
     "MILD",
     "SHIPPED",
     "complete_weights",
+    "own_or_shipped",
     "read_weights",
     "weights_file",
     "weights_kind",
@@ -35,6 +36,18 @@ MILD = SHIPPED / "mild"
 
 COLOUR_FILE = "colour.safetensors"
 """Name of the colour network's weights, one file for all categories."""
+
+
+def own_or_shipped(name: str, weights_dir: Path | str | None) -> Path:
+    """Return the path of a file that serves all categories: of a folder, or else the shipped one.
+
+    Args:
+        name: name of the file.
+        weights_dir: folder of the weights, None for the shipped ones.
+    """
+    own = SHIPPED if weights_dir is None else Path(weights_dir)
+    return own / name if (own / name).exists() else SHIPPED / name
+
 
 _FORMAT = "sdfpose/1"
 
