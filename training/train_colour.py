@@ -5,10 +5,10 @@
     python training/train_colour.py --out W --work build/training --meshes FOLDER
     python training/train_colour.py --out W --work build/training --validate MESHES
 
-With `trunk: mobilenet` in the configuration, the network starts from the weights of MobileNetV2 in
---pretrained FILE (docs/pose.md says where they are). Views are made once and kept in the work
-folder. An interrupted training goes on where it was. At the end, the accuracies on views of models
-that were not used for training are printed.
+The shipped network started from the weights of EfficientNet-Lite0 in --pretrained FILE
+(docs/pose.md says where they are); without it, everything is learned from nothing. Views are made
+once and kept in the work folder. An interrupted training goes on where it was. At the end, the
+accuracies on views of models that were not used for training are printed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.progress import Progress
-from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from sdfpose_core.benchmark.mesh_folder import measurable_models, mesh_files
@@ -33,13 +32,12 @@ from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.output import print_problems
 from sdfpose_core.cli.paths import check_input_folder, check_output_folder
-from sdfpose_core.cues.mobilenet import read_pretrained
-from sdfpose_core.cues.network import ColourCues, ColourCuesConfig, TrunkKind
+from sdfpose_core.cues.efficientnet import read_pretrained
+from sdfpose_core.cues.network import ColourCues, ColourCuesConfig
 from sdfpose_core.cues.training import ColourTraining, ColourTrainingConfig
 from sdfpose_core.cues.validation import calibrate_colour, validate_colour
 from sdfpose_core.cues.views import CueViews, ViewFile, make_view_files, simulated_cue_views
 from sdfpose_core.device import resolve_device, set_threads
-from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.instances import ModelPool
@@ -60,7 +58,6 @@ class Settings:
         views_per_file: number of views in each.
         models_per_file: number of procedural models in each; every file has its own.
         validation_views: number of held-out views per category.
-        trunk: convolutions of the network; see `ColourCuesConfig`.
         training: settings of the training.
     """
 
@@ -68,30 +65,7 @@ class Settings:
     views_per_file: int = 850
     models_per_file: int = 60
     validation_views: int = 500
-    trunk: TrunkKind = "small"
     training: ColourTrainingConfig = field(default_factory=ColourTrainingConfig)
-
-
-def starting_weights(settings: Settings, path: Path | None) -> dict[str, Tensor] | None:
-    """Pretrained weights for the trunk ``mobilenet``; None for ``small``.
-
-    Raises:
-        ConfigurationError: the trunk needs a file, or has no use for one.
-        WeightsError: the file is unusable.
-    """
-    if settings.trunk == "mobilenet" and path is not None:
-        return read_pretrained(path)
-    if settings.trunk == "mobilenet":
-        raise ConfigurationError(
-            "--pretrained is missing: trunk 'mobilenet' starts from the weights of MobileNetV2 "
-            "(docs/pose.md says where they are); to start from nothing, set trunk: small"
-        )
-    if path is not None:
-        raise ConfigurationError(
-            f"--pretrained {path}: trunk 'small' starts from nothing: leave the option out, or set "
-            "trunk: mobilenet"
-        )
-    return None
 
 
 def training_files(
@@ -173,7 +147,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--meshes", type=Path, help="train on these models as well")
     parser.add_argument("--validate", type=Path, help="also measure on these models")
     parser.add_argument(
-        "--pretrained", type=Path, metavar="FILE", help="weights of MobileNetV2 to start from (.pt)"
+        "--pretrained",
+        type=Path,
+        metavar="FILE",
+        help="weights of EfficientNet-Lite0 to start from (.pth)",
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=integer(1), default=1, help="processes that make views")
@@ -187,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.threads > 0:
         set_threads(args.threads)
     settings = read_configuration(args.config, Settings)
-    pretrained = starting_weights(settings, args.pretrained)
+    pretrained = None if args.pretrained is None else read_pretrained(args.pretrained)
     folder = args.work / "colour"
     folder.mkdir(parents=True, exist_ok=True)
     meshes = models_of(args.meshes) if args.meshes is not None else {}
@@ -204,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         views_minutes = (time.monotonic() - start) / 60.0
         training = ColourTraining(
             views,
-            ColourCuesConfig(tuple(FAMILIES), symmetric, trunk=settings.trunk),
+            ColourCuesConfig(tuple(FAMILIES), symmetric),
             settings.training,
             resolve_device(args.device),
             pretrained,

@@ -31,6 +31,7 @@ class PoseCase:
         truth: true pose and size.
         model: true shape, if known; scaled to the size of `truth`.
         visibility: visible fraction of the object, NaN if unknown.
+        hard_view: whether the view is simulated and a hard one (`hard_view`); None if it is real.
     """
 
     name: str
@@ -38,6 +39,7 @@ class PoseCase:
     truth: GroundTruth
     model: CadModel | None = None
     visibility: float = float("nan")
+    hard_view: bool | None = None
 
     def of_unknown_category(self, names: Sequence[str]) -> PoseCase:
         """The case with its first instance for each of the named categories, without a label.
@@ -67,6 +69,7 @@ class PoseOutcome:
         stage_ms: wall-clock time by stage, milliseconds.
         right_rank: rank of the likeliest mode within 10 degrees and 5 cm, 1 for the reported one;
             None if there is none.
+        hard_view: as in `PoseCase`.
     """
 
     name: str
@@ -79,6 +82,7 @@ class PoseOutcome:
     chamfer_mm: float
     stage_ms: Mapping[str, float]
     right_rank: int | None = None
+    hard_view: bool | None = None
 
     @property
     def confidence(self) -> float:
@@ -112,7 +116,9 @@ def evaluate_case(
     """
     known = (case.name, case.truth, case.visibility)
     if estimate is None:
-        return PoseOutcome(*known, None, np.inf, np.inf, 0.0, np.nan, stage_ms)
+        return PoseOutcome(
+            *known, None, np.inf, np.inf, 0.0, np.nan, stage_ms, hard_view=case.hard_view
+        )
     errors = _errors(estimate, case.truth)
     others = estimate.alternatives if rivals is None else rivals
     all_errors = chain([errors], (_errors(x, case.truth) for x in others))
@@ -126,6 +132,7 @@ def evaluate_case(
         _chamfer_mm(estimate, case, samples, rng) if samples else np.nan,
         stage_ms,
         next(right, None),
+        case.hard_view,
     )
 
 

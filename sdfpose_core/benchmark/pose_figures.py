@@ -73,6 +73,11 @@ def summarise(outcomes: Mapping[str, Sequence[PoseOutcome]]) -> dict[str, Any]:
         "by_distance_m": _binned(
             pooled, [float(x.truth.translation[2]) for x in pooled], _DISTANCES_M
         ),
+        "by_view": {
+            name: _share([x for x in pooled if x.hard_view is hard])
+            for name, hard in (("ordinary", False), ("hard", True))
+            if any(x.hard_view is hard for x in pooled)
+        },
     }
 
 
@@ -149,15 +154,18 @@ def _binned(
     outcomes: Sequence[PoseOutcome], values: Sequence[float], edges: Sequence[float]
 ) -> dict[str, dict[str, float]]:
     """Compute the percentage within 10 degrees and 5 cm per bin of a case attribute."""
-    right = np.array([MEASURES["deg10_cm5"](x) for x in outcomes])
     which = np.digitize(np.asarray(values), edges[1:-1])
     known = np.isfinite(values)
     bins = {}
     for i in range(len(edges) - 1):
         members = known & (which == i)
         if members.any():
-            bins[f"{edges[i]:g}-{edges[i + 1]:g}"] = {
-                "n": int(members.sum()),
-                "right_percent": 100.0 * float(right[members].mean()),
-            }
+            some = [x for x, inside in zip(outcomes, members, strict=True) if inside]
+            bins[f"{edges[i]:g}-{edges[i + 1]:g}"] = _share(some)
     return bins
+
+
+def _share(outcomes: Sequence[PoseOutcome]) -> dict[str, float]:
+    """Number of outcomes, and percentage within 10 degrees and 5 cm."""
+    right = [x for x in outcomes if MEASURES["deg10_cm5"](x)]
+    return {"n": len(outcomes), "right_percent": 100.0 * len(right) / len(outcomes)}

@@ -215,4 +215,4 @@ def _simulated(
         colour=colour,
         appearance=APPEARANCE,
     ):
-        yield PoseCase(x.model.name, [x.instance], x.truth, x.model, x.visibility)
+        yield PoseCase(x.model.name, [x.instance], x.truth, x.model, x.visibility, x.hard_view)

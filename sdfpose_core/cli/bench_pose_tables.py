@@ -74,6 +74,7 @@ def print_poses(document: Mapping[str, Any]) -> None:
     for title, bins in (
         ("visible fraction", document["by_visibility"]),
         ("distance (m)", document["by_distance_m"]),
+        ("kind of view", document["by_view"]),
     ):
         if bins:
             shares = ", ".join(

@@ -16,23 +16,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sdfpose_core.cues.crop import CROP_SIDE, GRID_SIDE, colour_crop_of
-from sdfpose_core.cues.mobilenet import MobileTrunk
+from sdfpose_core.cues.efficientnet import ImageTrunk
 from sdfpose_core.encoder.fast import view_frame
 from sdfpose_core.errors import ShapeError
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.weights.network import StoredNetwork
 
-__all__ = ["ColourCues", "ColourCuesConfig", "ColourFeatures", "TrunkKind"]
-
-TrunkKind = Literal["small", "mobilenet"]
-"""``small``: learns from nothing; ``mobilenet``: may start from pretrained features."""
+__all__ = ["ColourCues", "ColourCuesConfig", "ColourFeatures"]
 
 _REFERENCES = 256
 """Rotations that stand for the uniform density."""
@@ -51,21 +47,21 @@ class ColourCuesConfig:
     Attributes:
         categories: names of the categories it knows.
         symmetric: names of those whose yaw it ignores.
-        widths: channels at a half, a quarter, an eighth and a sixteenth of the crop's resolution.
+        width: factor of the trunk's channels (see `ImageTrunk`).
+        channels: channels of the pixel features, at a sixteenth of the crop's resolution.
         features: length F of the features.
         hidden: width of the heads.
-        trunk: the convolutions. Of `widths`, only the last applies to ``mobilenet``.
     """
 
     categories: tuple[str, ...]
     symmetric: tuple[str, ...] = ()
-    widths: tuple[int, int, int, int] = (16, 48, 96, 192)
+    width: float = 1.0
+    channels: int = 192
     features: int = 256
     hidden: int = 128
-    trunk: TrunkKind = "small"
 
     def __post_init__(self) -> None:
-        for name in ("categories", "symmetric", "widths"):
+        for name in ("categories", "symmetric"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
@@ -109,10 +105,11 @@ class ColourCues(StoredNetwork):
     def __init__(self, config: ColourCuesConfig) -> None:
         super().__init__()
         self.config = config
-        width = config.widths[-1]
-        self.trunk = _trunk(config)
+        self.trunk = ImageTrunk(config.channels, config.width)
         self.summary = nn.Sequential(
-            nn.Linear(2 * width, config.features), nn.BatchNorm1d(config.features), nn.SiLU()
+            nn.Linear(2 * config.channels, config.features),
+            nn.BatchNorm1d(config.features),
+            nn.SiLU(),
         )
         self.category_head = nn.Linear(config.features, len(config.categories))
         self.rotation_head = _RotationHead(config)
@@ -230,13 +227,6 @@ class ColourCues(StoredNetwork):
         usable = features.seen & torch.tensor(known, dtype=torch.bool, device=self.device)
         return torch.where(usable[:, None], scores, 0.0)
 
-    def _restore(self, tensors: dict[str, Tensor]) -> None:
-        # Files of earlier versions name the layers of the small trunk without its prefix.
-        early = ("stem.", "body.")
-        super()._restore(
-            {f"trunk.{k}" if k.startswith(early) else k: v for k, v in tensors.items()}
-        )
-
 
 @lru_cache(maxsize=1)
 def _uniform_rotations(count: int) -> Tensor:
@@ -254,64 +244,6 @@ def _uniform_rotations(count: int) -> Tensor:
         2.0 * (x * z - y * w), 2.0 * (y * z + x * w), 1.0 - 2.0 * (x * x + y * y),
     ]  # fmt: skip
     return torch.stack(rows, dim=-1).view(1, count, 3, 3)
-
-
-def _trunk(config: ColourCuesConfig) -> MobileTrunk | _SmallTrunk:
-    if config.trunk == "mobilenet":
-        return MobileTrunk(config.widths[-1])
-    if config.trunk == "small":
-        return _SmallTrunk(config.widths)
-    raise TypeError(f"unknown trunk {config.trunk!r}")
-
-
-class _SmallTrunk(nn.Module):
-    """Pixel features (B, C, S/16, S/16) of crops, learned from nothing."""
-
-    def __init__(self, widths: tuple[int, int, int, int]) -> None:
-        super().__init__()
-        half, quarter, eighth, sixteenth = widths
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, half, 3, 2, 1),
-            nn.ReLU(),
-            nn.Conv2d(half, quarter, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(quarter),
-            nn.ReLU(),
-        )
-        self.body = nn.Sequential(
-            *_reduction(quarter + 2, eighth),
-            _Residual(eighth),
-            _Residual(eighth),
-            *_reduction(eighth, sixteenth),
-            _Residual(sixteenth),
-            _Residual(sixteenth),
-            _Residual(sixteenth),
-        )
-
-    def forward(self, image: Tensor, depth: Tensor) -> Tensor:
-        pixels = self.stem((image - 118.0) / 64.0)
-        features: Tensor = self.body(torch.cat([pixels, depth], dim=1))
-        return features
-
-
-def _reduction(n_in: int, n_out: int) -> tuple[nn.Module, ...]:
-    """Layers that halve the resolution."""
-    return nn.Conv2d(n_in, n_out, 3, 2, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()
-
-
-class _Residual(nn.Module):
-    """Depthwise convolution and two pointwise ones, beside a shortcut."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.spatial = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
-        self.norm = nn.BatchNorm2d(width)
-        self.mix = nn.Sequential(
-            nn.Conv2d(width, 2 * width, 1), nn.ReLU(), nn.Conv2d(2 * width, width, 1)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        mixed: Tensor = self.mix(self.norm(self.spatial(x)))
-        return x + mixed
 
 
 class _RotationHead(nn.Module):

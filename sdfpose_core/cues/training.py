@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sdfpose_core.cues.mobilenet import MobileTrunk
 from sdfpose_core.cues.network import ColourCues, ColourCuesConfig
 from sdfpose_core.cues.views import CueViews
 from sdfpose_core.encoder.training_run import Progress, TrainingRun
@@ -71,7 +70,7 @@ class CueAugmentation:
     grey: float = 0.1
     tint: float = 0.1
     blind: float = 0.05
-    flat: float = 0.1
+    flat: float = 0.3
     occluded: float = 0.15
 
 
@@ -96,7 +95,7 @@ class ColourTrainingConfig:
         augmentation: random changes of the views.
     """
 
-    steps: int = 2500
+    steps: int = 2000
     batch: int = 64
     learning_rate: float = 2e-3
     pretrained_rate: float = 0.33
@@ -121,10 +120,8 @@ class ColourTraining(TrainingRun):
         network: architecture.
         config: settings.
         device: device to train on.
-        pretrained: weights to start from, of `read_pretrained`, for the trunk ``mobilenet``.
-
-    Raises:
-        WeightsError: there are pretrained weights, but the trunk is another one.
+        pretrained: weights of the trunk's stages to start from (`read_pretrained`); by default,
+            everything is learned from nothing.
     """
 
     def __init__(
@@ -168,17 +165,12 @@ class ColourTraining(TrainingRun):
         """Start from pretrained weights; parameters with their share of the learning rate."""
         if pretrained is None:
             return [{"params": list(self.network.parameters()), "share": 1.0}]
-        trunk = self.network.trunk
-        if not isinstance(trunk, MobileTrunk):
-            raise WeightsError(
-                f"the trunk {self.network.config.trunk!r} has no pretrained weights: "
-                "expected 'mobilenet'"
-            )
-        trunk.stages.load_state_dict(pretrained)
-        known = set(trunk.stages.parameters())
+        stages = self.network.trunk.stages
+        stages.load_state_dict(dict(pretrained))
+        known = set(stages.parameters())
         others = [x for x in self.network.parameters() if x not in known]
         return [
-            {"params": list(trunk.stages.parameters()), "share": self.config.pretrained_rate},
+            {"params": list(stages.parameters()), "share": self.config.pretrained_rate},
             {"params": others, "share": 1.0},
         ]
 

@@ -22,7 +22,7 @@ from sdfpose_core.storage.files import atomic_replace
 
 __all__ = ["CUE_STYLE", "CueViews", "ViewFile", "make_view_files", "simulated_cue_views"]
 
-CUE_STYLE = SceneStyle(objects=(2, 5), held=0.2, lying=0.2, upside_down=0.4)
+CUE_STYLE = SceneStyle(objects=(2, 5), held=0.2, lying=0.2, upside_down=0.4, hard=0.4)
 """Scenes of the training views. As many objects stand upside down as upright (never laptops), so
 that the network looks at the objects, not at what is usual."""
 

@@ -52,6 +52,7 @@ class SimulatedInstance:
         model_seed: seed of `sample_model`, or the model's index in the pool.
         visibility: visible share of the pixels that the object would have without occluders and
             image borders.
+        hard_view: whether the view is one of `hard_view`.
     """
 
     instance: Instance
@@ -59,6 +60,7 @@ class SimulatedInstance:
     model: CadModel
     model_seed: int
     visibility: float
+    hard_view: bool
 
 
 class ModelPool:
@@ -190,7 +192,7 @@ def simulated_instances(
         if colour:
             scene = repainted(scene, paint_rng, appearance)
         for _ in range(views_per_scene):
-            for instance, truth, visibility in _view(
+            for instance, truth, visibility, hard in _view(
                 rng,
                 scene,
                 style,
@@ -207,7 +209,7 @@ def simulated_instances(
                     continue
                 model, model_seed = pool.find(category, truth.instance)
                 yield SimulatedInstance(
-                    _thinned(rng, instance, max_points), truth, model, model_seed, visibility
+                    _thinned(rng, instance, max_points), truth, model, model_seed, visibility, hard
                 )
                 yielded += 1
                 if yielded == count:
@@ -226,14 +228,17 @@ def _view(
     pixels: int,
     min_points: int,
     colour: tuple[np.random.Generator, AppearanceName] | None,
-) -> Iterator[tuple[Instance, GroundTruth, float]]:
-    """Simulate one random view: the category's instances, ground truth and visibility.
+) -> Iterator[tuple[Instance, GroundTruth, float, bool]]:
+    """Simulate one random view: the category's instances, their truths and visible shares.
+
+    The last element says whether it is one of `hard_view`.
 
     `colour` gives the source of random draws and the domain of the colour image, None for none.
     """
     items = [x for x in scene.instances if x.category == category]
     target = items[int(rng.integers(len(items)))]
-    if style.hard > 0.0 and rng.random() < style.hard:
+    hard = style.hard > 0.0 and rng.random() < style.hard
+    if hard:
         shown, full_camera, pose = hard_view(rng, scene, target, camera=camera)
     else:
         full_camera, pose = random_view(rng, scene, target=target, camera=camera)
@@ -277,7 +282,7 @@ def _view(
         alone = unoccluded_pixels(scene, instance.mask_id, camera, pose)
         if colour is None:
             instance = replace(instance, colour=None)
-        yield instance, truths[instance.mask_id], min(visible / max(alone, 1), 1.0)
+        yield instance, truths[instance.mask_id], min(visible / max(alone, 1), 1.0), hard
 
 
 def _close_up(

@@ -26,8 +26,8 @@ def add_parser(benchmarks: Any) -> None:
         description=(
             "Start a simulated camera with frames rendered in advance and the pose node, each as a "
             "process in a ROS 2 graph. Measure the output rate, the latency from image to result, "
-            "and the numbers of processed, dropped and unaccounted frames. The exit status is 0 "
-            "if every frame is accounted for, else 1."
+            "and the numbers of processed, dropped, lost and unaccounted frames. The exit status "
+            "is 0 if every frame is accounted for, else 1."
         ),
         epilog="Example: sdfpose bench node --objects 2 --seconds 60",
     )
@@ -120,6 +120,6 @@ def _table(figures: dict[str, Any]) -> Table:
     table.add_row("latency, 95th percentile, ms", f"{figures['latency_ms']['p95']:.0f}")
     table.add_row("CPU load, % of one core", f"{figures['cpu_percent']:.0f}")
     table.add_row("memory (RSS) of the node, MiB", f"{figures['rss_mib']:.0f}")
-    for name in ("processed", "dropped", "unaccounted"):
+    for name in ("processed", "dropped", "lost", "unaccounted"):
         table.add_row(f"frames {name}", str(figures[name]))
     return table

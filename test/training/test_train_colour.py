@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from sdfpose_core.cues.mobilenet import MobileTrunk
+from sdfpose_core.cues.efficientnet import ImageTrunk
 from sdfpose_core.cues.network import ColourCues
 from sdfpose_core.shapes.families import FAMILIES
 from sdfpose_core.simulation.instances import ModelPool
@@ -25,9 +25,24 @@ TINY = {
     "views_per_file": 2,
     "models_per_file": 1,
     "validation_views": 2,
-    "trunk": "small",
     "training": {"steps": 2, "batch": 2, "rivals": 3, "checkpoint_every": 1},
 }
+
+
+def published_tensors(stem):
+    """Tensors of a file of EfficientNet-Lite0 with this first convolution."""
+    layers = {
+        "expand": "_expand_conv", "expand_norm": "_bn0", "spatial": "_depthwise_conv",
+        "spatial_norm": "_bn1", "project": "_project_conv", "project_norm": "_bn2",
+    }  # fmt: skip
+    found = {}
+    for name, value in ImageTrunk(1).stages.state_dict().items():
+        first, *rest = name.split(".")
+        if first == "blocks":
+            rest[1] = layers[rest[1]]
+        renamed = {"stem": "_conv_stem", "norm": "_bn0", "blocks": "_blocks"}[first]
+        found[".".join([renamed, *rest])] = value
+    return {**found, "_conv_stem.weight": stem}
 
 
 @pytest.fixture
@@ -66,22 +81,17 @@ def test_one_network_learns_all_categories(train, tmp_path):
 
 
 def test_the_network_starts_from_pretrained_features(train, tmp_path):
-    file = tmp_path / "mobilenet.pt"
-    stages = MobileTrunk(1).stages.state_dict()
-    torch.save({f"features.{k}": v for k, v in stages.items()}, file)
-    train("--pretrained", file, trunk="mobilenet")
+    file = tmp_path / "efficientnet.pth"
+    stem = ImageTrunk(1).stages.stem.weight.detach()
+    torch.save(published_tensors(stem), file)
+    train("--pretrained", file)
     file.unlink()
     network = ColourCues.load(tmp_path / "weights" / "colour.safetensors")
-    assert network.config.trunk == "mobilenet"
-    before, after = stages["0.0.weight"], network.trunk.stages[0][0].weight
-    assert float((after - before).abs().max()) < 0.01
+    assert float((network.trunk.stages.stem.weight - stem).abs().max()) < 0.01
 
 
-def test_trunk_and_pretrained_file_belong_together(train, tmp_path):
-    file = tmp_path / "mobilenet.pt"
-    assert "--pretrained is missing" in train(trunk="mobilenet")
-    assert "set trunk: mobilenet" in train("--pretrained", file)
-    assert str(file) in train("--pretrained", file, trunk="mobilenet")
+def test_an_unusable_pretrained_file_is_named_before_any_work(train, tmp_path):
+    assert str(tmp_path / "nowhere.pth") in train("--pretrained", tmp_path / "nowhere.pth")
     assert not (tmp_path / "work").exists()
 
 

@@ -52,6 +52,16 @@ def test_means_are_over_categories_and_confident_wrong_modes_over_all_objects():
     assert document["mean"]["oracle_deg10_cm5"] == pytest.approx(100.0 / 3)
 
 
+def test_ordinary_and_hard_views_are_counted_apart():
+    ordinary, hard = replace(RIGHT, hard_view=False), replace(TURNED, hard_view=True)
+    document = summarise({"mug": [ordinary, hard, replace(RIGHT, hard_view=True), RIGHT]})
+    assert document["by_view"] == {
+        "ordinary": {"n": 1, "right_percent": 100.0},
+        "hard": {"n": 2, "right_percent": 50.0},
+    }
+    assert summarise({"mug": [RIGHT]})["by_view"] == {}
+
+
 def test_categories_are_told_apart():
     can = {"degrees": np.inf, "category": "can"}
     document = summarise_categories(

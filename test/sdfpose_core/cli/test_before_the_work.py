@@ -186,7 +186,12 @@ SHAPES |= {"fscore": 0.999, "normal_consistency": 0.999, "volume_iou": 0.987}
 def pose_table():
     mean = FIGURES | {"ece": 0.1, "auroc": 0.9}
     document = {"suite": "synthetic", "per_category": dict.fromkeys(SIX, FIGURES), "mean": mean}
-    document |= {"time_ms": {"total": 400.0}, "by_visibility": {}, "by_distance_m": {}}
+    document |= {
+        "time_ms": {"total": 400.0},
+        "by_visibility": {},
+        "by_distance_m": {},
+        "by_view": {},
+    }
     document |= {"category_right": 100.0, "confusion": {x: dict.fromkeys(SIX, 300) for x in SIX}}
     bench_pose._print(document)
 

@@ -47,6 +47,7 @@ def test_synthetic(tmp_path, capsys):
     assert document["per_category"]["bowl"]["chamfer_median_mm"] < 20.0
     assert set(document["time_ms"]) == {"encode", "refine", "mesh", "total"}
     assert sum(x["n"] for x in document["by_visibility"].values()) == 4
+    assert sum(x["n"] for x in document["by_view"].values()) == 4
     output = capsys.readouterr().out
     assert "--suite synthetic" in output
     assert "any mode %" in output

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdfpose_core.cues.mobilenet import MobileTrunk
+from sdfpose_core.cues.efficientnet import ImageTrunk
 from sdfpose_core.cues.network import ColourCuesConfig
 from sdfpose_core.cues.training import (
     HALF_TURNS,
@@ -25,7 +25,9 @@ from sdfpose_core.errors import FrameError, WeightsError
 from sdfpose_core.geometry.similarity import so3_exp
 from sdfpose_core.simulation.instances import ModelPool
 
-NETWORK = ColourCuesConfig(("can", "camera"), ("can",), (4, 8, 8, 16), features=16, hidden=16)
+NETWORK = ColourCuesConfig(
+    ("can", "camera"), ("can",), width=0.25, channels=16, features=16, hidden=16
+)
 CONFIG = ColourTrainingConfig(steps=30, batch=8, rivals=6, checkpoint_every=10)
 STILL = CueAugmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -59,8 +61,8 @@ def toy_views(count=24):
     )
 
 
-def training(config=CONFIG, views=None, network=NETWORK, pretrained=None):
-    return ColourTraining(views or toy_views(), network, config, torch.device("cpu"), pretrained)
+def training(config=CONFIG, views=None, pretrained=None):
+    return ColourTraining(views or toy_views(), NETWORK, config, torch.device("cpu"), pretrained)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +154,7 @@ def test_rivals_contain_the_flips_and_keep_away_from_the_truth():
 
 def test_a_little_training_finds_which_end_is_up_and_where_the_front_is():
     losses = []
-    config = replace(CONFIG, steps=150, learning_rate=5e-3, augmentation=STILL)
+    config = replace(CONFIG, steps=100, learning_rate=5e-3, augmentation=STILL)
     run = training(config)
     network = run.run(None, lambda step, loss: losses.append(loss["rotation"]))
     calibrate_colour(network, run.views)
@@ -194,15 +196,14 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
 def test_pretrained_weights_are_the_start_and_learn_slower():
     def run(rate):
         config = replace(CONFIG, steps=1, pretrained_rate=rate, weight_decay=0.0)
-        found = training(config, network=mobile, pretrained=pretrained)
+        found = training(config, pretrained=pretrained)
         found.run()
         weights = found.network.trunk.stages.state_dict()
-        return {k: weights[k] for k in pretrained if "conv.0.weight" in k}
+        return {k: weights[k] for k in pretrained if "project.weight" in k}
 
-    mobile = replace(NETWORK, trunk="mobilenet")
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        pretrained = MobileTrunk(1).stages.state_dict()
+        pretrained = ImageTrunk(1, NETWORK.width).stages.state_dict()
     frozen, slow, fast = run(0.0), run(0.1), run(1.0)
     for name, value in frozen.items():
         torch.testing.assert_close(value, pretrained[name], rtol=0.0, atol=0.0)
@@ -213,22 +214,14 @@ def test_pretrained_weights_are_the_start_and_learn_slower():
 
 
 def test_a_pretrained_training_continues_from_its_checkpoint(tmp_path):
-    mobile = replace(NETWORK, trunk="mobilenet")
     config = replace(CONFIG, steps=2, batch=2, checkpoint_every=2)
     path = tmp_path / "colour.ckpt"
-    start = MobileTrunk(1).stages.state_dict()
-    first = training(config, network=mobile, pretrained=start).run(path)
-    other = MobileTrunk(1).stages.state_dict()
-    again = training(config, network=mobile, pretrained=other).run(path)
+    start = ImageTrunk(1, NETWORK.width).stages.state_dict()
+    first = training(config, pretrained=start).run(path)
+    other = ImageTrunk(1, NETWORK.width).stages.state_dict()
+    again = training(config, pretrained=other).run(path)
     for name, value in first.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0.0, atol=0.0)
-
-
-def test_the_small_trunk_refuses_pretrained_weights():
-    with pytest.raises(
-        WeightsError, match="'small' has no pretrained weights: expected 'mobilenet'"
-    ):
-        training(pretrained=MobileTrunk(1).stages.state_dict())
 
 
 def test_the_temperature_makes_scores_honest():

@@ -41,6 +41,12 @@ def test_colour_is_rendered_where_it_is_asked_for(pool):
         assert np.array_equal(a.truth.rotation, b.truth.rotation)
 
 
+def test_views_say_whether_they_are_hard(pool):
+    for share in (0.0, 1.0):
+        views = simulated_instances("can", 0, 4, pool=pool, style=SceneStyle(hard=share))
+        assert {x.hard_view for x in views} == {share == 1.0}
+
+
 def test_the_stream_has_no_end_without_a_count(pool):
     assert len(list(islice(simulated_instances("can", 0, pool=pool), 30))) == 30
 

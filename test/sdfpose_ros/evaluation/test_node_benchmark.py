@@ -7,7 +7,12 @@ import dataclasses
 import pytest
 
 from sdfpose_core.errors import ConfigurationError
-from sdfpose_ros.evaluation.node_benchmark import BenchmarkError, NodeBenchmark, benchmark_node
+from sdfpose_ros.evaluation.node_benchmark import (
+    BenchmarkError,
+    NodeBenchmark,
+    account,
+    benchmark_node,
+)
 
 SMALL = NodeBenchmark(
     log_dir=None, objects=1, rate_hz=5.0, seconds=2.0, warm_up_s=1.0, width=320,
@@ -28,7 +33,24 @@ def test_every_frame_of_a_small_graph_is_accounted_for(tmp_path):
     assert found["rss_mib"] > 50.0
     assert found["processed"] > 0
     assert found["unaccounted"] == 0
+    assert found["lost"] >= 0  # best effort on a busy machine
     assert len(told) == 2
+
+
+def test_frames_that_were_lost_are_told_from_those_without_an_account():
+    health = {
+        "device": "cpu",
+        "messages received on /camera/colour": "97",
+        "messages unmatched on /camera/colour": "3",
+        "messages queued on /camera/colour": "1",
+        "frames processed": "80",
+        "frames failed": "1",
+        "frames dropped": "6",
+        "frames ignored": "2",
+        "frames rejected": "1",
+        "frames waiting for camera info": "1",
+    }
+    assert account(100, health) == {"processed": 80, "dropped": 15, "lost": 3, "unaccounted": 2}
 
 
 def test_a_node_that_cannot_start_ends_the_benchmark_with_its_words(tmp_path):
