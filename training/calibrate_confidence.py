@@ -143,7 +143,7 @@ def candidate(
     degrees = rotation_error_deg(pose.rotation, truth.rotation, truth.symmetric_about_y)
     metres = translation_error_m(pose.translation, truth.translation)
     known = mode.instance.category == category
-    priors = mode.model.priors
+    priors = mode.model.cpu_priors
     return CandidateMode(
         mode.instance.category,
         ranking,

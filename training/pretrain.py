@@ -63,7 +63,8 @@ from sdfpose_core.sdf.training import codes_file, load_codes, save_codes
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import simulated_instances
-from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
+from sdfpose_core.simulation.mask_noise import MaskNoise
+from sdfpose_core.simulation.sensor import SensorNoise
 from sdfpose_core.storage.configuration import read_configuration
 from sdfpose_core.weights import weights_file, weights_kind
 

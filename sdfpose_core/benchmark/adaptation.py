@@ -39,8 +39,9 @@ from sdfpose_core.selfsup.training import (
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.instances import ModelPool, SimulatedInstance, simulated_instances
+from sdfpose_core.simulation.mask_noise import MaskNoise
 from sdfpose_core.simulation.scenes import SceneStyle
-from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
+from sdfpose_core.simulation.sensor import SensorNoise
 
 __all__ = [
     "ROWS",

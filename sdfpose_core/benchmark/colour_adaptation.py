@@ -38,8 +38,9 @@ from sdfpose_core.selfsup.ssc6d_training import (
 from sdfpose_core.shapes.families import HELD_OUT_SEED, sample_model
 from sdfpose_core.simulation.appearance import AppearanceName
 from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
+from sdfpose_core.simulation.mask_noise import MaskNoise
 from sdfpose_core.simulation.scenes import SceneStyle
-from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
+from sdfpose_core.simulation.sensor import SensorNoise
 from sdfpose_core.storage.files import atomic_replace
 
 __all__ = [

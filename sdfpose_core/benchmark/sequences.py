@@ -35,10 +35,11 @@ from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation.appearance import random_camera, random_illumination, repainted
 from sdfpose_core.simulation.ground_truth import ground_truth
 from sdfpose_core.simulation.instances import unoccluded_pixels
+from sdfpose_core.simulation.mask_noise import MaskNoise
 from sdfpose_core.simulation.random_motion import MOTION_S, random_motion
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table
-from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
+from sdfpose_core.simulation.sensor import SensorNoise
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
 from sdfpose_core.tracking.tracker import Track, Tracker, TrackState
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -86,6 +87,11 @@ class CategoryModel:
     def has_front(self) -> bool:
         """Whether yaw about y has a meaning, at least in some views."""
         return self.category.symmetry != "y"
+
+    @cached_property
+    def cpu_priors(self) -> Priors:
+        """The priors on the CPU, where refined hypotheses are."""
+        return self.priors.to(torch.device("cpu"))
 
     @torch.inference_mode()
     def encode(

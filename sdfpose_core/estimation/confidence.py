@@ -57,8 +57,8 @@ def confidence_features(
     """Features of the refinement of one instance.
 
     Args:
-        solution: a batch of one.
-        priors: of its category.
+        solution: a batch of one, on the CPU.
+        priors: of its category, on the CPU.
         belief: the network's log density of the rotation, 0 without a network.
         instance: what was estimated.
 
@@ -75,16 +75,16 @@ def confidence_features(
         largest may be yaw about a symmetry axis;
         ``translation_sd``: metres, the largest principal standard deviation of the translation.
     """
-    residual = solution.surface_residual[0].cpu().numpy()
+    residual = solution.surface_residual[0].numpy()
     inlier = residual[np.abs(residual) < _INLIER_SD]
-    code = (solution.state.codes[0] - priors.code_mean).cpu().numpy()
-    distance = float(code @ priors.code_precision.cpu().numpy() @ code) / len(code)
+    code = (solution.state.codes[0] - priors.code_mean).numpy()
+    distance = float(code @ priors.code_precision.numpy() @ code) / len(code)
     log_scale = math.log(float(solution.state.similarity.scale[0]))
     deviation = abs(log_scale - float(priors.log_scale_mean)) / float(priors.log_scale_sd)
-    covariance = np.linalg.inv(solution.hessian[0].double().cpu().numpy())
+    covariance = np.linalg.inv(solution.hessian[0].double().numpy())
     rotation = np.sqrt(np.clip(np.linalg.eigvalsh(covariance[:3, :3]), 0.0, None))
     translation = np.sqrt(np.clip(np.linalg.eigvalsh(covariance[3:6, 3:6]), 0.0, None))
-    violation = solution.violation[0].cpu().numpy()
+    violation = solution.violation[0].numpy()
     return {
         "inlier_ratio": len(inlier) / len(residual),
         "residual_rms": math.sqrt(float(np.mean(inlier**2))) if len(inlier) else 10.0,

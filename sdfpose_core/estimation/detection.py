@@ -20,6 +20,9 @@ from sdfpose_core.sdf.joint_decoder import JointDecoder
 
 __all__ = ["Detection", "DetectionBatch", "Proposal", "detection_batches"]
 
+_CPU = torch.device("cpu")
+"""What follows takes single numbers of single hypotheses, each of which would wait for a GPU."""
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -83,13 +86,14 @@ class DetectionBatch:
             modes = self.search.unrefined(self.hypotheses, self.evidence)
         else:
             modes = self.search.refine(self.candidates, self.evidence)
+        solution = modes.solution.to(_CPU)
         return [
             Detection(
-                self.models[i],
-                self.instances[i],
-                RefinedHypothesis(modes.solution[m : m + 1], float(modes.belief[m])),
+                self.models[i], self.instances[i], RefinedHypothesis(solution[m : m + 1], belief)
             )
-            for m, i in enumerate(modes.owner.tolist())
+            for m, (i, belief) in enumerate(
+                zip(modes.owner.tolist(), modes.belief.tolist(), strict=True)
+            )
         ]
 
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.categories import Categories
 from sdfpose_core.cues.network import ColourCues
-from sdfpose_core.device import all_threads, resolve_device
+from sdfpose_core.device import all_threads
 from sdfpose_core.errors import MeshError, WeightsError
-from sdfpose_core.estimation.category_model import (
-    CategoryModel,
-    CategoryModels,
-    Group,
-)
-from sdfpose_core.estimation.confidence import ConfidenceModel, confidence_features
+from sdfpose_core.estimation.category_model import CategoryModel, Group
+from sdfpose_core.estimation.confidence import ConfidenceModel
 from sdfpose_core.estimation.config import EstimatorConfig
 from sdfpose_core.estimation.detection import (
     Detection,
@@ -25,19 +21,17 @@ from sdfpose_core.estimation.detection import (
     Proposal,
     detection_batches,
 )
-from sdfpose_core.estimation.evidence import EvidenceSampler
+from sdfpose_core.estimation.frame_result import FrameResult
 from sdfpose_core.estimation.hypothesis_search import FAST_SEARCH
-from sdfpose_core.estimation.keyframes import Keyframes
+from sdfpose_core.estimation.labels import doubted_labels
 from sdfpose_core.estimation.mode_ranking import ModeRanking
-from sdfpose_core.estimation.modes import alternatives_of, by_probability
-from sdfpose_core.estimation.multi_view import refine_keyframes
+from sdfpose_core.estimation.modes import by_probability
+from sdfpose_core.estimation.object_reports import ObjectReports
 from sdfpose_core.estimation.pose_following import (
     NetworkPrediction,
     PredictedState,
     follow_poses,
 )
-from sdfpose_core.estimation.report import report, with_mesh
-from sdfpose_core.estimation.shape_cache import CachedShape, ShapeCache
 from sdfpose_core.estimation.stage_clock import StageClock
 from sdfpose_core.observation.frame import (
     Instance,
@@ -46,42 +40,14 @@ from sdfpose_core.observation.frame import (
     SkippedInstance,
 )
 from sdfpose_core.observation.segmentation import segment
-from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
 from sdfpose_core.weights import COLOUR_FILE, own_or_shipped
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator"]
 
 _TRACKING_ITERATIONS = 5
 
-_DOUBT = 0.25
-"""The label of an instance is doubted if its category explains it with less confidence."""
 
-_DRAFT_RESOLUTION = 64
-"""Cells of a draft's surface. With 48 cells some laptops have no lid."""
-
-
-@dataclass(frozen=True)
-class FrameResult:
-    """The result of a frame.
-
-    Attributes:
-        estimates: one for each instance, in the order of their mask ids.
-        skipped: the mask ids without an estimate, and why.
-        stage_ms: wall time by stage: ``segment``, ``encode``, ``refine`` (search included),
-            ``mesh``, ``total``.
-        predictions: by mask id, the network's prediction for each tracked instance.
-        modes: by mask id, the refined hypotheses of each detected instance, the chosen one first,
-            the others by falling probability.
-    """
-
-    estimates: list[ObjectEstimate]
-    skipped: list[SkippedInstance]
-    stage_ms: dict[str, float]
-    predictions: Mapping[int, NetworkPrediction] = field(default_factory=dict)
-    modes: Mapping[int, Sequence[Detection]] = field(default_factory=dict)
-
-
-class PoseEstimator:
+class PoseEstimator(ObjectReports):
     """Estimates all objects of a frame: segment -> encode -> search -> refine -> rank -> mesh ->
     report.
 
@@ -115,17 +81,8 @@ class PoseEstimator:
         models: Iterable[CategoryModel] = (),
         ranking: ModeRanking | None = None,
     ) -> None:
-        self.config = config = config or EstimatorConfig()
-        self.categories = categories or default_categories()
-        self.device = resolve_device(config.device)
-        self.models = CategoryModels(
-            self.categories, config.encoder, config.weights_dir, self.device, models
-        )
-        self.sampler = EvidenceSampler(config.surface_points, config.seed, self.device)
-        self.shapes = ShapeCache(
-            config.mesh_resolution, config.mesh_tolerance, config.solver.anchors
-        )
-        self.confidence = confidence or ConfidenceModel.beside(config.weights_dir)
+        config = config or EstimatorConfig()
+        super().__init__(config, categories, confidence, models)
         self.ranking = ranking or ModeRanking.beside(config.weights_dir)
         self.cues = None if config.colour == "none" else _cues(config.weights_dir, self.device)
 
@@ -259,63 +216,10 @@ class PoseEstimator:
         return by_probability(detections, self.ranking, self.config, self.cues)
 
     def doubted(self, modes: Mapping[int, Sequence[Detection]]) -> list[Instance]:
-        """The instances whose label explains them badly, with every other category.
-
-        A detector's label is evidence, not an order. Trying all categories takes time, so only
-        labels that few explain are doubted.
-        """
+        """The instances whose label explains them badly, with every other category."""
         if self.config.category_trust >= 1.0:
             return []
-        found = []
-        for rivals in modes.values():
-            chosen = rivals[0]
-            label = chosen.instance.label
-            if not label or any(x.instance.category != label for x in rivals):
-                continue  # it is unknown, or others were tried already
-            solution, priors = chosen.hypothesis.solution, chosen.model.priors
-            features = confidence_features(
-                solution, priors, chosen.hypothesis.belief, chosen.instance
-            )
-            if self.confidence.probability(features) < _DOUBT:
-                found += [
-                    replace(chosen.instance, category=x) for x in self.categories if x != label
-                ]
-        return found
-
-    def mesh(self, detection: Detection, *, draft: bool = False) -> DecodedMesh:
-        """The surface of a refined hypothesis.
-
-        Raises:
-            MeshError: it has none.
-        """
-        code = detection.hypothesis.solution.state.codes[0]
-        if draft and not detection.hypothesis.shape_known:
-            resolution = min(_DRAFT_RESOLUTION, self.config.mesh_resolution)
-            return decode_mesh(detection.model.decoder, code, resolution, with_normals=False)
-        return self.shapes.mesh(detection.model, code)
-
-    def report(
-        self, detection: Detection, mesh: DecodedMesh, modes: Sequence[Detection] = ()
-    ) -> ObjectEstimate:
-        """The estimate of an instance, with confidence and covariance.
-
-        Args:
-            detection: the chosen mode.
-            mesh: its decoded surface.
-            modes: all modes of the instance, the chosen one first.
-        """
-        hypothesis = detection.hypothesis
-        probability, alternatives = alternatives_of(modes or [detection])
-        return report(
-            hypothesis,
-            detection.model,
-            detection.instance,
-            mesh,
-            self.confidence,
-            probability=probability,
-            alternatives=alternatives,
-            icp=self.config.refine == "icp" and not hypothesis.shape_known,
-        )
+        return doubted_labels(modes, self.categories, self.confidence)
 
     def predict(
         self, groups: Sequence[Group], predicted: Mapping[int, PredictedState]
@@ -365,70 +269,10 @@ class PoseEstimator:
             for m, x, h, e in zip(models, instances, hypotheses, earlier, strict=True)
         ]
 
-    def add_keyframe(
-        self, keyframes: Keyframes, instance: Instance, estimates: Sequence[ObjectEstimate]
-    ) -> tuple[Keyframes, ObjectEstimate]:
-        """Add a view of an object and refine its size and shape; see `refine_keyframes`.
-
-        Raises:
-            WeightsError: a file of the category's weights is missing or damaged.
-            MeshError: the object has no surface.
-        """
-        model = self.models[instance.category]
-        instance = self.as_keyframe(instance)
-        keyframes, hypothesis = refine_keyframes(
-            model,
-            keyframes,
-            instance,
-            estimates,
-            self.sampler,
-            self.config.network_prior,
-            self.config.solver,
-        )
-        detection = Detection(model, instance, hypothesis, estimates[0].probability)
-        return keyframes, self.report(detection, self.mesh(detection))
-
-    def with_full_mesh(self, draft: ObjectEstimate) -> ObjectEstimate:
-        """A draft with its full surface.
-
-        Raises:
-            WeightsError: a file of the category's weights is missing or damaged.
-            MeshError: the object has no surface.
-        """
-        code = torch.from_numpy(draft.code).to(self.device)
-        return with_mesh(draft, self.shapes.mesh(self.models[draft.category], code))
-
-    def shape_of(self, estimate: ObjectEstimate) -> CachedShape:
-        """The decoded shape of an estimate.
-
-        Raises:
-            WeightsError: a file of the category's weights is missing or damaged.
-            MeshError: the object has no surface.
-        """
-        code = torch.from_numpy(estimate.code).to(self.device)
-        return self.shapes.of(self.models[estimate.category], code)
-
-    def cache_shape(self, estimate: ObjectEstimate, shape: CachedShape) -> None:
-        """Put the decoded shape of an estimate into the cache."""
-        self.shapes.remember(estimate.category, torch.from_numpy(estimate.code), shape)
-
-    def load(self, category: str) -> None:
-        """Read a category's weights now, not at its first instance.
-
-        Raises:
-            CategoryError: the category is unknown.
-            WeightsError: a file is missing or damaged.
-        """
-        self.models[category]
-
     @property
     def uses_colour(self) -> bool:
         """Whether instances need their colour images when they are detected."""
         return self.cues is not None or self.config.encoder == "ssc6d"
-
-    def as_keyframe(self, instance: Instance) -> Instance:
-        """The instance without its image, unless the encoder reads it: keyframes are kept."""
-        return instance if self.config.encoder == "ssc6d" else replace(instance, colour=None)
 
     def __reduce__(self) -> tuple[object, ...]:
         """A copy in another process reads the weights itself."""

@@ -66,8 +66,8 @@ def mode_features(
     """The parts of the log likelihood of one refined hypothesis.
 
     Args:
-        solution: a batch of one, whose cost contains the priors.
-        priors: of its category.
+        solution: a batch of one, on the CPU, whose cost contains the priors.
+        priors: of its category, on the CPU.
         config: weights of the refinement's terms.
         belief: the network's log density of the rotation.
         upright: log density of the object's y axis, given which way is up.

@@ -12,6 +12,7 @@ import torch
 from sdfpose_core.cues.network import ColourCues
 from sdfpose_core.estimation.config import EstimatorConfig
 from sdfpose_core.estimation.detection import Detection
+from sdfpose_core.estimation.labels import label_log_prior
 from sdfpose_core.estimation.mode_ranking import ModeRanking, mode_features
 from sdfpose_core.estimation.resting import UprightRule, upright_log_density
 from sdfpose_core.observation.frame import Alternative
@@ -58,7 +59,7 @@ def _ranked(
     config: EstimatorConfig,
 ) -> list[Detection]:
     """The modes of one mask id, the likeliest first."""
-    probabilities = ranking.probabilities(features, _label_log_prior(modes, config.category_trust))
+    probabilities = ranking.probabilities(features, label_log_prior(modes, config.category_trust))
     order = np.argsort(-probabilities, kind="stable")
     return [replace(modes[i], probability=float(probabilities[i])) for i in order]
 
@@ -78,7 +79,7 @@ def ranking_features(
         [
             mode_features(
                 x.hypothesis.solution,
-                x.model.priors,
+                x.model.cpu_priors,
                 config.solver,
                 belief=x.hypothesis.belief,
                 upright=_upright(x, config.upright),
@@ -118,28 +119,12 @@ def _colour(
     return found
 
 
-def _label_log_prior(modes: Sequence[Detection], category_trust: float) -> list[float]:
-    """Log priors of the modes' categories, given the label of the detector and its score.
-
-    A detector that is wrong may mean any of the categories.
-    """
-    labels = {x.instance.label for x in modes} - {""}
-    categories = {x.instance.category for x in modes}
-    if labels.isdisjoint(categories) or len(categories) == 1:
-        return [0.0] * len(modes)
-    trust = category_trust * min(max(modes[0].instance.score, 0.0), 1.0)
-    wrong = (1.0 - trust) / len(categories)
-    log_wrong = math.log(wrong) if wrong > 0.0 else -math.inf
-    log_right = math.log(trust + wrong)
-    return [log_right if x.instance.category in labels else log_wrong for x in modes]
-
-
 def _upright(mode: Detection, rule: UprightRule) -> float:
     """Log density of the y axis of a mode, given which way is up."""
     up = mode.instance.up
     if up is None:
         return 0.0
-    y_axis = mode.hypothesis.solution.state.similarity.rotation[0, :, 1].cpu().numpy()
+    y_axis = mode.hypothesis.solution.state.similarity.rotation[0, :, 1].numpy()
     return upright_log_density(float(up @ y_axis), mode.model.category.resting, rule)
 
 
@@ -164,11 +149,12 @@ def as_alternative(mode: Detection, total: float = 1.0) -> Alternative:
         total: of the probabilities of the reported modes, which is to become 1.
     """
     state = mode.hypothesis.solution.state
-    points = surface_anchors(mode.model.decoder, state.codes, _BOX_SAMPLES)[0].cpu().numpy()
+    codes = state.codes.to(mode.model.device)
+    points = surface_anchors(mode.model.decoder, codes, _BOX_SAMPLES)[0].cpu().numpy()
     low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
     scale = float(state.similarity.scale[0])
-    rotation = state.similarity.rotation[0].double().cpu().numpy()
-    origin = state.similarity.translation[0].double().cpu().numpy()
+    rotation = state.similarity.rotation[0].double().numpy()
+    origin = state.similarity.translation[0].double().numpy()
     sides = scale * (high - low)
     return Alternative(
         category=mode.instance.category,

@@ -86,7 +86,7 @@ def refine_keyframes(
     if _same_shape(model, first, solution.state):
         solution = replace(solution, state=solution.state.with_shape_of(first))
     newest = RefinedHypothesis(
-        solution[views - 1 :],
+        solution[views - 1 :].to(torch.device("cpu")),
         float(model.log_density(solution.state.similarity.rotation, encoding)[-1]),
         shape_known=True,
     )

@@ -32,7 +32,7 @@ class RefinedHypothesis:
     """The chosen hypothesis of one instance, after refinement.
 
     Attributes:
-        solution: a batch of one.
+        solution: a batch of one, on the CPU.
         belief: the network's log density of the rotation.
         shape_known: whether size and shape were known and only the pose was refined.
     """
@@ -73,8 +73,8 @@ def report(
     solution = hypothesis.solution
     state = solution.state
     scale = float(state.similarity.scale[0])
-    rotation = state.similarity.rotation[0].double().cpu().numpy()
-    origin = state.similarity.translation[0].double().cpu().numpy()
+    rotation = state.similarity.rotation[0].double().numpy()
+    origin = state.similarity.translation[0].double().numpy()
     if icp:
         rotation, origin = refine_icp(
             mesh.vertices * scale,
@@ -92,7 +92,7 @@ def report(
             _body_margin_m(instance),
         )
     )
-    features = confidence_features(solution, model.priors, hypothesis.belief, instance)
+    features = confidence_features(solution, model.cpu_priors, hypothesis.belief, instance)
     return ObjectEstimate(
         mask_id=instance.mask_id,
         category=instance.category,
@@ -104,7 +104,7 @@ def report(
         covariance=pose_covariance(solution, rotation, scale, mesh.centre, hypothesis.shape_known),
         symmetric_about_y=symmetric,
         symmetries=up_to_yaw(mesh.symmetries) if symmetric else mesh.symmetries,
-        code=state.codes[0].cpu().numpy(),
+        code=state.codes[0].numpy(),
         decoder_translation=origin,
         decoder_scale=scale,
         vertices=mesh.metric(scale),

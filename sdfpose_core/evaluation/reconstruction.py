@@ -27,11 +27,12 @@ from sdfpose_core.sdf.fitting import Distances, fit_codes
 from sdfpose_core.sdf.meshing import decode_mesh
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.shapes.model import CadModel
+from sdfpose_core.simulation.mask_noise import MaskNoise
 from sdfpose_core.simulation.primitives import box
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.rotations import yaw
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
-from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
+from sdfpose_core.simulation.sensor import SensorNoise
 
 __all__ = [
     "SURFACE_NOISE",

@@ -19,11 +19,13 @@ def pose_covariance(
 ) -> NDArray[np.float64]:
     """Covariance (6, 6) of the box centre and of the rotation about the camera axes.
 
+    The solution is a batch of one, on the CPU.
+
     The solver's state is (w, dt, dl, dz) with w in the object frame: the centre t + s R c moves
     by dt + s R (w x c) + s R c dl, the rotation by R w.
     """
     free = POSE_PARAMETERS if pose_only else solution.hessian.shape[-1]
-    inverse = np.linalg.inv(solution.hessian[0, :free, :free].double().cpu().numpy())
+    inverse = np.linalg.inv(solution.hessian[0, :free, :free].double().numpy())
     full = np.zeros((7, 7))
     full[: min(free, 7), : min(free, 7)] = inverse[:7, :7]
     x, y, z = centre

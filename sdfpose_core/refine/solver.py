@@ -119,6 +119,16 @@ class Solution:
             self.violation[index],
         )
 
+    def to(self, device: torch.device) -> Solution:
+        """Copy the hypotheses to another device."""
+        return Solution(
+            self.state.to(device),
+            self.cost.to(device),
+            self.hessian.to(device),
+            self.surface_residual.to(device),
+            self.violation.to(device),
+        )
+
 
 @torch.no_grad()
 def refine(

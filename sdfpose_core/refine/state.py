@@ -37,6 +37,10 @@ class ShapePose:
     def __getitem__(self, index: Tensor | slice) -> ShapePose:
         return ShapePose(self.similarity[index], self.codes[index])
 
+    def to(self, device: torch.device) -> ShapePose:
+        """Copy the hypotheses to another device."""
+        return ShapePose(self.similarity.to(device), self.codes.to(device))
+
     def retract(self, delta: Tensor) -> ShapePose:
         """Move along tangent vectors (B, 7 + D)."""
         return ShapePose(self.similarity.retract(delta[:, :7]), self.codes + delta[:, 7:])

@@ -7,9 +7,10 @@ import numpy as np
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
 from sdfpose_core.simulation.ground_truth import ground_truth
+from sdfpose_core.simulation.mask_noise import MaskNoise
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scene import CameraPose, Scene
-from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
+from sdfpose_core.simulation.sensor import SensorNoise
 
 __all__ = ["simulated_frame"]
 

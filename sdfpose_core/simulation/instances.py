@@ -22,10 +22,11 @@ from sdfpose_core.simulation.appearance import (
     repainted,
 )
 from sdfpose_core.simulation.ground_truth import ground_truth
+from sdfpose_core.simulation.mask_noise import MaskNoise
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 from sdfpose_core.simulation.scenes import SceneStyle, random_scene
-from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
+from sdfpose_core.simulation.sensor import SensorNoise
 from sdfpose_core.simulation.views import hard_view, random_view
 
 __all__ = ["ModelPool", "SimulatedInstance", "simulated_instances", "unoccluded_pixels"]

@@ -21,7 +21,7 @@ SLOW_FILES = frozenset(
         "sdfpose_ros/cli": ("bench_speed",),
         "sdfpose_ros/evaluation": ("evaluator_node", "node_benchmark", "separate_processes"),
         "sdfpose_ros/playback": ("lockstep",),
-        "sdfpose_ros/pose": ("faults", "pose_node", "pose_node_lifecycle"),
+        "sdfpose_ros/pose": ("faults", "inputs", "pose_node", "pose_node_lifecycle"),
         "training": ("nocs_pipeline", "reproduce_ssc6d", "train_decoder"),
     }.items()
     for name in names

@@ -11,9 +11,10 @@ from sdfpose_core.datasets.nocs import NocsImage, nocs_camera
 from sdfpose_core.datasets.nocs_poses import canonical_yaw, nocs_poses
 from sdfpose_core.evaluation import rotation_error_deg
 from sdfpose_core.simulation.frames import simulated_frame
+from sdfpose_core.simulation.mask_noise import MaskNoise
 from sdfpose_core.simulation.nocs_data import object_coordinates
 from sdfpose_core.simulation.rendering import render
-from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
+from sdfpose_core.simulation.sensor import SensorNoise
 from sdfpose_core.simulation.tabletop import orbit, table_scene
 
 CATEGORIES = default_categories()

@@ -21,9 +21,10 @@ from sdfpose_core.datasets.nocs_truth import NocsTruths
 from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.evaluation import rotation_error_deg
 from sdfpose_core.simulation.frames import simulated_frame
+from sdfpose_core.simulation.mask_noise import MaskNoise
 from sdfpose_core.simulation.nocs_data import object_coordinates
 from sdfpose_core.simulation.rendering import render
-from sdfpose_core.simulation.sensor import MaskNoise, SensorNoise
+from sdfpose_core.simulation.sensor import SensorNoise
 from sdfpose_core.simulation.tabletop import orbit, table_scene
 
 CATEGORIES = default_categories()

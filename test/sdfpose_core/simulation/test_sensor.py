@@ -8,7 +8,6 @@ import pytest
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.simulation import (
     CameraPose,
-    MaskNoise,
     Rendering,
     Scene,
     SceneObject,
@@ -52,8 +51,6 @@ def test_no_noise_is_the_truth(two_boxes):
     depth = SensorNoise.none().apply(two_boxes, CAMERA, np.random.default_rng(0))
     assert np.array_equal(depth, two_boxes.depth)
     assert depth is not two_boxes.depth
-    mask = MaskNoise.none().apply(two_boxes.mask, CAMERA, np.random.default_rng(0))
-    assert np.array_equal(mask, two_boxes.mask)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -228,52 +225,6 @@ def test_random_cameras_differ_and_stay_sane(two_boxes):
     valid = [(x.apply(two_boxes, CAMERA, rng) > 0).mean() for x in sensors]
     assert min(valid) > 0.4
     assert max(valid) > 0.97
-
-
-def disc(radius=40):
-    v, u = np.mgrid[:240, :320]
-    return np.where((u - 160) ** 2 + (v - 120) ** 2 < radius**2, 5, 0).astype(np.uint16)
-
-
-@pytest.mark.parametrize("change", [-3.0, 3.0])
-def test_masks_shrink_and_grow(change):
-    noise = MaskNoise(shrink_px=-change, grow_px=change)  # the same bound twice: no draw
-    mask = noise.apply(disc(), CAMERA, np.random.default_rng(0))
-    radius = np.sqrt((mask == 5).sum() / np.pi)
-    assert radius == pytest.approx(40.0 + change, abs=0.7)
-    assert set(np.unique(mask)) == {0, 5}
-
-
-def test_a_leak_adds_no_more_than_its_share_and_on_one_side():
-    noise = MaskNoise(leak=0.2, leak_probability=1.0)
-    exact = disc()
-    shares = []
-    for i in range(30):
-        mask = noise.apply(exact, CAMERA, np.random.default_rng(i))
-        added = (mask > 0) & (exact == 0)
-        assert not ((mask == 0) & (exact > 0)).any()
-        shares.append(added.sum() / (exact > 0).sum())
-        if shares[-1] > 0.05:
-            v, u = np.nonzero(added)
-            assert np.hypot(u.mean() - 160, v.mean() - 120) > 15.0
-    assert max(shares) < 0.3
-    assert 0.05 < np.mean(shares) < 0.15
-
-
-def test_detector_masks_keep_ids_and_overlap_the_truth():
-    exact = disc(30)
-    exact[:60, :90] = 2
-    for i in range(10):
-        mask = MaskNoise.realistic().apply(exact, CAMERA, np.random.default_rng(i))
-        assert set(np.unique(mask)) == {0, 2, 5}
-        for label in (2, 5):
-            union = ((mask == label) | (exact == label)).sum()
-            assert ((mask == label) & (exact == label)).sum() > 0.65 * union
-
-
-def test_an_empty_mask_stays_empty():
-    empty = np.zeros((240, 320), dtype=np.uint16)
-    assert not MaskNoise.realistic().apply(empty, CAMERA, np.random.default_rng(0)).any()
 
 
 def test_presets_are_ordered():

@@ -11,6 +11,7 @@ from sdfpose_core.messages.objects import transform_arrays
 from sdfpose_ros import stand_ins
 from sdfpose_ros.graph.object_messages import transform_message
 from sdfpose_ros.pose.parameters import PoseNodeParameters
+from sdfpose_ros.pose.pose_node import PoseNode
 from sdfpose_ros.pose.target_frame import TargetFrame
 from sdfpose_ros.pose.transforms import TransformBuffer, TransformMissingError, transform_buffer
 
@@ -98,3 +99,10 @@ def test_without_tf2_ros_an_imu_may_be_in_the_frame_of_the_images(monkeypatch):
 def test_only_what_needs_transforms_listens_to_them(camera_in_map, parameters, listens):
     buffer = transform_buffer(None, PoseNodeParameters(**parameters))
     assert (buffer is not None) == listens
+
+
+def test_a_target_frame_without_tf2_ros_says_what_to_do(fakes, graph, monkeypatch):
+    monkeypatch.setattr("sdfpose_ros.stand_ins.tf2_ros", None)
+    graph.start("-p", "target_frame:=map")
+    with pytest.raises(ConfigurationError, match="target_frame is 'map', which needs tf2_ros"):
+        PoseNode(lambda *_: fakes.StubTracker(), context=graph.context)

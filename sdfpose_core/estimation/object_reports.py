@@ -1,0 +1,159 @@
+"""From refined hypotheses to estimates with surfaces, now and when more views are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import torch
+
+from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.device import resolve_device
+from sdfpose_core.estimation.category_model import CategoryModel, CategoryModels
+from sdfpose_core.estimation.confidence import ConfidenceModel
+from sdfpose_core.estimation.config import EstimatorConfig
+from sdfpose_core.estimation.detection import Detection
+from sdfpose_core.estimation.evidence import EvidenceSampler
+from sdfpose_core.estimation.keyframes import Keyframes
+from sdfpose_core.estimation.modes import alternatives_of
+from sdfpose_core.estimation.multi_view import refine_keyframes
+from sdfpose_core.estimation.report import report, with_mesh
+from sdfpose_core.estimation.shape_cache import CachedShape, ShapeCache
+from sdfpose_core.observation.frame import Instance, ObjectEstimate
+from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
+
+__all__ = ["ObjectReports"]
+
+_DRAFT_RESOLUTION = 64
+"""Cells of a draft's surface. With 48 cells some laptops have no lid."""
+
+
+class ObjectReports:
+    """Surfaces and reports of single objects: the part of an estimator that searches no pose.
+
+    Args:
+        config: settings of the estimator.
+        categories: table of categories; by default the six that ship with sdfpose.
+        confidence: model that maps features of a result to a probability; by default that of the
+            weights folder, or the shipped one if the folder has none.
+        models: networks to use in place of those of the weights folder.
+
+    Raises:
+        DeviceError: the configuration names a device that does not exist.
+        WeightsError: the confidence model is damaged or of another version.
+    """
+
+    def __init__(
+        self,
+        config: EstimatorConfig,
+        categories: Categories | None = None,
+        confidence: ConfidenceModel | None = None,
+        models: Iterable[CategoryModel] = (),
+    ) -> None:
+        self.config = config
+        self.categories = categories or default_categories()
+        self.device = resolve_device(config.device)
+        self.models = CategoryModels(
+            self.categories, config.encoder, config.weights_dir, self.device, models
+        )
+        self.sampler = EvidenceSampler(config.surface_points, config.seed, self.device)
+        self.shapes = ShapeCache(
+            config.mesh_resolution, config.mesh_tolerance, config.solver.anchors
+        )
+        self.confidence = confidence or ConfidenceModel.beside(config.weights_dir)
+
+    def load(self, category: str) -> None:
+        """Read a category's weights now, not at its first instance.
+
+        Raises:
+            CategoryError: the category is unknown.
+            WeightsError: a file is missing or damaged.
+        """
+        self.models[category]
+
+    def mesh(self, detection: Detection, *, draft: bool = False) -> DecodedMesh:
+        """The surface of a refined hypothesis.
+
+        Raises:
+            MeshError: it has none.
+        """
+        model, hypothesis = detection.model, detection.hypothesis
+        code = hypothesis.solution.state.codes[0].to(model.device)
+        if draft and not hypothesis.shape_known:
+            resolution = min(_DRAFT_RESOLUTION, self.config.mesh_resolution)
+            return decode_mesh(model.decoder, code, resolution, with_normals=False)
+        return self.shapes.mesh(model, code)
+
+    def report(
+        self, detection: Detection, mesh: DecodedMesh, modes: Sequence[Detection] = ()
+    ) -> ObjectEstimate:
+        """The estimate of an instance, with confidence and covariance.
+
+        Args:
+            detection: the chosen mode.
+            mesh: its decoded surface.
+            modes: all modes of the instance, the chosen one first.
+        """
+        hypothesis = detection.hypothesis
+        probability, alternatives = alternatives_of(modes or [detection])
+        return report(
+            hypothesis,
+            detection.model,
+            detection.instance,
+            mesh,
+            self.confidence,
+            probability=probability,
+            alternatives=alternatives,
+            icp=self.config.refine == "icp" and not hypothesis.shape_known,
+        )
+
+    def add_keyframe(
+        self, keyframes: Keyframes, instance: Instance, estimates: Sequence[ObjectEstimate]
+    ) -> tuple[Keyframes, ObjectEstimate]:
+        """Add a view of an object and refine its size and shape; see `refine_keyframes`.
+
+        Raises:
+            WeightsError: a file of the category's weights is missing or damaged.
+            MeshError: the object has no surface.
+        """
+        model = self.models[instance.category]
+        instance = self.as_keyframe(instance)
+        keyframes, hypothesis = refine_keyframes(
+            model,
+            keyframes,
+            instance,
+            estimates,
+            self.sampler,
+            self.config.network_prior,
+            self.config.solver,
+        )
+        detection = Detection(model, instance, hypothesis, estimates[0].probability)
+        return keyframes, self.report(detection, self.mesh(detection))
+
+    def as_keyframe(self, instance: Instance) -> Instance:
+        """The instance without its image, unless the encoder reads it: keyframes are kept."""
+        return instance if self.config.encoder == "ssc6d" else replace(instance, colour=None)
+
+    def with_full_mesh(self, draft: ObjectEstimate) -> ObjectEstimate:
+        """A draft with its full surface.
+
+        Raises:
+            WeightsError: a file of the category's weights is missing or damaged.
+            MeshError: the object has no surface.
+        """
+        code = torch.from_numpy(draft.code).to(self.device)
+        return with_mesh(draft, self.shapes.mesh(self.models[draft.category], code))
+
+    def shape_of(self, estimate: ObjectEstimate) -> CachedShape:
+        """The decoded shape of an estimate.
+
+        Raises:
+            WeightsError: a file of the category's weights is missing or damaged.
+            MeshError: the object has no surface.
+        """
+        code = torch.from_numpy(estimate.code).to(self.device)
+        return self.shapes.of(self.models[estimate.category], code)
+
+    def cache_shape(self, estimate: ObjectEstimate, shape: CachedShape) -> None:
+        """Put the decoded shape of an estimate into the cache."""
+        self.shapes.remember(estimate.category, torch.from_numpy(estimate.code), shape)
