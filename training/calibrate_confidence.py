@@ -116,8 +116,9 @@ def simulated_views(
     )
     for item in itertools.chain.from_iterable(streams):
         groups, _ = estimator.by_category([replace(item.instance, category=x) for x in names])
-        found = estimator.refine(estimator.search(estimator.encode(groups)))
-        (features,) = ranking_features([found], estimator.config, estimator.cues)
+        colour = estimator.look([item.instance])
+        found = estimator.refine(estimator.search(estimator.encode(groups), colour))
+        (features,) = ranking_features([found], estimator.config, colour)
         yield View(
             category,
             [candidate(item, category, x, y) for x, y in zip(found, features, strict=True)],

@@ -8,10 +8,16 @@ from dataclasses import dataclass, replace
 import torch
 
 from sdfpose_core.estimation.category_model import CategoryModel
+from sdfpose_core.estimation.colour_evidence import ColourEvidence
 from sdfpose_core.estimation.evidence import EvidenceSampler
 from sdfpose_core.estimation.hypotheses import Hypotheses, NetworkPriorConfig
 from sdfpose_core.estimation.hypothesis_search import Candidates, Search, Stage
 from sdfpose_core.estimation.report import RefinedHypothesis
+from sdfpose_core.estimation.rival_rotations import (
+    RivalRotations,
+    front_in_colour,
+    half_turns,
+)
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.priors import Priors
@@ -76,9 +82,23 @@ class DetectionBatch:
     search: Search
     candidates: Candidates | None = None
 
-    def narrowed(self) -> DetectionBatch:
-        """The batch after the coarse rounds of the search."""
-        return replace(self, candidates=self.search.narrow(self.hypotheses, self.evidence))
+    def narrowed(self, *, with_half_turns: bool, colour: ColourEvidence | None) -> DetectionBatch:
+        """The batch after the coarse rounds of the search.
+
+        Args:
+            with_half_turns: whether half turns of the best poses are candidates, too.
+            colour: shows where the fronts may be; None ignores it.
+        """
+        search = self.search
+        candidates = search.narrow(self.hypotheses, self.evidence)
+        best, rivals = search.best(candidates), []
+        if with_half_turns:
+            rivals.append(half_turns(best.rotation, search.has_front))
+        if colour is not None and bool(search.has_front.any()):
+            rivals.append(front_in_colour(colour, self.instances, best, search.has_front))
+        if rivals:
+            candidates = search.with_rivals(candidates, RivalRotations.cat(rivals))
+        return replace(self, candidates=candidates)
 
     def refined(self) -> list[Detection]:
         """The modes of each instance, or its first start pose without a search."""
@@ -103,8 +123,6 @@ def detection_batches(
     config: RefineConfig,
     network_prior: NetworkPriorConfig,
     schedule: tuple[Stage, ...],
-    *,
-    half_turns: bool = True,
 ) -> list[DetectionBatch]:
     """Put the instances of all categories into one batch for each size of network outputs.
 
@@ -114,7 +132,6 @@ def detection_batches(
         config: weights of the refinement's terms.
         network_prior: how strongly the networks' predictions count.
         schedule: the coarse rounds of the search.
-        half_turns: see `Search`.
     """
     alike: dict[object, list[Proposal]] = {}
     for x in proposals:
@@ -135,7 +152,6 @@ def detection_batches(
             config,
             network_prior,
             schedule,
-            half_turns,
         )
         evidence = sampler(instances, [x.category for x in models])
         hypotheses = Hypotheses.cat([x.hypotheses for x in group])

@@ -13,6 +13,7 @@ from sdfpose_core.cues.network import ColourCues
 from sdfpose_core.device import all_threads
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.estimation.category_model import CategoryModel, Group
+from sdfpose_core.estimation.colour_evidence import ColourEvidence
 from sdfpose_core.estimation.confidence import ConfidenceModel
 from sdfpose_core.estimation.config import EstimatorConfig
 from sdfpose_core.estimation.detection import (
@@ -134,13 +135,14 @@ class PoseEstimator(ObjectReports):
         with clock("encode"):
             predictions = self.predict(tracked, predicted)
             proposals = self.encode(new)
+            colour = self.look(instance for _, group in new for instance in group)
         with clock("refine"):
-            detections = self.refine(self.search(proposals, draft=draft))
-            modes = self.rank(detections)
+            detections = self.refine(self.search(proposals, colour, draft=draft))
+            modes = self.rank(detections, colour)
             if not draft and (relabelled := self.doubted(modes)):
                 groups, _ = self.by_category(relabelled)
-                detections += self.refine(self.search(self.encode(groups)))
-                modes = self.rank(detections)
+                detections += self.refine(self.search(self.encode(groups), colour))
+                modes = self.rank(detections, colour)
             found = modes | {
                 x.instance.mask_id: [x] for x in self.follow(tracked, predicted, predictions)
             }
@@ -189,31 +191,38 @@ class PoseEstimator(ObjectReports):
             )
         ]
 
-    def search(self, proposals: Sequence[Proposal], *, draft: bool = False) -> list[DetectionBatch]:
+    def look(self, instances: Iterable[Instance]) -> ColourEvidence | None:
+        """What colour shows of instances; None without a colour network."""
+        return None if self.cues is None else ColourEvidence.of(self.cues, instances)
+
+    def search(
+        self,
+        proposals: Sequence[Proposal],
+        colour: ColourEvidence | None = None,
+        *,
+        draft: bool = False,
+    ) -> list[DetectionBatch]:
         """The instances with the hypotheses that are worth a full refinement."""
         config = self.config
         schedule = FAST_SEARCH if draft else config.schedule
         batches = detection_batches(
-            proposals,
-            self.sampler,
-            config.solver,
-            config.network_prior,
-            schedule,
-            half_turns=config.half_turns,
+            proposals, self.sampler, config.solver, config.network_prior, schedule
         )
         if config.refine != "sdf":
             return batches
         with all_threads():
-            return [x.narrowed() for x in batches]
+            return [x.narrowed(with_half_turns=config.half_turns, colour=colour) for x in batches]
 
     def refine(self, batches: Sequence[DetectionBatch]) -> list[Detection]:
         """The modes of each instance: refined hypotheses that differ in rotation."""
         with all_threads():
             return [x for batch in batches for x in batch.refined()]
 
-    def rank(self, detections: Sequence[Detection]) -> dict[int, list[Detection]]:
+    def rank(
+        self, detections: Sequence[Detection], colour: ColourEvidence | None = None
+    ) -> dict[int, list[Detection]]:
         """The modes of each mask id with their probabilities, the likeliest first."""
-        return by_probability(detections, self.ranking, self.config, self.cues)
+        return by_probability(detections, self.ranking, self.config, colour)
 
     def doubted(self, modes: Mapping[int, Sequence[Detection]]) -> list[Instance]:
         """The instances whose label explains them badly, with every other category."""

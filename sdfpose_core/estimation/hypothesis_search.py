@@ -1,7 +1,8 @@
 """The search: many start poses, refined in rounds with fewer and fewer hypotheses.
 
-`Search.narrow` runs the coarse rounds, `Search.refine` the last one, on all evidence. The modes
-that remain differ in rotation; `mode_ranking` chooses among them.
+`Search.narrow` runs the coarse rounds, `Search.with_rivals` adds rotations that have to be
+compared, and `Search.refine` runs the last round, on all evidence. The modes that remain differ in
+rotation; `mode_ranking` chooses among them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.estimation.hypotheses import Hypotheses, NetworkPriorConfig
+from sdfpose_core.estimation.rival_rotations import RivalRotations
+from sdfpose_core.geometry.similarity import Similarity
 from sdfpose_core.refine.anchors import project_to_surface, surface_anchors
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.kernel import GemanMcClureKernel
@@ -100,7 +103,6 @@ class Search:
         config: weights of the refinement's terms.
         network_prior: how strongly the network's prediction counts.
         schedule: the coarse rounds.
-        half_turns: whether the half turns of the best hypothesis are candidates, too.
     """
 
     decoder: JointDecoder
@@ -109,7 +111,6 @@ class Search:
     config: RefineConfig
     network_prior: NetworkPriorConfig
     schedule: tuple[Stage, ...] = FULL_SEARCH
-    half_turns: bool = True
 
     def narrow(self, hypotheses: Hypotheses, evidence: Evidence) -> Candidates:
         """Refine all hypotheses coarsely, and drop the worst after each round.
@@ -128,8 +129,7 @@ class Search:
             best = self._rank(solution, hypotheses).best(stage.keep)
             hypotheses = replace(hypotheses[best], state=solution.state[best])
             anchors = self._moved_anchors(hypotheses, anchors[best])
-        candidates = Candidates(hypotheses, anchors)
-        return self._with_half_turns(candidates) if self.half_turns else candidates
+        return Candidates(hypotheses, anchors)
 
     def refine(self, candidates: Candidates, evidence: Evidence) -> Modes:
         """Refine the candidates on all evidence.
@@ -151,28 +151,32 @@ class Search:
         belief = self._belief(solution, hypotheses.owner[first], hypotheses.encoding)
         return Modes(solution, hypotheses.owner[first], belief)
 
-    def _with_half_turns(self, candidates: Candidates) -> Candidates:
-        """The candidates and the half turns of each instance's best one that are not among them.
+    def best(self, candidates: Candidates) -> Similarity:
+        """(B,) the pose of each instance's best candidate."""
+        hypotheses = candidates.hypotheses
+        return hypotheses.state.similarity[_rows_of(hypotheses.owner, len(self.has_front))[:, 0]]
 
-        Few points tell an object's top from its bottom, or its front from its back. These modes are
-        always refined and compared, wherever the network and the coarse rounds have led.
+    def with_rivals(self, candidates: Candidates, rivals: RivalRotations) -> Candidates:
+        """The candidates, and each instance's best one with other rotations.
+
+        A rotation is left out if a candidate or an earlier one is the same.
         """
         hypotheses = candidates.hypotheses
         rows = _rows_of(hypotheses.owner, len(self.has_front))
+        known = hypotheses.state.similarity.rotation[rows]
+        present = rows >= 0
+        missing = torch.zeros_like(rivals.worth_trying)
+        for i, rotation in enumerate(rivals.rotations.unbind(1)):
+            same = (_same_rotation(rotation, known, self.has_front) & present).any(dim=1)
+            missing[:, i] = rivals.worth_trying[:, i] & ~same
+            known = torch.cat([known, rotation.unsqueeze(1)], dim=1)
+            present = torch.cat([present, missing[:, i : i + 1]], dim=1)
+        source = rows[:, :1].expand_as(missing)[missing]
         rotation = hypotheses.state.similarity.rotation
-        best = rows[:, 0]
-        turned = rotation[best].unsqueeze(1) @ _half_turns(rotation)
-        known = [
-            _same_rotation(x, rotation[rows], self.has_front) & (rows >= 0)
-            for x in turned.unbind(1)
-        ]
-        missing = ~torch.stack(known, dim=1).any(dim=2)
-        missing[:, 1:] &= self.has_front.unsqueeze(1)  # without a front, they are turns about x
-        source = best.unsqueeze(1).expand_as(missing)[missing]
         order = torch.cat([hypotheses.owner, hypotheses.owner[source]]).argsort(stable=True)
         together = torch.cat([torch.arange(len(rotation), device=source.device), source])[order]
         state = hypotheses.state[together]
-        rotation = torch.cat([rotation, turned[missing]])[order]
+        rotation = torch.cat([rotation, rivals.rotations[missing]])[order]
         similarity = replace(state.similarity, rotation=rotation)
         joined = replace(hypotheses[together], state=replace(state, similarity=similarity))
         prior = joined.priors.rotation
@@ -246,11 +250,6 @@ class Search:
             belief = hypotheses.encoding.log_density(rotation, self.has_front)
             energy = energy - 2.0 * self.network_prior.rotation_weight * belief
         return _Ranking(rows, rotation, energy, self.has_front)
-
-
-def _half_turns(like: Tensor) -> Tensor:
-    """Half turns (3, 3, 3) about x, y and z."""
-    return torch.diag_embed(2.0 * torch.eye(3, dtype=like.dtype, device=like.device) - 1.0)
 
 
 def _rows_of(owner: Tensor, count: int) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from sdfpose_core.cues.network import ColourCues
+from sdfpose_core.estimation.colour_evidence import ColourEvidence
 from sdfpose_core.estimation.config import EstimatorConfig
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.labels import label_log_prior
@@ -31,7 +31,7 @@ def by_probability(
     detections: Iterable[Detection],
     ranking: ModeRanking,
     config: EstimatorConfig,
-    cues: ColourCues | None = None,
+    colour: ColourEvidence | None = None,
 ) -> dict[int, list[Detection]]:
     """The modes of each mask id with their probabilities, the likeliest first.
 
@@ -39,7 +39,7 @@ def by_probability(
         detections: refined hypotheses of any instances.
         ranking: of the modes.
         config: how the direction up and the labels of detectors count.
-        cues: looks at the colour of the instances; None ignores it.
+        colour: of the instances; None ignores it.
     """
     modes: dict[int, list[Detection]] = {}
     for x in detections:
@@ -47,7 +47,9 @@ def by_probability(
     undecided = [some for some in modes.values() if len(some) > 1]
     ranked = [
         _ranked(features, some, ranking, config)
-        for features, some in zip(ranking_features(undecided, config, cues), undecided, strict=True)
+        for features, some in zip(
+            ranking_features(undecided, config, colour), undecided, strict=True
+        )
     ]
     return modes | {some[0].instance.mask_id: some for some in ranked}
 
@@ -65,16 +67,15 @@ def _ranked(
 
 
 def ranking_features(
-    modes: Sequence[Sequence[Detection]], config: EstimatorConfig, cues: ColourCues | None
+    modes: Sequence[Sequence[Detection]], config: EstimatorConfig, colour: ColourEvidence | None
 ) -> list[list[dict[str, float]]]:
     """The parts of the log likelihood of each mode of some instances.
 
     Args:
         modes: of each instance, whose modes may differ in category.
         config: how the direction up counts.
-        cues: looks at the colour of the instances; None ignores it.
+        colour: of the instances; None ignores it.
     """
-    colour = _colour(modes, cues)
     return [
         [
             mode_features(
@@ -86,37 +87,33 @@ def ranking_features(
                 colour_pose=pose,
                 colour_category=category,
             )
-            for x, pose, category in zip(some, *seen, strict=True)
+            for x, pose, category in zip(some, *_colour(some, colour), strict=True)
         ]
-        for some, seen in zip(modes, colour, strict=True)
+        for some in modes
     ]
 
 
 def _colour(
-    modes: Sequence[Sequence[Detection]], cues: ColourCues | None
-) -> list[tuple[list[float], list[float]]]:
-    """Log densities of the modes' rotations, and log probabilities of their categories."""
-    if cues is None or not modes:
-        return [([0.0] * len(some), [0.0] * len(some)) for some in modes]
-    seen = cues.encode([some[0].instance for some in modes])
-    found = []
-    for i, some in enumerate(modes):
-        names = [x.instance.category for x in some]
-        tried = list(dict.fromkeys(names))
-        category = cues.category_log_probabilities(seen[i : i + 1], tried)[0].tolist()
-        by_name = dict(zip(tried, category, strict=True))
-        pose = np.zeros(len(some))
-        for name in tried:
-            which = [k for k, x in enumerate(names) if x == name]
-            states = [some[k].hypothesis.solution.state.similarity for k in which]
-            pose[which] = cues.log_scores(
-                seen[i : i + 1],
-                [name],
-                torch.cat([x.rotation for x in states]).unsqueeze(0),
-                torch.cat([x.translation for x in states]).unsqueeze(0),
-            )[0].tolist()
-        found.append((pose.tolist(), [by_name[x] for x in names]))
-    return found
+    modes: Sequence[Detection], colour: ColourEvidence | None
+) -> tuple[list[float], list[float]]:
+    """Log densities of the rotations of an instance's modes, and those of their categories."""
+    if colour is None:
+        return [0.0] * len(modes), [0.0] * len(modes)
+    mask_id = modes[0].instance.mask_id
+    names = [x.instance.category for x in modes]
+    tried = list(dict.fromkeys(names))
+    category = dict(zip(tried, colour.category_log_probabilities(mask_id, tried), strict=True))
+    pose = np.zeros(len(modes))
+    for name in tried:
+        which = [k for k, x in enumerate(names) if x == name]
+        states = [modes[k].hypothesis.solution.state.similarity for k in which]
+        pose[which] = colour.log_scores(
+            [mask_id],
+            [name],
+            torch.cat([x.rotation for x in states]).unsqueeze(0),
+            torch.cat([x.translation for x in states]).unsqueeze(0),
+        )[0].tolist()
+    return pose.tolist(), [category[x] for x in names]
 
 
 def _upright(mode: Detection, rule: UprightRule) -> float:

@@ -11,6 +11,7 @@ import torch
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.estimation.hypotheses import Hypotheses, NetworkPriorConfig
 from sdfpose_core.estimation.hypothesis_search import Candidates, Search, Stage
+from sdfpose_core.estimation.rival_rotations import half_turns
 from sdfpose_core.geometry.similarity import Similarity, so3_exp
 from sdfpose_core.refine.priors import Priors, RotationPrior
 from sdfpose_core.refine.solver import RefineConfig
@@ -23,15 +24,15 @@ PRIORS = Priors(torch.zeros(4), torch.eye(4), torch.tensor(-1.5), torch.tensor(0
 ONE_IS_KEPT = (Stage(surface=64, anchors=48, kernel_sd=8.0, iterations=1, keep=1),)
 
 
-@pytest.mark.parametrize("half_turns", [False, True])
+@pytest.mark.parametrize("wanted", [False, True])
 def test_half_turns_of_the_best_hypothesis_are_candidates_unless_switched_off(
-    half_turns: bool,
+    wanted: bool,
 ) -> None:
     frame, _ = simulated_frame(
         table_scene(3), TABLE_CAMERA, orbit(0.0), np.random.default_rng(0), colour=False
     )
     estimator = PoseEstimator(
-        EstimatorConfig(device="cpu", half_turns=half_turns, schedule=ONE_IS_KEPT)
+        EstimatorConfig(device="cpu", half_turns=wanted, schedule=ONE_IS_KEPT)
     )
     instances, _ = estimator.segment(frame)
     groups, _ = estimator.by_category(instances)
@@ -40,7 +41,7 @@ def test_half_turns_of_the_best_hypothesis_are_candidates_unless_switched_off(
     found = batch.candidates.hypotheses
     for i, model in enumerate(batch.models):
         best, *turned = found.state.similarity.rotation[found.owner == i]
-        expected = ([1, 2, 3] if model.has_front else [1]) if half_turns else []
+        expected = ([1, 2, 3] if model.has_front else [1]) if wanted else []
         axes = [int(torch.argmax((best.T @ x).diagonal())) + 1 for x in turned]
         assert sorted(axes) == expected
         for x in turned:
@@ -72,9 +73,12 @@ HALF_TURNS = torch.diag_embed(2.0 * torch.eye(3) - 1.0)
 
 
 def with_half_turns(candidates, fronts):
-    priors = PRIORS.expand(len(fronts))
-    search = Search(None, priors, torch.tensor(fronts), RefineConfig(), NetworkPriorConfig())
-    return search._with_half_turns(candidates)
+    has_front = torch.tensor(fronts)
+    search = Search(
+        None, PRIORS.expand(len(fronts)), has_front, RefineConfig(), NetworkPriorConfig()
+    )
+    best = search.best(candidates)
+    return search.with_rivals(candidates, half_turns(best.rotation, has_front))
 
 
 def test_the_half_turns_of_each_best_candidate_are_candidates_too():

@@ -15,6 +15,7 @@ from sdfpose_core.estimation.hypotheses import (
     priors_at,
 )
 from sdfpose_core.estimation.hypothesis_search import Search, _Ranking, _rows_of
+from sdfpose_core.estimation.rival_rotations import half_turns
 from sdfpose_core.geometry.similarity import Similarity, so3_exp
 from sdfpose_core.refine.evidence import Evidence, FreeSpaceMap
 from sdfpose_core.refine.priors import Priors
@@ -106,8 +107,10 @@ def searching(decoders, priors, *, fronts=(True,), network_prior=HALF):
 
 
 def searched(search, hypotheses, evidence):
-    """The result of all rounds."""
-    return search.refine(search.narrow(hypotheses, evidence), evidence)
+    """The result of all rounds, with half turns."""
+    candidates = search.narrow(hypotheses, evidence)
+    rivals = half_turns(search.best(candidates).rotation, search.has_front)
+    return search.refine(search.with_rivals(candidates, rivals), evidence)
 
 
 @pytest.mark.parametrize(("weight", "favourite"), [(0.5, 1), (0.5, 2)])

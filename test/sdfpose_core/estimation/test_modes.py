@@ -242,7 +242,7 @@ class Scripted(PoseEstimator):
     def encode(self, groups):
         return [(x, y) for x, y in groups if x.category.name in self.by_name]
 
-    def search(self, proposals, *, draft=False):
+    def search(self, proposals, colour=None, *, draft=False):
         return proposals
 
     def refine(self, batches):

@@ -1,0 +1,64 @@
+"""What colour shows of the instances of an image, each looked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sdfpose_core.cues.network import ColourCues, ColourFeatures
+from sdfpose_core.observation.frame import Instance
+
+__all__ = ["ColourEvidence"]
+
+
+@dataclass(frozen=True)
+class ColourEvidence:
+    """Features of instances by their mask ids, and the colour network that reads them.
+
+    Attributes:
+        cues: the network.
+        seen: what it saw of each mask id.
+        rows: by mask id, the row in `seen`.
+    """
+
+    cues: ColourCues
+    seen: ColourFeatures
+    rows: Mapping[int, int]
+
+    @classmethod
+    def of(cls, cues: ColourCues, instances: Iterable[Instance]) -> ColourEvidence:
+        """Look at instances; those with the same mask id are one object."""
+        first = {x.mask_id: x for x in reversed(list(instances))}
+        rows = {mask_id: row for row, mask_id in enumerate(first)}
+        return cls(cues, cues.encode(list(first.values())), rows)
+
+    def category_log_probabilities(self, mask_id: int, categories: Sequence[str]) -> list[float]:
+        """Log probabilities of the candidate categories of an object; all zero if unknown."""
+        found: list[float] = self.cues.category_log_probabilities(self._of([mask_id]), categories)[
+            0
+        ].tolist()
+        return found
+
+    def log_scores(
+        self, mask_ids: Sequence[int], categories: Sequence[str], rotations: Tensor, centres: Tensor
+    ) -> Tensor:
+        """Log densities (B, K) of poses of B instances, relative to the uniform density.
+
+        Args:
+            mask_ids: of the instances.
+            categories: of the instances.
+            rotations: (B, K, 3, 3), object to camera frame.
+            centres: (B, K, 3), metres, camera frame.
+        """
+        device = self.cues.device
+        scores = self.cues.log_scores(
+            self._of(mask_ids), categories, rotations.to(device), centres.to(device)
+        )
+        return scores.to(rotations.device)
+
+    def _of(self, mask_ids: Sequence[int]) -> ColourFeatures:
+        rows = torch.tensor([self.rows[x] for x in mask_ids], device=self.cues.device)
+        return self.seen[rows]
