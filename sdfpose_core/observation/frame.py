@@ -205,6 +205,8 @@ class Alternative:
         scale: diagonal of the bounding box, metres.
         dimensions_m: (3,) sides of the bounding box along the object's x, y, z.
         probability: that this mode is the right one.
+        symmetric_about_y: whether yaw about the object's y axis is undefined, as far as the
+            category tells.
     """
 
     category: str
@@ -213,6 +215,7 @@ class Alternative:
     scale: float
     dimensions_m: NDArray[np.float64]
     probability: float
+    symmetric_about_y: bool = False
 
 
 @dataclass(frozen=True)
