@@ -15,7 +15,8 @@ from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.labels import label_log_prior
 from sdfpose_core.estimation.mode_ranking import ModeRanking, mode_features
 from sdfpose_core.estimation.resting import UprightRule, upright_log_density
-from sdfpose_core.observation.frame import Alternative
+from sdfpose_core.observation.colour_crop import is_blank
+from sdfpose_core.observation.frame import Alternative, Instance
 from sdfpose_core.refine.anchors import surface_anchors
 
 __all__ = ["alternatives_of", "as_alternative", "by_probability", "ranking_features"]
@@ -98,7 +99,7 @@ def _colour(
     """Log densities of the modes' rotations, and log probabilities of their categories."""
     if cues is None or not modes:
         return [([0.0] * len(some), [0.0] * len(some)) for some in modes]
-    seen = cues.encode([some[0].instance for some in modes])
+    seen = cues.encode([_without_blank(some[0].instance) for some in modes])
     found = []
     for i, some in enumerate(modes):
         names = [x.instance.category for x in some]
@@ -117,6 +118,13 @@ def _colour(
             )[0].tolist()
         found.append((pose.tolist(), [by_name[x] for x in names]))
     return found
+
+
+def _without_blank(instance: Instance) -> Instance:
+    """The instance, without colour that shows nothing: the network has seen none such."""
+    if instance.colour is None or not is_blank(instance.colour, instance.pixels):
+        return instance
+    return replace(instance, colour=None)
 
 
 def _upright(mode: Detection, rule: UprightRule) -> float:

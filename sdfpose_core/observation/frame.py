@@ -156,7 +156,8 @@ class Instance:
         every: subsampling step; `points` contains every n-th row and column.
         support: plane that the object stands on or leans against, None if none was found.
         up: (3,) float32, unit vector against gravity, camera frame: from the frame if it is known
-            there, else the normal of a support plane that can be a table's top, else None.
+            there and no plane contradicts it, else the normal of a support plane that can be a
+            table's top, else None.
         colour: (H, W, 3) uint8, RGB: the whole image, shared with the frame; or, of stored
             instances, the crop around the instance; None if there is none.
     """

@@ -106,7 +106,17 @@ def test_modes_are_ranked_by_their_likelihood_for_each_mask_id(mode):
 
 @pytest.mark.parametrize(
     ("trust", "score", "right"),
-    [(0.98, 1.0, 0.99), (0.5, 1.0, 0.75), (0.8, 0.5, 0.7), (0.0, 1.0, 0.5)],
+    [
+        (0.98, 1.0, 0.99),
+        (0.5, 1.0, 0.75),
+        (0.8, 0.5, 0.7),
+        (0.0, 1.0, 0.5),
+        (1.0, 0.0, 0.5),
+        (1.0, 1.0, 1.0),
+        (0.98, math.nan, 0.5),
+        (0.98, -1.0, 0.5),
+        (0.98, math.inf, 0.99),
+    ],
 )
 def test_the_label_is_right_as_often_as_trust_and_score_say(mode, trust, score, right):
     """A wrong label may mean any category, the right one among them."""
