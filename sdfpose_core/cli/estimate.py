@@ -34,11 +34,11 @@ from sdfpose_core.cli.paths import check_output_file, check_output_folder, path_
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
-from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.estimation.estimator import EstimatorConfig, FrameResult, PoseEstimator
 from sdfpose_core.evaluation import PoseErrors, compare
 from sdfpose_core.evaluation.frame_evaluation import alternatives_as_json
 from sdfpose_core.geometry.meshes import write_ply
-from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.input_warnings import WarningCounts
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 from sdfpose_core.samples import sample_frame
@@ -128,12 +128,13 @@ def run(args: argparse.Namespace) -> int:
     estimator = PoseEstimator(estimator_config(args), categories)
     estimated: dict[str, list[_Row]] = {}
     problems: list[str] = []
-    warnings = WarningCounts()
+    warnings, unused = WarningCounts(), WarningCounts()
     written = True
     for frame in _frames(frames, args, problems):
         warnings.add(frame.warnings)
-        rows, skipped = _estimate(estimator, frame)
-        for skip in skipped:
+        rows, result = _estimate(estimator, frame)
+        unused.add(result.warnings)
+        for skip in result.skipped:
             _report(f"{frame.name}: {skip.reason}; skipped", problems)
         estimates = [row.estimate for row in rows]
         estimated[frame.name] = rows
@@ -142,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
         except SdfposeError as error:
             _report(str(error), problems)
             written = False
-    for warning in warnings.sentences("depth or ground truth"):
+    for warning in [*warnings.sentences("input"), *unused.sentences("unused")]:
         _report(warning, problems)
     if args.json is not None:
         results = {name: [_as_json(row) for row in rows] for name, rows in estimated.items()}
@@ -180,9 +181,7 @@ def _frames(
         yield frame
 
 
-def _estimate(
-    estimator: PoseEstimator, frame: FolderFrame
-) -> tuple[list[_Row], list[SkippedInstance]]:
+def _estimate(estimator: PoseEstimator, frame: FolderFrame) -> tuple[list[_Row], FrameResult]:
     """Estimate the objects of a frame; the frame's time is divided evenly among them."""
     start = time.perf_counter()
     result = estimator.run(frame.frame)
@@ -197,7 +196,7 @@ def _estimate(
         )
         for x in result.estimates
     ]
-    return rows, result.skipped
+    return rows, result
 
 
 def _write(

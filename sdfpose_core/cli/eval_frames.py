@@ -38,6 +38,7 @@ from sdfpose_core.evaluation.frame_evaluation import (
 )
 from sdfpose_core.evaluation.frame_metrics import frame_metrics
 from sdfpose_core.observation.frame import ObjectEstimate
+from sdfpose_core.observation.input_warnings import WarningCounts
 from sdfpose_core.visualisation.drawing import draw_error
 from sdfpose_core.visualisation.pictures import ErrorImage, caption, worst_objects
 from sdfpose_core.visualisation.report import report_page
@@ -96,11 +97,14 @@ def run(args: argparse.Namespace) -> int:
             f"with 'gt'{'; ' + problems[-1] if problems else ''}"
         )
     evaluated, estimates = [], []
+    warnings = WarningCounts()
     for frame in frames:
         result = estimator.run(frame.frame)
         problems += [f"{frame.name}: {x.reason}" for x in result.skipped]
+        warnings.add(result.warnings)
         evaluated.append(_evaluate(frame, result.estimates, result.stage_ms))
         estimates.append(result.estimates)
+    problems += warnings.sentences("unused")
     document = frame_metrics(evaluated)
     if args.json is not None:
         listed = [{"name": x.name, "objects": [y.as_json() for y in x.objects]} for x in evaluated]

@@ -1,6 +1,6 @@
 """Frame folders: one RGB-D frame per folder, as three PNG files and a `meta.json`.
 
-- ``color.png``: 8-bit RGB.
+- ``color.png``: RGB or grey, 8- or 16-bit. Without it, poses come from depth alone.
 - ``depth.png``: 16-bit, registered to colour (0 = missing), millimetres unless ``meta.json`` has
   another ``depth_unit``.
 - ``mask.png``: instance id per pixel (0 = background).
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.datasets.images import image_size, read_image, read_text
+from sdfpose_core.datasets.images import image_size, read_colour, read_image, read_text
 from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.depth_unit import MILLIMETRE, depth_unit_problem, parse_depth_unit
@@ -62,7 +62,8 @@ class FolderFrame:
         ground_truth: true poses of the objects that have one.
         instances: name of the individual object by mask id.
         problems: one sentence for each skipped entry, naming the file.
-        warnings: what is likely to be wrong with the depth or the ground truth, naming the file.
+        warnings: what is likely to be wrong with the depth or the ground truth, or is not there,
+            naming the file.
     """
 
     name: str
@@ -149,18 +150,19 @@ def read_frame(
             f"{folder}: cannot be read: {error.strerror}: expected a folder with "
             f"{', '.join(_FILES)}"
         ) from error
-    if missing:
+    if missing not in ([], [_COLOUR]):
         raise FrameError(
             f"{folder}: lacks {', '.join(missing)}: expected the files {', '.join(_FILES)}"
         )
-    colour = read_image(folder / _COLOUR, "8-bit RGB", (np.uint8,), channels=(3,))
     depth = read_image(folder / _DEPTH, "16-bit, one channel", (np.uint16,))
     mask = read_image(folder / _MASK, "8- or 16-bit, one channel", (np.uint8, np.uint16))
+    colour = np.zeros((*depth.shape, 3), np.uint8) if missing else read_colour(folder / _COLOUR)
+    sized = _DEPTH if missing else _COLOUR
     for name, image in ((_DEPTH, depth), (_MASK, mask)):
         if image.shape != colour.shape[:2]:
             raise FrameError(
                 f"{folder / name}: is {image_size(image)}: expected {image_size(colour)}, "
-                f"the size of {_COLOUR}"
+                f"the size of {sized}"
             )
     meta = _read_meta(folder / _META)
     camera = _camera(folder / _META, meta, colour.shape[1], colour.shape[0])
@@ -172,7 +174,7 @@ def read_frame(
         labels = {int(i): InstanceLabel(category) for i in np.unique(mask) if i != 0}
     metres = depth * np.float32(unit)
     frame = RgbdFrame(
-        colour=np.ascontiguousarray(colour[..., ::-1]),
+        colour=colour,
         depth=metres,
         mask=mask.astype(np.uint16),
         camera=camera,
@@ -184,7 +186,10 @@ def read_frame(
         ground_truth=objects.ground_truth,
         instances=objects.instances,
         problems=objects.problems,
-        warnings=_warnings(folder, frame, metres, unit, objects.ground_truth),
+        warnings=[
+            *(InputWarning(x, f"{folder}: has no {x}: colour is not used") for x in missing),
+            *_warnings(folder, frame, metres, unit, objects.ground_truth),
+        ],
     )
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
+from sdfpose_core.messages.colour import eight_bits
 from sdfpose_core.storage import text
 
-__all__ = ["image_size", "read_image", "read_text"]
+__all__ = ["image_size", "read_colour", "read_image", "read_text"]
 
 
 def image_size(image: NDArray[Any]) -> str:
@@ -58,6 +59,20 @@ def read_image(
             f"{expected}"
         )
     return image
+
+
+def read_colour(path: Path) -> NDArray[np.uint8]:
+    """Read a colour or grey image file, of 8 or 16 bits, as (H, W, 3) uint8, RGB.
+
+    Raises:
+        FrameError: the file cannot be read or decoded, or has another format.
+    """
+    image = read_image(
+        path, "8- or 16-bit RGB, RGBA or grey", (np.uint8, np.uint16), channels=(1, 3, 4)
+    )
+    pixels = eight_bits(image)
+    rgb = np.stack([pixels] * 3, axis=-1) if pixels.ndim == 2 else pixels[..., 2::-1]
+    return np.ascontiguousarray(rgb)
 
 
 def read_text(path: Path) -> str:

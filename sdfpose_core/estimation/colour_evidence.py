@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from sdfpose_core.cues.network import ColourCues, ColourFeatures
+from sdfpose_core.observation.colour_crop import is_blank
 from sdfpose_core.observation.frame import Instance
 
 __all__ = ["ColourEvidence"]
@@ -33,7 +34,7 @@ class ColourEvidence:
         """Look at instances; those with the same mask id are one object."""
         first = {x.mask_id: x for x in reversed(list(instances))}
         rows = {mask_id: row for row, mask_id in enumerate(first)}
-        return cls(cues, cues.encode(list(first.values())), rows)
+        return cls(cues, cues.encode([_without_blank(x) for x in first.values()]), rows)
 
     def category_log_probabilities(self, mask_id: int, categories: Sequence[str]) -> list[float]:
         """Log probabilities of the candidate categories of an object; all zero if unknown."""
@@ -62,3 +63,10 @@ class ColourEvidence:
     def _of(self, mask_ids: Sequence[int]) -> ColourFeatures:
         rows = torch.tensor([self.rows[x] for x in mask_ids], device=self.cues.device)
         return self.seen[rows]
+
+
+def _without_blank(instance: Instance) -> Instance:
+    """The instance, without colour that shows nothing: the network has seen none such."""
+    if instance.colour is None or not is_blank(instance.colour, instance.pixels):
+        return instance
+    return replace(instance, colour=None)

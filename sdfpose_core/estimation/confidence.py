@@ -203,7 +203,10 @@ class ConfidenceModel:
                 np.array([float(row[key]) for row in rows])
                 for key in ("mean", "spread", "coefficient")
             ]
-            return cls(columns[0], columns[1], columns[2], float(content["bias"]))
+            bias = float(content["bias"])
+            if not (np.isfinite(columns).all() and math.isfinite(bias) and columns[1].min() > 0.0):
+                raise ValueError("a number is not finite, or a spread not positive")
+            return cls(columns[0], columns[1], columns[2], bias)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(
                 f"{path}: holds no confidence model ({error!r}): restore it from the package or "

@@ -28,7 +28,7 @@ class EstimatorConfig:
         device: ``auto | cpu | cuda[:N]``.
         weights_dir: folder of the weights, None for the shipped ones.
         surface_points: observed points per instance that the refinement uses.
-        min_points: instances with fewer depth pixels are skipped.
+        min_points: instances with fewer depth pixels are skipped; at least 1.
         yaw_starts: copies of each network hypothesis, turned about y, from which the search also
             starts, for categories that have a front.
         schedule: coarse rounds of the search.
@@ -45,7 +45,7 @@ class EstimatorConfig:
         solver: weights of the refinement's terms.
 
     Raises:
-        ConfigurationError: `category_trust` is not from 0 to 1.
+        ConfigurationError: `category_trust` is not from 0 to 1, or `min_points` not positive.
     """
 
     encoder: EncoderName = "fast"
@@ -70,4 +70,9 @@ class EstimatorConfig:
         if not 0.0 <= self.category_trust <= 1.0:
             raise ConfigurationError(
                 f"category_trust is {self.category_trust}: expected a number from 0 to 1"
+            )
+        if self.min_points < 1:
+            raise ConfigurationError(
+                f"min_points is {self.min_points}: expected at least 1, as an object without a "
+                "measured point has no pose"
             )

@@ -40,7 +40,9 @@ from sdfpose_core.observation.frame import (
     RgbdFrame,
     SkippedInstance,
 )
+from sdfpose_core.observation.input_warnings import InputWarning
 from sdfpose_core.observation.segmentation import segment
+from sdfpose_core.observation.unused_cues import unused_cues
 from sdfpose_core.weights import COLOUR_FILE, own_or_shipped
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator"]
@@ -97,8 +99,8 @@ class PoseEstimator(ObjectReports):
         """The objects of a frame, what was skipped, and how long each stage took.
 
         Args:
-            frame: RGB-D image with instance masks and labels. Only the encoder ``ssc6d`` uses its
-                colour.
+            frame: RGB-D image with instance masks and labels. The colour network and the encoder
+                ``ssc6d`` use its colour.
             predicted: by mask id, the predicted states of tracked objects, whose size and shape
                 stay. All other instances are detected from scratch.
         """
@@ -107,7 +109,12 @@ class PoseEstimator(ObjectReports):
             instances, skipped = self.segment(frame)
         result = self.estimate(instances, predicted)
         stage_ms = {**clock.stage_ms, **result.stage_ms, "total": clock.total_ms}
-        return replace(result, skipped=skipped + result.skipped, stage_ms=stage_ms)
+        return replace(
+            result,
+            skipped=skipped + result.skipped,
+            stage_ms=stage_ms,
+            warnings=self.unused_cues(frame, instances),
+        )
 
     def estimate(
         self,
@@ -160,6 +167,18 @@ class PoseEstimator(ObjectReports):
     def segment(self, frame: RgbdFrame) -> tuple[list[Instance], list[SkippedInstance]]:
         """The measured points of each mask id, and the mask ids without an instance."""
         return segment(frame, self.categories, min_points=self.config.min_points)
+
+    def unused_cues(self, frame: RgbdFrame, instances: Sequence[Instance]) -> list[InputWarning]:
+        """The cues of a frame that its instances do without, and why."""
+        found = unused_cues(frame, instances, colour=self.cues is not None)
+        if instances and self.config.colour == "auto" and self.cues is None:
+            path = own_or_shipped(COLOUR_FILE, self.config.weights_dir)
+            text = (
+                f"{path}: no such colour network: colour is not used; restore it from the package, "
+                "or ignore colour (--colour none)"
+            )
+            found.append(InputWarning("colour network", text))
+        return found
 
     def by_category(
         self, instances: Sequence[Instance]

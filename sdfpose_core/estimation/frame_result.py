@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.pose_following import NetworkPrediction
 from sdfpose_core.observation.frame import ObjectEstimate, SkippedInstance
+from sdfpose_core.observation.input_warnings import InputWarning
 
 __all__ = ["FrameResult"]
 
@@ -24,6 +25,7 @@ class FrameResult:
         predictions: by mask id, the network's prediction for each tracked instance.
         modes: by mask id, the refined hypotheses of each detected instance, the chosen one first,
             the others by falling probability.
+        warnings: cues of the frame that were not used, and why.
     """
 
     estimates: list[ObjectEstimate]
@@ -31,3 +33,4 @@ class FrameResult:
     stage_ms: dict[str, float]
     predictions: Mapping[int, NetworkPrediction] = field(default_factory=dict)
     modes: Mapping[int, Sequence[Detection]] = field(default_factory=dict)
+    warnings: Sequence[InputWarning] = ()

@@ -19,7 +19,7 @@ _DOUBT = 0.25
 def label_log_prior(modes: Sequence[Detection], category_trust: float) -> list[float]:
     """Log priors of the modes' categories, given the label of the detector and its score.
 
-    A detector that is wrong may mean any of the categories.
+    A detector that is wrong may mean any of the categories. A score that is no number counts as 0.
 
     Args:
         modes: of one mask id.
@@ -29,7 +29,8 @@ def label_log_prior(modes: Sequence[Detection], category_trust: float) -> list[f
     categories = {x.instance.category for x in modes}
     if labels.isdisjoint(categories) or len(categories) == 1:
         return [0.0] * len(modes)
-    trust = category_trust * min(max(modes[0].instance.score, 0.0), 1.0)
+    score = modes[0].instance.score
+    trust = 0.0 if math.isnan(score) else category_trust * min(max(score, 0.0), 1.0)
     wrong = (1.0 - trust) / len(categories)
     log_wrong = math.log(wrong) if wrong > 0.0 else -math.inf
     log_right = math.log(trust + wrong)

@@ -210,7 +210,10 @@ class ModeRanking:
             content = json.loads(read_text(path))
             if sorted(content) != sorted(MODE_FEATURES):
                 raise ValueError(f"it has the features {', '.join(content)}")
-            return cls(np.array([float(content[name]) for name in MODE_FEATURES]))
+            weights = np.array([float(content[name]) for name in MODE_FEATURES])
+            if not np.isfinite(weights).all():
+                raise ValueError("a weight is not finite")
+            return cls(weights)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(
                 f"{path}: holds no ranking of modes ({error!r}): restore it from the package or "

@@ -160,4 +160,5 @@ def as_alternative(mode: Detection, total: float = 1.0) -> Alternative:
         scale=float(np.linalg.norm(sides)),
         dimensions_m=sides,
         probability=mode.probability / total,
+        symmetric_about_y=mode.model.category.symmetry == "y",
     )

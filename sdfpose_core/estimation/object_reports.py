@@ -18,6 +18,7 @@ from sdfpose_core.estimation.keyframes import Keyframes
 from sdfpose_core.estimation.modes import alternatives_of
 from sdfpose_core.estimation.multi_view import refine_keyframes
 from sdfpose_core.estimation.report import report, with_mesh
+from sdfpose_core.estimation.rivals import true_rivals
 from sdfpose_core.estimation.shape_cache import CachedShape, ShapeCache
 from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
@@ -89,6 +90,8 @@ class ObjectReports:
     ) -> ObjectEstimate:
         """The estimate of an instance, with confidence and covariance.
 
+        Modes that its symmetries make as right as the chosen one count as that one.
+
         Args:
             detection: the chosen mode.
             mesh: its decoded surface.
@@ -96,7 +99,7 @@ class ObjectReports:
         """
         hypothesis = detection.hypothesis
         probability, alternatives = alternatives_of(modes or [detection])
-        return report(
+        estimate = report(
             hypothesis,
             detection.model,
             detection.instance,
@@ -106,6 +109,7 @@ class ObjectReports:
             alternatives=alternatives,
             icp=self.config.refine == "icp" and not hypothesis.shape_known,
         )
+        return true_rivals(estimate)
 
     def add_keyframe(
         self, keyframes: Keyframes, instance: Instance, estimates: Sequence[ObjectEstimate]

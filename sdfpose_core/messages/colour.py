@@ -21,7 +21,7 @@ from sdfpose_core.messages.layout import (
     planes,
 )
 
-__all__ = ["rgb_pixels", "rgb_size"]
+__all__ = ["eight_bits", "rgb_pixels", "rgb_size"]
 
 _CHANNELS: Mapping[str, tuple[int, ...]] = {
     "rgb": (0, 1, 2),
@@ -139,14 +139,15 @@ def _from_pixels(message: Image, topic: str, order: str, bits: int) -> NDArray[n
     if bits == 16:
         values = rows.view(">u2" if message.is_bigendian else "<u2").astype(np.uint16)
     if order in _BAYER:
-        return _eight_bits(cv2.cvtColor(values, _BAYER[order]))
+        return eight_bits(cv2.cvtColor(values, _BAYER[order]))
     pixels = values.reshape(message.height, message.width, channels)
     if order in ("rgb", "rgba"):
-        return np.ascontiguousarray(_eight_bits(pixels[..., :3]))
-    return np.ascontiguousarray(_eight_bits(pixels)[..., _CHANNELS[order]])
+        return np.ascontiguousarray(eight_bits(pixels[..., :3]))
+    return np.ascontiguousarray(eight_bits(pixels)[..., _CHANNELS[order]])
 
 
-def _eight_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+def eight_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Scale pixels of 16 bits to 8; those of 8 bits stay."""
     if pixels.dtype == np.uint8:
         return np.asarray(pixels, dtype=np.uint8)
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
 
-__all__ = ["ColourCrop", "CropFormat", "crop_window", "square_crop"]
+__all__ = ["ColourCrop", "CropFormat", "crop_window", "is_blank", "square_crop"]
 
 CropFormat = Literal["png", "jpeg"]
 
@@ -19,6 +19,16 @@ _WINDOW_STEP_PX = 40
 """Crop sides are multiples of this."""
 
 _JPEG_QUALITY = 95
+
+_MIN_CONTRAST = 3.0
+"""Standard deviation of the grey levels of an image (0 to 255) that shows something. Noise alone
+has less: a black image of a covered lens, or a saturated one."""
+
+_CONTRAST_GRID = 32
+"""The contrast is that of this many pixels along each side."""
+
+_CONTRAST_MARGIN = 0.25
+"""The image around an instance: so many longer sides of its box on each side."""
 
 
 @dataclass(frozen=True)
@@ -101,3 +111,27 @@ def square_crop(image: NDArray[np.uint8], left: int, top: int, side: int) -> NDA
         rows, columns
     ]
     return out
+
+
+def is_blank(image: NDArray[np.uint8] | ColourCrop, pixels: NDArray[np.integer]) -> bool:
+    """Whether an image shows nothing around an instance: it is black, saturated or of one grey.
+
+    Args:
+        image: (H, W, 3) uint8, RGB, or a crop around the instance.
+        pixels: (N, 2) integer, (u, v) of the instance.
+
+    Raises:
+        FrameError: the crop is damaged.
+    """
+    if len(pixels) == 0:
+        return False
+    if isinstance(image, ColourCrop):
+        part = image.decode()
+    else:
+        low, high = pixels.min(axis=0), pixels.max(axis=0) + 1
+        margin = int(_CONTRAST_MARGIN * int((high - low).max())) + 1
+        left, top = np.maximum(low - margin, 0)
+        right, bottom = high + margin
+        part = image[top:bottom, left:right]
+    rows, columns = (max(x // _CONTRAST_GRID, 1) for x in part.shape[:2])
+    return float(part[::rows, ::columns].mean(axis=2).std()) < _MIN_CONTRAST

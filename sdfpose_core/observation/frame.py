@@ -156,7 +156,8 @@ class Instance:
         every: subsampling step; `points` contains every n-th row and column.
         support: plane that the object stands on or leans against, None if none was found.
         up: (3,) float32, unit vector against gravity, camera frame: from the frame if it is known
-            there, else the normal of a support plane that can be a table's top, else None.
+            there and no plane contradicts it, else the normal of a support plane that can be a
+            table's top, else None.
         colour: (H, W, 3) uint8, RGB: the whole image, shared with the frame; or, of stored
             instances, the crop around the instance; None if there is none.
     """
@@ -205,6 +206,8 @@ class Alternative:
         scale: diagonal of the bounding box, metres.
         dimensions_m: (3,) sides of the bounding box along the object's x, y, z.
         probability: that this mode is the right one.
+        symmetric_about_y: whether yaw about the object's y axis is undefined, as far as the
+            category tells.
     """
 
     category: str
@@ -213,6 +216,7 @@ class Alternative:
     scale: float
     dimensions_m: NDArray[np.float64]
     probability: float
+    symmetric_about_y: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
-"""Direction of gravity from an accelerometer."""
+"""Direction of gravity: from an accelerometer, and whether an image contradicts it."""
 
 from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GravityFilter"]
+from sdfpose_core.observation.support_plane import SupportPlane
+
+__all__ = ["GravityFilter", "contradicted"]
 
 _GRAVITY = 9.81
 """Metres per square second."""
@@ -22,6 +25,27 @@ _MAX_AGE_S = 1.0
 
 _KEPT_S = 10.0
 """Results are kept for as long, since images are processed late."""
+
+_UPRIGHT_SINE = math.sin(math.radians(15.0))
+"""A plane within 15 degrees of the vertical may be a wall."""
+
+
+def contradicted(up: NDArray[np.floating], planes: Iterable[SupportPlane]) -> bool:
+    """Whether the planes of an image say that a direction is not up.
+
+    They do if what looks like a table to a camera that is held upright (`SupportPlane.up`) is
+    neither level nor upright, and nothing else is level: the direction is of another frame, has the
+    wrong sign, or the sensor moves. The wall of one direction may be the table of another, so a
+    direction that is wrong by a right angle goes unnoticed.
+
+    Args:
+        up: (3,) unit vector against gravity, camera frame.
+        planes: of the image, from `dominant_planes`.
+    """
+    planes = list(planes)
+    if any(x.points_up(up) for x in planes):
+        return False
+    return any(x.up is not None and abs(float(x.normal @ up)) > _UPRIGHT_SINE for x in planes)
 
 
 class GravityFilter:

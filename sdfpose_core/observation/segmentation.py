@@ -20,6 +20,7 @@ from sdfpose_core.observation.frame import (
     robust_centre,
 )
 from sdfpose_core.observation.free_space import free_space, thinning
+from sdfpose_core.observation.gravity import contradicted
 from sdfpose_core.observation.support_plane import SupportPlane, dominant_planes, find_support
 
 __all__ = ["ANY_CATEGORY", "label_candidates", "largest_diagonal_m", "segment", "segment_masks"]
@@ -81,7 +82,8 @@ def segment(
     depth gap separates from the rest. The robust kernels of the refinement handle the others.
 
     Args:
-        frame: the colour image is not read, but the instances refer to it.
+        frame: the colour image is not read, but the instances refer to it. The direction up is not
+            used if the planes of the image contradict it.
         categories: known categories; labels are matched by `Categories.by_label`.
         min_points: ids with fewer valid depth pixels are skipped.
         max_instances: if there are more ids, those with the fewest pixels are skipped.
@@ -158,7 +160,11 @@ def _segment(
         candidates_of[mask_id] = candidates
     skipped += _drop_smallest(candidates_of, pixels_of, max_instances)
     instances: list[Instance] = []
-    planes = dominant_planes(_background(frame, [pixels_of[x] for x in candidates_of]), frame.up)
+    background = _background(frame, [pixels_of[x] for x in candidates_of])
+    planes = dominant_planes(background, frame.up)
+    if frame.up is not None and contradicted(frame.up, planes):
+        frame = replace(frame, up=None)
+        planes = dominant_planes(background)
     for mask_id, candidates in candidates_of.items():
         pixels, score = pixels_of[mask_id], frame.labels[mask_id].score
         detected = frame.labels[mask_id].detected and len(candidates) == 1

@@ -18,13 +18,13 @@ from sdfpose_core.datasets.bags import Pairing, RecordedFrame, bag_frames
 from sdfpose_core.errors import FrameError, VerificationError
 from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ReportedObject, evaluate_frame
 from sdfpose_core.messages.decoding import LabelRules
-from sdfpose_core.observation.frame import ObjectEstimate, SkippedInstance
+from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
 from sdfpose_core.observation.truth_checks import truth_problem
 from sdfpose_core.replay.results import ResultBag
 from sdfpose_core.replay.schedule import Schedule
 from sdfpose_core.replay.truth import TruthSource
-from sdfpose_core.tracking.tracker import Track, Tracker, TrackState
+from sdfpose_core.tracking.tracker import Track, Tracker, TrackerResult, TrackState
 
 __all__ = ["Replay", "ReplayedFrame", "replay"]
 
@@ -145,8 +145,8 @@ def replay(
         tracker: a new tracker.
         rules: categories of mask ids, used where the bag has no label topic.
         problems: receives one sentence for each reason for which frames were dropped, refused by
-            the tracker, are likely to be wrong or have mask ids without an estimate, with the
-            number of frames.
+            the tracker, are likely to be wrong or have mask ids without an estimate, and for each
+            cue that was not used, with the number of frames.
         pairing: how messages are combined into frames.
         truth: ground truth; receives the messages of its topics during the replay.
         schedule: selects the frames to process; None for all.
@@ -175,12 +175,13 @@ def replay(
                 else:
                     wait_ms = 1e3 * (time.perf_counter() - waited)
                     try:
-                        replayed, left_out = _step(number, item, tracker, done, wait_ms, results)
+                        replayed, result = _step(number, item, tracker, done, wait_ms, results)
                     except (FrameError, VerificationError) as error:
                         refused.append(str(error))
                     else:
                         done.frames.append(replayed)
-                        skipped.add_skipped(left_out)
+                        skipped.add_skipped(result.skipped)
+                        skipped.add(result.warnings)
                 waited = time.perf_counter()
                 progress()
     finally:
@@ -198,8 +199,8 @@ def _step(
     done: Replay,
     wait_ms: float,
     results: ResultBag | None,
-) -> tuple[ReplayedFrame, list[SkippedInstance]]:
-    """Process a frame; return it with the mask ids without an estimate."""
+) -> tuple[ReplayedFrame, TrackerResult]:
+    """Process a frame; return it with the result of the tracker."""
     result = tracker.step(recorded.frame)
     stage_ms = {"wait": wait_ms, **result.stage_ms}
     if results is not None:
@@ -217,7 +218,7 @@ def _step(
         tuple(x.reason for x in result.skipped),
         stage_ms,
     )
-    return replayed, result.skipped
+    return replayed, result
 
 
 def _without_mesh(estimate: ObjectEstimate) -> ObjectEstimate:

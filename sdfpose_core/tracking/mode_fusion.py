@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sdfpose_core.geometry.alignment import nearest_yaw
+from sdfpose_core.estimation.rivals import (
+    SAME_MODE_COS,
+    rotation_cosine,
+    true_rivals,
+    with_modes,
+)
 from sdfpose_core.observation.frame import Alternative, ObjectEstimate
 
 __all__ = ["fused_modes"]
-
-_SAME_DEG = 25.0
-"""Modes of one category that differ by less than this angle are the same."""
 
 _UNSEEN = 0.02
 """Probability of a mode that a view has not refined: it may have been overlooked."""
@@ -23,6 +26,14 @@ _INDEPENDENCE = 0.6
 
 _LEAST_PROBABILITY = 0.005
 """Less likely modes are dropped."""
+
+
+@dataclass(frozen=True)
+class _Mode:
+    """A mode of an estimate, with the symmetries of its shape if it is the chosen one."""
+
+    pose: Alternative
+    symmetries: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3, 3)))
 
 
 def fused_modes(tracked: ObjectEstimate, detection: ObjectEstimate) -> ObjectEstimate:
@@ -35,33 +46,26 @@ def fused_modes(tracked: ObjectEstimate, detection: ObjectEstimate) -> ObjectEst
         tracked: with the modes so far.
         detection: from scratch, in the same image.
     """
-    symmetric = tracked.symmetric_about_y or detection.symmetric_about_y
     modes = _modes(tracked)
-    others = _modes(detection)
-    place = [_index(x, modes, symmetric) for x in others]
-    modes += [
-        replace(x, probability=0.0) for x, at in zip(others, place, strict=True) if at is None
-    ]
-    prior = np.array([x.probability for x in modes])
-    seen = np.zeros(len(modes))
-    new = len(modes) - sum(at is None for at in place)
-    for x, at in zip(others, place, strict=True):
-        seen[new if at is None else at] += x.probability
-        new += at is None
+    prior = [x.pose.probability for x in modes]
+    seen = [0.0] * len(modes)
+    for x in _modes(detection):
+        same = _same(x, modes[: len(prior)])
+        if not same:
+            modes.append(x)
+            seen.append(x.pose.probability)
+        for i in same:
+            seen[i] += x.pose.probability / len(same)
+    prior += [0.0] * (len(modes) - len(prior))
     weight = np.maximum(prior, _UNSEEN) * np.maximum(seen, _UNSEEN) ** _INDEPENDENCE
     weight /= weight.sum()
     kept = [0, *(i for i in np.argsort(-weight) if i > 0 and weight[i] >= _LEAST_PROBABILITY)]
-    total = weight[kept].sum()
-    return replace(
-        tracked,
-        probability=float(weight[0] / total),
-        alternatives=tuple(
-            replace(modes[i], probability=float(weight[i] / total)) for i in kept[1:]
-        ),
-    )
+    weight /= weight[kept].sum()
+    rivals = tuple(replace(modes[i].pose, probability=float(weight[i])) for i in kept[1:])
+    return true_rivals(with_modes(tracked, float(weight[0]), rivals))
 
 
-def _modes(estimate: ObjectEstimate) -> list[Alternative]:
+def _modes(estimate: ObjectEstimate) -> list[_Mode]:
     """The chosen mode and its rivals."""
     chosen = Alternative(
         estimate.category,
@@ -70,18 +74,30 @@ def _modes(estimate: ObjectEstimate) -> list[Alternative]:
         estimate.scale,
         estimate.dimensions_m,
         estimate.probability,
+        estimate.symmetric_about_y,
     )
-    return [chosen, *estimate.alternatives]
+    return [_Mode(chosen, estimate.symmetries), *(_Mode(x) for x in estimate.alternatives)]
 
 
-def _index(mode: Alternative, modes: Sequence[Alternative], symmetric: bool) -> int | None:
-    """Index of the nearest mode that is the same, None if there is none."""
-    best, found = np.cos(np.radians(_SAME_DEG)), None
-    for i, x in enumerate(modes):
-        if x.category != mode.category:
-            continue
-        rotation = nearest_yaw(mode.rotation, x.rotation) if symmetric else mode.rotation
-        cosine = (float((rotation * x.rotation).sum()) - 1.0) / 2.0
-        if cosine > best:
-            best, found = cosine, i
-    return found
+def _same(mode: _Mode, modes: Sequence[_Mode]) -> list[int]:
+    """Indices of the modes that a mode is: the nearest one for each of its symmetries.
+
+    A can whose ends look alike in one view supports both modes of one whose ends do not.
+    """
+    found = []
+    for turn in (np.eye(3), *mode.symmetries):
+        cosines = [
+            rotation_cosine(
+                x.pose.rotation,
+                mode.pose.rotation @ turn,
+                x.symmetries,
+                symmetric_about_y=x.pose.symmetric_about_y or mode.pose.symmetric_about_y,
+            )
+            if x.pose.category == mode.pose.category
+            else -1.0
+            for x in modes
+        ]
+        nearest = int(np.argmax(cosines))
+        if cosines[nearest] > SAME_MODE_COS:
+            found.append(nearest)
+    return list(dict.fromkeys(found))

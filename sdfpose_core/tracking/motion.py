@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sdfpose_core.estimation.rivals import with_modes
 from sdfpose_core.evaluation.pose_errors import rotation_error_deg
 from sdfpose_core.geometry.alignment import nearest_yaw
 from sdfpose_core.observation.frame import ObjectEstimate
@@ -141,7 +142,7 @@ def with_modes_of(estimate: ObjectEstimate, earlier: ObjectEstimate) -> ObjectEs
     """
     turn = estimate.rotation @ earlier.rotation.T
     carried = moved(earlier, turn, estimate.translation - turn @ earlier.translation)
-    return replace(estimate, probability=carried.probability, alternatives=carried.alternatives)
+    return with_modes(estimate, carried.probability, carried.alternatives)
 
 
 def with_yaw_of(estimate: ObjectEstimate, reference: ObjectEstimate) -> ObjectEstimate:

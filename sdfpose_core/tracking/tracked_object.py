@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sdfpose_core.estimation.keyframes import Keyframes
 from sdfpose_core.estimation.pose_following import NetworkPrediction
+from sdfpose_core.estimation.rivals import true_rivals
 from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
@@ -317,7 +318,8 @@ class TrackedObject:
                 covariance=estimate.covariance + predicted.motion.covariance[:6, :6],
                 confidence=fading * estimate.confidence,
             )
-        return Track(self.id, state, estimate, self.mesh_revision, self.stamp_ns, self.age)
+        reported = true_rivals(estimate)  # whether yaw is defined may change with the view
+        return Track(self.id, state, reported, self.mesh_revision, self.stamp_ns, self.age)
 
     def _mesh_of(self, estimate: ObjectEstimate) -> tuple[int, float]:
         """Revision of the estimate's mesh, and the object's size when that mesh was made."""

@@ -28,6 +28,7 @@ from sdfpose_core.estimation.estimator import FrameResult, PoseEstimator
 from sdfpose_core.estimation.keyframes import Keyframes
 from sdfpose_core.estimation.pose_following import PredictedState
 from sdfpose_core.observation.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.observation.input_warnings import InputWarning
 from sdfpose_core.tracking.association import assign_instances
 from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
@@ -58,6 +59,7 @@ class TrackerResult:
             `TrackerConfig.detection_budget_s`.
         stage_ms: wall time by stage: the estimator's ``segment``, ``encode``, ``refine``,
             ``mesh``, and ``total``.
+        warnings: cues of the frame that are not used, and why.
     """
 
     tracks: list[Track]
@@ -65,6 +67,7 @@ class TrackerResult:
     skipped: list[SkippedInstance]
     waiting: list[int]
     stage_ms: dict[str, float]
+    warnings: Sequence[InputWarning] = ()
 
 
 class Tracker:
@@ -137,6 +140,7 @@ class Tracker:
         )
         predicted = [x.predict(now, self._config) for x in self._known(frame)]
         instances, skipped = self._estimator.segment(frame)
+        warnings = self._estimator.unused_cues(frame, instances)
         if not self._estimator.uses_colour:
             instances = [replace(x, colour=None) for x in instances]
         detector = Detector(self._estimator, self._config.detection_budget_s)
@@ -167,6 +171,7 @@ class Tracker:
             skipped=skipped + [x for x in result.skipped if x.mask_id not in observations],
             waiting=[x.mask_id for x in waiting],
             stage_ms=stage_ms,
+            warnings=warnings,
         )
 
     def _known(self, frame: RgbdFrame) -> list[TrackedObject]:

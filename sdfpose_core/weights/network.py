@@ -55,7 +55,7 @@ class StoredNetwork(nn.Module):
         try:
             network = cls._from_settings(settings)
             network._restore(tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(
                 f"{path}: the tensors do not fit the {cls.KIND}'s architecture {settings}: "
                 f"{error}; {cls.REMEDY}"

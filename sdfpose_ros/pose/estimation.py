@@ -254,6 +254,8 @@ class Estimation:
             )
         self._publisher.publish(frame, messages.colour.header, result)
         self._on_processed(frame.stamp_ns, result)
+        for x in result.warnings:
+            self._log.warning(x.kind, x.text)
         self._log_skipped(topics.mask, result.skipped)
 
     def _forget(self) -> None:

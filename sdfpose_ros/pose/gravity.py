@@ -70,12 +70,18 @@ class Gravity:
 
     def __call__(self, header: Header) -> NDArray[np.float64] | None:
         """Return the unit vector (3,) against gravity in the frame of an image; None if unknown."""
-        for source in self._sources:
+        for number, source in enumerate(self._sources, start=1):
+            instead = "the IMU is tried" if number < len(self._sources) else "gravity is not used"
             try:
                 return source(header)
             except (ImuSilentError, TransformMissingError) as error:
-                self._log.warning((Gravity, source.__name__), f"{error}; gravity is not used")
+                self._log.warning((Gravity, source.__name__), f"{error}; {instead}")
         return None
+
+    def forget(self) -> None:
+        """Forget the accelerations: time jumped back."""
+        with self._lock:
+            self._imu = GravityFilter()
 
     def _from_frame(self, header: Header) -> NDArray[np.float64]:
         assert self._transforms is not None

@@ -269,6 +269,8 @@ class PoseNode(LifecycleNode):
         )
         if self._transforms is not None:
             self._transforms.forget()
+        if self._gravity is not None:
+            self._gravity.forget()
         self._configured().forget()
 
     def _rules_of(self, parameters: PoseNodeParameters) -> LabelRules | None:

@@ -129,6 +129,9 @@ class FakeEstimator:
 
     uses_colour = False
 
+    def unused_cues(self, frame, instances):
+        return []
+
     def as_keyframe(self, instance):
         return instance
 

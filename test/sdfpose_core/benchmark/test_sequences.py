@@ -208,6 +208,9 @@ class Middles:
 
     uses_colour = False
 
+    def unused_cues(self, frame, instances):
+        return []
+
     def __init__(self, finds=lambda instance: True):
         self.categories = default_categories()
         self.config = types.SimpleNamespace(min_points=20, refine="none")

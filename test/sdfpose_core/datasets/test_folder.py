@@ -153,9 +153,13 @@ class TestWholeFrameErrors:
         ):
             read_frame(folder)
 
-    def test_grey_colour(self, folder):
-        write_image(folder / "color.png", np.zeros((24, 32), np.uint8))
-        with pytest.raises(FrameError, match=r"color\.png: is 8-bit with 1 .*expected 8-bit RGB"):
+    def test_another_type_of_colour(self, folder):
+        (folder / "color.png").write_bytes(
+            cv2.imencode(".tiff", np.zeros((24, 32, 3), np.float32))[1].tobytes()
+        )
+        with pytest.raises(
+            FrameError, match=r"color\.png: is 32-bit with 3 .*expected 8- or 16-bit RGB, RGBA or"
+        ):
             read_frame(folder)
 
     @pytest.mark.parametrize("name", ["depth.png", "mask.png"])
@@ -408,4 +412,34 @@ def test_an_image_with_more_pixels_than_opencv_accepts(folder):
     crc = zlib.crc32(chunk).to_bytes(4, "big")
     (folder / "color.png").write_bytes(header + chunk + crc)
     with pytest.raises(FrameError, match=r"color\.png: cannot be decoded"):
+        read_frame(folder)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda bgr: bgr[..., 1],
+        lambda bgr: bgr.astype(np.uint16) * 257,
+        lambda bgr: bgr[..., 1].astype(np.uint16) * 257,
+        lambda bgr: np.dstack([bgr, np.full(bgr.shape[:2], 9, np.uint8)]),
+    ],
+    ids=["grey", "16-bit", "16-bit grey", "with alpha"],
+)
+def test_colour_of_other_cameras_is_read_as_rgb_of_eight_bits(folder, frame, written):
+    pixels = written(frame.colour[..., ::-1])
+    write_image(folder / "color.png", pixels)
+    found = read_frame(folder).frame.colour
+    assert found.dtype == np.uint8
+    grey = frame.colour[..., 1:2].repeat(3, axis=2)
+    np.testing.assert_array_equal(found, grey if pixels.ndim == 2 else frame.colour)
+
+
+def test_a_frame_without_colour_has_its_depth_and_says_so(folder, frame):
+    (folder / "color.png").unlink()
+    read = read_frame(folder)
+    assert not read.frame.colour.any()
+    np.testing.assert_allclose(read.frame.depth, frame.depth, atol=6e-4)
+    assert [x.text for x in read.warnings] == [f"{folder}: has no color.png: colour is not used"]
+    write_image(folder / "mask.png", np.zeros((12, 16), np.uint16))
+    with pytest.raises(FrameError, match=r"mask\.png: is 16x12: .* the size of depth\.png"):
         read_frame(folder)

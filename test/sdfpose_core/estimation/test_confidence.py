@@ -119,6 +119,30 @@ def test_a_damaged_model(tmp_path, content):
         ConfidenceModel.load(path)
 
 
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("bias", math.nan),
+        ("mean", math.inf),
+        ("coefficient", math.nan),
+        ("spread", 0.0),
+        ("spread", -1.0),
+        ("spread", math.nan),
+    ],
+)
+def test_numbers_that_give_no_probability_are_refused(tmp_path, where, value):
+    path = tmp_path / "confidence.json"
+    ConfidenceModel.unfitted().save(path)
+    content = json.loads(path.read_text())
+    if where == "bias":
+        content["bias"] = value
+    else:
+        content["features"][FEATURES[3]][where] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(WeightsError, match="not finite, or a spread not positive"):
+        ConfidenceModel.load(path)
+
+
 def test_a_missing_model(tmp_path):
     with pytest.raises(WeightsError, match=r"holds no confidence model .*FileNotFoundError"):
         ConfidenceModel.load(tmp_path / "confidence.json")

@@ -15,3 +15,9 @@ def test_the_trust_in_labels_is_a_probability(trust):
 @pytest.mark.parametrize("trust", [0.0, 1.0])
 def test_labels_may_count_for_nothing_or_everything(trust):
     assert EstimatorConfig(category_trust=trust).category_trust == trust
+
+
+@pytest.mark.parametrize("points", [0, -3])
+def test_an_object_has_at_least_one_point(points):
+    with pytest.raises(ConfigurationError, match=r"min_points is .*expected at least 1"):
+        EstimatorConfig(min_points=points)

@@ -99,6 +99,12 @@ def test_without_a_fit_the_cost_and_the_network_decide(modes):
         ("{", "JSONDecodeError"),
         (json.dumps({"surface": 1.0}), "it has the features surface"),
         (json.dumps(dict.fromkeys(MODE_FEATURES, "much")), "could not convert"),
+        (json.dumps(dict.fromkeys(MODE_FEATURES, math.nan)), "a weight is not finite"),
+        (json.dumps(dict.fromkeys(MODE_FEATURES, -math.inf)), "a weight is not finite"),
+        (json.dumps(dict.fromkeys(MODE_FEATURES, None)), "TypeError"),
+        ("[1, 2]", "TypeError"),
+        ("7", "TypeError"),
+        ("\0", "JSONDecodeError"),
     ],
 )
 def test_a_damaged_file_is_told_with_what_to_do(tmp_path, content, told):

@@ -106,7 +106,17 @@ def test_modes_are_ranked_by_their_likelihood_for_each_mask_id(mode):
 
 @pytest.mark.parametrize(
     ("trust", "score", "right"),
-    [(0.98, 1.0, 0.99), (0.5, 1.0, 0.75), (0.8, 0.5, 0.7), (0.0, 1.0, 0.5)],
+    [
+        (0.98, 1.0, 0.99),
+        (0.5, 1.0, 0.75),
+        (0.8, 0.5, 0.7),
+        (0.0, 1.0, 0.5),
+        (1.0, 0.0, 0.5),
+        (1.0, 1.0, 1.0),
+        (0.98, math.nan, 0.5),
+        (0.98, -1.0, 0.5),
+        (0.98, math.inf, 0.99),
+    ],
 )
 def test_the_label_is_right_as_often_as_trust_and_score_say(mode, trust, score, right):
     """A wrong label may mean any category, the right one among them."""
@@ -326,10 +336,23 @@ def test_a_draft_tries_what_it_is_told_and_nothing_else(bottle_or_can):
 
 
 def test_the_confidence_is_that_of_the_mode_times_that_of_being_precise(mode):
-    modes = [mode(instance(), likelihood=0.0), mode(instance(), likelihood=-1.0)]
+    turned = Rotation.from_euler("x", 60, degrees=True).as_matrix() @ STANDING
+    modes = [mode(instance()), mode(instance(), likelihood=-1.0, rotation=turned)]
     (found,) = Scripted(modes).estimate([instance()]).estimates
     share = 1.0 / (1.0 + math.exp(-1.0))
     assert found.probability == pytest.approx(share, rel=1e-3)
     assert found.confidence == pytest.approx(0.9 * share, rel=1e-3)
     (rival,) = found.alternatives
     assert rival.probability == pytest.approx(1.0 - share, rel=1e-3)
+
+
+def test_the_other_end_of_what_has_two_alike_is_no_rival(mode):
+    sphere = 0
+    modes = [
+        mode(instance(), shape=sphere),
+        mode(instance(), shape=sphere, likelihood=-1.0, rotation=UPSIDE_DOWN),
+    ]
+    (found,) = Scripted(modes).estimate([instance()]).estimates
+    assert len(found.symmetries) == 1
+    assert (found.probability, found.alternatives) == (1.0, ())
+    assert found.confidence == pytest.approx(0.9)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sdfpose_core.errors import FrameError
-from sdfpose_core.observation.colour_crop import ColourCrop, crop_window, square_crop
+from sdfpose_core.observation.colour_crop import ColourCrop, crop_window, is_blank, square_crop
 
 PIXELS = np.array([(3, 20), (30, 45)])
 
@@ -64,3 +64,27 @@ def test_damaged_crops_are_named(image: np.ndarray, content: bytes) -> None:
         crop.decode()
     with pytest.raises(FrameError, match="image of 80x80 pixels"):
         replace(ColourCrop.around(image, PIXELS), side=80).decode()
+
+
+@pytest.mark.parametrize("level", [0, 4, 251, 255])
+def test_black_and_saturated_images_are_blank_and_their_noise_is_no_contrast(level: int) -> None:
+    noise = np.random.default_rng(0).normal(level, 1.5, (60, 90, 3))
+    flat = np.clip(noise.round(), 0, 255).astype(np.uint8)
+    assert is_blank(flat, PIXELS)
+    assert is_blank(ColourCrop.around(flat, PIXELS, "jpeg"), PIXELS)
+    shown = flat.copy()
+    shown[25:35, 10:20] = 128
+    assert not is_blank(shown, PIXELS)
+    assert not is_blank(ColourCrop.around(shown, PIXELS, "jpeg"), PIXELS)
+
+
+def test_the_contrast_around_the_instance_counts_and_that_of_grey_as_that_of_colour(
+    image: np.ndarray,
+) -> None:
+    assert not is_blank(image, PIXELS)
+    assert not is_blank(np.repeat(image[..., :1], 3, axis=2), PIXELS)
+    image[:, :60] = 255
+    assert is_blank(image, PIXELS[:1])
+    assert is_blank(image, np.array([[0, 0], [0, 59]]))  # at the image's corners
+    assert not is_blank(image, PIXELS + np.array([40, 0]))
+    assert not is_blank(image, np.zeros((0, 2), int))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdfpose_core.observation.gravity import GravityFilter
+from sdfpose_core.observation.gravity import GravityFilter, contradicted
+from sdfpose_core.observation.support_plane import SupportPlane
 
 SECOND_NS = 1_000_000_000
 DOWN_IMAGE = np.array([0.0, -9.81, 0.0])
@@ -81,3 +82,32 @@ def test_only_ten_seconds_are_kept():
     gravity = filled(*[DOWN_IMAGE] * 1200)
     assert gravity.up(SECOND_NS) is None
     assert gravity.up(3 * SECOND_NS) is not None
+
+
+def plane(degrees):
+    """A plane that a camera sees under an angle: 0 is a wall ahead, 90 a table, -90 a ceiling."""
+    a = math.radians(degrees)
+    return SupportPlane(np.array([0.0, -math.sin(a), -math.cos(a)], np.float32), -1.0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(20.0, 110.0), st.floats(-180.0, 180.0))
+def test_a_table_contradicts_what_is_neither_along_nor_across_its_normal(table, off):
+    up = -plane(table + 180.0 + off).normal.astype(np.float64)
+    cosine = abs(math.cos(math.radians(off)))
+    if abs(cosine - math.cos(math.radians(15.0))) < 1e-3:
+        return
+    if abs(cosine - math.sin(math.radians(15.0))) < 1e-3:
+        return
+    level = abs(off) < 15.0
+    across = abs(abs(off) - 90.0) < 15.0
+    assert contradicted(up, [plane(table)]) == (not level and not across)
+
+
+def test_one_level_plane_is_enough_and_walls_and_ceilings_contradict_nothing():
+    up = plane(90.0).normal.astype(np.float64)
+    assert not contradicted(up, [])
+    assert not contradicted(up, [plane(45.0), plane(90.0)])
+    assert not contradicted(up, [plane(0.0)])
+    assert not contradicted(up, [plane(-80.0)])
+    assert contradicted(up, [plane(0.0), plane(45.0)])

@@ -9,6 +9,7 @@ from sdfpose_core.categories import default_categories
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
+from sdfpose_core.observation.unused_cues import unused_cues
 from sdfpose_core.simulation import CameraPose, Scene, SceneObject, primitives, render
 
 CAMERA = PinholeCamera(320, 240, 300.0, 300.0, 159.5, 119.5)
@@ -210,3 +211,45 @@ def test_gravity_tells_a_table_from_a_wall_where_the_image_does_not():
     frame = view(things, pose, up=pose.rotation[1])
     (instance,), _ = segment(frame, CATEGORIES)
     assert_level(instance.support, 0.0, pose)
+
+
+WRONG_UP = {
+    "of the camera's body": np.array([0.0, -1.0, 0.0]),
+    "of the optical axis": np.array([0.0, 0.0, 1.0]),
+    "of gravity itself": -ABOVE.rotation[1],
+}
+
+
+@pytest.mark.parametrize("what", WRONG_UP)
+def test_a_direction_up_that_the_table_contradicts_is_not_used_and_that_is_told(what):
+    things = [can(), desk(), floor()]
+    (expected,), _ = segment(view(things), CATEGORIES)
+    frame = view(things, up=WRONG_UP[what])
+    (instance,), _ = segment(frame, CATEGORIES)
+    np.testing.assert_array_equal(instance.up, expected.up)
+    np.testing.assert_array_equal(instance.support.normal, expected.support.normal)
+    (told,) = unused_cues(frame, [instance], colour=False)
+    assert told.kind == "gravity"
+    assert "gravity is not used" in told.text
+
+
+def test_a_direction_up_that_fits_is_used_and_nothing_is_told():
+    off = CameraPose.look_at([0.0, 0.55, 0.75], [0.08, 0.03, 0.0]).rotation[1]  # some degrees
+    for up in (ABOVE.rotation[1], off):
+        frame = view([can(), desk(), floor()], up=up)
+        instances, _ = segment(frame, CATEGORIES)
+        np.testing.assert_allclose(instances[0].up, up, atol=1e-6)
+        assert unused_cues(frame, instances, colour=False) == []
+
+
+def test_an_object_on_a_ramp_stands_on_the_ramp():
+    """Nothing else is in view: gravity would say that the object leans."""
+    tilt = np.deg2rad(35.0)
+    ramp = np.array(
+        [[np.cos(tilt), -np.sin(tilt), 0.0], [np.sin(tilt), np.cos(tilt), 0.0], [0.0, 0.0, 1.0]]
+    )
+    board = SceneObject(0, "", primitives.box(1.6, 0.02, 1.6), ramp, -0.01 * ramp[:, 1])
+    thing = SceneObject(1, "can", primitives.cylinder(0.033, 0.12), ramp, 0.06 * ramp[:, 1])
+    frame = view([thing, board], up=ABOVE.rotation[1])
+    (instance,), _ = segment(frame, CATEGORIES)
+    np.testing.assert_allclose(instance.up, ABOVE.rotation.T @ ramp[:, 1], atol=0.05)

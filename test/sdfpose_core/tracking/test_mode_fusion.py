@@ -87,3 +87,49 @@ def test_yaw_tells_no_modes_of_a_symmetric_object_apart():
     assert fused_modes(tracked, view).alternatives == ()
     front = replace(tracked, symmetric_about_y=False)
     assert fused_modes(front, replace(view, symmetric_about_y=False)).alternatives != ()
+
+
+BOTH_ENDS = UPSIDE_DOWN[None]
+
+
+def can(probability, *rivals, symmetries=()):
+    found = estimate(probability, *rivals)
+    return replace(found, symmetries=np.array(symmetries).reshape(-1, 3, 3))
+
+
+def test_a_view_from_the_other_end_supports_a_shape_with_two_ends_alike():
+    tracked = can(1.0, symmetries=BOTH_ENDS)
+    view = flipped(estimate(0.3, (UPSIDE_DOWN, 0.7)))
+    found = fused_modes(tracked, view)
+    assert (found.probability, found.alternatives) == (1.0, ())
+
+
+def test_a_view_in_which_both_ends_look_alike_decides_nothing_between_them():
+    tracked = estimate(0.7, (UPSIDE_DOWN, 0.3))
+    found = fused_modes(tracked, can(1.0, symmetries=BOTH_ENDS))
+    assert found.probability == pytest.approx(0.7)
+    other_category = fused_modes(
+        estimate(0.4, (UPSIDE_DOWN, 0.2), ("bowl", 0.4)), can(1.0, symmetries=BOTH_ENDS)
+    )
+    upside_down = next(x for x in other_category.alternatives if x.category != "bowl")
+    assert upside_down.probability == pytest.approx(0.5 * other_category.probability)
+    bowl = sum(x.probability for x in other_category.alternatives if x.category == "bowl")
+    assert bowl < 0.2
+
+
+def test_yaw_tells_no_rivals_of_a_symmetric_category_apart():
+    """The chosen mode has a front, its rival has none: each view sees it at another yaw."""
+    tracked = estimate(0.6, ("bowl", 0.4))
+    for yaw in (40.0, 100.0, 200.0):
+        turned = Rotation.from_euler("y", yaw, degrees=True).as_matrix()
+        view = estimate(0.6, ("bowl", 0.4))
+        (rival,) = view.alternatives
+        rival = replace(rival, rotation=rival.rotation @ turned, symmetric_about_y=True)
+        tracked = fused_modes(tracked, replace(view, alternatives=(rival,)))
+        assert [x.category for x in tracked.alternatives] == ["bowl"]
+
+
+def test_the_confidence_follows_the_probability():
+    tracked = replace(estimate(0.5, (UPSIDE_DOWN, 0.5)), confidence=0.4)
+    found = fused_modes(tracked, estimate(0.9, (UPSIDE_DOWN, 0.1)))
+    assert found.confidence == pytest.approx(0.8 * found.probability)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Header
 
+from sdfpose_core.observation.input_warnings import InputWarning
 from sdfpose_ros import stand_ins
 from sdfpose_ros.graph.object_messages import transform_message
 
@@ -50,10 +52,10 @@ def transforms(monkeypatch):
 
 @pytest.fixture
 def make_bench(fakes, graph, wait_until):
-    def make(*parameters):
+    def make(*parameters, **options):
         arguments = [part for x in parameters for part in ("-p", x)]
         reliable = "qos_overrides./sdfpose/imu.subscription.reliability:=reliable"
-        bench = Bench(fakes, graph, wait_until, *arguments, "-p", reliable)
+        bench = Bench(fakes, graph, wait_until, *arguments, "-p", reliable, **options)
         bench.imu = bench.client.create_publisher(Imu, "/sdfpose/imu", 10)
         if "use_imu:=true" in parameters:
             wait_until(bench.imu.get_subscription_count, "the subscription to the IMU")
@@ -140,5 +142,41 @@ def test_the_imu_stands_in_for_a_missing_gravity_frame(fakes, make_bench, transf
     bench = make_bench("gravity_frame:=odom", "use_imu:=true")
     send_imu(bench, 9.81 * UP)
     np.testing.assert_allclose(up_of_next_frame(bench, fakes), UP, atol=1e-9)
+    assert bench.log.has("no transform from 'odom'", "the IMU is tried")
+    assert not bench.log.has("gravity is not used")
     transforms["optical", "odom"] = CAMERA_IN_MAP.T
     np.testing.assert_allclose(up_of_next_frame(bench, fakes), CAMERA_IN_MAP.T[:, 2], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "acceleration", [[np.nan] * 3, [np.inf, 0.0, 0.0], [0.0] * 3, 2.0 * 9.81 * UP, UP]
+)
+def test_accelerations_that_are_not_gravity_are_a_silent_imu(fakes, make_bench, acceleration):
+    bench = make_bench("use_imu:=true")
+    send_imu(bench, acceleration)
+    assert up_of_next_frame(bench, fakes) is None
+    assert bench.log.has("/sdfpose/imu: no acceleration", "gravity is not used")
+
+
+def test_accelerations_of_before_a_jump_back_in_time_are_forgotten(fakes, make_bench):
+    bench = make_bench("use_imu:=true")
+    for _ in range(3):  # the jump is to a time that the IMU has seen
+        send_imu(bench, 9.81 * UP)
+        assert up_of_next_frame(bench, fakes) is not None
+        bench.now_ns += 2_000_000_000
+    bench.send_and_wait(fakes.make_frame(), dt=-4.2)
+    assert bench.log.has("time jumped back")
+    assert bench.tracker.frames[-1].up is None
+
+
+def test_cues_that_the_tracker_does_not_use_are_told_once(fakes, make_bench):
+    class Telling(fakes.StubTracker):
+        def step(self, frame):
+            told = InputWarning("gravity", "the planes contradict it: gravity is not used")
+            return dataclasses.replace(super().step(frame), warnings=[told])
+
+    bench = make_bench(tracker=Telling())
+    for _ in range(3):
+        assert len(bench.send_and_wait(fakes.make_frame()).objects) == 1
+    bench.wait_until(lambda: bench.log.has("the planes contradict it"), "the warning")
+    assert sum("the planes contradict it" in x for x in bench.log.lines) == 1

@@ -241,6 +241,10 @@ class StubEstimator:
     """Known poses for the real tracker."""
 
     uses_colour = False
+
+    def unused_cues(self, frame, instances):
+        return []
+
     device = "cpu"
 
     def __init__(self, fakes):
