@@ -4,7 +4,7 @@ The packages are not on PyPI. Their fields are those of the official definitions
 
 - vision_msgs 4.1 (github.com/ros-perception/vision_msgs, branch ros2)
 - yolo_msgs 4.6 (github.com/mgonzs13/yolo_ros, branch main)
-- isaac_ros_tensor_list_interfaces 4.3 (Isaac ROS Common; as mirrored in github.com/nvcyc/rcl_buffer)
+- isaac_ros_tensor_list_interfaces 4.3 (Isaac ROS; as mirrored in github.com/nvcyc/rcl_buffer)
 """
 
 from __future__ import annotations
@@ -43,9 +43,7 @@ DEFINITIONS = {
         "Pose2D": "yolo_msgs/Point2D position\nfloat64 theta",
         "Vector2": "float64 x\nfloat64 y",
         "BoundingBox2D": "yolo_msgs/Pose2D center\nyolo_msgs/Vector2 size",
-        "BoundingBox3D": (
-            "geometry_msgs/Pose center\ngeometry_msgs/Vector3 size\nstring frame_id"
-        ),
+        "BoundingBox3D": ("geometry_msgs/Pose center\ngeometry_msgs/Vector3 size\nstring frame_id"),
         "Mask": "int32 height\nint32 width\nyolo_msgs/Point2D[] data",
         "KeyPoint2D": "int32 id\nyolo_msgs/Point2D point\nfloat64 score",
         "KeyPoint2DArray": "yolo_msgs/KeyPoint2D[] data",
@@ -64,9 +62,7 @@ DEFINITIONS = {
             "string name\nisaac_ros_tensor_list_interfaces/TensorShape shape\nint32 data_type\n"
             "uint64[] strides\nuint8[] data"
         ),
-        "TensorList": (
-            "std_msgs/Header header\nisaac_ros_tensor_list_interfaces/Tensor[] tensors"
-        ),
+        "TensorList": ("std_msgs/Header header\nisaac_ros_tensor_list_interfaces/Tensor[] tensors"),
     },
 }
 
