@@ -315,7 +315,7 @@ def test_images_of_another_size_or_frame_are_refused():
             segment(name, {name: image(small, "mono8")}, classes=("41:mug",))
         with pytest.raises(FrameIdError, match=f"/{name}: frame id 'left'"):
             segment(name, {name: image(semantic(), "mono8", "left")}, classes=("41:mug",))
-    with pytest.raises(ImageSizeError, match="/mask_tensor: image of 80x60 .*160x120"):
+    with pytest.raises(ImageSizeError, match=r"/mask_tensor: image of 80x60 .*160x120"):
         segment("mask_tensor", {"mask_tensor": tensors(small[None])})
     depth = image(np.ones((120, 160), np.uint16), "16UC1", "")
     with pytest.raises(FrameIdError, match="/depth: frame id ''"):

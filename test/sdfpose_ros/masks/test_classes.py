@@ -47,7 +47,7 @@ def test_one_id_with_two_names_is_refused():
     assert ClassTable({}, CATEGORIES).with_names(same, "/info").by_id() == {3: "mug"}
 
 
-@given(st.lists(st.text(max_size=8), max_size=3))
+@given(st.lists(st.text("acnpuy 41:", max_size=5), max_size=3))
 def test_any_class_name_has_a_category_or_none(keys):
     assert ClassTable({}, CATEGORIES).category(*keys) in {*CATEGORIES, "any", None}
 

@@ -162,7 +162,7 @@ def test_classes_of_yolo_are_known_by_id_or_by_name():
 
 def test_masks_of_another_image_are_refused():
     message = yolo(of_yolo(points=TRIANGLE, size=(640, 480)))
-    with pytest.raises(ImageSizeError, match="/d: masks for an image of 640x480.*160x120"):
+    with pytest.raises(ImageSizeError, match=r"/d: masks for an image of 640x480.*160x120"):
         boxes_of_yolo(message, NO_CLASSES, 0.5, SIZE, "/d")
 
 
