@@ -14,10 +14,12 @@ from sdfpose_ros.graph.launch_actions import (
     rviz,
     shared_file,
 )
+from sdfpose_ros.masks.backend_names import BACKENDS
 
 CAMERA_NAMESPACE = "camera"
 POSE_NODE, MASK_NODE = "sdfpose", "sdfpose_mask"
 PROFILE = "640x480x30"
+MASK_INPUTS = ("label_image", "instance_image", "detections", "mask_tensor", "label_info")
 
 ARGUMENTS = {
     "driver": ("realsense", "Camera driver to start: realsense (realsense2_camera) or none."),
@@ -47,10 +49,20 @@ ARGUMENTS = {
     "backend": (
         "tabletop",
         "Source of the masks: tabletop (objects on a table), torchvision (Mask R-CNN), "
-        "label_image (image of class ids) or detections (boxes of a detector).",
+        "label_image (image of class ids), instance_image (image of instance ids), detections "
+        "(boxes of a detector), yolo (yolo_ros) or mask_tensor (Isaac ROS Segment Anything).",
     ),
     "label_image_topic": ("label_image", "Image of class ids, for backend label_image."),
-    "detections_topic": ("detections", "vision_msgs/Detection2DArray, for backend detections."),
+    "instance_image_topic": ("instance_image", "Image of ids, for backend instance_image."),
+    "detections_topic": (
+        "detections",
+        "vision_msgs/Detection2DArray, or yolo_msgs/DetectionArray for backend yolo.",
+    ),
+    "mask_tensor_topic": (
+        "mask_tensor",
+        "isaac_ros_tensor_list_interfaces/TensorList, for backend mask_tensor.",
+    ),
+    "label_info_topic": ("label_info", "vision_msgs/LabelInfo, for the parameter label_info."),
     "namespace": ("", "Namespace of the nodes; use one per camera."),
     "params_file": (
         shared_file("config", "sdfpose.yaml"),
@@ -67,7 +79,7 @@ ARGUMENTS = {
 
 CHOICES = {
     "driver": ("realsense", "none"),
-    "backend": ("tabletop", "torchvision", "label_image", "detections"),
+    "backend": BACKENDS,
 }
 
 
@@ -105,8 +117,7 @@ def generate_launch_description() -> LaunchDescription:
         ],
         topics={
             **camera,
-            "label_image": LaunchConfiguration("label_image_topic"),
-            "detections": LaunchConfiguration("detections_topic"),
+            **{name: LaunchConfiguration(f"{name}_topic") for name in MASK_INPUTS},
         },
     )
     pose_node = node(

@@ -1,1 +1,1 @@
-"""Instance masks for RGB-D images: from depth, a network, label images or detected boxes."""
+"""Instance masks for RGB-D images: from depth, networks, label images or detections."""

@@ -1,9 +1,9 @@
-"""Instance masks from the boxes of a detector and depth: the object on the table in each box."""
+"""Instance masks from detections: their outlines, or else boxes filled with depth's help."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from sdfpose_core.masks.candidates import Candidate, compose, image_identities
 from sdfpose_core.masks.config import TabletopConfig
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.outlines import clean_outlines
+from sdfpose_core.masks.polygons import check_polygon, polygon_mask
 from sdfpose_core.masks.tabletop_clusters import TabletopClusters, find_tabletop_clusters
 from sdfpose_core.observation.frame import MAX_INSTANCES
 
@@ -35,9 +36,11 @@ class Box:
             is inside.
         category: name or label of its category.
         score: 0 to 1.
+        outline: (N, 2), (u, v), pixels: polygon round the object; None if only the box is known.
 
     Raises:
-        FrameError: an edge is not finite, or edges are in the wrong order.
+        FrameError: an edge is not finite, edges are in the wrong order, or the outline is no
+            polygon.
     """
 
     x0: float
@@ -46,6 +49,7 @@ class Box:
     y1: float
     category: str
     score: float = 1.0
+    outline: NDArray[np.floating] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         edges = (self.x0, self.y0, self.x1, self.y1)
@@ -54,14 +58,17 @@ class Box:
                 f"box of {self.category} from ({self.x0}, {self.y0}) to ({self.x1}, {self.y1}): "
                 "expected finite edges, left before right and top before bottom"
             )
+        if self.outline is not None:
+            check_polygon(self.outline)
 
 
 class BoxMasks:
     """Segments the object in each box; boxes separate touching objects, higher scores first.
 
-    The mask of a box is the cluster on the table that fits the box best. If no table is visible,
-    it is the nearest object in the box. If a table is visible but the box contains no cluster, the
-    box has no mask.
+    If a box has an outline, its mask is what the outline encloses, and depth is not needed.
+    Otherwise it is the cluster on the table that fits the box best. If no table is visible, it is
+    the nearest object in the box. If a table is visible but the box contains no cluster, the box
+    has no mask.
 
     Args:
         config: parameters of the tabletop segmentation.
@@ -83,24 +90,39 @@ class BoxMasks:
             camera: camera of the depth image.
 
         Raises:
-            FrameError: depth and camera differ in size.
+            FrameError: depth is used, and differs from the camera in size.
         """
-        standing = find_tabletop_clusters(depth, camera, self._config)
-        candidates = []
-        for box in sorted(boxes, key=lambda x: -x.score)[:MAX_INSTANCES]:
-            rows, columns = _inside(box, standing)
-            if rows.start >= rows.stop or columns.start >= columns.stop:
-                continue  # contains no pixel centre
-            filled = np.zeros(standing.depth.shape, dtype=np.bool_)
-            filled[rows, columns] = self._filled(standing, rows, columns)
-            candidates.append(Candidate(filled, box.category, box.score))
-        height, width = standing.depth.shape
-        found = compose(candidates, (height, width), self._config.min_pixels, self._identities)
-        return InstanceMask(standing.full_size(found.ids, depth.shape), found.labels)
+        used = sorted(boxes, key=lambda x: -x.score)[:MAX_INSTANCES]
+        height, width = depth.shape
+        candidates = [
+            Candidate(polygon_mask(x.outline, (height, width)), x.category, x.score)
+            for x in used
+            if x.outline is not None
+        ]
+        bare = [x for x in used if x.outline is None]
+        if bare:
+            standing = find_tabletop_clusters(depth, camera, self._config)
+            candidates += [
+                Candidate(mask, x.category, x.score)
+                for x in bare
+                if (mask := self._mask(x, standing, depth.shape)) is not None
+            ]
+        return compose(candidates, (height, width), self._config.min_pixels, self._identities)
 
     def reset(self) -> None:
         """Forget the objects of previous images."""
         self._identities.reset()
+
+    def _mask(
+        self, box: Box, standing: TabletopClusters, shape: tuple[int, ...]
+    ) -> NDArray[np.bool_] | None:
+        """Fill a box; None if it contains no pixel centre."""
+        rows, columns = _inside(box, standing)
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return None
+        filled = np.zeros(standing.depth.shape, dtype=np.uint16)
+        filled[rows, columns] = self._filled(standing, rows, columns)
+        return np.asarray(standing.full_size(filled, shape) > 0)
 
     def _filled(self, standing: TabletopClusters, rows: slice, columns: slice) -> NDArray[np.bool_]:
         depth = standing.depth[rows, columns]

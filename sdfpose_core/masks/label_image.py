@@ -23,20 +23,19 @@ class LabelImageMasks:
     components become instances, the largest first.
 
     Args:
-        classes: category by class id; other classes are ignored.
         min_pixels: smaller components are dropped.
     """
 
-    def __init__(self, classes: Mapping[int, str], min_pixels: int = 150) -> None:
-        self._classes = dict(classes)
+    def __init__(self, min_pixels: int = 150) -> None:
         self._min_pixels = min_pixels
         self._identities = image_identities()
 
-    def segment(self, image: NDArray[np.integer]) -> InstanceMask:
+    def segment(self, image: NDArray[np.integer], classes: Mapping[int, str]) -> InstanceMask:
         """Segment the next image.
 
         Args:
             image: (H, W), class id per pixel.
+            classes: category by class id; other classes are ignored.
 
         Raises:
             FrameError: the image is not two-dimensional, or its type is not an integer type.
@@ -47,7 +46,7 @@ class LabelImageMasks:
             )
         components = [
             (pixels, of_class, number, category)
-            for class_id, category in self._classes.items()
+            for class_id, category in classes.items()
             for pixels, of_class, number in self._components(image == class_id)
         ]
         components.sort(key=lambda x: -x[0])

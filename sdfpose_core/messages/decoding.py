@@ -45,6 +45,7 @@ __all__ = [
     "colour_size",
     "decode_colour",
     "decode_depth",
+    "decode_ids",
     "decode_mask",
     "default_depth_unit",
     "labels_from_message",
@@ -168,6 +169,24 @@ def decode_mask(message: AnyImage, topic: str) -> NDArray[np.uint16]:
         EncodingError: the encoding is not one channel of integers, or is lossy.
         ImageLayoutError: size, step and data do not agree, or an id is out of range.
     """
+    ids = decode_ids(message, topic)
+    if ids.dtype.kind == "i" and (np.any(ids < 0) or np.any(ids > _MAX_MASK_ID)):
+        raise ImageLayoutError(
+            topic,
+            f"mask with ids from {ids.min()} to {ids.max()}",
+            f"ids from 0 (background) to {_MAX_MASK_ID}",
+        )
+    return np.ascontiguousarray(ids, dtype=np.uint16)
+
+
+def decode_ids(message: AnyImage, topic: str) -> NDArray[np.integer]:
+    """Decode an image of ids to (H, W) integers, whatever their range.
+
+    Raises:
+        CompressionError: the image cannot be decompressed.
+        EncodingError: the encoding is not one channel of integers, or is lossy.
+        ImageLayoutError: size, step and data do not agree.
+    """
     message = raw_mask(message, topic)
     kind = _MASK_TYPES.get(message.encoding.strip().lower())
     if kind is None:
@@ -176,14 +195,7 @@ def decode_mask(message: AnyImage, topic: str) -> NDArray[np.uint16]:
             f"mask with encoding '{message.encoding}'",
             "instance ids as mono8, 8UC1, mono16, 16UC1 or 32SC1",
         )
-    ids = _one_channel(message, topic, kind)
-    if kind.startswith("i") and (np.any(ids < 0) or np.any(ids > _MAX_MASK_ID)):
-        raise ImageLayoutError(
-            topic,
-            f"mask with ids from {ids.min()} to {ids.max()}",
-            f"ids from 0 (background) to {_MAX_MASK_ID}",
-        )
-    return np.ascontiguousarray(ids, dtype=np.uint16)
+    return _one_channel(message, topic, kind)
 
 
 def camera_from_info(

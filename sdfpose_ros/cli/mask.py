@@ -7,10 +7,9 @@ import argparse
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments, run_node_command
 from sdfpose_ros.graph.arguments import parameter_arguments
 from sdfpose_ros.graph.topics import input_remaps
+from sdfpose_ros.masks.backend_names import BACKENDS
 
 __all__ = ["add_parser", "run"]
-
-_BACKENDS = ("tabletop", "torchvision", "label_image", "detections")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,10 +29,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--backend",
-        choices=_BACKENDS,
+        choices=BACKENDS,
         help="source of the masks: tabletop segments objects on a table, torchvision runs Mask "
-        "R-CNN, label_image reads class ids (~/label_image), detections reads the boxes of a "
-        "detector (~/detections) (default: tabletop)",
+        "R-CNN, label_image reads class ids (~/label_image), instance_image reads instance ids "
+        "(~/instance_image), detections reads the boxes of a detector (~/detections), yolo reads "
+        "the outlines of yolo_ros (~/detections), mask_tensor reads the masks of Isaac ROS Segment "
+        "Anything (~/mask_tensor) (default: tabletop)",
     )
     add_ros_arguments(parser)
 

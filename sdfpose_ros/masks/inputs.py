@@ -28,8 +28,9 @@ __all__ = ["MaskInputs"]
 class MaskInputs:
     """Subscribes to the inputs of a backend and matches their stamps.
 
-    A backend that needs depth gets the latest camera info. Until the first camera info arrives, the
-    newest set of matched messages is held back.
+    Of its constant inputs, a backend gets the latest messages; for a backend that needs depth, the
+    camera info is one of them. Until all of them have arrived, the newest set of matched messages
+    is held back.
 
     Args:
         node: node that subscribes.
@@ -61,8 +62,11 @@ class MaskInputs:
         self._slop_s = slop_s
         self._on_matched = on_matched
         self._on_restart = on_restart
-        self._needs_info = source.needs_camera
-        self._info: CameraInfo | None = None
+        self._constants = {
+            **({"camera_info": CameraInfo} if source.needs_camera else {}),
+            **source.constants,
+        }
+        self._latest: dict[str, Any] = {}
         self._waiting: dict[str, Any] | None = None
         self._recent = RecentStamps()
         self._subscriptions = InputSubscriptions(node)
@@ -72,8 +76,8 @@ class MaskInputs:
             name: self._subscribe(name, kind)
             for name, kind in {"colour": Image, **source.inputs}.items()
         }
-        if self._needs_info:
-            self._subscribe("camera_info", CameraInfo).registerCallback(self._take_info)
+        for name, kind in self._constants.items():
+            self._subscribe(name, kind).registerCallback(self._take_constant, name)
         self._names = list(sources)
         # Filters between the subscriptions and the matcher, so that the matcher can be replaced.
         self._inlets = [message_filters.SimpleFilter() for _ in sources]
@@ -90,14 +94,15 @@ class MaskInputs:
 
     def check(self) -> None:
         """Log why there are no images: a topic is silent, or the stamps do not match."""
+        info = self._latest.get("camera_info")
         self._watchdog.check(
             self.received,
             self.matched,
             self._subscriptions.by_topic,
             self._recent,
             self._queue_size,
-            once={self.topics["camera_info"]} if self._needs_info else set(),
-            image_size=None if self._info is None else (self._info.width, self._info.height),
+            once={self.topics[name] for name in self._constants},
+            image_size=None if info is None else (info.width, info.height),
             seconds=SILENT_AFTER_S,
         )
 
@@ -113,9 +118,9 @@ class MaskInputs:
         )
         self._matcher.registerCallback(self._take)
 
-    def _take_info(self, info: CameraInfo) -> None:
-        self._info = info
-        if self._waiting is not None:
+    def _take_constant(self, message: Any, name: str) -> None:
+        self._latest[name] = message
+        if self._waiting is not None and self._is_complete:
             waiting, self._waiting = self._waiting, None
             self._emit(waiting)
 
@@ -133,11 +138,16 @@ class MaskInputs:
     def _take(self, *messages: Any) -> None:
         named = dict(zip(self._names, messages, strict=True))
         normalise_frame_id(named["colour"])
-        if self._needs_info and self._info is None:
-            self._waiting = named
-        else:
+        if self._is_complete:
             self._emit(named)
+        else:
+            self._waiting = named
+
+    @property
+    def _is_complete(self) -> bool:
+        return len(self._latest) == len(self._constants)
 
     def _emit(self, messages: dict[str, Any]) -> None:
         self.matched += 1
-        self._on_matched(MatchedImages(messages, self._info, self.topics))
+        info = self._latest.get("camera_info")
+        self._on_matched(MatchedImages({**self._latest, **messages}, info, self.topics))

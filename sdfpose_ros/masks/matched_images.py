@@ -15,12 +15,17 @@ from sdfpose_core.messages.decoding import (
     colour_size,
     decode_colour,
     decode_depth,
+    decode_ids,
     decode_mask,
 )
 from sdfpose_core.messages.errors import CameraInfoError, FrameIdError, ImageSizeError
 from sdfpose_core.messages.interfaces import CameraInfo, normalise_frame_id
+from sdfpose_ros.masks.tensors import masks_of_tensors
 
 __all__ = ["MatchedImages"]
+
+_MAY_LACK_FRAME = ("label_image", "instance_image")
+"""Images that a network made from the colour image; not every network copies the frame id."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class MatchedImages:
     """Messages with matching stamps, decoded on demand.
 
     Attributes:
-        messages: message of each input by name; always includes ``colour``.
+        messages: message of each input by name; always includes ``colour``. Those of constant
+            inputs are the latest ones.
         info: the latest camera info; None if the backend needs no depth.
         topics: resolved topic of each input and of ``camera_info``.
     """
@@ -67,6 +73,30 @@ class MatchedImages:
         self._check_registered("label_image")
         return decode_mask(self.messages["label_image"], self.topics["label_image"])
 
+    def instance_image(self) -> NDArray[np.integer]:
+        """Decode the image of instance ids (H, W), which may have any value.
+
+        Raises:
+            MessageError: the image cannot be decoded, or differs from the colour image in size or
+                frame.
+        """
+        self._check_registered("instance_image")
+        return decode_ids(self.messages["instance_image"], self.topics["instance_image"])
+
+    def mask_stack(self) -> NDArray[np.bool_]:
+        """Decode the masks (N, H, W) of a list of tensors.
+
+        Raises:
+            MessageError: the tensor cannot be decoded, or its masks differ from the colour image in
+                size.
+        """
+        masks = masks_of_tensors(self.messages["mask_tensor"], self.topics["mask_tensor"])
+        if len(masks) == 0:
+            width, height = self.colour_size()
+            return np.zeros((0, height, width), dtype=np.bool_)
+        self._check_size("mask_tensor", masks.shape[2], masks.shape[1])
+        return masks
+
     def camera(self) -> PinholeCamera:
         """Return the camera of the colour image.
 
@@ -74,7 +104,7 @@ class MatchedImages:
             MessageError: the camera info is unusable, or does not belong to this image.
         """
         assert self.info is not None
-        topic, size = self.topics["camera_info"], self._colour_size()
+        topic, size = self.topics["camera_info"], self.colour_size()
         camera = camera_from_info(self.info, topic, size)
         if (camera.width, camera.height) != size:
             raise CameraInfoError(
@@ -85,22 +115,31 @@ class MatchedImages:
             )
         return camera
 
-    def _colour_size(self) -> tuple[int, int]:
+    def colour_size(self) -> tuple[int, int]:
+        """Return width and height of the colour image, pixels.
+
+        Raises:
+            MessageError: the image is damaged.
+        """
         return colour_size(self.messages["colour"], self.topics["colour"])
 
     def _check_registered(self, name: str) -> None:
-        image, colour = self.messages[name], self.messages["colour"]
-        width, height = self._colour_size()
-        if (image.width, image.height) != (width, height):
-            raise ImageSizeError(
-                self.topics[name],
-                f"image of {image.width}x{image.height} pixels",
-                f"{width}x{height}, the size of {self.topics['colour']} (register it to colour)",
-            )
-        frame, expected = normalise_frame_id(image), normalise_frame_id(colour)
-        if frame != expected:
+        image = self.messages[name]
+        self._check_size(name, image.width, image.height)
+        frame, expected = normalise_frame_id(image), normalise_frame_id(self.messages["colour"])
+        if frame != expected and not (name in _MAY_LACK_FRAME and not frame):
             raise FrameIdError(
                 self.topics[name],
                 f"frame id '{frame}'",
                 f"'{expected}', the frame of {self.topics['colour']} (register it to colour)",
+            )
+
+    def _check_size(self, name: str, width: int, height: int) -> None:
+        expected = self.colour_size()
+        if (width, height) != expected:
+            raise ImageSizeError(
+                self.topics[name],
+                f"image of {width}x{height} pixels",
+                f"{expected[0]}x{expected[1]}, the size of {self.topics['colour']} (register it to "
+                "colour)",
             )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from sdfpose_core.masks.config import TabletopConfig
 from sdfpose_ros.graph.parameters import parameter
+from sdfpose_ros.masks.backend_names import BACKENDS
 
 __all__ = ["MaskNodeParameters"]
 
@@ -17,16 +17,28 @@ _TABLETOP = TabletopConfig()
 class MaskNodeParameters:
     """Parameters of the mask node."""
 
-    backend: Literal["tabletop", "torchvision", "label_image", "detections"] = parameter(
+    backend: str = parameter(
         "tabletop",
         "Source of the masks: objects on a table (tabletop), Mask R-CNN (torchvision), an image of "
-        "class ids (label_image) or the boxes of a detector (detections).",
-        choices=("tabletop", "torchvision", "label_image", "detections"),
+        "class ids (label_image) or of instance ids (instance_image), the boxes of a detector "
+        "(detections), outlines of yolo_ros (yolo) or masks of Isaac ROS Segment Anything "
+        "(mask_tensor).",
+        choices=BACKENDS,
     )
     classes: tuple[str, ...] = parameter(
         (),
-        "Categories of the classes of label_image or detections, for example ['41:mug', '45:bowl'];"
-        " a class name that is a label of a category needs no entry.",
+        "Categories of classes, by id or name, for example ['41:mug', 'glass:any']; a class name "
+        "that is a label of a category needs no entry.",
+    )
+    label_info: bool = parameter(
+        False,
+        "Read the names of class ids, or for instance_image of instance ids, from ~/label_info "
+        "(vision_msgs/LabelInfo).",
+    )
+    prompts: bool = parameter(
+        False,
+        "For mask_tensor: read the classes from the prompts on ~/detections "
+        "(vision_msgs/Detection2DArray), one for each mask.",
     )
     max_rate_hz: float = parameter(
         0.0, "Limit of images processed per second; 0 for all.", minimum=0.0, maximum=1000.0
@@ -82,7 +94,7 @@ class MaskNodeParameters:
     )
     min_score: float = parameter(
         0.5,
-        "Instances of torchvision and detections with a lower score are dropped.",
+        "Instances of torchvision, detections, yolo and prompts with a lower score are dropped.",
         minimum=0.0,
         maximum=1.0,
     )

@@ -110,6 +110,50 @@ def test_masks_stay_within_boxes(boxes):
     assert (depth[v, u] < 0.8).all()
 
 
+def test_an_outline_is_the_mask_and_needs_no_depth(monkeypatch):
+    monkeypatch.setattr("sdfpose_core.masks.boxes.find_tabletop_clusters", None)
+    outline = np.array([[20.0, 10.0], [60.0, 10.0], [60.0, 50.0], [20.0, 50.0]])
+    box = Box(10, 5, 70, 60, "mug", 0.9, outline)
+    result = BoxMasks().segment([box], np.zeros((120, 160), np.float32), CAMERA)
+    ((mask_id, label),) = result.labels.items()
+    assert label == InstanceLabel("mug", 0.9, detected=True)
+    expected = np.zeros((120, 160), np.uint16)
+    expected[10:51, 20:61] = mask_id
+    np.testing.assert_array_equal(result.ids, expected)
+
+
+@pytest.mark.parametrize("scale", [1, 8])
+def test_outlines_and_boxes_share_one_image(scale):
+    camera = CAMERA.resize(160 * scale, 120 * scale)
+    depth = np.full((120, 160), 0.8, np.float32)
+    depth[40:80, 50:110] = 0.7
+    depth = depth.repeat(scale, axis=0).repeat(scale, axis=1)
+    outline = scale * np.array([[60.0, 20.0], [90.0, 20.0], [90.0, 60.0], [60.0, 60.0]])
+    boxes = [
+        Box(48 * scale, 38 * scale, 112 * scale, 82 * scale, "can", 0.6),
+        Box(0, 0, 1, 1, "mug", 0.9, outline),
+    ]
+    result = BoxMasks().segment(boxes, depth, camera)
+    can, mug = (
+        next(i for i, x in result.labels.items() if x.category == name) for name in ("can", "mug")
+    )
+    assert result.ids[70 * scale, 55 * scale] == can
+    assert result.ids[30 * scale, 75 * scale] == mug
+    assert result.ids[50 * scale, 75 * scale] == mug  # the higher score
+    assert np.count_nonzero(result.ids == mug) == (30 * scale + 1) * (40 * scale + 1)
+
+
+def test_outlines_outside_the_image_are_no_instances():
+    outline = np.array([[-50.0, -50.0], [-10.0, -50.0], [-10.0, -10.0]])
+    depth = np.zeros((120, 160), np.float32)
+    assert not BoxMasks().segment([Box(0, 0, 1, 1, "mug", 0.9, outline)], depth, CAMERA).labels
+
+
+def test_outlines_that_are_none_are_refused():
+    with pytest.raises(FrameError, match="at least 3 finite points"):
+        Box(0, 0, 1, 1, "mug", 0.9, np.zeros((2, 2)))
+
+
 @pytest.mark.parametrize(
     "edges", [(0, 0, np.nan, 5), (5, 0, 0, 5), (0, 5, 5, 0), (0, 0, np.inf, 5)]
 )

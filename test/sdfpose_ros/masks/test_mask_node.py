@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.errors import ConfigurationError, FrameError
+from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.masks.errors import MaskBackendError
 from sdfpose_core.masks.instance_mask import InstanceMask
@@ -24,18 +23,23 @@ from sdfpose_core.messages.decoding import decode_mask, labels_from_message
 from sdfpose_core.messages.encoding import millimetres
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_core.observation.frame import InstanceLabel
-from sdfpose_ros import stand_ins
 from sdfpose_ros.cli import mask
 from sdfpose_ros.graph.image_messages import camera_info_message, image_message
-from sdfpose_ros.masks.backends import MaskSource, boxes_of_detections, make_source, parse_classes
+from sdfpose_ros.masks.backends import MaskSource, make_source
 from sdfpose_ros.masks.mask_node import MaskNode
-from sdfpose_ros.masks.matched_images import MatchedImages
 from sdfpose_ros.masks.parameters import MaskNodeParameters
 
 CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
 TABLE_M = 0.8
 BLOCK = (slice(40, 80), slice(50, 90))
-KINDS = {"colour": Image, "depth": Image, "label_image": Image, "camera_info": CameraInfo}
+KINDS = {
+    "colour": Image,
+    "depth": Image,
+    "label_image": Image,
+    "instance_image": Image,
+    "camera_info": CameraInfo,
+    "label_info": InstanceLabels,
+}
 
 
 def table_with_block():
@@ -92,6 +96,10 @@ class Bench:
             "camera_info": camera_info_message(images.get("camera", CAMERA), header),
             "depth": image_message(millimetres(depth), "16UC1", depth_header),
             "label_image": image_message(classes, "mono8", header),
+            "instance_image": image_message(
+                images.get("instance_image", np.zeros(depth.shape, np.int32)), "32SC1", header
+            ),
+            "label_info": InstanceLabels(header=header),
             "colour": image_message(colour, "rgb8", header),
         }
         for name, publisher in self.publishers.items():
@@ -259,93 +267,52 @@ def test_label_images_become_instances(make_bench):
     assert [x.category for x in labels.values()] == ["mug", "mug"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"backend": "label_image"}, "classes: empty.*'41:mug'"),
-        ({"backend": "label_image", "classes": ("cup:mug",)}, "class 'cup'.*0 to 65535"),
-        ({"backend": "label_image", "classes": ("41",)}, "entry '41'.*class:category"),
-        ({"backend": "label_image", "classes": ("1:mug", "1:can")}, "class 1 is given twice"),
-        ({"backend": "label_image", "classes": ("1:mugg",)}, "classes: unknown category 'mugg'"),
-    ],
-)
-def test_unusable_parameters_are_refused(changes, told):
-    with pytest.raises(ConfigurationError, match=told):
-        make_source(MaskNodeParameters(**changes), default_categories())
+def test_instance_images_become_instances_and_stamps_have_to_match(make_bench):
+    bench = make_bench("-p", "backend:=instance_image", "-p", "min_pixels:=20")
+    assert set(bench.publishers) == {"colour", "instance_image"}
+    image = np.zeros((120, 160), np.int32)
+    image[10:30, 10:30], image[50:70, 10:30] = 7, 2_000_000_000
+    ids, labels = bench.result(bench.send(instance_image=image))
+    np.testing.assert_array_equal(ids > 0, image > 0)
+    assert [x.category for x in labels.values()] == ["any", "any"]
+    bench.node._check_inputs()
+    bench.send(without=("colour",))
+    bench.send(without=("instance_image",))
+    bench.node._check_inputs()
+    assert bench.log.has("no stamps have agreed", "/sdfpose_mask/instance_image")
 
 
-def test_detections_without_vision_msgs_are_refused(monkeypatch):
-    monkeypatch.setattr(stand_ins, "vision_msgs", None)
-    with pytest.raises(ConfigurationError, match=r"apt install ros-.*-vision-msgs"):
-        make_source(MaskNodeParameters(backend="detections"), default_categories())
+def test_images_wait_for_the_first_message_of_a_constant_input(make_bench, wait_until):
+    stub, taken = StubSource(), []
+
+    def segment(matched):
+        taken.append(matched.messages["label_info"])
+        return stub.segment(matched)
+
+    bench = make_bench(
+        source=lambda *_: MaskSource({}, segment, stub, {"label_info": InstanceLabels})
+    )
+    bench.send(without=("label_info",))
+    bench.send(without=("label_info",))
+    assert not taken
+    bench.node.inputs.check()
+    assert bench.log.has("/sdfpose_mask/label_info: no message")
+    bench.log.lines.clear()
+    stamp = bench.now_ns
+    bench.send(without=("colour",))
+    bench.result(stamp)
+    bench.result(bench.send(without=("label_info",)))
+    assert len(taken) == 2
+    assert taken[0] is taken[1]
+    bench.node.inputs.check()
+    bench.node.inputs.check()
+    assert not bench.log.has("/sdfpose_mask/label_info: no message")
 
 
 def test_torchvision_is_asked_for_when_it_is_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision.models.detection", None)
     with pytest.raises(MaskBackendError, match="torchvision"):
         make_source(MaskNodeParameters(backend="torchvision"), default_categories())
-
-
-def detection(x, y, width, height, **scores):
-    """A vision_msgs/Detection2D."""
-    return SimpleNamespace(
-        results=[
-            SimpleNamespace(hypothesis=SimpleNamespace(class_id=name.lstrip("_"), score=score))
-            for name, score in scores.items()
-        ],
-        bbox=SimpleNamespace(
-            center=SimpleNamespace(position=SimpleNamespace(x=x, y=y), theta=0.0),
-            size_x=width,
-            size_y=height,
-        ),
-    )
-
-
-def test_detections_become_boxes():
-    message = SimpleNamespace(
-        detections=[
-            detection(70.0, 60.0, 44.0, 40.0, cup=0.9, bowl=0.3),
-            detection(10.0, 10.0, 4.0, 4.0, _41=0.8),
-            detection(10.0, 10.0, 4.0, 4.0, person=0.9),
-            detection(10.0, 10.0, 4.0, 4.0, mug=0.2),
-            detection(10.0, 10.0, 4.0, 4.0, mug=float("nan")),
-            detection(10.0, 10.0, 4.0, 4.0),
-        ]
-    )
-    first, second = boxes_of_detections(message, {"41": "bowl"}, default_categories(), 0.5)
-    assert (first.x0, first.y0, first.x1, first.y1) == (48.0, 40.0, 92.0, 80.0)
-    assert (first.category, first.score) == ("mug", 0.9)
-    assert second.category == "bowl"
-
-
-def test_detections_and_depth_become_masks(monkeypatch):
-    messages = SimpleNamespace(Detection2DArray=SimpleNamespace)
-    monkeypatch.setattr(stand_ins, "vision_msgs", messages)
-    source = make_source(MaskNodeParameters(backend="detections"), default_categories())
-    assert set(source.inputs) == {"depth", "detections"}
-    assert source.needs_camera
-    header = Header(frame_id="optical")
-    found = source.segment(
-        MatchedImages(
-            {
-                "colour": image_message(np.zeros((120, 160, 3), np.uint8), "rgb8", header),
-                "depth": image_message(millimetres(table_with_block()), "16UC1", header),
-                "detections": SimpleNamespace(
-                    detections=[detection(70.0, 60.0, 50.0, 50.0, bowl=0.75)]
-                ),
-            },
-            camera_info_message(CAMERA, header),
-            {"colour": "/c", "depth": "/d", "detections": "/x", "camera_info": "/i"},
-        )
-    )
-    ((mask_id, label),) = found.labels.items()
-    assert label == InstanceLabel("bowl", 0.75, detected=True)
-    assert (found.ids[BLOCK] == mask_id).all()
-    assert np.count_nonzero(found.ids) == found.ids[BLOCK].size
-
-
-def test_classes_may_hold_colons():
-    assert parse_classes(["a:b:mug", "2: any"], default_categories()) == {"a:b": "mug", "2": "any"}
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import time
 
+import cv2
 import numpy as np
 import pytest
 from rclpy.node import Node
@@ -90,6 +92,22 @@ def test_a_published_frame_is_the_frame_of_the_source(
     rotation, translation = pose_arrays(true.pose.pose)
     np.testing.assert_allclose(rotation, truth[0].rotation, atol=1e-12)
     np.testing.assert_array_equal(translation, truth[0].translation)
+
+
+def test_masks_made_offline_lie_beside_the_images_as_png_files(fakes, tmp_path):
+    write_frame(tmp_path / "frame", fakes.make_frame((1,)))
+    mask = np.zeros((48, 64), np.uint8)
+    mask[20:30, 30:50] = 200
+    cv2.imwrite(str(tmp_path / "frame/mask.png"), mask)
+    meta = json.loads((tmp_path / "frame/meta.json").read_text())
+    meta["objects"] = [{"mask_id": 200, "category": "any"}]
+    (tmp_path / "frame/meta.json").write_text(json.dumps(meta))
+    told: list[str] = []
+    frame, truth = next(folder_frames([str(tmp_path)], loop=False, warn=told.append))
+    np.testing.assert_array_equal(frame.mask, mask)
+    assert frame.labels == {200: InstanceLabel("any")}
+    assert not truth
+    assert not told
 
 
 def test_the_simulated_camera_goes_round_six_categories():
