@@ -39,7 +39,7 @@ class EstimatorConfig:
         upright: how the direction up counts: ``usual`` follows the table of categories, ``sure``
             says that objects stand, ``free`` ignores it.
         category_trust: probability, 0 to 1, that the label of a detector with score 1 is right; 1
-            keeps every label.
+            keeps every label, with 0 all categories are tried.
         colour: ``auto`` lets colour decide what depth leaves open; ``none`` ignores it.
         seed: of the sample of points; the same input gives the same output.
         solver: weights of the refinement's terms.
