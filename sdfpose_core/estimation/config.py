@@ -28,7 +28,8 @@ class EstimatorConfig:
         device: ``auto | cpu | cuda[:N]``.
         weights_dir: folder of the weights, None for the shipped ones.
         surface_points: observed points per instance that the refinement uses.
-        min_points: instances with fewer depth pixels are skipped; at least 1.
+        min_points: instances with fewer depth pixels are skipped; at least 1. The confidence is
+            calibrated for the default or more.
         yaw_starts: copies of each network hypothesis, turned about y, from which the search also
             starts, for categories that have a front.
         schedule: coarse rounds of the search.

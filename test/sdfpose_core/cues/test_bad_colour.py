@@ -10,7 +10,6 @@ import pytest
 
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
-from sdfpose_core.estimation.modes import by_probability
 from sdfpose_core.evaluation import rotation_error_deg
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import ModelPool, simulated_instances
@@ -87,9 +86,8 @@ def score(
             replace(x, instance=replace(x.instance, colour=change(x.instance.colour)))
             for x, _ in view
         ]
-        ((first, *rest),) = by_probability(
-            modes, estimator.ranking, estimator.config, estimator.cues
-        ).values()
+        colour = estimator.look([modes[0].instance])
+        ((first, *rest),) = estimator.rank(modes, colour).values()
         chosen += id(first.hypothesis) in right
         likely = sum(x.probability for x in (first, *rest) if id(x.hypothesis) in right)
         logs.append(np.log(max(likely, 1e-6)))
