@@ -28,7 +28,8 @@ class EstimatorConfig:
         device: ``auto | cpu | cuda[:N]``.
         weights_dir: folder of the weights, None for the shipped ones.
         surface_points: observed points per instance that the refinement uses.
-        min_points: instances with fewer depth pixels are skipped; at least 1.
+        min_points: instances with fewer depth pixels are skipped; at least 1. The confidence is
+            calibrated for the default or more.
         yaw_starts: copies of each network hypothesis, turned about y, from which the search also
             starts, for categories that have a front.
         schedule: coarse rounds of the search.
@@ -39,7 +40,7 @@ class EstimatorConfig:
         upright: how the direction up counts: ``usual`` follows the table of categories, ``sure``
             says that objects stand, ``free`` ignores it.
         category_trust: probability, 0 to 1, that the label of a detector with score 1 is right; 1
-            keeps every label.
+            keeps every label, with 0 all categories are tried.
         colour: ``auto`` lets colour decide what depth leaves open; ``none`` ignores it.
         seed: of the sample of points; the same input gives the same output.
         solver: weights of the refinement's terms.

@@ -245,9 +245,8 @@ class PoseEstimator(ObjectReports):
 
     def doubted(self, modes: Mapping[int, Sequence[Detection]]) -> list[Instance]:
         """The instances whose label explains them badly, with every other category."""
-        if self.config.category_trust >= 1.0:
-            return []
-        return doubted_labels(modes, self.categories, self.confidence)
+        trust = self.config.category_trust
+        return doubted_labels(modes, self.categories, self.confidence, trust)
 
     def predict(
         self, groups: Sequence[Group], predicted: Mapping[int, PredictedState]

@@ -13,7 +13,8 @@ from sdfpose_core.observation.frame import Instance
 __all__ = ["doubted_labels", "label_log_prior"]
 
 _DOUBT = 0.25
-"""The label of an instance is doubted if its category explains it with less confidence."""
+"""The label of an instance is doubted if its category explains it with less confidence, or with
+less than the share of labels that are not trusted."""
 
 
 def label_log_prior(modes: Sequence[Detection], category_trust: float) -> list[float]:
@@ -41,6 +42,7 @@ def doubted_labels(
     modes: Mapping[int, Sequence[Detection]],
     categories: Iterable[str],
     confidence: ConfidenceModel,
+    category_trust: float,
 ) -> list[Instance]:
     """The instances whose label explains them badly, with every other category.
 
@@ -50,7 +52,11 @@ def doubted_labels(
         modes: by mask id, the likeliest first.
         categories: all known ones.
         confidence: probability that a refined hypothesis is right.
+        category_trust: see `EstimatorConfig`; with 0, all labels are doubted.
     """
+    if category_trust >= 1.0:
+        return []
+    least = max(_DOUBT, 1.0 - category_trust)
     categories = list(categories)
     found = []
     for rivals in modes.values():
@@ -64,6 +70,6 @@ def doubted_labels(
             chosen.hypothesis.belief,
             chosen.instance,
         )
-        if confidence.probability(features) < _DOUBT:
+        if confidence.probability(features) < least:
             found += [replace(chosen.instance, category=x) for x in categories if x != label]
     return found

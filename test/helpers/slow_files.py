@@ -8,7 +8,7 @@ SLOW_FILES = frozenset(
         "sdfpose_core/benchmark": ("sequences", "speed", "speed_frames", "throughput"),
         "sdfpose_core/cli": ("adapt", "bench", "bench_pose", "bench_sequence", "replay"),
         "sdfpose_core/encoder": ("pretraining",),
-        "sdfpose_core/estimation": ("estimator",),
+        "sdfpose_core/estimation": ("bad_input", "estimator"),
         "sdfpose_core/evaluation": ("reconstruction", "surfaces"),
         "sdfpose_core/refine": ("residuals", "solver"),
         "sdfpose_core/replay": ("run",),

@@ -13,6 +13,7 @@ from sdfpose_core.datasets import write_frame
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
+from sdfpose_core.observation.unused_cues import unused_cues
 
 UPRIGHT = np.diag([1.0, -1.0, -1.0])
 
@@ -21,6 +22,7 @@ class BoxEstimator:
     """Stands in for the estimator: an upright box round the measured points."""
 
     made_with: ClassVar[list] = []
+    uses_colour: ClassVar[bool] = False
 
     def __init__(self, config, categories):
         self.made_with.append(config)
@@ -28,7 +30,11 @@ class BoxEstimator:
 
     def run(self, frame):
         instances, skipped = segment(frame, self._categories)
-        return SimpleNamespace(estimates=[self._box(x) for x in instances], skipped=skipped)
+        return SimpleNamespace(
+            estimates=[self._box(x) for x in instances],
+            skipped=skipped,
+            warnings=unused_cues(frame, instances, colour=self.uses_colour),
+        )
 
     def _box(self, instance):
         low, high = instance.points.min(axis=0), instance.points.max(axis=0)
@@ -162,6 +168,22 @@ def test_bad_frames_are_reported_and_left_out(tmp_path, frames, capsys):
     assert f"sdfpose: {frames / 'three'}: no such folder: expected one with" in errors
     assert "object 9 (can) has no pixel in mask.png" in errors
     assert errors.count("frame skipped") == 2
+
+
+def test_colour_that_is_blank_or_missing_is_told_and_depth_is_used(
+    tmp_path, frames, capsys, monkeypatch
+):
+    monkeypatch.setattr(BoxEstimator, "uses_colour", True)
+    (frames / "two" / "color.png").unlink()
+    path = tmp_path / "out.json"
+    assert run(tmp_path, frames, "--json", path) == 0
+    content = json.loads(path.read_text())
+    assert [len(x) for x in content["frames"].values()] == [1, 1]
+    told = [x for x in content["problems"] if "colour" in x]
+    assert told[0] == f"input: 1 frame: {frames / 'two'}: has no color.png: colour is not used"
+    assert told[1].startswith("unused: 2 frames: the colour image has no contrast around mask id 1")
+    err = capsys.readouterr().err
+    assert all(f"sdfpose: {x}" in err for x in told)
 
 
 def test_nothing_estimated_is_a_failure(tmp_path, capsys):

@@ -209,7 +209,11 @@ def test_bad_files_are_explained(network, tmp_path):
         WeightsError, match=r"(?s)do not fit the colour network's.*train_colour\.py"
     ):
         ColourCues.load(path)
-    for settings in ({"categories": ["can"], "widths": []}, ["can"], {"depth": 3}):
+    for settings in (
+        {"categories": ["can"], "widths": []},
+        {"categories": ["can"], "widths": [1]},
+        {},
+    ):
         write_weights(path, ColourCues.KIND, "all", settings, network.state_dict())
         with pytest.raises(WeightsError, match=r"do not fit the colour network's"):
             ColourCues.load(path)

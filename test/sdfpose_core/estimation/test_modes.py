@@ -276,6 +276,15 @@ def test_a_label_that_explains_little_leads_to_every_other_category(mode):
 
 
 @pytest.mark.parametrize(
+    ("trust", "doubted"), [(0.0, True), (0.3, True), (0.5, False), (1.0, False)]
+)
+def test_labels_that_are_hardly_trusted_are_doubted_sooner(mode, trust, doubted):
+    seen = mode(instance("bottle", "bottle"))
+    found = Scripted([seen], explained=0.6, category_trust=trust).doubted({1: [seen]})
+    assert bool(found) == doubted
+
+
+@pytest.mark.parametrize(
     ("label", "options"),
     [
         ("bottle", {"explained": 0.6}),

@@ -1,6 +1,7 @@
 """Verification of poses by re-detection, and the network queries between."""
 
 import numpy as np
+import pytest
 from scipy.spatial.transform import Rotation
 from tracker_fakes import (
     CAN,
@@ -115,9 +116,9 @@ def test_an_uncertain_pose_gives_way_to_a_better_one():
     run(tracker, [LAPTOP] * 32)
     wrong = True
     tracks = [only(x) for x in run(tracker, [LAPTOP] * 12, start=32)]
-    confidences = [x.estimate.confidence for x in tracks]
-    assert confidences == sorted(confidences)
-    assert 4 <= confidences.count(0.1) <= 10
+    in_doubt = [x.estimate.confidence <= 0.1 for x in tracks]
+    assert in_doubt == sorted(in_doubt, reverse=True)
+    assert 4 <= sum(in_doubt) <= 10
     np.testing.assert_allclose(tracks[-1].estimate.rotation, TURNED, atol=1e-6)
     np.testing.assert_allclose(tracks[-1].estimate.code, (1.0, 1.0))
     assert {x.id for x in tracks} == {1}
@@ -161,7 +162,9 @@ def test_exploding_residuals_trigger_a_detection_at_once():
         wrong = True
         tracker.step(make_frame(CAN, settled))
         assert detections(estimator) == calls + 1
-        assert only(tracker.step(make_frame(CAN, settled + 1))).estimate.confidence == 0.9
+        found = only(tracker.step(make_frame(CAN, settled + 1))).estimate
+        assert found.confidence == pytest.approx(0.9 * found.probability)
+        assert found.probability > 0.8  # the pose before may still be the right one
 
 
 def queried_by_image(objects, period_ns, frames, config=None):
