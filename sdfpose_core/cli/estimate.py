@@ -162,7 +162,8 @@ def run(args: argparse.Namespace) -> int:
         results = {name: [_as_json(row) for row in rows] for name, rows in estimated.items()}
         found = {} if masks is None else {"masks": masks.as_json()}
         write_json(args.json, {"frames": results, **found, "problems": problems})
-    _print_masks(masks)
+    if masks is not None:
+        masks.print()
     count = sum(map(len, estimated.values()))
     if count:
         _print(estimated)
@@ -293,12 +294,6 @@ def _print(estimated: Mapping[str, Sequence[_Row]]) -> None:
         for row in some:
             table.add_row(*_cells(row)[: len(table.columns)])
     wide_console().print(table, highlight=False)
-
-
-def _print_masks(masks: FrameMasks | None) -> None:
-    table = None if masks is None else masks.table()
-    if table is not None:
-        wide_console().print(table, highlight=False)
 
 
 def _cells(row: _Row) -> list[RenderableType]:

@@ -139,9 +139,8 @@ def run(args: argparse.Namespace) -> int:
     console.print(_instances(evaluated), highlight=False)
     if document["average_precision"] is not None:
         console.print(precision_table(document["average_precision"]))
-    compared = None if masks is None else masks.table()
-    if compared is not None:
-        console.print(compared, highlight=False)
+    if masks is not None:
+        masks.print()
     return 0
 
 

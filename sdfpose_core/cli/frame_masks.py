@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdfpose_core.categories import Categories
-from sdfpose_core.cli.output import new_table
+from sdfpose_core.cli.output import new_table, wide_console
 from sdfpose_core.cli.paths import STANDARD_OUTPUT
 from sdfpose_core.datasets import FolderFrame, write_masks
 from sdfpose_core.evaluation.frame_evaluation import (
@@ -218,33 +218,39 @@ class FrameMasks:
         mean = mask_figures(compared) if compared else None
         return {"source": self.source, "mean": mean, "frames": frames}
 
-    def table(self, *, with_objects: bool = True) -> Table | None:
-        """Build a table of the comparisons; None without any.
+    def print(self, *, with_objects: bool = True) -> None:
+        """Print the comparisons, if there are any.
 
         Args:
-            with_objects: whether it has a row for each object, and not only their mean.
+            with_objects: whether to list each object, and not only the figures of all.
         """
         if not self.comparisons:
-            return None
-        table = new_table(f"Masks of {self.source}, compared with the given ones")
+            return
+        console = wide_console()
+        if with_objects:
+            console.print(self._table(), highlight=False)
+        figures = mask_figures(list(self.comparisons.values()))
+        parts = [f"{figures['n']} objects"]
+        parts += [f"{k} {figures[k]:.1f} %" for k in _SHARES if figures[k] is not None]
+        console.print(
+            f"masks of {self.source}: {', '.join(parts)}; "
+            f"{figures['false_per_frame']:.2f} false per frame",
+            highlight=False,
+        )
+
+    def _table(self) -> Table:
+        table = new_table(f"Masks of {self.source}")
         table.add_column("frame, object", overflow="fold")
         for name in ("best\nIoU", "bound-\nary F"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("problem", overflow="fold")
-        for name, comparison in self.comparisons.items() if with_objects else ():
+        for name, comparison in self.comparisons.items():
             for x in comparison.objects:
                 label = self._labels.get(name, {}).get(x.id)
                 text = f"{name} {x.id} {label.category if label else ''}".rstrip()
                 cells = (f"{x.best_iou:.2f}", f"{x.boundary_f:.2f}", ", ".join(_problems(x)))
                 table.add_row(Text(text), *cells)
-        table.caption, table.caption_justify = self._summary(), "left"
         return table
-
-    def _summary(self) -> str:
-        figures = mask_figures(list(self.comparisons.values()))
-        shares = [f"{k} {figures[k]:.1f} %" for k in _SHARES if figures[k] is not None]
-        parts = [f"{figures['n']} objects", *shares]
-        return ", ".join([*parts, f"false {figures['false_per_frame']:.2f} per frame"])
 
     def _masked(self, name: str, frame: RgbdFrame, found: InstanceMask) -> RgbdFrame:
         labels = dict(found.labels)

@@ -216,9 +216,8 @@ def run(args: argparse.Namespace) -> int:
         write_file(args.report, page.encode(errors="replace"))
     print_problems(problems)
     _print(document)
-    compared = None if masks is None else masks.table(with_objects=False)
-    if compared is not None:
-        wide_console().print(compared, highlight=False)
+    if masks is not None:
+        masks.print(with_objects=False)
     return 0 if any(x.tracks for x in done.frames) else 1
 
 

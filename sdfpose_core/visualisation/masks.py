@@ -68,7 +68,7 @@ def draw_mask_comparison(
 ) -> NDArray[np.uint8]:
     """Draw the true masks of an image and, to the right, the found ones.
 
-    An object and the mask that shows it have the same colour. Masks that show no object are white.
+    An object and its partner have the same colour; other found masks are white.
 
     Args:
         colour: (H, W, 3) uint8, RGB; not modified.
