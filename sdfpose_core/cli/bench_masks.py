@@ -146,8 +146,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if not outcomes:
         raise FrameError(
-            f"{args.data}: no frame can be used: expected frame folders"
-            f"{'; ' + problems[-1] if problems else ''}"
+            f"{args.data or _suite(args)}: no image can be used: expected frame folders, or a "
+            f"simulated suite{'; ' + problems[-1] if problems else ''}"
         )
     document = summarise_masks(outcomes)
     if args.json is not None:
@@ -160,7 +160,11 @@ def run(args: argparse.Namespace) -> int:
 def _cases(args: argparse.Namespace, problems: list[str]) -> Iterable[MaskCase]:
     if args.data is not None:
         return folder_cases(args.data, problems, depth_unit=args.depth_unit)
-    return suite_cases(args.suite or _SUITE, args.seed, args.count)
+    return suite_cases(_suite(args), args.seed, args.count)
+
+
+def _suite(args: argparse.Namespace) -> str:
+    return args.suite or _SUITE
 
 
 def _draw(
