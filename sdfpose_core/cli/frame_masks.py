@@ -99,7 +99,6 @@ def add_masks_argument(parser: argparse.ArgumentParser, given: str, written: str
         "--masks",
         choices=MASK_SOURCES,
         default=FILE,
-        metavar="SOURCE",
         help=(
             f"source of the instance masks: {FILE} takes {given}, tabletop segments the objects on "
             "a table by depth, torchvision runs Mask R-CNN on colour. Made masks are labelled "
