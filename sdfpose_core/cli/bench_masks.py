@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import torch
 from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
@@ -33,6 +32,7 @@ from sdfpose_core.cli.paths import (
     check_output_folder,
     path_argument,
 )
+from sdfpose_core.device import set_threads
 from sdfpose_core.errors import FrameError
 from sdfpose_core.evaluation.mask_metrics import MaskComparison
 from sdfpose_core.masks.instance_mask import InstanceMask
@@ -130,8 +130,8 @@ def run(args: argparse.Namespace) -> int:
     check_output_file("--json", args.json)
     check_output_folder("--draw", args.draw)
     check_input_folder("--data", args.data, "frames/NAME")
-    if args.threads > 0:
-        torch.set_num_threads(args.threads)
+    if args.threads:
+        set_threads(args.threads)
     config = MaskBackendConfig(weights=args.weights, device=args.device)
     backend = make_mask_backend(args.source, default_categories(), config)
     problems: list[str] = []

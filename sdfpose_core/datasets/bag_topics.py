@@ -149,6 +149,8 @@ def _only(
         return ""
     if not found:
         hint = f"; name it with --topic {role}=TOPIC" if _topics_for(role, types) else ""
+        if role == "mask":
+            hint += "; or let 'sdfpose replay --masks SOURCE' make masks"
         raise BagError(
             f"{path}: has no topic for {role}: expected one of type "
             f"{' or '.join(_types_for(role))}; the bag has "
