@@ -11,7 +11,7 @@ import argparse
 from importlib import metadata
 from typing import Any
 
-from sdfpose_core.cli import bench_adaptation, bench_pose, bench_shapes
+from sdfpose_core.cli import bench_adaptation, bench_masks, bench_pose, bench_shapes
 
 __all__ = ["add_parser", "run"]
 
@@ -28,6 +28,7 @@ def add_parser(subparsers: Any) -> None:
     )
     benchmarks = parser.add_subparsers(title="benchmarks", metavar="BENCHMARK", required=True)
     bench_adaptation.add_parser(benchmarks)
+    bench_masks.add_parser(benchmarks)
     bench_pose.add_parser(benchmarks)
     bench_shapes.add_parser(benchmarks)
     for point in metadata.entry_points(group=_GROUP):

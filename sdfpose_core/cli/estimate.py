@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,13 @@ from sdfpose_core.cli.choices import (
     add_threads_argument,
     estimator_config,
 )
+from sdfpose_core.cli.frame_masks import (
+    FrameMasks,
+    MaskedFrame,
+    add_masks_argument,
+    given_masks,
+    mask_source,
+)
 from sdfpose_core.cli.output import (
     add_json_argument,
     new_table,
@@ -31,13 +38,14 @@ from sdfpose_core.cli.output import (
     write_json,
 )
 from sdfpose_core.cli.paths import check_output_file, check_output_folder, path_argument
-from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame
+from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame, write_masks
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
 from sdfpose_core.estimation.estimator import EstimatorConfig, FrameResult, PoseEstimator
-from sdfpose_core.evaluation import PoseErrors, compare
+from sdfpose_core.evaluation import PoseErrors
 from sdfpose_core.evaluation.frame_evaluation import alternatives_as_json
 from sdfpose_core.geometry.meshes import write_ply
+from sdfpose_core.masks.sources import FILE
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.input_warnings import WarningCounts
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
@@ -66,8 +74,9 @@ def add_parser(subparsers: Any) -> None:
             "Estimate pose, size and shape of every labelled object in RGB-D frames. A frame is a "
             "folder with color.png, depth.png, mask.png and meta.json. Print a table, with errors "
             "if meta.json has ground truth, and write OUT/NAME/overlay.png and one mesh "
-            "OUT/NAME/CATEGORY_ID.ply per object. Unusable frames are reported and skipped. The "
-            "exit status is 0 if anything was estimated and every file was written, else 1."
+            "OUT/NAME/CATEGORY_ID.ply per object. With --masks, no mask.png is needed. Unusable "
+            "frames are reported and skipped. The exit status is 0 if anything was estimated and "
+            "every file was written, else 1."
         ),
         epilog="Example: sdfpose estimate frames/ --out results --json results/estimates.json",
     )
@@ -96,6 +105,7 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="draw overlays on a light background with mask outlines, not on the colour image",
     )
+    add_masks_argument(parser, "mask.png", "OUT/NAME/mask.png")
     add_json_argument(parser, "estimates")
     add_threads_argument(parser)
     add_estimator_arguments(parser, device=EstimatorConfig().device)
@@ -103,8 +113,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--category",
         help=(
-            "treat every mask as an object of this category and ignore the labels of meta.json; "
-            "'any' lets the estimator find the category"
+            "treat every mask as an object of this category and ignore its label; 'any' lets the "
+            "estimator find the category"
         ),
     )
 
@@ -113,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     """Estimate all frames. Return 0 if anything was estimated and all files were written, else 1.
 
     Raises:
-        SdfposeError: An argument is invalid, or the weights cannot be used.
+        SdfposeError: An argument is invalid, or the weights or the masks' source cannot be used.
     """
     frames = [*args.frames, *([sample_frame()] if args.sample else [])]
     if not frames:
@@ -125,21 +135,25 @@ def run(args: argparse.Namespace) -> int:
         _ = categories[args.category]
     if args.threads:
         set_threads(args.threads)
+    masks = mask_source(args, categories, None)
     estimator = PoseEstimator(estimator_config(args), categories)
     estimated: dict[str, list[_Row]] = {}
     problems: list[str] = []
     warnings, unused = WarningCounts(), WarningCounts()
     written = True
-    for frame in _frames(frames, args, problems):
-        warnings.add(frame.warnings)
-        rows, result = _estimate(estimator, frame)
+    for item in _masked(_frames(frames, args, problems), masks, problems):
+        name = item.given.name
+        warnings.add(item.given.warnings)
+        rows, result = _estimate(estimator, item)
         unused.add(result.warnings)
         for skip in result.skipped:
-            _report(f"{frame.name}: {skip.reason}; skipped", problems)
+            _report(f"{name}: {skip.reason}; skipped", problems)
         estimates = [row.estimate for row in rows]
-        estimated[frame.name] = rows
+        estimated[name] = rows
         try:
-            _write(args.out / frame.name, frame.frame, estimates, categories, plain=args.plain)
+            if masks is not None:
+                write_masks(args.out / name, item.frame)
+            _write(args.out / name, item.frame, estimates, categories, plain=args.plain)
         except SdfposeError as error:
             _report(str(error), problems)
             written = False
@@ -147,7 +161,10 @@ def run(args: argparse.Namespace) -> int:
         _report(warning, problems)
     if args.json is not None:
         results = {name: [_as_json(row) for row in rows] for name, rows in estimated.items()}
-        write_json(args.json, {"frames": results, "problems": problems})
+        found = {} if masks is None else {"masks": masks.as_json()}
+        write_json(args.json, {"frames": results, **found, "problems": problems})
+    if masks is not None:
+        masks.print()
     count = sum(map(len, estimated.values()))
     if count:
         _print(estimated)
@@ -164,7 +181,12 @@ def _frames(
     names: dict[str, Path] = {}
     for folder in (folder for path in paths for folder in frame_folders(path)):
         try:
-            frame = read_frame(folder, depth_unit=args.depth_unit, category=args.category)
+            frame = read_frame(
+                folder,
+                depth_unit=args.depth_unit,
+                category=args.category if args.masks == FILE else None,
+                needs_mask=args.masks == FILE,
+            )
         except FrameError as error:
             _report(f"{error}; frame skipped", problems)
             continue
@@ -181,20 +203,37 @@ def _frames(
         yield frame
 
 
-def _estimate(estimator: PoseEstimator, frame: FolderFrame) -> tuple[list[_Row], FrameResult]:
+def _masked(
+    frames: Iterable[FolderFrame], masks: FrameMasks | None, problems: list[str]
+) -> Iterator[MaskedFrame]:
+    """Take or make the masks of the frames; report frames that cannot be segmented."""
+    for frame in frames:
+        if masks is None:
+            yield given_masks(frame)
+            continue
+        try:
+            item, problem = masks.of_folder(frame)
+        except FrameError as error:
+            _report(f"{frame.name}: {error}; frame skipped", problems)
+            continue
+        if problem:
+            _report(f"{frame.name}: {problem}", problems)
+        yield item
+
+
+def _estimate(estimator: PoseEstimator, item: MaskedFrame) -> tuple[list[_Row], FrameResult]:
     """Estimate the objects of a frame; the frame's time is divided evenly among them."""
     start = time.perf_counter()
-    result = estimator.run(frame.frame)
+    result = estimator.run(item.frame)
     elapsed_ms = 1000.0 * (time.perf_counter() - start)
-    truth = {x.mask_id: x for x in frame.ground_truth}
     rows = [
         _Row(
-            instance=frame.instances.get(x.mask_id, f"{x.category}_{x.mask_id}"),
+            instance=item.instance(x),
             estimate=x,
-            errors=compare(x, truth[x.mask_id]) if x.mask_id in truth else None,
+            errors=evaluated.errors,
             time_ms=elapsed_ms / len(result.estimates),
         )
-        for x in result.estimates
+        for x, evaluated in zip(result.estimates, item.evaluate(result.estimates), strict=True)
     ]
     return rows, result
 

@@ -16,6 +16,14 @@ from sdfpose_core.cli.choices import (
     add_threads_argument,
     estimator_config,
 )
+from sdfpose_core.cli.frame_masks import (
+    FrameMasks,
+    MaskedFrame,
+    add_masks_argument,
+    folder_beside,
+    given_masks,
+    mask_source,
+)
 from sdfpose_core.cli.output import (
     add_json_argument,
     new_table,
@@ -26,16 +34,11 @@ from sdfpose_core.cli.output import (
     write_json,
 )
 from sdfpose_core.cli.paths import check_output_file, path_argument
-from sdfpose_core.datasets import FolderFrame, read_frames
+from sdfpose_core.datasets import read_frames
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import FrameError
 from sdfpose_core.estimation.estimator import PoseEstimator
-from sdfpose_core.evaluation.comparison import compare
-from sdfpose_core.evaluation.frame_evaluation import (
-    FrameEvaluation,
-    ObjectEvaluation,
-    ReportedObject,
-)
+from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation
 from sdfpose_core.evaluation.frame_metrics import frame_metrics
 from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.observation.input_warnings import WarningCounts
@@ -54,7 +57,9 @@ def add_parser(evaluations: Any) -> None:
         description=(
             "Estimate the objects in frame folders, each image independently, and compare them "
             "with the ground truth. Print the errors of every instance, and averages with the "
-            "number of instances behind them."
+            "number of instances behind them. Objects of made masks (--masks) are compared with "
+            "the true object whose mask theirs overlaps most, or without mask.png with the "
+            "nearest one of their category."
         ),
         epilog="Example: sdfpose eval frames frames/ --report report.html",
     )
@@ -64,6 +69,9 @@ def add_parser(evaluations: Any) -> None:
         nargs="+",
         metavar="DIR",
         help="frame folder, or folder of frame folders",
+    )
+    add_masks_argument(
+        parser, "mask.png", "FILE_masks/NAME/mask.png beside --json FILE, else --report FILE"
     )
     add_json_argument(parser)
     parser.add_argument("--report", type=path_argument, metavar="FILE", help="write an HTML report")
@@ -77,8 +85,8 @@ def run(args: argparse.Namespace) -> int:
     """Estimate and evaluate the frames.
 
     Raises:
-        SdfposeError: An argument is invalid, the weights cannot be used, or no frame has ground
-            truth.
+        SdfposeError: An argument is invalid, the weights or the masks' source cannot be used, or no
+            frame has ground truth.
     """
     check_output_file("--json", args.json)
     check_output_file("--report", args.report)
@@ -86,29 +94,24 @@ def run(args: argparse.Namespace) -> int:
         set_threads(args.threads)
     categories = default_categories()
     config = estimator_config(args)
+    masks = mask_source(args, categories, folder_beside(args.json, args.report))
     estimator = PoseEstimator(config, categories)
     problems: list[str] = []
-    frames = [
-        x for path in args.frames for x in read_frames(path, problems, depth_unit=args.depth_unit)
-    ]
-    if not any(x.ground_truth for x in frames):
-        raise FrameError(
-            f"{', '.join(map(str, args.frames))}: no frame has ground truth: expected meta.json "
-            f"with 'gt'{'; ' + problems[-1] if problems else ''}"
-        )
+    frames = _frames(args, masks, problems)
     evaluated, estimates = [], []
     warnings = WarningCounts()
-    for frame in frames:
-        result = estimator.run(frame.frame)
-        problems += [f"{frame.name}: {x.reason}" for x in result.skipped]
+    for item in frames:
+        result = estimator.run(item.frame)
+        problems += [f"{item.given.name}: {x.reason}" for x in result.skipped]
         warnings.add(result.warnings)
-        evaluated.append(_evaluate(frame, result.estimates, result.stage_ms))
+        evaluated.append(_evaluate(item, result.estimates, result.stage_ms))
         estimates.append(result.estimates)
     problems += warnings.sentences("unused")
     document = frame_metrics(evaluated)
     if args.json is not None:
         listed = [{"name": x.name, "objects": [y.as_json() for y in x.objects]} for x in evaluated]
-        write_json(args.json, document | {"problems": problems, "frames": listed})
+        found = {} if masks is None else {"masks": masks.as_json()}
+        write_json(args.json, document | found | {"problems": problems, "frames": listed})
     if args.report is not None:
         pictures = [
             ErrorImage(
@@ -140,22 +143,52 @@ def run(args: argparse.Namespace) -> int:
     console.print(_instances(evaluated), highlight=False)
     if document["average_precision"] is not None:
         console.print(precision_table(document["average_precision"]))
+    if masks is not None:
+        masks.print()
     return 0
 
 
+def _frames(
+    args: argparse.Namespace, masks: FrameMasks | None, problems: list[str]
+) -> list[MaskedFrame]:
+    """Read the frames, and take or make their masks.
+
+    Raises:
+        FrameError: No frame has ground truth.
+    """
+    read = [
+        x
+        for path in args.frames
+        for x in read_frames(path, problems, depth_unit=args.depth_unit, needs_mask=masks is None)
+    ]
+    if not any(x.ground_truth or (masks is not None and x.has_mask) for x in read):
+        expected = "meta.json with 'gt'" + ("" if masks is None else ", or mask.png")
+        raise FrameError(
+            f"{', '.join(map(str, args.frames))}: no frame has ground truth: expected {expected}"
+            f"{'; ' + problems[-1] if problems else ''}"
+        )
+    if masks is None:
+        return [given_masks(x) for x in read]
+    frames = []
+    for x in read:
+        try:
+            item, problem = masks.of_folder(x)
+        except FrameError as error:
+            problems.append(f"{x.name}: {error}; frame dropped")
+            continue
+        if problem:
+            problems.append(f"{x.name}: {problem}")
+        frames.append(item)
+    return frames
+
+
 def _evaluate(
-    frame: FolderFrame, estimates: Sequence[ObjectEstimate], stage_ms: dict[str, float]
+    item: MaskedFrame, estimates: Sequence[ObjectEstimate], stage_ms: dict[str, float]
 ) -> FrameEvaluation:
-    """Compare estimates with the ground truth of the same mask id."""
-    truths = {x.mask_id: x for x in frame.ground_truth}
-    objects = []
-    for x in estimates:
-        reported = ReportedObject.of(x)
-        truth = truths.get(x.mask_id)
-        errors = None if truth is None else compare(reported, truth)
-        objects.append(ObjectEvaluation(reported, truth, errors, is_unknown=truth is None))
-    known = tuple(frame.ground_truth) or None
-    return FrameEvaluation(frame.name, frame.frame.stamp_ns, tuple(objects), known, stage_ms)
+    """Compare estimates with the ground truth."""
+    known = tuple(item.given.ground_truth) or None
+    name, stamp_ns = item.given.name, item.frame.stamp_ns
+    return FrameEvaluation(name, stamp_ns, item.evaluate(estimates), known, stage_ms)
 
 
 def _instances(frames: Sequence[FrameEvaluation]) -> Table:

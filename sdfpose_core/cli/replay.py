@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
@@ -18,6 +19,12 @@ from sdfpose_core.cli.choices import (
     add_topic_argument,
     estimator_config,
     label_rules,
+)
+from sdfpose_core.cli.frame_masks import (
+    FrameMasks,
+    add_masks_argument,
+    folder_beside,
+    mask_source,
 )
 from sdfpose_core.cli.numbers import integer, positive, real
 from sdfpose_core.cli.output import (
@@ -36,7 +43,11 @@ from sdfpose_core.errors import BagError, ConfigurationError, WeightsError
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation
 from sdfpose_core.evaluation.frame_metrics import frame_metrics
+from sdfpose_core.masks.sources import FILE
 from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
+from sdfpose_core.replay.masks import MaskPairs
 from sdfpose_core.replay.results import ResultBag
 from sdfpose_core.replay.run import Replay, replay
 from sdfpose_core.replay.schedule import Schedule
@@ -95,6 +106,11 @@ def add_parser(subparsers: Any) -> None:
     )
     add_topic_argument(parser)
     add_depth_unit_argument(parser)
+    add_masks_argument(
+        parser,
+        "the bag's mask topic",
+        "FILE_masks/NUMBER/mask.png beside --json FILE, else --report FILE or --out FILE",
+    )
     add_labelling_arguments(parser)
     parser.add_argument(
         "--slop",
@@ -118,8 +134,8 @@ def run(args: argparse.Namespace) -> int:
     """Replay the bag. Return 0 if an object was estimated, else 1.
 
     Raises:
-        SdfposeError: An argument is invalid, or the bag, the ground truth or the weights cannot
-            be used.
+        SdfposeError: An argument is invalid, or the bag, the ground truth, the weights or the
+            masks' source cannot be used.
     """
     check_output_file("--json", args.json)
     check_output_file("--report", args.report)
@@ -129,8 +145,10 @@ def run(args: argparse.Namespace) -> int:
     problems: list[str] = []
     rules = label_rules(args, categories)
     with problems_of_failure(problems):
-        truth = _prepare(args, rules, problems)
+        truth, mask_topic = _prepare(args, rules, problems)
     set_threads(args.threads)
+    masks = mask_source(args, categories, folder_beside(args.json, args.report, args.out))
+    mask_pairs = MaskPairs(mask_topic)
     config = estimator_config(args)
     estimator = PoseEstimator(config, categories)
     for category in categories:
@@ -141,6 +159,7 @@ def run(args: argparse.Namespace) -> int:
         dict(args.topic),
         args.slop,
         args.queue_size,
+        with_masks=masks is None,
         with_labels=rules is None,
         depth_unit=args.depth_unit,
     )
@@ -162,11 +181,15 @@ def run(args: argparse.Namespace) -> int:
             truth=truth,
             schedule=schedule,
             results=results,
+            masks=None if masks is None else partial(_make_masks, masks, mask_pairs),
+            listeners=None if masks is None else mask_pairs.listeners,
             progress=lambda: bar.advance(task),
         )
         if not done.frames:  # raised inside the context, so that no result bag is kept
             raise BagError(f"{args.bag}: no frame could be used")
     problems += done.truth_problems(truth)
+    if masks is not None:
+        problems += _compare_masks(args, masks, mask_pairs)
     evaluated = done.evaluate(truth)
     document = {
         "bag": str(args.bag),
@@ -176,6 +199,7 @@ def run(args: argparse.Namespace) -> int:
         "rate_hz": done.rate_hz,
         "problems": problems,
         **frame_metrics(evaluated),
+        **({} if masks is None else {"masks": masks.as_json()}),
     }
     if args.json is not None:
         write_json(args.json, document | {"frames": _frames(done, evaluated)})
@@ -192,6 +216,8 @@ def run(args: argparse.Namespace) -> int:
         write_file(args.report, page.encode(errors="replace"))
     print_problems(problems)
     _print(document)
+    if masks is not None:
+        masks.print(with_objects=False)
     return 0 if any(x.tracks for x in done.frames) else 1
 
 
@@ -205,19 +231,46 @@ def _schedule(args: argparse.Namespace) -> Schedule | None:
 
 def _prepare(
     args: argparse.Namespace, rules: LabelRules | None, problems: list[str]
-) -> TruthSource | None:
-    """Find the ground truth. Check the bag's topics before the long work begins."""
+) -> tuple[TruthSource | None, str]:
+    """Find the ground truth and the mask topic. Check the topics before the long work begins."""
     categories = default_categories()
+    given = args.masks == FILE
+    if args.mask_categories and not given:
+        raise ConfigurationError(
+            "--mask-categories has no effect with --masks, whose ids are those of the source: "
+            "expected --category, or masks of the bag"
+        )
     with open_bag(args.bag, problems) as bag:
-        topics = find_topics(bag.connections, args.bag, dict(args.topic))
-        if not topics.labels and rules is None:
+        topics = find_topics(bag.connections, args.bag, dict(args.topic), needs_mask=given)
+        if given and not topics.labels and rules is None:
             raise BagError(
                 f"{args.bag}: has no label topic: give the categories of the mask ids with "
                 "--category NAME (or any), or --mask-categories ID:NAME"
             )
         truth = truth_source(args.gt, bag.connections, args.bag, categories)
     problems.clear()  # the same problems are reported when the bag is read
-    return truth
+    return truth, topics.mask
+
+
+def _make_masks(masks: FrameMasks, pairs: MaskPairs, number: int, frame: RgbdFrame) -> RgbdFrame:
+    """Make the masks of a frame, and keep them for the comparison."""
+    name = _name(number)
+    made = masks.of_stream(name, frame)
+    pairs.add(frame.stamp_ns, name, made.mask)
+    return made
+
+
+def _compare_masks(args: argparse.Namespace, masks: FrameMasks, pairs: MaskPairs) -> list[str]:
+    """Compare the masks with those of the bag; return the problems of both."""
+    for name, given, found in pairs.pairs():
+        masks.compare(name, given, found)
+    refused = WarningCounts()
+    refused.add(InputWarning("refused", x) for x in pairs.refused)
+    return [*masks.warnings.sentences(str(args.bag)), *refused.sentences(str(args.bag))]
+
+
+def _name(number: int) -> str:
+    return f"{number:06d}"
 
 
 def _frames(done: Replay, evaluated: Sequence[FrameEvaluation]) -> list[dict[str, Any]]:

@@ -49,7 +49,11 @@ _REGISTERED = re.compile(r"\b(aligned|registered|depth to (rgb|colou?r))\b")
 
 
 def find_topics(
-    connections: Iterable[Connection], path: Path | str, given: Mapping[str, str]
+    connections: Iterable[Connection],
+    path: Path | str,
+    given: Mapping[str, str],
+    *,
+    needs_mask: bool = True,
 ) -> InputTopics:
     """Find the topics of a bag that make up a frame, by type and name.
 
@@ -59,9 +63,10 @@ def find_topics(
         connections: connections of the bag.
         path: path of the bag, for error messages.
         given: topics by role (see `ROLES`) that override the search.
+        needs_mask: whether a bag without a topic for masks is an error.
 
     Returns:
-        The topics; ``labels`` is empty if the bag has none.
+        The topics; ``labels`` is empty if the bag has none, and so is ``mask`` if it is not needed.
 
     Raises:
         BagError: a role has no topic, several candidates, or a topic of the wrong type.
@@ -80,8 +85,10 @@ def find_topics(
                 f"{', '.join(_topics_for(role, types)) or 'none'}, of type "
                 f"{' or '.join(_types_for(role))}"
             )
+    optional = ("labels",) if needs_mask else ("labels", "mask")
     found = {
-        role: given.get(role) or _only(role, _candidates(role, types, given), types, path)
+        role: given.get(role)
+        or _only(role, _candidates(role, types, given), types, path, role in optional)
         for role in ("colour", "depth", "mask", "labels")
     }
     infos = _topics_for("camera_info", types)
@@ -129,13 +136,21 @@ def _is_registered(topic: str) -> bool:
     return any(_REGISTERED.search(" ".join(words)) for words in segments(topic))
 
 
-def _only(role: str, found: Sequence[str], types: Mapping[str, str], path: Path | str) -> str:
+def _only(
+    role: str,
+    found: Sequence[str],
+    types: Mapping[str, str],
+    path: Path | str,
+    optional: bool = False,
+) -> str:
     if len(found) == 1:
         return found[0]
-    if not found and role == "labels":
+    if not found and optional:
         return ""
     if not found:
         hint = f"; name it with --topic {role}=TOPIC" if _topics_for(role, types) else ""
+        if role == "mask":
+            hint += "; or let 'sdfpose replay --masks SOURCE' make masks"
         raise BagError(
             f"{path}: has no topic for {role}: expected one of type "
             f"{' or '.join(_types_for(role))}; the bag has "

@@ -53,6 +53,8 @@ class Pairing:
         topics: topics by role (see `ROLES`) that override the search.
         slop_s: largest difference of stamps within a frame, seconds.
         queue_size: messages kept per topic while waiting for the other topics.
+        with_masks: whether the masks come from the bag's mask topic. If not, they are empty, there
+            are no labels, and the bag needs no such topic.
         with_labels: whether the categories of mask ids come from the bag's label topic. If not,
             or if there is no such topic, label rules are used.
         depth_unit: metres per unit of depth; None for millimetres in 16-bit and metres in float
@@ -62,6 +64,7 @@ class Pairing:
     topics: Mapping[str, str] = field(default_factory=dict)
     slop_s: float = 0.02
     queue_size: int = 20
+    with_masks: bool = True
     with_labels: bool = True
     depth_unit: float | None = None
 
@@ -142,7 +145,9 @@ def bag_frames(
         dropped.setdefault(key, []).append(_one_line(error))
 
     with open_bag(path, problems) as bag:
-        chosen = find_topics(bag.connections, path, pairing.topics)
+        chosen = find_topics(bag.connections, path, pairing.topics, needs_mask=pairing.with_masks)
+        if not pairing.with_masks:
+            chosen = replace(chosen, mask="", labels="")
         if not pairing.with_labels:
             chosen = replace(chosen, labels="")
         latched = any(x.latched for x in bag.connections if x.topic == chosen.labels)
@@ -192,8 +197,9 @@ def bag_frames(
             f"{n} on {topic}{_span(pairs.spans_ns.get(topic))}"
             for topic, n in pairs.received.items()
         )
+        images = "colour, depth and mask" if chosen.mask else "colour and depth"
         problems.append(
-            f"{path}: no stamps of colour, depth and mask agree within {pairing.slop_s:g} s "
+            f"{path}: no stamps of {images} agree within {pairing.slop_s:g} s "
             f"({counts} messages): expected equal stamps"
         )
 

@@ -3,7 +3,7 @@
 - ``color.png``: RGB or grey, 8- or 16-bit. Without it, poses come from depth alone.
 - ``depth.png``: 16-bit, registered to colour (0 = missing), millimetres unless ``meta.json`` has
   another ``depth_unit``.
-- ``mask.png``: instance id per pixel (0 = background).
+- ``mask.png``: instance id per pixel (0 = background); not needed where masks are made.
 - ``meta.json``: ``K`` (3x3), ``objects``, and optionally ``depth_unit``, metres per unit of depth.
   Each object has ``mask_id`` and ``category``, optionally ``instance`` and ``symmetric_about_y``,
   and, if ``gt`` is not null, the true ``R``, ``t`` and ``extents_m``.
@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,20 +29,22 @@ from sdfpose_core.observation.depth_unit import MILLIMETRE, depth_unit_problem, 
 from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
 from sdfpose_core.observation.truth_checks import truth_problem
-from sdfpose_core.storage.files import temporary_sibling
 
 __all__ = [
+    "COLOUR",
+    "DEPTH",
+    "MASK",
+    "META",
     "FolderFrame",
     "frame_folders",
     "ground_truth_of",
     "holds_frames",
     "read_frame",
     "read_frames",
-    "write_frame",
 ]
 
-_COLOUR, _DEPTH, _MASK, _META = "color.png", "depth.png", "mask.png", "meta.json"
-_FILES = (_COLOUR, _DEPTH, _MASK, _META)
+COLOUR, DEPTH, MASK, META = "color.png", "depth.png", "mask.png", "meta.json"
+_FILES = (COLOUR, DEPTH, MASK, META)
 
 _MAX_MASK_ID = 65535
 
@@ -58,12 +58,14 @@ class FolderFrame:
 
     Attributes:
         name: name of the folder.
-        frame: the images, with a label for every listed object that is visible in the mask.
+        frame: the images, with a label for every listed object that is visible in the mask, or for
+            every listed object if there is no mask; the mask is empty then.
         ground_truth: true poses of the objects that have one.
         instances: name of the individual object by mask id.
         problems: one sentence for each skipped entry, naming the file.
         warnings: what is likely to be wrong with the depth or the ground truth, or is not there,
             naming the file.
+        has_mask: whether the folder has a mask.
     """
 
     name: str
@@ -72,6 +74,7 @@ class FolderFrame:
     instances: dict[int, str]
     problems: list[str]
     warnings: list[InputWarning] = field(default_factory=list)
+    has_mask: bool = True
 
 
 def frame_folders(folder: Path | str) -> list[Path]:
@@ -99,7 +102,11 @@ def holds_frames(folder: Path | str) -> bool:
 
 
 def read_frames(
-    folder: Path | str, problems: list[str], *, depth_unit: float | None = None
+    folder: Path | str,
+    problems: list[str],
+    *,
+    depth_unit: float | None = None,
+    needs_mask: bool = True,
 ) -> Iterator[FolderFrame]:
     """Read the frames at a path (see `frame_folders`) and skip those that cannot be read.
 
@@ -108,12 +115,13 @@ def read_frames(
         problems: receives one sentence for each dropped frame or skipped entry and, at the end,
             one for each kind of warning, with the number of frames.
         depth_unit: see `read_frame`.
+        needs_mask: see `read_frame`.
     """
     warnings = WarningCounts()
     try:
         for path in frame_folders(folder):
             try:
-                frame = read_frame(path, depth_unit=depth_unit)
+                frame = read_frame(path, depth_unit=depth_unit, needs_mask=needs_mask)
             except FrameError as error:
                 problems.append(f"{error}; frame dropped")
                 continue
@@ -125,7 +133,11 @@ def read_frames(
 
 
 def read_frame(
-    folder: Path | str, *, depth_unit: float | None = None, category: str | None = None
+    folder: Path | str,
+    *,
+    depth_unit: float | None = None,
+    category: str | None = None,
+    needs_mask: bool = True,
 ) -> FolderFrame:
     """Read one frame folder.
 
@@ -133,42 +145,31 @@ def read_frame(
         folder: the folder.
         depth_unit: metres per unit of depth, instead of the one in ``meta.json``.
         category: label of every mask id, instead of those in ``meta.json``.
+        needs_mask: whether a frame without ``mask.png``, or without ``objects`` in ``meta.json``,
+            is an error.
 
     Raises:
         FrameError: a file is missing, unreadable or does not match the others.
     """
     folder = Path(folder)
-    try:
-        if not folder.is_dir():
-            raise FrameError(f"{folder}: no such folder: expected one with {', '.join(_FILES)}")
-        missing = [name for name in _FILES if not (folder / name).is_file()]
-        if missing:
-            with os.scandir(folder):  # a folder that cannot be listed has another problem
-                pass
-    except OSError as error:
-        raise FrameError(
-            f"{folder}: cannot be read: {error.strerror}: expected a folder with "
-            f"{', '.join(_FILES)}"
-        ) from error
-    if missing not in ([], [_COLOUR]):
-        raise FrameError(
-            f"{folder}: lacks {', '.join(missing)}: expected the files {', '.join(_FILES)}"
-        )
-    depth = read_image(folder / _DEPTH, "16-bit, one channel", (np.uint16,))
-    mask = read_image(folder / _MASK, "8- or 16-bit, one channel", (np.uint8, np.uint16))
-    colour = np.zeros((*depth.shape, 3), np.uint8) if missing else read_colour(folder / _COLOUR)
-    sized = _DEPTH if missing else _COLOUR
-    for name, image in ((_DEPTH, depth), (_MASK, mask)):
+    missing = _missing(folder, [x for x in _FILES if needs_mask or x != MASK])
+    depth = read_image(folder / DEPTH, "16-bit, one channel", (np.uint16,))
+    colour = np.zeros((*depth.shape, 3), np.uint8) if missing else read_colour(folder / COLOUR)
+    mask, has_mask = np.zeros(depth.shape, np.uint16), needs_mask or (folder / MASK).is_file()
+    if has_mask:
+        mask = read_image(folder / MASK, "8- or 16-bit, one channel", (np.uint8, np.uint16))
+    sized = DEPTH if missing else COLOUR
+    for name, image in ((DEPTH, depth), (MASK, mask)):
         if image.shape != colour.shape[:2]:
             raise FrameError(
                 f"{folder / name}: is {image_size(image)}: expected {image_size(colour)}, "
                 f"the size of {sized}"
             )
-    meta = _read_meta(folder / _META)
-    camera = _camera(folder / _META, meta, colour.shape[1], colour.shape[0])
-    unit = _depth_unit(folder / _META, meta) if depth_unit is None else depth_unit
-    objects = _Objects(folder / _META, mask)
-    objects.read(meta["objects"])
+    meta = _read_meta(folder / META, needs_mask)
+    camera = _camera(folder / META, meta, colour.shape[1], colour.shape[0])
+    unit = _depth_unit(folder / META, meta) if depth_unit is None else depth_unit
+    objects = _Objects(folder / META, mask if has_mask else None)
+    objects.read(meta.get("objects", ()))
     labels = objects.labels
     if category is not None:
         labels = {int(i): InstanceLabel(category) for i in np.unique(mask) if i != 0}
@@ -190,47 +191,30 @@ def read_frame(
             *(InputWarning(x, f"{folder}: has no {x}: colour is not used") for x in missing),
             *_warnings(folder, frame, metres, unit, objects.ground_truth),
         ],
+        has_mask=has_mask,
     )
 
 
-def write_frame(
-    folder: Path | str,
-    frame: RgbdFrame,
-    ground_truth: Sequence[GroundTruth] = (),
-    *,
-    source: str = "simulated",
-) -> None:
-    """Write one frame folder atomically: complete or not at all.
-
-    Args:
-        folder: must not exist; missing parents are created.
-        frame: frame to write. Depth is rounded to millimetres; label scores are not stored.
-        ground_truth: true poses of some or all mask ids.
-        source: origin of the poses.
-
-    Raises:
-        FrameError: the folder already exists or cannot be written.
-    """
-    folder = Path(folder)
-    if folder.exists():
-        raise FrameError(f"{folder}: already exists: remove it or choose another name")
-    images: dict[str, NDArray[Any]] = {
-        _COLOUR: frame.colour[..., ::-1],
-        _DEPTH: np.rint(frame.depth / MILLIMETRE).astype(np.uint16),
-        _MASK: frame.mask.astype(np.uint16),
-    }
-    temporary = temporary_sibling(folder)
+def _missing(folder: Path, names: Sequence[str]) -> list[str]:
+    """Check that a folder has the files of these names; return those missing that may be."""
+    expected = ", ".join(names)
     try:
-        temporary.mkdir(parents=True)
-        for name, image in images.items():
-            (temporary / name).write_bytes(cv2.imencode(".png", image)[1].tobytes())
-        meta = _meta(folder.name, frame, ground_truth, source)
-        (temporary / _META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
-        temporary.rename(folder)
+        if not folder.is_dir():
+            raise FrameError(f"{folder}: no such folder: expected one with {expected}")
+        missing = [name for name in names if not (folder / name).is_file()]
+        if missing:
+            with os.scandir(folder):  # a folder that cannot be listed has another problem
+                pass
     except OSError as error:
-        raise FrameError(f"{folder}: the frame cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        raise FrameError(
+            f"{folder}: cannot be read: {error.strerror}: expected a folder with {expected}"
+        ) from error
+    if missing not in ([], [COLOUR]):
+        hint = "; to make masks, choose a source with --masks" if missing == [MASK] else ""
+        raise FrameError(
+            f"{folder}: lacks {', '.join(missing)}: expected the files {expected}{hint}"
+        )
+    return missing
 
 
 def _may_be_frame(folder: Path) -> bool:
@@ -248,14 +232,14 @@ def _name(folder: Path) -> str:
     return folder.name if folder.name not in ("", "..") else folder.resolve().name
 
 
-def _read_meta(path: Path) -> dict[str, Any]:
+def _read_meta(path: Path, needs_objects: bool) -> dict[str, Any]:
     try:
         meta = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise FrameError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(meta, dict):
         raise FrameError(f"{path}: holds a {type(meta).__name__}: expected an object with K")
-    if not isinstance(meta.get("objects"), list):
+    if not isinstance(meta.get("objects", None if needs_objects else []), list):
         state = "has no key 'objects'" if "objects" not in meta else "'objects' is not a list"
         raise FrameError(f"{path}: {state}: expected a list of objects with mask_id and category")
     return meta
@@ -281,12 +265,12 @@ def _warnings(
     categories = default_categories()
     problem = depth_unit_problem(depth, frame.mask, frame.camera, frame.labels, categories, unit)
     if problem is not None:
-        return [InputWarning("depth unit", f"{folder / _DEPTH}: {problem}")]
+        return [InputWarning("depth unit", f"{folder / DEPTH}: {problem}")]
     found = []
     for truth in truths:
         problem = truth_problem(truth, categories, frame)
         if problem is not None:
-            text = f"{folder / _META}: object {truth.mask_id}: {problem}"
+            text = f"{folder / META}: object {truth.mask_id}: {problem}"
             found.append(InputWarning(("ground truth", truth.mask_id, truth.category), text))
     return found
 
@@ -321,9 +305,9 @@ def _is_rotation(matrix: NDArray[np.float64]) -> bool:
 class _Objects:
     """Parser of the `objects` of a `meta.json` that skips invalid entries."""
 
-    def __init__(self, path: Path, mask: NDArray[np.integer]) -> None:
+    def __init__(self, path: Path, mask: NDArray[np.integer] | None) -> None:
         self._path = path
-        self._visible = set(np.unique(mask).tolist())
+        self._visible = None if mask is None else set(np.unique(mask).tolist())
         self.labels: dict[int, InstanceLabel] = {}
         self.ground_truth: list[GroundTruth] = []
         self.instances: dict[int, str] = {}
@@ -354,9 +338,9 @@ class _Objects:
                 f"objects[{number}] repeats the mask_id {mask_id} of an earlier object: expected "
                 "one object per id"
             )
-        elif mask_id not in self._visible:
+        elif self._visible is not None and mask_id not in self._visible:
             self._skip(
-                f"object {mask_id} ({category}) has no pixel in {_MASK}: expected pixels of "
+                f"object {mask_id} ({category}) has no pixel in {MASK}: expected pixels of "
                 f"value {mask_id}"
             )
         else:
@@ -428,35 +412,3 @@ def ground_truth_of(
         dimensions_m=arrays["extents_m"],
         symmetric_about_y=symmetric,
     )
-
-
-def _meta(
-    name: str, frame: RgbdFrame, ground_truth: Sequence[GroundTruth], source: str
-) -> dict[str, Any]:
-    truth = {x.mask_id: x for x in ground_truth}
-    categories = {x.mask_id: x.category for x in ground_truth}
-    categories.update({i: label.category for i, label in frame.labels.items()})
-    objects: list[dict[str, Any]] = []
-    for mask_id, category in sorted(categories.items()):
-        entry: dict[str, Any] = {"mask_id": int(mask_id), "category": category, "gt": None}
-        if mask_id in truth:
-            true = truth[mask_id]
-            entry.update(
-                instance=true.instance,
-                symmetric_about_y=bool(true.symmetric_about_y),
-                gt=source,
-                R=np.asarray(true.rotation).tolist(),
-                t=np.asarray(true.translation).tolist(),
-                extents_m=np.asarray(true.dimensions_m).tolist(),
-            )
-        objects.append(entry)
-    return {
-        "name": name,
-        "K": frame.camera.matrix.tolist(),
-        "width": frame.camera.width,
-        "height": frame.camera.height,
-        "depth_unit": MILLIMETRE,
-        "mask": "id = object.mask_id, 0 = background",
-        "pose": "x_cam = R x_obj + t, metres; object frame: centre of the box, y up, front +x",
-        "objects": objects,
-    }

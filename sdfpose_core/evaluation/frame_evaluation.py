@@ -19,6 +19,7 @@ __all__ = [
     "ReportedObject",
     "alternatives_as_json",
     "evaluate_frame",
+    "evaluate_masked",
 ]
 
 
@@ -185,3 +186,27 @@ def evaluate_frame(
         else ObjectEvaluation(x, is_unknown=i in unknown)
         for i, x in enumerate(reported)
     )
+
+
+def evaluate_masked(
+    reported: Sequence[ReportedObject],
+    truths: Sequence[GroundTruth],
+    true_ids: Mapping[int, int],
+) -> tuple[ObjectEvaluation, ...]:
+    """Compare reported objects with the true objects that their masks show.
+
+    Args:
+        reported: objects whose ids are mask ids.
+        truths: ground truth of the frame.
+        true_ids: mask id in the ground truth by reported mask id. A mask that is not listed shows
+            no true object: it is false. The pose of one that is listed, but has no ground truth, is
+            unknown.
+    """
+    by_id = {x.mask_id: x for x in truths if x.has_pose}
+    evaluated = []
+    for x in reported:
+        truth = by_id.get(true_ids.get(x.id, 0))
+        errors = None if truth is None else compare(x, truth)
+        unknown = truth is None and x.id in true_ids
+        evaluated.append(ObjectEvaluation(x, truth, errors, is_unknown=unknown))
+    return tuple(evaluated)

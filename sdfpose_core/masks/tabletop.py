@@ -54,7 +54,7 @@ class TabletopMasks:
         id_of[list(objects)] = assigned
         return InstanceMask(
             standing.full_size(id_of[labels], depth.shape),
-            {i: InstanceLabel(ANY_CATEGORY) for i in assigned},
+            {i: InstanceLabel(ANY_CATEGORY, detected=True) for i in assigned},
             standing.problem,
         )
 

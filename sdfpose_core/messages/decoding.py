@@ -306,7 +306,7 @@ def labels_from_message(message: InstanceLabels, topic: str) -> dict[int, Instan
 def rgbd_frame(
     colour: AnyImage,
     depth: AnyImage,
-    mask: AnyImage,
+    mask: AnyImage | None,
     camera: PinholeCamera,
     labels: InstanceLabels | LabelRules,
     topics: InputTopics,
@@ -316,14 +316,15 @@ def rgbd_frame(
 ) -> RgbdFrame:
     """Build a frame with stamp and frame id of the colour image.
 
-    Each image may be raw or compressed. For `depth_unit` see `decode_depth`, for `up` `RgbdFrame`.
+    Each image may be raw or compressed; without a mask, the frame's is empty. For `depth_unit` see
+    `decode_depth`, for `up` `RgbdFrame`.
 
     Raises:
         MessageError: one of the messages is invalid.
     """
     size = colour_size(colour, topics.colour)
     metres = decode_depth(depth, topics.depth, depth_unit)
-    ids = decode_mask(mask, topics.mask)
+    ids = np.zeros(metres.shape, np.uint16) if mask is None else decode_mask(mask, topics.mask)
     _check_size(metres, topics.depth, size, topics.colour)
     _check_size(ids, topics.mask, size, topics.colour)
     if (camera.width, camera.height) != size:

@@ -77,7 +77,7 @@ def checked_frame(
     problem = _depth_problem(frame, depth, topics.depth, categories, depth_unit)
     if problem is not None:
         warnings.append(InputWarning((DepthUnitError, topics.depth), f"{topics.depth}: {problem}"))
-    if not frame.mask.any():
+    if messages.mask is not None and not frame.mask.any():
         warnings.append(
             InputWarning(
                 ("empty mask", topics.mask),

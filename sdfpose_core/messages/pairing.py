@@ -23,7 +23,8 @@ class FramePairing:
     """Combines messages into frames in the order of their arrival.
 
     Args:
-        topics: topics of a frame; an empty label topic means that there are no labels.
+        topics: topics of a frame; an empty mask topic means that the masks are made from the other
+            images, an empty label topic that there are no labels.
         slop_s: largest difference of stamps within a frame, seconds.
         queue_size: messages kept per topic while waiting for the other topics.
         refuse: called with the error of each dropped frame.
@@ -47,7 +48,7 @@ class FramePairing:
         self._synchronizer = FrameSynchronizer(
             colour=self._sources[topics.colour],
             depth=self._sources[topics.depth],
-            mask=self._sources[topics.mask],
+            mask=self._sources[topics.mask] if topics.mask else None,
             info=self._sources[topics.camera_info],
             labels=self._sources[topics.labels] if topics.labels else None,
             topics=topics,

@@ -33,12 +33,13 @@ class FrameMessages:
     """The messages of one frame.
 
     Attributes:
+        mask: None if the masks are made from the other images.
         labels: None if parameters determine the categories of the mask ids.
     """
 
     colour: AnyImage
     depth: AnyImage
-    mask: AnyImage
+    mask: AnyImage | None
     info: CameraInfo
     labels: InstanceLabels | None
 
@@ -128,7 +129,8 @@ class FrameSynchronizer:
     jumped back by more than a second; in that case the synchroniser restarts.
 
     Args:
-        colour, depth, mask: filters of raw or compressed images.
+        colour, depth, mask: filters of raw or compressed images; mask is None if the masks are made
+            from the other images.
         info: filter of camera infos.
         labels: filter of labels, None if parameters determine the categories of the mask ids.
         topics: names of the topics, for messages to the user.
@@ -151,7 +153,7 @@ class FrameSynchronizer:
         *,
         colour: SimpleFilter,
         depth: SimpleFilter,
-        mask: SimpleFilter,
+        mask: SimpleFilter | None,
         info: SimpleFilter,
         labels: SimpleFilter | None,
         topics: InputTopics,
@@ -174,7 +176,10 @@ class FrameSynchronizer:
         self._group: Sequence[Any] | None = None
         self._last_ns: int | None = None
         self.recent = RecentStamps()
-        named = [(topics.colour, colour), (topics.depth, depth), (topics.mask, mask)]
+        named = [(topics.colour, colour), (topics.depth, depth)]
+        if mask is not None:
+            named.append((topics.mask, mask))
+        self._images = len(named)
         if labels is not None:
             named.append((topics.labels, labels))
         self._matched_topics = [topic for topic, _ in named]
@@ -237,7 +242,7 @@ class FrameSynchronizer:
     def _connect(self) -> ApproximateTimeSynchronizer:
         for inlet in self._inputs:
             inlet.callbacks.clear()
-        matched = self._inputs if self._latched_labels is None else self._inputs[:3]
+        matched = self._inputs if self._latched_labels is None else self._inputs[: self._images]
         matcher = ApproximateTimeSynchronizer(
             matched, self.queue_size, self._slop_s, self._count_unmatched
         )
@@ -285,12 +290,12 @@ class FrameSynchronizer:
         """Begin or end to match the stamps of labels; all other messages go on waiting."""
         self.finish()
         queues = self._matcher.drain()
-        for labels in queues[3:]:
-            self._count_unmatched(3, len(labels))
+        for labels in queues[self._images :]:
+            self._count_unmatched(self._images, len(labels))
         self.recent.discard(self._topics.labels)
         self._latched_labels = None if matched else _Accompanying(self.queue_size)
         self._matcher = self._connect()
-        for inlet, messages in zip(self._inputs, queues[:3], strict=False):
+        for inlet, messages in zip(self._inputs, queues[: self._images], strict=False):
             for message in messages:
                 inlet.signalMessage(message)
 
@@ -340,7 +345,8 @@ class FrameSynchronizer:
         stamp, slop_ns = stamp_ns(group[0].header), round(self._slop_s * 1e9)
         info = self._infos.serve(stamp, slop_ns)
         if self._latched_labels is not None:
-            group = (*group[:3], self._latched_labels.serve(stamp, slop_ns))
+            labels = self._latched_labels.serve(stamp, slop_ns)
+            group = (*group[: self._images], labels)
         if info is not None:
             self._accept(group, info)
             return
@@ -363,9 +369,9 @@ class FrameSynchronizer:
         frame = FrameMessages(
             colour=group[0],
             depth=group[1],
-            mask=group[2],
+            mask=group[2] if self._images > 2 else None,
             info=info,
-            labels=group[3] if len(group) > 3 else None,
+            labels=group[self._images] if len(group) > self._images else None,
         )
         self._last_ns = frame.stamp_ns
         self.statistics.accepted += 1
@@ -387,11 +393,13 @@ class FrameSynchronizer:
             raise FrameIdError(
                 topics.colour, "an image without a frame id", "the name of its optical frame"
             )
-        for topic, message, optional, remedy in (
+        checked = [
             (topics.depth, group[1], False, "register it to colour"),
-            (topics.mask, group[2], True, "copy the header of the image"),
             (topics.camera_info, info, True, "use the camera info of the colour image"),
-        ):
+        ]
+        if self._images > 2:
+            checked.insert(1, (topics.mask, group[2], True, "copy the header of the image"))
+        for topic, message, optional, remedy in checked:
             found = normalise_frame_id(message)
             if found != expected and not (optional and not found):
                 raise FrameIdError(

@@ -8,17 +8,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.datasets.bags import Pairing, RecordedFrame, bag_frames
+from sdfpose_core.datasets.bags import Pairing, RecordedFrame, TopicCallbacks, bag_frames
 from sdfpose_core.errors import FrameError, VerificationError
 from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ReportedObject, evaluate_frame
 from sdfpose_core.messages.decoding import LabelRules
-from sdfpose_core.observation.frame import ObjectEstimate
+from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
 from sdfpose_core.observation.truth_checks import truth_problem
 from sdfpose_core.replay.results import ResultBag
@@ -46,7 +47,8 @@ class ReplayedFrame:
         frame_id: frame id of the colour image.
         tracks: the tracks without their meshes, which are in `Replay.meshes`.
         skipped: reasons for mask ids without an estimate.
-        stage_ms: wall time by stage, milliseconds; ``wait`` is the wait for the frame to be read.
+        stage_ms: wall time by stage, milliseconds; ``wait`` is the wait for the frame to be read,
+            ``masks`` the time in which its masks are made.
     """
 
     number: int
@@ -134,6 +136,8 @@ def replay(
     truth: TruthSource | None = None,
     schedule: Schedule | None = None,
     results: ResultBag | None = None,
+    masks: Callable[[int, RgbdFrame], RgbdFrame] | None = None,
+    listeners: TopicCallbacks | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> Replay:
     """Process the frames of a bag in order; the result is the same in every run.
@@ -151,6 +155,8 @@ def replay(
         truth: ground truth; receives the messages of its topics during the replay.
         schedule: selects the frames to process; None for all.
         results: bag for the results of each frame.
+        masks: makes the masks of a processed frame, given its number; None for those of the bag.
+        listeners: callbacks for additional topics, called with each message in recorded order.
         progress: called after each frame, processed or dropped.
 
     Raises:
@@ -161,7 +167,7 @@ def replay(
         rules,
         problems,
         pairing=pairing,
-        listeners=None if truth is None else truth.listeners,
+        listeners={**({} if truth is None else truth.listeners), **(listeners or {})},
     )
     done, skipped = Replay(), WarningCounts()
     refused: list[str] = []
@@ -175,7 +181,10 @@ def replay(
                 else:
                     wait_ms = 1e3 * (time.perf_counter() - waited)
                     try:
-                        replayed, result = _step(number, item, tracker, done, wait_ms, results)
+                        stage_ms = {"wait": wait_ms}
+                        if masks is not None:
+                            item = _with_masks(item, partial(masks, number), stage_ms)
+                        replayed, result = _step(number, item, tracker, done, stage_ms, results)
                     except (FrameError, VerificationError) as error:
                         refused.append(str(error))
                     else:
@@ -192,17 +201,29 @@ def replay(
     return done
 
 
+def _with_masks(
+    recorded: RecordedFrame,
+    masks: Callable[[RgbdFrame], RgbdFrame],
+    stage_ms: dict[str, float],
+) -> RecordedFrame:
+    """Make the masks of a frame; add the wall time to the stages."""
+    start = time.perf_counter()
+    frame = masks(recorded.frame)
+    stage_ms["masks"] = 1e3 * (time.perf_counter() - start)
+    return replace(recorded, frame=frame)
+
+
 def _step(
     number: int,
     recorded: RecordedFrame,
     tracker: Tracker,
     done: Replay,
-    wait_ms: float,
+    stage_ms: dict[str, float],
     results: ResultBag | None,
 ) -> tuple[ReplayedFrame, TrackerResult]:
     """Process a frame; return it with the result of the tracker."""
     result = tracker.step(recorded.frame)
-    stage_ms = {"wait": wait_ms, **result.stage_ms}
+    stage_ms |= result.stage_ms
     if results is not None:
         start = time.perf_counter()
         results.add(recorded, result)

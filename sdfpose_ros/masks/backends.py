@@ -14,6 +14,7 @@ from sdfpose_core.categories import Categories
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.masks.config import TabletopConfig
 from sdfpose_core.masks.instance_mask import InstanceMask
+from sdfpose_core.masks.sources import MaskBackendConfig, make_mask_backend
 from sdfpose_core.messages.errors import LabelsError
 from sdfpose_core.observation.frame import InstanceLabel
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
@@ -81,7 +82,7 @@ def make_source(parameters: MaskNodeParameters, categories: Categories) -> MaskS
         DeviceError: the device is not available.
     """
     makers: Mapping[str, Callable[[MaskNodeParameters, Categories], MaskSource]] = {
-        "tabletop": _tabletop,
+        "tabletop": _rgbd,
         "torchvision": _torchvision,
         "label_image": _label_image,
         "instance_image": _instance_image,
@@ -104,24 +105,30 @@ def _config(parameters: MaskNodeParameters) -> TabletopConfig:
     )
 
 
-def _tabletop(parameters: MaskNodeParameters, _: Categories) -> MaskSource:
-    # The backends are imported on demand: Open3D and torch take seconds to load.
-    from sdfpose_core.masks.tabletop import TabletopMasks
+def _weights(parameters: MaskNodeParameters) -> Path | None:
+    return Path(parameters.weights) if parameters.weights else None
 
-    tabletop = TabletopMasks(_config(parameters))
+
+def _rgbd(parameters: MaskNodeParameters, categories: Categories) -> MaskSource:
+    """Create a source of the library that needs colour, depth and camera."""
+    config = MaskBackendConfig(
+        _config(parameters), _weights(parameters), parameters.device, parameters.min_score
+    )
+    backend = make_mask_backend(parameters.backend, categories, config)
 
     def segment(images: MatchedImages) -> InstanceMask:
-        return tabletop.segment(images.depth(parameters.depth_unit or None), images.camera())
+        return backend.segment(images.frame(parameters.depth_unit or None))
 
-    return MaskSource({"depth": Image}, segment, tabletop)
+    return MaskSource({"depth": Image}, segment, backend)
 
 
 def _torchvision(parameters: MaskNodeParameters, categories: Categories) -> MaskSource:
+    # Imported on demand, as torch takes seconds to load. Without depth there is no frame.
     from sdfpose_core.masks.torchvision_masks import TorchvisionMasks
 
     network = TorchvisionMasks(
         threshold=parameters.min_score,
-        weights=Path(parameters.weights) if parameters.weights else None,
+        weights=_weights(parameters),
         device=parameters.device,
         min_pixels=parameters.min_pixels,
         categories=categories,

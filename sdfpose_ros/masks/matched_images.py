@@ -19,7 +19,8 @@ from sdfpose_core.messages.decoding import (
     decode_mask,
 )
 from sdfpose_core.messages.errors import CameraInfoError, FrameIdError, ImageSizeError
-from sdfpose_core.messages.interfaces import CameraInfo, normalise_frame_id
+from sdfpose_core.messages.interfaces import CameraInfo, normalise_frame_id, stamp_ns
+from sdfpose_core.observation.frame import RgbdFrame
 from sdfpose_ros.masks.tensors import masks_of_tensors
 
 __all__ = ["MatchedImages"]
@@ -114,6 +115,26 @@ class MatchedImages:
                 "this resolution)",
             )
         return camera
+
+    def frame(self, depth_unit: float | None = None) -> RgbdFrame:
+        """Return colour, depth and camera as a frame with an empty mask.
+
+        Args:
+            depth_unit: metres per unit of depth; None for the default of the encoding.
+
+        Raises:
+            MessageError: an image cannot be decoded, or does not belong to the others.
+        """
+        camera, depth = self.camera(), self.depth(depth_unit)
+        header = self.messages["colour"].header
+        return RgbdFrame(
+            colour=self.colour(),
+            depth=depth,
+            mask=np.zeros(depth.shape, np.uint16),
+            camera=camera,
+            stamp_ns=stamp_ns(header),
+            frame_id=header.frame_id,
+        )
 
     def colour_size(self) -> tuple[int, int]:
         """Return width and height of the colour image, pixels.

@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from simple_estimates import make_alternative
+from simple_estimates import make_alternative, make_frame
 
 from sdfpose_core.benchmark.adaptation import ROWS, AdaptationRun, summarise_adaptation
+from sdfpose_core.benchmark.masks import OTHER, MaskOutcome, summarise_masks
 from sdfpose_core.benchmark.outcomes import PoseOutcome
 from sdfpose_core.benchmark.pose_figures import summarise, summarise_categories
 from sdfpose_core.benchmark.repeated_runs import repeated_figures
 from sdfpose_core.benchmark.sequences import TrackedSequence, summarise_sequences
 from sdfpose_core.benchmark.speed import benchmark_speed
 from sdfpose_core.cli import adapt, bench_pose, estimate, replay
+from sdfpose_core.cli.frame_masks import FrameMasks
+from sdfpose_core.datasets import FolderFrame
 from sdfpose_core.evaluation import compare
 from sdfpose_core.evaluation.frame_evaluation import (
     FrameEvaluation,
@@ -27,9 +30,11 @@ from sdfpose_core.evaluation.frame_evaluation import (
     ReportedObject,
 )
 from sdfpose_core.evaluation.frame_metrics import frame_metrics
+from sdfpose_core.evaluation.mask_metrics import match_masks
 from sdfpose_core.evaluation.nocs_results import average_metrics
 from sdfpose_core.evaluation.tracks import TrackSample
-from sdfpose_core.observation.frame import GroundTruth, ObjectEstimate
+from sdfpose_core.masks.instance_mask import InstanceMask
+from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, ObjectEstimate, RgbdFrame
 from sdfpose_core.selfsup.fitness import Fitness
 
 PAGE = Path(__file__).parents[2] / "docs" / "json_files.md"
@@ -108,6 +113,37 @@ def test_frames(documented: set[str]) -> None:
     assert np.shape(x["symmetries"]) == (1, 3, 3)
     assert x["probability"] == 0.75
     assert np.shape(x["alternatives"][0]["R"]) == (3, 3)
+
+
+MASK = np.eye(8, dtype=np.uint16)
+
+
+def test_masks(documented: set[str]) -> None:
+    masks = FrameMasks("tabletop", TabletopLike(), None, None)
+    item = FolderFrame("one", make_frame(8, 8), [], {}, [])
+    masks.of_folder(dataclasses.replace(item, frame=dataclasses.replace(item.frame, mask=MASK)))
+    document = masks.as_json()
+    assert {"mean", "frames", "source"} == set(document)
+    assert keys(document) - {"one"} <= documented
+    assert {"mask_id", "found_id", "category", "best_iou"} <= keys(document)
+    json.dumps(document, allow_nan=False)
+
+
+def test_mask_benchmark(documented: set[str]) -> None:
+    outcome = MaskOutcome("one", 1.0, match_masks(MASK, MASK), {1: "can"})
+    document = summarise_masks([outcome, dataclasses.replace(outcome, categories={})])
+    assert set(document["per_category"]) == {"can", OTHER}
+    assert keys(document) - FREE <= documented
+
+
+class TabletopLike:
+    """A backend that finds everything."""
+
+    def segment(self, frame: RgbdFrame) -> InstanceMask:
+        return InstanceMask(np.ones_like(frame.mask), {1: InstanceLabel("any")})
+
+    def reset(self) -> None:
+        pass
 
 
 def test_own_categories_have_errors() -> None:

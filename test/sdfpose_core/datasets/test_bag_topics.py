@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,11 +27,11 @@ OTHERS = {
 COLOUR, DEPTH, MASK = "/camera/color/image_raw", "/camera/aligned_depth/image_raw", "/mask"
 
 
-def found(images: dict[str, str], given: dict[str, str] | None = None):
+def found(images: dict[str, str], given: dict[str, str] | None = None, **options):
     connections = [
         SimpleNamespace(topic=topic, msgtype=kind) for topic, kind in (OTHERS | images).items()
     ]
-    return find_topics(connections, "bag", given or {})
+    return find_topics(connections, "bag", given or {}, **options)
 
 
 def test_compressed_topics_serve_where_raw_ones_are_missing():
@@ -197,3 +198,37 @@ def test_a_mask_that_was_recorded_with_loss_is_told(bags, tmp_path):
     problems: list[str] = []
     assert list(bag_frames(bag, LabelRules({}), problems)) == []
     assert "1 frames dropped: /camera/mask/compressed: a mask compressed as JPEG" in problems[0]
+
+
+def test_masks_that_are_made_need_no_topic(bags, tmp_path):
+    bag = bags.write(
+        tmp_path / "bag",
+        [bags.messages_of(FRAME)],
+        without=["/camera/mask", "/camera/labels"],
+    )
+    problems: list[str] = []
+    (read,) = bag_frames(bag, LabelRules({}), problems, pairing=Pairing(with_masks=False))
+    assert problems == []
+    np.testing.assert_array_equal(read.frame.colour, FRAME.colour)
+    assert not read.frame.mask.any()
+    assert read.frame.labels == {}
+
+
+def test_masks_that_are_made_do_not_wait_for_recorded_ones(bags, tmp_path):
+    """Labels of a recorded mask say nothing about others, and its absence costs no frame."""
+    later = replace(FRAME, stamp_ns=2_000_000_000)
+    messages = [bags.messages_of(FRAME), bags.messages_of(later)]
+    del messages[1]["/camera/mask"]
+    bag = bags.write(tmp_path / "bag", messages)
+    pairing = Pairing(with_masks=False)
+    read = [x.frame for x in bag_frames(bag, LabelRules({}), [], pairing=pairing)]
+    assert [x.stamp_ns for x in read] == [FRAME.stamp_ns, later.stamp_ns]
+    assert not any(x.mask.any() or x.labels for x in read)
+
+
+def test_the_mask_topic_is_optional_where_masks_are_made():
+    images = {COLOUR: RAW, DEPTH: RAW}
+    with pytest.raises(BagError, match="no topic for mask"):
+        found(images)
+    assert found(images, needs_mask=False).mask == ""
+    assert found(images | {MASK: RAW}, needs_mask=False).mask == MASK

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.datasets import frame_folders, read_frame, read_frames, write_frame
+from sdfpose_core.datasets import (
+    frame_folders,
+    read_frame,
+    read_frames,
+    write_frame,
+    write_masks,
+)
 from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
@@ -210,6 +216,62 @@ class TestWholeFrameErrors:
         edit_meta(folder, lambda meta: meta.update(objects={"1": "mug"}))
         with pytest.raises(FrameError, match="'objects' is not a list: expected a list of objects"):
             read_frame(folder)
+
+
+class TestMasksThatAreMade:
+    """Where a source makes the masks, none are needed."""
+
+    def test_a_frame_without_a_mask(self, folder, frame, truth):
+        (folder / "mask.png").unlink()
+        with pytest.raises(FrameError, match=r"lacks mask\.png: .*choose a source with --masks"):
+            read_frame(folder)
+        read = read_frame(folder, needs_mask=False)
+        assert not read.has_mask
+        assert not read.frame.mask.any()
+        assert read.problems == []
+        assert read.frame.labels == frame.labels
+        assert [x.mask_id for x in read.ground_truth] == [truth.mask_id]
+
+    def test_a_mask_that_is_there_is_read(self, folder, frame):
+        read = read_frame(folder, needs_mask=False)
+        assert read.has_mask
+        np.testing.assert_array_equal(read.frame.mask, frame.mask)
+
+    def test_intrinsics_are_all_that_meta_json_needs(self, folder):
+        (folder / "meta.json").write_text(json.dumps({"K": np.eye(3).tolist()}))
+        assert read_frame(folder, needs_mask=False).frame.labels == {}
+
+    def test_colour_is_still_needed(self, folder):
+        for name in ("color.png", "mask.png"):
+            (folder / name).unlink()
+        with pytest.raises(
+            FrameError,
+            match=r"lacks color\.png: expected the files color\.png, depth\.png, meta\.json$",
+        ):
+            read_frame(folder, needs_mask=False)
+
+    def test_frames_of_a_folder(self, folder):
+        (folder / "mask.png").unlink()
+        problems = []
+        assert list(read_frames(folder, problems)) == []
+        assert len(list(read_frames(folder, problems, needs_mask=False))) == 1
+        assert len(problems) == 1
+
+    def test_masks_are_written_in_the_same_format(self, folder, frame, tmp_path):
+        write_masks(tmp_path / "made" / "kitchen", frame)
+        write_masks(tmp_path / "made" / "kitchen", frame)  # replaces those of an earlier run
+        for name in ("mask.png", "meta.json"):
+            (folder / name).unlink()
+            (tmp_path / "made" / "kitchen" / name).rename(folder / name)
+        read = read_frame(folder)
+        np.testing.assert_array_equal(read.frame.mask, frame.mask)
+        assert read.frame.labels == frame.labels
+        assert read.frame.camera == frame.camera
+
+    def test_masks_that_cannot_be_written(self, tmp_path, frame):
+        (tmp_path / "file").touch()
+        with pytest.raises(FrameError, match="file/kitchen: the masks cannot be written: Not a"):
+            write_masks(tmp_path / "file" / "kitchen", frame)
 
 
 class TestProblems:

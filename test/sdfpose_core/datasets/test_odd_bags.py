@@ -20,10 +20,10 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin
 from rosbags.typesys import Stores, get_typestore
 
 from sdfpose_core.cli.main import main
+from sdfpose_core.datasets import write_frame
 from sdfpose_core.datasets.bag_files import bag_files, is_bag
 from sdfpose_core.datasets.bag_storage import StorageError
 from sdfpose_core.datasets.bags import bag_frames, open_bag
-from sdfpose_core.datasets.folder import write_frame
 from sdfpose_core.errors import BagError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.messages.decoding import LabelRules

@@ -9,7 +9,7 @@ import pytest
 from rclpy.node import Node
 from sdfpose.msg import SdfObjectArray
 
-from sdfpose_core.datasets.folder import write_frame
+from sdfpose_core.datasets import write_frame
 from sdfpose_ros.graph.process_group import ProcessGroup, ros_child_environment
 from sdfpose_ros.graph.topics import input_remaps
 from sdfpose_ros.pose.pose_node import PoseNode

@@ -12,7 +12,7 @@ from rclpy.node import Node
 from sdfpose.msg import InstanceLabels, SdfObjectArray
 from sensor_msgs.msg import CameraInfo, Image
 
-from sdfpose_core.datasets.folder import write_frame
+from sdfpose_core.datasets import write_frame
 from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.messages.decoding import InputTopics, camera_from_info, rgbd_frame
 from sdfpose_core.messages.interfaces import stamp_ns

@@ -1,0 +1,82 @@
+"""Images of the mask benchmark: simulated suites, and frame folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdfpose_core.benchmark.poses import model_seeds, real_folders
+from sdfpose_core.datasets import read_frames
+from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.shapes.families import FAMILIES, sample_model
+from sdfpose_core.simulation.frames import simulated_frame
+from sdfpose_core.simulation.scenes import SceneStyle, random_scene
+from sdfpose_core.simulation.sensor import MaskNoise
+from sdfpose_core.simulation.tabletop import TABLE_CAMERA
+from sdfpose_core.simulation.views import random_view
+
+__all__ = ["SUITES", "MaskCase", "folder_cases", "suite_cases"]
+
+SUITES = {
+    "clutter": SceneStyle(held=0.0, leaning=0.0, slabs=0.0, occluders=0, crowding=1.0),
+}
+"""Styles of the simulated suites, by name. All objects have true ids; furniture is background."""
+
+_MODELS = 4
+"""Number of procedural models per category."""
+
+
+@dataclass(frozen=True)
+class MaskCase:
+    """An image to segment.
+
+    Attributes:
+        name: name of the image.
+        frame: the image.
+        truth: (H, W) uint16, id of the true object per pixel, 0 = background; None if unknown.
+        categories: category by true id; empty, or without the id, for objects of no category.
+    """
+
+    name: str
+    frame: RgbdFrame
+    truth: NDArray[np.uint16] | None
+    categories: Mapping[int, str] = field(default_factory=dict)
+
+
+def folder_cases(
+    data: Path, problems: list[str], *, depth_unit: float | None = None
+) -> Iterator[MaskCase]:
+    """Read the images of frame folders; those without a mask have no truth.
+
+    Args:
+        data: folder of frame folders, directly or in its subfolder ``frames``.
+        problems: receives one sentence for each dropped frame or skipped entry.
+        depth_unit: metres per unit of depth, instead of the one in ``meta.json``.
+    """
+    for folder in real_folders(data):
+        for x in read_frames(folder, problems, depth_unit=depth_unit, needs_mask=False):
+            categories = {i: label.category for i, label in x.frame.labels.items()}
+            yield MaskCase(x.name, x.frame, x.frame.mask if x.has_mask else None, categories)
+
+
+def suite_cases(suite: str, seed: int, count: int) -> Iterator[MaskCase]:
+    """Simulate the images of a suite.
+
+    Args:
+        suite: name in `SUITES`.
+        seed: random seed of models, scenes, views and noise.
+        count: number of images.
+    """
+    seeds = model_seeds(seed)[:_MODELS]
+    models = {name: [sample_model(name, x) for x in seeds] for name in FAMILIES}
+    for number in range(count):
+        rng = np.random.default_rng([seed, number])
+        scene = random_scene(rng, models, SUITES[suite])
+        camera, pose = random_view(rng, scene, camera=TABLE_CAMERA)
+        frame, _ = simulated_frame(scene, camera, pose, rng, mask_noise=MaskNoise.none())
+        categories = {i: x.category for i, x in frame.labels.items()}
+        yield MaskCase(f"{suite}_{number:04d}", frame, frame.mask, categories)

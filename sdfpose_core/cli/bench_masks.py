@@ -1,0 +1,197 @@
+"""`sdfpose bench masks`: measure accuracy and speed of instance masks."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+from rich.console import Console
+from rich.progress import Progress
+from rich.text import Text
+
+from sdfpose_core.benchmark.mask_cases import SUITES, MaskCase, folder_cases, suite_cases
+from sdfpose_core.benchmark.masks import run_masks, summarise_masks
+from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.choices import add_depth_unit_argument, add_threads_argument
+from sdfpose_core.cli.numbers import integer, seed
+from sdfpose_core.cli.output import (
+    add_json_argument,
+    new_table,
+    print_problems,
+    wide_console,
+    write_file,
+    write_json,
+)
+from sdfpose_core.cli.paths import (
+    check_input_folder,
+    check_output_file,
+    check_output_folder,
+    path_argument,
+)
+from sdfpose_core.device import set_threads
+from sdfpose_core.errors import FrameError
+from sdfpose_core.evaluation.mask_metrics import MaskComparison
+from sdfpose_core.masks.instance_mask import InstanceMask
+from sdfpose_core.masks.sources import FILE, MASK_SOURCES, MaskBackendConfig, make_mask_backend
+from sdfpose_core.visualisation.masks import draw_mask_comparison, draw_masks
+
+__all__ = ["add_parser", "run"]
+
+_SUITE = "clutter"
+_COUNT = 100
+
+_COLUMNS = {
+    "n": ("n", 0),
+    "iou50": ("IoU\n50 %", 1),
+    "iou75": ("IoU\n75 %", 1),
+    "missed": ("missed\n%", 1),
+    "merged": ("merged\n%", 1),
+    "split": ("split\n%", 1),
+    "false_per_frame": ("false per\nframe", 2),
+    "ms": ("time\nms", 0),
+}
+"""Heading and digits of each figure."""
+
+
+def add_parser(benchmarks: Any) -> None:
+    """Declare the benchmark's arguments."""
+    parser = benchmarks.add_parser(
+        "masks",
+        help="measure accuracy and speed of instance masks",
+        description=(
+            "Segment images, each on its own, and compare the masks with the true ones. Figures "
+            "are shares of the true objects: found at an IoU of 0.5 and 0.75, missed, merged with "
+            "another one, split; and the number of false masks per image. Frames of --data "
+            "without mask.png are segmented and drawn, but do not count."
+        ),
+        epilog="Example: sdfpose bench masks --data DIR --source tabletop --draw out/masks",
+    )
+    images = parser.add_mutually_exclusive_group()
+    images.add_argument(
+        "--data",
+        type=path_argument,
+        metavar="DIR",
+        help="frame folders [frames/]NAME/ instead of simulated images",
+    )
+    images.add_argument(
+        "--suite",
+        choices=tuple(SUITES),
+        help=f"suite of simulated images with true masks of all objects (default: {_SUITE})",
+    )
+    sources = tuple(x for x in MASK_SOURCES if x != FILE)
+    parser.add_argument(
+        "--source",
+        choices=sources,
+        default=sources[0],
+        help="source of the masks (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--weights",
+        type=path_argument,
+        metavar="FILE",
+        help="weights of the source's network (default: its own)",
+    )
+    parser.add_argument(
+        "--count",
+        type=integer(),
+        default=_COUNT,
+        help="number of simulated images (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=0, help="random seed of simulated images (default: 0)"
+    )
+    parser.add_argument(
+        "--draw",
+        type=path_argument,
+        metavar="DIR",
+        help="draw the masks of each image to DIR/NAME.png, true ones beside found ones",
+    )
+    add_json_argument(parser)
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        help="device of a network: auto, cpu or cuda[:N] (default: %(default)s)",
+    )
+    add_depth_unit_argument(parser)
+    add_threads_argument(parser)
+    parser.set_defaults(benchmark=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the mask benchmark.
+
+    Raises:
+        SdfposeError: An argument is invalid, or the source or the frames cannot be used.
+    """
+    check_output_file("--json", args.json)
+    check_output_folder("--draw", args.draw)
+    check_input_folder("--data", args.data, "frames/NAME")
+    if args.threads:
+        set_threads(args.threads)
+    config = MaskBackendConfig(weights=args.weights, device=args.device)
+    backend = make_mask_backend(args.source, default_categories(), config)
+    problems: list[str] = []
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("images", total=None if args.data else args.count)
+        outcomes = run_masks(
+            backend,
+            _cases(args, problems),
+            problems,
+            show=partial(_draw, args.draw),
+            progress=partial(bar.advance, task),
+        )
+    if not outcomes:
+        raise FrameError(
+            f"{args.data or _suite(args)}: no image can be used: expected frame folders, or a "
+            f"simulated suite{'; ' + problems[-1] if problems else ''}"
+        )
+    document = summarise_masks(outcomes)
+    if args.json is not None:
+        write_json(args.json, document)
+    print_problems(problems)
+    _print(document, sum(x.comparison is None for x in outcomes))
+    return 0
+
+
+def _cases(args: argparse.Namespace, problems: list[str]) -> Iterable[MaskCase]:
+    if args.data is not None:
+        return folder_cases(args.data, problems, depth_unit=args.depth_unit)
+    return suite_cases(_suite(args), args.seed, args.count)
+
+
+def _suite(args: argparse.Namespace) -> str:
+    return args.suite or _SUITE
+
+
+def _draw(
+    folder: Path | None, case: MaskCase, found: InstanceMask, comparison: MaskComparison | None
+) -> None:
+    if folder is None:
+        return
+    if case.truth is None or comparison is None:
+        image = draw_masks(case.frame.colour, found.ids)
+    else:
+        image = draw_mask_comparison(case.frame.colour, case.truth, found.ids, comparison)
+    write_file(folder / f"{case.name}.png", cv2.imencode(".png", image[..., ::-1])[1].tobytes())
+
+
+def _print(document: Mapping[str, Any], without_truth: int) -> None:
+    table = new_table("sdfpose bench masks")
+    table.add_column("category", overflow="fold")
+    for heading, _ in _COLUMNS.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, row in [*document["per_category"].items(), ("mean", document["mean"])]:
+        cells = (_number(row.get(key), digits) for key, (_, digits) in _COLUMNS.items())
+        table.add_row(Text(name), *cells)
+    console = wide_console()
+    console.print(table)
+    if without_truth:
+        console.print(f"{without_truth} image(s) without true masks do not count", highlight=False)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
