@@ -40,9 +40,8 @@ _NO_SIDE_M = np.float32(1e6)
 
 _DOWN = np.array([0.0, -1.0, 0.0], dtype=np.float32)
 
-_ROLL_COS = (0.5, 0.9)
-"""A thing that is let go comes to rest on a face within the first angle, and from there rolls on to
-faces within the second."""
+_FIRST_STEP, _LAST_STEP, _STEP_FACTOR = 0.15, 0.003, 0.95
+"""Steps of a rolling thing, radians, and their ratio."""
 
 Heights = NDArray[np.float32]
 Cell = NDArray[np.intp]
@@ -293,25 +292,25 @@ class Support:
 def resting_rotation(rng: np.random.Generator, model: CadModel) -> NDArray[np.float64]:
     """Draw a rotation (3, 3), object to world frame, in which a model lies on a face of its hull.
 
-    The model is let go in a random rotation and rolls to a face where its centre is lower than in
-    the rotations around it.
+    The model is let go in a random rotation and rolls until its centre is lowest: a subgradient
+    descent of the height of the centre above the lowest vertex, over the direction downward.
     """
+    centre = _centroid(model)
     points, faces = triangles(Manifold.hull_points(model.vertices).simplify(1e-4))
+    arms = points - centre
+    arms /= np.linalg.norm(arms, axis=1).max()
+    down, step = random_rotation(rng)[:, 0], _FIRST_STEP
+    while step > _LAST_STEP:
+        lowest = arms[int(np.argmax(arms @ down))]
+        slope = lowest - (lowest @ down) * down
+        down = down - step * slope / max(float(np.linalg.norm(slope)), step)
+        down /= np.linalg.norm(down)
+        step *= _STEP_FACTOR
     a, b, c = (points[faces[:, k]] for k in range(3))
     normals = np.cross(b - a, c - a)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
-    height = np.einsum("ij,ij->i", normals, a - _centroid(model))
-    down = random_rotation(rng)[:, 0]
-    near = normals @ down
-    candidates = np.flatnonzero(near > min(_ROLL_COS[0], float(near.max()) - 1e-9))
-    face = int(candidates[np.argmin(height[candidates])])
-    while True:
-        around = np.flatnonzero(normals @ normals[face] > _ROLL_COS[1])
-        lower = int(around[np.argmin(height[around])])
-        if height[lower] >= height[face] - 1e-9:
-            break
-        face = lower
-    return yaw(rng.uniform(0.0, 2.0 * np.pi)) @ _turning_down(normals[face])
+    face = normals[int(np.argmax(normals @ down))]
+    return yaw(rng.uniform(0.0, 2.0 * np.pi)) @ _turning_down(face)
 
 
 def _centroid(model: CadModel) -> NDArray[np.float64]:

@@ -60,7 +60,7 @@ def _hand(rng: np.random.Generator, width: float) -> Manifold:
         tip = knuckle + np.array([reach, 0.0, -curl * min(side, 0.4 * reach)])
         parts.append(finger([knuckle, middle, tip], [thick, 0.9 * thick, 0.75 * thick]))
     tip = root + np.array([0.065 * size, -0.01 * size, 0.0])
-    parts.append(finger([root, tip], [1.2 * thick, 0.9 * thick]))
+    parts.append(finger([root, tip], [thick, 0.9 * thick]))
     bend = rng.normal(0.0, 0.3, size=2)
     arm = np.array([-1.0, bend[0], bend[1]]) * rng.uniform(0.1, 0.3)
     ends = [(wrist, 0.024), (wrist + arm, 0.036)]
