@@ -11,7 +11,7 @@ import numpy as np
 from sdfpose_core.simulation.clutter import simulated_clutter
 
 OUTPUT = Path(__file__).parent / "clutter.webp"
-SEED, FRAMES, COLUMNS, WIDTH_PX, GAP_PX = 12, 12, 4, 320, 6
+SEED, FRAMES, COLUMNS, WIDTH_PX, GAP_PX = 12, 8, 4, 240, 6
 DEPTH_SHARE = 0.97
 """The farthest colour is that of the depth below which this share of the pixels lies."""
 

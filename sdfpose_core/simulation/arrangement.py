@@ -131,7 +131,9 @@ class Arrangement:
         support, others = self._supports[index], self._placed[index]
         place = self._way(bool(others))
         for attempt in range(_ATTEMPTS):
-            lying = 2 * attempt >= _ATTEMPTS or rng.random() < self._style.lying
+            # As modelled, some distractors do not stand.
+            lying = not thing.category and 2 * attempt >= _ATTEMPTS
+            lying |= rng.random() < self._style.lying
             rotation = self._resting(thing, lying)
             found = place(support, others, thing, rotation)
             if found is not None:
@@ -297,7 +299,7 @@ class Arrangement:
         footprint = Footprint.of(pair)
         if footprint is None:
             return False
-        at = support.random_cell(rng, 0.1)
+        at = support.random_cell(rng)
         lift = support.above(footprint, at)
         if not lift < support.ceiling_m - footprint.top - _HELD_M or not np.isfinite(lift):
             return False

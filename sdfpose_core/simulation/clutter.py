@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,11 +185,19 @@ class _ProceduralModels(Sequence[CadModel]):
     def __len__(self) -> int:
         return len(self._seeds)
 
-    def __getitem__(self, index: int) -> CadModel:
+    @overload
+    def __getitem__(self, index: int) -> CadModel: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[CadModel]: ...
+
+    def __getitem__(self, index: int | slice) -> CadModel | Sequence[CadModel]:
+        if isinstance(index, slice):
+            return _ProceduralModels(self._category, self._seeds[index])
         return _sampled(self._category, int(self._seeds[index]))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _sampled(category: str, seed: int) -> CadModel:
     return sample_model(category, seed)
 

@@ -36,8 +36,8 @@ __all__ = ["ROOM_KINDS", "ClutterRoom", "RoomKind", "clutter_room"]
 
 RoomKind = Literal["table", "desk", "steps", "uneven", "shelf", "floor"]
 
-_REACH_M = 0.9
-"""Largest half side of the region of a table on which things are placed."""
+_MARGIN_M = 0.3
+"""Border of that region into which large things may reach."""
 
 _ON_TABLE_M = (-0.12, 0.35)
 """Heights relative to the table's top between which things may stand."""
@@ -53,7 +53,7 @@ _STEP_REACH_M = 0.4
 
 _SOFTNESS_M = 0.003
 
-_BEHIND_M = (0.25, 1.6)
+_BEHIND_M = (0.05, 1.4)
 """Distance of furniture from what things are placed on."""
 
 
@@ -100,7 +100,7 @@ def _desk(rng: np.random.Generator, reach: float) -> ClutterRoom:
     """A desk before a wall, with boards, mats and stands on it."""
     table, surroundings = desk_and_wall(rng, reach)
     boards = _boards(rng, [table], reach, int(rng.integers(1, 6)))
-    support = _support([table, *boards, *surroundings], reach + 0.15)
+    support = _support([table, *boards, *surroundings], reach)
     return ClutterRoom([*boards, *_legs(rng, table), *surroundings], table, [support])
 
 
@@ -127,7 +127,7 @@ def _boards(
     rng: np.random.Generator, under: list[SceneObject], reach: float, count: int
 ) -> list[SceneObject]:
     """Boards that lie on furniture or on each other, and stands: boards on two legs."""
-    support = _support(under, reach + 0.3)
+    support = _support(under, reach)
     parts: list[SceneObject] = []
     for _ in range(count):
         sides = rng.uniform(0.28, 0.75, size=2)
@@ -145,9 +145,9 @@ def _boards(
         items = [_moved(x, turn, np.zeros(3)) for x in items]
         thing = Footprint.of(items)
         for _ in range(_BOARD_ATTEMPTS):
-            at = support.random_cell(rng)
-            if thing is not None and support.stable(thing, at):
-                where = support.add(thing, at)
+            cell = support.random_cell(rng)
+            if thing is not None and support.stable(thing, cell):
+                where = support.add(thing, cell)
                 parts += [_moved(x, np.eye(3), where) for x in items]
                 break
     return parts
@@ -252,10 +252,13 @@ def _furnish(rng: np.random.Generator, room: ClutterRoom, reach: float) -> None:
     """Add cabinets, benches and chairs around; things may stand on the first cabinet."""
     level = FLOOR_M if room.table is None or room.table.dimensions_m[0] < 10.0 else 0.0
     first = rng.uniform(0.0, 2.0 * np.pi)
+    edge = reach + _MARGIN_M
+    if level < 0.0 and room.table is not None:
+        edge = max(edge, 0.5 * float(np.hypot(*room.table.dimensions_m[[0, 2]])))
     for i in range(int(rng.integers(4))):
         way = first + rng.normal(0.0, 0.6)
         size = rng.uniform((0.3, 0.35, 0.3), (1.2, 1.7, 0.6))
-        away = 1.4 * reach + 0.5 * float(np.hypot(size[0], size[2])) + rng.uniform(*_BEHIND_M)
+        away = edge + 0.5 * float(np.hypot(size[0], size[2])) + rng.uniform(*_BEHIND_M)
         spot = away * np.array([np.cos(way), np.sin(way)])
         where, turn = np.array([spot[0], level, spot[1]]), yaw(rng.uniform(0.0, 2.0 * np.pi))
         parts = _chair(rng) if rng.random() < 0.3 else _cabinet(rng, size)
@@ -265,7 +268,7 @@ def _furnish(rng: np.random.Generator, room: ClutterRoom, reach: float) -> None:
         if i == 0 and len(parts) == 1 and top < 0.6:
             half = 0.5 * size[[0, 2]].min()
             support = Support.seen_from_above(
-                parts, spot, half, lowest_m=top - 0.05, highest_m=top + 0.05
+                parts, spot, float(half), lowest_m=top - 0.05, highest_m=top + 0.05
             )
             room.supports.append(support)
 
@@ -301,7 +304,8 @@ def _support(furniture: list[SceneObject], reach: float, softness_m: float = 0.0
     return Support.seen_from_above(
         furniture,
         np.zeros(2),
-        min(reach, _REACH_M),
+        reach,
+        margin_m=_MARGIN_M,
         lowest_m=low,
         highest_m=high,
         softness_m=softness_m,

@@ -43,6 +43,9 @@ _DOWN = np.array([0.0, -1.0, 0.0], dtype=np.float32)
 _FIRST_STEP, _LAST_STEP, _STEP_FACTOR = 0.15, 0.003, 0.95
 """Steps of a rolling thing, radians, and their ratio."""
 
+_SPREAD = 0.45
+"""Standard deviation of random places, in halves of the region's sides."""
+
 Heights = NDArray[np.float32]
 Cell = NDArray[np.intp]
 
@@ -114,6 +117,7 @@ class Support:
             very large where nothing may be.
         heights: (X, Z) the same with the things on it.
         corner: (2,) cell [0, 0]: multiples of `CELL_M` in the world's x and z.
+        spread: (2,) standard deviation of random places along x and z, cells.
         ceiling_m: nothing may reach above this height.
         softness_m: depth to which things sink in.
     """
@@ -122,6 +126,7 @@ class Support:
         self,
         ground: Heights,
         corner: Cell,
+        spread: NDArray[np.floating],
         *,
         ceiling_m: float = np.inf,
         softness_m: float = 0.0,
@@ -129,6 +134,7 @@ class Support:
         self.ground = ground
         self.heights = ground.copy()
         self.corner = corner
+        self.spread = spread
         self.ceiling_m = ceiling_m
         self.softness_m = softness_m
 
@@ -137,8 +143,9 @@ class Support:
         cls,
         furniture: Sequence[SceneObject],
         centre: NDArray[np.float64],
-        reach_m: NDArray[np.float64] | float,
+        reach_m: float,
         *,
+        margin_m: float = 0.0,
         lowest_m: float,
         highest_m: float,
         softness_m: float = 0.0,
@@ -148,19 +155,21 @@ class Support:
         Args:
             furniture: tables, boards, walls.
             centre: (2,) x and z of the place, metres.
-            reach_m: half of the region's sides along x and z.
+            reach_m: half of the side of the region in which most things stand.
+            margin_m: width of the border around it into which they may reach.
             lowest_m: what is lower belongs to the floor, where nothing is placed.
             highest_m: what is higher belongs to walls, where nothing is placed either.
             softness_m: see `Support`.
         """
-        low = np.floor((centre - reach_m) / CELL_M).astype(np.intp)
-        high = np.ceil((centre + reach_m) / CELL_M).astype(np.intp)
+        low = np.floor((centre - reach_m - margin_m) / CELL_M).astype(np.intp)
+        high = np.ceil((centre + reach_m + margin_m) / CELL_M).astype(np.intp)
         x, z = (np.arange(a, b + 1) * CELL_M for a, b in zip(low, high, strict=True))
         top = float(max(item.vertices[:, 1].max() for item in furniture)) + 0.01
         heights = top - _depths(Scene([_anonymous(item) for item in furniture]), x, z, top, _DOWN)
         heights[heights < lowest_m] = -np.inf
         heights[heights > highest_m] = _BLOCKED_M
-        return cls(heights, low, softness_m=softness_m)
+        spread = np.full(2, _SPREAD * reach_m / CELL_M)
+        return cls(heights, low, spread, softness_m=softness_m)
 
     @classmethod
     def board(
@@ -171,18 +180,12 @@ class Support:
         shape = np.round(np.array(sides) / CELL_M).astype(np.intp) + 1
         ground = np.full(tuple(shape), level, dtype=np.float32)
         ground[[0, -1]] = ground[:, 0] = _BLOCKED_M
-        return cls(ground, low, ceiling_m=ceiling)
+        return cls(ground, low, 0.5 * _SPREAD * shape, ceiling_m=ceiling)
 
-    def random_cell(self, rng: np.random.Generator, spread: float = 0.22) -> Cell:
-        """Draw a cell near the middle.
-
-        Args:
-            rng: source of all random draws.
-            spread: standard deviation, in sides of the grid.
-        """
-        shape = np.array(self.ground.shape)
-        middle = self.corner + 0.5 * shape
-        return np.asarray(np.round(middle + spread * shape * rng.normal(size=2)), dtype=np.intp)
+    def random_cell(self, rng: np.random.Generator) -> Cell:
+        """Draw a cell, rather near the middle."""
+        middle = self.corner + 0.5 * np.array(self.ground.shape)
+        return np.asarray(np.round(middle + self.spread * rng.normal(size=2)), dtype=np.intp)
 
     def lift(self, thing: Footprint, at: Cell, *, bare: bool = False) -> float:
         """Height of the reference point of a thing that comes down at a cell.

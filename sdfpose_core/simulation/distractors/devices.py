@@ -144,7 +144,7 @@ def lamp(rng: np.random.Generator) -> Manifold:
         return joined([foot, pole, cup])
     elbow = np.array([-rng.uniform(0.02, 0.15), 0.6 * height, 0.0])
     tip = np.array([rng.uniform(0.05, 0.25), height, 0.0])
-    arm = finger([[0.0, 0.0, 0.0], elbow, tip], [thin, thin, thin])
+    arm = finger(np.stack([np.zeros(3), elbow, tip]), [thin, thin, thin])
     cup = rod(shade, 1.4 * shade, 0.35 * shade) - rod(
         0.9 * shade, 1.4 * shade, 0.3 * shade
     ).translate((0.0, -0.1 * shade, 0.0))

@@ -125,7 +125,7 @@ def swept(
         exponent: exponent of the superelliptic section.
         count: number of sections.
     """
-    curve = bezier(*path, count=count)
+    curve = bezier(path[0], path[1], path[2], path[3], count)
     place = np.linspace(0.0, 1.0, count)
     thick, wide = (_spread(x, place) for x in (thickness, width))
     return bar(curve, thick, wide, exponent=exponent, segments=16)
