@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sdfpose_core.simulation.artwork import muted
 from sdfpose_core.simulation.paint import Paint, Pattern, Rgb
 from sdfpose_core.simulation.printed import printed_background, printed_paint
+from sdfpose_core.simulation.printed_distractors import printed_distractor
 from sdfpose_core.simulation.scene import Scene, SceneObject
 
 __all__ = [
@@ -210,20 +211,22 @@ def repainted(scene: Scene, rng: np.random.Generator, appearance: AppearanceName
 def _printed(item: SceneObject, rng: np.random.Generator) -> SceneObject:
     if item.category:
         return replace(item, colour=printed_paint(item.category, item.model, rng))
+    if item.mask_id:
+        return replace(item, colour=printed_distractor(item.model, rng))
     if rng.random() < 0.3:
         return _repainted(item, rng)
     return replace(item, colour=printed_background(item.model, rng))
 
 
 def _repainted(item: SceneObject, rng: np.random.Generator) -> SceneObject:
-    patterns = _OBJECT_PATTERNS if item.category else _BACKGROUND_PATTERNS
+    patterns = _OBJECT_PATTERNS if item.mask_id else _BACKGROUND_PATTERNS
     pattern = patterns[int(rng.integers(len(patterns)))]
     if item.category == "laptop":
         pattern = "laptop"
     if rng.random() < _PLAIN_SHARE:
         pattern = "plain"
     # Strides of patterns are lengths on the object: fractions of an object, metres of a room.
-    period = rng.uniform(0.08, 0.5) * (1.0 if item.category else 0.6)
+    period = rng.uniform(0.08, 0.5) * (1.0 if item.mask_id else 0.6)
     paint = Paint(
         _colour(rng),
         pattern,

@@ -15,22 +15,29 @@ from sdfpose_core.simulation.rotations import yaw
 from sdfpose_core.simulation.scene import SceneObject
 
 __all__ = [
+    "FLOOR_M",
+    "HALF_FLOOR_M",
+    "HALF_WALL_M",
     "Disc",
     "desk_and_wall",
     "fingers",
+    "floor",
     "prop",
     "random_colour",
     "random_primitive",
     "random_room",
     "random_slab",
     "random_table",
+    "table_paint",
+    "wall",
 ]
 
-_FLOOR_M = -0.75
+FLOOR_M = -0.75
 """Height of the floor relative to the table top."""
 
-_HALF_WALL_M = 0.01
-"""Half of the thickness of a wall."""
+HALF_FLOOR_M = 0.01
+HALF_WALL_M = 0.01
+"""Half of the thickness of floors and walls."""
 
 _SLAB_M = (0.002, 0.03)
 """Thickness of sheets, books, boards and trays."""
@@ -78,22 +85,23 @@ def random_table(rng: np.random.Generator, reach: float) -> SceneObject:
     else:
         sides = 2.0 * reach + rng.uniform(0.05, 1.2, size=2)
         model = primitives.box(sides[0], thickness, sides[1])
-    paint = _table_paint(rng)
+    paint = table_paint(rng)
     turn = yaw(rng.uniform(0.0, 2.0 * np.pi))
     return SceneObject(0, "", model, turn, np.array([0.0, -0.5 * thickness, 0.0]), paint)
 
 
-def _table_paint(rng: np.random.Generator) -> Paint:
+def table_paint(rng: np.random.Generator) -> Paint:
+    """Draw the surface of a table: plain, or wood."""
     base, accent = random_colour(rng), random_colour(rng)
     return Paint(base, "wood" if rng.random() < 0.5 else "plain", accent)
 
 
 def random_room(rng: np.random.Generator) -> list[SceneObject]:
     """Draw a floor and up to two walls."""
-    parts = [_floor(rng)]
+    parts = [floor(rng)]
     first = rng.uniform(0.0, 2.0 * np.pi)
     for turn in (0.0, 0.5 * np.pi)[: int(rng.integers(3))]:
-        parts.append(_wall(rng, yaw(first + turn), rng.uniform(2.2, 4.5)))
+        parts.append(wall(rng, yaw(first + turn), rng.uniform(2.2, 4.5)))
     return parts
 
 
@@ -108,19 +116,21 @@ def desk_and_wall(rng: np.random.Generator, reach: float) -> tuple[SceneObject, 
     x_m, z_m = 2.0 * reach + rng.uniform(0.01, 0.25, size=2)
     where = np.array([0.0, -0.5 * thickness, 0.0])
     model = primitives.box(x_m, thickness, z_m)
-    desk = SceneObject(0, "", model, turn, where, _table_paint(rng))
-    wall = _wall(rng, turn, 0.5 * z_m + _HALF_WALL_M + rng.uniform(0.0, 0.15))
-    return desk, [_floor(rng), wall]
+    desk = SceneObject(0, "", model, turn, where, table_paint(rng))
+    behind = wall(rng, turn, 0.5 * z_m + HALF_WALL_M + rng.uniform(0.0, 0.15))
+    return desk, [floor(rng), behind]
 
 
-def _floor(rng: np.random.Generator) -> SceneObject:
-    floor = primitives.box(12.0, 0.02, 12.0)
-    return SceneObject(0, "", floor, np.eye(3), np.array([0.0, _FLOOR_M, 0.0]), random_colour(rng))
+def floor(rng: np.random.Generator, height_m: float = FLOOR_M) -> SceneObject:
+    """Create a floor whose middle is at a height, metres."""
+    where = np.array([0.0, height_m, 0.0])
+    model = primitives.box(12.0, 2.0 * HALF_FLOOR_M, 12.0)
+    return SceneObject(0, "", model, np.eye(3), where, random_colour(rng))
 
 
-def _wall(rng: np.random.Generator, turn: NDArray[np.float64], distance: float) -> SceneObject:
-    """Wall at a distance from the middle along the turned -z axis, metres."""
-    model = primitives.box(12.0, 3.0, 2.0 * _HALF_WALL_M)
+def wall(rng: np.random.Generator, turn: NDArray[np.float64], distance: float) -> SceneObject:
+    """Create a wall at a distance from the middle along the turned -z axis, metres."""
+    model = primitives.box(12.0, 3.0, 2.0 * HALF_WALL_M)
     where = turn @ np.array([0.0, 0.75, -distance])
     return SceneObject(0, "", model, turn, where, random_colour(rng))
 

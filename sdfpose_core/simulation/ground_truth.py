@@ -38,15 +38,15 @@ def ground_truth(
             meant for images of about 640x480.
 
     Returns:
-        Ground truth, ordered by mask id. A mug is symmetric about y if its handle is hidden: fewer
-        than `handle_pixels` pixels, or under 1 % of the instance's, show points outside the body
-        in one place.
+        Ground truth of the objects of a category, ordered by mask id. A mug is symmetric about y if
+        its handle is hidden: fewer than `handle_pixels` pixels, or under 1 % of the instance's,
+        show points outside the body in one place.
     """
     categories = categories or default_categories()
     counts = np.bincount(rendering.mask.ravel(), minlength=1)
     truths = []
     for item in sorted(scene.instances, key=lambda x: x.mask_id):
-        if item.mask_id >= len(counts) or counts[item.mask_id] < min_pixels:
+        if not item.category or item.mask_id >= len(counts) or counts[item.mask_id] < min_pixels:
             continue
         symmetry = categories[item.category].symmetry
         symmetric = symmetry == "y" or (

@@ -62,7 +62,7 @@ class SceneObject:
 
     Attributes:
         mask_id: value in the mask; 0 for background such as tables, walls and occluders.
-        category: name of the category; empty if `mask_id` is 0.
+        category: name of the category; empty for things of no category, such as the background.
         model: CAD model, metres, object frame.
         rotation: R (3, 3), object to world frame.
         translation: t (3,), metres, world frame: centre of the bounding box.
