@@ -64,6 +64,7 @@ weights: setup ## train the shipped weights from scratch (hours); resumes from b
 			--work build/training || exit 1; \
 	done
 	@$(BIN)/python training/train_colour.py --out $(WEIGHTS) --work build/training
+	@$(BIN)/python training/train_masks.py --out $(WEIGHTS) --work build/training
 	@$(BIN)/python training/calibrate_confidence.py --weights $(WEIGHTS)
 	@mkdir -p build/training/mild/weights
 	@cp $(WEIGHTS)/*.decoder.safetensors build/training/mild/weights

@@ -46,8 +46,8 @@ ARGUMENTS = {
     ),
     "backend": (
         "tabletop",
-        "Source of the masks: tabletop (objects on a table), torchvision (Mask R-CNN), "
-        "label_image (image of class ids) or detections (boxes of a detector).",
+        "Source of the masks: tabletop (objects on a table), network (any objects), torchvision "
+        "(Mask R-CNN), label_image (image of class ids) or detections (boxes of a detector).",
     ),
     "label_image_topic": ("label_image", "Image of class ids, for backend label_image."),
     "detections_topic": ("detections", "vision_msgs/Detection2DArray, for backend detections."),
@@ -67,7 +67,7 @@ ARGUMENTS = {
 
 CHOICES = {
     "driver": ("realsense", "none"),
-    "backend": ("tabletop", "torchvision", "label_image", "detections"),
+    "backend": ("tabletop", "network", "torchvision", "label_image", "detections"),
 }
 
 

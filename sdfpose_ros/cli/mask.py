@@ -10,7 +10,7 @@ from sdfpose_ros.graph.topics import input_remaps
 
 __all__ = ["add_parser", "run"]
 
-_BACKENDS = ("tabletop", "torchvision", "label_image", "detections")
+_BACKENDS = ("tabletop", "network", "torchvision", "label_image", "detections")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,9 +31,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--backend",
         choices=_BACKENDS,
-        help="source of the masks: tabletop segments objects on a table, torchvision runs Mask "
-        "R-CNN, label_image reads class ids (~/label_image), detections reads the boxes of a "
-        "detector (~/detections) (default: tabletop)",
+        help="source of the masks: tabletop segments objects on a table, network any objects, "
+        "torchvision runs Mask R-CNN, label_image reads class ids (~/label_image), detections "
+        "reads the boxes of a detector (~/detections) (default: tabletop)",
     )
     add_ros_arguments(parser)
 

@@ -14,6 +14,7 @@ from sdfpose_core.categories import Categories
 from sdfpose_core.errors import CategoryError, ConfigurationError
 from sdfpose_core.masks.config import TabletopConfig
 from sdfpose_core.masks.instance_mask import InstanceMask
+from sdfpose_core.observation.frame import RgbdFrame
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 from sdfpose_ros import stand_ins
 from sdfpose_ros.masks.matched_images import MatchedImages
@@ -64,10 +65,12 @@ def make_source(parameters: MaskNodeParameters, categories: Categories) -> MaskS
         ConfigurationError: the parameters do not fit the backend, or its messages are not
             installed.
         MaskBackendError: torchvision is not installed, or the weights cannot be downloaded or read.
+        WeightsError: the weights of the mask network are missing, damaged or of another version.
         DeviceError: the device is not available.
     """
     makers: Mapping[str, Callable[[MaskNodeParameters, Categories], MaskSource]] = {
         "tabletop": _tabletop,
+        "network": _network,
         "torchvision": _torchvision,
         "label_image": _label_image,
         "detections": _detections,
@@ -157,6 +160,24 @@ def _tabletop(parameters: MaskNodeParameters, _: Categories) -> MaskSource:
         return tabletop.segment(images.depth(parameters.depth_unit or None), images.camera())
 
     return MaskSource({"depth": Image}, segment, tabletop)
+
+
+def _network(parameters: MaskNodeParameters, _: Categories) -> MaskSource:
+    from sdfpose_core.masks.network_masks import NetworkMasks
+
+    network = NetworkMasks(
+        Path(parameters.weights) if parameters.weights else None,
+        parameters.device,
+        min_pixels=parameters.min_pixels,
+        min_score=parameters.min_score,
+    )
+
+    def segment(images: MatchedImages) -> InstanceMask:
+        depth, camera = images.depth(parameters.depth_unit or None), images.camera()
+        unknown = np.zeros(depth.shape, dtype=np.uint16)
+        return network.segment(RgbdFrame(images.colour(), depth, unknown, camera))
+
+    return MaskSource({"depth": Image}, segment, network)
 
 
 def _torchvision(parameters: MaskNodeParameters, categories: Categories) -> MaskSource:

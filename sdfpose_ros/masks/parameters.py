@@ -17,11 +17,12 @@ _TABLETOP = TabletopConfig()
 class MaskNodeParameters:
     """Parameters of the mask node."""
 
-    backend: Literal["tabletop", "torchvision", "label_image", "detections"] = parameter(
+    backend: Literal["tabletop", "network", "torchvision", "label_image", "detections"] = parameter(
         "tabletop",
-        "Source of the masks: objects on a table (tabletop), Mask R-CNN (torchvision), an image of "
-        "class ids (label_image) or the boxes of a detector (detections).",
-        choices=("tabletop", "torchvision", "label_image", "detections"),
+        "Source of the masks: objects on a table (tabletop), any objects (network), Mask R-CNN "
+        "(torchvision), an image of class ids (label_image) or the boxes of a detector "
+        "(detections).",
+        choices=("tabletop", "network", "torchvision", "label_image", "detections"),
     )
     classes: tuple[str, ...] = parameter(
         (),
@@ -46,7 +47,8 @@ class MaskNodeParameters:
     )
     min_pixels: int = parameter(
         _TABLETOP.min_pixels,
-        "Smallest instance, pixels; for tabletop, in an image of at most 640 pixels width.",
+        "Smallest instance, pixels; for tabletop, in an image of at most 640 pixels width, for "
+        "network, in one of 640x480.",
         minimum=1,
         maximum=10**7,
     )
@@ -82,9 +84,13 @@ class MaskNodeParameters:
     )
     min_score: float = parameter(
         0.5,
-        "Instances of torchvision and detections with a lower score are dropped.",
+        "Instances of network, torchvision and detections with a lower score are dropped.",
         minimum=0.0,
         maximum=1.0,
     )
-    weights: str = parameter("", "Weights file of torchvision's Mask R-CNN; empty to download it.")
-    device: str = parameter("auto", "Device of Mask R-CNN: auto, cpu, cuda or cuda:N.")
+    weights: str = parameter(
+        "",
+        "Weights file of network, empty for that of the package; or of torchvision's Mask R-CNN, "
+        "empty to download it.",
+    )
+    device: str = parameter("auto", "Device of network and torchvision: auto, cpu, cuda or cuda:N.")
