@@ -87,7 +87,7 @@ class MaskTraining(TrainingRun):
         self.device = device
         self.random = torch.Generator().manual_seed(config.seed)
         torch.manual_seed(config.seed)
-        self.network = MaskNetwork(network).to(device, memory_format=torch.channels_last)
+        self.network = MaskNetwork(network).to(device)
         self.network.mixed_precision = config.mixed_precision
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay

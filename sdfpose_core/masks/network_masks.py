@@ -28,7 +28,7 @@ _PATIENCE = 15
 """Number of images for which the id of an unseen object is kept."""
 
 _UNKNOWN_DEPTH_M = 1.0
-"""Depth of an object in an image without any depth, metres."""
+"""Depth of the objects if it is missing in all of them, metres."""
 
 
 class NetworkMasks:
@@ -141,11 +141,11 @@ def _centres(
     v, u = np.nonzero(labels)
     own = labels[v, u] - 1
     sizes = np.bincount(own, minlength=count).astype(np.float64)
-    known = depth[v, u] > 0.0
-    usual = float(np.median(depth[depth > 0.0])) if depth.any() else _UNKNOWN_DEPTH_M
-    measured = np.bincount(own[known], minlength=count)
-    total = np.bincount(own[known], depth[v, u][known], minlength=count)
-    z = np.where(measured > 0, total / np.maximum(measured, 1), usual)
+    z = depth[v, u]
+    measured = np.bincount(own[z > 0.0], minlength=count)
+    total = np.bincount(own, z, minlength=count)
+    usual = total.sum() / measured.sum() if measured.any() else _UNKNOWN_DEPTH_M
+    mean_z = np.where(measured > 0, total / np.maximum(measured, 1), usual)
     with np.errstate(invalid="ignore", divide="ignore"):
         middle = np.stack([np.bincount(own, x, minlength=count) / sizes for x in (u, v)], axis=1)
-    return camera.rays(middle).astype(np.float64) * z[:, None]
+    return camera.rays(middle).astype(np.float64) * mean_z[:, None]
