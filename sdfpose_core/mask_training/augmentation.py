@@ -36,6 +36,7 @@ class MaskAugmentation:
 
     Attributes:
         zoom: largest factor by which views are enlarged or, at most by its root, reduced.
+        shift: largest shift of views beyond their border, shares of their sides.
         roll_deg: largest rotation about the optical axis.
         flip: share of mirrored views.
         turned: share of views that are upside down.
@@ -51,6 +52,7 @@ class MaskAugmentation:
     """
 
     zoom: float = 1.8
+    shift: float = 0.05
     roll_deg: float = 12.0
     flip: float = 0.5
     turned: float = 0.05
@@ -122,8 +124,7 @@ def _motion(batch: MaskBatch, zoom: Tensor, amount: MaskAugmentation, draw: _Dra
     angle = angle + math.pi * draw.chance(amount.turned)
     mirror = torch.where(draw.chance(amount.flip), -1.0, 1.0)
     c, s = angle.cos() / zoom, angle.sin() / zoom
-    # As far as the view stays within the image, and a little farther.
-    room = 0.5 * (1.0 - 1.0 / zoom).abs() + 0.05
+    room = 0.5 * (1.0 - 1.0 / zoom).abs() + amount.shift
     shift = draw.between(-1.0, 1.0, 2) * room[:, None]
     rows = [mirror * c, mirror * s, shift[:, 0] * width, -s, c, shift[:, 1] * height]
     return torch.stack(rows, dim=1).view(-1, 2, 3)

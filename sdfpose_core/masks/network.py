@@ -140,8 +140,9 @@ class MaskNetwork(StoredNetwork):
         image = torch.cat([(colour.float() - _COLOUR_MEAN) / _COLOUR_SD, channels], dim=1)
         image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.mixed_precision):
-            x = self.head(self._features(image))
-        maps = nn.functional.pixel_shuffle(x.float(), 2)
+            features = self._features(image)
+        # Votes in bfloat16 would be off by a good part of a pixel.
+        maps = nn.functional.pixel_shuffle(self.head(features.float()), 2)
         foreground, seed, offsets, log_precision = maps.split(self._sizes, dim=1)
         votes = offsets + self._places(distance / UNIT_PX)
         return MaskMaps(foreground, seed, votes, log_precision.clamp(*_PRECISION))

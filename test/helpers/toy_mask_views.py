@@ -47,8 +47,8 @@ def toy_views(count, seed=0):
 
 
 STILL = MaskAugmentation(
-    zoom=1.0, roll_deg=0.0, flip=0.0, turned=0.0, size=0.0, grey=0.0, tint=0.0, black=0.0,
-    shift_px=0.0, flat=0.0, holes=0.0, depth_noise=0.0,
+    zoom=1.0, shift=0.0, roll_deg=0.0, flip=0.0, turned=0.0, size=0.0, grey=0.0, tint=0.0,
+    black=0.0, shift_px=0.0, flat=0.0, holes=0.0, depth_noise=0.0,
 )  # fmt: skip
 """Only the light changes, a little."""
 

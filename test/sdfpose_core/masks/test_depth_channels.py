@@ -57,7 +57,7 @@ def step(z=1.0, height=0.05):
 def test_what_is_nearer_than_its_surroundings_has_positive_relief():
     found, _ = channels(step())
     assert found[4, 24, 32] > 0.2
-    assert found[4, 40, 32] < 0.0
+    assert found[4, 32, 32] < 0.0
     assert (np.abs(found[3:5]) < 1.0).all()
 
 
@@ -66,8 +66,9 @@ def test_lengths_are_relative_to_the_distance(factor):
     """The same picture in another size: only the footprint tells."""
     near, _ = channels(step())
     far, _ = channels(factor * step())
-    np.testing.assert_allclose(far[[0, 1, 2, 3, 4, 6, 7]], near[[0, 1, 2, 3, 4, 6, 7]], atol=1e-4)
-    np.testing.assert_allclose(far[5] - near[5], np.log(factor), atol=1e-4)
+    same = [0, 1, 2, 3, 4, 6, 7]
+    np.testing.assert_allclose(far[same], near[same], atol=1e-3)
+    np.testing.assert_allclose(far[5] - near[5], np.log(factor), atol=1e-3)
 
 
 def test_the_focal_length_cancels_where_the_geometry_is_the_same():

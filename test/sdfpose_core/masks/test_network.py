@@ -85,7 +85,7 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     network = seeded()
     network.config = MaskNetworkConfig(widths=(8, 12, 20), blocks=(1, 1, 1), free=2)
     network.save(path, "any")
-    with pytest.raises(WeightsError, match=r"do not fit the mask network.*train_masks\.py"):
+    with pytest.raises(WeightsError, match=r"(?s)do not fit the mask network.*train_masks\.py"):
         MaskNetwork.load(path)
 
 
