@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import torch
@@ -12,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from sdfpose_core.errors import DeviceError
 
-__all__ = ["all_threads", "resolve_device", "set_threads"]
+__all__ = ["all_threads", "has_fast_bfloat16", "resolve_device", "set_threads"]
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
@@ -44,6 +46,24 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
                 "CUDA device(s): use 'cpu' or 'auto', or install a CUDA build of torch"
             )
     return device
+
+
+_BFLOAT16_FLAGS = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
+"""Features of processors, as Linux names them, that multiply in bfloat16."""
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Check whether a device has units that multiply in bfloat16."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return not _BFLOAT16_FLAGS.isdisjoint(_processor_features())
+
+
+@lru_cache(maxsize=1)
+def _processor_features() -> frozenset[str]:
+    """Features of the processor that Linux lists; none on other systems."""
+    path = Path("/proc/cpuinfo")
+    return frozenset(path.read_text(encoding="utf-8").split()) if path.is_file() else frozenset()
 
 
 _BUSY_LOAD = 1.5

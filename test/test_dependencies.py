@@ -19,7 +19,7 @@ CORE = (
     {"datasets"},
     {"simulation"},
     {"encoder", "evaluation"},
-    {"cues"},
+    {"cues", "mask_training"},
     {"estimation", "export", "visualisation"},
     {"selfsup", "tracking"},
     {"benchmark", "replay"},

@@ -20,8 +20,10 @@ from sdfpose_core.export.onnx_files import (
     ExportedFile,
     export_decoder,
     export_encoder,
+    export_masks,
 )
-from sdfpose_core.weights import SHIPPED, weights_file
+from sdfpose_core.masks.network import MaskNetwork
+from sdfpose_core.weights import MASKS_FILE, SHIPPED, weights_file
 
 __all__ = ["add_parser", "run"]
 
@@ -35,9 +37,10 @@ def add_parser(subparsers: Any) -> None:
         help="export the networks as ONNX files",
         description=(
             "Write DIR/CATEGORY_decoder.onnx, DIR/CATEGORY_decoder_jacobian.onnx and "
-            "DIR/CATEGORY_encoder.onnx. The number of objects is dynamic, and so is the number of "
-            "points of the decoders. Each file is run in onnxruntime and compared with PyTorch "
-            "before it is kept. Requires 'pip install onnx onnxruntime'."
+            "DIR/CATEGORY_encoder.onnx; without --category also DIR/masks.onnx, the mask network. "
+            "The number of objects is dynamic, and so are the number of points of the decoders and "
+            "the size of the mask network's images. Each file is run in onnxruntime and compared "
+            "with PyTorch before it is kept. Requires 'pip install onnx onnxruntime'."
         ),
         epilog="Example: sdfpose export onnx/ --category mug",
     )
@@ -48,7 +51,7 @@ def add_parser(subparsers: Any) -> None:
         "--category",
         nargs="+",
         metavar="NAME",
-        help="categories (default: all that have weights)",
+        help="categories (default: all that have weights, and the mask network)",
     )
     parser.add_argument(
         "--weights",
@@ -97,12 +100,20 @@ def run(args: argparse.Namespace) -> int:
             if encoder is not None:
                 files.append(export_encoder(encoder, category, args.out, opset=args.opset))
         except OSError as error:
-            raise SdfposeError(
-                f"{args.out}: cannot be written: {describe_os_error(error)}"
-            ) from error
+            raise _not_written(args.out, error) from error
+    if args.category is None and (args.weights / MASKS_FILE).is_file():
+        masks = MaskNetwork.load(args.weights / MASKS_FILE)
+        try:
+            files.append(export_masks(masks, args.out, opset=args.opset))
+        except OSError as error:
+            raise _not_written(args.out, error) from error
     print_problems(problems)
     _print(files, args.out)
     return 0
+
+
+def _not_written(folder: Path, error: OSError) -> SdfposeError:
+    return SdfposeError(f"{folder}: cannot be written: {describe_os_error(error)}")
 
 
 def _categories(weights: Path) -> list[str]:

@@ -1,6 +1,7 @@
-"""Export the networks of a category to ONNX and check each file in onnxruntime.
+"""Export networks to ONNX and check each file in onnxruntime.
 
-Files contain float32 graphs for any number B of objects and, for decoders, any number N of points.
+Files contain float32 graphs for any number B of objects and, for decoders, any number N of points;
+that of the mask network takes any number of images of any even size.
 Graphs are traced, so each is run at sizes other than the traced ones and compared with the network.
 """
 
@@ -24,12 +25,20 @@ from torch.jit._trace import TracerWarning
 from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.errors import ConfigurationError, ExportError
-from sdfpose_core.export.onnx_graphs import OnnxGraph, decoder_graphs, encoder_graph
+from sdfpose_core.export.onnx_graphs import OnnxGraph, decoder_graphs, encoder_graph, mask_graph
+from sdfpose_core.masks.network import MaskNetwork
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.deepsdf import DeepSdf
 from sdfpose_core.storage.files import atomic_replace
 
-__all__ = ["DEFAULT_OPSET", "OPSETS", "ExportedFile", "export_decoder", "export_encoder"]
+__all__ = [
+    "DEFAULT_OPSET",
+    "OPSETS",
+    "ExportedFile",
+    "export_decoder",
+    "export_encoder",
+    "export_masks",
+]
 
 OPSETS = range(14, 21)
 """Supported ONNX opset versions."""
@@ -98,15 +107,23 @@ def export_encoder(
     return _write(encoder_graph(encoder), category, Path(folder), opset)
 
 
+def export_masks(
+    network: MaskNetwork, folder: Path | str, *, opset: int = DEFAULT_OPSET
+) -> ExportedFile:
+    """Write ``masks.onnx``; arguments and errors as in `export_decoder`."""
+    return _write(mask_graph(network), "", Path(folder), opset)
+
+
 class _CheckError(Exception):
     """A graph does not compute the expected outputs."""
 
 
 def _write(graph: OnnxGraph, category: str, folder: Path, opset: int) -> ExportedFile:
+    """Export a graph of a category, or of none."""
     if opset not in OPSETS:
         raise ConfigurationError(f"opset {opset}: expected {OPSETS[0]} to {OPSETS[-1]}")
     onnx, runtime = _require("onnx"), _require("onnxruntime")
-    path = folder / f"{category}_{graph.name}.onnx"
+    path = folder / (f"{category}_{graph.name}.onnx" if category else f"{graph.name}.onnx")
     with atomic_replace(path) as temporary, torch.no_grad():
         _trace(graph, temporary, opset)
         model = onnx.load(temporary)
@@ -175,10 +192,11 @@ def _layer_by_layer() -> Iterator[None]:
 
 def _describe(model: Any, graph: OnnxGraph, category: str) -> None:
     """Add metadata and descriptions of the tensors to the file."""
-    facts = {**graph.metadata, "category": category, "sdfpose_version": _version()}
-    for key, value in facts.items():
+    of_category = {"category": category} if category else {}
+    for key, value in {**graph.metadata, **of_category, "sdfpose_version": _version()}.items():
         model.metadata_props.add(key=key, value=value)
-    model.doc_string = f"sdfpose: {graph.metadata['description']}; category {category}"
+    subject = f"; category {category}" if category else ""
+    model.doc_string = f"sdfpose: {graph.metadata['description']}{subject}"
     examples = graph.examples(*_TRACED)
     tensors = (*examples, *graph.reference(*examples))
     meanings = {**graph.inputs, **graph.outputs}

@@ -13,10 +13,11 @@ from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.errors import ExportError
+from sdfpose_core.masks.network import UNIT_PX, MaskNetwork
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.deepsdf import DeepSdf
 
-__all__ = ["OnnxGraph", "decoder_graphs", "encoder_graph"]
+__all__ = ["OnnxGraph", "decoder_graphs", "encoder_graph", "mask_graph"]
 
 _SDF_TOLERANCE = 1e-4
 """Relative tolerance (like the others) of signed distances: rounding errors."""
@@ -29,6 +30,9 @@ _RELU_TOLERANCE = 5e-2
 
 _CROP_STEP_PX = 48
 """Crop sides must be multiples of this, so that PSPNet's pyramid averages equal parts."""
+
+_DYNAMIC = ("B", "N", "H", "W")
+"""Names of axes of any length."""
 
 _CAMERA_UNITS = "metres, camera frame"
 _OBJECT_UNITS = "normalised object units"
@@ -45,11 +49,12 @@ class OnnxGraph:
     """A graph to export and its reference.
 
     Attributes:
-        name: name of the file, after the category.
+        name: name of the file, after the category if there is one.
         module: module to trace.
         reference: computes the expected outputs from the same tensors.
-        examples: creates plausible inputs for given numbers of objects and points.
-        inputs: axes and meaning of each input; axes named B and N have any length.
+        examples: creates plausible inputs for given numbers of objects and points; for images, of
+            images, and a number that their size grows with.
+        inputs: axes and meaning of each input; axes named B, N, H and W have any length.
         outputs: axes and meaning of each output.
         tolerance: largest allowed relative deviation.
         metadata: metadata for users of the file.
@@ -68,7 +73,7 @@ class OnnxGraph:
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
         """Indices and names of each tensor's variable-length axes."""
         return {
-            name: {i: axis for i, axis in enumerate(axes.split(", ")) if axis in ("B", "N")}
+            name: {i: axis for i, axis in enumerate(axes.split(", ")) if axis in _DYNAMIC}
             for name, (axes, _) in (*self.inputs.items(), *self.outputs.items())
         }
 
@@ -256,6 +261,43 @@ def _ssc6d_graph(encoder: Ssc6dEncoder) -> OnnxGraph:
             "description": "pose, size and latent code from object colour and points",
             "units": _CAMERA_UNITS,
             "code_length": str(config.code_length),
+        },
+    )
+
+
+def mask_graph(network: MaskNetwork) -> OnnxGraph:
+    """Graph of the mask network in evaluation mode."""
+
+    def examples(images: int, size: int) -> tuple[Tensor, ...]:
+        generator = torch.Generator().manual_seed(images)
+        height, width = 32 + 4 * (size // 8), 48 + 4 * (size // 8)
+        colour = torch.randint(256, (images, 3, height, width), generator=generator).float()
+        depth = 0.8 + 0.2 * torch.rand(images, 1, height, width, generator=generator)
+        missing = torch.rand(images, 1, height, width, generator=generator) < 0.1
+        depth[:, :, 8:20, 10:30] = 0.6
+        return colour, depth.masked_fill(missing, 0.0), torch.full((images,), 60.0 + images)
+
+    return OnnxGraph(
+        "masks",
+        network,
+        network,
+        examples,
+        {
+            "colour": ("B, 3, H, W", "RGB, 0 to 255, black if there is none"),
+            "depth": ("B, 1, H, W", "metres, registered to colour, 0 where missing"),
+            "focal": ("B", "focal length, pixels"),
+        },
+        {
+            "foreground": ("B, 1, H, W", "logit that a pixel belongs to an object"),
+            "seed": ("B, 1, H, W", "logit of how near the pixel's vote is to its object's centre"),
+            "votes": ("B, D, H, W", "column, row, distance and free coordinates of the object"),
+            "log_precision": ("B, 2, H, W", "log of the squared inverse radius of the votes"),
+        },
+        _TOLERANCE,
+        {
+            "description": "class-agnostic instance segmentation; H and W are even",
+            "units": f"votes in {UNIT_PX:g} pixels",
+            "free_coordinates": str(network.config.free),
         },
     )
 

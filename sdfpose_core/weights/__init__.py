@@ -17,6 +17,7 @@ from sdfpose_core.storage.files import create_atomically, write_atomically
 
 __all__ = [
     "COLOUR_FILE",
+    "MASKS_FILE",
     "MILD",
     "SHIPPED",
     "complete_weights",
@@ -36,6 +37,9 @@ MILD = SHIPPED / "mild"
 
 COLOUR_FILE = "colour.safetensors"
 """Name of the colour network's weights, one file for all categories."""
+
+MASKS_FILE = "masks.safetensors"
+"""Name of the mask network's weights."""
 
 
 def own_or_shipped(name: str, weights_dir: Path | str | None) -> Path:

@@ -30,11 +30,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--backend",
         choices=BACKENDS,
-        help="source of the masks: tabletop segments objects on a table, torchvision runs Mask "
-        "R-CNN, label_image reads class ids (~/label_image), instance_image reads instance ids "
-        "(~/instance_image), detections reads the boxes of a detector (~/detections), yolo reads "
-        "the outlines of yolo_ros (~/detections), mask_tensor reads the masks of Isaac ROS Segment "
-        "Anything (~/mask_tensor) (default: tabletop)",
+        help="source of the masks: tabletop segments objects on a table, network any objects, "
+        "torchvision runs Mask R-CNN, label_image reads class ids (~/label_image), instance_image "
+        "reads instance ids (~/instance_image), detections reads the boxes of a detector "
+        "(~/detections), yolo reads the outlines of yolo_ros (~/detections), mask_tensor reads the "
+        "masks of Isaac ROS Segment Anything (~/mask_tensor) (default: tabletop)",
     )
     add_ros_arguments(parser)
 

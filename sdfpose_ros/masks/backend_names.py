@@ -6,6 +6,7 @@ __all__ = ["BACKENDS"]
 
 BACKENDS = (
     "tabletop",
+    "network",
     "torchvision",
     "label_image",
     "instance_image",

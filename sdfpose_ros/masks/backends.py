@@ -79,10 +79,12 @@ def make_source(parameters: MaskNodeParameters, categories: Categories) -> MaskS
         ConfigurationError: the parameters do not fit the backend, or its messages are not
             installed.
         MaskBackendError: torchvision is not installed, or the weights cannot be downloaded or read.
+        WeightsError: the weights of the mask network are missing, damaged or of another version.
         DeviceError: the device is not available.
     """
     makers: Mapping[str, Callable[[MaskNodeParameters, Categories], MaskSource]] = {
         "tabletop": _rgbd,
+        "network": _rgbd,
         "torchvision": _torchvision,
         "label_image": _label_image,
         "instance_image": _instance_image,

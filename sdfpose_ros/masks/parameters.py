@@ -19,10 +19,10 @@ class MaskNodeParameters:
 
     backend: str = parameter(
         "tabletop",
-        "Source of the masks: objects on a table (tabletop), Mask R-CNN (torchvision), an image of "
-        "class ids (label_image) or of instance ids (instance_image), the boxes of a detector "
-        "(detections), outlines of yolo_ros (yolo) or masks of Isaac ROS Segment Anything "
-        "(mask_tensor).",
+        "Source of the masks: objects on a table (tabletop), any objects (network), Mask R-CNN "
+        "(torchvision), an image of class ids (label_image) or of instance ids (instance_image), "
+        "the boxes of a detector (detections), outlines of yolo_ros (yolo) or masks of Isaac ROS "
+        "Segment Anything (mask_tensor).",
         choices=BACKENDS,
     )
     classes: tuple[str, ...] = parameter(
@@ -58,7 +58,8 @@ class MaskNodeParameters:
     )
     min_pixels: int = parameter(
         _TABLETOP.min_pixels,
-        "Smallest instance, pixels; for tabletop, in an image of at most 640 pixels width.",
+        "Smallest instance, pixels; for tabletop, in an image of at most 640 pixels width, for "
+        "network, in one of 640x480.",
         minimum=1,
         maximum=10**7,
     )
@@ -94,9 +95,14 @@ class MaskNodeParameters:
     )
     min_score: float = parameter(
         0.5,
-        "Instances of torchvision, detections, yolo and prompts with a lower score are dropped.",
+        "Instances of network, torchvision, detections, yolo and prompts with a lower score are "
+        "dropped.",
         minimum=0.0,
         maximum=1.0,
     )
-    weights: str = parameter("", "Weights file of torchvision's Mask R-CNN; empty to download it.")
-    device: str = parameter("auto", "Device of Mask R-CNN: auto, cpu, cuda or cuda:N.")
+    weights: str = parameter(
+        "",
+        "Weights file of network, empty for that of the package; or of torchvision's Mask R-CNN, "
+        "empty to download it.",
+    )
+    device: str = parameter("auto", "Device of network and torchvision: auto, cpu, cuda or cuda:N.")

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from sdfpose_core.cli.main import main
+from sdfpose_core.masks.network import MaskNetwork, MaskNetworkConfig
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
+from sdfpose_core.weights import MASKS_FILE
 
 FILES = ["mug_decoder.onnx", "mug_decoder_jacobian.onnx", "mug_encoder.onnx"]
 
@@ -56,6 +58,17 @@ def test_all_categories_of_a_folder_without_encoders(tmp_path, weights):
         "vase_decoder.onnx",
         "vase_decoder_jacobian.onnx",
     ]
+
+
+def test_the_mask_network_is_exported_with_all_categories(tmp_path, weights, capsys):
+    network = MaskNetwork(MaskNetworkConfig(widths=(4, 6), blocks=(1, 1), free=1))
+    network.save(weights / MASKS_FILE, "any")
+    arguments = ["--weights", str(weights), "--encoder", "none"]
+    assert main(["export", str(tmp_path / "out"), *arguments]) == 0
+    assert (tmp_path / "out" / "masks.onnx").is_file()
+    assert "masks.onnx" in capsys.readouterr().out
+    assert main(["export", str(tmp_path / "one"), *arguments, "--category", "vase"]) == 0
+    assert not (tmp_path / "one" / "masks.onnx").exists()
 
 
 def test_one_category_of_a_folder(tmp_path, weights):

@@ -14,7 +14,13 @@ import torch
 from sdfpose_core.encoder.fast import FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.errors import ConfigurationError, ExportError
-from sdfpose_core.export.onnx_files import OPSETS, export_decoder, export_encoder
+from sdfpose_core.export.onnx_files import (
+    OPSETS,
+    export_decoder,
+    export_encoder,
+    export_masks,
+)
+from sdfpose_core.masks.network import MaskNetwork, MaskNetworkConfig
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
 from sdfpose_core.sdf.deepsdf import DeepSdf, DeepSdfConfig
 from sdfpose_core.weights import weights_file
@@ -201,6 +207,50 @@ def test_crops_that_onnx_cannot_divide(tmp_path):
         export_encoder(encoder, "can", tmp_path)
 
 
+@pytest.fixture(scope="module")
+def masks(tmp_path_factory):
+    """A mask network and its file."""
+    config = MaskNetworkConfig(widths=(6, 8, 12, 12), blocks=(1, 1, 1, 1), free=2)
+    network = seeded(lambda: MaskNetwork(config))
+    file = export_masks(network, tmp_path_factory.mktemp("masks"))
+    assert file.path.name == "masks.onnx"
+    assert 0.0 < file.deviation <= file.tolerance <= 1e-3
+    return network, file.path
+
+
+@pytest.mark.parametrize("size", [(1, 2, 2), (1, 16, 16), (2, 90, 34), (1, 104, 186)])
+def test_the_mask_network_takes_images_of_any_even_size(masks, size):
+    network, path = masks
+    count, height, width = size
+    generator = torch.Generator().manual_seed(0)
+    colour = torch.randint(256, (count, 3, height, width), generator=generator).float()
+    depth = 0.7 + 0.3 * torch.rand(count, 1, height, width, generator=generator)
+    depth[:, :, : height // 2, : width // 2] = 0.0
+    focal = torch.linspace(60.0, 90.0, count)
+    found = run(path, colour, depth, focal)
+    expected = network(colour, depth, focal)
+    assert list(found) == ["foreground", "seed", "votes", "log_precision"]
+    for name, value in expected._asdict().items():
+        assert_close(found[name], value, 1e-3)
+
+
+def test_the_file_of_the_mask_network_says_what_it_is(masks):
+    _, path = masks
+    said = facts(path)
+    assert "category" not in said
+    assert said["units"] == "votes in 64 pixels"
+    assert said["free_coordinates"] == "2"
+    assert axes(path) == {
+        "colour": ("B", 3, "H", "W"),
+        "depth": ("B", 1, "H", "W"),
+        "focal": ("B",),
+        "foreground": ("B", 1, "H", "W"),
+        "seed": ("B", 1, "H", "W"),
+        "votes": ("B", 5, "H", "W"),
+        "log_precision": ("B", 2, "H", "W"),
+    }
+
+
 @pytest.mark.parametrize("opset", [OPSETS[0], OPSETS[-1]])
 def test_opsets(tmp_path, opset):
     files = export_decoder(seeded(lambda: SdfDecoder(SMALL)), "mug", tmp_path, opset=opset)
@@ -221,6 +271,7 @@ def test_nothing_is_said_and_nothing_left_changed(tmp_path, capfd):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         export_encoder(encoder, "mug", tmp_path)
+        export_masks(seeded(lambda: MaskNetwork(MaskNetworkConfig((4, 6), (1, 1)))), tmp_path)
     assert capfd.readouterr() == ("", "")
     assert not any(x.training for x in encoder.modules())
     assert torch.backends.mha.get_fastpath_enabled()

@@ -13,9 +13,10 @@ from rclpy.node import Node
 from sdfpose.msg import InstanceLabels
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
+from toy_mask_views import toy_network, toy_views
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.errors import FrameError
+from sdfpose_core.errors import FrameError, WeightsError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.masks.errors import MaskBackendError
 from sdfpose_core.masks.instance_mask import InstanceMask
@@ -313,6 +314,41 @@ def test_torchvision_is_asked_for_when_it_is_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision.models.detection", None)
     with pytest.raises(MaskBackendError, match="torchvision"):
         make_source(MaskNodeParameters(backend="torchvision"), default_categories())
+
+
+def test_the_mask_network_sees_colour_and_depth(tmp_path):
+    view = toy_views(8)[0]
+    toy_network().save(tmp_path / "own.safetensors", "any")
+    parameters = MaskNodeParameters(
+        backend="network", weights=str(tmp_path / "own.safetensors"), device="cpu"
+    )
+    source = make_source(parameters, default_categories())
+    assert set(source.inputs) == {"depth"}
+    assert source.needs_camera
+    header = Header(frame_id="optical")
+    camera = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
+    colour = np.ascontiguousarray(view["colour"][::2, ::2])
+    depth = np.ascontiguousarray(view["depth"][::2, ::2])
+    found = source.segment(
+        MatchedImages(
+            {
+                "colour": image_message(colour, "rgb8", header),
+                "depth": image_message(depth, "16UC1", header),
+            },
+            camera_info_message(camera, header),
+            {"colour": "/c", "depth": "/d", "camera_info": "/i"},
+        )
+    )
+    assert len(found.labels) == 3
+    assert {x.category for x in found.labels.values()} == {"any"}
+    assert np.mean((found.ids > 0) == (view["ids"][::2, ::2] > 0)) > 0.95
+    source.memory.reset()
+
+
+def test_weights_of_the_mask_network_that_are_missing_are_named():
+    parameters = MaskNodeParameters(backend="network", weights="/nowhere/masks.safetensors")
+    with pytest.raises(WeightsError, match=r"/nowhere/masks\.safetensors: no such weights file"):
+        make_source(parameters, default_categories())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Training of the mask network on simulated images."""

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Train the mask network on simulated images.
+
+    python training/train_masks.py --out sdfpose_core/weights --work build/training
+
+Views are made once and kept in the work folder. An interrupted training goes on where it was. At
+the end, the accuracies on views of models and scenes that were not used for training are printed.
+"""
+
+from __future__ import annotations
+
+import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before torch is loaded
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.progress import Progress
+from torch.utils.tensorboard import SummaryWriter
+
+from sdfpose_core.cli.execution import execute
+from sdfpose_core.cli.numbers import integer
+from sdfpose_core.cli.paths import check_output_folder
+from sdfpose_core.device import resolve_device, set_threads
+from sdfpose_core.mask_training.training import MaskTraining, MaskTrainingConfig
+from sdfpose_core.mask_training.validation import validate_masks
+from sdfpose_core.mask_training.views import MaskViewFile, MaskViews, make_view_files
+from sdfpose_core.masks.network import MaskNetwork, MaskNetworkConfig
+from sdfpose_core.shapes.families import HELD_OUT_SEED
+from sdfpose_core.storage.configuration import read_configuration
+from sdfpose_core.weights import MASKS_FILE
+
+CONFIG = Path(__file__).parent.parent / "config" / "training" / "masks.yaml"
+VALIDATION_MODELS = 24
+VALIDATION_SEED = 100_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Content of the configuration file; see `MaskTrainingConfig` for `training`.
+
+    Attributes:
+        files: number of files of views.
+        views_per_file: number of views in each.
+        models_per_file: number of procedural models of each category in each; every file has its
+            own.
+        validation_views: number of held-out views.
+        network: architecture; see `MaskNetworkConfig`.
+        training: settings of the training.
+    """
+
+    files: int = 40
+    views_per_file: int = 250
+    models_per_file: int = 12
+    validation_views: int = 200
+    network: MaskNetworkConfig = field(default_factory=MaskNetworkConfig)
+    training: MaskTrainingConfig = field(default_factory=MaskTrainingConfig)
+
+
+def training_files(settings: Settings, folder: Path) -> list[MaskViewFile]:
+    """Files of training views."""
+    per_file = settings.models_per_file
+    return [
+        MaskViewFile(
+            folder / f"{i:03d}.npy",
+            seed=i,
+            count=settings.views_per_file,
+            model_seeds=range(i * per_file, (i + 1) * per_file),
+        )
+        for i in range(settings.files)
+    ]
+
+
+def validation_file(settings: Settings, folder: Path) -> MaskViewFile:
+    """File of views of held-out models."""
+    seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + VALIDATION_MODELS)
+    path = folder / "held_out.npy"
+    return MaskViewFile(path, VALIDATION_SEED, settings.validation_views, seeds)
+
+
+def loaded(files: Sequence[MaskViewFile], bar: Progress, workers: int, title: str) -> MaskViews:
+    """Make the files that are missing, and open all."""
+    task = bar.add_task(title, total=len(files))
+    for _ in make_view_files(files, workers):
+        bar.advance(task)
+    return MaskViews.load([x.path for x in files])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+    parser.add_argument("--work", type=Path, required=True, help="folder for views and checkpoints")
+    parser.add_argument("--config", type=Path, default=CONFIG, help="default: the shipped one")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--workers", type=integer(1), default=1, help="processes that make views")
+    parser.add_argument("--threads", type=integer(0), default=0, help="CPU threads, 0: all cores")
+    args = parser.parse_args(arguments)
+    check_output_folder("--out", args.out)
+    check_output_folder("--work", args.work)
+    if args.threads > 0:
+        set_threads(args.threads)
+    settings = read_configuration(args.config, Settings)
+    device = resolve_device(args.device)
+    folder = args.work / "masks"
+    folder.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    with Progress() as bar, SummaryWriter(str(args.work / "tensorboard" / "masks")) as log:
+        held_out = loaded([validation_file(settings, folder)], bar, 1, "views for validation")
+        views = loaded(training_files(settings, folder), bar, args.workers, "views for training")
+        views_minutes = (time.monotonic() - start) / 60.0
+        training = MaskTraining(views, settings.network, settings.training, device)
+        task = bar.add_task("mask network", total=settings.training.steps)
+
+        def progress(step: int, losses: dict[str, float]) -> None:
+            bar.update(task, completed=step)
+            for name, value in losses.items():
+                log.add_scalar(f"masks/{name}", value, step)
+
+        network = training.run(args.work / "masks.ckpt", progress)
+    args.out.mkdir(parents=True, exist_ok=True)
+    network.save(args.out / MASKS_FILE, "any")
+    minutes = (time.monotonic() - start) / 60.0
+    figures = validate_masks(MaskNetwork.load(args.out / MASKS_FILE, device), held_out)
+    print(
+        json.dumps(
+            {"validation": "held-out models", **{k: round(v, 3) for k, v in figures.items()}}
+        )
+    )
+    print(json.dumps({"views_minutes": round(views_minutes, 1), "minutes": round(minutes, 1)}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(execute("train_masks", main))
