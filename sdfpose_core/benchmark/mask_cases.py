@@ -12,22 +12,12 @@ from numpy.typing import NDArray
 from sdfpose_core.benchmark.poses import model_seeds, real_folders
 from sdfpose_core.datasets import read_frames
 from sdfpose_core.observation.frame import RgbdFrame
-from sdfpose_core.shapes.families import FAMILIES, sample_model
-from sdfpose_core.simulation.frames import simulated_frame
-from sdfpose_core.simulation.scenes import SceneStyle, random_scene
-from sdfpose_core.simulation.sensor import MaskNoise
-from sdfpose_core.simulation.tabletop import TABLE_CAMERA
-from sdfpose_core.simulation.views import random_view
+from sdfpose_core.simulation.clutter import CLUTTER, EMPTY, simulated_clutter
 
 __all__ = ["SUITES", "MaskCase", "folder_cases", "suite_cases"]
 
-SUITES = {
-    "clutter": SceneStyle(held=0.0, leaning=0.0, slabs=0.0, occluders=0, crowding=1.0),
-}
-"""Styles of the simulated suites, by name. All objects have true ids; furniture is background."""
-
-_MODELS = 4
-"""Number of procedural models per category."""
+SUITES = {"clutter": CLUTTER, "empty": EMPTY}
+"""Styles of the simulated suites, by name. All things have true ids; furniture is background."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +29,15 @@ class MaskCase:
         frame: the image.
         truth: (H, W) uint16, id of the true object per pixel, 0 = background; None if unknown.
         categories: category by true id; empty, or without the id, for objects of no category.
+        ignore: (H, W) bool, pixels of objects without a true id that need not be found; None if
+            there are none.
     """
 
     name: str
     frame: RgbdFrame
     truth: NDArray[np.uint16] | None
     categories: Mapping[int, str] = field(default_factory=dict)
+    ignore: NDArray[np.bool_] | None = None
 
 
 def folder_cases(
@@ -71,12 +64,6 @@ def suite_cases(suite: str, seed: int, count: int) -> Iterator[MaskCase]:
         seed: random seed of models, scenes, views and noise.
         count: number of images.
     """
-    seeds = model_seeds(seed)[:_MODELS]
-    models = {name: [sample_model(name, x) for x in seeds] for name in FAMILIES}
-    for number in range(count):
-        rng = np.random.default_rng([seed, number])
-        scene = random_scene(rng, models, SUITES[suite])
-        camera, pose = random_view(rng, scene, camera=TABLE_CAMERA)
-        frame, _ = simulated_frame(scene, camera, pose, rng, mask_noise=MaskNoise.none())
-        categories = {i: x.category for i, x in frame.labels.items()}
-        yield MaskCase(f"{suite}_{number:04d}", frame, frame.mask, categories)
+    images = simulated_clutter(seed, count, SUITES[suite], model_seeds=model_seeds(seed))
+    for number, x in enumerate(images):
+        yield MaskCase(f"{suite}_{number:04d}", x.frame, x.ids, x.categories, x.ignore)

@@ -78,7 +78,7 @@ def run_masks(
         comparison = None
         if case.truth is not None:
             least = round(_MIN_PIXELS_SHARE * case.truth.size)
-            comparison = match_masks(case.truth, found.ids, min_pixels=least)
+            comparison = match_masks(case.truth, found.ids, min_pixels=least, ignore=case.ignore)
         show(case, found, comparison)
         outcomes.append(MaskOutcome(case.name, ms, comparison, case.categories))
         progress()

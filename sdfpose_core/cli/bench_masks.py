@@ -80,7 +80,11 @@ def add_parser(benchmarks: Any) -> None:
     images.add_argument(
         "--suite",
         choices=tuple(SUITES),
-        help=f"suite of simulated images with true masks of all objects (default: {_SUITE})",
+        help=(
+            "simulated images with true masks of all objects: clutter, objects of the "
+            "categories among others; empty, rooms without objects of a category (default: "
+            f"{_SUITE})"
+        ),
     )
     sources = tuple(x for x in MASK_SOURCES if x != FILE)
     parser.add_argument(

@@ -33,6 +33,7 @@ from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.sources import (
     FILE,
     MASK_SOURCES,
+    NETWORK,
     MaskBackend,
     MaskBackendConfig,
     make_mask_backend,
@@ -45,6 +46,7 @@ from sdfpose_core.observation.frame import (
     complete_ground_truth,
 )
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
+from sdfpose_core.weights import MASKS_FILE
 
 __all__ = [
     "FrameMasks",
@@ -101,9 +103,9 @@ def add_masks_argument(parser: argparse.ArgumentParser, given: str, written: str
         default=FILE,
         help=(
             f"source of the instance masks: {FILE} takes {given}, tabletop segments the objects on "
-            "a table by depth, torchvision runs Mask R-CNN on colour. Made masks are labelled "
-            f"'any', unless the source knows categories; they are written to {written}, and "
-            f"compared with {given} where it exists (default: %(default)s)"
+            "a table by depth, network any objects, torchvision runs Mask R-CNN on colour. Made "
+            "masks are labelled 'any', unless the source knows categories; they are written to "
+            f"{written}, and compared with {given} where it exists (default: %(default)s)"
         ),
     )
 
@@ -122,17 +124,22 @@ def mask_source(
     """Create the source that ``--masks`` selects; None for given masks.
 
     Args:
-        args: arguments of the command, with ``masks``, ``device`` and ``category`` (optional).
+        args: arguments of the command, with ``masks``, ``device``, ``weights`` (folder, or None)
+            and ``category`` (optional).
         categories: all known categories.
         folder: folder for the masks; None to write none.
 
     Raises:
         MaskBackendError: a package is not installed, or weights cannot be downloaded or read.
+        WeightsError: the weights of the mask network are missing, damaged or of another version.
         DeviceError: the device is not available.
     """
     if args.masks == FILE:
         return None
-    backend = make_mask_backend(args.masks, categories, MaskBackendConfig(device=args.device))
+    own = None if args.weights is None else args.weights / MASKS_FILE
+    weights = own if args.masks == NETWORK and own is not None and own.is_file() else None
+    config = MaskBackendConfig(weights=weights, device=args.device)
+    backend = make_mask_backend(args.masks, categories, config)
     return FrameMasks(args.masks, backend, getattr(args, "category", None) or None, folder)
 
 

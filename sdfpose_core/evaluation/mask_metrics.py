@@ -46,6 +46,9 @@ BOUNDARY_TOLERANCE = 0.003
 
 _HALF = 0.5
 
+_IGNORED = -1
+"""Id of objects that need not be found."""
+
 _SAME_OBJECT_IOU = 0.1
 """Masks with a smaller IoU do not show the same object. NOCS matches boxes with this threshold."""
 
@@ -109,7 +112,11 @@ class MaskComparison:
 
 
 def match_masks(
-    truth: NDArray[np.integer], found: NDArray[np.integer], *, min_pixels: int = 1
+    truth: NDArray[np.integer],
+    found: NDArray[np.integer],
+    *,
+    min_pixels: int = 1,
+    ignore: NDArray[np.bool_] | None = None,
 ) -> MaskComparison:
     """Compare the found masks of an image with the true ones.
 
@@ -117,19 +124,28 @@ def match_masks(
         truth: (H, W), id of the true object per pixel, 0 = background.
         found: (H, W), id of the found mask per pixel, 0 = background.
         min_pixels: true objects with fewer pixels need not be found; a mask on them is not false.
+        ignore: (H, W), pixels of further objects that need not be found; a mask on them is not
+            false either.
 
     Raises:
-        ShapeError: the masks are not two images of the same size.
+        ShapeError: the masks are not images of the same size.
     """
     if truth.ndim != 2 or truth.shape != found.shape:
         raise ShapeError(
             f"true and found masks have the shapes {truth.shape} and {found.shape}: expected two "
             "images (H, W) of the same size"
         )
+    if ignore is not None:
+        if ignore.shape != truth.shape:
+            raise ShapeError(
+                f"ignored pixels have the shape {ignore.shape}: expected {truth.shape}, that of "
+                "the true masks"
+            )
+        truth = np.where(ignore, _IGNORED, truth.astype(np.int64))
     true_ids, found_ids, shared, true_pixels, found_pixels = _overlaps(truth, found)
     in_objects = shared.sum(axis=0)
     false_ids = found_ids[in_objects < _HALF * found_pixels]
-    judged = true_pixels >= min_pixels
+    judged = (true_pixels >= min_pixels) & (true_ids != _IGNORED)
     true_ids, shared, true_pixels = true_ids[judged], shared[judged], true_pixels[judged]
 
     iou = shared / (true_pixels[:, None] + found_pixels[None] - shared)

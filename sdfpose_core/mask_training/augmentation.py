@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sdfpose_core.mask_training.views import IGNORED
+
 __all__ = ["MaskAugmentation", "MaskBatch", "augmented", "batch_of"]
 
 
@@ -20,7 +22,7 @@ class MaskBatch:
     Attributes:
         colour: (B, 3, H, W), RGB, 0 to 255.
         depth: (B, 1, H, W), metres, 0 = missing.
-        ids: (B, H, W) int64, number of the object, 0 = background.
+        ids: (B, H, W) int64, number of the object, 0 = background, -1 = ignored.
         focal: (B,), pixels.
     """
 
@@ -70,7 +72,8 @@ def batch_of(records: NDArray[np.void], device: torch.device) -> MaskBatch:
     """Convert records of `MaskViews` to tensors."""
     colour = torch.from_numpy(np.ascontiguousarray(records["colour"])).to(device)
     depth = torch.from_numpy(records["depth"].astype(np.float32)).to(device) / 1000.0
-    ids = torch.from_numpy(records["ids"].astype(np.int64)).to(device)
+    numbers = records["ids"].astype(np.int64)
+    ids = torch.from_numpy(np.where(numbers == IGNORED, -1, numbers)).to(device)
     focal = torch.from_numpy(np.ascontiguousarray(records["focal"])).to(device)
     return MaskBatch(colour.permute(0, 3, 1, 2).float(), depth[:, None], ids, focal)
 

@@ -62,22 +62,23 @@ def mask_losses(
 
     Args:
         maps: outputs of the network.
-        ids: (B, H, W) int64, number of the object, 0 = background.
+        ids: (B, H, W) int64, number of the object, 0 = background, -1 = ignored.
         config: weights and limits.
         rng: source of the random choice of pixels, on the CPU.
     """
-    border = border_pixels(ids)
-    weight = 1.0 + (config.border_weight - 1.0) * border.float()
+    border, asked = border_pixels(ids), (ids >= 0).float()
+    ids = ids.clamp(min=0)
+    weight = asked * (1.0 + (config.border_weight - 1.0) * border.float())
     inside = (ids > 0).float()
     logit = maps.foreground[:, 0]
     entropy = nn.functional.binary_cross_entropy_with_logits(logit, inside, reduction="none")
-    p = logit.sigmoid()
+    p = asked * logit.sigmoid()
     common, total = (p * inside).sum(dim=(1, 2)), (p + inside).sum(dim=(1, 2))
     objects = _Objects.of(maps, ids, config.min_pixels)
     return {
-        "foreground": (weight * entropy).sum() / weight.sum(),
+        "foreground": (weight * entropy).sum() / weight.sum().clamp(min=1.0),
         "overlap": (1.0 - (2.0 * common + 1.0) / (total + 1.0)).mean(),
-        "seed": _seed_loss(maps, ids, objects),
+        "seed": _seed_loss(maps, ids, asked, objects),
         "grouping": _grouping_loss(maps, ids, border, objects, config, rng),
         "spread": _spread_loss(maps, ids, objects),
     }
@@ -136,7 +137,7 @@ def _at_own(values: Tensor, ids: Tensor) -> Tensor:
     return padded.gather(2, number).unflatten(2, ids.shape[1:])
 
 
-def _seed_loss(maps: MaskMaps, ids: Tensor, objects: _Objects) -> Tensor:
+def _seed_loss(maps: MaskMaps, ids: Tensor, asked: Tensor, objects: _Objects) -> Tensor:
     seed = maps.seed[:, 0].sigmoid()
     with torch.no_grad():
         square = (maps.votes - _at_own(objects.centre, ids)).square()
@@ -147,7 +148,7 @@ def _seed_loss(maps: MaskMaps, ids: Tensor, objects: _Objects) -> Tensor:
         # All objects of a view weigh the same, and together as much as the background.
         share = objects.valid / (objects.area.clamp(min=1.0) * objects.valid.sum(1, keepdim=True))
         own = _at_own(share.nan_to_num(0.0)[..., None], ids)[:, 0]
-        around = (ids == 0).float()
+        around = asked * (ids == 0)
         around = around / around.sum(dim=(1, 2), keepdim=True).clamp(min=1.0)
     return ((seed - target).square() * (own + around)).sum(dim=(1, 2)).mean()
 

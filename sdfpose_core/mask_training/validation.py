@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.mask_training.views import MaskViews
+from sdfpose_core.mask_training.views import IGNORED, MaskViews
 from sdfpose_core.masks.grouping import GroupingConfig, Groups
 from sdfpose_core.masks.network import MaskNetwork
 from sdfpose_core.masks.network_masks import grouped
@@ -55,7 +55,7 @@ def match_groups(
     """Compare found objects with the true ones (T) of an image.
 
     Args:
-        ids: (H, W), true objects, 0 = background.
+        ids: (H, W), true objects, 0 = background; `IGNORED` need not be found.
         found: found objects.
 
     Returns:
@@ -64,10 +64,11 @@ def match_groups(
     """
     columns = len(found.scores) + 1
     pairs = np.bincount(
-        ids.ravel() * columns + found.labels.ravel(), minlength=(int(ids.max()) + 1) * columns
+        ids.astype(np.int64).ravel() * columns + found.labels.ravel(),
+        minlength=(int(ids.max()) + 1) * columns,
     ).reshape(-1, columns)
     true, estimated = pairs.sum(axis=1), pairs.sum(axis=0)
-    judged = np.flatnonzero(true[1:] >= _LEAST_PIXELS) + 1
+    judged = np.flatnonzero(true[1:IGNORED] >= _LEAST_PIXELS) + 1
     common = pairs[judged, 1:]
     union = true[judged, None] + estimated[None, 1:] - common
     best = np.max(common / np.maximum(union, 1), axis=1, initial=0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +12,10 @@ from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
 from sdfpose_core.masks.resolution import reduced
-from sdfpose_core.observation.frame import RgbdFrame
-from sdfpose_core.shapes.families import FAMILIES
-from sdfpose_core.simulation.appearance import random_camera, random_illumination, repainted
-from sdfpose_core.simulation.instances import ModelPool
-from sdfpose_core.simulation.rendering import render
-from sdfpose_core.simulation.scene import Scene
-from sdfpose_core.simulation.scenes import SceneStyle, random_scene
-from sdfpose_core.simulation.sensor import SensorNoise
-from sdfpose_core.simulation.views import random_view
+from sdfpose_core.simulation.clutter import ClutterFrame, simulated_clutter
 from sdfpose_core.storage.files import atomic_replace
 
-__all__ = ["VIEW_SIZE", "MaskViewFile", "MaskViews", "make_view_files", "view_records"]
+__all__ = ["IGNORED", "VIEW_SIZE", "MaskViewFile", "MaskViews", "make_view_files", "view_records"]
 
 VIEW_SIZE = (240, 320)
 """Rows and columns of a view."""
@@ -39,12 +31,10 @@ _RECORD = np.dtype(
 """A view: RGB, depth in millimetres (0 = missing), number of the object (0 = background), and focal
 length in pixels."""
 
-_MOST_OBJECTS = 255
+IGNORED = 255
+"""Number of the pixels of objects that are too small or too far away to be asked for."""
 
-_VIEWS_PER_SCENE = 3
-
-_LARGEST_M = 0.6
-"""Longer things are furniture."""
+_MOST_OBJECTS = IGNORED - 1
 
 
 class MaskViews:
@@ -93,18 +83,19 @@ def _opened(path: Path) -> NDArray[np.void]:
     return records
 
 
-def view_records(frames: Iterable[tuple[RgbdFrame, NDArray[np.uint16]]]) -> NDArray[np.void]:
+def view_records(frames: Iterable[ClutterFrame]) -> NDArray[np.void]:
     """Convert images and their true masks to records of the size of a view.
 
     Images keep their aspect ratio; what they lack is black, without depth, and background.
 
     Raises:
-        FrameError: an image has more than 255 objects.
+        FrameError: an image has more than 254 objects.
     """
-    return np.array([_record(*x) for x in frames], dtype=_RECORD)
+    return np.array([_record(x) for x in frames], dtype=_RECORD)
 
 
-def _record(frame: RgbdFrame, ids: NDArray[np.uint16]) -> NDArray[np.void]:
+def _record(image: ClutterFrame) -> NDArray[np.void]:
+    frame, ids = image.frame, image.ids
     height, width = VIEW_SIZE
     scale = min(height / ids.shape[0], width / ids.shape[1])
     rows, columns = (max(round(scale * x), 1) for x in ids.shape)
@@ -116,6 +107,7 @@ def _record(frame: RgbdFrame, ids: NDArray[np.uint16]) -> NDArray[np.void]:
             f"an image has {numbers.max()} objects: expected at most {_MOST_OBJECTS} in a training "
             "view; put fewer into a scene"
         )
+    numbers = np.where(image.ignore, IGNORED, numbers)
     _, small = reduced(frame.colour, numbers.astype(np.float32), columns, rows)
     top, left = (height - rows) // 2, (width - columns) // 2
     record = np.zeros((), dtype=_RECORD)
@@ -147,7 +139,11 @@ class MaskViewFile:
         """Make the file, unless it is there."""
         if self.path.exists():
             return
-        records = view_records(simulated_clutter_views(self.seed, self.count, self.model_seeds))
+        records = view_records(
+            simulated_clutter(
+                self.seed, self.count, width=VIEW_SIZE[1], model_seeds=self.model_seeds
+            )
+        )
         with atomic_replace(self.path) as temporary, temporary.open("wb") as file:
             np.save(file, records, allow_pickle=False)
 
@@ -167,41 +163,3 @@ def make_view_files(files: Sequence[MaskViewFile], workers: int) -> Iterator[Mas
 def _made(file: MaskViewFile) -> MaskViewFile:
     file.make()
     return file
-
-
-def simulated_clutter_views(
-    seed: int, count: int, model_seeds: range
-) -> Iterator[tuple[RgbdFrame, NDArray[np.uint16]]]:
-    """Simulate cluttered scenes: images, and the object of each pixel (H, W), 0 = background.
-
-    Args:
-        seed: seed of the stream.
-        count: number of images.
-        model_seeds: seeds of the procedural models of every category.
-    """
-    pool = ModelPool.procedural(dict.fromkeys(FAMILIES, model_seeds))
-    style = SceneStyle(objects=(3, 9), occluders=6, crowding=1.0)
-    made = 0
-    for number in range(count):
-        rng = np.random.default_rng([seed, number])
-        scene = repainted(_with_ids(random_scene(rng, pool.models, style)), rng, "printed")
-        for _ in range(_VIEWS_PER_SCENE):
-            if made == count:
-                return
-            camera, pose = random_view(rng, scene, largest_width=VIEW_SIZE[1])
-            rendering = render(
-                scene, camera, pose, illumination=random_illumination(rng, "printed")
-            )
-            image = random_camera(rng, "printed").apply(rendering.colour, rng)
-            depth = SensorNoise.random(rng).apply(rendering, camera, rng)
-            yield RgbdFrame(image, depth, rendering.mask, camera), rendering.mask
-            made += 1
-
-
-def _with_ids(scene: Scene) -> Scene:
-    """Give an id to the things of no category that are not furniture."""
-    objects = []
-    for number, item in enumerate(scene.objects, start=1):
-        single = item.mask_id > 0 or float(item.dimensions_m.max()) < _LARGEST_M
-        objects.append(replace(item, mask_id=number if single else 0))
-    return Scene(objects, scene.table)

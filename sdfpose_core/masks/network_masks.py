@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from sdfpose_core.device import has_fast_bfloat16, resolve_device
+from sdfpose_core.errors import WeightsError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.masks.grouping import GroupingConfig, Groups, PixelMaps, group
 from sdfpose_core.masks.identities import IdentityTracker
@@ -55,8 +56,7 @@ class NetworkMasks:
         min_score: float = 0.5,
     ) -> None:
         place = resolve_device(device)
-        path = SHIPPED / MASKS_FILE if weights is None else Path(weights)
-        self._network = MaskNetwork.load(path, place)
+        self._network = MaskNetwork.load(_weights_file(weights), place)
         self._network.mixed_precision = has_fast_bfloat16(place)
         self._min_share = min_pixels / (640 * 480)
         self._min_score = min_score
@@ -100,10 +100,23 @@ class NetworkMasks:
         return InstanceMask(
             id_of[labels],
             {
-                mask_id: InstanceLabel(ANY_CATEGORY, float(scores[i]))
+                mask_id: InstanceLabel(ANY_CATEGORY, float(scores[i]), detected=True)
                 for i, mask_id in zip(present, assigned, strict=True)
             },
         )
+
+
+def _weights_file(weights: Path | str | None) -> Path:
+    """Path of the weights; None for the shipped ones, which must be there."""
+    if weights is not None:
+        return Path(weights)
+    path = SHIPPED / MASKS_FILE
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: the package has no weights of the mask network: train it with "
+            "training/train_masks.py, or name a weights file"
+        )
+    return path
 
 
 @torch.inference_mode()

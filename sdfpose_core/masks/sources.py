@@ -18,6 +18,7 @@ from sdfpose_core.observation.frame import RgbdFrame
 __all__ = [
     "FILE",
     "MASK_SOURCES",
+    "NETWORK",
     "MaskBackend",
     "MaskBackendConfig",
     "make_mask_backend",
@@ -27,9 +28,13 @@ __all__ = [
 FILE = "file"
 """Source of the masks that come with the frames, which needs no backend."""
 
+NETWORK = "network"
+"""The mask network."""
+
 MASK_SOURCES = (
     FILE,
     "tabletop",
+    NETWORK,
     "torchvision",
 )
 """Names of the sources."""
@@ -59,7 +64,7 @@ class MaskBackendConfig:
         tabletop: parameters of the segmentation on a table.
         weights: weights file of a network; None for its default.
         device: device of a network: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        min_score: instances of a detector with a lower score are dropped, 0 to 1.
+        min_score: instances of a network with a lower score are dropped, 0 to 1.
     """
 
     tabletop: TabletopConfig = field(default_factory=TabletopConfig)
@@ -81,6 +86,7 @@ def make_mask_backend(
     Raises:
         ConfigurationError: there is no backend of this name.
         MaskBackendError: a package is not installed, or weights cannot be downloaded or read.
+        WeightsError: the weights of the mask network are missing, damaged or of another version.
         DeviceError: the device is not available.
     """
     if name not in MASK_SOURCES or name == FILE:
@@ -131,17 +137,20 @@ def _torchvision(categories: Categories, config: MaskBackendConfig) -> MaskBacke
 
 
 def _network(_: Categories, config: MaskBackendConfig) -> MaskBackend:
-    from sdfpose_core.masks.network_masks import (  # type: ignore[import-not-found]
-        NetworkMasks,
-    )
+    from sdfpose_core.masks.network_masks import NetworkMasks
 
-    return NetworkMasks(weights=config.weights, device=config.device)
+    return NetworkMasks(
+        config.weights,
+        config.device,
+        min_pixels=config.tabletop.min_pixels,
+        min_score=config.min_score,
+    )
 
 
 _MAKERS: Mapping[str, Callable[[Categories, MaskBackendConfig], MaskBackend]] = {
     "tabletop": _tabletop,
     "torchvision": _torchvision,
-    "network": _network,
+    NETWORK: _network,
 }
 
 

@@ -46,17 +46,7 @@ def train(tmp_path, monkeypatch, capsys):
     return run
 
 
-@pytest.fixture
-def few_models(monkeypatch):
-    """Held-out models of which there is only one of each category."""
-    from sdfpose_core.shapes.families import FAMILIES
-    from sdfpose_core.simulation.instances import ModelPool
-
-    pool = ModelPool.procedural(dict.fromkeys(FAMILIES, range(1)))
-    monkeypatch.setattr(ModelPool, "procedural", lambda *_: pool)
-
-
-def test_the_network_is_trained_and_judged(train, few_models, tmp_path):
+def test_the_network_is_trained_and_judged(train, tmp_path):
     figures, time = train()
     assert figures["validation"] == "held-out models"
     assert 0.0 <= figures["iou75"] <= figures["iou50"] <= 1.0

@@ -241,3 +241,17 @@ def test_the_truth_is_found(truth):
 @given(truth=any_mask, found=any_mask)
 def test_the_boundary_measure_is_symmetric(truth, found):
     assert boundary_f(truth == 1, found == 1) == pytest.approx(boundary_f(found == 1, truth == 1))
+
+
+def test_masks_on_ignored_pixels_are_not_false():
+    truth = np.zeros((8, 12), np.uint16)
+    truth[:4, :4] = 65535
+    ignore = np.zeros(truth.shape, np.bool_)
+    ignore[4:, 8:] = True
+    found = truth + 2 * ignore.astype(np.uint16)
+    assert match_masks(truth, found).false_ids == (2,)
+    compared = match_masks(truth, found, ignore=ignore)
+    assert compared.false_ids == ()
+    assert [(x.id, x.iou) for x in compared.objects] == [(65535, 1.0)]
+    with pytest.raises(ShapeError, match="ignored pixels have the shape"):
+        match_masks(truth, found, ignore=ignore[1:])

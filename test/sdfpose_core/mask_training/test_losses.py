@@ -137,3 +137,15 @@ def test_gradients_reach_every_parameter():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
         assert float(parameter.grad.abs().max()) > 0.0, name
+
+
+def test_ignored_pixels_do_not_count():
+    ids = batch_of(toy_views(2), CPU).ids
+    other = torch.where(ids == 3, -1, ids)
+    maps = perfect_maps(torch.where(ids == 3, 0, ids))
+    wrong = perfect_maps(ids)
+    for name, value in losses_of(maps, other).items():
+        torch.testing.assert_close(losses_of(wrong, other)[name], value, msg=name)
+    assert losses_of(maps, ids)["foreground"] > 1.0
+    nothing = losses_of(maps, torch.full_like(ids, -1))
+    assert all(torch.isfinite(x) for x in nothing.values())

@@ -11,14 +11,15 @@ from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.mask_training import views as module
 from sdfpose_core.mask_training.views import (
+    IGNORED,
     VIEW_SIZE,
     MaskViewFile,
     MaskViews,
     make_view_files,
-    simulated_clutter_views,
     view_records,
 )
 from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.simulation.clutter import ClutterFrame
 
 
 def frame_of(width, height):
@@ -30,7 +31,8 @@ def frame_of(width, height):
     depth = np.where(ids == 700, 0.8, 1.0).astype(np.float32)
     colour = np.zeros((height, width, 3), dtype=np.uint8)
     colour[ids == 700] = (200, 0, 0)
-    return RgbdFrame(colour, depth, ids, camera), ids
+    frame = RgbdFrame(colour, depth, np.zeros_like(ids), camera)
+    return ClutterFrame(frame, ids, {700: "mug", 9: ""}, np.zeros(ids.shape, np.bool_), ())
 
 
 @pytest.mark.parametrize(
@@ -43,8 +45,7 @@ def frame_of(width, height):
     ],
 )
 def test_images_of_any_size_become_views(size, rows, columns):
-    frame, ids = frame_of(*size)
-    (view,) = view_records([(frame, ids)])
+    (view,) = view_records([frame_of(*size)])
     assert view["ids"].shape == VIEW_SIZE
     assert set(np.unique(view["ids"])) == {0, 1, 2}
     nearer = view["depth"] == 800
@@ -56,16 +57,24 @@ def test_images_of_any_size_become_views(size, rows, columns):
 
 
 def test_an_image_that_is_all_object():
-    frame, ids = frame_of(320, 240)
-    (view,) = view_records([(frame, np.where(ids == 9, 9, 700).astype(np.uint16))])
+    image = frame_of(320, 240)
+    full = np.where(image.ids == 9, 9, 700).astype(np.uint16)
+    (view,) = view_records([replace(image, ids=full)])
     assert set(np.unique(view["ids"])) == {1, 2}
 
 
+def test_what_is_not_asked_for_is_marked():
+    image = frame_of(640, 480)
+    ids = np.where(image.ids == 9, 0, image.ids).astype(np.uint16)
+    (view,) = view_records([replace(image, ids=ids, ignore=image.ids == 9)])
+    np.testing.assert_array_equal(np.unique(view["ids"]), [0, 1, IGNORED])
+    assert np.count_nonzero(view["ids"] == IGNORED) == 320 * 240 // 4
+
+
 def test_too_many_objects_are_refused():
-    frame, _ = frame_of(320, 240)
     many = (np.arange(320 * 240) // 200).reshape(240, 320).astype(np.uint16)
-    with pytest.raises(FrameError, match="383 objects: expected at most 255"):
-        view_records([(frame, many)])
+    with pytest.raises(FrameError, match="383 objects: expected at most 254"):
+        view_records([replace(frame_of(320, 240), ids=many)])
 
 
 def test_views_of_several_files_are_numbered_through():
@@ -81,7 +90,7 @@ def test_views_of_several_files_are_numbered_through():
 def file(tmp_path, monkeypatch):
     """A file of views whose images are not simulated."""
     monkeypatch.setattr(
-        module, "simulated_clutter_views", lambda seed, count, _: [frame_of(320, 240)] * count
+        module, "simulated_clutter", lambda seed, count, **_: [frame_of(320, 240)] * count
     )
     return MaskViewFile(tmp_path / "0.npy", 0, 3, range(1))
 
@@ -112,10 +121,10 @@ def test_files_of_other_views_are_named(file):
         MaskViews.load([replace(file, path=file.path.with_name("1.npy")).path])
 
 
-def test_scenes_have_an_id_for_every_object():
-    (first,), (second,) = (list(simulated_clutter_views(3, 1, range(1))) for _ in range(2))
-    frame, ids = first
-    assert ids.shape == frame.depth.shape
-    assert 2 <= len(np.unique(ids)) <= 40
-    np.testing.assert_array_equal(ids, second[1])
-    np.testing.assert_array_equal(frame.colour, second[0].colour)
+def test_simulated_clutter_becomes_views(tmp_path):
+    file = MaskViewFile(tmp_path / "0.npy", 3, 1, range(1))
+    list(make_view_files([file], 1))
+    (view,) = MaskViews.load([file.path])[[0]]
+    assert 2 <= len(np.unique(view["ids"])) <= 40
+    assert (view["depth"] > 0).mean() > 0.3
+    assert view["colour"].any()

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from toy_mask_views import toy_network
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.errors import ConfigurationError, WeightsError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.masks import sources
 from sdfpose_core.masks.config import TabletopConfig
@@ -119,3 +120,19 @@ def test_images_without_a_table_say_so(depth, tabletop):
 
 def test_every_source_has_a_maker():
     assert set(MASK_SOURCES) - {FILE} <= set(sources._MAKERS)
+
+
+def test_the_network_without_weights_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr("sdfpose_core.masks.network_masks.SHIPPED", tmp_path)
+    with pytest.raises(WeightsError, match=r"train it with training/train_masks\.py, or name"):
+        make_mask_backend("network", CATEGORIES)
+
+
+def test_the_network_with_weights_of_its_own(tmp_path):
+    toy_network().save(tmp_path / "own.safetensors", "any")
+    config = MaskBackendConfig(weights=tmp_path / "own.safetensors", device="cpu", min_score=1.1)
+    assert (
+        not make_mask_backend("network", CATEGORIES, config)
+        .segment(image(no_plane((48, 64))))
+        .labels
+    )

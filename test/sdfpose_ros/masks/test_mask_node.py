@@ -28,6 +28,7 @@ from sdfpose_ros.cli import mask
 from sdfpose_ros.graph.image_messages import camera_info_message, image_message
 from sdfpose_ros.masks.backends import MaskSource, make_source
 from sdfpose_ros.masks.mask_node import MaskNode
+from sdfpose_ros.masks.matched_images import MatchedImages
 from sdfpose_ros.masks.parameters import MaskNodeParameters
 
 CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
