@@ -63,10 +63,9 @@ def match_groups(
         and the number of found objects that are mostly background.
     """
     columns = len(found.scores) + 1
-    pairs = np.bincount(
-        ids.astype(np.int64).ravel() * columns + found.labels.ravel(),
-        minlength=(int(ids.max()) + 1) * columns,
-    ).reshape(-1, columns)
+    pair = ids.astype(np.int64) * columns + found.labels
+    count = (int(ids.max()) + 1) * columns
+    pairs = np.bincount(pair.ravel(), minlength=count).reshape(-1, columns)
     true, estimated = pairs.sum(axis=1), pairs.sum(axis=0)
     judged = np.flatnonzero(true[1:IGNORED] >= _LEAST_PIXELS) + 1
     common = pairs[judged, 1:]
