@@ -163,14 +163,14 @@ def run(args: argparse.Namespace) -> int:
         results = {name: [_as_json(row) for row in rows] for name, rows in estimated.items()}
         found = {} if masks is None else {"masks": masks.as_json()}
         write_json(args.json, {"frames": results, **found, "problems": problems})
-    if masks is not None:
-        masks.print()
     count = sum(map(len, estimated.values()))
     if count:
         _print(estimated)
         print(f"{count} object(s) in {len(estimated)} frame(s); overlays and meshes in {args.out}")
     else:
         print("sdfpose: nothing was estimated", file=sys.stderr)
+    if masks is not None:
+        masks.print()
     return 0 if count and written else 1
 
 
