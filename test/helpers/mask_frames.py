@@ -77,7 +77,8 @@ class MiddleEstimator:
             estimates.append(
                 make_estimate(category, at=middle, rotation=UPSIDE_DOWN, mask_id=mask_id)
             )
-        return SimpleNamespace(estimates=estimates, skipped=[], warnings=[], stage_ms={"total": 1.0})
+        stage_ms = {"total": 1.0}
+        return SimpleNamespace(estimates=estimates, skipped=[], warnings=[], stage_ms=stage_ms)
 
 
 made: list[MiddleEstimator] = []

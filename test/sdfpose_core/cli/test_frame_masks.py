@@ -134,13 +134,20 @@ class TestEstimate:
         assert f"sdfpose: {problem}" in errors
         assert errors.endswith("sdfpose: nothing was estimated\n")
 
-    def test_a_frame_without_colour_is_left_out(self, tmp_path, frames):
+    def test_a_frame_without_colour_has_masks_from_depth(self, tmp_path, frames):
         (frames / "two" / "color.png").unlink()
+        status, document = self.run(tmp_path, frames)
+        assert status == 0
+        assert list(document["frames"]) == ["one", "two"]
+        assert any("two: has no color.png: colour is not used" in x for x in document["problems"])
+
+    def test_a_frame_without_depth_is_left_out(self, tmp_path, frames):
+        (frames / "two" / "depth.png").unlink()
         status, document = self.run(tmp_path, frames)
         assert status == 0
         assert list(document["frames"]) == ["one"]
         (problem,) = document["problems"]
-        assert "two: lacks color.png: expected the files color.png, depth.png, meta" in problem
+        assert "two: lacks depth.png: expected the files color.png, depth.png, meta" in problem
 
     def test_masks_that_cannot_be_written(self, tmp_path, frames, capsys):
         (tmp_path / "out").mkdir()

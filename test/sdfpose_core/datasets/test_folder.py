@@ -241,12 +241,18 @@ class TestMasksThatAreMade:
         (folder / "meta.json").write_text(json.dumps({"K": np.eye(3).tolist()}))
         assert read_frame(folder, needs_mask=False).frame.labels == {}
 
-    def test_colour_is_still_needed(self, folder):
+    def test_depth_is_still_needed_but_not_colour(self, folder):
         for name in ("color.png", "mask.png"):
             (folder / name).unlink()
+        read = read_frame(folder, needs_mask=False)
+        assert not read.has_mask
+        assert not read.frame.colour.any()
+        assert [x.kind for x in read.warnings] == ["color.png"]
+        (folder / "depth.png").unlink()
         with pytest.raises(
             FrameError,
-            match=r"lacks color\.png: expected the files color\.png, depth\.png, meta\.json$",
+            match=r"lacks color\.png, depth\.png: expected the files color\.png, depth\.png, "
+            r"meta\.json$",
         ):
             read_frame(folder, needs_mask=False)
 

@@ -141,7 +141,7 @@ def image(values, encoding, frame_id="optical"):
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize("backend", sorted(set(BACKENDS) - {"torchvision"}))
+@pytest.mark.parametrize("backend", sorted(set(BACKENDS) - {"network", "torchvision"}))
 def test_every_backend_can_be_made(backend):
     source = make_source(
         MaskNodeParameters(backend=backend, classes=("41:mug",), label_info=True),
