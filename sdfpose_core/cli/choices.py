@@ -64,8 +64,8 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
         default=defaults.upright,
         help=(
             "how usual it is that objects stand upright, against gravity or on their support "
-            "plane: free says nothing, usual as often as in the table of categories, sure always "
-            "(default: %(default)s)"
+            "plane: free makes no assumption, usual follows 'resting' in categories.yaml, sure "
+            "expects it of nearly all (default: %(default)s)"
         ),
     )
     parser.add_argument(
@@ -74,7 +74,8 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
         default=defaults.category_trust,
         metavar="SHARE",
         help=(
-            "how far the categories of labels are trusted, from 0 to 1; 1 keeps them all "
+            "probability that a detector's label with score 1 is right, from 0 to 1; a label that "
+            "explains an object badly is doubted, 1 keeps them all; annotations are never doubted "
             "(default: %(default)s)"
         ),
     )

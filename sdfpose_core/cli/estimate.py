@@ -51,6 +51,7 @@ from sdfpose_core.observation.input_warnings import WarningCounts
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 from sdfpose_core.samples import sample_frame
 from sdfpose_core.visualisation.drawing import draw_overlay
+from sdfpose_core.visualisation.labels import alternative_text
 
 __all__ = ["add_parser", "run"]
 
@@ -301,7 +302,7 @@ def _cells(row: _Row) -> list[RenderableType]:
     if row.instance != f"{x.category}_{x.mask_id}":
         names.append(row.instance)
     return [
-        Padding(Text(" ".join(names)), (0, 0, 0, 2)),
+        Padding(Text(", ".join([" ".join(names), *alternative_text(x)])), (0, 0, 0, 2)),
         " ".join(f"{100.0 * v:.1f}" for v in x.translation),
         " ".join(f"{100.0 * v:.1f}" for v in x.dimensions_m),
         f"{x.confidence:.2f}",

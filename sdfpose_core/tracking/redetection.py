@@ -145,8 +145,11 @@ class Redetection:
             and np.array_equal(update.estimate.code, request.tracked.code),
         )
         if belief.log_odds < 0.0:
+            tracked = request.tracked
+            if known.belief.yaw_open:  # it says nothing of the yaw that this image shows
+                tracked = replace(tracked, symmetric_about_y=True)
             try:
-                found = self._estimator.with_full_mesh(fused_modes(detection, request.tracked))
+                found = self._estimator.with_full_mesh(fused_modes(detection, tracked))
             except MeshError:
                 return replace(known, belief=known.belief.untested())  # the detection is no object
             belief = replace(Belief.of(found), log_odds=-belief.log_odds)

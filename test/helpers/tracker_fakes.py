@@ -188,6 +188,11 @@ def only(result):
     return result.tracks[0]
 
 
+def precision(track):
+    """The confidence of a track, given that its mode is the right one."""
+    return round(track.estimate.confidence / track.estimate.probability, 9)
+
+
 def ids_by_mask(result):
     return {x.estimate.mask_id: x.id for x in result.tracks if x.state != LOST}
 

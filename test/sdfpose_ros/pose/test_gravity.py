@@ -70,9 +70,9 @@ def send_imu(bench, acceleration, frame_id="optical", seconds_before=0.0):
     message = Imu(header=stamped_header(stamp, frame_id))
     a = message.linear_acceleration
     a.x, a.y, a.z = (float(x) for x in acceleration)
-    bench.imu.publish(message)
     imu = bench.node._gravity._subscriptions
     before = imu.received["/sdfpose/imu"]
+    bench.imu.publish(message)
     bench.wait_until(lambda: imu.received["/sdfpose/imu"] > before, "the sample")
 
 
