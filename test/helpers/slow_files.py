@@ -5,8 +5,15 @@ SLOW_FILES = frozenset(
     for folder, names in {
         "examples": ("examples",),
         "packaging": ("colcon",),
-        "sdfpose_core/benchmark": ("sequences", "speed", "speed_frames", "throughput"),
-        "sdfpose_core/cli": ("adapt", "bench", "bench_pose", "bench_sequence", "replay"),
+        "sdfpose_core/benchmark": ("masks", "sequences", "speed", "speed_frames", "throughput"),
+        "sdfpose_core/cli": (
+            "adapt",
+            "bench",
+            "bench_pose",
+            "bench_sequence",
+            "frame_masks",
+            "replay",
+        ),
         "sdfpose_core/encoder": ("pretraining",),
         "sdfpose_core/estimation": ("bad_input", "estimator"),
         "sdfpose_core/evaluation": ("reconstruction", "surfaces"),
