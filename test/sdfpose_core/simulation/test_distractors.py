@@ -99,7 +99,7 @@ def test_a_gripping_hand_leaves_room_for_what_it_holds(width):
         hand = gripping_hand(np.random.default_rng(seed), width)
         grip = np.array([hand.parameters[f"grip_{k}_m"] for k in "xyz"])
         solid = from_mesh(hand.vertices - grip, hand.faces)
-        core = from_mesh(*_box(0.0, 0.03, 0.01, 0.5 * width - 0.001))
+        core = from_mesh(*_box(0.0, 0.02, 0.01, 0.5 * width - 0.001))
         assert (solid ^ core).volume() == pytest.approx(0.0, abs=1e-12)
         reach = solid.bounding_box()
         assert reach[2] < -0.5 * width < 0.5 * width < reach[5]
