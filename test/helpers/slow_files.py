@@ -17,6 +17,8 @@ SLOW_FILES = frozenset(
         "sdfpose_core/encoder": ("pretraining",),
         "sdfpose_core/estimation": ("bad_input", "estimator"),
         "sdfpose_core/evaluation": ("reconstruction", "surfaces"),
+        "sdfpose_core/mask_training": ("training",),
+        "sdfpose_core/masks": ("network_masks",),
         "sdfpose_core/refine": ("residuals", "solver"),
         "sdfpose_core/replay": ("run",),
         "sdfpose_core/sdf": ("meshing", "thin_walls"),
@@ -29,7 +31,7 @@ SLOW_FILES = frozenset(
         "sdfpose_ros/evaluation": ("evaluator_node", "node_benchmark", "separate_processes"),
         "sdfpose_ros/playback": ("lockstep",),
         "sdfpose_ros/pose": ("faults", "inputs", "pose_node", "pose_node_lifecycle"),
-        "training": ("nocs_pipeline", "reproduce_ssc6d", "train_decoder"),
+        "training": ("nocs_pipeline", "reproduce_ssc6d", "train_decoder", "train_masks"),
     }.items()
     for name in names
 )

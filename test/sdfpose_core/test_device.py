@@ -4,7 +4,8 @@ import cv2
 import pytest
 import torch
 
-from sdfpose_core.device import all_threads, resolve_device, set_threads
+from sdfpose_core import device as device_module
+from sdfpose_core.device import all_threads, has_fast_bfloat16, resolve_device, set_threads
 from sdfpose_core.errors import DeviceError
 
 
@@ -95,3 +96,23 @@ def test_a_burst_ends_with_the_work_in_it_however_that_ends(threads, monkeypatch
     with pytest.raises(ZeroDivisionError):
         fails()
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("features", "fast"),
+    [({"avx2", "avx512f"}, False), ({"avx512f", "avx512_bf16"}, True), ({"asimd", "bf16"}, True),
+     (set(), False)],
+)  # fmt: skip
+def test_bfloat16_is_fast_on_processors_that_say_so(monkeypatch, features, fast):
+    monkeypatch.setattr(device_module, "_processor_features", lambda: frozenset(features))
+    assert has_fast_bfloat16(torch.device("cpu")) is fast
+
+
+@pytest.mark.parametrize(("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_bfloat16_is_fast_on_recent_gpus(monkeypatch, capability, fast):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert has_fast_bfloat16(torch.device("cuda", 0)) is fast
+
+
+def test_features_of_this_processor_can_be_read():
+    assert isinstance(has_fast_bfloat16(torch.device("cpu")), bool)
