@@ -151,7 +151,7 @@ def test_a_mode_is_compared_with_the_truth(
     )
     found = SimpleNamespace(
         instance=SimpleNamespace(category=category),
-        model=SimpleNamespace(priors=None),
+        model=SimpleNamespace(cpu_priors=None),
         hypothesis=SimpleNamespace(solution=None, belief=0.0),
     )
     true_category = "can" if category == "mug" else category

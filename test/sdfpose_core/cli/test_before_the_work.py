@@ -158,7 +158,7 @@ class NoEstimator:
         pass
 
     def run(self, _):
-        return type("Result", (), {"estimates": [], "skipped": []})
+        return type("Result", (), {"estimates": [], "skipped": [], "warnings": []})
 
 
 def test_one_frame_that_cannot_be_written_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
