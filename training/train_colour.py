@@ -36,8 +36,9 @@ from sdfpose_core.cues.efficientnet import read_pretrained
 from sdfpose_core.cues.network import ColourCues, ColourCuesConfig
 from sdfpose_core.cues.training import ColourTraining, ColourTrainingConfig
 from sdfpose_core.cues.validation import calibrate_colour, validate_colour
-from sdfpose_core.cues.views import CueViews, ViewFile, make_view_files, simulated_cue_views
+from sdfpose_core.cues.views import CueViews, ViewFile, simulated_cue_views
 from sdfpose_core.device import resolve_device, set_threads
+from sdfpose_core.encoder.view_files import make_view_files
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.instances import ModelPool

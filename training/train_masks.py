@@ -26,9 +26,10 @@ from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.paths import check_output_folder
 from sdfpose_core.device import resolve_device, set_threads
+from sdfpose_core.encoder.view_files import make_view_files
 from sdfpose_core.mask_training.training import MaskTraining, MaskTrainingConfig
 from sdfpose_core.mask_training.validation import validate_masks
-from sdfpose_core.mask_training.views import MaskViewFile, MaskViews, make_view_files
+from sdfpose_core.mask_training.views import MaskViewFile, MaskViews
 from sdfpose_core.masks.network import MaskNetwork, MaskNetworkConfig
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.storage.configuration import read_configuration

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,8 @@ from torch import Tensor, nn
 
 from sdfpose_core.cues.network import ColourCues, ColourCuesConfig
 from sdfpose_core.cues.views import CueViews
-from sdfpose_core.encoder.training_run import Progress, TrainingRun
-from sdfpose_core.errors import WeightsError
+from sdfpose_core.encoder.view_training import ViewTraining
 from sdfpose_core.geometry.similarity import so3_exp
-from sdfpose_core.storage.checkpoint import load_checkpoint, save_checkpoint
 from sdfpose_core.storage.configuration import check_at_least_one
 
 __all__ = [
@@ -30,8 +27,6 @@ __all__ = [
     "rival_rotations",
     "view_tensors",
 ]
-
-_WARM_UP_STEPS = 200
 
 HALF_TURNS = torch.diag_embed(
     torch.tensor([[1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
@@ -112,7 +107,7 @@ class ColourTrainingConfig:
         check_at_least_one(self, "steps", "batch", "checkpoint_every")
 
 
-class ColourTraining(TrainingRun):
+class ColourTraining(ViewTraining[ColourCues]):
     """Training run of a colour network; an interrupted run resumes with the same random draws.
 
     Args:
@@ -124,6 +119,8 @@ class ColourTraining(TrainingRun):
             everything is learned from nothing.
     """
 
+    WARM_UP = 200
+
     def __init__(
         self,
         views: CueViews,
@@ -132,6 +129,7 @@ class ColourTraining(TrainingRun):
         device: torch.device,
         pretrained: Mapping[str, Tensor] | None = None,
     ) -> None:
+        super().__init__(views, config)
         self.views = views
         self.config = config
         self.device = device
@@ -144,22 +142,6 @@ class ColourTraining(TrainingRun):
             config.learning_rate,
             weight_decay=config.weight_decay,
         )
-        self._order = np.zeros(0, dtype=np.int64)
-
-    def run(self, checkpoint: Path | None = None, progress: Progress | None = None) -> ColourCues:
-        """Take all remaining steps; return the network, in evaluation mode, without gradients.
-
-        Args:
-            checkpoint: file to write, and to resume from if it exists.
-            progress: called with the losses of every 50th step and of the last one.
-
-        Raises:
-            WeightsError: the checkpoint is damaged or of another architecture.
-        """
-        self.network.train()
-        self._run_to(self.config.steps, self.config.checkpoint_every, checkpoint, progress)
-        self.network.requires_grad_(False)
-        return self.network.eval()
 
     def _parameter_groups(self, pretrained: Mapping[str, Tensor] | None) -> list[dict[str, Any]]:
         """Start from pretrained weights; parameters with their share of the learning rate."""
@@ -174,13 +156,9 @@ class ColourTraining(TrainingRun):
             {"params": others, "share": 1.0},
         ]
 
-    def _train_step(self) -> dict[str, Tensor]:
+    def _losses(self, chosen: NDArray[np.int64]) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config
-        warm = min(1.0, (self.step + 1) / min(_WARM_UP_STEPS, max(config.steps // 10, 1)))
-        rate = warm * 0.5 * (1.0 + math.cos(math.pi * self.step / config.steps))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["share"] * config.learning_rate
-        colour, depth, rotation, category = view_tensors(self.views, self._next(), self.device)
+        colour, depth, rotation, category = view_tensors(self.views, chosen, self.device)
         colour, depth, rotation = augmented(
             colour, depth, rotation, config.augmentation, self.random
         )
@@ -196,40 +174,7 @@ class ColourTraining(TrainingRun):
         }
         total = losses["rotation"] + config.flip_weight * losses["flips"]
         total = total + config.category_weight * losses["category"]
-        self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimiser.step()
-        return {k: v.detach() for k, v in losses.items()}
-
-    def _next(self) -> NDArray[np.int64]:
-        """Numbers of the next views; every view comes once per round."""
-        while len(self._order) < self.config.batch:
-            order = torch.randperm(len(self.views), generator=self.random).numpy()
-            self._order = np.concatenate([self._order, order])
-        chosen, self._order = np.split(self._order, [self.config.batch])
-        return chosen
-
-    def _save(self, path: Path) -> None:
-        state = {
-            "config": repr((asdict(self.network.config), self.config)),
-            "step": self.step,
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "random": self.random.get_state(),
-            "order": torch.from_numpy(self._order),
-        }
-        save_checkpoint(path, state)
-
-    def _load(self, path: Path) -> None:
-        state = load_checkpoint(path)
-        if state.get("config") != repr((asdict(self.network.config), self.config)):
-            raise WeightsError(f"{path}: is of other settings: delete it to train from scratch")
-        self.step = state["step"]
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.random.set_state(state["random"])
-        self._order = state["order"].numpy()
+        return total, losses
 
 
 def view_tensors(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from sdfpose_core.simulation.instances import ModelPool, SimulatedInstance, simu
 from sdfpose_core.simulation.scenes import SceneStyle
 from sdfpose_core.storage.files import atomic_replace
 
-__all__ = ["CUE_STYLE", "CueViews", "ViewFile", "make_view_files", "simulated_cue_views"]
+__all__ = ["CUE_STYLE", "CueViews", "ViewFile", "simulated_cue_views"]
 
 CUE_STYLE = SceneStyle(objects=(2, 5), held=0.2, lying=0.2, upside_down=0.4, hard=0.4)
 """Scenes of the training views. As many objects stand upside down as upright (never laptops), so
@@ -166,20 +165,3 @@ class ViewFile:
             pool = ModelPool({**pool.models, self.category: own})
         views = simulated_cue_views(self.category, self.number, self.seed, self.count, pool=pool)
         views.save(self.path)
-
-
-def make_view_files(files: Sequence[ViewFile], workers: int) -> Iterable[ViewFile]:
-    """Make files of views in worker processes; yield each when it is there."""
-    if workers <= 1:
-        for file in files:
-            file.make()
-            yield file
-        return
-    # Ray casting uses threads; forked processes would deadlock waiting for them.
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(_made, files)
-
-
-def _made(file: ViewFile) -> ViewFile:
-    file.make()
-    return file

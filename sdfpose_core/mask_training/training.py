@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from sdfpose_core.encoder.training_run import Progress, TrainingRun
-from sdfpose_core.errors import ConfigurationError, WeightsError
+from sdfpose_core.encoder.view_training import ViewTraining
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.mask_training.augmentation import MaskAugmentation, augmented, batch_of
 from sdfpose_core.mask_training.losses import MaskLossConfig, mask_losses
 from sdfpose_core.mask_training.views import MaskViews
 from sdfpose_core.masks.network import MaskNetwork, MaskNetworkConfig
-from sdfpose_core.storage.checkpoint import load_checkpoint, save_checkpoint
 from sdfpose_core.storage.configuration import check_at_least_one
 
 __all__ = ["MaskTraining", "MaskTrainingConfig"]
-
-_MOST_WARM_UP = 300
-"""Steps in which the learning rate rises, at most a tenth of all."""
-
-_MAX_GRADIENT = 5.0
-"""Limit of the gradient's norm."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +51,7 @@ class MaskTrainingConfig:
         check_at_least_one(self, "steps", "batch", "checkpoint_every")
 
 
-class MaskTraining(TrainingRun):
+class MaskTraining(ViewTraining[MaskNetwork]):
     """Training run of a mask network; an interrupted run resumes with the same random draws.
 
     Args:
@@ -73,6 +64,8 @@ class MaskTraining(TrainingRun):
         ConfigurationError: there are no views.
     """
 
+    WARM_UP = 300
+
     def __init__(
         self,
         views: MaskViews,
@@ -82,6 +75,7 @@ class MaskTraining(TrainingRun):
     ) -> None:
         if len(views) == 0:
             raise ConfigurationError("there are no training views: expected at least one")
+        super().__init__(views, config)
         self.views = views
         self.config = config
         self.device = device
@@ -89,71 +83,16 @@ class MaskTraining(TrainingRun):
         torch.manual_seed(config.seed)
         self.network = MaskNetwork(network).to(device)
         self.network.mixed_precision = config.mixed_precision
+        everything = {"params": list(self.network.parameters()), "share": 1.0}
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
+            [everything], config.learning_rate, weight_decay=config.weight_decay
         )
-        self._order = np.zeros(0, dtype=np.int64)
 
-    def run(self, checkpoint: Path | None = None, progress: Progress | None = None) -> MaskNetwork:
-        """Take all remaining steps; return the network, in evaluation mode, without gradients.
-
-        Args:
-            checkpoint: file to write, and to resume from if it exists.
-            progress: called with the losses of every 50th step and of the last one.
-
-        Raises:
-            WeightsError: the checkpoint is damaged or of other settings.
-        """
-        self.network.train()
-        self._run_to(self.config.steps, self.config.checkpoint_every, checkpoint, progress)
-        self.network.requires_grad_(False)
-        return self.network.eval()
-
-    def _train_step(self) -> dict[str, Tensor]:
+    def _losses(self, chosen: NDArray[np.int64]) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config
-        warm = min(1.0, (self.step + 1) / min(_MOST_WARM_UP, max(config.steps // 10, 1)))
-        rate = warm * 0.5 * (1.0 + math.cos(math.pi * self.step / config.steps))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * config.learning_rate
         batch = augmented(
-            batch_of(self.views[self._next()], self.device), config.augmentation, self.random
+            batch_of(self.views[chosen], self.device), config.augmentation, self.random
         )
         maps = self.network(batch.colour, batch.depth, batch.focal)
         losses = mask_losses(maps, batch.ids, config.losses, self.random)
-        self.optimiser.zero_grad(set_to_none=True)
-        config.losses.weigh(losses).backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), _MAX_GRADIENT)
-        self.optimiser.step()
-        return {k: v.detach() for k, v in losses.items()}
-
-    def _next(self) -> NDArray[np.int64]:
-        """Numbers of the next views; every view comes once per round."""
-        while len(self._order) < self.config.batch:
-            order = torch.randperm(len(self.views), generator=self.random).numpy()
-            self._order = np.concatenate([self._order, order])
-        chosen, self._order = np.split(self._order, [self.config.batch])
-        return chosen
-
-    def _settings(self) -> str:
-        return repr((asdict(self.network.config), self.config))
-
-    def _save(self, path: Path) -> None:
-        state = {
-            "config": self._settings(),
-            "step": self.step,
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "random": self.random.get_state(),
-            "order": torch.from_numpy(self._order),
-        }
-        save_checkpoint(path, state)
-
-    def _load(self, path: Path) -> None:
-        state = load_checkpoint(path)
-        if state.get("config") != self._settings():
-            raise WeightsError(f"{path}: is of other settings: delete it to train from scratch")
-        self.step = state["step"]
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.random.set_state(state["random"])
-        self._order = state["order"].numpy()
+        return config.losses.weigh(losses), losses

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from sdfpose_core.masks.resolution import reduced
 from sdfpose_core.simulation.clutter import ClutterFrame, simulated_clutter
 from sdfpose_core.storage.files import atomic_replace
 
-__all__ = ["IGNORED", "VIEW_SIZE", "MaskViewFile", "MaskViews", "make_view_files", "view_records"]
+__all__ = ["IGNORED", "VIEW_SIZE", "MaskViewFile", "MaskViews", "view_records"]
 
 VIEW_SIZE = (240, 320)
 """Rows and columns of a view."""
@@ -146,20 +145,3 @@ class MaskViewFile:
         )
         with atomic_replace(self.path) as temporary, temporary.open("wb") as file:
             np.save(file, records, allow_pickle=False)
-
-
-def make_view_files(files: Sequence[MaskViewFile], workers: int) -> Iterator[MaskViewFile]:
-    """Make files of views in worker processes; yield each when it is there."""
-    if workers <= 1:
-        for file in files:
-            file.make()
-            yield file
-        return
-    # Ray casting uses threads; forked processes would deadlock waiting for them.
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(_made, files)
-
-
-def _made(file: MaskViewFile) -> MaskViewFile:
-    file.make()
-    return file

@@ -40,7 +40,6 @@ _LEAST_TELLING = 4
 
 _MOST_SLABS = 3
 _PLACE_ATTEMPTS = 30
-_PLACE_ATTEMPTS = 30
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from sdfpose_core.cues.training import (
     rival_rotations,
 )
 from sdfpose_core.cues.validation import _temperature, calibrate_colour, validate_colour
-from sdfpose_core.cues.views import CueViews, ViewFile, make_view_files, simulated_cue_views
+from sdfpose_core.cues.views import CueViews, ViewFile, simulated_cue_views
+from sdfpose_core.encoder.view_files import make_view_files
 from sdfpose_core.errors import FrameError, WeightsError
 from sdfpose_core.geometry.similarity import so3_exp
 from sdfpose_core.simulation.instances import ModelPool

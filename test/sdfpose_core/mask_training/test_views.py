@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sdfpose_core.encoder.view_files import make_view_files
 from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.mask_training import views as module
@@ -15,7 +16,6 @@ from sdfpose_core.mask_training.views import (
     VIEW_SIZE,
     MaskViewFile,
     MaskViews,
-    make_view_files,
     view_records,
 )
 from sdfpose_core.observation.frame import RgbdFrame
