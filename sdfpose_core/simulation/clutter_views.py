@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.simulation.scene import CameraPose, Scene
+from sdfpose_core.simulation.views import random_intrinsics
 
 __all__ = ["clutter_camera", "clutter_pose"]
 
@@ -32,16 +33,7 @@ _ROOM_HALF_M = 0.4
 
 def clutter_camera(rng: np.random.Generator, width: int) -> PinholeCamera:
     """Draw the intrinsics of a camera with an image of `width` x 3/4 `width` pixels."""
-    height = width * 3 // 4
-    focal = 0.5 * width / np.tan(0.5 * np.deg2rad(rng.uniform(*_FIELD_OF_VIEW_DEG)))
-    return PinholeCamera(
-        width,
-        height,
-        float(focal),
-        float(focal * rng.uniform(0.99, 1.01)),
-        float(0.5 * (width - 1) + 0.02 * width * rng.normal()),
-        float(0.5 * (height - 1) + 0.02 * height * rng.normal()),
-    )
+    return random_intrinsics(rng, width, width * 3 // 4, _FIELD_OF_VIEW_DEG)
 
 
 def clutter_pose(

@@ -14,7 +14,7 @@ from sdfpose_core.simulation.rotations import about
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 from sdfpose_core.simulation.scenes import has_front
 
-__all__ = ["hard_view", "random_camera", "random_view"]
+__all__ = ["hard_view", "random_camera", "random_intrinsics", "random_view"]
 
 _RESOLUTIONS = ((640, 480), (640, 480), (640, 360), (424, 240), (320, 240))
 _FIELD_OF_VIEW_DEG = (45.0, 75.0)
@@ -44,7 +44,21 @@ def random_camera(rng: np.random.Generator, largest_width: int = 640) -> Pinhole
     width, height = _RESOLUTIONS[int(rng.integers(len(_RESOLUTIONS)))]
     if width > largest_width:
         width, height = largest_width, round(height * largest_width / width)
-    focal = 0.5 * width / np.tan(0.5 * np.deg2rad(rng.uniform(*_FIELD_OF_VIEW_DEG)))
+    return random_intrinsics(rng, width, height, _FIELD_OF_VIEW_DEG)
+
+
+def random_intrinsics(
+    rng: np.random.Generator, width: int, height: int, field_of_view_deg: tuple[float, float]
+) -> PinholeCamera:
+    """Draw the intrinsics of a camera.
+
+    Args:
+        rng: source of all random draws.
+        width: of the image, pixels.
+        height: of the image, pixels.
+        field_of_view_deg: smallest and largest horizontal field of view.
+    """
+    focal = 0.5 * width / np.tan(0.5 * np.deg2rad(rng.uniform(*field_of_view_deg)))
     return PinholeCamera(
         width,
         height,
