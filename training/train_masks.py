@@ -32,6 +32,7 @@ from sdfpose_core.mask_training.validation import validate_masks
 from sdfpose_core.mask_training.views import MaskViewFile, MaskViews
 from sdfpose_core.masks.network import MaskNetwork, MaskNetworkConfig
 from sdfpose_core.shapes.families import HELD_OUT_SEED
+from sdfpose_core.simulation.clutter import CLUTTER, EMPTY
 from sdfpose_core.storage.configuration import read_configuration
 from sdfpose_core.weights import MASKS_FILE
 
@@ -49,14 +50,16 @@ class Settings:
         views_per_file: number of views in each.
         models_per_file: number of procedural models of each category in each; every file has its
             own.
+        empty_every: every so many files, one shows rooms without any object of a category.
         validation_views: number of held-out views.
         network: architecture; see `MaskNetworkConfig`.
         training: settings of the training.
     """
 
-    files: int = 40
+    files: int = 32
     views_per_file: int = 250
     models_per_file: int = 12
+    empty_every: int = 8
     validation_views: int = 200
     network: MaskNetworkConfig = field(default_factory=MaskNetworkConfig)
     training: MaskTrainingConfig = field(default_factory=MaskTrainingConfig)
@@ -71,6 +74,7 @@ def training_files(settings: Settings, folder: Path) -> list[MaskViewFile]:
             seed=i,
             count=settings.views_per_file,
             model_seeds=range(i * per_file, (i + 1) * per_file),
+            style=EMPTY if (i + 1) % settings.empty_every == 0 else CLUTTER,
         )
         for i in range(settings.files)
     ]

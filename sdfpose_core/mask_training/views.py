@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
 from sdfpose_core.masks.resolution import reduced
-from sdfpose_core.simulation.clutter import ClutterFrame, simulated_clutter
+from sdfpose_core.simulation.clutter import (
+    CLUTTER,
+    ClutterFrame,
+    ClutterStyle,
+    simulated_clutter,
+)
 from sdfpose_core.storage.files import atomic_replace
 
 __all__ = ["IGNORED", "VIEW_SIZE", "MaskViewFile", "MaskViews", "view_records"]
@@ -127,12 +132,14 @@ class MaskViewFile:
         seed: seed of its scenes.
         count: number of views.
         model_seeds: seeds of the procedural models.
+        style: style of the scenes.
     """
 
     path: Path
     seed: int
     count: int
     model_seeds: range
+    style: ClutterStyle = CLUTTER
 
     def make(self) -> None:
         """Make the file, unless it is there."""
@@ -140,7 +147,11 @@ class MaskViewFile:
             return
         records = view_records(
             simulated_clutter(
-                self.seed, self.count, width=VIEW_SIZE[1], model_seeds=self.model_seeds
+                self.seed,
+                self.count,
+                self.style,
+                width=VIEW_SIZE[1],
+                model_seeds=self.model_seeds,
             )
         )
         with atomic_replace(self.path) as temporary, temporary.open("wb") as file:

@@ -203,7 +203,9 @@ class Support:
             return -np.inf
         under = (self.ground if bare else self.heights)[window]
         lift = float((under - thing.low).max())
-        return np.inf if lift > 0.5 * _BLOCKED_M else lift - self.softness_m
+        if abs(lift) > 0.5 * _BLOCKED_M:
+            return float(np.copysign(np.inf, lift))
+        return lift - self.softness_m
 
     def above(self, thing: Footprint, at: Cell) -> float:
         """Height of the reference point of a thing that comes down, also over the grid's edge.
@@ -217,7 +219,8 @@ class Support:
             return -np.inf
         here = tuple(slice(int(a), int(b)) for a, b in zip(start, end, strict=True))
         there = tuple(slice(int(a), int(b)) for a, b in zip(start - low, end - low, strict=True))
-        return float((self.heights[here] - thing.low[there]).max())
+        height = float((self.heights[here] - thing.low[there]).max())
+        return height if height > -0.5 * _BLOCKED_M else -np.inf
 
     def free(self, thing: Footprint, at: Cell) -> bool:
         """Check whether a thing at a cell stands on the surface itself, under the ceiling."""

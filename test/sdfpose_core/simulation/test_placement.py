@@ -131,3 +131,17 @@ def test_what_rests_does_not_fall_over(category):
         rotation = resting_rotation(np.random.default_rng(seed), model)
         thing = footprint(model, rotation)
         assert support.stable(thing, np.zeros(2, dtype=np.intp))
+
+
+def test_a_thing_whose_empty_corner_alone_is_over_the_surface_has_no_place():
+    ground = np.full((9, 9), -np.inf, dtype=np.float32)
+    ground[0, 0] = 0.7
+    support = Support(ground, np.zeros(2, dtype=np.intp), np.ones(2))
+    low = np.full((3, 3), 1e6, dtype=np.float32)
+    low[1:, 1:] = 0.0
+    high = np.where(low > 1.0, np.float32(-np.inf), np.float32(0.1))
+    thing = Footprint(low, high, np.zeros(2, dtype=np.intp))
+    at = np.zeros(2, dtype=np.intp)
+    assert support.lift(thing, at) == -np.inf
+    assert support.above(thing, at) == -np.inf
+    assert not support.stable(thing, at)
