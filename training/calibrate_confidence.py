@@ -3,9 +3,11 @@
 
     python training/calibrate_confidence.py --weights sdfpose_core/weights
 
-Every view is searched under every category. Writes mode_ranking.json and confidence.json to the
-weights folder, and prints how often the right mode and category are chosen, calibration and ranking
-quality on views that were not used for fitting.
+Every view is searched under every category. The ranking learns from views of objects of the
+categories, the confidence also from clutter, in which many things are of none. Writes
+mode_ranking.json and confidence.json to the weights folder, and prints how often the right mode and
+category are chosen, calibration and ranking quality, and how many things of no category are
+rejected, on views that were not used for fitting.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before
 import argparse
 import itertools
 import json
+import math
 import multiprocessing
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +40,7 @@ from sdfpose_core.cli.paths import check_input_folder, check_output_folder
 from sdfpose_core.device import set_threads
 from sdfpose_core.estimation.confidence import (
     CONFIDENCE_FILE,
+    ConfidenceCase,
     ConfidenceModel,
     confidence_features,
 )
@@ -50,8 +54,10 @@ from sdfpose_core.evaluation import (
     rotation_error_deg,
     translation_error_m,
 )
+from sdfpose_core.observation.frame import GroundTruth, Instance
 from sdfpose_core.shapes.families import HELD_OUT_SEED
-from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
+from sdfpose_core.simulation.clutter_instances import clutter_instances
+from sdfpose_core.simulation.instances import simulated_instances
 
 # Disjoint from the models for encoder validation and for benchmarks.
 MODELS = range(HELD_OUT_SEED + 10_000, HELD_OUT_SEED + 10_060)
@@ -63,6 +69,17 @@ SAME_MODE_DEG = 20.0
 
 FOREIGN_EVERY = 5
 """One in this many views is also presented under another category."""
+
+BLIND_EVERY = 5
+"""One in this many views also counts as if colour said nothing of whether it is known."""
+
+LEAST = EstimatorConfig().min_known
+
+CLUTTER_SEED = 2000
+"""First seed of the scenes of clutter."""
+
+CLUTTER_JOBS = 6
+"""The views of clutter are made in this many parts."""
 
 TABLE = 0.6
 """Share of views with the style of the benchmark; the others are those of the training."""
@@ -95,7 +112,7 @@ class CandidateMode:
 
 @dataclass(frozen=True)
 class View:
-    """A simulated instance and its modes under all categories."""
+    """A simulated instance and its modes under all categories; the category is empty for none."""
 
     category: str
     modes: Sequence[CandidateMode]
@@ -115,43 +132,61 @@ def simulated_views(
         simulated_instances(category, 2, count - standing, model_seeds=MODELS, **PRINTED),
     )
     for item in itertools.chain.from_iterable(streams):
-        groups, _ = estimator.by_category([replace(item.instance, category=x) for x in names])
-        colour = estimator.look([item.instance])
-        found = estimator.refine(estimator.search(estimator.encode(groups), colour))
-        (features,) = ranking_features([found], estimator.config, colour)
-        yield View(
-            category,
-            [candidate(item, category, x, y) for x, y in zip(found, features, strict=True)],
-        )
+        yield view([replace(item.instance, category=x) for x in names], item.truth, estimator)
 
 
-def category_views(category: str, *, names: Sequence[str], count: int, weights: Path) -> list[View]:
-    """The views of one category, in a process of its own."""
+def clutter_views(
+    estimator: PoseEstimator, seed: int, names: Sequence[str], count: int
+) -> Iterator[View]:
+    """Search masks of clutter under all categories."""
+    for item in clutter_instances(seed, count, model_seeds=MODELS):
+        some = [x for x in item.candidates if x.category in names]
+        if some and (item.truth is None or item.truth.category in names):
+            yield view(some, item.truth, estimator)
+
+
+def view(
+    instances: Sequence[Instance], truth: GroundTruth | None, estimator: PoseEstimator
+) -> View:
+    """Search one mask under all categories."""
+    seen, colour = estimator.look(instances)
+    groups, _ = estimator.by_category(seen)
+    found = estimator.refine(estimator.search(estimator.encode(groups), colour))
+    (features,) = ranking_features([found], estimator.config, colour)
+    return View(
+        "" if truth is None else truth.category,
+        [candidate(truth, x, y) for x, y in zip(found, features, strict=True)],
+    )
+
+
+def part_of_views(
+    part: str | int, *, names: Sequence[str], count: int, clutter: int, weights: Path
+) -> list[View]:
+    """The views of one category, or of clutter with a seed, in a process of its own."""
     set_threads(1)
     estimator = PoseEstimator(
         EstimatorConfig(weights_dir=weights, device="cpu"),
-        confidence=ConfidenceModel.unfitted(),
+        confidence=ConfidenceModel.constant(),
         ranking=ModeRanking.by_cost(),
     )
-    return list(simulated_views(estimator, category, names, count))
+    if isinstance(part, str):
+        return list(simulated_views(estimator, part, names, count))
+    return list(clutter_views(estimator, part, names, clutter))
 
 
 def candidate(
-    item: SimulatedInstance, category: str, mode: Detection, ranking: Mapping[str, float]
+    truth: GroundTruth | None, mode: Detection, ranking: Mapping[str, float]
 ) -> CandidateMode:
     """Compare a mode with the truth."""
-    pose, truth, found = as_alternative(mode), item.truth, mode.hypothesis
-    degrees = rotation_error_deg(pose.rotation, truth.rotation, truth.symmetric_about_y)
-    metres = translation_error_m(pose.translation, truth.translation)
-    known = mode.instance.category == category
-    priors = mode.model.cpu_priors
-    return CandidateMode(
-        mode.instance.category,
-        ranking,
-        confidence_features(found.solution, priors, found.belief, mode.instance),
-        known and bool(degrees <= SAME_MODE_DEG and metres <= RIGHT_M),
-        known and bool(degrees <= RIGHT_DEG and metres <= RIGHT_M),
-    )
+    found, priors = mode.hypothesis, mode.model.cpu_priors
+    same = right = False
+    if truth is not None and truth.category == mode.instance.category:
+        pose = as_alternative(mode)
+        degrees = rotation_error_deg(pose.rotation, truth.rotation, truth.symmetric_about_y)
+        near = translation_error_m(pose.translation, truth.translation) <= RIGHT_M
+        same, right = (bool(degrees <= x and near) for x in (SAME_MODE_DEG, RIGHT_DEG))
+    features = confidence_features(found.solution, priors, found.belief, mode.instance)
+    return CandidateMode(mode.instance.category, ranking, features, same, right)
 
 
 def fit_ranking(views: Sequence[View]) -> ModeRanking:
@@ -175,43 +210,64 @@ def chosen(ranking: ModeRanking, modes: Sequence[CandidateMode]) -> tuple[float,
     return float(probabilities[best]), modes[best]
 
 
-def estimates(
+def cases(
     ranking: ModeRanking, views: Sequence[View], names: Sequence[str]
-) -> list[tuple[float, CandidateMode]]:
+) -> list[ConfidenceCase]:
     """What is chosen with the known category, with an unknown one, and, less often, a wrong one."""
-    found = []
+    found: list[ConfidenceCase] = []
+
+    def add(modes: Sequence[CandidateMode], *, told: bool, known: bool) -> None:
+        probability, best = chosen(ranking, modes)
+        features = {**best.confidence, "told": float(told)}
+        found.append(ConfidenceCase(features, probability, known, best.right))
+
     for i, x in enumerate(views):
-        found += [chosen(ranking, x.told(x.category)), chosen(ranking, x.modes)]
+        if own := x.told(x.category):
+            add(own, told=True, known=True)
+        add(x.modes, told=False, known=bool(x.category))
         others = [told for y in names if y != x.category and (told := x.told(y))]
         if i % FOREIGN_EVERY == 0 and others:
-            found.append(chosen(ranking, others[i // FOREIGN_EVERY % len(others)]))
+            add(others[i // FOREIGN_EVERY % len(others)], told=True, known=False)
     return found
 
 
-def fit_confidence(found: Sequence[tuple[float, CandidateMode]]) -> ConfidenceModel:
-    """Fit the confidence to estimates."""
-    return ConfidenceModel.fit(
-        [x.confidence for _, x in found], [p for p, _ in found], [x.right for _, x in found]
-    )
+def fit_confidence(found: Sequence[ConfidenceCase]) -> ConfidenceModel:
+    """Fit the confidence to estimates; colour may say nothing, so some also count without it."""
+    blind = [replace(x, features={**x.features, "colour_known": 0.0}) for x in found[::BLIND_EVERY]]
+    return ConfidenceModel.fit([*found, *blind])
 
 
 def figures(
     ranking: ModeRanking, confidence: ConfidenceModel, views: Sequence[View], names: Sequence[str]
 ) -> dict[str, float]:
     """How good both models are on some views."""
-    told = [chosen(ranking, x.told(x.category))[1] for x in views]
-    unknown = [chosen(ranking, x.modes)[1] for x in views]
-    found = estimates(ranking, views, names)
-    probability = np.array([confidence.probability(x.confidence, p) for p, x in found])
-    right = np.array([x.right for _, x in found])
+    judged = cases(ranking, views, names)
+    unknown_masks = [x for x in judged if not x.features["told"]]
+    rejected = {
+        known: [confidence.known(x.features) < LEAST for x in unknown_masks if x.known == known]
+        for known in (False, True)
+    }
+    confident = [
+        confidence.probability(x.features, x.mode_probability) >= 0.5
+        for x in unknown_masks
+        if not x.known
+    ]
+    ours = [x for x in views if x.category]
+    told = [chosen(ranking, modes)[1] for x in ours if (modes := x.told(x.category))]
+    unknown = [chosen(ranking, x.modes)[1] for x in ours]
+    probability = np.array([confidence.probability(x.features, x.mode_probability) for x in judged])
+    right = np.array([x.right for x in judged])
     return {
         "views": len(views),
         "right_mode_percent": 100.0 * float(np.mean([x.same_mode for x in told])),
         "oracle_percent": 100.0
-        * float(np.mean([any(y.same_mode for y in x.told(x.category)) for x in views])),
+        * float(np.mean([any(y.same_mode for y in x.told(x.category)) for x in ours])),
         "right_percent": 100.0 * float(np.mean([x.right for x in told])),
         "category_percent": 100.0
-        * float(np.mean([x.category == y.category for x, y in zip(views, unknown, strict=True)])),
+        * float(np.mean([x.category == y.category for x, y in zip(ours, unknown, strict=True)])),
+        "none_rejected_percent": 100.0 * float(np.mean(rejected[False])),
+        "ours_rejected_percent": 100.0 * float(np.mean(rejected[True])),
+        "none_confident_percent": 100.0 * float(np.mean(confident)),
         "ece": expected_calibration_error(probability, right),
         "auroc": ranking_auroc(probability, right),
     }
@@ -222,6 +278,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True, help="weights folder")
     parser.add_argument("--views", type=integer(), default=200, help="views per category")
+    parser.add_argument(
+        "--clutter", type=integer(), default=1200, help="views of clutter (default: 1200)"
+    )
     parser.add_argument(
         "--workers", type=integer(), default=2, help="processes, of one thread each (default: 2)"
     )
@@ -238,17 +297,25 @@ def main() -> int:
         weights=args.weights,
     )
     print_problems(problems)
-    job = partial(category_views, names=names, count=args.views, weights=args.weights)
+    job = partial(
+        part_of_views,
+        names=names,
+        count=args.views,
+        clutter=math.ceil(args.clutter / CLUTTER_JOBS),
+        weights=args.weights,
+    )
+    parts = [*names, *range(CLUTTER_SEED, CLUTTER_SEED + CLUTTER_JOBS)]
     with ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn")) as pool:
-        found = track(pool.map(job, names), description="categories", total=len(names))
-        views = list(itertools.chain.from_iterable(found))
+        found = list(track(pool.map(job, parts), description="views", total=len(parts)))
+    views = list(itertools.chain.from_iterable(found[: len(names)]))
+    clutter = list(itertools.chain.from_iterable(found[len(names) :]))
     # Test models fitted to every second view on the others; the shipped ones use all views.
     ranking = fit_ranking(views[::2])
-    confidence = fit_confidence(estimates(ranking, views[::2], names))
-    print(json.dumps(figures(ranking, confidence, views[1::2], names)))
+    confidence = fit_confidence(cases(ranking, [*views[::2], *clutter[::2]], names))
+    print(json.dumps(figures(ranking, confidence, [*views[1::2], *clutter[1::2]], names)))
     ranking = fit_ranking(views)
     ranking.save(args.weights / RANKING_FILE)
-    fit_confidence(estimates(ranking, views, names)).save(args.weights / CONFIDENCE_FILE)
+    fit_confidence(cases(ranking, [*views, *clutter], names)).save(args.weights / CONFIDENCE_FILE)
     return 0
 
 

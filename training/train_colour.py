@@ -36,7 +36,7 @@ from sdfpose_core.cues.efficientnet import read_pretrained
 from sdfpose_core.cues.network import ColourCues, ColourCuesConfig
 from sdfpose_core.cues.training import ColourTraining, ColourTrainingConfig
 from sdfpose_core.cues.validation import calibrate_colour, validate_colour
-from sdfpose_core.cues.views import CueViews, ViewFile, simulated_cue_views
+from sdfpose_core.cues.views import ClutterViewFile, CueViews, ViewFile, simulated_cue_views
 from sdfpose_core.device import resolve_device, set_threads
 from sdfpose_core.encoder.view_files import make_view_files
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED
@@ -58,23 +58,37 @@ class Settings:
         files: number of files of views per category.
         views_per_file: number of views in each.
         models_per_file: number of procedural models in each; every file has its own.
-        validation_views: number of held-out views per category.
+        clutter_files: number of files of views of cluttered scenes, with things of no category.
+        clutter_views: number of views in each.
+        validation_views: number of held-out views per category; twice as many of clutter.
         training: settings of the training.
     """
 
     files: int = 4
     views_per_file: int = 850
     models_per_file: int = 60
+    clutter_files: int = 4
+    clutter_views: int = 2500
     validation_views: int = 500
     training: ColourTrainingConfig = field(default_factory=ColourTrainingConfig)
 
 
 def training_files(
     settings: Settings, folder: Path, meshes: Mapping[str, Sequence[CadModel]]
-) -> list[ViewFile]:
+) -> list[ViewFile | ClutterViewFile]:
     """Files of training views, category by category in turn."""
     per_file = settings.models_per_file
-    return [
+    clutter = [
+        ClutterViewFile(
+            folder / f"clutter.{i:02d}.npz",
+            tuple(FAMILIES),
+            seed=i,
+            count=settings.clutter_views,
+            model_seeds=range(i * per_file, (i + 1) * per_file),
+        )
+        for i in range(settings.clutter_files)
+    ]
+    return clutter + [
         ViewFile(
             folder / f"{name}.{i:02d}.npz",
             name,
@@ -89,10 +103,17 @@ def training_files(
     ]
 
 
-def validation_files(settings: Settings, folder: Path) -> list[ViewFile]:
+def validation_files(settings: Settings, folder: Path) -> list[ViewFile | ClutterViewFile]:
     """Files of views of held-out procedural models."""
     seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + VALIDATION_MODELS)
-    return [
+    clutter = ClutterViewFile(
+        folder / "clutter.held_out.npz",
+        tuple(FAMILIES),
+        seed=VALIDATION_SEED,
+        count=2 * settings.validation_views,
+        model_seeds=seeds,
+    )
+    return [clutter] + [
         ViewFile(
             folder / f"{name}.held_out.npz",
             name,
@@ -131,7 +152,9 @@ def models_of(data: Path) -> dict[str, list[CadModel]]:
     return models
 
 
-def loaded(files: Sequence[ViewFile], bar: Progress, workers: int, title: str) -> CueViews:
+def loaded(
+    files: Sequence[ViewFile | ClutterViewFile], bar: Progress, workers: int, title: str
+) -> CueViews:
     """Make the files that are missing, and load all views."""
     task = bar.add_task(title, total=len(files))
     for _ in make_view_files(files, workers):

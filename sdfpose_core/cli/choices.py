@@ -80,6 +80,16 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
         ),
     )
     parser.add_argument(
+        "--min-known",
+        type=real(0.0, 1.0),
+        default=defaults.min_known,
+        metavar="PROBABILITY",
+        help=(
+            "masks labelled 'any' or by a detector are skipped if they show an object of any of "
+            "the categories with a smaller probability; 0 keeps all (default: %(default)s)"
+        ),
+    )
+    parser.add_argument(
         "--colour",
         choices=_choices("colour"),
         default=defaults.colour,
@@ -219,6 +229,7 @@ def estimator_config(args: argparse.Namespace) -> EstimatorConfig:
         weights_dir=args.weights,
         upright=args.upright,
         category_trust=args.category_trust,
+        min_known=args.min_known,
         colour=args.colour,
     )
 

@@ -1,7 +1,8 @@
-"""Colour network: crop of an instance -> category, and a density of the rotation.
+"""Colour network: crop of an instance -> whether it is known, category, density of the rotation.
 
 A small convolutional network reads the crop, and at a quarter of its resolution the depth grid. Its
-features feed two heads. One gives the category. The other is an implicit density over rotations
+features feed three heads. One says whether the object is of any category at all, one gives the
+category. The third is an implicit density over rotations
 (Murphy et al., "Implicit-PDF: Non-Parametric Representation of Probability Distributions on the
 Rotation Manifold", ICML 2021): it scores any given rotation, relative to the viewing ray, for any
 category. It tells apart what fits the depth equally well: which end is up, where the front is.
@@ -86,6 +87,7 @@ class ColourCues(StoredNetwork):
 
     Attributes:
         mixed_precision: whether the convolutions compute in bfloat16.
+        known_temperature: (), divides the logit that an object is of any category.
         category_temperature: (), divides the category's logits.
         rotation_temperature: (C,), divides the scores of rotations.
     """
@@ -98,6 +100,7 @@ class ColourCues(StoredNetwork):
     config: ColourCuesConfig
 
     mixed_precision = False
+    known_temperature: Tensor
     category_temperature: Tensor
     rotation_temperature: Tensor
     yaw_counts: Tensor
@@ -111,8 +114,10 @@ class ColourCues(StoredNetwork):
             nn.BatchNorm1d(config.features),
             nn.SiLU(),
         )
+        self.known_head = nn.Linear(config.features, 1)
         self.category_head = nn.Linear(config.features, len(config.categories))
         self.rotation_head = _RotationHead(config)
+        self.register_buffer("known_temperature", torch.ones(()))
         self.register_buffer("category_temperature", torch.ones(()))
         self.register_buffer("rotation_temperature", torch.ones(len(config.categories)))
         counts = torch.tensor([float(x not in config.symmetric) for x in config.categories])
@@ -173,6 +178,15 @@ class ColourCues(StoredNetwork):
                 torch.from_numpy(np.stack([x.depth for x in crops])).to(self.device),
             )
         return ColourFeatures(values, there)
+
+    @torch.no_grad()
+    def known_log_odds(self, features: ColourFeatures) -> Tensor:
+        """Log odds (B,) that the object is of any of the categories, if half of all objects are.
+
+        They are zero (no evidence) of instances that were not seen.
+        """
+        logit = self.known_head(features.values)[:, 0] / self.known_temperature
+        return torch.where(features.seen, logit, 0.0)
 
     @torch.no_grad()
     def category_log_probabilities(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sdfpose_core.cues.network import ColourCues, ColourCuesConfig
-from sdfpose_core.cues.views import CueViews
+from sdfpose_core.cues.views import NO_CATEGORY, CueViews
 from sdfpose_core.encoder.view_training import ViewTraining
 from sdfpose_core.geometry.similarity import so3_exp
 from sdfpose_core.storage.configuration import check_at_least_one
@@ -83,6 +83,7 @@ class ColourTrainingConfig:
         flip_weight: weight of the cross entropy among the truth and its half turns; that among all
             rotations has weight 1.
         category_weight: weight of the category's cross entropy.
+        known_weight: weight of the cross entropy of whether an object is of any category.
         rivals: number of random rotations that compete with the true one, besides the flips.
         mixed_precision: whether the convolutions compute in bfloat16.
         checkpoint_every: steps between checkpoints.
@@ -97,6 +98,7 @@ class ColourTrainingConfig:
     weight_decay: float = 0.02
     flip_weight: float = 1.0
     category_weight: float = 0.5
+    known_weight: float = 0.5
     rivals: int = 32
     mixed_precision: bool = True
     checkpoint_every: int = 250
@@ -163,18 +165,39 @@ class ColourTraining(ViewTraining[ColourCues]):
             colour, depth, rotation, config.augmentation, self.random
         )
         features = self.network(colour, depth)
+        known = category != NO_CATEGORY
+        losses = {"known": _known_loss(self.network.known_head(features)[:, 0], known)}
+        total = config.known_weight * losses["known"]
+        if known.any():
+            total = total + self._pose_loss(
+                features[known], rotation[known], category[known], losses
+            )
+        return total, losses
+
+    def _pose_loss(
+        self, features: Tensor, rotation: Tensor, category: Tensor, losses: dict[str, Tensor]
+    ) -> Tensor:
+        """Loss of views of the categories; its parts are added to `losses`."""
+        config = self.config
         rivals = rival_rotations(rotation, config.rivals, self.random)
         counts = _distinct(rivals.shape[1], self.network.yaw_counts[category])
         scores = self.network.scores(features, category, rivals)
         scores = scores.masked_fill(~counts, -math.inf)
-        losses = {
-            "rotation": -scores.log_softmax(dim=1)[:, 0].mean(),
-            "flips": -scores[:, :_FLIPS].log_softmax(dim=1)[:, 0].mean(),
-            "category": nn.functional.cross_entropy(self.network.category_head(features), category),
-        }
+        losses["rotation"] = -scores.log_softmax(dim=1)[:, 0].mean()
+        losses["flips"] = -scores[:, :_FLIPS].log_softmax(dim=1)[:, 0].mean()
+        losses["category"] = nn.functional.cross_entropy(
+            self.network.category_head(features), category
+        )
         total = losses["rotation"] + config.flip_weight * losses["flips"]
-        total = total + config.category_weight * losses["category"]
-        return total, losses
+        return total + config.category_weight * losses["category"]
+
+
+def _known_loss(logit: Tensor, known: Tensor) -> Tensor:
+    """Cross entropy in which both kinds weigh the same, whatever their numbers."""
+    share = known.float().mean()
+    weight = torch.where(known, 0.5 / share.clamp(min=1e-3), 0.5 / (1.0 - share).clamp(min=1e-3))
+    entropy = nn.functional.binary_cross_entropy_with_logits(logit, known.float(), reduction="none")
+    return (weight * entropy).mean()
 
 
 def view_tensors(

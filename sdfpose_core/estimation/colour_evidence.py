@@ -36,6 +36,16 @@ class ColourEvidence:
         rows = {mask_id: row for row, mask_id in enumerate(first)}
         return cls(cues, cues.encode([_without_blank(x) for x in first.values()]), rows)
 
+    def told_known(self, instance: Instance) -> Instance:
+        """The instance with the log odds that it is of any category, as colour tells.
+
+        That says nothing of a category that the network does not know.
+        """
+        if instance.category not in self.cues.config.categories:
+            return instance
+        log_odds = float(self.cues.known_log_odds(self._of([instance.mask_id]))[0])
+        return replace(instance, known_log_odds=log_odds)
+
     def category_log_probabilities(self, mask_id: int, categories: Sequence[str]) -> list[float]:
         """Log probabilities of the candidate categories of an object; all zero if unknown."""
         found: list[float] = self.cues.category_log_probabilities(self._of([mask_id]), categories)[

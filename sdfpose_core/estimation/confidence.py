@@ -1,7 +1,8 @@
 """Confidence: the probability that a pose is right, from features of the refinement.
 
-The product of the probability of the mode and of a logistic regression on a few features: that the
-pose is precise, and the object one of the category at all. Fitted on simulated validation data
+The product of three probabilities: that the object is of one of the categories that were tried at
+all, that of the mode, and that the pose is precise. The first and the last one are logistic
+regressions on a few features, fitted on simulated validation data
 (``training/calibrate_confidence.py``). Right means within 10 degrees and 5 cm.
 """
 
@@ -10,7 +11,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +27,14 @@ from sdfpose_core.storage.files import write_atomically
 from sdfpose_core.storage.text import read_text
 from sdfpose_core.weights import SHIPPED, own_or_shipped
 
-__all__ = ["CONFIDENCE_FILE", "FEATURES", "ConfidenceModel", "confidence_features"]
+__all__ = [
+    "CONFIDENCE_FILE",
+    "FEATURES",
+    "KNOWN_FEATURES",
+    "ConfidenceCase",
+    "ConfidenceModel",
+    "confidence_features",
+]
 
 CONFIDENCE_FILE = "confidence.json"
 
@@ -40,12 +50,16 @@ FEATURES = (
     "rotation_sd",
     "translation_sd",
 )
-"""Names of the features, in the order of the coefficients."""
+"""Names of the features that tell whether the pose is precise, in the order of the coefficients."""
+
+KNOWN_FEATURES = (*FEATURES, "plausible_share", "colour_known", "told")
+"""Names of those that tell whether the object is of any of the categories that were tried."""
 
 _INLIER_SD = 2.5
 _VIOLATION_SD = 1.0
 _MIN_BELIEF = -10.0
 _MAX_POINTS = 1024
+_MOST_LOG_ODDS = 6.0
 _LEAST_PROBABILITY = 1e-6
 _RIDGE = 1.0
 """Weight of the squared coefficients against the sum of the log likelihoods."""
@@ -73,7 +87,10 @@ def confidence_features(
         ``hidden_outline``: see `FreeSpace.hidden`;
         ``rotation_sd``: radians, the middle principal standard deviation of the rotation: the
         largest may be yaw about a symmetry axis;
-        ``translation_sd``: metres, the largest principal standard deviation of the translation.
+        ``translation_sd``: metres, the largest principal standard deviation of the translation;
+        ``plausible_share``: see `Instance`;
+        ``colour_known``: its `Instance.known_log_odds`, at most 6 in amount;
+        ``told``: whether somebody named a category, 0 or 1.
     """
     residual = solution.surface_residual[0].numpy()
     inlier = residual[np.abs(residual) < _INLIER_SD]
@@ -96,44 +113,174 @@ def confidence_features(
         "hidden_outline": instance.free.hidden,
         "rotation_sd": float(rotation[1]),
         "translation_sd": float(translation[2]),
+        "plausible_share": instance.plausible_share,
+        "colour_known": min(max(instance.known_log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS),
+        "told": float(not instance.unknown),
     }
 
 
-class ConfidenceModel:
-    """Probability of success, given that of the mode and `FEATURES`.
+@dataclass(frozen=True)
+class _Regression:
+    """Logistic regression on standardised features.
 
-    Args:
-        mean, spread: (F,) of the features, for standardisation.
+    Attributes:
+        names: of the F features.
+        mean, spread: (F,) of the features.
         coefficients: (F,) of the standardised features.
         bias: of the logit.
     """
 
-    def __init__(
-        self,
-        mean: NDArray[np.float64],
-        spread: NDArray[np.float64],
-        coefficients: NDArray[np.float64],
-        bias: float,
-    ) -> None:
-        self._mean, self._spread = mean, spread
-        self._coefficients, self._bias = coefficients, bias
+    names: tuple[str, ...]
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    coefficients: NDArray[np.float64]
+    bias: float
+
+    @classmethod
+    def constant(cls, names: tuple[str, ...], bias: float) -> _Regression:
+        """The same probability for everything."""
+        nothing = np.zeros(len(names))
+        return cls(names, nothing, nothing + 1.0, nothing, bias)
+
+    def __call__(self, features: Mapping[str, float]) -> float:
+        x = np.array([features[name] for name in self.names])
+        logit = self.bias + float(self.coefficients @ ((x - self.mean) / self.spread))
+        return 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
+
+    @classmethod
+    def fit(
+        cls,
+        names: tuple[str, ...],
+        features: Sequence[Mapping[str, float]],
+        factor: Sequence[float],
+        success: Sequence[bool],
+    ) -> _Regression:
+        """Maximum likelihood, with a small ridge.
+
+        The probability of a success is that of the regression times a factor.
+        """
+        x = np.array([[f[name] for name in names] for f in features])
+        right = np.array(success, dtype=np.bool_)
+        log_factor = np.log(np.clip(factor, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY))
+        mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
+        x = (x - mean) / spread
+
+        def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            logit = x @ w[:-1] + w[-1]
+            log_own = -np.logaddexp(0.0, -logit)
+            log_success = log_factor + log_own
+            failure = -np.expm1(log_success)
+            value = -np.where(right, log_success, np.log(failure)).sum()
+            # d log_own / d logit = 1 - own
+            slope = -np.expm1(log_own)
+            slope *= np.where(right, -1.0, np.exp(log_success) / failure)
+            gradient = np.append(x.T @ slope + 2.0 * _RIDGE * w[:-1], slope.sum())
+            return float(value + _RIDGE * (w[:-1] @ w[:-1])), gradient
+
+        best = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B").x
+        return cls(names, mean, spread, best[:-1], float(best[-1]))
+
+    def as_json(self) -> dict[str, Any]:
+        """Convert to a JSON object."""
+        rows = zip(self.names, self.mean, self.spread, self.coefficients, strict=True)
+        return {
+            "bias": round(self.bias, 6),
+            "features": {
+                name: {
+                    "mean": round(float(m), 6),
+                    "spread": round(float(s), 6),
+                    "coefficient": round(float(c), 6),
+                }
+                for name, m, s, c in rows
+            },
+        }
+
+    @classmethod
+    def from_json(cls, names: tuple[str, ...], content: Mapping[str, Any]) -> _Regression:
+        """Convert from the JSON object of `as_json`.
+
+        Raises:
+            ValueError: a number is not finite, or a spread not positive.
+            KeyError: a feature is missing.
+            TypeError: a number is none.
+        """
+        rows = [content["features"][name] for name in names]
+        mean, spread, coefficients = (
+            np.array([float(row[key]) for row in rows]) for key in ("mean", "spread", "coefficient")
+        )
+        bias = float(content["bias"])
+        numbers = [*mean, *spread, *coefficients, bias]
+        if not (np.isfinite(numbers).all() and spread.min() > 0.0):
+            raise ValueError("a number is not finite, or a spread not positive")
+        return cls(names, mean, spread, coefficients, bias)
+
+
+@dataclass(frozen=True)
+class ConfidenceCase:
+    """An estimate whose truth is known, to fit a `ConfidenceModel` to.
+
+    Attributes:
+        features: see `confidence_features`.
+        mode_probability: of the chosen mode.
+        known: whether the object is of one of the categories that were tried.
+        right: whether the pose is right.
+    """
+
+    features: Mapping[str, float]
+    mode_probability: float
+    known: bool
+    right: bool
+
+
+class ConfidenceModel:
+    """Probability of success, given that of the mode and `KNOWN_FEATURES`."""
+
+    def __init__(self, known: _Regression, precise: _Regression) -> None:
+        self._known, self._precise = known, precise
+
+    def known(self, features: Mapping[str, float]) -> float:
+        """Probability that the object is of one of the categories that were tried.
+
+        Args:
+            features: see `confidence_features`.
+        """
+        return self._known(features)
 
     def probability(self, features: Mapping[str, float], mode_probability: float = 1.0) -> float:
         """Probability that the pose is right, 0 to 1.
 
         Args:
-            features: of its refinement, see `confidence_features`.
+            features: see `confidence_features`.
             mode_probability: of its mode.
         """
-        x = np.array([features[name] for name in FEATURES])
-        logit = self._bias + float(self._coefficients @ ((x - self._mean) / self._spread))
-        return mode_probability / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
+        return self._known(features) * mode_probability * self._precise(features)
 
     @classmethod
-    def unfitted(cls) -> ConfidenceModel:
-        """A model without data: every pose has probability 0.5."""
-        nothing = np.zeros(len(FEATURES))
-        return cls(nothing, nothing + 1.0, nothing, 0.0)
+    def constant(cls, *, known: float = 1.0, precise: float = 0.5) -> ConfidenceModel:
+        """A model without data: these probabilities for everything."""
+        return cls(
+            _Regression.constant(KNOWN_FEATURES, _logit(known)),
+            _Regression.constant(FEATURES, _logit(precise)),
+        )
+
+    @classmethod
+    def fit(cls, cases: Sequence[ConfidenceCase]) -> ConfidenceModel:
+        """Fit both regressions; that of precision to the known objects."""
+        ours = [x for x in cases if x.known]
+        return cls(
+            _Regression.fit(
+                KNOWN_FEATURES,
+                [x.features for x in cases],
+                [1.0] * len(cases),
+                [x.known for x in cases],
+            ),
+            _Regression.fit(
+                FEATURES,
+                [x.features for x in ours],
+                [x.mode_probability for x in ours],
+                [x.right for x in ours],
+            ),
+        )
 
     @classmethod
     def beside(cls, weights_dir: Path | str | None) -> ConfidenceModel:
@@ -144,49 +291,9 @@ class ConfidenceModel:
         """
         return cls.load(own_or_shipped(CONFIDENCE_FILE, weights_dir))
 
-    @classmethod
-    def fit(
-        cls,
-        features: Sequence[Mapping[str, float]],
-        mode_probability: Sequence[float],
-        success: Sequence[bool],
-    ) -> ConfidenceModel:
-        """Maximum likelihood of the products of both probabilities, with a small ridge."""
-        x = np.array([[f[name] for name in FEATURES] for f in features])
-        right = np.array(success, dtype=np.bool_)
-        log_mode = np.log(np.clip(mode_probability, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY))
-        mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
-        x = (x - mean) / spread
-
-        def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            logit = x @ w[:-1] + w[-1]
-            log_precise = -np.logaddexp(0.0, -logit)
-            log_success = log_mode + log_precise
-            failure = -np.expm1(log_success)
-            value = -np.where(right, log_success, np.log(failure)).sum()
-            # d log_precise / d logit = 1 - precise
-            slope = -np.expm1(log_precise)
-            slope *= np.where(right, -1.0, np.exp(log_success) / failure)
-            gradient = np.append(x.T @ slope + 2.0 * _RIDGE * w[:-1], slope.sum())
-            return float(value + _RIDGE * (w[:-1] @ w[:-1])), gradient
-
-        best = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B").x
-        return cls(mean, spread, best[:-1], float(best[-1]))
-
     def save(self, path: Path | str) -> None:
-        """Write the coefficients as JSON."""
-        rows = zip(FEATURES, self._mean, self._spread, self._coefficients, strict=True)
-        content = {
-            "bias": round(self._bias, 6),
-            "features": {
-                name: {
-                    "mean": round(float(m), 6),
-                    "spread": round(float(s), 6),
-                    "coefficient": round(float(c), 6),
-                }
-                for name, m, s, c in rows
-            },
-        }
+        """Write both regressions as JSON."""
+        content = {"known": self._known.as_json(), "precise": self._precise.as_json()}
         write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
     @classmethod
@@ -198,17 +305,17 @@ class ConfidenceModel:
         """
         try:
             content = json.loads(read_text(path))
-            rows = [content["features"][name] for name in FEATURES]
-            columns = [
-                np.array([float(row[key]) for row in rows])
-                for key in ("mean", "spread", "coefficient")
-            ]
-            bias = float(content["bias"])
-            if not (np.isfinite(columns).all() and math.isfinite(bias) and columns[1].min() > 0.0):
-                raise ValueError("a number is not finite, or a spread not positive")
-            return cls(columns[0], columns[1], columns[2], bias)
+            return cls(
+                _Regression.from_json(KNOWN_FEATURES, content["known"]),
+                _Regression.from_json(FEATURES, content["precise"]),
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(
                 f"{path}: holds no confidence model ({error!r}): restore it from the package or "
                 "fit it anew (training/calibrate_confidence.py)"
             ) from error
+
+
+def _logit(probability: float) -> float:
+    p = min(max(probability, _LEAST_PROBABILITY), 1.0 - _LEAST_PROBABILITY)
+    return math.log(p / (1.0 - p))

@@ -41,12 +41,16 @@ class EstimatorConfig:
             says that objects stand, ``free`` ignores it.
         category_trust: probability, 0 to 1, that the label of a detector with score 1 is right; 1
             keeps every label, with 0 all categories are tried.
+        min_known: masks are skipped if the probability that they show an object of any of the
+            categories is smaller, unless their category is known: from the user, or from an
+            annotation. 0 keeps all.
         colour: ``auto`` lets colour decide what depth leaves open; ``none`` ignores it.
         seed: of the sample of points; the same input gives the same output.
         solver: weights of the refinement's terms.
 
     Raises:
-        ConfigurationError: `category_trust` is not from 0 to 1, or `min_points` not positive.
+        ConfigurationError: `category_trust` or `min_known` is not from 0 to 1, or `min_points` not
+            positive.
     """
 
     encoder: EncoderName = "fast"
@@ -63,15 +67,17 @@ class EstimatorConfig:
     mesh_tolerance: float = 1e-3
     upright: UprightRule = "usual"
     category_trust: float = 0.98
+    min_known: float = 0.2
     colour: Literal["auto", "none"] = "auto"
     seed: int = 0
     solver: RefineConfig = field(default_factory=RefineConfig)
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.category_trust <= 1.0:
-            raise ConfigurationError(
-                f"category_trust is {self.category_trust}: expected a number from 0 to 1"
-            )
+        for name in ("category_trust", "min_known"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigurationError(
+                    f"{name} is {getattr(self, name)}: expected a number from 0 to 1"
+                )
         if self.min_points < 1:
             raise ConfigurationError(
                 f"min_points is {self.min_points}: expected at least 1, as an object without a "

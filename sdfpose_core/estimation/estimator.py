@@ -33,6 +33,7 @@ from sdfpose_core.estimation.pose_following import (
     PredictedState,
     follow_poses,
 )
+from sdfpose_core.estimation.rejection import rejected_by_colour, rejected_modes
 from sdfpose_core.estimation.stage_clock import StageClock
 from sdfpose_core.observation.frame import (
     Instance,
@@ -136,13 +137,14 @@ class PoseEstimator(ObjectReports):
         """
         predicted = predicted or {}
         clock = StageClock("encode", "refine", "mesh")
-        new, skipped = self.by_category([x for x in instances if x.mask_id not in predicted])
-        tracked, more = self.by_category([x for x in instances if _is_tracked(x, predicted)])
-        skipped += more
+        tracked, skipped = self.by_category([x for x in instances if _is_tracked(x, predicted)])
+        least = self.config.min_known
         with clock("encode"):
             predictions = self.predict(tracked, predicted)
+            seen, colour = self.look([x for x in instances if x.mask_id not in predicted])
+            rejected = rejected_by_colour(seen, least)
+            new, more = self.by_category([x for x in seen if x.mask_id not in rejected])
             proposals = self.encode(new)
-            colour = self.look(instance for _, group in new for instance in group)
         with clock("refine"):
             detections = self.refine(self.search(proposals, colour, draft=draft))
             modes = self.rank(detections, colour)
@@ -150,6 +152,9 @@ class PoseEstimator(ObjectReports):
                 groups, _ = self.by_category(relabelled)
                 detections += self.refine(self.search(self.encode(groups), colour))
                 modes = self.rank(detections, colour)
+            rejected |= rejected_modes(modes, self.confidence, least)
+            skipped += [*more, *rejected.values()]
+            modes = {mask_id: x for mask_id, x in modes.items() if mask_id not in rejected}
             found = modes | {
                 x.instance.mask_id: [x] for x in self.follow(tracked, predicted, predictions)
             }
@@ -210,9 +215,14 @@ class PoseEstimator(ObjectReports):
             )
         ]
 
-    def look(self, instances: Iterable[Instance]) -> ColourEvidence | None:
+    def look(
+        self, instances: Sequence[Instance]
+    ) -> tuple[Sequence[Instance], ColourEvidence | None]:
         """What colour shows of instances; None without a colour network."""
-        return None if self.cues is None else ColourEvidence.of(self.cues, instances)
+        if self.cues is None:
+            return instances, None
+        colour = ColourEvidence.of(self.cues, instances)
+        return [colour.told_known(x) for x in instances], colour
 
     def search(
         self,
@@ -275,7 +285,11 @@ class PoseEstimator(ObjectReports):
         predictions: Mapping[int, NetworkPrediction],
     ) -> list[Detection]:
         """The poses of tracked instances, refined from their predicted states."""
-        members = [(model, x) for model, group in groups for x in group]
+        members = [
+            (model, _known_before(x, predicted[x.mask_id].estimate))
+            for model, group in groups
+            for x in group
+        ]
         if not members:
             return []
         models = [model for model, _ in members]
@@ -313,6 +327,11 @@ def _is_tracked(instance: Instance, predicted: Mapping[int, PredictedState]) -> 
     """Whether there is a predicted state of the instance's mask id and category."""
     state = predicted.get(instance.mask_id)
     return state is not None and state.estimate.category == instance.category
+
+
+def _known_before(instance: Instance, earlier: ObjectEstimate) -> Instance:
+    """The instance with what colour said of the object when it was detected."""
+    return replace(instance, known_log_odds=earlier.diagnostics.get("colour_known", 0.0))
 
 
 def _cues(weights_dir: Path | str | None, device: torch.device) -> ColourCues | None:

@@ -121,7 +121,8 @@ class ObjectReports:
             MeshError: the object has no surface.
         """
         model = self.models[instance.category]
-        instance = self.as_keyframe(instance)
+        log_odds = estimates[0].diagnostics.get("colour_known", 0.0)
+        instance = replace(self.as_keyframe(instance), known_log_odds=log_odds)
         keyframes, hypothesis = refine_keyframes(
             model,
             keyframes,

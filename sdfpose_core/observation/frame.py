@@ -148,6 +148,11 @@ class Instance:
         score: confidence of the detector, 0 to 1.
         label: category that a detector reported, empty if none did. `category` may be another one
             that is tried in its place.
+        plausible_share: share of the measured points that may belong to one object of the
+            category's size; the others are left out.
+        unknown: whether nobody named a category, and several are tried.
+        known_log_odds: log odds, given the colour image, that it is of any category; 0 if that says
+            nothing.
         points: (N, 3) float32, metres, camera frame: depth inside the mask; subsampled for large
             objects.
         pixels: (N, 2) int32, (u, v) of `points`.
@@ -174,6 +179,9 @@ class Instance:
     up: NDArray[np.float32] | None = None
     colour: NDArray[np.uint8] | ColourCrop | None = None
     label: str = ""
+    plausible_share: float = 1.0
+    unknown: bool = False
+    known_log_odds: float = 0.0
 
     @property
     def depth_pixels(self) -> int:

@@ -169,8 +169,11 @@ def _segment(
         pixels, score = pixels_of[mask_id], frame.labels[mask_id].score
         detected = frame.labels[mask_id].detected and len(candidates) == 1
         reported = candidates[0].name if detected else ""
+        unknown = len(candidates) > 1
         measured = [
-            replace(_measure(frame, mask_id, pixels, x, score, planes), label=reported)
+            replace(
+                _measure(frame, mask_id, pixels, x, score, planes), label=reported, unknown=unknown
+            )
             for x in candidates
         ]
         usable = [x for x in measured if x.depth_pixels >= min_points]
@@ -263,6 +266,7 @@ def _measure(
         pixels, depth = pixels[used], depth[used]
     points = frame.camera.back_project(pixels, depth)
     keep = _plausible(points, largest_diagonal_m(category))
+    plausible_share = float(keep.mean()) if len(keep) else 1.0
     if not keep.all():
         points, pixels = points[keep], pixels[keep]
     support = find_support(
@@ -286,6 +290,7 @@ def _measure(
         support=support,
         up=_up(frame, support),
         colour=frame.colour,
+        plausible_share=plausible_share,
     )
 
 

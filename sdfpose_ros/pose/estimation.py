@@ -94,6 +94,7 @@ def make_tracker(
         weights_dir=parameters.weights_dir or None,
         upright=parameters.upright,
         category_trust=parameters.category_trust,
+        min_known=parameters.min_known,
         colour=parameters.colour,
     )
     estimator = PoseEstimator(config, categories)

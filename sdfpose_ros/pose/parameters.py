@@ -56,6 +56,14 @@ class PoseNodeParameters:
         maximum=1.0,
         change="unconfigured",
     )
+    min_known: float = parameter(
+        0.2,
+        "Masks labelled any or by a detector are skipped if they show an object of any of the "
+        "categories with a smaller probability; 0 keeps all.",
+        minimum=0.0,
+        maximum=1.0,
+        change="unconfigured",
+    )
     colour: Literal["auto", "none"] = parameter(
         "auto",
         "Use of colour where depth leaves category or pose open: auto or none.",

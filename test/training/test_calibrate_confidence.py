@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from sdfpose_core.estimation.confidence import FEATURES, ConfidenceModel
+from sdfpose_core.estimation.confidence import KNOWN_FEATURES, ConfidenceModel
 from sdfpose_core.estimation.mode_ranking import MODE_FEATURES, ModeRanking
 
 SCRIPT = Path(__file__).parents[2] / "training" / "calibrate_confidence.py"
@@ -30,7 +30,7 @@ def mode(script):
         return script.CandidateMode(
             category,
             {**dict.fromkeys(MODE_FEATURES, 0.0), **ranking},
-            {**dict.fromkeys(FEATURES, 0.0), "inlier_ratio": precise},
+            {**dict.fromkeys(KNOWN_FEATURES, 0.0), "inlier_ratio": precise},
             same_mode,
             right,
         )
@@ -51,31 +51,36 @@ def view(script, mode):
 
 def test_every_wrong_category_is_presented_in_its_turn(script, view):
     views = [view("can", NAMES)] * 50
-    found = script.estimates(ModeRanking.by_cost(), views, NAMES)
-    known = [x.category for _, x in found if x.category == "can"]
-    assert len(known) == 100  # with the category known, and unknown
-    foreign = [x.category for _, x in found if x.category != "can"]
-    assert foreign == [x for x in NAMES if x != "can"] * 2
+    found = script.cases(ModeRanking.by_cost(), views, NAMES)
+    told = [(x.features["told"], x.known) for x in found]
+    assert told.count((1.0, True)) == told.count((0.0, True)) == 50
+    assert told.count((1.0, False)) == 10
+    assert (0.0, False) not in told
 
 
 def test_a_single_category_is_never_presented_as_another(script, view):
-    found = script.estimates(ModeRanking.by_cost(), [view("can", ["can"])] * 6, ["can"])
-    assert [x.category for _, x in found] == ["can"] * 12
+    found = script.cases(ModeRanking.by_cost(), [view("can", ["can"])] * 6, ["can"])
+    assert [x.known for x in found] == [True] * 12
 
 
 def test_a_category_without_modes_is_not_presented(script, view):
     """Its weights could not be read."""
     views = [view("can", ["can", "mug"])] * 6
-    found = script.estimates(ModeRanking.by_cost(), views, NAMES)
-    assert [x.category for _, x in found if x.category != "can"] == ["mug", "mug"]
+    found = script.cases(ModeRanking.by_cost(), views, NAMES)
+    assert [x.known for x in found].count(False) == 2
 
 
 def test_an_unknown_category_shares_the_probability_and_a_known_one_does_not(script, view):
-    (known, *_), (unknown, *_) = script.estimates(
-        ModeRanking.by_cost(), [view("can", ["can", "mug"])], ["can"]
-    )
-    assert known == 1.0
-    assert unknown == pytest.approx(1.0 / (1.0 + np.exp(-1.0)))
+    known, unknown, *_ = script.cases(ModeRanking.by_cost(), [view("can", ["can", "mug"])], ["can"])
+    assert known.mode_probability == 1.0
+    assert unknown.mode_probability == pytest.approx(1.0 / (1.0 + np.exp(-1.0)))
+
+
+def test_things_of_no_category_are_never_known_and_now_and_then_told(script, mode):
+    views = [script.View("", [mode("can"), mode("mug", cost=-1.0)])] * 10
+    found = script.cases(ModeRanking.by_cost(), views, ["can", "mug"])
+    assert not any(x.known or x.right for x in found)
+    assert [x.features["told"] for x in found].count(1.0) == 2
 
 
 def test_the_ranking_learns_from_depth_although_colour_decides(script, mode):
@@ -94,12 +99,12 @@ def test_the_ranking_learns_from_depth_although_colour_decides(script, mode):
 def test_the_confidence_is_fitted_to_what_is_chosen(script, view):
     ranking = ModeRanking.by_cost()
     views = [view("can", ["can", "mug"], precise=1.0)] * 40
-    found = script.estimates(ranking, views, ["can", "mug"])
+    found = script.cases(ranking, views, ["can", "mug"])
     confidence = script.fit_confidence(found)
-    right = [confidence.probability(x.confidence) for _, x in found if x.category == "can"]
-    foreign = [confidence.probability(x.confidence) for _, x in found if x.category == "mug"]
+    right = [confidence.probability(x.features) for x in found if not x.features["told"]]
+    foreign = [confidence.probability(x.features) for x in found if not x.known]
     assert min(right) > 0.8
-    assert max(foreign) < 0.5
+    assert max(foreign) < 0.9
 
 
 def test_figures_of_known_views(script, mode, view):
@@ -112,16 +117,18 @@ def test_figures_of_known_views(script, mode, view):
         [mode("can", same_mode=True), mode("mug", cost=9.0)],
     ]
     views = [script.View("can", x) for x in modes]
-    nothing = np.zeros(len(FEATURES))
-    certain = ConfidenceModel(nothing, nothing + 1.0, nothing, 30.0)
+    views.append(script.View("", [mode("mug")]))
+    certain = ConfidenceModel.constant(known=1.0, precise=1.0)
     found = script.figures(ModeRanking.by_cost(), certain, views, ["can", "mug"])
-    assert found["views"] == 4
+    assert found["views"] == 5
+    assert (found["none_rejected_percent"], found["none_confident_percent"]) == (0.0, 100.0)
+    assert found["ours_rejected_percent"] == 0.0
     assert found["right_mode_percent"] == 50.0
     assert found["oracle_percent"] == 75.0
     assert found["right_percent"] == 25.0
     assert found["category_percent"] == 75.0
-    # Of nine estimates, one of the wrong category among them, two are right; all are certain.
-    assert found["ece"] == pytest.approx(7.0 / 9.0, abs=1e-3)
+    # Of ten estimates, two are right; all are certain.
+    assert found["ece"] == pytest.approx(8.0 / 10.0, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -148,13 +155,13 @@ def test_a_mode_is_compared_with_the_truth(
         rotation=np.eye(3),
         translation=np.array([0.0, 0.0, 1.0]),
         symmetric_about_y=category == "can",
+        category="can" if category == "mug" else category,
     )
     found = SimpleNamespace(
         instance=SimpleNamespace(category=category),
         model=SimpleNamespace(cpu_priors=None),
         hypothesis=SimpleNamespace(solution=None, belief=0.0),
     )
-    true_category = "can" if category == "mug" else category
-    compared = script.candidate(SimpleNamespace(truth=truth), true_category, found, {"code": 1.0})
+    compared = script.candidate(truth, found, {"code": 1.0})
     assert (compared.same_mode, compared.right) == expected
     assert (compared.category, compared.ranking) == (category, {"code": 1.0})

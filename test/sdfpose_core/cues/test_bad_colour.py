@@ -86,7 +86,7 @@ def score(
             replace(x, instance=replace(x.instance, colour=change(x.instance.colour)))
             for x, _ in view
         ]
-        colour = estimator.look([modes[0].instance])
+        _, colour = estimator.look([modes[0].instance])
         ((first, *rest),) = estimator.rank(modes, colour).values()
         chosen += id(first.hypothesis) in right
         likely = sum(x.probability for x in (first, *rest) if id(x.hypothesis) in right)

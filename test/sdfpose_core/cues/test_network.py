@@ -122,6 +122,11 @@ def test_without_colour_there_is_no_evidence(network):
     logs = network.category_log_probabilities(features)
     assert torch.all(logs[[0, 2]] == 0.0)
     assert torch.all(logs[1] < 0.0)
+    known = network.known_log_odds(features)
+    assert torch.all(known[[0, 2]] == 0.0)
+    assert known[1] != 0.0
+    network.known_temperature.fill_(4.0)
+    assert float(network.known_log_odds(features)[1]) == pytest.approx(float(known[1]) / 4.0)
 
 
 def test_a_category_of_ones_own_gets_no_evidence(network):

@@ -20,7 +20,14 @@ from sdfpose_core.cues.training import (
     rival_rotations,
 )
 from sdfpose_core.cues.validation import _temperature, calibrate_colour, validate_colour
-from sdfpose_core.cues.views import CueViews, ViewFile, simulated_cue_views
+from sdfpose_core.cues.views import (
+    NO_CATEGORY,
+    ClutterViewFile,
+    CueViews,
+    ViewFile,
+    clutter_cue_views,
+    simulated_cue_views,
+)
 from sdfpose_core.encoder.view_files import make_view_files
 from sdfpose_core.errors import FrameError, WeightsError
 from sdfpose_core.geometry.similarity import so3_exp
@@ -97,6 +104,20 @@ def test_view_files_are_made_once_and_read_again(tmp_path, monkeypatch):
         CueViews.load(file.path)
 
 
+def test_views_of_clutter_are_of_the_categories_and_of_none(tmp_path):
+    names = ("mug", "can", "bottle", "bowl", "camera", "laptop")
+    views = clutter_cue_views(names, 3, 12, model_seeds=range(2))
+    assert len(views) == 12
+    none = views.category == NO_CATEGORY
+    assert 0 < none.sum() < 12
+    assert set(views.category[~none].tolist()) <= set(range(6))
+    np.testing.assert_array_equal(views.rotation[none], np.eye(3)[None].repeat(none.sum(), axis=0))
+    assert np.abs(views.rotation[~none] - np.eye(3)).max(axis=(1, 2)).min() > 0.01
+    file = ClutterViewFile(tmp_path / "clutter.npz", names, 3, 12, range(2))
+    file.make()
+    np.testing.assert_array_equal(CueViews.load(file.path).colour, views.colour)
+
+
 def test_a_roll_turns_picture_and_rotation_alike():
     colour = torch.zeros(64, 96, 96, 3, dtype=torch.uint8)
     colour[:, 44:52, 78:86] = 255
@@ -166,6 +187,23 @@ def test_a_little_training_finds_which_end_is_up_and_where_the_front_is():
     assert "front_accuracy" not in found["can"]
     assert found["camera"]["front_accuracy"] > 0.9
     assert found["camera"]["front_nats"] > math.log(0.5)
+
+
+def test_a_little_training_finds_what_is_of_no_category():
+    """Green things are of none; of these, no rotation is learned."""
+    views = toy_views(32)
+    none = np.arange(32) % 4 == 3
+    views.colour[none] = (20, 230, 20)
+    views.category[none] = NO_CATEGORY
+    views.rotation[none] = np.nan
+    config = replace(CONFIG, steps=60, learning_rate=5e-3, augmentation=STILL)
+    run = training(config, views)
+    network = run.run()
+    calibrate_colour(network, views)
+    found = validate_colour(network, views)
+    assert found["none"]["known_share"] < 0.2
+    assert min(found[x]["known_share"] for x in ("can", "camera")) > 0.75
+    assert found["can"]["category_accuracy"] > 0.75
 
 
 def test_an_interrupted_training_continues_as_if_it_had_not_been(tmp_path):

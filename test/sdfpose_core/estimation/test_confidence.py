@@ -9,6 +9,8 @@ from sdfpose_core.errors import WeightsError
 from sdfpose_core.estimation.confidence import (
     CONFIDENCE_FILE,
     FEATURES,
+    KNOWN_FEATURES,
+    ConfidenceCase,
     ConfidenceModel,
     confidence_features,
 )
@@ -23,18 +25,26 @@ from sdfpose_core.refine.state import ShapePose
 def draws(count, seed=0):
     """Features of which only the first two matter: precision is likely where a exceeds b.
 
-    A pose is right if its mode is, with probabilities of any size, and it is precise.
+    A pose is right if its mode is, with probabilities of any size, and it is precise. All objects
+    are known.
     """
     rng = np.random.default_rng(seed)
-    values = rng.normal(size=(count, len(FEATURES))) * [1, 1, *[3.0] * (len(FEATURES) - 2)] + 2.0
+    names = KNOWN_FEATURES
+    values = rng.normal(size=(count, len(names))) * [1, 1, *[3.0] * (len(names) - 2)] + 2.0
     precise = 1.0 / (1.0 + np.exp(-2.0 * (values[:, 0] - values[:, 1])))
     mode = rng.beta(4.0, 1.0, size=count)
-    features = [dict(zip(FEATURES, row, strict=True)) for row in values]
+    features = [dict(zip(names, row, strict=True)) for row in values]
     return features, list(mode), list(rng.random(count) < mode * precise), mode * precise
 
 
+def fitted(features, mode, success):
+    """A model of known objects."""
+    cases = zip(features, mode, success, strict=True)
+    return ConfidenceModel.fit([ConfidenceCase(f, p, True, ok) for f, p, ok in cases])
+
+
 def test_a_fit_finds_the_probabilities_of_a_world_of_modes_and_precision():
-    model = ConfidenceModel.fit(*draws(4000)[:3])
+    model = fitted(*draws(4000)[:3])
     fresh, mode, _, probability = draws(500, seed=1)
     predicted = np.array([model.probability(f, p) for f, p in zip(fresh, mode, strict=True)])
     assert np.abs(predicted - probability).mean() < 0.02
@@ -45,8 +55,7 @@ def test_failures_of_unlikely_modes_say_little_of_precision():
     features, _, _, _ = draws(200)
     success = [i % 2 == 0 for i in range(200)]
     blamed, excused = (
-        ConfidenceModel.fit(features, [1.0 if right else p for right in success], success)
-        for p in (0.99, 0.01)
+        fitted(features, [1.0 if right else p for right in success], success) for p in (0.99, 0.01)
     )
     assert np.mean([blamed.probability(f) for f in features]) == pytest.approx(0.5, abs=0.05)
     assert np.mean([excused.probability(f) for f in features]) > 0.95
@@ -55,13 +64,13 @@ def test_failures_of_unlikely_modes_say_little_of_precision():
 @pytest.mark.parametrize("mode", [0.0, 1.0])
 def test_a_mode_that_is_certain_leaves_the_fit_finite(mode):
     features, _, success, _ = draws(100)
-    model = ConfidenceModel.fit(features, [mode] * 100, success)
+    model = fitted(features, [mode] * 100, success)
     assert all(0.0 < model.probability(f) <= 1.0 for f in features)
 
 
 def test_the_confidence_is_in_proportion_to_the_probability_of_the_mode():
     features, mode, success, _ = draws(200)
-    model = ConfidenceModel.fit(features, mode, success)
+    model = fitted(features, mode, success)
     certain = model.probability(features[0])
     assert model.probability(features[0], 0.25) == pytest.approx(0.25 * certain)
     assert model.probability(features[0], 0.0) == 0.0
@@ -69,7 +78,7 @@ def test_the_confidence_is_in_proportion_to_the_probability_of_the_mode():
 
 def test_the_confidence_is_monotone_in_a_feature():
     features, mode, success, _ = draws(500)
-    model = ConfidenceModel.fit(features, mode, success)
+    model = fitted(features, mode, success)
     better = [model.probability({**features[0], FEATURES[0]: x}) for x in np.linspace(-9, 9, 40)]
     worse = [model.probability({**features[0], FEATURES[1]: x}) for x in np.linspace(-9, 9, 40)]
     assert (np.diff(better) > 0).all()
@@ -79,7 +88,7 @@ def test_the_confidence_is_monotone_in_a_feature():
 
 def test_extreme_features_give_probabilities():
     features, mode, success, _ = draws(100)
-    model = ConfidenceModel.fit(features, mode, success)
+    model = fitted(features, mode, success)
     for extreme in (-1e12, 1e12):
         assert 0.0 <= model.probability({**features[0], FEATURES[0]: extreme}) <= 1.0
 
@@ -87,29 +96,50 @@ def test_extreme_features_give_probabilities():
 @pytest.mark.parametrize("outcome", [True, False])
 def test_success_without_exception_stays_finite(outcome):
     features, mode, _, _ = draws(50)
-    model = ConfidenceModel.fit(features, mode, [outcome] * 50)
+    model = fitted(features, mode, [outcome] * 50)
     assert all((model.probability(f) > 0.5) == outcome for f in features)
 
 
 def test_a_feature_that_never_changes_does_no_harm():
     features, mode, success, _ = draws(200)
     features = [{**f, "log_points": 7.0} for f in features]
-    model = ConfidenceModel.fit(features, mode, success)
+    model = fitted(features, mode, success)
     assert 0.0 < model.probability(features[0]) < 1.0
 
 
 def test_what_is_saved_is_loaded(tmp_path):
     features, mode, success, _ = draws(300)
-    model = ConfidenceModel.fit(features, mode, success)
+    model = fitted(features, mode, success)
     path = tmp_path / "confidence.json"
     model.save(path)
     loaded = ConfidenceModel.load(path)
     for f in features[:50]:
         assert loaded.probability(f) == pytest.approx(model.probability(f), abs=1e-4)
-    assert set(json.loads(path.read_text())["features"]) == set(FEATURES)
+    content = json.loads(path.read_text())
+    assert set(content["precise"]["features"]) == set(FEATURES)
+    assert set(content["known"]["features"]) == set(KNOWN_FEATURES)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"bias": 0, "features": {}}', b"\xff\xfe\x00"])
+def test_a_fit_finds_how_likely_an_object_is_known():
+    """Precision is learned from the known objects alone."""
+    rng = np.random.default_rng(0)
+    cases, expected = [], []
+    for _ in range(4000):
+        features = dict.fromkeys(KNOWN_FEATURES, 0.0)
+        features["colour_known"], features["inlier_ratio"] = rng.normal(size=2)
+        p = 1.0 / (1.0 + np.exp(1.0 - 2.0 * features["colour_known"]))
+        precise = 1.0 / (1.0 + np.exp(-features["inlier_ratio"]))
+        known = bool(rng.random() < p)
+        cases.append(ConfidenceCase(features, 1.0, known, known and rng.random() < precise))
+        expected.append((p, p * precise))
+    model = ConfidenceModel.fit(cases)
+    found = [(model.known(x.features), model.probability(x.features)) for x in cases]
+    assert np.abs(np.array(found) - expected).mean(axis=0).max() < 0.02
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"known": {"bias": 0, "features": {}}}', b"\xff\xfe\x00"]
+)
 def test_a_damaged_model(tmp_path, content):
     path = tmp_path / "confidence.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -130,14 +160,15 @@ def test_a_damaged_model(tmp_path, content):
         ("spread", math.nan),
     ],
 )
-def test_numbers_that_give_no_probability_are_refused(tmp_path, where, value):
+@pytest.mark.parametrize("part", ["known", "precise"])
+def test_numbers_that_give_no_probability_are_refused(tmp_path, part, where, value):
     path = tmp_path / "confidence.json"
-    ConfidenceModel.unfitted().save(path)
+    ConfidenceModel.constant().save(path)
     content = json.loads(path.read_text())
     if where == "bias":
-        content["bias"] = value
+        content[part]["bias"] = value
     else:
-        content["features"][FEATURES[3]][where] = value
+        content[part]["features"][FEATURES[3]][where] = value
     path.write_text(json.dumps(content))
     with pytest.raises(WeightsError, match="not finite, or a spread not positive"):
         ConfidenceModel.load(path)
@@ -213,5 +244,5 @@ def test_the_model_beside_the_weights_goes_before_the_shipped_one(tmp_path):
     shipped = ConfidenceModel.load().probability(features)
     assert ConfidenceModel.beside(None).probability(features) == shipped
     assert ConfidenceModel.beside(tmp_path).probability(features) == shipped
-    ConfidenceModel.unfitted().save(tmp_path / CONFIDENCE_FILE)
+    ConfidenceModel.constant().save(tmp_path / CONFIDENCE_FILE)
     assert ConfidenceModel.beside(tmp_path).probability(features) == 0.5 != shipped

@@ -6,10 +6,11 @@ from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.config import EstimatorConfig
 
 
-@pytest.mark.parametrize("trust", [-0.1, 1.1, float("nan")])
-def test_the_trust_in_labels_is_a_probability(trust):
-    with pytest.raises(ConfigurationError, match=r"category_trust is .*from 0 to 1"):
-        EstimatorConfig(category_trust=trust)
+@pytest.mark.parametrize("name", ["category_trust", "min_known"])
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_trust_and_the_least_probability_are_probabilities(name, value):
+    with pytest.raises(ConfigurationError, match=rf"{name} is .*from 0 to 1"):
+        EstimatorConfig(**{name: value})
 
 
 @pytest.mark.parametrize("trust", [0.0, 1.0])

@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 from sdfpose_core.categories import Resting, default_categories
 from sdfpose_core.estimation.category_model import CategoryModel
-from sdfpose_core.estimation.confidence import FEATURES, ConfidenceModel
+from sdfpose_core.estimation.confidence import ConfidenceModel
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.estimation.mode_ranking import MODE_FEATURES, ModeRanking
@@ -228,9 +228,7 @@ def test_a_chosen_mode_is_reported_however_unlikely_and_one_alone_has_no_rivals(
 
 def confidence(probability):
     """A model that is as confident as that of every mode that is certain."""
-    nothing = np.zeros(len(FEATURES))
-    logit = math.log(probability / (1.0 - probability))
-    return ConfidenceModel(nothing, nothing + 1.0, nothing, logit)
+    return ConfidenceModel.constant(precise=probability)
 
 
 class Scripted(PoseEstimator):
@@ -323,7 +321,7 @@ def test_a_can_under_the_label_of_a_bottle_is_found_as_a_can(bottle_or_can):
     assert found.category == "can"
     assert [x.instance.category for x in result.modes[1]] == ["can", "bottle"]
     assert found.probability == pytest.approx(1.0, abs=1e-4)
-    assert found.confidence == pytest.approx(0.2 * found.probability)
+    assert found.confidence == pytest.approx(0.2 * found.probability, rel=1e-5)
 
 
 @pytest.mark.parametrize("options", [{"explained": 0.9}, {"category_trust": 1.0, "explained": 0.2}])
