@@ -61,8 +61,8 @@ _CONFIDENCE = 0.5
 
 _COLUMNS = {
     "n": "n",
-    "kept": "confi-\ndent %",
-    "rejected": "rejec-\nted %",
+    "kept": "confident\n%",
+    "rejected": "rejected\n%",
     "right_category": "category\nright %",
     "right": "pose\nright %",
     "kept_of_right": "kept of\nright %",
