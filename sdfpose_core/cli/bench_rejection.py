@@ -14,13 +14,8 @@ from rich.progress import Progress
 from rich.text import Text
 
 from sdfpose_core.benchmark.mask_cases import SUITES, MaskCase, folder_cases, suite_cases
-from sdfpose_core.benchmark.rejection import (
-    JudgedMask,
-    confident_estimates,
-    run_rejection,
-    summarise_rejection,
-    true_masks,
-)
+from sdfpose_core.benchmark.rejection import JudgedMask, run_rejection, true_masks
+from sdfpose_core.benchmark.rejection_figures import confident_estimates, summarise_rejection
 from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.cli.choices import (
     add_depth_unit_argument,

@@ -17,12 +17,8 @@ from sdfpose_core.benchmark.adaptation import ROWS, AdaptationRun, summarise_ada
 from sdfpose_core.benchmark.masks import OTHER, MaskOutcome, summarise_masks
 from sdfpose_core.benchmark.outcomes import PoseOutcome
 from sdfpose_core.benchmark.pose_figures import summarise, summarise_categories
-from sdfpose_core.benchmark.rejection import (
-    JudgedMask,
-    RejectionOutcome,
-    confident_estimates,
-    summarise_rejection,
-)
+from sdfpose_core.benchmark.rejection import JudgedMask, RejectionOutcome
+from sdfpose_core.benchmark.rejection_figures import confident_estimates, summarise_rejection
 from sdfpose_core.benchmark.repeated_runs import repeated_figures
 from sdfpose_core.benchmark.sequences import TrackedSequence, summarise_sequences
 from sdfpose_core.benchmark.speed import benchmark_speed

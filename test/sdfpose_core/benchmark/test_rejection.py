@@ -13,12 +13,11 @@ from sdfpose_core.benchmark.mask_cases import MaskCase, folder_cases, suite_case
 from sdfpose_core.benchmark.rejection import (
     JudgedMask,
     RejectionOutcome,
-    confident_estimates,
     match_found,
     run_rejection,
-    summarise_rejection,
     true_masks,
 )
+from sdfpose_core.benchmark.rejection_figures import confident_estimates, summarise_rejection
 from sdfpose_core.datasets import write_frame
 from sdfpose_core.errors import FrameError
 from sdfpose_core.masks.instance_mask import InstanceMask
