@@ -1,8 +1,8 @@
-"""Images of the mask benchmark: simulated suites, and frame folders."""
+"""Images of the benchmarks of masks and of rejection: simulated suites, and frame folders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdfpose_core.benchmark.poses import model_seeds, real_folders
 from sdfpose_core.datasets import read_frames
-from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
 from sdfpose_core.simulation.clutter import CLUTTER, EMPTY, simulated_clutter
 
 __all__ = ["SUITES", "MaskCase", "folder_cases", "suite_cases"]
@@ -31,6 +31,7 @@ class MaskCase:
         categories: category by true id; empty, or without the id, for objects of no category.
         ignore: (H, W) bool, pixels of objects without a true id that need not be found; None if
             there are none.
+        ground_truth: true poses of the objects that have one.
     """
 
     name: str
@@ -38,6 +39,7 @@ class MaskCase:
     truth: NDArray[np.uint16] | None
     categories: Mapping[int, str] = field(default_factory=dict)
     ignore: NDArray[np.bool_] | None = None
+    ground_truth: Sequence[GroundTruth] = ()
 
 
 def folder_cases(
@@ -53,7 +55,8 @@ def folder_cases(
     for folder in real_folders(data):
         for x in read_frames(folder, problems, depth_unit=depth_unit, needs_mask=False):
             categories = {i: label.category for i, label in x.frame.labels.items()}
-            yield MaskCase(x.name, x.frame, x.frame.mask if x.has_mask else None, categories)
+            truth = x.frame.mask if x.has_mask else None
+            yield MaskCase(x.name, x.frame, truth, categories, ground_truth=x.ground_truth)
 
 
 def suite_cases(suite: str, seed: int, count: int) -> Iterator[MaskCase]:
@@ -66,4 +69,5 @@ def suite_cases(suite: str, seed: int, count: int) -> Iterator[MaskCase]:
     """
     images = simulated_clutter(seed, count, SUITES[suite], model_seeds=model_seeds(seed))
     for number, x in enumerate(images):
-        yield MaskCase(f"{suite}_{number:04d}", x.frame, x.ids, x.categories, x.ignore)
+        name = f"{suite}_{number:04d}"
+        yield MaskCase(name, x.frame, x.ids, x.categories, x.ignore, x.truths)

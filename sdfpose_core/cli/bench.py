@@ -11,7 +11,13 @@ import argparse
 from importlib import metadata
 from typing import Any
 
-from sdfpose_core.cli import bench_adaptation, bench_masks, bench_pose, bench_shapes
+from sdfpose_core.cli import (
+    bench_adaptation,
+    bench_masks,
+    bench_pose,
+    bench_rejection,
+    bench_shapes,
+)
 
 __all__ = ["add_parser", "run"]
 
@@ -30,6 +36,7 @@ def add_parser(subparsers: Any) -> None:
     bench_adaptation.add_parser(benchmarks)
     bench_masks.add_parser(benchmarks)
     bench_pose.add_parser(benchmarks)
+    bench_rejection.add_parser(benchmarks)
     bench_shapes.add_parser(benchmarks)
     for point in metadata.entry_points(group=_GROUP):
         point.load().add_parser(benchmarks)

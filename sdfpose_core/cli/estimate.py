@@ -46,7 +46,7 @@ from sdfpose_core.evaluation import PoseErrors
 from sdfpose_core.evaluation.frame_evaluation import alternatives_as_json
 from sdfpose_core.geometry.meshes import write_ply
 from sdfpose_core.masks.sources import FILE
-from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
+from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.observation.input_warnings import WarningCounts
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 from sdfpose_core.samples import sample_frame
@@ -139,6 +139,7 @@ def run(args: argparse.Namespace) -> int:
     masks = mask_source(args, categories, None)
     estimator = PoseEstimator(estimator_config(args), categories)
     estimated: dict[str, list[_Row]] = {}
+    skipped: dict[str, Sequence[SkippedInstance]] = {}
     problems: list[str] = []
     warnings, unused = WarningCounts(), WarningCounts()
     written = True
@@ -150,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
         for skip in result.skipped:
             _report(f"{name}: {skip.reason}; skipped", problems)
         estimates = [row.estimate for row in rows]
-        estimated[name] = rows
+        estimated[name], skipped[name] = rows, result.skipped
         try:
             if masks is not None:
                 write_masks(args.out / name, item.frame)
@@ -161,12 +162,18 @@ def run(args: argparse.Namespace) -> int:
     for warning in [*warnings.sentences("input"), *unused.sentences("unused")]:
         _report(warning, problems)
     if args.json is not None:
-        results = {name: [_as_json(row) for row in rows] for name, rows in estimated.items()}
-        found = {} if masks is None else {"masks": masks.as_json()}
-        write_json(args.json, {"frames": results, **found, "problems": problems})
+        document: dict[str, Any] = {
+            "frames": {name: [_as_json(row) for row in rows] for name, rows in estimated.items()},
+            "skipped": {
+                name: [dataclasses.asdict(x) for x in some] for name, some in skipped.items()
+            },
+        }
+        if masks is not None:
+            document["masks"] = masks.as_json()
+        write_json(args.json, document | {"problems": problems})
     count = sum(map(len, estimated.values()))
     if count:
-        _print(estimated)
+        _print(estimated, skipped)
         print(f"{count} object(s) in {len(estimated)} frame(s); overlays and meshes in {args.out}")
     else:
         print("sdfpose: nothing was estimated", file=sys.stderr)
@@ -279,7 +286,9 @@ def _as_json(row: _Row) -> dict[str, Any]:
     return entry if row.errors is None else entry | dataclasses.asdict(row.errors)
 
 
-def _print(estimated: Mapping[str, Sequence[_Row]]) -> None:
+def _print(
+    estimated: Mapping[str, Sequence[_Row]], skipped: Mapping[str, Sequence[SkippedInstance]]
+) -> None:
     """Print a table with the frames as headings; its figures leave room for names in 80 columns."""
     rows = [row for some in estimated.values() for row in some]
     with_truth = any(row.errors is not None for row in rows)
@@ -290,7 +299,10 @@ def _print(estimated: Mapping[str, Sequence[_Row]]) -> None:
     for name in ("rot.\n(deg)", "pos.\n(cm)", "3D\nIoU") if with_truth else ():
         table.add_column(name, justify="right", no_wrap=True)
     for frame, some in estimated.items():
-        table.add_row(Text(f"{frame}: {sum(row.time_ms for row in some):.0f} ms"))
+        heading = f"{frame}: {sum(row.time_ms for row in some):.0f} ms"
+        if without := {x.mask_id for x in skipped[frame]}:
+            heading += f", {len(without)} without an estimate"
+        table.add_row(Text(heading))
         for row in some:
             table.add_row(*_cells(row)[: len(table.columns)])
     wide_console().print(table, highlight=False)

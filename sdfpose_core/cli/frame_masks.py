@@ -54,6 +54,7 @@ __all__ = [
     "add_masks_argument",
     "folder_beside",
     "given_masks",
+    "mask_backend",
     "mask_source",
 ]
 
@@ -136,11 +137,27 @@ def mask_source(
     """
     if args.masks == FILE:
         return None
+    backend = mask_backend(args, categories)
+    return FrameMasks(args.masks, backend, getattr(args, "category", None) or None, folder)
+
+
+def mask_backend(args: argparse.Namespace, categories: Categories) -> MaskBackend:
+    """Create the backend that ``--masks`` selects.
+
+    Args:
+        args: arguments of the command, with ``masks``, ``device`` and ``weights`` (folder, or
+            None), which may have a mask network of its own.
+        categories: all known categories.
+
+    Raises:
+        MaskBackendError: a package is not installed, or weights cannot be downloaded or read.
+        WeightsError: the weights of the mask network are missing, damaged or of another version.
+        DeviceError: the device is not available.
+    """
     own = None if args.weights is None else args.weights / MASKS_FILE
     weights = own if args.masks == NETWORK and own is not None and own.is_file() else None
     config = MaskBackendConfig(weights=weights, device=args.device)
-    backend = make_mask_backend(args.masks, categories, config)
-    return FrameMasks(args.masks, backend, getattr(args, "category", None) or None, folder)
+    return make_mask_backend(args.masks, categories, config)
 
 
 def given_masks(item: FolderFrame) -> MaskedFrame:

@@ -60,6 +60,9 @@ class TrackerConfig:
             unconfirmed one is removed.
         remove_after_s: a confirmed track is removed when it has been unseen for longer.
         remove_after_frames: any track is removed when it is missing in this many images.
+        retry_after_s: an instance without an estimate is tried again after this time, or when its
+            mask has changed, but not sooner. The time doubles with every trial that fails...
+        retry_at_most_s: ...up to this one.
 
     Raises:
         ConfigurationError: a value is out of its range.
@@ -83,6 +86,8 @@ class TrackerConfig:
     coast_s: float = 1.0
     remove_after_s: float = 3.0
     remove_after_frames: int = 90
+    retry_after_s: float = 0.5
+    retry_at_most_s: float = 8.0
 
     @classmethod
     def live(cls, device: torch.device, *, wait: bool = False) -> TrackerConfig:
@@ -120,6 +125,7 @@ class TrackerConfig:
         for low, high in (
             ("drop_confidence", "accept_confidence"),
             ("coast_s", "remove_after_s"),
+            ("retry_after_s", "retry_at_most_s"),
             ("redetect_frames", "settled_frames"),
         ):
             if getattr(self, low) > getattr(self, high):

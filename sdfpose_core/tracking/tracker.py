@@ -35,6 +35,7 @@ from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.detector import Detector, joined, sum_of_stages
 from sdfpose_core.tracking.motion import with_modes_of
 from sdfpose_core.tracking.redetection import Redetection
+from sdfpose_core.tracking.rejections import Rejections
 from sdfpose_core.tracking.tracked_object import (
     ObjectObservation,
     PredictedTrack,
@@ -88,6 +89,7 @@ class Tracker:
         self._estimator = estimator
         self._config = config or TrackerConfig()
         self._redetection = Redetection(estimator, self._config)
+        self._rejections = Rejections(self._config)
         self._objects: list[TrackedObject] = []
         self._last_image: tuple[str, int] | None = None
         self._next_id = 1
@@ -116,6 +118,7 @@ class Tracker:
     def reset(self) -> None:
         """Forget all objects. Their ids are not used again."""
         self._redetection.verifier.drop()
+        self._rejections.reset()
         self._objects = []
         self._last_image = None
 
@@ -149,14 +152,20 @@ class Tracker:
         for x in self._in_turn(instances):
             options.setdefault(x.mask_id, []).append(x)
         owners = assign_instances(options, predicted)
-        instances = self._resolve_categories(options, owners, detector)
-        observations, result = self._observe(instances, options, owners, elapsed_s, detector)
+        resting = self._rejections.resting(options, owners, now)
+        tried = {i: x for i, x in options.items() if i not in resting}
+        instances = self._resolve_categories(tried, owners, detector)
+        observations, result = self._observe(instances, tried, owners, elapsed_s, detector)
         instances = [x.instance for x in observations.values()]
         waiting = [options[i][0] for i in sorted(detector.waiting - observations.keys())]
         objects, created = self._update(predicted, owners, observations, waiting, now)
         objects, verify_ms = self._redetection.update(
             objects, {x.mask_id: x for x in instances}, now
         )
+        skipped += [x for x in result.skipped if x.mask_id not in observations]
+        skipped += [y for x in resting.values() for y in x.skipped()]
+        found = {*observations, *owners}
+        self._rejections.update(options, found, {*resting, *detector.waiting}, skipped, now)
         self._images += 1
         kept = {x.id for x in objects}
         removed = [x.id for x in self._objects if x.id not in kept]
@@ -168,7 +177,7 @@ class Tracker:
         return TrackerResult(
             tracks=[x.track(now, self._config) for x in objects],
             removed=removed,
-            skipped=skipped + [x for x in result.skipped if x.mask_id not in observations],
+            skipped=skipped,
             waiting=[x.mask_id for x in waiting],
             stage_ms=stage_ms,
             warnings=warnings,
@@ -180,6 +189,7 @@ class Tracker:
             frame_id, stamp_ns = self._last_image
             if frame.frame_id != frame_id or frame.stamp_ns < stamp_ns:
                 self._redetection.verifier.drop()
+                self._rejections.reset()
                 return []
         return [x for x in self._objects if not x.given_up(frame.stamp_ns, self._config)]
 

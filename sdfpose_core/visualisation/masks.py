@@ -1,18 +1,21 @@
-"""Drawing of instance masks over the colour image, true ones beside found ones."""
+"""Drawing of instance masks over the colour image: ids, true beside found ones, estimates."""
 
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sdfpose_core.categories import Categories
 from sdfpose_core.evaluation.mask_metrics import MaskComparison
+from sdfpose_core.observation.frame import ObjectEstimate
+from sdfpose_core.visualisation.drawing import draw_outlines
 from sdfpose_core.visualisation.labels import Colour, Labels, line_scale
 
-__all__ = ["draw_mask_comparison", "draw_masks"]
+__all__ = ["draw_estimated_masks", "draw_mask_comparison", "draw_masks"]
 
 _OPACITY = 0.35
 
@@ -20,6 +23,7 @@ _HUE_STEP = 0.618034
 """Golden ratio: any number of successive hues are far apart."""
 
 _FALSE_COLOUR: Colour = (255, 255, 255)
+_OTHER_COLOUR: Colour = (200, 200, 200)
 _PAPER, _INK = 255, (20, 20, 20)
 _GAP_PX = 6
 _FONT, _TEXT_SIZE, _LINE_PX = cv2.FONT_HERSHEY_SIMPLEX, 0.5, 24
@@ -94,6 +98,40 @@ def draw_mask_comparison(
     panels = [_titled(x, title) for x, title in zip(images, titles, strict=True)]
     gap = np.full((len(panels[0]), _GAP_PX, 3), _PAPER, dtype=np.uint8)
     return np.hstack([panels[0], gap, panels[1]])
+
+
+def draw_estimated_masks(
+    colour: NDArray[np.uint8],
+    ids: NDArray[np.integer],
+    estimates: Sequence[ObjectEstimate],
+    categories: Categories,
+    notes: Mapping[int, str] | None = None,
+) -> NDArray[np.uint8]:
+    """Outline the masks of estimates, with category, mask id and confidence; others in grey.
+
+    Args:
+        colour: (H, W, 3) uint8, RGB; not modified.
+        ids: (H, W), mask id per pixel, 0 = background.
+        estimates: estimates to draw, by their masks.
+        categories: table of categories, with their colours.
+        notes: second line of the label by mask id.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+    """
+    image = np.array(colour, order="C")
+    drawn = np.isin(ids, [x.mask_id for x in estimates])
+    draw_outlines(image, np.where(drawn, 0, ids), _OTHER_COLOUR)
+    for x in estimates:
+        draw_outlines(image, np.where(ids == x.mask_id, ids, 0), categories[x.category].colour)
+    labels = Labels(image)
+    for x in estimates:
+        lines = [f"{x.category} {x.mask_id}  {x.confidence:.2f}"]
+        if notes and x.mask_id in notes:
+            lines.append(notes[x.mask_id])
+        pixels = np.argwhere(ids == x.mask_id)[:, ::-1]
+        labels.draw(lines, categories[x.category].colour, pixels.astype(np.float64))
+    return image
 
 
 def _hues(ids: list[int]) -> dict[int, Colour]:

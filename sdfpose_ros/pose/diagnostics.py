@@ -17,6 +17,7 @@ from rclpy.clock_type import ClockType
 from rclpy.node import Node
 
 from sdfpose_core.messages.synchronizer import FrameSynchronizer
+from sdfpose_core.observation.frame import SkippedInstance
 from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Period:
         stage_ms: wall time of each processed frame, by stage.
         objects: number of tracked objects.
         confidences: confidences of the objects visible in the last image.
+        skipped: why masks of the last image have no estimate.
         busy: whether a frame is being processed.
     """
 
@@ -103,6 +105,7 @@ class Period:
     stage_ms: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     objects: int = 0
     confidences: tuple[float, ...] = ()
+    skipped: tuple[SkippedInstance, ...] = ()
     busy: bool = False
 
 
@@ -155,6 +158,7 @@ class Diagnostics:
         self._stage_ms: dict[str, list[float]] = {}
         self._objects = 0
         self._confidences: tuple[float, ...] = ()
+        self._skipped: tuple[SkippedInstance, ...] = ()
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timer = node.create_timer(
             _PERIOD_S, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -178,6 +182,7 @@ class Diagnostics:
             for stage, milliseconds in result.stage_ms.items():
                 self._stage_ms.setdefault(stage, []).append(milliseconds)
             self._objects, self._confidences = len(result.tracks), tuple(visible)
+            self._skipped = tuple(result.skipped)
 
     def _period(self, health: Health) -> Period:
         now, counts = time.monotonic(), health.frames
@@ -195,6 +200,7 @@ class Diagnostics:
                 {stage: tuple(x) for stage, x in self._stage_ms.items()},
                 self._objects if health.node_state == "active" else 0,
                 self._confidences if health.node_state == "active" else (),
+                self._skipped if health.node_state == "active" else (),
                 health.busy,
             )
             self._latency_ms, self._stage_ms = [], {}
@@ -237,6 +243,8 @@ def _values(period: Period, health: Health) -> dict[str, str]:
         **{f"{stage} median (ms)": _median(x) for stage, x in period.stage_ms.items()},
         "objects": str(period.objects),
         "confidence min": _number(min(period.confidences, default=None)),
+        "masks without an estimate": str(len({x.mask_id for x in period.skipped})),
+        "reasons": "; ".join(dict.fromkeys(x.reason for x in period.skipped)),
         "device": health.device,
         **_memory("" if health.node_state == "unconfigured" else health.device),
     }

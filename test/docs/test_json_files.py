@@ -17,6 +17,8 @@ from sdfpose_core.benchmark.adaptation import ROWS, AdaptationRun, summarise_ada
 from sdfpose_core.benchmark.masks import OTHER, MaskOutcome, summarise_masks
 from sdfpose_core.benchmark.outcomes import PoseOutcome
 from sdfpose_core.benchmark.pose_figures import summarise, summarise_categories
+from sdfpose_core.benchmark.rejection import JudgedMask, RejectionOutcome
+from sdfpose_core.benchmark.rejection_figures import confident_estimates, summarise_rejection
 from sdfpose_core.benchmark.repeated_runs import repeated_figures
 from sdfpose_core.benchmark.sequences import TrackedSequence, summarise_sequences
 from sdfpose_core.benchmark.speed import benchmark_speed
@@ -34,7 +36,13 @@ from sdfpose_core.evaluation.mask_metrics import match_masks
 from sdfpose_core.evaluation.nocs_results import average_metrics
 from sdfpose_core.evaluation.tracks import TrackSample
 from sdfpose_core.masks.instance_mask import InstanceMask
-from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, ObjectEstimate, RgbdFrame
+from sdfpose_core.observation.frame import (
+    GroundTruth,
+    InstanceLabel,
+    ObjectEstimate,
+    RgbdFrame,
+    SkippedInstance,
+)
 from sdfpose_core.selfsup.fitness import Fitness
 
 PAGE = Path(__file__).parents[2] / "docs" / "json_files.md"
@@ -105,6 +113,10 @@ def test_estimates(documented: set[str]) -> None:
     json.dumps(document, allow_nan=False)
 
 
+def test_keys_of_skipped_masks(documented: set[str]) -> None:
+    assert {x.name for x in dataclasses.fields(SkippedInstance)} | {"skipped"} <= documented
+
+
 def test_frames(documented: set[str]) -> None:
     document = frame_metrics([frame()]) | {"frames": [x.as_json() for x in frame().objects]}
     assert keys(document) - FREE <= documented
@@ -134,6 +146,16 @@ def test_mask_benchmark(documented: set[str]) -> None:
     document = summarise_masks([outcome, dataclasses.replace(outcome, categories={})])
     assert set(document["per_category"]) == {"can", OTHER}
     assert keys(document) - FREE <= documented
+
+
+def test_rejection_benchmark(documented: set[str]) -> None:
+    masks = (
+        JudgedMask(1, "object", called="can", confidence=0.9, true_category="can", right=True),
+        JudgedMask(2, "background", called="can", confidence=0.9),
+    )
+    outcomes = [RejectionOutcome("one", 1.0, masks)]
+    document = [summarise_rejection(outcomes, 0.5, complete=x) for x in (True, False)]
+    assert keys([*document, confident_estimates(outcomes, 0.5)]) - FREE <= documented
 
 
 class TabletopLike:

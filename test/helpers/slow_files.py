@@ -5,11 +5,19 @@ SLOW_FILES = frozenset(
     for folder, names in {
         "examples": ("examples",),
         "packaging": ("colcon",),
-        "sdfpose_core/benchmark": ("masks", "sequences", "speed", "speed_frames", "throughput"),
+        "sdfpose_core/benchmark": (
+            "masks",
+            "rejection",
+            "sequences",
+            "speed",
+            "speed_frames",
+            "throughput",
+        ),
         "sdfpose_core/cli": (
             "adapt",
             "bench",
             "bench_pose",
+            "bench_rejection",
             "bench_sequence",
             "frame_masks",
             "replay",

@@ -103,7 +103,7 @@ def test_table_pictures_meshes_and_json(tmp_path, frames, capsys):
     assert run(tmp_path, frames / "one", frames / "two", "--json", path) == 0
 
     content = json.loads(path.read_text())
-    assert list(content) == ["frames", "problems"]
+    assert list(content) == ["frames", "skipped", "problems"]
     assert list(content["frames"]) == ["one", "two"]
     (entry,) = content["frames"]["one"]
     assert list(entry) == [
@@ -133,6 +133,9 @@ def test_table_pictures_meshes_and_json(tmp_path, frames, capsys):
     assert entry["trans_err_cm"] == pytest.approx(5.0, abs=1e-3)
     assert entry["iou3d_oriented"] == 0.0
     assert entry["time_ms"] > 0.0
+    (skipped,) = content["skipped"]["one"]
+    assert (skipped["mask_id"], skipped["category"]) == (2, "teapot")
+    assert skipped["reason"].startswith("mask id 2 has the unknown label 'teapot'")
     (entry,) = content["frames"]["two"]
     assert entry["instance"] == "mug_1"
     assert not {"rot_err_deg", "trans_err_cm", "iou3d_oriented"} & set(entry)
@@ -146,6 +149,7 @@ def test_table_pictures_meshes_and_json(tmp_path, frames, capsys):
     captured = capsys.readouterr()
     assert "mug_anna" in captured.out
     assert "5.00" in captured.out
+    assert captured.out.count("ms, 1 without an estimate") == 2
     assert "2 object(s) in 2 frame(s)" in captured.out
     assert captured.err.count("mask id 2 has the unknown label 'teapot'") == 2
 

@@ -43,6 +43,7 @@ def test_a_gpu_needs_no_process_of_its_own(monkeypatch):
             "drop_confidence is 0.6: expected at most accept_confidence, 0.5",
         ),
         ({"coast_s": 4.0}, "coast_s is 4.0: expected at most remove_after_s, 3.0"),
+        ({"retry_after_s": 9.0}, "retry_after_s is 9.0: expected at most retry_at_most_s, 8.0"),
     ],
 )
 def test_values_out_of_range_are_named(changes, message):

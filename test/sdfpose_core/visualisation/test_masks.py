@@ -3,9 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mask_frames import BLOCKS, block_frame
+from simple_estimates import make_estimate
 
+from sdfpose_core.categories import default_categories
 from sdfpose_core.evaluation.mask_metrics import match_masks
-from sdfpose_core.visualisation.masks import draw_mask_comparison, draw_masks
+from sdfpose_core.visualisation.masks import (
+    draw_estimated_masks,
+    draw_mask_comparison,
+    draw_masks,
+)
 
 FRAME = block_frame()
 INNER = {i: tuple(slice(x.start + 8, x.stop - 8) for x in block) for i, block in BLOCKS.items()}
@@ -33,6 +39,22 @@ def test_partners_share_a_colour_and_other_masks_are_white():
     np.testing.assert_array_equal(right[INNER[2]], FRAME.colour[INNER[2]])
     false = right[107, 15].astype(int)
     assert false.min() == false.max() > 90
+
+
+def test_masks_of_estimates_have_the_outline_of_their_category():
+    before = FRAME.colour.copy()
+    categories = default_categories()
+    estimates = [make_estimate("mug", mask_id=4)]
+    image = draw_estimated_masks(FRAME.colour, FRAME.mask, estimates, categories)
+    np.testing.assert_array_equal(FRAME.colour, before)
+    outline = image[35, 20].astype(int)  # anti-aliased
+    assert np.abs(outline - categories["mug"].colour).max() < 30
+    red, green, blue = image[75, 90]  # the laptop has no estimate
+    assert red == green == blue > 150
+    for part in INNER.values():
+        np.testing.assert_array_equal(image[part], before[part])
+    noted = draw_estimated_masks(FRAME.colour, FRAME.mask, estimates, categories, {4: "invented"})
+    assert np.any(noted != image)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (1, 1)])

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from sdfpose_core.observation.frame import SkippedInstance
 from sdfpose_ros.pose.diagnostics import FrameCounts, Health, Period, _values, status_of
 
 WELL = Period("active", 1.0, FrameCounts(10, 9, 0, 1), silence_s=0.1, objects=3)
@@ -61,6 +62,14 @@ def test_levels_mean_something(period, level, message):
 
 def test_counts_since_an_earlier_report():
     assert FrameCounts(9, 6, 1, 2, 4).since(FrameCounts(4, 3, 1, 0, 4)) == FrameCounts(5, 3, 0, 2)
+
+
+def test_masks_without_an_estimate_are_counted_once_each_with_their_reasons():
+    skipped = [(3, "mug", "too few points"), (3, "can", "too few points"), (5, "any", "a box")]
+    period = replace(WELL, skipped=tuple(SkippedInstance(*x) for x in skipped))
+    values = _values(period, Health("active", FrameCounts(), "cpu"))
+    assert values["masks without an estimate"] == "2"
+    assert values["reasons"] == "too few points; a box"
 
 
 def test_an_unconfigured_node_asks_no_device_for_its_memory(monkeypatch):

@@ -1,0 +1,272 @@
+"""`sdfpose bench rejection`: measure which masks get a confident estimate and which should not."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+from rich.console import Console
+from rich.progress import Progress
+from rich.text import Text
+
+from sdfpose_core.benchmark.mask_cases import SUITES, MaskCase, folder_cases, suite_cases
+from sdfpose_core.benchmark.rejection import JudgedMask, run_rejection, true_masks
+from sdfpose_core.benchmark.rejection_figures import confident_estimates, summarise_rejection
+from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.cli.choices import (
+    add_depth_unit_argument,
+    add_estimator_arguments,
+    add_threads_argument,
+    estimator_config,
+)
+from sdfpose_core.cli.frame_masks import mask_backend
+from sdfpose_core.cli.numbers import integer, real, seed
+from sdfpose_core.cli.output import (
+    add_json_argument,
+    new_table,
+    print_problems,
+    wide_console,
+    write_file,
+    write_json,
+)
+from sdfpose_core.cli.paths import (
+    check_input_folder,
+    check_output_file,
+    check_output_folder,
+    path_argument,
+)
+from sdfpose_core.device import set_threads
+from sdfpose_core.errors import FrameError
+from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.masks.instance_mask import InstanceMask
+from sdfpose_core.masks.sources import FILE, MASK_SOURCES, segment_alone
+from sdfpose_core.observation.frame import ObjectEstimate
+from sdfpose_core.visualisation.masks import draw_estimated_masks
+
+__all__ = ["add_parser", "run"]
+
+_SUITE = "clutter"
+_COUNT = 100
+_TRUTH = "truth"
+_CONFIDENCE = 0.5
+
+_COLUMNS = {
+    "n": "n",
+    "kept": "confident\n%",
+    "rejected": "rejected\n%",
+    "right_category": "category\nright %",
+    "right": "pose\nright %",
+    "kept_of_right": "kept of\nright %",
+}
+"""Heading of each figure of the objects; the others have some of them."""
+
+
+_COUNTED = {
+    "with_invention": "with an invented object",
+    "with_unmatched": "with an unmatched object",
+}
+
+
+def add_parser(benchmarks: Any) -> None:
+    """Declare the benchmark's arguments."""
+    parser = benchmarks.add_parser(
+        "rejection",
+        help="measure the rejection of things of no category",
+        description=(
+            "Estimate images with masks of everything in them and count confident estimates: the "
+            "share of the true objects that is kept, and the share of distractors and background "
+            "that is called an object. Real frames of --data, whose mask.png may not show "
+            "everything: list the confident estimates; those on no true mask are unmatched."
+        ),
+        epilog="Example: sdfpose bench rejection --data DIR --masks network --draw out/rejection",
+    )
+    images = parser.add_mutually_exclusive_group()
+    images.add_argument(
+        "--data",
+        type=path_argument,
+        metavar="DIR",
+        help="frame folders [frames/]NAME/ instead of simulated images",
+    )
+    images.add_argument(
+        "--suite",
+        choices=tuple(SUITES),
+        help=(
+            "simulated images: clutter, objects of the categories among others; empty, rooms "
+            f"without objects of a category (default: {_SUITE})"
+        ),
+    )
+    sources = (_TRUTH, *(x for x in MASK_SOURCES if x != FILE))
+    parser.add_argument(
+        "--masks",
+        choices=sources,
+        default=_TRUTH,
+        help=(
+            "source of the masks: truth takes the true masks of all things without their "
+            "categories, with --data those of mask.png; others as for 'sdfpose estimate' "
+            "(default: %(default)s)"
+        ),
+    )
+    parser.add_argument(
+        "--confidence",
+        type=real(0.0, 1.0),
+        default=_CONFIDENCE,
+        help="estimates with at least this confidence count (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--count",
+        type=integer(),
+        default=_COUNT,
+        help="number of simulated images (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=0, help="random seed of simulated images (default: 0)"
+    )
+    parser.add_argument(
+        "--draw",
+        type=path_argument,
+        metavar="DIR",
+        help="draw the masks of confident estimates in each image to DIR/NAME.png",
+    )
+    add_json_argument(parser)
+    add_estimator_arguments(parser, device=EstimatorConfig().device)
+    add_depth_unit_argument(parser)
+    add_threads_argument(parser)
+    parser.set_defaults(benchmark=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the rejection benchmark.
+
+    Raises:
+        SdfposeError: An argument is invalid, or the weights, the source or the frames cannot be
+            used.
+    """
+    check_output_file("--json", args.json)
+    check_output_folder("--draw", args.draw)
+    check_input_folder("--data", args.data, "frames/NAME")
+    if args.threads:
+        set_threads(args.threads)
+    categories = default_categories()
+    config = estimator_config(args)
+    make_masks = _mask_maker(args, categories)
+    estimator = PoseEstimator(config, categories)
+    problems: list[str] = []
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("images", total=None if args.data else args.count)
+        outcomes = run_rejection(
+            estimator,
+            make_masks,
+            _cases(args, problems),
+            problems,
+            show=partial(_draw, args, categories),
+            progress=partial(bar.advance, task),
+        )
+    if not outcomes:
+        raise FrameError(
+            f"{args.data or _suite(args)}: no image can be used: expected frame folders, or a "
+            f"simulated suite{'; ' + problems[-1] if problems else ''}"
+        )
+    document = summarise_rejection(outcomes, args.confidence, complete=args.data is None)
+    if args.data is not None:
+        document["estimates"] = confident_estimates(outcomes, args.confidence)
+    if args.json is not None:
+        write_json(args.json, document)
+    print_problems(problems)
+    _print(document)
+    return 0
+
+
+def _mask_maker(
+    args: argparse.Namespace, categories: Categories
+) -> Callable[[MaskCase], InstanceMask]:
+    if args.masks == _TRUTH:
+        return true_masks
+    backend = mask_backend(args, categories)
+    return lambda case: segment_alone(backend, case.frame)
+
+
+def _cases(args: argparse.Namespace, problems: list[str]) -> Iterable[MaskCase]:
+    if args.data is not None:
+        return folder_cases(args.data, problems, depth_unit=args.depth_unit)
+    return suite_cases(_suite(args), args.seed, args.count)
+
+
+def _suite(args: argparse.Namespace) -> str:
+    return args.suite or _SUITE
+
+
+def _draw(
+    args: argparse.Namespace,
+    categories: Categories,
+    case: MaskCase,
+    found: InstanceMask,
+    estimates: Sequence[ObjectEstimate],
+    masks: Sequence[JudgedMask],
+) -> None:
+    if args.draw is None:
+        return
+    folder: Path = args.draw
+    confident = {x.mask_id: x for x in masks if x.is_confident(args.confidence)}
+    notes = {
+        i: "unmatched" if args.data else "invented"
+        for i, x in confident.items()
+        if x.shows == "background"
+    }
+    shown = [x for x in estimates if x.mask_id in confident]
+    image = draw_estimated_masks(case.frame.colour, found.ids, shown, categories, notes)
+    write_file(folder / f"{case.name}.png", cv2.imencode(".png", image[..., ::-1])[1].tobytes())
+
+
+def _print(document: Mapping[str, Any]) -> None:
+    table = new_table("sdfpose bench rejection")
+    table.add_column("masks of", overflow="fold")
+    for heading in _COLUMNS.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    other = "distractors" if "distractors" in document else "unmatched"
+    background = document[other] | {"kept": document[other]["confident"]}
+    for name, row in (("objects", document["objects"]), (other, background)):
+        table.add_row(name, *(_number(row.get(key)) for key in _COLUMNS))
+    console = wide_console()
+    console.print(table)
+    if background["by_category"]:
+        shares = ", ".join(f"{k} {v:.1f} %" for k, v in background["by_category"].items())
+        console.print(f"confident {other} by category: {shares}", highlight=False)
+    if "estimates" in document:
+        console.print(_estimates(document["estimates"]), highlight=False)
+    console.print(_summary(document), highlight=False)
+
+
+def _estimates(estimates: Sequence[Mapping[str, Any]]) -> Any:
+    table = new_table("Confident estimates")
+    table.add_column("frame", overflow="fold")
+    for name in ("mask", "category", "conf."):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("true masks", overflow="fold")
+    for x in estimates:
+        told = "unknown" if x["unmatched"] is None else "same category"
+        if told != "unknown" and not x["same_category"]:
+            told = "unmatched" if x["unmatched"] else "not this category"
+        cells = (str(x["mask_id"]), x["category"], f"{x['confidence']:.2f}", told)
+        table.add_row(Text(x["frame"]), *cells)
+    return table
+
+
+def _summary(document: Mapping[str, Any]) -> str:
+    frames = document["frames"]
+    parts = [f"{frames['n']} image(s)"]
+    for key, text in _COUNTED.items():
+        if frames.get(key) is not None:
+            parts.append(f"{frames[key]:.1f} % {text}")
+    if frames.get("without_truth"):
+        parts.append(f"{frames['without_truth']} more without true masks")
+    return f"{', '.join(parts)}; {document['ms']:.0f} ms"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.1f}"
