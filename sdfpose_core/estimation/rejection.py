@@ -63,4 +63,4 @@ def _rejected(mask_id: int, category: str, probability: float) -> SkippedInstanc
         f"mask id {mask_id} ({category}) shows nothing of the categories, with a probability of "
         f"{1.0 - probability:.2f} (min_known keeps more masks)"
     )
-    return SkippedInstance(mask_id, category, reason)
+    return SkippedInstance(mask_id, category, reason, rejected=True)

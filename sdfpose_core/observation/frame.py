@@ -196,11 +196,19 @@ class Instance:
 
 @dataclass(frozen=True)
 class SkippedInstance:
-    """Mask id without an estimate, and the reason."""
+    """Mask id without an estimate.
+
+    Attributes:
+        mask_id: value in the frame's mask.
+        category: category or label of the mask, empty if it has none.
+        reason: why there is no estimate.
+        rejected: whether it shows nothing of the categories, which is no fault.
+    """
 
     mask_id: int
     category: str
     reason: str
+    rejected: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,11 @@ _MAX_VOTE, _MAX_LOG_ODDS = 2.5, 4.0
 """Bounds on one vote and on their sum: errors in the images of a sequence are correlated."""
 
 
+_REJECTION_VOTE = 1.5
+"""What a rejection is worth: about the log odds of the probability from which on masks are
+rejected."""
+
+
 _FADING = 0.9
 """Factor of the log odds for each image that contradicts the pose."""
 
@@ -108,6 +113,19 @@ class Belief:
     def untested(self) -> Belief:
         """The belief after a verification that detected nothing."""
         return replace(self, waited=0, collapsed=False)
+
+    def rejected(self) -> Belief:
+        """The belief after a verification found the mask to show nothing of the categories.
+
+        Negative `log_odds` mean that there is no such object.
+        """
+        return replace(
+            self,
+            log_odds=self.log_odds - _REJECTION_VOTE,
+            interval=_FIRST_INTERVAL,
+            waited=0,
+            collapsed=False,
+        )
 
     def voted(
         self,

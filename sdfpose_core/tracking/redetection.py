@@ -64,7 +64,8 @@ class Redetection:
             now_ns: time of the image.
 
         Returns:
-            The objects, corrected, and the wall time by stage of synchronous verifications.
+            The objects, corrected, without those that turned out to be none, and the wall time by
+            stage of synchronous verifications.
 
         Raises:
             VerificationError: the verification process died. A new one is started.
@@ -75,8 +76,11 @@ class Redetection:
         stage_ms: dict[str, float] = {}
 
         def apply(request: VerificationRequest, result: VerificationResult) -> None:
-            if request.object_id in by_id:
-                by_id[request.object_id] = self._verified(by_id[request.object_id], request, result)
+            if request.object_id not in by_id:
+                return
+            known = self._verified(by_id.pop(request.object_id), request, result)
+            if known is not None:
+                by_id[request.object_id] = known
 
         def verify_now(request: VerificationRequest) -> None:
             result = self.verifier.verify_now(request)
@@ -111,7 +115,8 @@ class Redetection:
             else:
                 due_ns = now_ns if first.belief.collapsed else now_ns + round(1e9 * delay_s)
                 self.verifier.begin(request_for(first), due_ns, self._config.verification_share)
-        return list(by_id.values()), stage_ms
+        kept = [by_id[x.id] for x in objects if x.id in by_id]
+        return kept, stage_ms
 
     def _is_due(self, x: TrackedObject) -> bool:
         """Whether an object is to be verified as soon as the verifier is free."""
@@ -122,8 +127,8 @@ class Redetection:
 
     def _verified(
         self, known: TrackedObject, request: VerificationRequest, result: VerificationResult
-    ) -> TrackedObject:
-        """An object after its verification.
+    ) -> TrackedObject | None:
+        """An object after its verification; None if it shows nothing of the categories.
 
         An object that was found at its tracked pose gains a keyframe. One that was found elsewhere
         too often takes the pose of the detection. Both are moved along with the object's motion
@@ -132,6 +137,9 @@ class Redetection:
         detection = result.detection
         if known.keyframes is not request.keyframes:
             return known  # it was detected again in the meantime
+        if result.rejected:
+            belief = known.belief.rejected()
+            return replace(known, belief=belief) if belief.log_odds >= 0.0 else None
         if detection is None:
             return replace(known, belief=known.belief.untested())
         fused = fused_modes(request.tracked, detection)

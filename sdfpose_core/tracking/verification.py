@@ -27,7 +27,7 @@ from sdfpose_core.device import set_threads
 from sdfpose_core.errors import MeshError, VerificationError
 from sdfpose_core.estimation.keyframes import Keyframes
 from sdfpose_core.estimation.shape_cache import CachedShape
-from sdfpose_core.observation.frame import Instance, ObjectEstimate
+from sdfpose_core.observation.frame import Instance, ObjectEstimate, SkippedInstance
 from sdfpose_core.tracking.belief import agree
 from sdfpose_core.tracking.motion import with_modes_of, with_yaw_of, yaw_open
 
@@ -52,6 +52,10 @@ class DetectionResult(Protocol):
     @property
     def estimates(self) -> Sequence[ObjectEstimate]:
         """Of the instances."""
+
+    @property
+    def skipped(self) -> Sequence[SkippedInstance]:
+        """The mask ids without an estimate."""
 
     @property
     def stage_ms(self) -> dict[str, float]:
@@ -119,11 +123,13 @@ class VerificationResult:
             detected.
         update: the keyframe that was added, if the detection confirmed the pose with confidence.
         stage_ms: wall time by stage.
+        rejected: whether the mask shows nothing of the categories.
     """
 
     detection: ObjectEstimate | None
     update: KeyframeUpdate | None
     stage_ms: dict[str, float]
+    rejected: bool = False
 
 
 def verify(
@@ -141,7 +147,9 @@ def verify(
     found = detector.estimate(tried, draft=True)
     stage_ms = dict(found.stage_ms)
     if not found.estimates:
-        return VerificationResult(None, None, stage_ms)
+        return VerificationResult(
+            None, None, stage_ms, rejected=any(x.rejected for x in found.skipped)
+        )
     (detection,) = found.estimates
     if detection.symmetric_about_y and yaw_open(detection):
         detection = with_yaw_of(detection, request.tracked)

@@ -264,7 +264,8 @@ class Estimation:
         self._publisher.clear(self._last_header)
 
     def _log_skipped(self, topic: str, skipped: Sequence[SkippedInstance]) -> None:
-        due = [s for s in skipped if self._log.due(("skipped", s.mask_id, s.category))]
+        failed = [s for s in skipped if not s.rejected]
+        due = [s for s in failed if self._log.due(("skipped", s.mask_id, s.category))]
         if not due:
             return
         reasons = "; ".join(s.reason for s in due[:_MAX_SKIPPED_LOGGED])
@@ -272,5 +273,5 @@ class Estimation:
             f"; and {len(due) - _MAX_SKIPPED_LOGGED} more" if len(due) > _MAX_SKIPPED_LOGGED else ""
         )
         self._node.get_logger().warning(
-            f"{topic}: {len(skipped)} instance(s) without an estimate: {reasons}{more}"
+            f"{topic}: {len(failed)} instance(s) without an estimate: {reasons}{more}"
         )

@@ -77,13 +77,16 @@ def make_estimate(mask_id=1, category="can", place=(0.0, 0.0, 1.0), **changes):
     return ObjectEstimate(**(fields | changes))
 
 
+REJECTED = object()
+
+
 class FakeEstimator:
     """Finds each object at the middle of its points; `script` changes what it reports.
 
     Of several categories of a mask id it reports the most confident one.
 
     The script is called with an instance and its warm start, None in a detection, and returns
-    changes to the estimate's fields, or None where there is none.
+    changes to the estimate's fields, None where there is none, or `REJECTED`.
     """
 
     def __init__(self, script=lambda instance, warm: {}, refine="sdf"):
@@ -109,8 +112,13 @@ class FakeEstimator:
         for instance in instances:
             warm = warm_starts.get(instance.mask_id)
             changes = self.script(instance, warm)
-            if changes is None:
-                skipped.append(SkippedInstance(instance.mask_id, instance.category, "no surface"))
+            if changes is None or changes is REJECTED:
+                reason = "no surface" if changes is None else "nothing of the categories"
+                skipped.append(
+                    SkippedInstance(
+                        instance.mask_id, instance.category, reason, changes is REJECTED
+                    )
+                )
                 continue
             kept = {"category": instance.category}
             if warm:

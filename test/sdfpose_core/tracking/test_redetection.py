@@ -1,10 +1,12 @@
 """Verification of poses by re-detection, and the network queries between."""
 
 import numpy as np
+import pytest
 from scipy.spatial.transform import Rotation
 from tracker_fakes import (
     CAN,
     LAPTOP,
+    REJECTED,
     TURNED,
     FakeEstimator,
     detections,
@@ -83,6 +85,23 @@ def test_a_better_detection_without_a_surface_changes_nothing():
     assert {x.id for x in tracks} == {1}
     for track in tracks:
         np.testing.assert_allclose(track.estimate.rotation, TURNED, atol=1e-6)
+
+
+@pytest.mark.parametrize(("confidence", "images"), [(0.6, 2), (0.9, 4), (0.999, 4)])
+def test_what_turns_out_to_be_of_no_category_is_given_up(confidence, images):
+    """The surer the first detection was, the more rejections it takes: after images 2 and 4."""
+
+    def script(instance, warm):
+        if warm is None and index > 0:
+            return REJECTED
+        return {"confidence": confidence}
+
+    tracker = make_tracker(FakeEstimator(script))
+    counts = []
+    for index in range(8):
+        counts.append(len(tracker.step(make_frame(LAPTOP, index)).tracks))
+    assert counts.index(0) == images
+    assert not any(counts[images:])
 
 
 def test_one_wrong_detection_does_not_turn_a_settled_object():
