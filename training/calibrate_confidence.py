@@ -149,7 +149,8 @@ def view(
     instances: Sequence[Instance], truth: GroundTruth | None, estimator: PoseEstimator
 ) -> View:
     """Search one mask under all categories."""
-    seen, colour = estimator.look(instances)
+    _, colour = estimator.look(instances)
+    seen = instances if colour is None else [colour.told_known(x) for x in instances]
     groups, _ = estimator.by_category(seen)
     found = estimator.refine(estimator.search(estimator.encode(groups), colour))
     (features,) = ranking_features([found], estimator.config, colour)

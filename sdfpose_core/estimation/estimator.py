@@ -218,11 +218,14 @@ class PoseEstimator(ObjectReports):
     def look(
         self, instances: Sequence[Instance]
     ) -> tuple[Sequence[Instance], ColourEvidence | None]:
-        """What colour shows of instances; None without a colour network."""
+        """What colour shows of instances, and the instances without unlikely categories.
+
+        Without a colour network, colour shows None.
+        """
         if self.cues is None:
             return instances, None
         colour = ColourEvidence.of(self.cues, instances)
-        return [colour.told_known(x) for x in instances], colour
+        return [colour.told_known(x) for x in colour.likely(instances)], colour
 
     def search(
         self,
