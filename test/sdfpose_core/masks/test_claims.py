@@ -27,7 +27,7 @@ from sdfpose_core.observation.frame import InstanceLabel
 
 
 def claimed(frame, masks, objects):
-    return claim(masks, frame.depth, frame.camera, [followed(x) for x in objects])
+    return claim(masks, frame.depth, frame.camera, [followed(x) for x in objects]).mask
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +83,14 @@ class TestDivision:
         kept = ~(body.vertices[body.faces][..., 0] > 0.27 * mug.model.dimensions_m[0]).all(axis=1)
         bare = replace(body, faces=body.faces[kept])
         masks = found(7 * (frame.mask > 0))
-        parts = claim(masks, frame.depth, frame.camera, [bare])
+        parts = claim(masks, frame.depth, frame.camera, [bare]).mask
         np.testing.assert_array_equal(parts.ids == 1, masks.ids == 7)
 
     def test_the_same_object_twice_is_not_divided(self, pair):
         (mug, _), frame = pair
         masks = found(np.where(frame.mask == 1, 4, 0))
         twice = [followed(mug), followed(moved(mug, x_m=0.005), mask_id=9, confidence=0.6)]
-        parts = claim(masks, frame.depth, frame.camera, twice)
+        parts = claim(masks, frame.depth, frame.camera, twice).mask
         assert set(parts.labels) == {1}
 
     def test_a_part_of_another_category_is_of_any(self, pair):
@@ -139,7 +139,7 @@ class TestOthers:
     def test_nothing_is_followed(self, pair):
         _, frame = pair
         masks = found(frame.mask)
-        assert claim(masks, frame.depth, frame.camera, []) is masks
+        assert claim(masks, frame.depth, frame.camera, []).mask is masks
 
     def test_a_hidden_object_claims_nothing(self):
         can = standing(1, "can", 0.0, -0.1)
@@ -149,19 +149,30 @@ class TestOthers:
         masks = found(frame.mask)
         assert claimed(frame, masks, [can]) is masks
 
-    def test_an_object_that_is_gone_claims_no_table(self):
-        can, mug = standing(1, "can", -0.1, 0.0), standing(2, "mug", 0.1, 0.0)
+    @pytest.mark.parametrize("category", ["can", "bowl", "laptop"])
+    def test_an_object_that_is_gone_claims_no_table(self, category):
+        gone, mug = standing(1, category, -0.1, 0.0), standing(2, "mug", 0.15, 0.0)
         frame = view([mug])
-        parts = claimed(frame, found(frame.mask), [can, mug])
-        np.testing.assert_array_equal(parts.ids > 0, frame.mask > 0)
-        assert set(parts.labels) == {2}
+        predicted = [followed(x) for x in (gone, mug)]
+        result = claim(found(frame.mask), frame.depth, frame.camera, predicted, may_lack_mask={1})
+        np.testing.assert_array_equal(result.mask.ids > 0, frame.mask > 0)
+        assert set(result.mask.labels) == {2}
 
-    def test_an_object_without_a_mask_gets_none(self, pair):
-        """What is predicted but not found would confirm itself."""
+    @pytest.mark.parametrize("may", [True, False])
+    def test_an_object_without_a_mask_gets_one_if_it_may(self, pair, may):
         objects, frame = pair
-        parts = claimed(frame, found(np.where(frame.mask == 1, 1, 0)), objects)
-        assert set(parts.labels) == {1}
-        assert overlap(parts.ids == 1, frame.mask == 1) > 0.97
+        masks = found(np.where(frame.mask == 1, 1, 0))
+        predicted = [followed(x) for x in objects]
+        result = claim(
+            masks, frame.depth, frame.camera, predicted, may_lack_mask={2} if may else {}
+        )
+        assert result.shown == {1}
+        assert set(result.mask.labels) == ({1, 2} if may else {1})
+        assert overlap(result.mask.ids == 1, frame.mask == 1) > 0.97
+        if may:
+            assert result.mask.labels[2] == replace(ANY, score=predicted[1].confidence)
+            measured = (frame.mask == 2) & (frame.depth > 0.0)
+            assert overlap(result.mask.ids == 2, measured) > 0.95
 
     def test_masks_of_others_are_not_lost(self, pair):
         objects, frame = pair
@@ -174,7 +185,7 @@ class TestOthers:
     def test_two_lost_ids_that_are_the_same(self, pair):
         (mug, can), frame = pair
         both = [followed(mug), followed(can, mask_id=1)]
-        parts = claim(found(frame.mask), frame.depth, frame.camera, both)
+        parts = claim(found(frame.mask), frame.depth, frame.camera, both).mask
         assert len(parts.labels) == 2
         assert 1 in parts.labels
 
@@ -230,5 +241,5 @@ def test_small_images_and_missing_depth(pair, width, height, depth_m):
     masks = found(np.ones((height, width)))
     camera = PinholeCamera(width, height, 20.0, 20.0, 0.5 * width, 0.5 * height)
     depth = np.full((height, width), depth_m, np.float32)
-    parts = claim(masks, depth, camera, [followed(x) for x in objects])
+    parts = claim(masks, depth, camera, [followed(x) for x in objects]).mask
     assert (parts.ids > 0).all()
