@@ -34,11 +34,11 @@ from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.sources import (
     FILE,
     MASK_SOURCES,
-    NETWORK,
     MaskBackend,
     MaskBackendConfig,
     make_mask_backend,
     segment_alone,
+    weights_among,
 )
 from sdfpose_core.observation.frame import (
     InstanceLabel,
@@ -47,7 +47,6 @@ from sdfpose_core.observation.frame import (
     complete_ground_truth,
 )
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
-from sdfpose_core.weights import MASKS_FILE
 
 __all__ = [
     "FrameMasks",
@@ -137,8 +136,7 @@ def mask_source(
     """
     if args.masks == FILE:
         return None
-    own = None if args.weights is None else args.weights / MASKS_FILE
-    weights = own if args.masks == NETWORK and own is not None and own.is_file() else None
+    weights = weights_among(args.masks, args.weights)
     config = MaskBackendConfig(weights=weights, device=args.device)
     backend = make_mask_backend(args.masks, categories, config)
     return FrameMasks(args.masks, backend, getattr(args, "category", None) or None, folder)

@@ -172,7 +172,7 @@ class TestOthers:
         if may:
             assert result.mask.labels[2] == replace(ANY, score=predicted[1].confidence)
             measured = (frame.mask == 2) & (frame.depth > 0.0)
-            assert overlap(result.mask.ids == 2, measured) > 0.95
+            assert overlap(result.mask.ids == 2, measured) > 0.85
 
     def test_masks_of_others_are_not_lost(self, pair):
         objects, frame = pair
