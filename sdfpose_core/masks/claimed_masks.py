@@ -21,6 +21,12 @@ class ClaimedMasks:
 
     Args:
         backend: finds the masks.
+
+    Example:
+        >>> masks = ClaimedMasks(backend)                         # doctest: +SKIP
+        >>> for frame in frames:                                  # doctest: +SKIP
+        ...     found = masks.segment(frame, tracker.followed(frame))
+        ...     tracker.step(replace(frame, mask=found.ids, labels=found.labels))
     """
 
     def __init__(self, backend: MaskBackend) -> None:
