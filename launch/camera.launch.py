@@ -54,10 +54,10 @@ ARGUMENTS = {
     ),
     "backend": (
         "tabletop",
-        "Source of the mask node: tabletop (objects on a table), network (any objects), torchvision "
-        "(Mask R-CNN), label_image (image of class ids), instance_image (image of instance ids), "
-        "detections (boxes of a detector), yolo (yolo_ros) or mask_tensor (Isaac ROS Segment "
-        "Anything).",
+        "Source of the mask node: tabletop (objects on a table), network (any objects), "
+        "torchvision (Mask R-CNN), label_image (image of class ids), instance_image (image of "
+        "instance ids), detections (boxes of a detector), yolo (yolo_ros) or mask_tensor (Isaac "
+        "ROS Segment Anything).",
     ),
     "label_image_topic": ("label_image", "Image of class ids, for backend label_image."),
     "instance_image_topic": ("instance_image", "Image of ids, for backend instance_image."),
