@@ -15,6 +15,7 @@ from sdfpose_ros.graph.launch_actions import (
     shared_file,
 )
 from sdfpose_ros.masks.backend_names import BACKENDS
+from sdfpose_ros.pose.mask_names import MASKS
 
 CAMERA_NAMESPACE = "camera"
 POSE_NODE, MASK_NODE = "sdfpose", "sdfpose_mask"
@@ -46,12 +47,17 @@ ARGUMENTS = {
         [LaunchConfiguration("camera_name"), "_color_optical_frame"],
         "tf frame of the colour image; fixed frame of RViz.",
     ),
+    "masks": (
+        "topic",
+        "Who makes the masks: the mask node (topic), or without a mask node the pose node, with "
+        "tabletop, network or torchvision.",
+    ),
     "backend": (
         "tabletop",
-        "Source of the masks: tabletop (objects on a table), network (any objects), torchvision "
-        "(Mask R-CNN), label_image (image of class ids), instance_image (image of instance ids), "
-        "detections (boxes of a detector), yolo (yolo_ros) or mask_tensor (Isaac ROS Segment "
-        "Anything).",
+        "Source of the mask node: tabletop (objects on a table), network (any objects), "
+        "torchvision (Mask R-CNN), label_image (image of class ids), instance_image (image of "
+        "instance ids), detections (boxes of a detector), yolo (yolo_ros) or mask_tensor (Isaac "
+        "ROS Segment Anything).",
     ),
     "label_image_topic": ("label_image", "Image of class ids, for backend label_image."),
     "instance_image_topic": ("instance_image", "Image of ids, for backend instance_image."),
@@ -80,6 +86,7 @@ ARGUMENTS = {
 
 CHOICES = {
     "driver": ("realsense", "none"),
+    "masks": MASKS,
     "backend": BACKENDS,
 }
 
@@ -120,12 +127,14 @@ def generate_launch_description() -> LaunchDescription:
             **camera,
             **{name: LaunchConfiguration(f"{name}_topic") for name in MASK_INPUTS},
         },
+        condition=IfCondition(EqualsSubstitution(LaunchConfiguration("masks"), "topic")),
     )
     pose_node = node(
         "pose_node",
         name=POSE_NODE,
-        parameters=[LaunchConfiguration("params_file"), common],
-        # Relative names resolve in the namespace that the nodes share.
+        parameters=[LaunchConfiguration("params_file"), {"masks": argument("masks"), **common}],
+        # Relative names resolve in the namespace that the nodes share. The topics of the masks are
+        # the same, whoever makes them.
         topics={
             **camera,
             "mask": f"{MASK_NODE}/mask",

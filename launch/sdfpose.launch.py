@@ -4,6 +4,7 @@ from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchDescription
 from sdfpose_ros.graph.launch_actions import argument, declared, middleware, node, shared_file
+from sdfpose_ros.pose.mask_names import MASKS
 
 ARGUMENTS = {
     "name": ("sdfpose", "Name of the node."),
@@ -13,6 +14,12 @@ ARGUMENTS = {
     "depth_topic": (
         [LaunchConfiguration("camera"), "/depth"],
         "Depth image, registered to colour.",
+    ),
+    "masks": (
+        "topic",
+        "Source of the masks: topic, or made by the node and published on mask_topic and "
+        "labels_topic: tabletop (objects on a table), network (any objects) or torchvision (Mask "
+        "R-CNN).",
     ),
     "mask_topic": (
         [LaunchConfiguration("camera"), "/mask"],
@@ -43,6 +50,8 @@ ARGUMENTS = {
     ),
 }
 
+CHOICES = {"masks": MASKS}
+
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, middleware settings, node."""
@@ -55,6 +64,7 @@ def generate_launch_description() -> LaunchDescription:
             {
                 "autostart": argument("autostart", bool),
                 "wait_for_verification": argument("wait_for_verification", bool),
+                "masks": argument("masks"),
                 "device": argument("device"),
                 "use_sim_time": argument("use_sim_time", bool),
             },
@@ -62,4 +72,4 @@ def generate_launch_description() -> LaunchDescription:
         topics={name: LaunchConfiguration(f"{name}_topic") for name in inputs},
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
     )
-    return LaunchDescription([*declared(ARGUMENTS), *middleware(), pose_node])
+    return LaunchDescription([*declared(ARGUMENTS, CHOICES), *middleware(), pose_node])

@@ -29,15 +29,16 @@ from sdfpose_core.evaluation.mask_metrics import (
     mask_figures,
     match_masks,
 )
+from sdfpose_core.masks.claimed_masks import ClaimedMasks
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.sources import (
     FILE,
     MASK_SOURCES,
-    NETWORK,
     MaskBackend,
     MaskBackendConfig,
     make_mask_backend,
     segment_alone,
+    weights_among,
 )
 from sdfpose_core.observation.frame import (
     InstanceLabel,
@@ -46,7 +47,6 @@ from sdfpose_core.observation.frame import (
     complete_ground_truth,
 )
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
-from sdfpose_core.weights import MASKS_FILE
 
 __all__ = [
     "FrameMasks",
@@ -154,8 +154,7 @@ def mask_backend(args: argparse.Namespace, categories: Categories) -> MaskBacken
         WeightsError: the weights of the mask network are missing, damaged or of another version.
         DeviceError: the device is not available.
     """
-    own = None if args.weights is None else args.weights / MASKS_FILE
-    weights = own if args.masks == NETWORK and own is not None and own.is_file() else None
+    weights = weights_among(args.masks, args.weights)
     config = MaskBackendConfig(weights=weights, device=args.device)
     return make_mask_backend(args.masks, categories, config)
 
@@ -187,6 +186,7 @@ class FrameMasks:
         self.comparisons: dict[str, MaskComparison] = {}
         self.warnings = WarningCounts()
         self._backend = backend
+        self._stream = ClaimedMasks(backend)
         self._category = category
         self._folder = folder
         self._found: dict[str, int] = {}
@@ -210,16 +210,23 @@ class FrameMasks:
             true_ids = self.compare(item.name, item.frame.mask, found.ids).partners
         return MaskedFrame(item, frame, true_ids), found.problem
 
-    def of_stream(self, name: str, frame: RgbdFrame) -> RgbdFrame:
+    def of_stream(
+        self, name: str, frame: RgbdFrame, followed: Sequence[ObjectEstimate]
+    ) -> RgbdFrame:
         """Make the masks of the next image, with ids that persist from image to image.
+
+        Args:
+            name: of the image.
+            frame: the image.
+            followed: objects at the poses that are predicted for it; they claim their pixels.
 
         Raises:
             FrameError: the image cannot be used, or the masks cannot be written.
         """
         if frame.stamp_ns < self._last_ns:
-            self._backend.reset()
+            self._stream.reset()
         self._last_ns = frame.stamp_ns
-        found = self._backend.segment(frame)
+        found = self._stream.segment(frame, followed)
         if found.problem:
             self.warnings.add([InputWarning("masks", found.problem)])
         return self._masked(name, frame, found)

@@ -181,7 +181,7 @@ def run(args: argparse.Namespace) -> int:
             truth=truth,
             schedule=schedule,
             results=results,
-            masks=None if masks is None else partial(_make_masks, masks, mask_pairs),
+            masks=None if masks is None else partial(_make_masks, masks, mask_pairs, tracker),
             listeners=None if masks is None else mask_pairs.listeners,
             progress=lambda: bar.advance(task),
         )
@@ -252,10 +252,12 @@ def _prepare(
     return truth, topics.mask
 
 
-def _make_masks(masks: FrameMasks, pairs: MaskPairs, number: int, frame: RgbdFrame) -> RgbdFrame:
+def _make_masks(
+    masks: FrameMasks, pairs: MaskPairs, tracker: Tracker, number: int, frame: RgbdFrame
+) -> RgbdFrame:
     """Make the masks of a frame, and keep them for the comparison."""
     name = _name(number)
-    made = masks.of_stream(name, frame)
+    made = masks.of_stream(name, frame, tracker.followed(frame))
     pairs.add(frame.stamp_ns, name, made.mask)
     return made
 

@@ -14,6 +14,7 @@ from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.masks.config import TabletopConfig
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.weights import MASKS_FILE
 
 __all__ = [
     "FILE",
@@ -23,6 +24,7 @@ __all__ = [
     "MaskBackendConfig",
     "make_mask_backend",
     "segment_alone",
+    "weights_among",
 ]
 
 FILE = "file"
@@ -94,6 +96,18 @@ def make_mask_backend(
             f"no mask backend '{name}': expected one of {', '.join(MASK_SOURCES[1:])}"
         )
     return _MAKERS[name](categories, MaskBackendConfig() if config is None else config)
+
+
+def weights_among(name: str, folder: Path | None) -> Path | None:
+    """The weights file of a source in a folder of weights; None for the source's default.
+
+    Args:
+        name: name of the source.
+        folder: folder of the weights; None for those of the package.
+    """
+    if name != NETWORK or folder is None or not (folder / MASKS_FILE).is_file():
+        return None
+    return folder / MASKS_FILE
 
 
 def segment_alone(backend: MaskBackend, frame: RgbdFrame) -> InstanceMask:

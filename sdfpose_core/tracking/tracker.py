@@ -122,6 +122,21 @@ class Tracker:
         self._objects = []
         self._last_image = None
 
+    def followed(self, frame: RgbdFrame) -> list[ObjectEstimate]:
+        """Predict the objects that were seen lately and with confidence, for the masks of a frame.
+
+        Args:
+            frame: the next one; its masks are not read.
+        """
+        if self._begins_sequence(frame):
+            return []
+        predicted = [
+            x.predict(frame.stamp_ns, self._config)
+            for x in self._objects
+            if x.confirmed(self._config) and x.estimate.confidence >= self._config.accept_confidence
+        ]
+        return [x.estimate for x in predicted if x.recent]
+
     def step(self, frame: RgbdFrame) -> TrackerResult:
         """Estimate the objects of one frame and track them.
 
@@ -185,13 +200,18 @@ class Tracker:
 
     def _known(self, frame: RgbdFrame) -> list[TrackedObject]:
         """The objects that the frame may show again."""
-        if self._last_image is not None:
-            frame_id, stamp_ns = self._last_image
-            if frame.frame_id != frame_id or frame.stamp_ns < stamp_ns:
-                self._redetection.verifier.drop()
-                self._rejections.reset()
-                return []
+        if self._begins_sequence(frame):
+            self._redetection.verifier.drop()
+            self._rejections.reset()
+            return []
         return [x for x in self._objects if not x.given_up(frame.stamp_ns, self._config)]
+
+    def _begins_sequence(self, frame: RgbdFrame) -> bool:
+        """Whether a frame is older than the last one, or from another camera."""
+        if self._last_image is None:
+            return False
+        frame_id, stamp_ns = self._last_image
+        return frame.frame_id != frame_id or frame.stamp_ns < stamp_ns
 
     def _in_turn(self, instances: Sequence[Instance]) -> list[Instance]:
         """The instances in another order in each image, so that none waits for ever.

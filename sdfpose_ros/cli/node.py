@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments, run_node_command
+from sdfpose_ros.graph.arguments import parameter_arguments
 from sdfpose_ros.graph.topics import input_remaps, topic_of
+from sdfpose_ros.pose.mask_names import MASKS
 
 __all__ = ["add_parser", "run"]
 
@@ -15,8 +17,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "node",
         help="run the pose node",
-        description="Run the ROS 2 pose node. It reads RGB-D images and instance masks and "
-        "publishes poses and meshes.",
+        description="Run the ROS 2 pose node. It reads RGB-D images and instance masks, or makes "
+        "the masks itself, and publishes poses and meshes.",
         epilog="Example: sdfpose node --camera /camera --ros-args -p device:=cpu",
     )
     parser.add_argument(
@@ -25,6 +27,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="namespace of the topics colour, depth, mask, camera_info, labels and imu (default: "
         "%(default)s); remap single topics with --ros-args -r '~/colour:=TOPIC'",
     )
+    parser.add_argument(
+        "--masks",
+        choices=MASKS,
+        help="source of the masks: topic reads ~/mask and ~/labels; the others make them in this "
+        "node, and publish them there: tabletop segments objects on a table, network any objects, "
+        "torchvision runs Mask R-CNN (default: topic)",
+    )
     add_ros_arguments(parser)
 
 
@@ -32,5 +41,6 @@ def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
     # The first matching remap rule wins, so the user's rules come first.
     imu = ("-r", f"~/imu:={topic_of(args.camera, 'imu')}")
-    arguments = [*args.ros_args, *input_remaps(args.camera), *imu]
+    masks = parameter_arguments(masks=args.masks) if args.masks else []
+    arguments = [*masks, *args.ros_args, *input_remaps(args.camera), *imu]
     return run_node_command(args, "sdfpose_ros.pose.pose_node", arguments)

@@ -87,6 +87,7 @@ def node(
     topics: Mapping[str, Any],
     ends_all: str = "",
     arguments: Sequence[Any] = (),
+    condition: Condition | None = None,
 ) -> Node:
     """Start a node of this package in the namespace of the argument ``namespace``.
 
@@ -97,6 +98,7 @@ def node(
         topics: topic of each private name.
         ends_all: reason to end the launch when the node ends; empty to go on.
         arguments: further arguments of the command line.
+        condition: when to start it; None for always.
     """
     return Node(
         package=PACKAGE,
@@ -108,6 +110,7 @@ def node(
         arguments=list(arguments),
         output="screen",
         on_exit=[Shutdown(reason=ends_all)] if ends_all else None,
+        condition=condition,
     )
 
 

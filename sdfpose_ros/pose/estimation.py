@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rclpy.node import Node
@@ -14,11 +15,12 @@ from sdfpose_core.errors import SdfposeError, WeightsError
 from sdfpose_core.messages.decoding import InputTopics, LabelRules
 from sdfpose_core.messages.input_checks import checked_frame
 from sdfpose_core.messages.synchronizer import FrameMessages
-from sdfpose_core.observation.frame import RgbdFrame, SkippedInstance
+from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_ros.graph.throttle import ThrottledLog
 from sdfpose_ros.graph.worker import NewestWorker
 from sdfpose_ros.pose.diagnostics import FrameCounts
 from sdfpose_ros.pose.gravity import Gravity
+from sdfpose_ros.pose.made_masks import MadeMasks
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.pose.publishers import ResultPublisher
 
@@ -50,6 +52,10 @@ class FrameTracker(Protocol):
 
     def prepare(self, *, wait: bool = True) -> None:
         """Do the work up front that would slow down the first images."""
+        ...
+
+    def followed(self, frame: RgbdFrame) -> Sequence[ObjectEstimate]:
+        """Predict the objects that claim their pixels in the masks of the next frame."""
         ...
 
     def step(self, frame: RgbdFrame) -> TrackerResult:
@@ -134,6 +140,7 @@ class Estimation:
         on_processed: called with the stamp (nanoseconds) and the result of each processed frame.
         gravity: finds the direction of gravity.
         log: throttled log for problems that may repeat with every frame.
+        masks: makes the masks; None if they come with the frames.
 
     Attributes:
         enabled: whether frames are processed; if not, they are ignored.
@@ -150,6 +157,7 @@ class Estimation:
         on_processed: Callable[[int, TrackerResult], None],
         gravity: Gravity,
         log: ThrottledLog,
+        masks: MadeMasks | None = None,
     ) -> None:
         self._node = node
         self.tracker = tracker
@@ -158,6 +166,7 @@ class Estimation:
         self._on_processed = on_processed
         self._gravity = gravity
         self._log = log
+        self._masks = masks
         self._last_header = Header()
         self._closed = False
         self._reported_first = False
@@ -244,7 +253,13 @@ class Estimation:
         for x in warnings:
             self._log.warning(x.kind, x.text)
         start_s = time.monotonic()
+        stage_ms = {}
+        if self._masks is not None:
+            followed = self.tracker.followed(frame)
+            frame = self._masks.masked(frame, followed, rules, messages.colour.header)
+            stage_ms["masks"] = 1e3 * (time.monotonic() - start_s)
         result = self.tracker.step(frame)
+        result = replace(result, stage_ms=stage_ms | result.stage_ms)
         if self._closed:
             return
         if result.tracks and not self._reported_first:
@@ -261,6 +276,8 @@ class Estimation:
 
     def _forget(self) -> None:
         self.tracker.reset()
+        if self._masks is not None:
+            self._masks.forget()
         self._publisher.clear(self._last_header)
 
     def _log_skipped(self, topic: str, skipped: Sequence[SkippedInstance]) -> None:

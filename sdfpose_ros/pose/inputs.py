@@ -16,15 +16,21 @@ from sdfpose_core.messages.synchronizer import FrameMessages, FrameSynchronizer
 from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S, InputWatchdog
 from sdfpose_ros.graph.subscriptions import InputSubscriptions
 from sdfpose_ros.graph.throttle import ThrottledLog
+from sdfpose_ros.pose.mask_names import TOPIC
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 
 __all__ = ["FrameInputs"]
 
-_NO_MASKS = "nobody makes masks: run the mask node ('sdfpose mask') or your own source of masks"
+_NO_MASKS = (
+    "nobody makes masks: run the mask node ('sdfpose mask') or your own source of masks, or let "
+    "this node make them (parameter masks)"
+)
 
 
 class FrameInputs:
     """Subscribes to the input topics and assembles frames.
+
+    Masks and labels are inputs only if the parameter `masks` says so.
 
     As in image_transport, the name is resolved first and the transport is appended to the result:
     ``~/colour`` remapped to ``/camera/color/image_raw`` is read from
@@ -64,8 +70,10 @@ class FrameInputs:
         transports = {
             "colour": parameters.colour_transport,
             "depth": parameters.depth_transport,
-            "mask": parameters.mask_transport,
         }
+        with_masks = parameters.masks == TOPIC
+        if with_masks:
+            transports["mask"] = parameters.mask_transport
         self.topics = InputTopics(
             **{
                 name: _with_transport(
@@ -84,9 +92,9 @@ class FrameInputs:
         self.synchronizer = FrameSynchronizer(
             colour=source(image["colour"], topics.colour),
             depth=source(image["depth"], topics.depth),
-            mask=source(image["mask"], topics.mask),
+            mask=source(image["mask"], topics.mask) if with_masks else None,
             info=info,
-            labels=source(InstanceLabels, topics.labels) if labelled else None,
+            labels=source(InstanceLabels, topics.labels) if labelled and with_masks else None,
             topics=self.topics,
             queue_size=parameters.queue_size,
             slop_s=parameters.slop_s,

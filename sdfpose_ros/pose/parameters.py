@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sdfpose_ros.graph.parameters import parameter
+from sdfpose_ros.pose.mask_names import MASKS, TOPIC
 
 __all__ = ["PoseNodeParameters"]
 
@@ -80,6 +81,14 @@ class PoseNodeParameters:
         change="unconfigured",
         former_name="wait_for_trials",
     )
+    masks: str = parameter(
+        TOPIC,
+        "Source of the instance masks: topic takes them from ~/mask and ~/labels. The others make "
+        "them in this node and publish them there: tabletop (objects on a table), network (any "
+        "objects) or torchvision (Mask R-CNN).",
+        choices=MASKS,
+        change="unconfigured",
+    )
     category: str = parameter(
         "",
         "Category of the mask ids that mask_categories does not list; 'any' to let the node "
@@ -111,7 +120,7 @@ class PoseNodeParameters:
     )
     mask_transport: Literal["raw", "compressed"] = parameter(
         "raw",
-        "Transport of the masks; compressed has to be PNG, read from TOPIC/compressed.",
+        "Transport of masks from a topic; compressed has to be PNG, read from TOPIC/compressed.",
         choices=("raw", "compressed"),
         change="always",
     )

@@ -1,4 +1,4 @@
-"""The pose node: RGB-D images and masks in, poses and meshes out.
+"""The pose node: RGB-D images, with or without masks, in; poses and meshes out.
 
 Callbacks only match messages. A worker thread processes the newest complete frame.
 """
@@ -28,6 +28,8 @@ from sdfpose_ros.pose.diagnostics import Diagnostics, FrameCounts, Health, NodeS
 from sdfpose_ros.pose.estimation import Estimation, TrackerFactory, make_tracker
 from sdfpose_ros.pose.gravity import Gravity
 from sdfpose_ros.pose.inputs import FrameInputs
+from sdfpose_ros.pose.made_masks import MadeMasks, make_masks
+from sdfpose_ros.pose.mask_names import TOPIC
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.pose.publishers import ResultPublisher
 from sdfpose_ros.pose.target_frame import TargetFrame
@@ -46,7 +48,7 @@ class InvalidStateError(SdfposeError):
 
 
 class PoseNode(LifecycleNode):
-    """Estimates poses and shapes of the objects in RGB-D images with instance masks.
+    """Estimates poses and shapes of the objects in RGB-D images.
 
     A lifecycle node. ``configure`` loads the weights and creates the publishers, ``activate``
     subscribes and starts to estimate, ``deactivate`` stops and forgets all objects, ``cleanup``
@@ -84,6 +86,7 @@ class PoseNode(LifecycleNode):
         self._publisher: ResultPublisher | None = None
         self._transforms: TransformBuffer | None = None
         self._gravity: Gravity | None = None
+        self._masks: MadeMasks | None = None
         self._failure: Exception | None = None
         self._starting = False
         self.diagnostics = Diagnostics(self, self._health)
@@ -163,6 +166,7 @@ class PoseNode(LifecycleNode):
     def _configure(self) -> None:
         parameters = self._live.values
         tracker = self._make_tracker(parameters, self._categories, self.get_logger().warning)
+        source = make_masks(parameters, self._categories)
         target_frame = None
         self._transforms = transforms = transform_buffer(self, parameters)
         if parameters.target_frame:
@@ -179,6 +183,7 @@ class PoseNode(LifecycleNode):
             target_frame,
             self._log,
         )
+        self._masks = None if source is None else MadeMasks(self, source, self._log)
         self.estimation = Estimation(
             self,
             tracker,
@@ -187,6 +192,7 @@ class PoseNode(LifecycleNode):
             self.diagnostics.frame_processed,
             self._gravity,
             self._log,
+            self._masks,
         )
         self._live.configured = True
         self.get_logger().info("configured: the weights are loaded")
@@ -210,10 +216,11 @@ class PoseNode(LifecycleNode):
         if self.estimation is not None:
             self.estimation.close()
             device = self.estimation.tracker.device
-        for part in (self._publisher, self._gravity, self._transforms):
+        for part in (self._masks, self._publisher, self._gravity, self._transforms):
             if part is not None:
                 part.close()
-        self.estimation = self._publisher = self._gravity = self._transforms = None
+        self.estimation = self._publisher = None
+        self._masks = self._gravity = self._transforms = None
         self._live.configured = False
         if device:
             self.get_logger().info("unconfigured: the weights are released")
@@ -274,6 +281,11 @@ class PoseNode(LifecycleNode):
         self._configured().forget()
 
     def _rules_of(self, parameters: PoseNodeParameters) -> LabelRules | None:
+        if parameters.masks != TOPIC and parameters.mask_categories:
+            raise ConfigurationError(
+                f"parameter mask_categories has no effect with masks: {parameters.masks}, whose "
+                "ids are those of the source: expected category, or masks: topic"
+            )
         return parse_label_rules(parameters.category, parameters.mask_categories, self._categories)
 
     def _take_parameters(self, before: PoseNodeParameters, now: PoseNodeParameters) -> None:
@@ -284,7 +296,8 @@ class PoseNode(LifecycleNode):
         if rules != self._rules:
             self._configured().forget()
         transport_changed = any(getattr(before, name) != getattr(now, name) for name in _TRANSPORTS)
-        if transport_changed or (rules is None) != (self._rules is None):
+        labels_changed = now.masks == TOPIC and (rules is None) != (self._rules is None)
+        if transport_changed or labels_changed:
             self._unsubscribe()
             self._subscribe()
         elif (before.queue_size, before.slop_s) != (now.queue_size, now.slop_s):
@@ -342,7 +355,7 @@ class PoseNode(LifecycleNode):
     ) -> SetCategory.Response:
         def set_category() -> str:
             values = self._live.values
-            if self.inputs is not None and self._rules is None:
+            if self.inputs is not None and self._rules is None and values.masks == TOPIC:
                 raise InvalidStateError(
                     f"the categories of the mask ids come from {self.inputs.topics.labels}: set "
                     "the parameter category or mask_categories first to use this service"

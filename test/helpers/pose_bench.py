@@ -65,14 +65,16 @@ class Bench:
         )
         graph.start(*arguments, *reliable)
         self.log, self.tracker = Log(), tracker or fakes.StubTracker()
-        self.labels_given = any("categor" in argument for argument in arguments)
+        self.masks_made = any("masks:=" in argument for argument in arguments)
+        self.labels_given = self.masks_made or any("categor" in x for x in arguments)
 
         class LoggedNode(PoseNode):
             get_logger = lambda _: self.log  # noqa: E731
 
         self.node = LoggedNode(factory or (lambda *_: self.tracker), context=graph.context)
         client = Node("client", context=graph.context)
-        self.publishers = self.publishers_of(client, "/sdfpose")
+        made = ("mask", "labels") if self.masks_made else ()
+        self.publishers = self.publishers_of(client, "/sdfpose", without=made)
         self.received: dict[str, list] = {"tf": []}
         client.create_subscription(TFMessage, "/tf", self.received["tf"].append, 10)
         for name in outputs:
@@ -98,7 +100,7 @@ class Bench:
         return answer
 
     def subscribe(self, node, name, qos=None):
-        kind = OUTPUTS.get(name, Image)
+        kind = (OUTPUTS | INPUTS).get(name, Image)
         into = self.received.setdefault(name, [])
         qos = qos or (LATCHED if name == "meshes" else 10)
         return node.create_subscription(kind, f"/sdfpose/{name}", into.append, qos)
@@ -118,7 +120,8 @@ class Bench:
         header = stamped_header(self.now_ns, frame_id)
         for message in everything.values():
             message.header = with_own_frame(message, header)
-        self.publish(self.publishers, {n: m for n, m in everything.items() if n not in without})
+        sent = self.publishers.keys() - set(without)
+        self.publish(self.publishers, {n: m for n, m in everything.items() if n in sent})
         return self.now_ns
 
     def send_late(self, stamp, frame, names, frame_id="optical"):
@@ -127,8 +130,12 @@ class Bench:
         self.publish(self.publishers, {name: everything[name] for name in names})
 
     @staticmethod
-    def publishers_of(node, prefix):
-        return {n: node.create_publisher(k, f"{prefix}/{n}", 10) for n, k in INPUTS.items()}
+    def publishers_of(node, prefix, without=()):
+        return {
+            n: node.create_publisher(k, f"{prefix}/{n}", 10)
+            for n, k in INPUTS.items()
+            if n not in without
+        }
 
     @staticmethod
     def publish(publishers, messages):

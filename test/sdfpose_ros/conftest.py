@@ -69,6 +69,9 @@ class StubTracker:
         self._before: set[int] = set()
         self.revision = 1
 
+    def followed(self, frame: RgbdFrame) -> list[ObjectEstimate]:
+        return []
+
     def step(self, frame: RgbdFrame) -> TrackerResult:
         self.frames.append(frame)
         time.sleep(self.delay_s)

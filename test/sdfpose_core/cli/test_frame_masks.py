@@ -274,6 +274,9 @@ class NoTracks:
     def close(self):
         pass
 
+    def followed(self, frame):
+        return []
+
     def step(self, frame):
         self.frames.append(frame)
         return TrackerResult([], [], [], [], {"total": 1.0})

@@ -35,6 +35,11 @@ def test_the_users_own_remaps_come_before_the_cameras(call):
     assert arguments.startswith("-r ~/mask:=/m -r ~/colour:=/left/colour ")
 
 
+def test_the_node_makes_masks_on_demand(call):
+    arguments = call(node, "pose.pose_node", "--masks", "tabletop", "--ros-args", "-p", "x:=1")
+    assert arguments.startswith('-p masks:="tabletop" -p x:=1 -r ~/colour:=/camera/colour ')
+
+
 def test_simulate_sets_rate_seed_and_loop(call):
     arguments = call(
         simulate, "playback.camera_node", "--rate", "3", "--once", "--ros-args", "-p", "x:=1"

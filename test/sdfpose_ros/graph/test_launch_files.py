@@ -98,6 +98,21 @@ def test_a_launch_file_starts_executables_that_exist(path):
         assert hasattr(importlib.import_module(f"sdfpose_ros.{EXECUTABLES[name]}.{name}"), "main")
 
 
+def test_the_mask_node_starts_only_for_masks_from_a_topic():
+    tree = ast.parse((ROOT / "launch" / "camera.launch.py").read_text())
+    conditions = {
+        ast.literal_eval(call.args[0]): [
+            ast.unparse(x.value) for x in call.keywords if x.arg == "condition"
+        ]
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "node"
+    }
+    assert conditions == {
+        "mask_node": ["IfCondition(EqualsSubstitution(LaunchConfiguration('masks'), 'topic'))"],
+        "pose_node": [],
+    }
+
+
 def test_rviz_shows_the_topics_of_the_demo():
     displays = yaml.safe_load((ROOT / "rviz" / "sdfpose.rviz").read_text())["Visualization Manager"]
     topics = {x["Topic"]["Value"] for x in displays["Displays"] if "Topic" in x}

@@ -1,0 +1,103 @@
+"""Masks that the pose node makes itself, from the images in which it estimates poses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from sdfpose.msg import InstanceLabels
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from sdfpose_core.categories import Categories
+from sdfpose_core.masks.claimed_masks import ClaimedMasks
+from sdfpose_core.masks.sources import MaskBackendConfig, make_mask_backend, weights_among
+from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
+from sdfpose_ros.graph.image_messages import image_message, labels_message
+from sdfpose_ros.graph.throttle import ThrottledLog
+from sdfpose_ros.pose.mask_names import TOPIC
+from sdfpose_ros.pose.parameters import PoseNodeParameters
+
+__all__ = ["MadeMasks", "make_masks"]
+
+_QOS = QoSProfile(depth=5)
+"""Reliable, like that of the mask node."""
+
+
+def make_masks(parameters: PoseNodeParameters, categories: Categories) -> ClaimedMasks | None:
+    """Create the source of masks that the parameters select; None if they come from a topic.
+
+    Args:
+        parameters: parameters of the pose node.
+        categories: all known categories.
+
+    Raises:
+        MaskBackendError: a package is not installed, or weights cannot be downloaded or read.
+        WeightsError: the weights of the mask network are missing, damaged or of another version.
+        DeviceError: the device is not available.
+    """
+    if parameters.masks == TOPIC:
+        return None
+    folder = Path(parameters.weights_dir) if parameters.weights_dir else None
+    weights = weights_among(parameters.masks, folder)
+    config = MaskBackendConfig(weights=weights, device=parameters.device)
+    return ClaimedMasks(make_mask_backend(parameters.masks, categories, config))
+
+
+class MadeMasks:
+    """Makes the masks of images, and publishes them on ``~/mask`` and ``~/labels``.
+
+    Args:
+        node: node that publishes.
+        source: makes the masks.
+        log: receives a warning when an image cannot be segmented.
+    """
+
+    def __init__(self, node: Node, source: ClaimedMasks, log: ThrottledLog) -> None:
+        self._node = node
+        self._source = source
+        self._log = log
+        self._mask: Publisher[Any] = node.create_publisher(Image, "~/mask", _QOS)
+        self._labels: Publisher[Any] = node.create_publisher(InstanceLabels, "~/labels", _QOS)
+
+    def masked(
+        self,
+        frame: RgbdFrame,
+        followed: Sequence[ObjectEstimate],
+        rules: LabelRules | None,
+        header: Header,
+    ) -> RgbdFrame:
+        """Make the masks of the next image, and publish them.
+
+        Args:
+            frame: the image.
+            followed: objects at the poses that are predicted for it; they claim their pixels.
+            rules: category of all masks; None for the labels of the source.
+            header: header of the colour image.
+
+        Returns:
+            The frame with its masks.
+        """
+        found = self._source.segment(frame, followed)
+        if found.problem:
+            self._log.warning("masks", f"masks: {found.problem}")
+        labels = found.labels if rules is None else rules.labels(found.ids)
+        # Labels first, so that a subscriber to both has them when the mask arrives.
+        self._labels.publish(labels_message(labels, header))
+        self._mask.publish(image_message(found.ids, "16UC1", header))
+        return replace(frame, mask=found.ids, labels=labels)
+
+    def forget(self) -> None:
+        """Forget the objects of previous images."""
+        self._source.reset()
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in (self._mask, self._labels):
+            self._node.destroy_publisher(publisher)
