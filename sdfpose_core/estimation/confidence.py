@@ -61,6 +61,7 @@ _MIN_BELIEF = -10.0
 _MAX_POINTS = 1024
 _MOST_LOG_ODDS = 6.0
 _LEAST_PROBABILITY = 1e-6
+_MOST_LOGIT = 30.0
 _RIDGE = 1.0
 """Weight of the squared coefficients against the sum of the log likelihoods."""
 
@@ -145,7 +146,7 @@ class _Regression:
     def __call__(self, features: Mapping[str, float]) -> float:
         x = np.array([features[name] for name in self.names])
         logit = self.bias + float(self.coefficients @ ((x - self.mean) / self.spread))
-        return 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
+        return 1.0 / (1.0 + math.exp(-min(max(logit, -_MOST_LOGIT), _MOST_LOGIT)))
 
     @classmethod
     def fit(
@@ -317,5 +318,6 @@ class ConfidenceModel:
 
 
 def _logit(probability: float) -> float:
-    p = min(max(probability, _LEAST_PROBABILITY), 1.0 - _LEAST_PROBABILITY)
-    return math.log(p / (1.0 - p))
+    if probability in (0.0, 1.0):
+        return _MOST_LOGIT if probability else -_MOST_LOGIT
+    return math.log(probability / (1.0 - probability))
