@@ -113,11 +113,11 @@ def test_calibration_skips_it_by_name(tmp_path, monkeypatch, capsys):
         (weights / f"can.{kind}.safetensors").write_bytes(
             (SHIPPED / f"can.{kind}.safetensors").read_bytes()
         )
-    command = ["calibrate", "--weights", str(weights), "--views", "4"]
+    command = ["calibrate", "--weights", str(weights), "--views", "4", "--clutter", "6"]
     monkeypatch.setattr(sys, "argv", command)
 
     def track(stream, description, total):
-        assert total == 1  # the can alone
+        assert total == 1 + 6  # the can alone, and the parts of clutter
         return stop("reached")
 
     monkeypatch.setitem(module["main"].__globals__, "track", track)
