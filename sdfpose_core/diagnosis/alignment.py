@@ -96,13 +96,12 @@ def check_alignment(views: Sequence[CameraView]) -> Finding | None:
         "use the depth that is registered to colour: the registration of the driver "
         "(align_depth of a RealSense) or depth_image_proc, with calibrated extrinsics"
     )
-    both = [x for x in views if x.colour is not None and x.depth is not None]
+    both = [(x.colour, x.depth) for x in views if x.colour is not None and x.depth is not None]
     if not both:
         return None
-    for x in both:
-        assert x.colour is not None and x.depth is not None
-        if not x.depth_fits_colour:
-            (height, width), (rows, columns) = x.depth.shape, x.colour.shape[:2]
+    for colour, depth in both:
+        if depth.shape != colour.shape[:2]:
+            (height, width), (rows, columns) = depth.shape, colour.shape[:2]
             return Finding(
                 "fault",
                 name,
@@ -110,11 +109,11 @@ def check_alignment(views: Sequence[CameraView]) -> Finding | None:
                 "registered to colour",
                 remedy,
             )
+    columns = both[0][0].shape[1]
     found = best_fit(both)
     if found is None or found.evidence < _EVIDENCE:
         return Finding("ok", name, "not judged: depth and colour share too few edges")
-    width = both[0].colour.shape[1] if both[0].colour is not None else 0
-    right, down = (x * width for x in found.shift)
+    right, down = (x * columns for x in found.shift)
     if found.scale != 1.0:
         return Finding(
             "fault",
@@ -128,21 +127,23 @@ def check_alignment(views: Sequence[CameraView]) -> Finding | None:
     text += f"{-down:+.0f} down)"
     if offset >= _SLIGHT_PX:
         return Finding("fault" if offset >= _WRONG_PX else "warning", name, text, remedy)
-    return Finding("ok", name, f"edges of depth and colour agree within {_pixels(width)} pixels")
+    return Finding("ok", name, f"edges of depth and colour agree within {_pixels(columns)} pixels")
 
 
-def best_fit(views: Sequence[CameraView]) -> Fit | None:
+def best_fit(
+    images: Sequence[tuple[NDArray[np.uint8], NDArray[np.float32]]],
+) -> Fit | None:
     """Find the shift, or else the scale and shift, at which depth fits colour best.
 
     The identity counts if its evidence suffices, whatever else fits: chance fits are many.
 
     Args:
-        views: with colour and depth of equal size.
+        images: colour (H, W, 3), RGB, and depth (H, W), metres, 0 = missing, of some moments.
 
     Returns:
         The fit; None if there are too few edges, or none of the fits is beyond chance.
     """
-    edges = [x for x in map(_edges, views) if np.count_nonzero(x.depth) >= _LEAST_EDGES]
+    edges = [x for x in (_edges(*y) for y in images) if np.count_nonzero(x.depth) >= _LEAST_EDGES]
     if not edges:
         return None
     same_scale = _fit(edges, 1.0)
@@ -188,13 +189,12 @@ def _fit(edges: Sequence[_Edges], scale: float, *, near_zero: bool = False) -> F
     )
 
 
-def _edges(view: CameraView) -> _Edges:
-    assert view.colour is not None and view.depth is not None
-    height, width = view.depth.shape
+def _edges(colour: NDArray[np.uint8], depth: NDArray[np.float32]) -> _Edges:
+    height, width = depth.shape
     size = (_WIDTH_PX, max(round(height * _WIDTH_PX / width), 1))
-    colour = np.asarray(cv2.resize(view.colour, size, interpolation=cv2.INTER_AREA), np.float32)
-    depth = np.asarray(cv2.resize(view.depth, size, interpolation=cv2.INTER_NEAREST), np.float32)
-    return _Edges(_depth_edges(depth), _colour_edges(colour))
+    small = np.asarray(cv2.resize(colour, size, interpolation=cv2.INTER_AREA), np.float32)
+    nearest = np.asarray(cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST), np.float32)
+    return _Edges(_depth_edges(nearest), _colour_edges(small))
 
 
 def _colour_edges(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -44,13 +44,13 @@ def check_depth_unit(views: Sequence[CameraView], categories: Categories) -> Fin
     Returns:
         The finding; None without depth.
     """
-    depths = [x for x in views if x.depth is not None and x.depth.any()]
+    depths = [(x.depth, x) for x in views if x.depth is not None and x.depth.any()]
     if not depths:
         return None
-    problems = [y for x in depths if (y := _unit_problem(x, categories)) is not None]
+    problems = [y for x in depths if (y := _unit_problem(*x, categories)) is not None]
     if 2 * len(problems) > len(depths):
         return Finding("fault", "depth unit", problems[0], _SET_UNIT)
-    median = float(np.median([np.median(x.depth[x.depth > 0.0]) for x in depths]))  # type: ignore[index]
+    median = float(np.median([np.median(x[x > 0.0]) for x, _ in depths]))
     if not _NEAR_M <= median <= _FAR_M:
         return Finding(
             "warning",
@@ -134,9 +134,10 @@ def check_table(views: Sequence[CameraView]) -> Finding | None:
     )
 
 
-def _unit_problem(view: CameraView, categories: Categories) -> str | None:
-    depth, mask, camera = view.depth, view.mask, view.camera
-    assert depth is not None
+def _unit_problem(
+    depth: NDArray[np.float32], view: CameraView, categories: Categories
+) -> str | None:
+    mask, camera = view.mask, view.camera
     height, width = depth.shape
     if mask is None or camera is None or mask.shape != depth.shape:
         mask = np.zeros(depth.shape, np.uint16)  # the range of depth is judged all the same

@@ -24,21 +24,20 @@ def check_masks(views: Sequence[CameraView], categories: Categories) -> Finding 
         views: moments to look at.
         categories: known categories.
     """
-    masked = [x for x in views if x.mask is not None]
+    masked = [(x.mask, x) for x in views if x.mask is not None]
     if not masked:
         return None
-    for x in masked:
+    for mask, x in masked:
         image = x.colour if x.colour is not None else x.depth
-        assert x.mask is not None
-        if image is not None and x.mask.shape != image.shape[:2]:
-            (height, width), (rows, columns) = x.mask.shape, image.shape[:2]
+        if image is not None and mask.shape != image.shape[:2]:
+            (height, width), (rows, columns) = mask.shape, image.shape[:2]
             return Finding(
                 "fault",
                 "masks",
                 f"the mask has {width}x{height} pixels, and the image {columns}x{rows}",
                 "make the masks for the colour image at its resolution",
             )
-    found = [(set(np.unique(x.mask).tolist()) - {0}, x.labels) for x in masked]
+    found = [(set(np.unique(mask).tolist()) - {0}, x.labels) for mask, x in masked]
     with_ids = [x for x in found if x[0]]
     if not with_ids:
         return Finding(

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.diagnosis.findings import Finding
+from sdfpose_core.diagnosis.findings import Finding, Level
 from sdfpose_core.diagnosis.sample import CameraView
 
 __all__ = ["check_exposure", "check_sharpness", "edge_blur"]
@@ -102,7 +102,7 @@ def check_sharpness(views: Sequence[CameraView]) -> Finding | None:
     worst, best = max(medians), min(medians)
     if worst <= _SOFT_PX:
         return Finding("ok", "sharpness", f"edges are blurred by {worst:.1f} pixels")
-    level = "fault" if worst > _BLURRED_PX else "warning"
+    level: Level = "fault" if worst > _BLURRED_PX else "warning"
     if best < _SHARP_PX or best < 0.5 * worst:
         return Finding(
             level,
@@ -157,11 +157,11 @@ def _gradient(
     """Return magnitude, vertical and horizontal part (H, W) of the gradient of a blurred image."""
     smooth = cv2.GaussianBlur(grey, (0, 0), blur_px)
     right, down = (
-        np.asarray(cv2.Sobel(smooth, cv2.CV_32F, x, y, scale=0.125)) for x, y in ((1, 0), (0, 1))
+        np.asarray(cv2.Sobel(smooth, cv2.CV_32F, x, y, scale=0.125), dtype=np.float32)
+        for x, y in ((1, 0), (0, 1))
     )
-    return np.hypot(right, down), down, right
+    return np.asarray(np.hypot(right, down)), down, right
 
 
-def _grey(image: NDArray[np.uint8] | None) -> NDArray[np.float32]:
-    assert image is not None
+def _grey(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.float32)

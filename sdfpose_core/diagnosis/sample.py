@@ -40,15 +40,6 @@ class CameraView:
     calibrated: PinholeCamera | None = None
     depth_unit: float = MILLIMETRE
 
-    @property
-    def depth_fits_colour(self) -> bool:
-        """Whether there are colour and depth of equal size."""
-        return (
-            self.colour is not None
-            and self.depth is not None
-            and self.colour.shape[:2] == self.depth.shape
-        )
-
 
 @dataclass(frozen=True)
 class MessageHeader:

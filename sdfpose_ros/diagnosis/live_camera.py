@@ -1,4 +1,4 @@
-"""Observation of a live camera, for `sdfpose doctor`. Imports nothing of ROS before it is checked."""
+"""Observation of a live camera. Imports nothing of ROS before the installation is checked."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""A node that observes the topics of a camera for some seconds."""
+"""Observation of the topics of a camera for some seconds."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -27,72 +26,57 @@ from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S, likely_cause
 from sdfpose_ros.graph.message_factory import message_class
 from sdfpose_ros.graph.subscriptions import InputSubscriptions
 
-__all__ = ["CameraObserver", "observe_topics"]
+__all__ = ["CameraObserver", "camera_topics", "observe_topics"]
 
-_DISCOVERY_S = 5.0
-"""Longest wait for the publishers of a camera."""
+_DISCOVERY_S = 6.0
+"""Longest wait for the publishers of a camera..."""
+
+_SETTLING_S = 1.0
+"""...and for those of masks and labels, which may be discovered a little later."""
 
 _REQUIRED = ("colour", "depth", "camera_info")
 """Roles without which there are no poses."""
 
+_SpinUntil = Callable[[Callable[[], bool], float], bool]
+"""Handles messages until a condition holds, or for some seconds; returns whether it holds."""
 
-class CameraObserver(Node):
-    """Finds the topics of a camera, and keeps what `CameraSampler` keeps of their messages.
+
+class CameraObserver:
+    """Subscribes to the topics of a camera and samples their messages.
 
     Args:
-        namespace: namespace of the topics, e.g. ``/camera``.
-        given: topics by role that override the search by type and name.
-        options: further arguments of `rclpy.node.Node`.
+        node: node that subscribes.
+        topics: topics of the camera.
+        seconds: expected time from the first to the last message, seconds.
+        depth_unit: metres per unit of depth; None for millimetres in 16-bit and metres in float
+            images.
 
-    Raises:
-        ConfigurationError: the namespace is no name.
+    Attributes:
+        started: whether a message has arrived.
     """
 
-    def __init__(self, namespace: str, given: Mapping[str, str], **options: Any) -> None:
-        super().__init__("sdfpose_doctor", **options)
-        try:
-            self._prefix = self.resolve_topic_name(namespace.rstrip("/") or "/x").removesuffix("/x")
-        except NameValidationException as error:
-            raise ConfigurationError(
-                f"topic:{namespace}: {error}: expected the namespace of a camera, e.g. /camera"
-            ) from error
-        self._given = given
-        self._subscriptions = InputSubscriptions(self)
-        self._sampler: CameraSampler | None = None
-        self._topics: InputTopics | None = None
-        self._size: tuple[int, int] | None = None
-        self.first_s: float | None = None
-
-    def find_topics(self) -> InputTopics:
-        """Find the topics of the camera among those that are published now.
-
-        Raises:
-            BagError: a part of a frame has no topic, or several.
-        """
-        connections = [
-            Connection(topic, kinds[0], 0, False)
-            for topic, kinds in self.get_topic_names_and_types()
-            if (topic.startswith(f"{self._prefix}/") or topic in self._given.values())
-            and self.count_publishers(topic)
-        ]
-        return find_topics(connections, self._prefix or "/", self._given, needs_mask=False)
-
-    def subscribe(self, topics: InputTopics, seconds: float, depth_unit: float | None) -> None:
-        """Begin to observe; see `CameraSampler`."""
-        types = dict(self.get_topic_names_and_types())
+    def __init__(
+        self, node: Node, topics: InputTopics, seconds: float, depth_unit: float | None
+    ) -> None:
+        self._node = node
         self._topics = topics
         self._sampler = CameraSampler(topics, seconds, depth_unit)
+        self._subscriptions = InputSubscriptions(node)
+        self._size: tuple[int, int] | None = None
+        self.started = False
+        types = dict(node.get_topic_names_and_types())
         for topic in self._sampler.topics:
             source = self._subscriptions.add(message_class(types[topic][0]), topic)
             source.registerCallback(self._take, topic)
 
     def sample(self) -> CameraSample:
-        """Return what was observed."""
-        assert self._sampler is not None and self._topics is not None
+        """Return what was observed, and which topics were silent."""
         findings = [Finding("ok", "topics", ", ".join(self._sampler.topics))]
-        for role, topic in asdict(self._topics).items():
-            if topic and not self._subscriptions.received[topic]:
-                findings.append(self._silent(role, topic))
+        findings += [
+            self._silent(role, topic)
+            for role, topic in asdict(self._topics).items()
+            if topic and not self._subscriptions.received[topic]
+        ]
         if self._size is not None:
             memory = check_shared_memory(self._size)
             findings += [memory] if memory.level == "fault" else []
@@ -101,19 +85,45 @@ class CameraObserver(Node):
         )
 
     def _take(self, message: Any, topic: str) -> None:
-        assert self._sampler is not None and self._topics is not None
-        self.first_s = time.monotonic() if self.first_s is None else self.first_s
+        self.started = True
         if topic == self._topics.camera_info:
             self._size = (message.width, message.height)
         self._sampler.take(topic, message, time.time_ns())
 
     def _silent(self, role: str, topic: str) -> Finding:
-        offers = self.get_publishers_info_by_topic(topic)
+        offers = self._node.get_publishers_info_by_topic(topic)
         level: Level = "fault" if role in _REQUIRED else "warning"
         cause = likely_cause(topic, offers, self._subscriptions.by_topic[topic], self._size)
-        return Finding(
-            level, "topics", f"{topic}: no message from {len(offers)} publisher(s)", cause
-        )
+        text = f"{topic}: no message from {len(offers)} publisher(s)"
+        return Finding(level, "topics", text, cause)
+
+
+def camera_topics(node: Node, namespace: str, given: Mapping[str, str]) -> InputTopics:
+    """Find the topics of a camera among those that are published now.
+
+    Args:
+        node: node that knows the graph.
+        namespace: namespace of the topics, e.g. ``/camera``.
+        given: topics by role that override the search by type and name.
+
+    Raises:
+        BagError: a part of a frame has no topic, or several.
+        ConfigurationError: the namespace is no name.
+    """
+    try:
+        prefix = node.resolve_topic_name(f"{namespace.rstrip('/')}/x").removesuffix("/x")
+    except NameValidationException as error:
+        raise ConfigurationError(
+            f"topic:{namespace}: {' '.join(str(error).split())}: expected the namespace of a "
+            "camera, e.g. /camera"
+        ) from error
+    connections = [
+        Connection(topic, kinds[0], 0, False)
+        for topic, kinds in node.get_topic_names_and_types()
+        if (topic.startswith(f"{prefix}/") or topic in given.values())
+        and node.count_publishers(topic)
+    ]
+    return find_topics(connections, prefix or "/", given, needs_mask=False)
 
 
 def observe_topics(
@@ -125,12 +135,12 @@ def observe_topics(
         ConfigurationError: the namespace is no name.
     """
     context = Context()
-    # An interrupt has to end this process: nothing else spins in it.
+    # An interrupt has to end the command, not only the context.
     rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        observer = CameraObserver(namespace, given, context=context)
+        node = Node("sdfpose_doctor", context=context)
         executor = SingleThreadedExecutor(context=context)
-        executor.add_node(observer)
+        executor.add_node(node)
 
         def spin_until(done: Callable[[], bool], timeout_s: float) -> bool:
             end = time.monotonic() + timeout_s
@@ -138,40 +148,44 @@ def observe_topics(
                 executor.spin_once(timeout_sec=0.05)
             return done()
 
-        return _observe(observer, spin_until, seconds, depth_unit)
+        try:
+            topics = _discovered_topics(node, spin_until, namespace, given)
+        except BagError as error:
+            return CameraSample(findings=[_undiscovered(error)])
+        observer = CameraObserver(node, topics, seconds, depth_unit)
+        if spin_until(lambda: observer.started, max(seconds, SILENT_AFTER_S)):
+            spin_until(lambda: False, seconds)
+        return observer.sample()
     finally:
         context.try_shutdown()
 
 
-def _observe(
-    observer: CameraObserver,
-    spin_until: Callable[[Callable[[], bool], float], bool],
-    seconds: float,
-    depth_unit: float | None,
-) -> CameraSample:
-    def topics_are_there() -> bool:
-        with suppress(BagError):  # raised below if it lasts
-            return bool(observer.find_topics())
-        return False
+def _discovered_topics(
+    node: Node, spin_until: _SpinUntil, namespace: str, given: Mapping[str, str]
+) -> InputTopics:
+    """Wait for the topics of a camera.
 
-    spin_until(topics_are_there, _DISCOVERY_S)
-    # Masks and labels may be discovered a little later than the images.
-    spin_until(lambda: False, 0.5)
-    try:
-        topics = observer.find_topics()
-    except BagError as error:
-        return CameraSample(
-            findings=[
-                Finding(
-                    "fault",
-                    "topics",
-                    str(error),
-                    "start the driver, check the namespace, ROS_DOMAIN_ID and the discovery range "
-                    "(--network reaches other machines), or name the topics with --topic",
-                )
-            ]
-        )
-    observer.subscribe(topics, seconds, depth_unit)
-    if spin_until(lambda: observer.first_s is not None, max(seconds, SILENT_AFTER_S)):
-        spin_until(lambda: False, seconds)
-    return observer.sample()
+    Raises:
+        BagError: they do not appear.
+    """
+
+    def are_there() -> bool:
+        try:
+            camera_topics(node, namespace, given)
+        except BagError:  # raised below if it lasts
+            return False
+        return True
+
+    if spin_until(are_there, _DISCOVERY_S):
+        spin_until(lambda: False, _SETTLING_S)
+    return camera_topics(node, namespace, given)
+
+
+def _undiscovered(error: BagError) -> Finding:
+    return Finding(
+        "fault",
+        "topics",
+        str(error),
+        "start the driver, check the namespace, ROS_DOMAIN_ID and the discovery range (--network "
+        "reaches other machines), or name the topics with --topic",
+    )

@@ -76,9 +76,10 @@ class InputWatchdog:
             offers = self._node.get_publishers_info_by_topic(topic)
             expected = "one" if topic in once and offers else "one for each image"
             hint = (absent or {}).get(topic) if not offers else None
+            hint = hint or likely_cause(topic, offers, subscriptions[topic], image_size)
             cause = (
                 f"no message for {seconds:.0f} s from {len(offers)} publisher(s): expected "
-                f"{expected} ({hint or likely_cause(topic, offers, subscriptions[topic], image_size)})"
+                f"{expected} ({hint})"
             )
             causes.setdefault(cause, []).append(topic)
         if causes:  # one warning for all: a node may wait for every one of its inputs
