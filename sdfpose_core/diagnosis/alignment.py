@@ -67,22 +67,28 @@ class Fit:
     Attributes:
         scale: factor by which depth has to be enlarged about the centre of the image.
         shift: by which it has to be moved right and down, share of the width of the image.
-        score: mean strength of the colour edges below the depth edges, 0 to 1.
-        evidence: height of the score above the mean of all shifts, in standard deviations.
+        evidence: height of the mean strength of the colour edges below the depth edges, above its
+            mean over all shifts, in standard deviations.
     """
 
     scale: float
     shift: tuple[float, float]
-    score: float
     evidence: float
 
 
 @dataclass(frozen=True)
 class _Edges:
-    """Edges of a reduced view: (h, w) bool of depth, (h, w) float32 strength 0 to 1 of colour."""
+    """Edges of a reduced view.
+
+    Attributes:
+        depth: (h, w) bool.
+        colour: (P, Q) complex, spectrum of the strength of the colour edges, 0 to 1.
+        inside: (P, Q) complex, spectrum of an image of ones.
+    """
 
     depth: NDArray[np.bool_]
-    colour: NDArray[np.float32]
+    colour: NDArray[np.complexfloating]
+    inside: NDArray[np.complexfloating]
 
 
 def check_alignment(views: Sequence[CameraView]) -> Finding | None:
@@ -111,7 +117,7 @@ def check_alignment(views: Sequence[CameraView]) -> Finding | None:
             )
     columns = both[0][0].shape[1]
     found = best_fit(both)
-    if found is None or found.evidence < _EVIDENCE:
+    if found is None:
         return Finding("ok", name, "not judged: depth and colour share too few edges")
     right, down = (x * columns for x in found.shift)
     if found.scale != 1.0:
@@ -123,10 +129,14 @@ def check_alignment(views: Sequence[CameraView]) -> Finding | None:
             remedy,
         )
     offset = float(np.hypot(*found.shift)) * _WIDTH_PX
-    text = f"depth is {np.hypot(right, down):.0f} pixels beside colour ({-right:+.0f} right, "
-    text += f"{-down:+.0f} down)"
     if offset >= _SLIGHT_PX:
-        return Finding("fault" if offset >= _WRONG_PX else "warning", name, text, remedy)
+        return Finding(
+            "fault" if offset >= _WRONG_PX else "warning",
+            name,
+            f"depth is {np.hypot(right, down):.0f} pixels beside colour ({-right:+.0f} to the "
+            f"right, {-down:+.0f} down)",
+            remedy,
+        )
     return Finding("ok", name, f"edges of depth and colour agree within {_pixels(columns)} pixels")
 
 
@@ -144,6 +154,7 @@ def best_fit(
         The fit; None if there are too few edges, or none of the fits is beyond chance.
     """
     edges = [x for x in (_edges(*y) for y in images) if np.count_nonzero(x.depth) >= _LEAST_EDGES]
+    edges = [x for x in edges if x.depth.shape == edges[0].depth.shape]
     if not edges:
         return None
     same_scale = _fit(edges, 1.0)
@@ -159,15 +170,16 @@ def best_fit(
 
 def _fit(edges: Sequence[_Edges], scale: float, *, near_zero: bool = False) -> Fit | None:
     """Find the best shift at a scale, or the best within the tolerance."""
-    total = np.zeros((2 * _REACH_PX + 1, 2 * _REACH_PX + 1))
-    counts = np.zeros_like(total)
-    points = 0
+    size = _spectrum_size(edges[0].depth)
+    strength, count = np.zeros_like(edges[0].colour), np.zeros_like(edges[0].inside)
     for x in edges:
-        depth = _scaled(x.depth, scale)
-        strength, count = _correlation(depth, x.colour)
-        total += strength
-        counts += count
-        points += int(np.count_nonzero(x.depth))
+        moved = np.conj(np.fft.rfft2(_scaled(x.depth, scale), size))
+        strength += moved * x.colour
+        count += moved * x.inside
+    # The correlations of all views add up, so one inverse transform gives their sum.
+    shifts = np.arange(-_REACH_PX, _REACH_PX + 1)
+    total, counts = (np.fft.irfft2(x, size)[np.ix_(shifts, shifts)] for x in (strength, count))
+    points = sum(int(np.count_nonzero(x.depth)) for x in edges)
     usable = counts >= _LEAST_OVERLAP * points
     if np.count_nonzero(usable) < usable.size // 4:
         return None
@@ -184,7 +196,6 @@ def _fit(edges: Sequence[_Edges], scale: float, *, near_zero: bool = False) -> F
     return Fit(
         scale,
         ((int(column) - _REACH_PX) / width, (int(row) - _REACH_PX) / width),
-        score,
         (score - mean) / max(spread, 1e-6),
     )
 
@@ -194,7 +205,13 @@ def _edges(colour: NDArray[np.uint8], depth: NDArray[np.float32]) -> _Edges:
     size = (_WIDTH_PX, max(round(height * _WIDTH_PX / width), 1))
     small = np.asarray(cv2.resize(colour, size, interpolation=cv2.INTER_AREA), np.float32)
     nearest = np.asarray(cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST), np.float32)
-    return _Edges(_depth_edges(nearest), _colour_edges(small))
+    strength = _colour_edges(small)
+    padded = _spectrum_size(strength)
+    return _Edges(
+        _depth_edges(nearest),
+        np.fft.rfft2(strength, padded),
+        np.fft.rfft2(np.ones_like(strength), padded),
+    )
 
 
 def _colour_edges(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -230,19 +247,10 @@ def _scaled(edges: NDArray[np.bool_], scale: float) -> NDArray[np.bool_]:
     return out
 
 
-def _correlation(
-    depth: NDArray[np.bool_], colour: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum the colour edges below the depth edges, and count these, for all shifts of depth."""
-    height, width = depth.shape
-    size = tuple(cv2.getOptimalDFTSize(x + _REACH_PX) for x in (height, width))
-    moved = np.conj(np.fft.rfft2(depth, size))
-    shifts = np.arange(-_REACH_PX, _REACH_PX + 1)
-    sums = []
-    for image in (colour, np.ones_like(colour)):
-        whole = np.fft.irfft2(moved * np.fft.rfft2(image, size), size)
-        sums.append(whole[np.ix_(shifts, shifts)])
-    return sums[0], sums[1]
+def _spectrum_size(image: NDArray[np.generic]) -> tuple[int, int]:
+    """Return a size for transforms of an image (h, w) that is shifted without wrapping around."""
+    height, width = image.shape
+    return cv2.getOptimalDFTSize(height + _REACH_PX), cv2.getOptimalDFTSize(width + _REACH_PX)
 
 
 def _pixels(width: int) -> int:

@@ -14,6 +14,7 @@ SLOW_FILES = frozenset(
             "frame_masks",
             "replay",
         ),
+        "sdfpose_core/diagnosis": ("camera", "image_faults"),
         "sdfpose_core/encoder": ("pretraining",),
         "sdfpose_core/estimation": ("bad_input", "estimator"),
         "sdfpose_core/evaluation": ("reconstruction", "surfaces"),
