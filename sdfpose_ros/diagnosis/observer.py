@@ -9,7 +9,6 @@ from typing import Any
 
 import rclpy
 from rclpy.context import Context
-from rclpy.exceptions import NameValidationException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -19,12 +18,13 @@ from sdfpose_core.datasets.bags import find_topics
 from sdfpose_core.diagnosis.findings import Finding, Level
 from sdfpose_core.diagnosis.sample import CameraSample
 from sdfpose_core.diagnosis.sampling import CameraSampler
-from sdfpose_core.errors import BagError, ConfigurationError
+from sdfpose_core.errors import BagError
 from sdfpose_core.messages.decoding import InputTopics
 from sdfpose_ros.diagnosis.environment import check_shared_memory
 from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S, likely_cause
 from sdfpose_ros.graph.message_factory import message_class
 from sdfpose_ros.graph.subscriptions import InputSubscriptions
+from sdfpose_ros.graph.topics import topic_of
 
 __all__ = ["CameraObserver", "camera_topics", "observe_topics"]
 
@@ -110,13 +110,7 @@ def camera_topics(node: Node, namespace: str, given: Mapping[str, str]) -> Input
         BagError: a part of a frame has no topic, or several.
         ConfigurationError: the namespace is no name.
     """
-    try:
-        prefix = node.resolve_topic_name(f"{namespace.rstrip('/')}/x").removesuffix("/x")
-    except NameValidationException as error:
-        raise ConfigurationError(
-            f"topic:{namespace}: {' '.join(str(error).split())}: expected the namespace of a "
-            "camera, e.g. /camera"
-        ) from error
+    prefix = node.resolve_topic_name(topic_of(namespace, "x")).removesuffix("/x")
     connections = [
         Connection(topic, kinds[0], 0, False)
         for topic, kinds in node.get_topic_names_and_types()
@@ -137,8 +131,8 @@ def observe_topics(
     context = Context()
     # An interrupt has to end the command, not only the context.
     rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    node = Node("sdfpose_doctor", context=context)
     try:
-        node = Node("sdfpose_doctor", context=context)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
 
@@ -157,6 +151,7 @@ def observe_topics(
             spin_until(lambda: False, seconds)
         return observer.sample()
     finally:
+        node.destroy_node()
         context.try_shutdown()
 
 
