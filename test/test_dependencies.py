@@ -30,7 +30,7 @@ CORE = (
 ROS = (
     {"stand_ins"},
     {"graph"},
-    {"diagnosis", "evaluation", "masks", "playback", "pose"},
+    {"diagnosis", "evaluation", "masks", "playback", "pose", "recording"},
     {"cli", "reference"},
 )
 """Subpackages of sdfpose_ros, in the same order."""
