@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from rosbags.interfaces import Qos
 from rosbags.typesys.store import Typestore
@@ -67,7 +68,7 @@ def compressed(message: ArrivedMessage, store: Typestore, codecs: Codecs) -> Sto
         codecs: how to compress images.
     """
     if message.kind == _IMAGE and message.role:
-        image = store.deserialize_cdr(message.data, _IMAGE)
+        image: Any = store.deserialize_cdr(message.data, _IMAGE)
         try:
             new = bag_messages(store)
             packed = compressed_copy(new, image, message.topic, message.role, codecs)

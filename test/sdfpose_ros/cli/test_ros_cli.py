@@ -53,7 +53,7 @@ def test_play_tells_bags_from_frame_folders(call, tmp_path, monkeypatch):
     assert with_topics.endswith('-p topics:=["/a", "/b"]')
     expected = (
         '-p bag:="demo.mcap" -p rate:=0.5 -p clock:=true -p lockstep:=false -p wait_s:=0.0 '
-        '-p results:="/sdfpose/objects" -p loop:=false'
+        '-p results:="/sdfpose/objects" -p loop:=false -p raw:=false'
     )
     assert call(play, "playback.player_node", "demo.mcap", "--rate", "0.5", "--clock") == expected
     (tmp_path / "metadata.yaml").touch()
