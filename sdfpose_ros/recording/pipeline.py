@@ -108,25 +108,28 @@ class RecordingPipeline:
         )
         self._waiting_bytes = 0
         self._lock = threading.Lock()
+        self._closed = False
         self.dropped = 0
         self.failure: BagError | None = None
         self._writer = threading.Thread(target=self._write_all, name="recording", daemon=True)
         self._writer.start()
 
     def put(self, message: ArrivedMessage) -> bool:
-        """Add a message; return False if it is dropped because too many wait."""
+        """Add a message; return False if too many wait, or the pipeline is closed."""
         size = len(message.data)
         with self._lock:
-            if self._waiting_bytes + size > _MOST_WAITING:
+            if self._closed or self._waiting_bytes + size > _MOST_WAITING:
                 self.dropped += 1
                 return False
             self._waiting_bytes += size
-        self._waiting.put((message, self._pool.submit(self._compress, message)))
+            self._waiting.put((message, self._pool.submit(self._compress, message)))
         return True
 
     def close(self) -> None:
         """Write all that waits and stop the threads; the file stays open."""
-        self._waiting.put(None)
+        with self._lock:
+            self._closed = True
+            self._waiting.put(None)
         self._writer.join()
         self._pool.shutdown()
 

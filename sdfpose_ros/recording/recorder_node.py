@@ -121,14 +121,22 @@ class RecorderNode(Node):
         self.get_logger().info(f"recording to {self._path}; Ctrl-C ends it")
 
     def destroy_node(self) -> None:
-        """Write what waits, finish the file, then destroy the node."""
+        """Finish the file, then destroy the node."""
+        self.finish()
+        super().destroy_node()
+
+    def finish(self) -> None:
+        """Write what waits and finish the file; nothing is recorded from now on.
+
+        Raises:
+            BagError: the disk is full or fails; the file lacks its end.
+        """
         if self._file is not None:
             file, self._file = self._file, None
             self._pipeline.close()
             seconds = 0.0 if self._started_s is None else time.monotonic() - self._started_s
             file.close()
             self._tell_end(file, seconds)
-        super().destroy_node()
 
     def _all_sources(self) -> list[_Source]:
         sources = []
@@ -177,6 +185,8 @@ class RecorderNode(Node):
         self.create_subscription(message_class(kind), source.topic, take, profile, raw=True)
 
     def _take(self, data: bytes, *, source: _Source, kind: str, qos: Qos) -> None:
+        if self._file is None:
+            return
         if self._started_s is None:
             self._started_s = time.monotonic()
         now_ns = self.get_clock().now().nanoseconds
@@ -194,7 +204,8 @@ class RecorderNode(Node):
         Raises:
             BagError: the file cannot be written.
         """
-        assert self._file is not None
+        if self._file is None:
+            return
         if self._pipeline.failure is not None:
             raise self._pipeline.failure
         free_mib = shutil.disk_usage(self._path.absolute().parent).free / _MIB
