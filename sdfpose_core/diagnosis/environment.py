@@ -239,12 +239,15 @@ def check_weights(weights_dir: Path | None, categories: Categories) -> Finding:
             "install the package again, or correct the folder of the weights (weights_dir, "
             "--weights)",
         )
-    optional = {
-        name: own_or_shipped(file, weights_dir).exists()
-        for name, file in (("colour", COLOUR_FILE), ("masks", MASKS_FILE))
-    }
-    extra = ", ".join(f"{x} {'there' if y else 'absent'}" for x, y in optional.items())
-    return Finding("ok", "weights", f"{', '.join(categories)}; networks: {extra}")
+    colour, masks = (
+        "with" if own_or_shipped(x, weights_dir).exists() else "without"
+        for x in (COLOUR_FILE, MASKS_FILE)
+    )
+    return Finding(
+        "ok",
+        "weights",
+        f"{', '.join(categories)}; {colour} a colour network, {masks} a mask network",
+    )
 
 
 def _quota(path: Path) -> float:

@@ -11,7 +11,7 @@ from sdfpose_core.datasets.bags import decoded_messages, find_topics, open_bag
 from sdfpose_core.datasets.folder import COLOUR, DEPTH, FolderFrame, frame_folders, read_frame
 from sdfpose_core.datasets.images import read_image
 from sdfpose_core.diagnosis.findings import Finding
-from sdfpose_core.diagnosis.sample import CameraSample, CameraView
+from sdfpose_core.diagnosis.sample import CameraSample, CameraView, silent_topic
 from sdfpose_core.diagnosis.sampling import CameraSampler
 from sdfpose_core.errors import BagError, FrameError
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
@@ -60,6 +60,7 @@ def bag_sample(
     problems += [f"{x}: {len(y)} messages cannot be decoded: {y[0]}" for x, y in undecoded.items()]
     findings = [
         Finding("ok", "topics", ", ".join(sampler.topics)),
+        *(silent_topic(role, topic) for role, topic in sampler.silent.items()),
         *(Finding("warning", "recording", x) for x in problems),
     ]
     return sampler.sample(findings, latched_labels=latched)
@@ -71,7 +72,12 @@ def folder_sample(path: Path | str, *, depth_unit: float | None = None) -> Camer
     Args:
         path: a frame folder, or a folder of them.
         depth_unit: metres per unit of depth, in place of those in ``meta.json``.
+
+    Raises:
+        FrameError: there is no such folder.
     """
+    if not Path(path).is_dir():
+        raise FrameError(f"{path}: no such folder: expected a frame folder, or a folder of them")
     folders = frame_folders(path)
     places = np.unique(np.linspace(0, len(folders) - 1, _FOLDERS).round().astype(int))
     views: list[CameraView] = []

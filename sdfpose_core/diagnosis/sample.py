@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.diagnosis.findings import Finding
+from sdfpose_core.diagnosis.findings import Finding, Level
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.messages.decoding import InputTopics
 from sdfpose_core.observation.depth_unit import MILLIMETRE
 from sdfpose_core.observation.frame import InstanceLabel
 
-__all__ = ["CameraSample", "CameraView", "MessageHeader", "Stream"]
+__all__ = ["CameraSample", "CameraView", "MessageHeader", "Stream", "silent_topic"]
+
+_REQUIRED = ("colour", "depth", "camera_info")
+"""Roles without which there are no poses."""
 
 
 @dataclass(frozen=True)
@@ -107,3 +110,15 @@ class CameraSample:
             stamps, arrivals = np.array(rows, dtype=np.int64).T
             found[role] = Stream(getattr(self.topics, role), stamps, arrivals)
         return found
+
+
+def silent_topic(role: str, topic: str, cause: str = "") -> Finding:
+    """Return the finding about a topic of a camera that has no message.
+
+    Args:
+        role: part of a frame that the topic carries.
+        topic: name of the topic.
+        cause: likely cause, and what to do.
+    """
+    level: Level = "fault" if role in _REQUIRED else "warning"
+    return Finding(level, "topics", f"{topic}: no message", cause or "check its publisher")

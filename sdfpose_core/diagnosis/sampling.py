@@ -87,6 +87,12 @@ class CameraSampler:
         """Names of the topics whose messages are wanted."""
         return self._roles.keys()
 
+    @property
+    def silent(self) -> dict[str, str]:
+        """The topics without a message, by role."""
+        heard = {x.role for x in self._headers}
+        return {role: topic for topic, role in self._roles.items() if role not in heard}
+
     def take(self, topic: str, message: Any, arrival_ns: int) -> None:
         """Take a message of one of the topics.
 

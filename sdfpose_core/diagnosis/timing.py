@@ -67,6 +67,8 @@ def check_rate(streams: Mapping[str, Stream]) -> Finding | None:
             continue
         intervals = _intervals_s(stream)
         median = float(np.median(intervals))
+        if not np.isfinite(median):
+            continue
         lost = _lost_share(intervals, median)
         spread = float(np.subtract(*np.percentile(intervals, (90.0, 10.0)))) / median
         text = f"{role} {1.0 / median:.3g} Hz"

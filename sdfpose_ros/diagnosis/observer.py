@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import rclpy
@@ -15,8 +14,8 @@ from rclpy.signals import SignalHandlerOptions
 
 from sdfpose_core.datasets.bag_reader import Connection
 from sdfpose_core.datasets.bags import find_topics
-from sdfpose_core.diagnosis.findings import Finding, Level
-from sdfpose_core.diagnosis.sample import CameraSample
+from sdfpose_core.diagnosis.findings import Finding
+from sdfpose_core.diagnosis.sample import CameraSample, silent_topic
 from sdfpose_core.diagnosis.sampling import CameraSampler
 from sdfpose_core.errors import BagError
 from sdfpose_core.messages.decoding import InputTopics
@@ -33,9 +32,6 @@ _DISCOVERY_S = 6.0
 
 _SETTLING_S = 1.0
 """...and for those of masks and labels, which may be discovered a little later."""
-
-_REQUIRED = ("colour", "depth", "camera_info")
-"""Roles without which there are no poses."""
 
 _SpinUntil = Callable[[Callable[[], bool], float], bool]
 """Handles messages until a condition holds, or for some seconds; returns whether it holds."""
@@ -72,11 +68,11 @@ class CameraObserver:
     def sample(self) -> CameraSample:
         """Return what was observed, and which topics were silent."""
         findings = [Finding("ok", "topics", ", ".join(self._sampler.topics))]
-        findings += [
-            self._silent(role, topic)
-            for role, topic in asdict(self._topics).items()
-            if topic and not self._subscriptions.received[topic]
-        ]
+        for role, topic in self._sampler.silent.items():
+            offers = self._node.get_publishers_info_by_topic(topic)
+            wanted = self._subscriptions.by_topic[topic]
+            cause = likely_cause(topic, offers, wanted, self._size)
+            findings.append(silent_topic(role, topic, cause))
         if self._size is not None:
             memory = check_shared_memory(self._size)
             findings += [memory] if memory.level == "fault" else []
@@ -89,13 +85,6 @@ class CameraObserver:
         if topic == self._topics.camera_info:
             self._size = (message.width, message.height)
         self._sampler.take(topic, message, time.time_ns())
-
-    def _silent(self, role: str, topic: str) -> Finding:
-        offers = self._node.get_publishers_info_by_topic(topic)
-        level: Level = "fault" if role in _REQUIRED else "warning"
-        cause = likely_cause(topic, offers, self._subscriptions.by_topic[topic], self._size)
-        text = f"{topic}: no message from {len(offers)} publisher(s)"
-        return Finding(level, "topics", text, cause)
 
 
 def camera_topics(node: Node, namespace: str, given: Mapping[str, str]) -> InputTopics:

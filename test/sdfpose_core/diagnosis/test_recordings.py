@@ -13,7 +13,7 @@ from sdfpose_core.datasets import write_frame
 from sdfpose_core.diagnosis.alignment import check_alignment
 from sdfpose_core.diagnosis.depth import check_depth_unit
 from sdfpose_core.diagnosis.recordings import bag_sample, folder_sample
-from sdfpose_core.errors import BagError
+from sdfpose_core.errors import BagError, FrameError
 
 
 @pytest.fixture
@@ -57,9 +57,20 @@ def test_a_bag_without_depth_says_which_topics_there_are(bags, frames, tmp_path)
     assert "has no topic for depth" in finding.text
 
 
-def test_a_bag_that_is_not_there_is_an_error(tmp_path):
+def test_a_topic_of_a_bag_without_messages_is_named(bags, frames, tmp_path):
+    messages = [
+        {k: x for k, x in bags.messages_of(frame).items() if k != "/camera/depth"}
+        for frame in frames
+    ]
+    findings = bag_sample(bags.write(tmp_path / "bag", messages)).findings
+    assert [(x.level, x.text) for x in findings[1:]] == [("fault", "/camera/depth: no message")]
+
+
+def test_what_is_not_there_is_an_error(tmp_path):
     with pytest.raises(BagError, match="no such bag"):
         bag_sample(tmp_path / "none")
+    with pytest.raises(FrameError, match="no such folder"):
+        folder_sample(tmp_path / "none")
 
 
 def test_frame_folders_are_sampled(folder, frames):
