@@ -17,7 +17,7 @@ CORE = (
     {"observation", "sdf"},
     {"masks", "messages", "refine"},
     {"datasets"},
-    {"simulation"},
+    {"diagnosis", "simulation"},
     {"encoder", "evaluation"},
     {"cues", "mask_training"},
     {"estimation", "export", "visualisation"},
@@ -30,7 +30,7 @@ CORE = (
 ROS = (
     {"stand_ins"},
     {"graph"},
-    {"evaluation", "masks", "playback", "pose"},
+    {"diagnosis", "evaluation", "masks", "playback", "pose", "recording"},
     {"cli", "reference"},
 )
 """Subpackages of sdfpose_ros, in the same order."""

@@ -31,6 +31,7 @@ _CORE_COMMANDS = {
     "adapt": "sdfpose_core.cli.adapt",
     "bag": "sdfpose_core.cli.bag",
     "bench": "sdfpose_core.cli.bench",
+    "doctor": "sdfpose_core.cli.doctor",
     "estimate": "sdfpose_core.cli.estimate",
     "eval": "sdfpose_core.cli.eval",
     "export": "sdfpose_core.cli.export",

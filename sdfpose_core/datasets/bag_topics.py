@@ -55,13 +55,13 @@ def find_topics(
     *,
     needs_mask: bool = True,
 ) -> InputTopics:
-    """Find the topics of a bag that make up a frame, by type and name.
+    """Find the topics of a bag, or of a running camera, that make up a frame, by type and name.
 
     If the raw topic of an image is not in the bag, its compressed topic is used.
 
     Args:
-        connections: connections of the bag.
-        path: path of the bag, for error messages.
+        connections: the topics with their types.
+        path: path of the bag, or namespace of the camera, for error messages.
         given: topics by role (see `ROLES`) that override the search.
         needs_mask: whether a bag without a topic for masks is an error.
 
@@ -79,7 +79,7 @@ def find_topics(
         )
     for role, topic in given.items():
         if types.get(topic) not in _types_for(role):
-            state = f"has type {types[topic]}" if topic in types else "is not in the bag"
+            state = f"has type {types[topic]}" if topic in types else "is not there"
             raise BagError(
                 f"{path}: {topic}, given for {role}, {state}: expected one of "
                 f"{', '.join(_topics_for(role, types)) or 'none'}, of type "
@@ -153,8 +153,8 @@ def _only(
             hint += "; or let 'sdfpose replay --masks SOURCE' make masks"
         raise BagError(
             f"{path}: has no topic for {role}: expected one of type "
-            f"{' or '.join(_types_for(role))}; the bag has "
-            f"{', '.join(f'{k} ({v})' for k, v in sorted(types.items()))}{hint}"
+            f"{' or '.join(_types_for(role))}; there are "
+            f"{', '.join(f'{k} ({v})' for k, v in sorted(types.items())) or 'no topics'}{hint}"
         )
     raise BagError(
         f"{path}: {', '.join(sorted(found))} could all be {role}: choose one with "

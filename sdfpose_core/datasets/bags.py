@@ -32,6 +32,7 @@ __all__ = [
     "RecordedFrame",
     "TopicCallbacks",
     "bag_frames",
+    "decoded_messages",
     "find_topics",
     "is_bag",
     "open_bag",
@@ -168,7 +169,7 @@ def bag_frames(
 
         topics = pairs.topics | set(listeners)
         try:
-            for topic, message, arrival_ns in _read(bag, topics, undecoded):
+            for topic, message, arrival_ns in decoded_messages(bag, topics, undecoded):
                 try:
                     if topic in listeners:
                         listeners[topic](message)
@@ -262,10 +263,10 @@ def _open_storage(file: Path, problems: list[str], scratch: Path) -> Storage:
     return SqliteStorage(plain, file, problems, scratch)
 
 
-def _read(
+def decoded_messages(
     bag: BagReader, topics: Iterable[str], undecoded: dict[str, list[str]]
 ) -> Iterator[tuple[str, Any, int]]:
-    """Yield topic, message and recording time (nanoseconds).
+    """Yield topic, message and recording time (nanoseconds) in recorded order.
 
     Args:
         bag: the open bag.

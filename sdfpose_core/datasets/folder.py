@@ -66,6 +66,7 @@ class FolderFrame:
         warnings: what is likely to be wrong with the depth or the ground truth, or is not there,
             naming the file.
         has_mask: whether the folder has a mask.
+        depth_unit: metres per unit of depth.
     """
 
     name: str
@@ -75,6 +76,7 @@ class FolderFrame:
     problems: list[str]
     warnings: list[InputWarning] = field(default_factory=list)
     has_mask: bool = True
+    depth_unit: float = MILLIMETRE
 
 
 def frame_folders(folder: Path | str) -> list[Path]:
@@ -192,6 +194,7 @@ def read_frame(
             *_warnings(folder, frame, metres, unit, objects.ground_truth),
         ],
         has_mask=has_mask,
+        depth_unit=unit,
     )
 
 

@@ -19,7 +19,7 @@ from sdfpose_core.messages.errors import CompressionError, EncodingError
 from sdfpose_core.messages.interfaces import AnyImage, CompressedImage, Image
 from sdfpose_core.messages.rvl import RvlError, decode_rvl
 
-__all__ = ["MAX_PIXELS", "declared_size", "raw_colour", "raw_depth", "raw_mask"]
+__all__ = ["MAX_PIXELS", "declared_size", "raw_colour", "raw_depth", "raw_image", "raw_mask"]
 
 MAX_PIXELS = 100_000_000
 """Largest image that is decoded: a few bytes can declare an image that fills the memory."""
@@ -45,6 +45,13 @@ _ENCODINGS = {
     ("uint16", 4): "bgra16",
 }
 """Encodings of images decoded by OpenCV, by type and number of channels."""
+
+
+_SAME_PIXELS = {
+    "mono8": ("8uc1", "bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8"),
+    "mono16": ("16uc1",),
+}
+"""Encodings, in lower case, with the same pixels in memory as one of OpenCV's."""
 
 
 @dataclass
@@ -90,6 +97,27 @@ def raw_colour(message: AnyImage, topic: str) -> Image:
     if "compressed rgb" in message.format:
         # Some old publishers swapped red and blue.
         encoding = encoding.replace("bgr", "rgb")
+    return _raw(message, pixels, encoding)
+
+
+def raw_image(message: AnyImage, topic: str) -> Image:
+    """Decompress any image to the encoding that its format names; a raw one is unchanged.
+
+    Raises:
+        CompressionError: it is truncated or damaged, in an unknown format, or too large.
+        EncodingError: it is depth in a format that is not lossless.
+    """
+    if _is_raw(message):
+        return cast(Image, message)
+    message = cast(CompressedImage, message)
+    if "compressedDepth" in message.format:
+        return raw_depth(message, topic)
+    pixels, encoding = _decoded(_payload(message), topic), _first_word(message.format)
+    stored = _encoding(pixels)
+    if encoding.startswith("rgb") and stored == encoding.replace("rgb", "bgr"):
+        pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
+    elif encoding.lower() not in _SAME_PIXELS.get(stored, ()):
+        encoding = stored
     return _raw(message, pixels, encoding)
 
 

@@ -35,10 +35,12 @@ from sdfpose_core.messages.layout import packed_rows
 from sdfpose_core.messages.topic_names import is_rectified
 from sdfpose_core.observation.depth_unit import MILLIMETRE
 from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.observation.intrinsics import principal_point_problem
 
 __all__ = [
     "InputTopics",
     "LabelRules",
+    "calibrated_camera",
     "camera_from_info",
     "check_intrinsics",
     "check_rectified",
@@ -67,9 +69,6 @@ _DEPTH_TYPES: Mapping[str, str] = {"16uc1": "u2", "mono16": "u2", "32fc1": "f4"}
 """Type of the pixels by encoding, in lower case."""
 
 _MAX_MASK_ID = 65535
-
-_MAX_PRINCIPAL_POINT_OFFSET = 0.15
-"""Largest distance of a plausible principal point from the centre, in widths or heights."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +236,20 @@ def camera_from_info(
     return fitting.pop() if len(fitting) == 1 else by_definition
 
 
+def calibrated_camera(message: CameraInfo) -> PinholeCamera | None:
+    """Read the intrinsics at full resolution, without region of interest and binning.
+
+    Returns:
+        The intrinsics; None if the size is not filled in.
+
+    Raises:
+        FrameError: the intrinsics are not filled in or not finite.
+    """
+    if not message.width or not message.height:
+        return None
+    return PinholeCamera.from_matrix(_intrinsics(message)[1], message.width, message.height)
+
+
 def check_intrinsics(message: CameraInfo, topics: InputTopics) -> None:
     """Check that the principal point of a camera info is near the centre of the image.
 
@@ -244,20 +257,13 @@ def check_intrinsics(message: CameraInfo, topics: InputTopics) -> None:
         IntrinsicsError: it is not; the intrinsics are likely to be those of another resolution.
             The frame is usable, but its poses may be wrong.
     """
-    name, matrix = _intrinsics(message)
-    cx, cy = float(matrix[0, 2]), float(matrix[1, 2])
-    width, height = message.width, message.height
-    if not width or not height:
-        return
-    offset = max(abs((cx + 0.5) / width - 0.5), abs((cy + 0.5) / height - 0.5))
-    if offset > _MAX_PRINCIPAL_POINT_OFFSET:
+    camera = calibrated_camera(message)
+    problem = None if camera is None else principal_point_problem(camera)
+    if problem is not None:
         raise IntrinsicsError(
             topics.camera_info,
-            f"{name} with the principal point ({cx:.0f}, {cy:.0f}), far from the centre of "
-            f"{width}x{height} pixels",
-            f"the intrinsics of this resolution (do they belong to {2 * cx + 1:.0f}x"
-            f"{2 * cy + 1:.0f} pixels, or to an image that was cropped?); the frame is used with "
-            "these intrinsics",
+            f"{_intrinsics(message)[0]} with {problem}",
+            "the intrinsics of this resolution; the frame is used with these intrinsics",
         )
 
 

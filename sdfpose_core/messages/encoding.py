@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import cv2
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.messages.factory import MessageFactory
 from sdfpose_core.messages.interfaces import CompressedImage, Header, Image
+from sdfpose_core.messages.rvl import encode_rvl
 from sdfpose_core.observation.depth_unit import MILLIMETRE
 from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
 
@@ -78,36 +79,55 @@ def image_message(
 def compressed_message(
     new: MessageFactory,
     pixels: NDArray[np.generic],
-    encoding: Literal["rgb8", "bgr8", "mono8", "mono16", "16UC1"],
+    encoding: str,
     header: Header,
     codec: Literal["jpeg", "png"] = "png",
+    options: Sequence[int] = (),
 ) -> CompressedImage:
-    """Create a compressed image from an array (H, W) or (H, W, 3) that matches the encoding.
+    """Create a compressed image from an array (H, W) or (H, W, C) that matches the encoding.
 
     The format is that of compressed_image_transport. JPEG has 8 bits and is lossy.
+
+    Args:
+        new: message factory.
+        pixels: (H, W) or (H, W, C), 8- or 16-bit.
+        encoding: encoding of the raw image, e.g. ``rgb8``.
+        header: header of the message.
+        codec: format of the file.
+        options: options of OpenCV's encoder, for example the quality.
     """
-    stored = pixels[..., ::-1] if encoding == "rgb8" else pixels
+    held = f"bgr{8 * pixels.itemsize}" if pixels.ndim == 3 else ""
     return new(
         "sensor_msgs/msg/CompressedImage",
         header=header,
-        format=f"{encoding}; {codec} compressed {'bgr8' if pixels.ndim == 3 else ''}",
-        data=_file_bytes(f".{codec}", stored),
+        format=f"{encoding}; {codec} compressed {held}",
+        data=_file_bytes(
+            f".{codec}", _blue_first(pixels) if encoding.startswith("rgb") else pixels, options
+        ),
     )
 
 
 def compressed_depth_message(
-    new: MessageFactory, depth_mm: NDArray[np.uint16], header: Header
+    new: MessageFactory,
+    depth_mm: NDArray[np.uint16],
+    header: Header,
+    codec: Literal["png", "rvl"] = "png",
 ) -> CompressedImage:
     """Create a compressed 16UC1 depth image from depth (H, W), millimetres, 0 = missing.
 
-    The format is that of compressed_depth_image_transport.
+    The format is that of compressed_depth_image_transport; both codecs are lossless.
     """
-    no_parameters = np.zeros(12, dtype=np.uint8)
+    parameters = np.zeros(12, dtype=np.uint8)  # of quantised depth, which this is not
+    if codec == "rvl":
+        size = np.array(depth_mm.shape[::-1], dtype="<i4").view(np.uint8)
+        content = np.concatenate([size, np.frombuffer(encode_rvl(depth_mm), dtype=np.uint8)])
+    else:
+        content = _file_bytes(".png", depth_mm)
     return new(
         "sensor_msgs/msg/CompressedImage",
         header=header,
-        format="16UC1; compressedDepth png",
-        data=np.concatenate([no_parameters, _file_bytes(".png", depth_mm)]),
+        format=f"16UC1; compressedDepth {codec}",
+        data=np.concatenate([parameters, content]),
     )
 
 
@@ -152,6 +172,15 @@ def labels_message(new: MessageFactory, labels: Mapping[int, InstanceLabel], hea
     return new("sdfpose/msg/InstanceLabels", header=header, instances=instances)
 
 
-def _file_bytes(suffix: str, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-    _, content = cv2.imencode(suffix, np.ascontiguousarray(pixels))
+def _blue_first(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Swap the first and the third channel."""
+    swapped = pixels.copy()
+    swapped[..., 0], swapped[..., 2] = pixels[..., 2], pixels[..., 0]
+    return swapped
+
+
+def _file_bytes(
+    suffix: str, pixels: NDArray[np.generic], options: Sequence[int] = ()
+) -> NDArray[np.uint8]:
+    _, content = cv2.imencode(suffix, np.ascontiguousarray(pixels), list(options))
     return np.asarray(content, dtype=np.uint8).reshape(-1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RvlError", "decode_rvl"]
+__all__ = ["RvlError", "decode_rvl", "encode_rvl"]
 
 _MAX_NIBBLES = 11
 """Maximum number of nibbles of a 32-bit number; longer numbers are invalid."""
@@ -41,6 +41,51 @@ def decode_rvl(stream: bytes, count: int) -> NDArray[np.uint16]:
     pixels = np.zeros(count, dtype=np.uint16)
     pixels[has_depth] = np.cumsum(differences).astype(np.uint16)
     return pixels
+
+
+def encode_rvl(pixels: NDArray[np.uint16]) -> bytes:
+    """Encode pixels of any shape, 0 = missing, to a stream that `decode_rvl` reads."""
+    flat = pixels.reshape(-1)
+    measured = flat[flat > 0].astype(np.int64)
+    lengths = _run_lengths(flat > 0)
+    missing, present = lengths[::2], lengths[1::2]
+    heads = 2 * np.arange(len(present)) + np.cumsum(present) - present
+    numbers = np.zeros(2 * len(present) + len(measured), dtype=np.int64)
+    numbers[heads], numbers[heads + 1] = missing, present
+    is_difference = np.ones(len(numbers), dtype=bool)
+    is_difference[heads] = is_difference[heads + 1] = False
+    differences = np.diff(measured, prepend=0)
+    numbers[is_difference] = (differences << 1) ^ (differences >> 63)
+    return _packed(numbers)
+
+
+def _run_lengths(present: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the lengths of alternating runs: missing, present, and so on, in whole pairs."""
+    borders = np.flatnonzero(np.diff(present)) + 1
+    ends = np.concatenate([[0], borders, [len(present)]])
+    lengths = np.diff(ends)
+    if len(present) and present[0]:
+        lengths = np.concatenate([[0], lengths])
+    if len(lengths) % 2:
+        lengths = np.concatenate([lengths, [0]])
+    return lengths.astype(np.int64)
+
+
+def _packed(numbers: NDArray[np.int64]) -> bytes:
+    """Pack numbers into nibbles, and these into words whose first nibble is the highest."""
+    sizes = np.ones(len(numbers), dtype=np.int64)
+    for k in range(1, _MAX_NIBBLES):
+        sizes += numbers >= 1 << 3 * k
+    starts = np.cumsum(sizes) - sizes
+    total = int(sizes.sum())
+    nibbles = np.zeros(-(-total // 8) * 8, dtype=np.uint8)
+    at = np.arange(len(numbers))
+    for k in range(int(sizes.max(initial=0))):
+        at = at[sizes[at] > k]
+        more = np.where(sizes[at] > k + 1, 8, 0)
+        nibbles[starts[at] + k] = ((numbers[at] >> 3 * k) & 7) | more
+    octets = (nibbles[::2] << 4) | nibbles[1::2]
+    return octets.view(">u4").astype("<u4").tobytes()
 
 
 def _numbers(stream: bytes) -> NDArray[np.int64]:

@@ -44,6 +44,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="TOPIC",
         help="bag: publish only these topics (default: all)",
     )
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="bag: publish compressed images, as 'sdfpose record' writes them, as raw ones",
+    )
     parser.add_argument("--clock", action="store_true", help="bag: publish its time on /clock")
     parser.add_argument(
         "--lockstep",
@@ -80,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
             wait_s=float(args.wait),
             results=topic_of(args.node, "objects"),
             loop=args.loop,
+            raw=args.raw,
             topics=args.topics,
         )
     else:

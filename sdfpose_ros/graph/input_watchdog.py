@@ -13,7 +13,7 @@ from sdfpose_core.messages.stamps import RecentStamps
 from sdfpose_ros.graph.middleware import shared_memory_hint
 from sdfpose_ros.graph.throttle import ThrottledLog
 
-__all__ = ["SILENT_AFTER_S", "InputWatchdog"]
+__all__ = ["SILENT_AFTER_S", "InputWatchdog", "likely_cause"]
 
 SILENT_AFTER_S = 5.0
 """Warn when no messages have matched for this long."""
@@ -76,9 +76,10 @@ class InputWatchdog:
             offers = self._node.get_publishers_info_by_topic(topic)
             expected = "one" if topic in once and offers else "one for each image"
             hint = (absent or {}).get(topic) if not offers else None
+            hint = hint or likely_cause(topic, offers, subscriptions[topic], image_size)
             cause = (
                 f"no message for {seconds:.0f} s from {len(offers)} publisher(s): expected "
-                f"{expected} ({hint or _hint(topic, offers, subscriptions[topic], image_size)})"
+                f"{expected} ({hint})"
             )
             causes.setdefault(cause, []).append(topic)
         if causes:  # one warning for all: a node may wait for every one of its inputs
@@ -96,13 +97,20 @@ class InputWatchdog:
             )
 
 
-def _hint(
+def likely_cause(
     topic: str,
     offers: Sequence[Any],
     wanted: Subscription[Any],
     image_size: tuple[int, int] | None,
 ) -> str:
-    """Return the likely cause of a silent topic."""
+    """Return the likely cause of a silent topic, and what to do.
+
+    Args:
+        topic: the topic.
+        offers: its publishers, from `Node.get_publishers_info_by_topic`.
+        wanted: the subscription.
+        image_size: width and height of the images, pixels; None if unknown.
+    """
     kind = wanted.msg_type.__name__
     expected = f"{wanted.msg_type.__module__.split('.')[0]}/msg/{kind}"
     if not offers:

@@ -16,7 +16,11 @@ from sdfpose_core.errors import ConfigurationError
 
 __all__ = [
     "ONE_MACHINE",
+    "ROOMY",
+    "SHARED_MEMORY",
     "free_domain",
+    "free_shared_memory",
+    "image_bytes",
     "one_machine_environment",
     "prepare_middleware",
     "shared_memory_hint",
@@ -43,8 +47,11 @@ _MIB = 2**20
 _DEFAULT_SEGMENT = 512 * 1024
 """Size of Fast DDS's shared-memory segment without a profile, bytes."""
 
-_ROOM = 512 * _MIB
+ROOMY = 512 * _MIB
 """Free shared memory for the segments of a graph of eight processes, bytes."""
+
+SHARED_MEMORY = Path("/dev/shm")
+"""Folder of the shared memory of Linux."""
 
 _LARGEST_PIXEL = 4
 """Bytes per pixel of the largest common images: bgra8, and depth as 32FC1."""
@@ -57,7 +64,7 @@ def one_machine_environment() -> dict[str, str]:
     memory if it cannot allocate the segment. Set the variables before rclpy is initialised. Other
     machines cannot discover such a process.
     """
-    profile = "fastdds_shm.xml" if _free_shared_memory() >= _ROOM else "fastdds_shm_small.xml"
+    profile = "fastdds_shm.xml" if free_shared_memory() >= ROOMY else "fastdds_shm_small.xml"
     return {
         "FASTDDS_DEFAULT_PROFILES_FILE": str(files("sdfpose_ros") / profile),
         # With any other range the middleware ignores the transports of the profile.
@@ -115,10 +122,10 @@ def _used_domains() -> Collection[int]:
     return used
 
 
-def _free_shared_memory() -> float:
+def free_shared_memory() -> float:
     """Return the room in /dev/shm, bytes; infinite where there is no such folder."""
     try:
-        return float(shutil.disk_usage("/dev/shm").free)
+        return float(shutil.disk_usage(SHARED_MEMORY).free)
     except OSError:
         return math.inf
 
@@ -134,6 +141,11 @@ def shared_memory_segment() -> int:
     return max((int(x) for x in sizes if x.strip().isdigit()), default=_DEFAULT_SEGMENT)
 
 
+def image_bytes(width: int, height: int) -> int:
+    """Return the size of the largest common image of so many pixels, bytes."""
+    return width * height * _LARGEST_PIXEL
+
+
 def shared_memory_hint(image_size: tuple[int, int] | None) -> str:
     """Say what shared memory large images take, and how much there is.
 
@@ -147,7 +159,7 @@ def shared_memory_hint(image_size: tuple[int, int] | None) -> str:
             f"and here, where it has {segment} (see 'Images get lost' in docs/node.md)"
         )
     width, height = image_size
-    largest = width * height * _LARGEST_PIXEL / _MIB
+    largest = image_bytes(width, height) / _MIB
     return (
         f"An image of {width}x{height} pixels takes up to {largest:.3g} MiB, and the segment of "
         f"shared memory has {segment} here: expected at least {math.ceil(2 * largest)} MiB here "

@@ -78,6 +78,9 @@ class PlayerNodeParameters:
         maximum=1e6,
     )
     results: str = parameter("/sdfpose/objects", "Topic of the pose node's results.")
+    raw: bool = parameter(
+        False, "Publish compressed images as raw ones, on the names of the raw topics."
+    )
     result_timeout_s: float = parameter(
         60.0, "Longest wait for a result with lockstep, seconds.", minimum=0.1, maximum=1e6
     )

@@ -26,6 +26,7 @@ from sdfpose_ros.graph.parameters import declare
 from sdfpose_ros.graph.process import run_node
 from sdfpose_ros.playback.lockstep import Lockstep, PoseNodeMonitor
 from sdfpose_ros.playback.parameters import PlayerNodeParameters
+from sdfpose_ros.playback.raw_images import RawImages
 
 __all__ = ["PlayerNode", "main"]
 
@@ -69,7 +70,8 @@ class PlayerNode(Node):
         super().__init__(name, **options)
         self._settings = declare(self, PlayerNodeParameters)
         self._problems: list[str] = []
-        self._reader = self._files.enter_context(open_bag(self._settings.bag, self._problems))
+        reader = self._files.enter_context(open_bag(self._settings.bag, self._problems))
+        self._reader = RawImages(reader) if self._settings.raw else reader
         self._problems += self._reader.left_out
         self._damaged: Counter[str] = Counter()
         self._report_problems()

@@ -22,9 +22,10 @@ from sdfpose_core.benchmark.rejection_figures import confident_estimates, summar
 from sdfpose_core.benchmark.repeated_runs import repeated_figures
 from sdfpose_core.benchmark.sequences import TrackedSequence, summarise_sequences
 from sdfpose_core.benchmark.speed import benchmark_speed
-from sdfpose_core.cli import adapt, bench_pose, estimate, replay
+from sdfpose_core.cli import adapt, bench_pose, doctor, estimate, replay
 from sdfpose_core.cli.frame_masks import FrameMasks
 from sdfpose_core.datasets import FolderFrame
+from sdfpose_core.diagnosis.findings import Finding
 from sdfpose_core.evaluation import compare
 from sdfpose_core.evaluation.frame_evaluation import (
     FrameEvaluation,
@@ -168,6 +169,10 @@ class TabletopLike:
         pass
 
 
+def test_findings(documented: set[str]) -> None:
+    assert keys(Finding("ok", "rate", "30 Hz").as_json()) <= documented
+
+
 def test_own_categories_have_errors() -> None:
     kettle = dataclasses.replace(frame().objects[0].reported, category="kettle")
     item = ObjectEvaluation(kettle, dataclasses.replace(TRUTH, category="kettle"), ERRORS)
@@ -210,7 +215,9 @@ def test_adaptation(documented: set[str]) -> None:
     assert {x.name for x in dataclasses.fields(Fitness)} <= documented
 
 
-@pytest.mark.parametrize("function", [adapt.run, bench_pose._instance, replay.run, replay._frames])
+@pytest.mark.parametrize(
+    "function", [adapt.run, bench_pose._instance, doctor.run, replay.run, replay._frames]
+)
 def test_keys_in_the_commands(function: Any, documented: set[str]) -> None:
     source = inspect.getsource(function)
     if "report = {" in source:

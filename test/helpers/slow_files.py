@@ -22,6 +22,7 @@ SLOW_FILES = frozenset(
             "frame_masks",
             "replay",
         ),
+        "sdfpose_core/diagnosis": ("camera", "image_faults"),
         "sdfpose_core/encoder": ("pretraining",),
         "sdfpose_core/estimation": ("bad_input", "estimator"),
         "sdfpose_core/evaluation": ("reconstruction", "surfaces"),
@@ -37,8 +38,10 @@ SLOW_FILES = frozenset(
         "sdfpose_core/visualisation": ("report",),
         "sdfpose_ros/cli": ("bench_speed",),
         "sdfpose_ros/evaluation": ("evaluator_node", "node_benchmark", "separate_processes"),
+        "sdfpose_ros/diagnosis": ("observer",),
         "sdfpose_ros/playback": ("lockstep",),
         "sdfpose_ros/pose": ("faults", "inputs", "pose_node", "pose_node_lifecycle"),
+        "sdfpose_ros/recording": ("recorder_node",),
         "training": ("nocs_pipeline", "reproduce_ssc6d", "train_decoder", "train_masks"),
     }.items()
     for name in names

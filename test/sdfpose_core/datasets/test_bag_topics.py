@@ -128,7 +128,7 @@ def test_the_hint_names_the_option():
 @pytest.mark.parametrize(
     ("images", "given", "problem"),
     [
-        ({}, {}, f"no topic for colour: expected one of type {RAW} or {COMPRESSED}; the bag has"),
+        ({}, {}, f"no topic for colour: expected one of type {RAW} or {COMPRESSED}; there are"),
         (
             {COLOUR: RAW},
             {"colour": "/labels"},

@@ -275,7 +275,7 @@ def test_two_topics_that_would_fit_have_to_be_told_apart(bags, tmp_path):
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"depth": "/nowhere"}, "/nowhere, given for depth, is not in the bag"),
+        ({"depth": "/nowhere"}, "/nowhere, given for depth, is not there"),
         ({"depth": "/camera/labels"}, "/camera/labels, given for depth, has type sdfpose/msg"),
         ({"cloud": "/camera/depth"}, "unknown topic role: cloud"),
     ],

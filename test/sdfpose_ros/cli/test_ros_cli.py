@@ -8,7 +8,7 @@ import importlib
 import pytest
 
 from sdfpose_core.cli.main import main
-from sdfpose_ros.cli import demo, evaluate_live, node, play, simulate
+from sdfpose_ros.cli import demo, evaluate_live, node, play, record, simulate
 from sdfpose_ros.evaluation.demo import DemoError
 
 
@@ -58,7 +58,7 @@ def test_play_tells_bags_from_frame_folders(call, tmp_path, monkeypatch):
     assert with_topics.endswith('-p topics:=["/a", "/b"]')
     expected = (
         '-p bag:="demo.mcap" -p rate:=0.5 -p clock:=true -p lockstep:=false -p wait_s:=0.0 '
-        '-p results:="/sdfpose/objects" -p loop:=false'
+        '-p results:="/sdfpose/objects" -p loop:=false -p raw:=false'
     )
     assert call(play, "playback.player_node", "demo.mcap", "--rate", "0.5", "--clock") == expected
     (tmp_path / "metadata.yaml").touch()
@@ -69,6 +69,21 @@ def test_evaluate_live_connects_camera_and_node(call):
     arguments = call(evaluate_live, "evaluation.evaluator_node", "--node", "/eye")
     assert "-r ~/ground_truth:=/camera/ground_truth" in arguments
     assert "-r ~/objects:=/eye/objects" in arguments
+
+
+def test_record_connects_camera_and_node(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = call(
+        record, "recording.recorder_node", "a.mcap", "--camera", "/eye", "--node", "/poses",
+        "--colour", "jpeg", "--depth", "rvl", "--seconds", "3", "--topics", "/notes",
+        "--ros-args", "-r", "~/depth:=/d",
+    )  # fmt: skip
+    assert arguments.startswith(
+        '-p path:="a.mcap" -p duration_s:=3.0 -p colour_codec:="jpeg" -p depth_codec:="rvl" '
+        '-p jpeg_quality:=95 -p topics:=["/notes"] -r ~/depth:=/d -r ~/colour:=/eye/colour '
+    )
+    assert "-r ~/imu:=/eye/imu" in arguments
+    assert "-r ~/meshes:=/poses/meshes" in arguments
 
 
 def test_middleware_settings_of_the_user_are_left(call, monkeypatch):
@@ -142,6 +157,11 @@ def test_a_process_that_dies_ends_the_demo_with_its_last_words(run_demo, name):
         "play DIR/nowhere",
         "play EMPTY",
         "bench node --json EMPTY",
+        "record FILE.bag",
+        "record FILE/x.mcap",
+        "record DIR/x.mcap --seconds -1",
+        "record DIR/x.mcap --jpeg-quality 0",
+        "record DIR/x.mcap --camera 9x",
         "demo --seconds 0",
         "demo --rate inf",
         "demo --domain-id 233",

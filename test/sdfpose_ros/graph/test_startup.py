@@ -21,6 +21,7 @@ from sdfpose_ros.graph.process_group import ros_child_environment
 NODES = {
     "camera": "sdfpose_ros.playback.camera_node",
     "evaluator": "sdfpose_ros.evaluation.evaluator_node",
+    "recorder": "sdfpose_ros.recording.recorder_node",
     "mask": "sdfpose_ros.masks.mask_node",
     "player": "sdfpose_ros.playback.player_node",
     "pose": "sdfpose_ros.pose.pose_node",
@@ -192,6 +193,8 @@ WRONG = [
     ("player", "-p rate:=0.0", "parameter rate: .*expected a value from"),
     ("evaluator", "-p duration_s:=x", "parameter duration_s: "),
     ("evaluator", "-p output_dir:=/proc/x", "parameter output_dir: /proc/x: "),
+    ("recorder", "-p path:=/proc/x.mcap", "/proc/x.mcap: cannot be written: "),
+    ("recorder", "-p path:=x.mcap -p depth_codec:=jpeg", "parameter depth_codec: 'jpeg'"),
     ("mask", "-p bad", "Couldn't parse parameter override rule"),
     ("mask", "--params-file /none.yaml", "Couldn't parse params file"),
     ("mask", "--log-level foo", "Couldn't parse log level"),
