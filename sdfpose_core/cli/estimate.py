@@ -7,7 +7,7 @@ import dataclasses
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from sdfpose_core.cli.output import (
     write_json,
 )
 from sdfpose_core.cli.paths import check_output_file, check_output_folder, path_argument
+from sdfpose_core.cli.viewing import add_view_argument, keep_open, open_viewer
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame, write_masks
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
@@ -50,6 +51,8 @@ from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.input_warnings import WarningCounts
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 from sdfpose_core.samples import sample_frame
+from sdfpose_core.viewer.recording import EstimatedFrames
+from sdfpose_core.viewer.viewer import Viewer
 from sdfpose_core.visualisation.drawing import draw_overlay
 from sdfpose_core.visualisation.labels import alternative_text
 
@@ -64,6 +67,48 @@ class _Row:
     estimate: ObjectEstimate
     errors: PoseErrors | None
     time_ms: float
+
+
+@dataclass
+class _Done:
+    """What was estimated.
+
+    Attributes:
+        estimated: the estimates by name of the frame.
+        folders: the folder of each frame that could be read.
+        problems: a sentence for each.
+        written: whether all overlays and meshes were written.
+    """
+
+    estimated: dict[str, list[_Row]] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    written: bool = True
+
+    def as_json(self, out: Path, masks: FrameMasks | None) -> dict[str, Any]:
+        """Convert to a JSON object."""
+        return {
+            "frames": {
+                name: [_as_json(row) for row in rows] for name, rows in self.estimated.items()
+            },
+            **({} if masks is None else {"masks": masks.as_json()}),
+            "folders": {name: str(self.folders[name]) for name in self.estimated},
+            "out": str(out),
+            "problems": self.problems,
+        }
+
+
+class _Shown:
+    """Shows frames in the viewer when they are estimated, and keeps them for browsing."""
+
+    def __init__(self, viewer: Viewer, categories: Categories, depth_unit: float | None) -> None:
+        self.viewer = viewer
+        self.frames = EstimatedFrames(categories, depth_unit)
+
+    def show(
+        self, name: str, folder: Path, frame: RgbdFrame, estimates: Sequence[ObjectEstimate]
+    ) -> None:
+        self.viewer.show(self.frames.add(name, folder, frame, estimates), still=True)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -118,6 +163,7 @@ def add_parser(subparsers: Any) -> None:
             "estimator find the category"
         ),
     )
+    add_view_argument(parser, "each frame when it is estimated, and then all of them until Ctrl-C,")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -136,50 +182,65 @@ def run(args: argparse.Namespace) -> int:
         _ = categories[args.category]
     if args.threads:
         set_threads(args.threads)
-    masks = mask_source(args, categories, None)
+    with open_viewer(args, categories) as viewer:
+        masks = mask_source(args, categories, None)
+        shown = None if viewer is None else _Shown(viewer, categories, args.depth_unit)
+        done = _estimate_all(args, frames, masks, categories, shown)
+        if args.json is not None:
+            write_json(args.json, done.as_json(args.out, masks))
+        count = sum(map(len, done.estimated.values()))
+        if count:
+            _print(done.estimated)
+            print(
+                f"{count} object(s) in {len(done.estimated)} frame(s); overlays and meshes in "
+                f"{args.out}"
+            )
+        else:
+            print("sdfpose: nothing was estimated", file=sys.stderr)
+        if masks is not None:
+            masks.print()
+        if shown is not None:
+            keep_open(shown.viewer, shown.frames)
+    return 0 if count and done.written else 1
+
+
+def _estimate_all(
+    args: argparse.Namespace,
+    paths: Sequence[Path],
+    masks: FrameMasks | None,
+    categories: Categories,
+    shown: _Shown | None,
+) -> _Done:
+    """Estimate the frames, write overlays and meshes, and show the frames."""
     estimator = PoseEstimator(estimator_config(args), categories)
-    estimated: dict[str, list[_Row]] = {}
-    problems: list[str] = []
+    done = _Done()
     warnings, unused = WarningCounts(), WarningCounts()
-    written = True
-    for item in _masked(_frames(frames, args, problems), masks, problems):
+    for item in _masked(_frames(paths, args, done), masks, done.problems):
         name = item.given.name
         warnings.add(item.given.warnings)
         rows, result = _estimate(estimator, item)
         unused.add(result.warnings)
         for skip in result.skipped:
-            _report(f"{name}: {skip.reason}; skipped", problems)
+            _report(f"{name}: {skip.reason}; skipped", done.problems)
         estimates = [row.estimate for row in rows]
-        estimated[name] = rows
+        done.estimated[name] = rows
         try:
             if masks is not None:
                 write_masks(args.out / name, item.frame)
             _write(args.out / name, item.frame, estimates, categories, plain=args.plain)
         except SdfposeError as error:
-            _report(str(error), problems)
-            written = False
+            _report(str(error), done.problems)
+            done.written = False
+        if shown is not None:
+            shown.show(name, done.folders[name], item.frame, estimates)
     for warning in [*warnings.sentences("input"), *unused.sentences("unused")]:
-        _report(warning, problems)
-    if args.json is not None:
-        results = {name: [_as_json(row) for row in rows] for name, rows in estimated.items()}
-        found = {} if masks is None else {"masks": masks.as_json()}
-        write_json(args.json, {"frames": results, **found, "problems": problems})
-    count = sum(map(len, estimated.values()))
-    if count:
-        _print(estimated)
-        print(f"{count} object(s) in {len(estimated)} frame(s); overlays and meshes in {args.out}")
-    else:
-        print("sdfpose: nothing was estimated", file=sys.stderr)
-    if masks is not None:
-        masks.print()
-    return 0 if count and written else 1
+        _report(warning, done.problems)
+    return done
 
 
-def _frames(
-    paths: Sequence[Path], args: argparse.Namespace, problems: list[str]
-) -> Iterator[FolderFrame]:
-    """Read all frames; report those that cannot be read."""
-    names: dict[str, Path] = {}
+def _frames(paths: Sequence[Path], args: argparse.Namespace, done: _Done) -> Iterator[FolderFrame]:
+    """Read all frames, and note their folders; report those that cannot be read."""
+    names, problems = done.folders, done.problems
     for folder in (folder for path in paths for folder in frame_folders(path)):
         try:
             frame = read_frame(

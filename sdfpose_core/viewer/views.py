@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sdfpose_core.messages.objects import estimate_from_message
 from sdfpose_core.observation.frame import GroundTruth, ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.support_plane import SupportPlane, dominant_planes
+from sdfpose_core.tracking.tracked_object import Track, TrackState
 
-__all__ = ["FrameView", "ObjectView", "support_plane", "truth_view"]
+__all__ = ["FrameView", "ObjectView", "message_view", "support_plane", "track_view", "truth_view"]
 
 _PLANE_GRID_PX = 8
 """One pixel in this many rows and columns of a 640x480 image is used to look for the table."""
 
 _REFERENCE_WIDTH_PX = 640
+
+_STATES = {int(x): x.name.lower() for x in TrackState}
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,27 @@ def support_plane(frame: RgbdFrame) -> SupportPlane | None:
     points = frame.camera.back_project(np.stack([u, v], axis=-1) * step, depth[v, u])
     planes = dominant_planes(points, frame.up)
     return next((x for x in planes if x.points_up(frame.up) or x.up is not None), None)
+
+
+def message_view(message: Any) -> ObjectView | None:
+    """Show an object of a ``sdfpose/SdfObject`` message; None if its pose is invalid."""
+    estimate = estimate_from_message(message)
+    if estimate is None:
+        return None
+    colours = np.array(message.mesh_colours, dtype=np.uint8).reshape(-1, 3)
+    return ObjectView(
+        int(message.id),
+        estimate,
+        _STATES.get(int(message.state), ""),
+        int(message.mesh_revision),
+        colours if len(colours) else None,
+    )
+
+
+def track_view(track: Track, colours: NDArray[np.uint8] | None = None) -> ObjectView:
+    """Show a tracked object, with the colours (V, 3) of its mesh, if there are any."""
+    state = _STATES.get(int(track.state), "")
+    return ObjectView(track.id, track.estimate, state, track.mesh_revision, colours)
 
 
 def truth_view(truth: GroundTruth) -> ObjectView:

@@ -114,11 +114,6 @@ class ViserPanels:
         """Add a line to the log; it is shown with the next numbers."""
         self._lines.append(line)
 
-    def add_folder(self, label: str) -> Any:
-        """Add a folder for further controls above those of the layers."""
-        with self._controls:
-            return self._gui.add_folder(label, order=0.0)
-
     def _theme(self, *, dark: bool) -> None:
         self._gui.configure_theme(
             dark_mode=dark, show_logo=False, show_share_button=False, brand_color=_BRAND
@@ -187,7 +182,12 @@ class ViserPanels:
             dot = f'<span style="color:rgb{colour}">&#9679;</span> {html.escape(category)} {x.id}'
             place = " ".join(f"{100.0 * v:.0f}" for v in x.estimate.translation)
             rows.append(
-                _row(dot, f"{100.0 * x.estimate.confidence:.0f} %", f"{place} cm", html.escape(x.state))
+                _row(
+                    dot,
+                    f"{100.0 * x.estimate.confidence:.0f} %",
+                    f"{place} cm",
+                    html.escape(x.state),
+                )
             )
         head = _row("object", "conf.", "x y z", "state", style="opacity:0.6")
         return _TABLE.format(head + "".join(rows)) if rows else "No objects."
@@ -262,6 +262,5 @@ def _log(lines: Sequence[str]) -> str:
         return '<div style="font-size:12px;opacity:0.6">No messages.</div>'
     text = "<br>".join(html.escape(x) for x in reversed(lines))
     return (
-        '<div style="font:11px monospace;max-height:400px;overflow:auto;padding:6px">'
-        f"{text}</div>"
+        f'<div style="font:11px monospace;max-height:400px;overflow:auto;padding:6px">{text}</div>'
     )
