@@ -163,7 +163,7 @@ def add_parser(subparsers: Any) -> None:
             "estimator find the category"
         ),
     )
-    add_view_argument(parser, "each frame when it is estimated, and then all of them until Ctrl-C,")
+    add_view_argument(parser, "the frames with their estimates")
 
 
 def run(args: argparse.Namespace) -> int:

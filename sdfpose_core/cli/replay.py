@@ -131,7 +131,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_threads_argument(parser, "all cores but one, like the node")
     add_estimator_arguments(parser, device="auto")
-    add_view_argument(parser, "the results while they are made, and the last one until Ctrl-C,")
+    add_view_argument(parser, "the results while they are made, and then the last ones,")
 
 
 def run(args: argparse.Namespace) -> int:

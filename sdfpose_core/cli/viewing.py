@@ -30,10 +30,12 @@ def add_view_argument(parser: argparse.ArgumentParser, shown: str) -> None:
 
     Args:
         parser: the command's parser.
-        shown: what is shown, and until when.
+        shown: what is shown.
     """
     parser.add_argument(
-        "--view", action="store_true", help=f"show {shown} in a browser (needs pip install viser)"
+        "--view",
+        action="store_true",
+        help=f"show {shown} in a browser until Ctrl-C (needs the package viser)",
     )
     add_address_arguments(parser)
 

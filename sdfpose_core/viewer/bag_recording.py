@@ -21,7 +21,7 @@ __all__ = ["BagFrames", "BagRecording"]
 
 _OBJECTS = "sdfpose/msg/SdfObjectArray"
 _RESULTS = "objects"
-"""Last part of the name of the topic of the results; others of its type hold meshes or the truth."""
+"""Last part of the name of the results' topic; others of its type hold meshes or the truth."""
 
 _LEAD_NS = 1_000_000_000
 """A pass begins this long before the wanted image, whose messages arrive at different times."""

@@ -15,8 +15,8 @@ from sdfpose_core.viewer.result_files import ResultFile
 __all__ = ["open_recording"]
 
 _EXPECTED = (
-    "expected a bag (folder, .mcap or .db3 file), frame folders, a JSON file of 'sdfpose estimate', "
-    "'replay' or 'eval frames', or a folder with one of these"
+    "expected a bag (folder, .mcap or .db3 file), frame folders, a JSON file of 'sdfpose "
+    "estimate', 'replay' or 'eval frames', or a folder with one of these"
 )
 
 
