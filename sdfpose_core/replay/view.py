@@ -47,13 +47,15 @@ class ResultView:
         frame, now = recorded.frame, time.monotonic()
         for track in result.tracks:
             self._sample(recorded, track)
+        latency_s = 1e-3 * result.stage_ms.get("total", 0.0)
+        confidences = [x.estimate.confidence for x in result.tracks]
+        self._viewer.add_result(now, latency_s, confidences)
         if now - self._shown_s < _PERIOD_S:
             return
         self._shown_s = now
         if now - self._searched_s >= _PLANE_PERIOD_S:
             self._searched_s, self._plane = now, support_plane(frame)
         objects = [track_view(x, self._colours.get(x.id, (0, None))[1]) for x in result.tracks]
-        latency_s = 1e-3 * result.stage_ms.get("total", 0.0)
         self._viewer.show(
             FrameView(f"image {self._count - 1}", objects, frame, self._plane, latency_s)
         )

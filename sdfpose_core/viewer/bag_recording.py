@@ -14,6 +14,7 @@ from sdfpose_core.datasets.bags import Pairing, RecordedFrame, bag_frames, find_
 from sdfpose_core.errors import BagError
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.interfaces import stamp_ns
+from sdfpose_core.messages.stamps import serialised_stamp_ns
 from sdfpose_core.observation.frame import RgbdFrame
 from sdfpose_core.viewer.views import FrameView, ObjectView, message_view, support_plane
 
@@ -24,14 +25,14 @@ _RESULTS = "objects"
 """Last part of the name of the results' topic; others of its type hold meshes or the truth."""
 
 _LEAD_NS = 1_000_000_000
-"""A pass begins this long before the wanted image, whose messages arrive at different times."""
+"""A pass begins this long before the stamp of the wanted image, since clocks differ a little."""
 
 _MAX_SKIP_NS = 2_000_000_000
 """An image this much later than the last one is reached by reading on."""
 
 _MESHES_KEPT = 64
-_MAX_LATENCY_S = 30.0
-"""A greater age of a recorded result means that its stamp is of another clock."""
+_MAX_LATENCY_NS = 30_000_000_000
+"""A greater age of a recorded message means that its stamp is of another clock."""
 
 
 class BagFrames:
@@ -53,11 +54,12 @@ class BagFrames:
 
         Args:
             stamp: of the image, nanoseconds.
-            arrival_ns: recording time near which it is, nanoseconds.
+            arrival_ns: recording time of the image or of its result, nanoseconds.
         """
         reached = 0 if self._last is None else self._last.frame.stamp_ns
         if not reached <= stamp <= reached + _MAX_SKIP_NS:
-            self._start(max(0, arrival_ns - _LEAD_NS))
+            same_clock = 0 <= arrival_ns - stamp < _MAX_LATENCY_NS
+            self._start(max(0, (stamp if same_clock else arrival_ns) - _LEAD_NS))
             if self._last is None:  # the intrinsics may have been recorded once, at the beginning
                 self._start(0)
         while self._last is not None and self._last.frame.stamp_ns < stamp:
@@ -117,14 +119,14 @@ class BagRecording:
         stamp, arrival_ns = self._stamps[number]
         frame = None if self._frames is None else self._frames.at(stamp, arrival_ns)
         objects = [] if self._index is None else self._index.objects(number)
-        latency_s = 1e-9 * (arrival_ns - stamp)
-        known = self._index is not None and 0.0 < latency_s < _MAX_LATENCY_S
+        latency_ns = arrival_ns - stamp
+        known = self._index is not None and 0 < latency_ns < _MAX_LATENCY_NS
         return FrameView(
             f"image {number}",
             objects,
             frame,
             None if frame is None else support_plane(frame),
-            latency_s if known else None,
+            1e-9 * latency_ns if known else None,
         )
 
     def close(self) -> None:
@@ -211,11 +213,4 @@ def _image_stamps(bag: BagReader, path: Path) -> list[tuple[int, int]]:
     """Stamp and recording time of each colour image, nanoseconds."""
     topic = find_topics(bag.connections, path, {}, needs_mask=False).colour
     chosen = [x for x in bag.connections if x.topic == topic]
-    return sorted((_stamp_of(data), arrival) for _, arrival, data in bag.messages(chosen))
-
-
-def _stamp_of(data: bytes) -> int:
-    """Stamp of a message that begins with a header, without decoding the rest."""
-    order = "little" if data[1] & 1 else "big"
-    seconds, nanoseconds = data[4:8], data[8:12]
-    return 1_000_000_000 * int.from_bytes(seconds, order) + int.from_bytes(nanoseconds, order)
+    return sorted((serialised_stamp_ns(data), arrival) for _, arrival, data in bag.messages(chosen))

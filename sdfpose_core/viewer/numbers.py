@@ -79,20 +79,29 @@ class History:
 
     def __init__(self, length_s: float = 60.0) -> None:
         self._length_s = length_s
+        self._total = 0
+        self._counts: deque[tuple[float, int]] = deque()
         self._rows: deque[tuple[float, float, float, float, float]] = deque()
 
-    def add(self, now_s: float, latency_s: float | None, confidences: Sequence[float]) -> None:
+    def add(
+        self, now_s: float, latency_s: float | None, confidences: Sequence[float], count: int = 1
+    ) -> None:
         """Add a result.
 
         Args:
             now_s: time of the result; must not fall.
             latency_s: age of its image; None if not known.
             confidences: of its objects.
+            count: number of results since the last one that was added, with this one.
         """
+        self._total += count
+        self._counts.append((now_s, self._total))
         while self._rows and self._rows[0][0] < now_s - self._length_s:
             self._rows.popleft()
-        recent = [row[0] for row in self._rows if row[0] >= now_s - _RATE_WINDOW_S]
-        rate = len(recent) / (now_s - recent[0]) if recent and now_s > recent[0] else math.nan
+        while self._counts[0][0] < now_s - _RATE_WINDOW_S and len(self._counts) > 2:
+            self._counts.popleft()
+        since_s, before = self._counts[0]
+        rate = (self._total - before) / (now_s - since_s) if now_s > since_s else math.nan
         self._rows.append(
             (
                 now_s,
@@ -106,6 +115,7 @@ class History:
     def clear(self) -> None:
         """Forget all values."""
         self._rows.clear()
+        self._counts.clear()
 
     @property
     def rate_hz(self) -> float:

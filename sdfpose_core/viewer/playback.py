@@ -74,7 +74,6 @@ class Playback:
         with self._changed:
             self._playing = not self._playing
             self._button.label = "Pause" if self._playing else "Play"
-            self._viewer.forget_history()
             self._changed.notify()
 
     def _run(self) -> None:
@@ -89,6 +88,7 @@ class Playback:
                 playing = self._playing
             if sought is not None:
                 number = sought
+                self._viewer.forget_history()
                 self._show(number, still=not playing)
             else:
                 number = self._play_on(number)
@@ -113,6 +113,11 @@ class Playback:
             if self._closed or self._wanted is not None or not self._playing:
                 return number
         if view is not None:
+            if following > number:
+                now_s, count = self._times_s[following], following - number
+                self._viewer.add_result(now_s, view.latency_s, view.confidences, count)
+            else:
+                self._viewer.forget_history()
             self._viewer.show(view, still=following == last)
         self._moving = True
         self._slider.value = following

@@ -11,6 +11,7 @@ import importlib.util
 import io
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -94,11 +95,15 @@ class Viewer:
         """
         with self._lock:
             self._view = view
-            self._history.add(
-                time.monotonic(), view.latency_s, [x.estimate.confidence for x in view.objects]
-            )
             if self.is_watched:
                 self._draw(still=still)
+
+    def add_result(
+        self, now_s: float, latency_s: float | None, confidences: Sequence[float], count: int = 1
+    ) -> None:
+        """Add a result to the plots, whether it is shown or not; see `History.add`."""
+        with self._lock:
+            self._history.add(now_s, latency_s, confidences, count)
 
     def settle(self) -> None:
         """Show all of the present image, because there is no new one for a while."""

@@ -61,6 +61,11 @@ class FrameView:
     plane: SupportPlane | None = None
     latency_s: float | None = None
 
+    @property
+    def confidences(self) -> list[float]:
+        """The confidences of the objects."""
+        return [x.estimate.confidence for x in self.objects]
+
 
 def support_plane(frame: RgbdFrame) -> SupportPlane | None:
     """Find the largest plane that can be a table's top; None if there is none."""
