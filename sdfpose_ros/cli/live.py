@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -131,11 +134,11 @@ def run(args: argparse.Namespace) -> int:
     from sdfpose_ros.live.session import LiveOptions, run_live
 
     console = Console()
-    with tempfile.TemporaryDirectory(prefix="sdfpose-live-") as logs:
+    with _log_folder() as logs:
         options = LiveOptions(
             camera=camera,
             domain=_domain(args),
-            log_dir=Path(logs),
+            log_dir=logs,
             masks=args.masks,
             category=args.category,
             device=args.device,
@@ -171,6 +174,14 @@ def _check(args: argparse.Namespace) -> None:
         _ = default_categories()[args.category]
     if args.no_viewer and (args.host is not None or args.port is not None):
         raise ConfigurationError("--host and --port have no effect with --no-viewer")
+
+
+@contextmanager
+def _log_folder() -> Iterator[Path]:
+    """A folder for the logs, which stays only after an error."""
+    folder = Path(tempfile.mkdtemp(prefix="sdfpose-live-"))
+    yield folder
+    shutil.rmtree(folder)
 
 
 def _domain(args: argparse.Namespace) -> int:

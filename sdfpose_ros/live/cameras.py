@@ -1,7 +1,7 @@
 """Cameras of `sdfpose live`: which process publishes the images, and on which topics.
 
-A camera is named as ``NAME`` or ``NAME:ARGUMENT``. A further one, such as a driver, is a function in
-`CAMERAS` that returns its process and its topics.
+A camera is named as ``NAME`` or ``NAME:ARGUMENT``. A further one, such as a driver, is a function
+in `CAMERAS` that returns its process and its topics.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def live_camera(text: str, options: CameraOptions) -> LiveCamera:
     name, _, argument = text.partition(":")
     if name not in CAMERAS:
         raise ConfigurationError(
-            f"--camera {text}: no such camera: expected {', '.join(CAMERAS)}; bag, frames and topic "
-            "are followed by ':' and a path or namespace"
+            f"--camera {text}: no such camera: expected {', '.join(CAMERAS)}; bag, frames and "
+            "topic are followed by ':' and a path or namespace"
         )
     values = {**asdict(options), "argument": argument}
     return CAMERAS[name](CameraOptions(**values))
@@ -155,7 +155,8 @@ def _bag(options: CameraOptions) -> LiveCamera:
     path = Path(options.argument)
     if not options.argument or not is_bag(path):
         raise ConfigurationError(
-            f"--camera bag:{options.argument}: expected a rosbag2: a folder, or a .mcap or .db3 file"
+            f"--camera bag:{options.argument}: expected a rosbag2: a folder, or a .mcap or .db3 "
+            "file"
         )
     with open_bag(path, []) as bag:
         topics = find_topics(bag.connections, path, {}, needs_mask=False)

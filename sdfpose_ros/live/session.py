@@ -153,10 +153,8 @@ class _Session:
             self._monitor.record(
                 self._options.record, _transported(inputs, camera.parameters), _POSE_NODE
             )
-        if (process is not None and process.waits) or (
-            process is not None and self._wait_for_subscribers(inputs, masks)
-        ):
-            self._start_camera()
+        if process is not None and (process.waits or self._wait_for_subscribers(inputs, masks)):
+            self._group.start_node("camera", process.module, ["--ros-args", *process.arguments])
         self._wait(status)
 
     def _find_topics(self, camera: LiveCamera) -> InputTopics | None:
@@ -209,9 +207,9 @@ class _Session:
         time_source = _SIMULATION_TIME if camera.sim_time else {}
         remaps = _remaps(asdict(inputs))
         rules = {"category": options.category} if options.category else {}
-        transports = {
-            k: v for k, v in camera.parameters.items() if masks == GIVEN or "mask" not in k
-        }
+        transports = dict(camera.parameters)
+        if masks != GIVEN:
+            transports.pop("mask_transport", None)
         self._group.start_node(
             "node",
             "sdfpose_ros.pose.pose_node",
@@ -243,11 +241,6 @@ class _Session:
             )  # fmt: skip
             for line in options.viewer.lines():
                 self._log(line)
-
-    def _start_camera(self) -> None:
-        process = self._options.camera.process
-        assert process is not None
-        self._group.start_node("camera", process.module, ["--ros-args", *process.arguments])
 
     def _wait_for_subscribers(self, inputs: InputTopics, masks: str) -> bool:
         """Wait until the nodes have subscribed; return whether the session goes on."""
