@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sdfpose_ros.graph.startup import run_executable
 
-__all__ = ["camera_node", "evaluator_node", "mask_node", "player_node", "pose_node"]
+__all__ = ["camera_node", "evaluator_node", "mask_node", "player_node", "pose_node", "viewer_node"]
 
 
 def camera_node() -> int:
@@ -30,3 +30,8 @@ def player_node() -> int:
 def pose_node() -> int:
     """Run the pose node."""
     return run_executable("sdfpose_ros.pose.pose_node")
+
+
+def viewer_node() -> int:
+    """Run the viewer node."""
+    return run_executable("sdfpose_ros.viewer.viewer_node")

@@ -10,6 +10,7 @@ from sdfpose_ros.graph.parameters import Change
 from sdfpose_ros.masks.parameters import MaskNodeParameters
 from sdfpose_ros.playback.parameters import CameraNodeParameters, PlayerNodeParameters
 from sdfpose_ros.pose.parameters import PoseNodeParameters
+from sdfpose_ros.viewer.parameters import ViewerNodeParameters
 
 __all__ = ["parameters_page"]
 
@@ -19,6 +20,7 @@ _NODES = {
     "camera_node": CameraNodeParameters,
     "player_node": PlayerNodeParameters,
     "evaluator_node": EvaluatorNodeParameters,
+    "viewer_node": ViewerNodeParameters,
 }
 
 _TYPES = {
