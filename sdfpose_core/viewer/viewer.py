@@ -12,6 +12,7 @@ import io
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,8 @@ class Viewer:
         self._view: FrameView | None = None
         self._drawn: FrameView | None = None
         self._placed = False
-        self._server = viser.ViserServer(address.host, address.port, label=title, verbose=False)
+        with _silence():
+            self._server = viser.ViserServer(address.host, address.port, label=title)
         self._scene = ViserScene(self._server, self._select)
         self.panels = ViserPanels(self._server, viser, title, categories, self._set_visible)
         self._server.on_client_connect(lambda _: self._draw(still=True))
@@ -138,8 +140,7 @@ class Viewer:
 
     def close(self) -> None:
         """End the server."""
-        # Viser prints that it stopped, on standard output, which may belong to a document.
-        with contextlib.redirect_stdout(io.StringIO()):
+        with _silence():
             self._server.stop()
 
     def _draw(self, *, still: bool) -> None:
@@ -188,6 +189,11 @@ class Viewer:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _silence() -> AbstractContextManager[Any]:
+    """Drop what Viser prints on standard output, which may belong to a document."""
+    return contextlib.redirect_stdout(io.StringIO())
 
 
 def _look(

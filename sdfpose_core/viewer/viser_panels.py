@@ -235,7 +235,10 @@ def _title(x: ObjectView) -> str:
 
 
 def _status(view: FrameView, history: History) -> str:
-    parts = [f"**{view.name}**", f"{len(view.objects)} objects"]
+    count = len(view.objects)
+    parts = [f"**{view.name}**", f"{count} object{'' if count == 1 else 's'}"]
+    if view.frame is None:
+        parts.append("no image")
     if np.isfinite(history.rate_hz):
         parts.append(f"{history.rate_hz:.1f} results/s")
     if np.isfinite(history.latency_ms):

@@ -87,6 +87,8 @@ class ViserScene:
 
     def __init__(self, server: Any, on_click: Callable[[int], None]) -> None:
         self._scene = server.scene
+        # Shadows take most of the time where there is no GPU.
+        self._scene.configure_default_lights(cast_shadow=False)
         self._on_click = on_click
         self._objects: dict[int, _Nodes] = {}
         self._clouds: dict[str, Any] = {}
@@ -130,7 +132,8 @@ class ViserScene:
                 fov=2.0 * float(np.arctan2(0.5 * camera.height, camera.fy)),
                 aspect=camera.width / camera.height,
                 scale=_CAMERA_M,
-                line_width=1.0,
+                thickness=1.0,
+                thickness_units="screen",
                 color=_SECTION_COLOUR,
             )
 

@@ -58,7 +58,7 @@ class LiveSummary:
         """Describe the run in one line."""
         if self.first_result_s is None:
             return f"live: {self.results} results, none with an object"
-        parts = [f"{self.objects} objects in the last of {self.results} results"]
+        parts = [f"{self.results} results, objects in the last one: {self.objects}"]
         if self.results_hz is not None:
             parts.append(f"{self.results_hz:.1f} results/s")
         if self.latency_ms is not None:
@@ -152,7 +152,7 @@ class Monitor:
         since = time.monotonic() - _RECENT_S
         recent = [i for i, x in enumerate(self._results_s) if x >= since]
         rate = len(recent) / min(_RECENT_S, max(time.monotonic() - self._results_s[0], 1.0))
-        parts = [f"{self._objects} objects", f"{rate:.1f} results/s"]
+        parts = [f"objects: {self._objects}", f"{rate:.1f} results/s"]
         if self._latencies_s:
             parts.append(f"latency {1000.0 * float(np.median(self._latencies_s[-20:])):.0f} ms")
         return ", ".join(parts)
