@@ -44,7 +44,7 @@ def colour_picture(
         categories,
         ids=[x.id for x in objects],
     )
-    return _shrunk(drawn, cv2.INTER_AREA)
+    return np.asarray(_shrunk(drawn, cv2.INTER_AREA), dtype=np.uint8)
 
 
 def depth_picture(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -53,7 +53,7 @@ def depth_picture(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
     Returns:
         (H, W, 3) uint8, RGB; at most 640 pixels wide. Missing depth is dark grey.
     """
-    depth = _shrunk(depth, cv2.INTER_NEAREST)
+    depth = np.asarray(_shrunk(depth, cv2.INTER_NEAREST), dtype=np.float32)
     known = depth > 0.0
     picture = np.full((*depth.shape, 3), _MISSING, dtype=np.uint8)
     if not known.any():
@@ -65,7 +65,9 @@ def depth_picture(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
     return picture
 
 
-def _shrunk(image: NDArray[np.generic], interpolation: int) -> NDArray[np.generic]:
+def _shrunk(
+    image: NDArray[np.integer | np.floating], interpolation: int
+) -> NDArray[np.integer | np.floating]:
     height, width = image.shape[:2]
     if width <= _WIDTH_PX:
         return image

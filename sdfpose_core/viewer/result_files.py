@@ -180,7 +180,7 @@ class _FolderImages:
         made = None if self._out is None else self._out / entry.name / MASK
         if made is None or not made.is_file():
             return item.frame
-        return replace(item.frame, mask=read_image(made).astype(np.uint16))
+        return replace(item.frame, mask=read_image(made, "instance ids", (np.uint8, np.uint16)))
 
 
 def _read(path: Path) -> dict[str, Any]:

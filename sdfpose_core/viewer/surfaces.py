@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+from trimesh.exchange.gltf import export_glb
 from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
@@ -32,8 +33,7 @@ def surface_glb(mesh: SceneMesh) -> bytes:
         process=False,
         validate=False,
     )
-    data: bytes = surface.export(file_type="glb", include_normals=True)
-    return data
+    return bytes(export_glb(trimesh.Scene(surface), include_normals=True))
 
 
 def _linear_rgba(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:

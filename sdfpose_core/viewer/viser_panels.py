@@ -209,7 +209,7 @@ class ViserPanels:
     def _add_plot(self, name: str, data: tuple[NDArray[np.float64], ...]) -> Any:
         title, series, colours = _PLOTS[name]
         axis = {"stroke": "#8a919e", "grid": {"stroke": "rgba(128,136,150,0.25)"}}
-        scales = {"x": {"time": False}}
+        scales: dict[str, Any] = {"x": {"time": False}}
         if name == "confidence":
             scales["y"] = {"range": (0.0, 1.0)}
         with self._plot_tab:

@@ -36,7 +36,7 @@ def test_the_next_port_is_taken_where_the_first_is_in_use(taken, monkeypatch):
 
 
 def test_a_host_that_is_none_of_this_machine_is_an_error():
-    with pytest.raises(ConfigurationError, match="cannot listen on 192.0.2.1"):
+    with pytest.raises(ConfigurationError, match=r"cannot listen on 192\.0\.2\.1"):
         free_address("192.0.2.1", 8080)
 
 
