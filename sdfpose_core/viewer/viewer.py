@@ -82,7 +82,7 @@ class Viewer:
         self._drawn: FrameView | None = None
         self._placed = False
         with _silence():
-            self._server = viser.ViserServer(address.host, address.port, label=title)
+            self._server = viser.ViserServer(address.host, address.port, label=title, verbose=False)
         self._scene = ViserScene(self._server, self._select)
         self.panels = ViserPanels(self._server, viser, title, categories, self._set_visible)
         self._server.on_client_connect(lambda _: self._draw(still=True))
