@@ -27,6 +27,7 @@ _LOG_LINES = 60
 _JPEG_QUALITY = 80
 _BRAND = (0, 172, 193)
 _NONE = "-"
+_HINT = "Click an object, or choose one above."
 
 _PLOTS = {
     "rate": ("Results per second", ("rate",), ("#00acc1",)),
@@ -129,6 +130,8 @@ class ViserPanels:
         below.dock_below(panel)
         self._plots: dict[str, Any] = {}
         self._plot_tab = below.add_tab("Plots", self._icons.CHART_LINE)
+        with self._plot_tab:
+            self._no_plots: Any = self._gui.add_html(_muted("No results yet."))
         with below.add_tab("Log", self._icons.LIST):
             self._log = self._gui.add_html("")
 
@@ -142,7 +145,7 @@ class ViserPanels:
             self._objects = gui.add_html("")
         with gui.add_folder("Numbers"):
             self._choice = gui.add_dropdown("Object", (_NONE,), initial_value=_NONE)
-            self._numbers = gui.add_html(_hint())
+            self._numbers = gui.add_html(_muted(_HINT))
         self._choice.on_update(lambda _: self._take_choice())
         with gui.add_folder("Show"):
             for layer, (text, shown) in LAYERS.items():
@@ -171,7 +174,7 @@ class ViserPanels:
         if shown is not None:
             self._numbers.content = _table(object_numbers(shown))
         elif self._selected is None:
-            self._numbers.content = _hint()
+            self._numbers.content = _muted(_HINT)
 
     def _object_table(self, objects: Sequence[ObjectView]) -> str:
         rows = []
@@ -201,6 +204,9 @@ class ViserPanels:
                 continue
             data = (table[0, known], *rows[:, known])
             plot = self._plots.get(name)
+            if self._no_plots is not None:
+                self._no_plots.remove()
+                self._no_plots = None
             if plot is None:
                 self._plots[name] = self._add_plot(name, data)
             else:
@@ -256,13 +262,13 @@ def _row(first: str, *others: str, style: str = "") -> str:
     return f'<tr style="{style}">{"".join(cells)}</tr>'
 
 
-def _hint() -> str:
-    return '<div style="font-size:12px;opacity:0.6">Click an object, or choose one above.</div>'
+def _muted(text: str) -> str:
+    return f'<div style="font-size:12px;opacity:0.6;padding:6px">{text}</div>'
 
 
 def _log(lines: Sequence[str]) -> str:
     if not lines:
-        return '<div style="font-size:12px;opacity:0.6">No messages.</div>'
+        return _muted("No messages.")
     text = "<br>".join(html.escape(x) for x in reversed(lines))
     return (
         f'<div style="font:11px monospace;max-height:400px;overflow:auto;padding:6px">{text}</div>'

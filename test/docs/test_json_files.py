@@ -93,6 +93,14 @@ def outcome() -> PoseOutcome:
 MISS = dataclasses.replace(outcome(), reported=None)
 
 
+def test_the_file_of_estimates_names_what_it_was_written_beside(documented: set[str]) -> None:
+    done = estimate._Done({"total": []}, {"total": Path("frames/total")})
+    document = done.as_json(Path("out"), None)
+    assert keys(document) - FREE <= documented
+    assert document["folders"] == {"total": "frames/total"}
+    assert document["out"] == "out"
+
+
 def test_estimates(documented: set[str]) -> None:
     document = estimate._as_json(estimate._Row("can_1", ESTIMATE, ERRORS, 1.0))
     assert keys(document) - FREE <= documented
