@@ -14,8 +14,8 @@ from sdfpose_core.viewer.views import ObjectView
 
 __all__ = ["History", "object_numbers"]
 
-_RATE_WINDOW_S = 3.0
-"""Time over which the rate is counted."""
+_RATE_WINDOW_S, _MIN_SPAN_S = 3.0, 1.0
+"""Time over which the rate is counted, and the shortest one."""
 
 
 def object_numbers(view: ObjectView) -> list[tuple[str, str]]:
@@ -101,7 +101,8 @@ class History:
         while self._counts[0][0] < now_s - _RATE_WINDOW_S and len(self._counts) > 2:
             self._counts.popleft()
         since_s, before = self._counts[0]
-        rate = (self._total - before) / (now_s - since_s) if now_s > since_s else math.nan
+        span_s = max(now_s - since_s, _MIN_SPAN_S)  # results may arrive in bursts
+        rate = (self._total - before) / span_s if now_s > since_s else math.nan
         self._rows.append(
             (
                 now_s,

@@ -19,7 +19,7 @@ from sdfpose_core.viewer.viser_scene import LAYERS
 __all__ = ["ViserPanels"]
 
 _LEFT_PX, _RIGHT_PX = 330, 330
-_PLOT_PX = 90
+_PLOT_PX, _AXIS_PX = 90, 56
 _PERIOD_S = 0.5
 """Shortest time between two updates of texts and plots; images and poses are not limited."""
 
@@ -230,7 +230,7 @@ class ViserPanels:
                 ),
                 title=title,
                 scales=scales,
-                axes=(axis, axis),
+                axes=(axis, {**axis, "size": _AXIS_PX}),
                 legend={"show": False},
                 height=_PLOT_PX,
             )

@@ -36,8 +36,11 @@ __all__ = ["ViewerNode", "main"]
 _NICENESS = 5
 """The pose node comes first where the cores are few."""
 
-_QUIET_S = 2.0
-"""Without a result for this long, the images alone are shown, and all of the last image is."""
+_SETTLE_S = 1.0
+"""Without a new result for this long, all of the last one is shown."""
+
+_SILENT_S = 10.0
+"""Without a result for this long, the images are shown alone."""
 
 _PLANE_PERIOD_S = 1.0
 """Time between two searches for the table."""
@@ -78,6 +81,7 @@ class ViewerNode(Node):
         self._result: SdfObjectArray | None = None
         self._result_s = -np.inf
         self._shown_stamp = -1
+        self._first_stamp: int | None = None
         self._settled = True
         self._latency_s: float | None = None
         self._meshes: dict[int, ObjectView] = {}
@@ -130,12 +134,12 @@ class ViewerNode(Node):
         """Show the newest result with its image; or, without results, the newest image."""
         if not self.viewer.is_watched:
             return
-        quiet = time.monotonic() - self._result_s > _QUIET_S
-        stamp = self._images.newest_stamp() if quiet else self._result_stamp()
+        quiet_s = time.monotonic() - self._result_s
+        stamp = self._images.newest_stamp() if quiet_s > _SILENT_S else self._result_stamp()
         try:
             if stamp is not None and stamp != self._shown_stamp:
                 self._show_image(stamp, with_result=stamp == self._result_stamp())
-            elif quiet and not self._settled:
+            elif quiet_s > _SETTLE_S and not self._settled:
                 self._settled = True
                 self.viewer.settle()
         except SdfposeError as error:
@@ -149,10 +153,12 @@ class ViewerNode(Node):
         if frame is None and not with_result:
             return
         self._shown_stamp, self._shown_s, self._settled = stamp, time.monotonic(), False
+        if self._first_stamp is None or stamp < self._first_stamp:  # a bag starts again
+            self._first_stamp = stamp
         objects = [] if self._result is None or not with_result else self._objects(self._result)
         self.viewer.show(
             FrameView(
-                f"{1e-9 * stamp:.2f} s",
+                f"{1e-9 * (stamp - self._first_stamp):.1f} s",
                 objects,
                 frame,
                 None if frame is None else self._table(frame),

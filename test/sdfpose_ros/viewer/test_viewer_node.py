@@ -112,6 +112,7 @@ def test_a_result_is_shown_with_its_own_image(scene):
     np.testing.assert_array_equal(view.frame.colour, expected.colour)
     np.testing.assert_allclose(view.frame.depth, expected.depth, atol=1e-3)
     assert view.frame.stamp_ns == first.stamp.sec * 10**9 + 1
+    assert view.name == "0.0 s"
     (x,) = view.objects
     assert (x.id, x.state, x.revision) == (7, "tracked", 1)
     assert len(x.estimate.vertices) == 4
@@ -132,7 +133,8 @@ def test_a_mesh_that_was_sent_once_is_shown_with_later_results(scene):
 
 
 def test_without_results_the_images_are_shown_alone(scene, monkeypatch):
-    monkeypatch.setattr(viewer_node, "_QUIET_S", 0.0)
+    monkeypatch.setattr(viewer_node, "_SILENT_S", 0.0)
+    monkeypatch.setattr(viewer_node, "_SETTLE_S", 0.0)
     scene.send_images(scene.header(5))
     scene.spin_until(lambda: scene.screen.views, "a view")
     assert scene.screen.views[-1].objects == []
