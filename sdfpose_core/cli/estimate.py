@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from sdfpose_core.cli.choices import (
     add_threads_argument,
     estimator_config,
 )
+from sdfpose_core.cli.estimate_results import EstimateRow, Estimates
 from sdfpose_core.cli.frame_masks import (
     FrameMasks,
     MaskedFrame,
@@ -43,8 +42,6 @@ from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame, write_
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
 from sdfpose_core.estimation.estimator import EstimatorConfig, FrameResult, PoseEstimator
-from sdfpose_core.evaluation import PoseErrors
-from sdfpose_core.evaluation.frame_evaluation import alternatives_as_json
 from sdfpose_core.geometry.meshes import write_ply
 from sdfpose_core.masks.sources import FILE
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
@@ -57,45 +54,6 @@ from sdfpose_core.visualisation.drawing import draw_overlay
 from sdfpose_core.visualisation.labels import alternative_text
 
 __all__ = ["add_parser", "run"]
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One estimate of a frame, with its errors if there is ground truth."""
-
-    instance: str
-    estimate: ObjectEstimate
-    errors: PoseErrors | None
-    time_ms: float
-
-
-@dataclass
-class _Done:
-    """What was estimated.
-
-    Attributes:
-        estimated: the estimates by name of the frame.
-        folders: the folder of each frame that could be read.
-        problems: a sentence for each.
-        written: whether all overlays and meshes were written.
-    """
-
-    estimated: dict[str, list[_Row]] = field(default_factory=dict)
-    folders: dict[str, Path] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    written: bool = True
-
-    def as_json(self, out: Path, masks: FrameMasks | None) -> dict[str, Any]:
-        """Convert to a JSON object."""
-        return {
-            "frames": {
-                name: [_as_json(row) for row in rows] for name, rows in self.estimated.items()
-            },
-            **({} if masks is None else {"masks": masks.as_json()}),
-            "folders": {name: str(self.folders[name]) for name in self.estimated},
-            "out": str(out),
-            "problems": self.problems,
-        }
 
 
 class _Shown:
@@ -210,10 +168,10 @@ def _estimate_all(
     masks: FrameMasks | None,
     categories: Categories,
     shown: _Shown | None,
-) -> _Done:
+) -> Estimates:
     """Estimate the frames, write overlays and meshes, and show the frames."""
     estimator = PoseEstimator(estimator_config(args), categories)
-    done = _Done()
+    done = Estimates()
     warnings, unused = WarningCounts(), WarningCounts()
     for item in _masked(_frames(paths, args, done), masks, done.problems):
         name = item.given.name
@@ -238,7 +196,9 @@ def _estimate_all(
     return done
 
 
-def _frames(paths: Sequence[Path], args: argparse.Namespace, done: _Done) -> Iterator[FolderFrame]:
+def _frames(
+    paths: Sequence[Path], args: argparse.Namespace, done: Estimates
+) -> Iterator[FolderFrame]:
     """Read all frames, and note their folders; report those that cannot be read."""
     names, problems = done.folders, done.problems
     for folder in (folder for path in paths for folder in frame_folders(path)):
@@ -283,13 +243,13 @@ def _masked(
         yield item
 
 
-def _estimate(estimator: PoseEstimator, item: MaskedFrame) -> tuple[list[_Row], FrameResult]:
+def _estimate(estimator: PoseEstimator, item: MaskedFrame) -> tuple[list[EstimateRow], FrameResult]:
     """Estimate the objects of a frame; the frame's time is divided evenly among them."""
     start = time.perf_counter()
     result = estimator.run(item.frame)
     elapsed_ms = 1000.0 * (time.perf_counter() - start)
     rows = [
-        _Row(
+        EstimateRow(
             instance=item.instance(x),
             estimate=x,
             errors=evaluated.errors,
@@ -318,29 +278,7 @@ def _write(
             write_ply(path, x.vertices, x.faces, x.normals)
 
 
-def _as_json(row: _Row) -> dict[str, Any]:
-    x = row.estimate
-    entry: dict[str, Any] = {
-        "mask_id": int(x.mask_id),
-        "category": x.category,
-        "instance": row.instance,
-        "R": x.rotation.tolist(),
-        "t": x.translation.tolist(),
-        "scale": float(x.scale),
-        "dimensions_m": x.dimensions_m.tolist(),
-        "confidence": float(x.confidence),
-        "symmetric_about_y": bool(x.symmetric_about_y),
-        "symmetries": x.symmetries.tolist(),
-        "covariance": x.covariance.tolist(),
-        "probability": float(x.probability),
-        "alternatives": alternatives_as_json(x.alternatives),
-        "diagnostics": {name: float(value) for name, value in x.diagnostics.items()},
-        "time_ms": row.time_ms,
-    }
-    return entry if row.errors is None else entry | dataclasses.asdict(row.errors)
-
-
-def _print(estimated: Mapping[str, Sequence[_Row]]) -> None:
+def _print(estimated: Mapping[str, Sequence[EstimateRow]]) -> None:
     """Print a table with the frames as headings; its figures leave room for names in 80 columns."""
     rows = [row for some in estimated.values() for row in some]
     with_truth = any(row.errors is not None for row in rows)
@@ -357,7 +295,7 @@ def _print(estimated: Mapping[str, Sequence[_Row]]) -> None:
     wide_console().print(table, highlight=False)
 
 
-def _cells(row: _Row) -> list[RenderableType]:
+def _cells(row: EstimateRow) -> list[RenderableType]:
     x, errors = row.estimate, row.errors
     names = [str(x.mask_id), x.category]
     if row.instance != f"{x.category}_{x.mask_id}":

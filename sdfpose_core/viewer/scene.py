@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.geometry.camera import PinholeCamera
-from sdfpose_core.observation.frame import Alternative, ObjectEstimate, RgbdFrame
+from sdfpose_core.observation.frame import Alternative, ObjectEstimate
 from sdfpose_core.observation.support_plane import SupportPlane
+from sdfpose_core.viewer.points import PointCloud, point_cloud, selected_points
 from sdfpose_core.viewer.views import FrameView, ObjectView
 
 __all__ = [
     "Ellipsoid",
     "Ghost",
     "PlanePatch",
-    "PointCloud",
     "Scene",
     "SceneMesh",
     "SceneObject",
@@ -44,9 +44,6 @@ _MIN_PROBABILITY = 0.05
 """Less likely alternatives are not shown."""
 
 _MAX_POINTS = 24_000
-_MAX_DEPTH_SHARE = 2.5
-"""Points beyond this many times the median depth are left out: they would shrink the scene."""
-
 _BOX_MARGIN_M = 0.004
 """Points this far outside the box of an object belong to it."""
 
@@ -145,23 +142,6 @@ class SceneObject:
 
 
 @dataclass(frozen=True)
-class PointCloud:
-    """The depth image as points.
-
-    Attributes:
-        centre: (3,) median point.
-        points: (N, 3) float32, relative to the centre, so that half precision is enough.
-        colours: (N, 3) uint8, RGB.
-        spacing_m: distance of neighbouring points at the median depth.
-    """
-
-    centre: NDArray[np.float64]
-    points: NDArray[np.float32]
-    colours: NDArray[np.uint8]
-    spacing_m: float
-
-
-@dataclass(frozen=True)
 class PlanePatch:
     """The part of the table that is shown.
 
@@ -211,7 +191,7 @@ def describe_scene(
     """
     shown = [x for x in view.objects if _is_finite(x.estimate)]
     objects = tuple(_object(x, categories) for x in shown)
-    cloud = None if view.frame is None else _point_cloud(view.frame, max_points)
+    cloud = None if view.frame is None else point_cloud(view.frame, max_points)
     places = [x.translation for x in objects]
     if places:
         centre = np.mean(places, axis=0)
@@ -221,7 +201,14 @@ def describe_scene(
     plane = None if view.plane is None else _patch(view.plane, places, centre)
     camera = None if view.frame is None else view.frame.camera
     outside = None if inside is None else ~inside
-    return Scene(objects, _part(cloud, outside), _part(cloud, inside), plane, camera, centre)
+    return Scene(
+        objects,
+        selected_points(cloud, outside),
+        selected_points(cloud, inside),
+        plane,
+        camera,
+        centre,
+    )
 
 
 def covariance_ellipsoid(covariance: NDArray[np.floating]) -> Ellipsoid | None:
@@ -245,27 +232,6 @@ def box_edges(dimensions_m: NDArray[np.floating]) -> NDArray[np.float32]:
     return corners[np.array(_EDGES)].astype(np.float32)
 
 
-def _point_cloud(frame: RgbdFrame, max_points: int) -> PointCloud | None:
-    """Sample the depth image on a grid; None if it is empty."""
-    camera = frame.camera
-    step = max(1, math.ceil(math.sqrt(frame.depth.size / max_points)))
-    depth = frame.depth[::step, ::step]
-    known = depth > 0.0
-    if not known.any():
-        return None
-    middle = float(np.median(depth[known]))
-    v, u = np.nonzero(known & (depth < _MAX_DEPTH_SHARE * middle))
-    pixels = np.stack([u, v], axis=-1) * step
-    points = camera.back_project(pixels, depth[v, u])
-    centre = np.median(points, axis=0).astype(np.float64)
-    return PointCloud(
-        centre,
-        (points - centre).astype(np.float32),
-        np.ascontiguousarray(frame.colour[pixels[:, 1], pixels[:, 0]]),
-        step * middle / camera.fx,
-    )
-
-
 def _inside_boxes(
     points: NDArray[np.floating], objects: Sequence[SceneObject]
 ) -> NDArray[np.bool_]:
@@ -275,13 +241,6 @@ def _inside_boxes(
         local = np.abs((points - x.translation) @ x.rotation)
         inside |= (local <= 0.5 * x.dimensions_m + _BOX_MARGIN_M).all(axis=1)
     return inside
-
-
-def _part(cloud: PointCloud | None, chosen: NDArray[np.bool_] | None) -> PointCloud | None:
-    """Select points of a cloud; None if there are none."""
-    if cloud is None or chosen is None or not chosen.any():
-        return None
-    return replace(cloud, points=cloud.points[chosen], colours=cloud.colours[chosen])
 
 
 def _object(view: ObjectView, categories: Categories) -> SceneObject:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from sdfpose_core.viewer.points import PointCloud
 from sdfpose_core.viewer.scene import (
     Ghost,
     PlanePatch,
-    PointCloud,
     Scene,
     SceneMesh,
     SceneObject,

@@ -20,7 +20,8 @@ from sdfpose_core.benchmark.pose_figures import summarise, summarise_categories
 from sdfpose_core.benchmark.repeated_runs import repeated_figures
 from sdfpose_core.benchmark.sequences import TrackedSequence, summarise_sequences
 from sdfpose_core.benchmark.speed import benchmark_speed
-from sdfpose_core.cli import adapt, bench_pose, estimate, replay
+from sdfpose_core.cli import adapt, bench_pose, replay
+from sdfpose_core.cli.estimate_results import EstimateRow, Estimates
 from sdfpose_core.cli.frame_masks import FrameMasks
 from sdfpose_core.datasets import FolderFrame
 from sdfpose_core.evaluation import compare
@@ -94,7 +95,7 @@ MISS = dataclasses.replace(outcome(), reported=None)
 
 
 def test_the_file_of_estimates_names_what_it_was_written_beside(documented: set[str]) -> None:
-    done = estimate._Done({"total": []}, {"total": Path("frames/total")})
+    done = Estimates({"total": []}, {"total": Path("frames/total")})
     document = done.as_json(Path("out"), None)
     assert keys(document) - FREE <= documented
     assert document["folders"] == {"total": "frames/total"}
@@ -102,7 +103,7 @@ def test_the_file_of_estimates_names_what_it_was_written_beside(documented: set[
 
 
 def test_estimates(documented: set[str]) -> None:
-    document = estimate._as_json(estimate._Row("can_1", ESTIMATE, ERRORS, 1.0))
+    document = EstimateRow("can_1", ESTIMATE, ERRORS, 1.0).as_json()
     assert keys(document) - FREE <= documented
     assert {"symmetric_about_y", "covariance", "diagnostics"} <= set(document)
     assert np.shape(document["covariance"]) == (6, 6)
