@@ -17,7 +17,7 @@ resolve() {
     "$scratch/venv/bin/uv" pip compile --quiet --upgrade --no-header --annotation-style line \
         --no-emit-index-url --no-emit-find-links --python "$scratch/venv/bin/python" \
         --no-python-downloads --extra ros --extra training --extra export --extra test \
-        "$@" pyproject.toml |
+        --extra viewer "$@" pyproject.toml |
         { echo "# $header"; echo "# Made by packaging/lock.sh."; grep -vE '^(cuda|nvidia)-|^triton=='; } \
             >"$scratch/requirements"
     cp "$scratch/requirements" "packaging/$output"

@@ -22,6 +22,7 @@ CORE = (
     {"cues", "mask_training"},
     {"estimation", "export", "visualisation"},
     {"selfsup", "tracking"},
+    {"viewer"},
     {"benchmark", "replay"},
     {"cli"},
 )
@@ -30,7 +31,8 @@ CORE = (
 ROS = (
     {"stand_ins"},
     {"graph"},
-    {"diagnosis", "evaluation", "masks", "playback", "pose", "recording"},
+    {"diagnosis", "evaluation", "masks", "playback", "pose", "recording", "viewer"},
+    {"live"},
     {"cli", "reference"},
 )
 """Subpackages of sdfpose_ros, in the same order."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from sdfpose_core.cli.choices import (
     add_threads_argument,
     estimator_config,
 )
+from sdfpose_core.cli.estimate_results import EstimateRow, Estimates
 from sdfpose_core.cli.frame_masks import (
     FrameMasks,
     MaskedFrame,
@@ -38,32 +37,36 @@ from sdfpose_core.cli.output import (
     write_json,
 )
 from sdfpose_core.cli.paths import check_output_file, check_output_folder, path_argument
+from sdfpose_core.cli.viewing import add_view_argument, keep_open, open_viewer
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame, write_masks
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
 from sdfpose_core.estimation.estimator import EstimatorConfig, FrameResult, PoseEstimator
-from sdfpose_core.evaluation import PoseErrors
-from sdfpose_core.evaluation.frame_evaluation import alternatives_as_json
 from sdfpose_core.geometry.meshes import write_ply
 from sdfpose_core.masks.sources import FILE
-from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.input_warnings import WarningCounts
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 from sdfpose_core.samples import sample_frame
+from sdfpose_core.viewer.recording import EstimatedFrames
+from sdfpose_core.viewer.viewer import Viewer
 from sdfpose_core.visualisation.drawing import draw_overlay
 from sdfpose_core.visualisation.labels import alternative_text
 
 __all__ = ["add_parser", "run"]
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One estimate of a frame, with its errors if there is ground truth."""
+class _Shown:
+    """Shows frames in the viewer when they are estimated, and keeps them for browsing."""
 
-    instance: str
-    estimate: ObjectEstimate
-    errors: PoseErrors | None
-    time_ms: float
+    def __init__(self, viewer: Viewer, categories: Categories, depth_unit: float | None) -> None:
+        self.viewer = viewer
+        self.frames = EstimatedFrames(categories, depth_unit)
+
+    def show(
+        self, name: str, folder: Path, frame: RgbdFrame, estimates: Sequence[ObjectEstimate]
+    ) -> None:
+        self.viewer.show(self.frames.add(name, folder, frame, estimates), still=True)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -118,6 +121,7 @@ def add_parser(subparsers: Any) -> None:
             "estimator find the category"
         ),
     )
+    add_view_argument(parser, "the frames with their estimates")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -136,57 +140,67 @@ def run(args: argparse.Namespace) -> int:
         _ = categories[args.category]
     if args.threads:
         set_threads(args.threads)
-    masks = mask_source(args, categories, None)
+    with open_viewer(args, categories) as viewer:
+        masks = mask_source(args, categories, None)
+        shown = None if viewer is None else _Shown(viewer, categories, args.depth_unit)
+        done = _estimate_all(args, frames, masks, categories, shown)
+        if args.json is not None:
+            write_json(args.json, done.as_json(args.out, masks))
+        count = sum(map(len, done.estimated.values()))
+        if count:
+            _print(done)
+            print(
+                f"{count} object(s) in {len(done.estimated)} frame(s); overlays and meshes in "
+                f"{args.out}"
+            )
+        else:
+            print("sdfpose: nothing was estimated", file=sys.stderr)
+        if masks is not None:
+            masks.print()
+        if shown is not None:
+            keep_open(shown.viewer, shown.frames)
+    return 0 if count and done.written else 1
+
+
+def _estimate_all(
+    args: argparse.Namespace,
+    paths: Sequence[Path],
+    masks: FrameMasks | None,
+    categories: Categories,
+    shown: _Shown | None,
+) -> Estimates:
+    """Estimate the frames, write overlays and meshes, and show the frames."""
     estimator = PoseEstimator(estimator_config(args), categories)
-    estimated: dict[str, list[_Row]] = {}
-    skipped: dict[str, Sequence[SkippedInstance]] = {}
-    problems: list[str] = []
+    done = Estimates()
     warnings, unused = WarningCounts(), WarningCounts()
-    written = True
-    for item in _masked(_frames(frames, args, problems), masks, problems):
+    for item in _masked(_frames(paths, args, done), masks, done.problems):
         name = item.given.name
         warnings.add(item.given.warnings)
         rows, result = _estimate(estimator, item)
         unused.add(result.warnings)
         for skip in result.skipped:
-            _report(f"{name}: {skip.reason}; skipped", problems)
+            _report(f"{name}: {skip.reason}; skipped", done.problems)
         estimates = [row.estimate for row in rows]
-        estimated[name], skipped[name] = rows, result.skipped
+        done.estimated[name], done.skipped[name] = rows, result.skipped
         try:
             if masks is not None:
                 write_masks(args.out / name, item.frame)
             _write(args.out / name, item.frame, estimates, categories, plain=args.plain)
         except SdfposeError as error:
-            _report(str(error), problems)
-            written = False
+            _report(str(error), done.problems)
+            done.written = False
+        if shown is not None:
+            shown.show(name, done.folders[name], item.frame, estimates)
     for warning in [*warnings.sentences("input"), *unused.sentences("unused")]:
-        _report(warning, problems)
-    if args.json is not None:
-        document: dict[str, Any] = {
-            "frames": {name: [_as_json(row) for row in rows] for name, rows in estimated.items()},
-            "skipped": {
-                name: [dataclasses.asdict(x) for x in some] for name, some in skipped.items()
-            },
-        }
-        if masks is not None:
-            document["masks"] = masks.as_json()
-        write_json(args.json, document | {"problems": problems})
-    count = sum(map(len, estimated.values()))
-    if count:
-        _print(estimated, skipped)
-        print(f"{count} object(s) in {len(estimated)} frame(s); overlays and meshes in {args.out}")
-    else:
-        print("sdfpose: nothing was estimated", file=sys.stderr)
-    if masks is not None:
-        masks.print()
-    return 0 if count and written else 1
+        _report(warning, done.problems)
+    return done
 
 
 def _frames(
-    paths: Sequence[Path], args: argparse.Namespace, problems: list[str]
+    paths: Sequence[Path], args: argparse.Namespace, done: Estimates
 ) -> Iterator[FolderFrame]:
-    """Read all frames; report those that cannot be read."""
-    names: dict[str, Path] = {}
+    """Read all frames, and note their folders; report those that cannot be read."""
+    names, problems = done.folders, done.problems
     for folder in (folder for path in paths for folder in frame_folders(path)):
         try:
             frame = read_frame(
@@ -229,13 +243,13 @@ def _masked(
         yield item
 
 
-def _estimate(estimator: PoseEstimator, item: MaskedFrame) -> tuple[list[_Row], FrameResult]:
+def _estimate(estimator: PoseEstimator, item: MaskedFrame) -> tuple[list[EstimateRow], FrameResult]:
     """Estimate the objects of a frame; the frame's time is divided evenly among them."""
     start = time.perf_counter()
     result = estimator.run(item.frame)
     elapsed_ms = 1000.0 * (time.perf_counter() - start)
     rows = [
-        _Row(
+        EstimateRow(
             instance=item.instance(x),
             estimate=x,
             errors=evaluated.errors,
@@ -264,33 +278,9 @@ def _write(
             write_ply(path, x.vertices, x.faces, x.normals)
 
 
-def _as_json(row: _Row) -> dict[str, Any]:
-    x = row.estimate
-    entry: dict[str, Any] = {
-        "mask_id": int(x.mask_id),
-        "category": x.category,
-        "instance": row.instance,
-        "R": x.rotation.tolist(),
-        "t": x.translation.tolist(),
-        "scale": float(x.scale),
-        "dimensions_m": x.dimensions_m.tolist(),
-        "confidence": float(x.confidence),
-        "symmetric_about_y": bool(x.symmetric_about_y),
-        "symmetries": x.symmetries.tolist(),
-        "covariance": x.covariance.tolist(),
-        "probability": float(x.probability),
-        "alternatives": alternatives_as_json(x.alternatives),
-        "diagnostics": {name: float(value) for name, value in x.diagnostics.items()},
-        "time_ms": row.time_ms,
-    }
-    return entry if row.errors is None else entry | dataclasses.asdict(row.errors)
-
-
-def _print(
-    estimated: Mapping[str, Sequence[_Row]], skipped: Mapping[str, Sequence[SkippedInstance]]
-) -> None:
+def _print(done: Estimates) -> None:
     """Print a table with the frames as headings; its figures leave room for names in 80 columns."""
-    rows = [row for some in estimated.values() for row in some]
+    rows = [row for some in done.estimated.values() for row in some]
     with_truth = any(row.errors is not None for row in rows)
     table = new_table("sdfpose estimate")
     table.add_column("frame\nid, category, instance", overflow="fold")
@@ -298,9 +288,9 @@ def _print(
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("rot.\n(deg)", "pos.\n(cm)", "3D\nIoU") if with_truth else ():
         table.add_column(name, justify="right", no_wrap=True)
-    for frame, some in estimated.items():
+    for frame, some in done.estimated.items():
         heading = f"{frame}: {sum(row.time_ms for row in some):.0f} ms"
-        if without := {x.mask_id for x in skipped[frame]}:
+        if without := {x.mask_id for x in done.skipped[frame]}:
             heading += f", {len(without)} without an estimate"
         table.add_row(Text(heading))
         for row in some:
@@ -308,7 +298,7 @@ def _print(
     wide_console().print(table, highlight=False)
 
 
-def _cells(row: _Row) -> list[RenderableType]:
+def _cells(row: EstimateRow) -> list[RenderableType]:
     x, errors = row.estimate, row.errors
     names = [str(x.mask_id), x.category]
     if row.instance != f"{x.category}_{x.mask_id}":

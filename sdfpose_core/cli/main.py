@@ -38,6 +38,7 @@ _CORE_COMMANDS = {
     "import-ssc6d": "sdfpose_core.cli.import_ssc6d",
     "replay": "sdfpose_core.cli.replay",
     "shapes": "sdfpose_core.cli.shapes",
+    "view": "sdfpose_core.cli.view",
 }
 
 

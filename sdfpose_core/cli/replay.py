@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from sdfpose_core.categories import default_categories
+from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.cli.choices import (
     add_depth_unit_argument,
     add_estimator_arguments,
@@ -37,6 +37,7 @@ from sdfpose_core.cli.output import (
     write_json,
 )
 from sdfpose_core.cli.paths import check_new_bag, check_output_file, path_argument
+from sdfpose_core.cli.viewing import add_view_argument, keep_open, open_viewer
 from sdfpose_core.datasets.bags import Pairing, find_topics, open_bag
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import BagError, ConfigurationError, WeightsError
@@ -52,8 +53,10 @@ from sdfpose_core.replay.results import ResultBag
 from sdfpose_core.replay.run import Replay, replay
 from sdfpose_core.replay.schedule import Schedule
 from sdfpose_core.replay.truth import TruthSource, truth_source
+from sdfpose_core.replay.view import ResultView
 from sdfpose_core.replay.worst_estimates import worst_images
 from sdfpose_core.tracking.tracker import Tracker, TrackerConfig
+from sdfpose_core.viewer.viewer import Viewer
 from sdfpose_core.visualisation.report import report_page
 
 __all__ = ["add_parser", "run"]
@@ -128,6 +131,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_threads_argument(parser, "all cores but one, like the node")
     add_estimator_arguments(parser, device="auto")
+    add_view_argument(parser, "the results while they are made, and then the last ones,")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -141,6 +145,14 @@ def run(args: argparse.Namespace) -> int:
     check_output_file("--report", args.report)
     check_new_bag("--out", args.out)
     categories = default_categories()
+    with open_viewer(args, categories) as viewer:
+        status = _replay(args, categories, viewer)
+        if viewer is not None:
+            keep_open(viewer)
+    return status
+
+
+def _replay(args: argparse.Namespace, categories: Categories, viewer: Viewer | None) -> int:
     schedule = _schedule(args)
     problems: list[str] = []
     rules = label_rules(args, categories)
@@ -168,8 +180,9 @@ def run(args: argparse.Namespace) -> int:
         problems_of_failure(problems),
         closing(Tracker(estimator, tracking)) as tracker,
         _bar() as bar,
-        ResultBag(args.out) if args.out else nullcontext() as results,
+        ResultBag(args.out) if args.out else nullcontext() as bag,
     ):
+        view = None if viewer is None else ResultView(viewer, categories)
         tracker.prepare()
         task = bar.add_task("frames", total=None)
         done = replay(
@@ -180,7 +193,7 @@ def run(args: argparse.Namespace) -> int:
             pairing=pairing,
             truth=truth,
             schedule=schedule,
-            results=results,
+            results=[x for x in (bag, view) if x is not None],
             masks=None if masks is None else partial(_make_masks, masks, mask_pairs, tracker),
             listeners=None if masks is None else mask_pairs.listeners,
             progress=lambda: bar.advance(task),

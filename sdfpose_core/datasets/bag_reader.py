@@ -116,12 +116,13 @@ class BagReader:
         return 1e-9 * (max(x[1] for x in spans) - min(x[0] for x in spans))
 
     def messages(
-        self, connections: Iterable[Connection] | None = None
+        self, connections: Iterable[Connection] | None = None, start_ns: int = 0
     ) -> Iterator[tuple[Connection, int, bytes]]:
         """Yield connection, recording time (nanoseconds) and data of messages in order of time.
 
         Args:
             connections: the topics to read; None for all.
+            start_ns: messages that were recorded earlier are left out.
         """
         chosen = self.connections if connections is None else connections
         by_key = {(x.topic, x.msgtype): x for x in chosen}
@@ -133,7 +134,7 @@ class BagReader:
                 if x.encoding == _CDR and (x.topic, x.msgtype) in by_key
             }
             if ids:
-                streams.append(_named(storage, ids))
+                streams.append(_named(storage, ids, start_ns))
         return heapq.merge(*streams, key=lambda x: x[1])
 
     def deserialize(self, data: bytes, msgtype: str) -> Any:
@@ -222,9 +223,9 @@ def _parsed_definition(msgtype: str, form: str, text: str) -> Typestore:
 
 
 def _named(
-    storage: Storage, ids: Mapping[int, Connection]
+    storage: Storage, ids: Mapping[int, Connection], start_ns: int
 ) -> Iterator[tuple[Connection, int, bytes]]:
-    for arrival_ns, channel, data in storage.messages(ids):
+    for arrival_ns, channel, data in storage.messages(ids, start_ns):
         yield ids[channel], arrival_ns, _uncompressed(data)
 
 

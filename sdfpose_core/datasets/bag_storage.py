@@ -69,8 +69,13 @@ class Storage(Protocol):
         """Recording times of the first and the last message; None if there is no message."""
         ...
 
-    def messages(self, ids: Collection[int]) -> Iterator[StoredMessage]:
-        """Yield the messages of some channels in the order of their recording times."""
+    def messages(self, ids: Collection[int], start_ns: int = 0) -> Iterator[StoredMessage]:
+        """Yield the messages of some channels in the order of their recording times.
+
+        Args:
+            ids: channel ids.
+            start_ns: earlier messages are left out.
+        """
         ...
 
     def close(self) -> None:

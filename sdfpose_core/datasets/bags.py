@@ -120,6 +120,7 @@ def bag_frames(
     *,
     pairing: Pairing | None = None,
     listeners: TopicCallbacks | None = None,
+    start_ns: int = 0,
 ) -> Iterator[RecordedFrame]:
     """Read the frames of a bag, with messages paired as in the pose node.
 
@@ -130,6 +131,7 @@ def bag_frames(
             or are likely to be wrong, with the number of frames.
         pairing: how messages are combined into frames.
         listeners: callbacks for additional topics, called with each message in recorded order.
+        start_ns: messages that were recorded earlier are left out, nanoseconds.
 
     Raises:
         BagError: the bag cannot be read, or its topics make up no frame.
@@ -169,7 +171,7 @@ def bag_frames(
 
         topics = pairs.topics | set(listeners)
         try:
-            for topic, message, arrival_ns in decoded_messages(bag, topics, undecoded):
+            for topic, message, arrival_ns in decoded_messages(bag, topics, undecoded, start_ns):
                 try:
                     if topic in listeners:
                         listeners[topic](message)
@@ -264,7 +266,7 @@ def _open_storage(file: Path, problems: list[str], scratch: Path) -> Storage:
 
 
 def decoded_messages(
-    bag: BagReader, topics: Iterable[str], undecoded: dict[str, list[str]]
+    bag: BagReader, topics: Iterable[str], undecoded: dict[str, list[str]], start_ns: int = 0
 ) -> Iterator[tuple[str, Any, int]]:
     """Yield topic, message and recording time (nanoseconds) in recorded order.
 
@@ -272,11 +274,11 @@ def decoded_messages(
         bag: the open bag.
         topics: topics to read.
         undecoded: receives the reasons for which messages cannot be decoded, by topic.
+        start_ns: earlier messages are left out.
     """
     selected = set(topics)
-    for connection, arrival_ns, data in bag.messages(
-        x for x in bag.connections if x.topic in selected
-    ):
+    chosen = [x for x in bag.connections if x.topic in selected]
+    for connection, arrival_ns, data in bag.messages(chosen, start_ns):
         try:
             message = bag.deserialize(data, connection.msgtype)
         except Exception as error:  # parsers raise any exception on damaged data

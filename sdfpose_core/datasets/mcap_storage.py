@@ -98,12 +98,12 @@ class McapStorage:
             self._source.close()
             raise
 
-    def messages(self, ids: Collection[int]) -> Iterator[StoredMessage]:
+    def messages(self, ids: Collection[int], start_ns: int = 0) -> Iterator[StoredMessage]:
         """See `Storage`."""
         wanted = set(ids)
         parts: list[_Chunk | tuple[int, int, int, int]] = [
-            *(x for x in self._chunks if wanted.intersection(x.counts)),
-            *(x for x in self._loose if x[1] in wanted),
+            *(x for x in self._chunks if wanted.intersection(x.counts) and x.end_ns >= start_ns),
+            *(x for x in self._loose if x[1] in wanted and x[0] >= start_ns),
         ]
         parts.sort(key=_start_ns)
         waiting: list[tuple[int, int, int, bytes]] = []
@@ -113,6 +113,8 @@ class McapStorage:
                 arrival_ns, _, channel, data = heapq.heappop(waiting)
                 yield arrival_ns, channel, data
             for arrival_ns, channel, data in self._load(part, wanted):
+                if arrival_ns < start_ns:
+                    continue
                 heapq.heappush(waiting, (arrival_ns, number, channel, data))
                 number += 1
         while waiting:

@@ -65,10 +65,14 @@ class SqliteStorage:
             self._database.close()
             raise
 
-    def messages(self, ids: Collection[int]) -> Iterator[StoredMessage]:
+    def messages(self, ids: Collection[int], start_ns: int = 0) -> Iterator[StoredMessage]:
         """See `Storage`."""
         wanted = set(ids)
-        rows = sorted((ns, row, topic) for row, ns, topic in self._rows() if topic in wanted)
+        rows = sorted(
+            (ns, row, topic)
+            for row, ns, topic in self._rows()
+            if topic in wanted and ns >= start_ns
+        )
         lost, reason = 0, ""
         for arrival_ns, row, topic in rows:
             try:

@@ -18,6 +18,7 @@ __all__ = [
     "child_frame_id",
     "detection_message",
     "detections_message",
+    "estimate_from_message",
     "ground_truth_message",
     "object_message",
     "pose_arrays",
@@ -226,6 +227,58 @@ def truth_from_message(message: Any) -> GroundTruth:
         symmetric_about_y=bool(message.symmetric_about_y),
     )
     return truth if truth.has_pose else GroundTruth.without_pose(truth.mask_id, truth.category)
+
+
+def estimate_from_message(message: Any) -> ObjectEstimate | None:
+    """Read an estimate from a ``sdfpose/SdfObject`` message.
+
+    A message without a mesh gives one without vertices. What messages do not tell has default
+    values: the mask id is the object's id, and the decoder's frame is that of the object.
+
+    Returns:
+        The estimate; None if its pose is invalid (not finite, or a quaternion of length 0).
+    """
+    try:
+        rotation, translation = pose_arrays(message.pose.pose)
+        symmetries = [_rotation(x) for x in message.symmetries]
+        alternatives = tuple(_alternative_from_message(x) for x in message.alternatives)
+    except ValueError:  # a quaternion of length 0
+        return None
+    dimensions = _array(message.dimensions)
+    if not all(np.all(np.isfinite(x)) for x in (rotation, translation, dimensions)):
+        return None
+    return ObjectEstimate(
+        mask_id=int(message.id),
+        category=message.category,
+        rotation=rotation,
+        translation=translation,
+        scale=float(message.scale),
+        dimensions_m=dimensions,
+        confidence=float(message.confidence),
+        covariance=np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6),
+        symmetric_about_y=bool(message.symmetric_about_y),
+        code=np.array(message.latent_code, dtype=np.float32),
+        decoder_translation=translation,
+        decoder_scale=float(message.scale),
+        vertices=np.array(message.mesh_vertices, dtype=np.float32).reshape(-1, 3),
+        faces=np.array(message.mesh_triangles, dtype=np.int32).reshape(-1, 3),
+        normals=np.array(message.mesh_normals, dtype=np.float32).reshape(-1, 3),
+        probability=float(message.probability),
+        alternatives=alternatives,
+        symmetries=np.array(symmetries, dtype=np.float64).reshape(-1, 3, 3),
+    )
+
+
+def _alternative_from_message(message: Any) -> Alternative:
+    rotation, translation = pose_arrays(message.pose)
+    return Alternative(
+        category=message.category,
+        rotation=rotation,
+        translation=translation,
+        scale=float(message.scale),
+        dimensions_m=_array(message.dimensions),
+        probability=float(message.probability),
+    )
 
 
 def _pose_with_covariance(

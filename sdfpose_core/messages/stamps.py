@@ -6,8 +6,9 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
-__all__ = ["MAX_QUEUE_SIZE", "RecentStamps", "required_queue_size"]
+__all__ = ["MAX_QUEUE_SIZE", "RecentStamps", "required_queue_size", "serialised_stamp_ns"]
 
 MAX_QUEUE_SIZE = 1000
 """Largest queue_size of the nodes."""
@@ -34,6 +35,13 @@ def required_queue_size(rate_hz: float, lag_s: float) -> int:
         variations of the lag.
     """
     return math.ceil(rate_hz * lag_s - 1e-6) + 2  # 1e-6: 1.1 s at 10 Hz are 11 frames, not 12
+
+
+def serialised_stamp_ns(data: bytes) -> int:
+    """Read the stamp of a serialised message (CDR) that begins with a header, nanoseconds."""
+    order: Literal["little", "big"] = "little" if data[1] & 1 else "big"
+    seconds, nanoseconds = data[4:8], data[8:12]
+    return 1_000_000_000 * int.from_bytes(seconds, order) + int.from_bytes(nanoseconds, order)
 
 
 class RecentStamps:

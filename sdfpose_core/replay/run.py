@@ -5,12 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,12 +22,11 @@ from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
 from sdfpose_core.observation.truth_checks import truth_problem
-from sdfpose_core.replay.results import ResultBag
 from sdfpose_core.replay.schedule import Schedule
 from sdfpose_core.replay.truth import TruthSource
 from sdfpose_core.tracking.tracker import Track, Tracker, TrackerResult, TrackState
 
-__all__ = ["Replay", "ReplayedFrame", "replay"]
+__all__ = ["Replay", "ReplayedFrame", "ResultSink", "replay"]
 
 _READ_AHEAD = 4
 """Number of frames that are decoded in advance."""
@@ -35,6 +34,14 @@ _READ_AHEAD = 4
 _POLL_S = 0.1
 
 Item = TypeVar("Item")
+
+
+class ResultSink(Protocol):
+    """Takes the results of a replay, e.g. a bag or the viewer."""
+
+    def add(self, recorded: RecordedFrame, result: TrackerResult) -> None:
+        """Take the result of the next frame."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -135,7 +142,7 @@ def replay(
     pairing: Pairing | None = None,
     truth: TruthSource | None = None,
     schedule: Schedule | None = None,
-    results: ResultBag | None = None,
+    results: Sequence[ResultSink] = (),
     masks: Callable[[int, RgbdFrame], RgbdFrame] | None = None,
     listeners: TopicCallbacks | None = None,
     progress: Callable[[], None] = lambda: None,
@@ -154,7 +161,7 @@ def replay(
         pairing: how messages are combined into frames.
         truth: ground truth; receives the messages of its topics during the replay.
         schedule: selects the frames to process; None for all.
-        results: bag for the results of each frame.
+        results: receive the result of each frame.
         masks: makes the masks of a processed frame, given its number; None for those of the bag.
         listeners: callbacks for additional topics, called with each message in recorded order.
         progress: called after each frame, processed or dropped.
@@ -219,14 +226,15 @@ def _step(
     tracker: Tracker,
     done: Replay,
     stage_ms: dict[str, float],
-    results: ResultBag | None,
+    results: Sequence[ResultSink],
 ) -> tuple[ReplayedFrame, TrackerResult]:
     """Process a frame; return it with the result of the tracker."""
     result = tracker.step(recorded.frame)
     stage_ms |= result.stage_ms
-    if results is not None:
+    if results:
         start = time.perf_counter()
-        results.add(recorded, result)
+        for sink in results:
+            sink.add(recorded, result)
         stage_ms["write"] = 1e3 * (time.perf_counter() - start)
     for x in result.tracks:
         if len(x.estimate.vertices):

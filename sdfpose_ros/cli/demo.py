@@ -9,6 +9,7 @@ from types import FrameType
 
 from sdfpose_core.cli.numbers import integer, positive, seed
 from sdfpose_core.cli.paths import check_output_folder, path_argument
+from sdfpose_core.cli.viewing import add_view_argument, viewer_address
 from sdfpose_ros.evaluation.demo import DemoOptions, run_demo
 
 __all__ = ["add_parser", "run"]
@@ -62,6 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=integer(0, LAST_DOMAIN_ID),
         help="ROS domain id, e.g. to connect RViz (default: an unused one)",
     )
+    add_view_argument(parser, "the demo")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         device=args.device,
         domain_id=args.domain_id,
+        viewer=viewer_address(args) if args.view else None,
     )
     try:
         return run_demo(options, lambda line: print(line, flush=True))

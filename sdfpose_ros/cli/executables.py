@@ -11,6 +11,7 @@ __all__ = [
     "player_node",
     "pose_node",
     "recorder_node",
+    "viewer_node",
 ]
 
 
@@ -42,3 +43,8 @@ def pose_node() -> int:
 def recorder_node() -> int:
     """Run the recorder node."""
     return run_executable("sdfpose_ros.recording.recorder_node")
+
+
+def viewer_node() -> int:
+    """Run the viewer node."""
+    return run_executable("sdfpose_ros.viewer.viewer_node")

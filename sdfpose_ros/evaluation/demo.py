@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import SdfposeError
 from sdfpose_core.shapes.families import FAMILIES
+from sdfpose_core.viewer.address import Address
 from sdfpose_ros.graph.arguments import parameter_arguments
 from sdfpose_ros.graph.middleware import free_domain, one_machine_environment
 from sdfpose_ros.graph.process_group import ProcessGroup, ros_child_environment
@@ -40,6 +42,7 @@ class DemoOptions:
         seed: seed of the simulated scene.
         device: device of the networks.
         domain_id: ROS domain id; None for one that no other process on this machine uses.
+        viewer: address of the viewer, which stays open after the evaluation; None for none.
     """
 
     output_dir: Path
@@ -48,6 +51,7 @@ class DemoOptions:
     seed: int = 0
     device: str = "auto"
     domain_id: int | None = None
+    viewer: Address | None = None
 
 
 def run_demo(options: DemoOptions, log: Callable[[str], None]) -> int:
@@ -75,7 +79,13 @@ def run_demo(options: DemoOptions, log: Callable[[str], None]) -> int:
     log(f"demo: ROS_DOMAIN_ID={domain}, logs in {output / 'log'}")
     with ProcessGroup(output / "log", ros_child_environment(environment)) as group:
         _start(group, options, output)
-        return _wait(group, time.monotonic() + STARTUP_S + options.seconds + _WRITING_S)
+        for line in options.viewer.lines() if options.viewer is not None else ():
+            log(line)
+        status = _wait(group, time.monotonic() + STARTUP_S + options.seconds + _WRITING_S)
+        if options.viewer is not None:
+            log("viewer: Ctrl-C ends it")
+            _watch(group)
+        return status
 
 
 def _start(group: ProcessGroup, options: DemoOptions, output: Path) -> None:
@@ -100,6 +110,13 @@ def _start(group: ProcessGroup, options: DemoOptions, output: Path) -> None:
         ],
         show=True,
     )  # fmt: skip
+    if options.viewer is not None:
+        address = parameter_arguments(host=options.viewer.host, port=options.viewer.port)
+        group.start_node(
+            "viewer",
+            "sdfpose_ros.viewer.viewer_node",
+            ["--ros-args", *inputs, *results, *address],
+        )
     group.start_node(
         "camera",
         "sdfpose_ros.playback.camera_node",
@@ -108,6 +125,13 @@ def _start(group: ProcessGroup, options: DemoOptions, output: Path) -> None:
             *parameter_arguments(rate_hz=float(options.rate_hz), seed=options.seed),
         ],
     )  # fmt: skip
+
+
+def _watch(group: ProcessGroup) -> None:
+    """Keep the viewer until the user interrupts the demo."""
+    with contextlib.suppress(KeyboardInterrupt):
+        while "viewer" not in group.ended():
+            time.sleep(_POLL_S)
 
 
 def _wait(group: ProcessGroup, deadline: float) -> int:

@@ -22,6 +22,7 @@ from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_core.messages.objects import child_frame_id
 from sdfpose_core.observation.frame import RgbdFrame
 from sdfpose_core.visualisation.drawing import draw_overlay
+from sdfpose_core.visualisation.mesh_colours import sample_colours
 from sdfpose_ros.graph.image_messages import image_message
 from sdfpose_ros.graph.object_messages import (
     detections_message,
@@ -37,7 +38,6 @@ from sdfpose_ros.pose.markers import (
     label_marker,
     mesh_marker,
 )
-from sdfpose_ros.pose.mesh_colours import sample_colours
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.pose.target_frame import TargetFrame
 from sdfpose_ros.pose.transforms import TransformMissingError

@@ -11,6 +11,7 @@ from sdfpose_ros.masks.parameters import MaskNodeParameters
 from sdfpose_ros.playback.parameters import CameraNodeParameters, PlayerNodeParameters
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.recording.parameters import RecorderNodeParameters
+from sdfpose_ros.viewer.parameters import ViewerNodeParameters
 
 __all__ = ["parameters_page"]
 
@@ -21,6 +22,7 @@ _NODES = {
     "player_node": PlayerNodeParameters,
     "evaluator_node": EvaluatorNodeParameters,
     "recorder_node": RecorderNodeParameters,
+    "viewer_node": ViewerNodeParameters,
 }
 
 _TYPES = {

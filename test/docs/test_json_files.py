@@ -22,7 +22,8 @@ from sdfpose_core.benchmark.rejection_figures import confident_estimates, summar
 from sdfpose_core.benchmark.repeated_runs import repeated_figures
 from sdfpose_core.benchmark.sequences import TrackedSequence, summarise_sequences
 from sdfpose_core.benchmark.speed import benchmark_speed
-from sdfpose_core.cli import adapt, bench_pose, doctor, estimate, replay
+from sdfpose_core.cli import adapt, bench_pose, doctor, replay
+from sdfpose_core.cli.estimate_results import EstimateRow, Estimates
 from sdfpose_core.cli.frame_masks import FrameMasks
 from sdfpose_core.datasets import FolderFrame
 from sdfpose_core.diagnosis.findings import Finding
@@ -102,8 +103,17 @@ def outcome() -> PoseOutcome:
 MISS = dataclasses.replace(outcome(), reported=None)
 
 
+def test_the_file_of_estimates_names_what_it_was_written_beside(documented: set[str]) -> None:
+    done = Estimates({"total": []}, folders={"total": Path("frames/total")})
+    done.skipped["total"] = [SkippedInstance(1, "can", "too few points")]
+    document = done.as_json(Path("out"), None)
+    assert keys(document) - FREE <= documented
+    assert document["folders"] == {"total": "frames/total"}
+    assert document["out"] == "out"
+
+
 def test_estimates(documented: set[str]) -> None:
-    document = estimate._as_json(estimate._Row("can_1", ESTIMATE, ERRORS, 1.0))
+    document = EstimateRow("can_1", ESTIMATE, ERRORS, 1.0).as_json()
     assert keys(document) - FREE <= documented
     assert {"symmetric_about_y", "covariance", "diagnostics"} <= set(document)
     assert np.shape(document["covariance"]) == (6, 6)

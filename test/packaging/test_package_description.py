@@ -223,7 +223,7 @@ def test_every_requirement_is_pinned_within_its_range(file: str) -> None:
             PROJECT["dependencies"],
             *(
                 PROJECT["optional-dependencies"][extra]
-                for extra in ("ros", "training", "export", "test")
+                for extra in ("ros", "training", "export", "viewer", "test")
             ),
         )
         for entry in entries

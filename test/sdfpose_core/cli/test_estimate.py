@@ -103,7 +103,7 @@ def test_table_pictures_meshes_and_json(tmp_path, frames, capsys):
     assert run(tmp_path, frames / "one", frames / "two", "--json", path) == 0
 
     content = json.loads(path.read_text())
-    assert list(content) == ["frames", "skipped", "problems"]
+    assert list(content) == ["frames", "skipped", "folders", "out", "problems"]
     assert list(content["frames"]) == ["one", "two"]
     (entry,) = content["frames"]["one"]
     assert list(entry) == [

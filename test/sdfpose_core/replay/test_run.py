@@ -41,7 +41,7 @@ def replayed(bag, estimator, tmp_path_factory):
     problems: list[str] = []
     truth = TopicTruth(TRUTH)
     with ResultBag(results) as writer:
-        done = replay(bag, Tracker(estimator), RULES, problems, truth=truth, results=writer)
+        done = replay(bag, Tracker(estimator), RULES, problems, truth=truth, results=[writer])
     assert problems == []
     return done, done.evaluate(truth), results
 

@@ -1,0 +1,1 @@
+"""The viewer in the browser, and the recordings and results that it opens."""

@@ -1,0 +1,91 @@
+"""Which process and topics a camera has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from simple_estimates import make_frame
+
+from sdfpose_core.datasets.bag_writing import write_frames
+from sdfpose_core.datasets.folder_writing import write_frame
+from sdfpose_core.errors import BagError, ConfigurationError
+from sdfpose_core.messages.decoding import InputTopics
+from sdfpose_ros.live.cameras import CameraOptions, camera_topics, live_camera
+
+OWN = InputTopics(
+    "/camera/colour", "/camera/depth", "/camera/mask", "/camera/camera_info", "/camera/labels"
+)
+
+
+def test_the_simulated_camera_has_masks_and_waits_for_the_nodes():
+    camera = live_camera("simulated", CameraOptions(seed=3, rate_hz=4.0, wait_s=9.0))
+    assert camera.topics == OWN
+    assert camera.process is not None
+    assert " ".join(camera.process.arguments) == ("-p rate_hz:=4.0 -p seed:=3 -p wait_s:=9.0")
+    assert camera.process.waits
+    assert not camera.process.ends
+
+
+def test_frame_folders_are_played_by_the_camera_node(tmp_path):
+    write_frame(tmp_path / "0", make_frame(64, 48), [])
+    camera = live_camera(f"frames:{tmp_path}", CameraOptions(repeat=False))
+    assert camera.topics == OWN
+    assert camera.process is not None
+    assert camera.process.ends
+    assert f'folders:=["{tmp_path}"]' in camera.process.arguments
+    assert "loop:=false" in camera.process.arguments
+
+
+def test_a_bag_is_played_on_its_own_topics_with_its_clock(tmp_path):
+    path = tmp_path / "bag"
+    write_frames(path, [(replace(make_frame(64, 48), stamp_ns=10**9), [])], "/left")
+    camera = live_camera(f"bag:{path}", CameraOptions())
+    assert camera.topics == InputTopics(
+        *(x.replace("/camera/", "/left/", 1) for x in vars(OWN).values())
+    )
+    assert camera.sim_time
+    assert camera.process is not None
+    assert not camera.process.waits
+    assert "clock:=true" in camera.process.arguments
+    assert "loop:=true" in camera.process.arguments
+
+
+def test_the_topics_of_a_driver_are_found_by_type_and_name():
+    camera = live_camera("topic:/cam", CameraOptions())
+    assert camera.process is None
+    image, info = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
+    found = {
+        "/cam/color/image_raw": image,
+        "/cam/color/camera_info": info,
+        "/cam/depth/image_rect_raw": image,
+        "/cam/depth/camera_info": info,
+        "/cam/aligned_depth_to_color/image_raw": image,
+        "/camera/color/image_raw": image,
+        "/rosout": "rcl_interfaces/msg/Log",
+    }
+    assert camera_topics(found, camera) == InputTopics(
+        "/cam/color/image_raw",
+        "/cam/aligned_depth_to_color/image_raw",
+        "",
+        "/cam/color/camera_info",
+        "",
+    )
+    with pytest.raises(BagError, match="has no topic for colour"):
+        camera_topics({}, camera)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("webcam", "no such camera: expected simulated, topic, bag, frames"),
+        ("simulated:fast", "has no argument"),
+        ("bag:", "expected a rosbag2"),
+        ("bag:nowhere", "expected a rosbag2"),
+        ("frames:nowhere", "expected a frame folder"),
+        ("topic:/a b", "is no name of a node or namespace"),
+    ],
+)
+def test_other_cameras_are_refused(text, message):
+    with pytest.raises(ConfigurationError, match=message):
+        live_camera(text, CameraOptions())

@@ -1,0 +1,150 @@
+"""`sdfpose live` with stand-ins for its processes, and once with the real ones."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import threading
+
+import pytest
+from mcap.reader import make_reader
+
+from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.execution import execute
+from sdfpose_core.errors import SdfposeError
+from sdfpose_core.viewer.opening import open_recording
+from sdfpose_ros.cli import live
+from sdfpose_ros.graph.process_group import ProcessGroup
+from sdfpose_ros.live import session
+from sdfpose_ros.live.session import LiveError
+
+SLEEP = "import time; time.sleep(60)"
+
+
+def run(*arguments):
+    parser = argparse.ArgumentParser()
+    live.add_parser(parser.add_subparsers())
+    return live.run(parser.parse_args(["live", *map(str, arguments)]))
+
+
+@pytest.fixture
+def stand_ins(monkeypatch, tmp_path):
+    """Run other modules in place of the processes; gives the arguments of each."""
+    start = ProcessGroup.start_module
+    arguments, children = {}, {}
+
+    def prepare(**modules):
+        def start_other(group, name, module, given, **options):
+            arguments[name] = given
+            (tmp_path / f"{name}_module.py").write_text(modules.get(name, SLEEP))
+            children[name] = start(group, name, f"{name}_module", [], **options)
+            return children[name]
+
+        monkeypatch.setattr(ProcessGroup, "start_module", start_other)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        return arguments, children
+
+    return prepare
+
+
+def interrupt_after(seconds):
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    return timer
+
+
+def test_an_interrupt_ends_all_processes_and_the_recording_is_whole(stand_ins, tmp_path, capsys):
+    arguments, children = stand_ins()
+    record = tmp_path / "run.mcap"
+    before = signal.getsignal(signal.SIGINT)
+    interrupt_after(3.0)
+    assert run("--no-viewer", "--record", record, "--json", tmp_path / "live.json") == 1
+    assert arguments.keys() == {"node", "camera"}
+    assert all(x.returncode is not None for x in children.values())
+    assert signal.getsignal(signal.SIGINT) == before
+    with record.open("rb") as file:
+        topics = {x.topic for x in make_reader(file).get_summary().channels.values()}
+    assert {"/camera/colour", "/camera/depth", "/sdfpose/objects", "/sdfpose/meshes"} <= topics
+    assert json.loads((tmp_path / "live.json").read_text()) == {
+        "objects": 0,
+        "results_hz": None,
+        "first_result_s": None,
+        "latency_ms": None,
+    }
+    assert "none with an object" in capsys.readouterr().out
+
+
+def test_masks_are_made_by_the_mask_node(stand_ins):
+    arguments, _ = stand_ins()
+    interrupt_after(2.0)
+    run("--no-viewer", "--masks", "tabletop", "--category", "any")
+    node, masks = " ".join(arguments["node"]), " ".join(arguments["masks"])
+    assert "~/mask:=/sdfpose_masks/mask" in node
+    assert "~/mask:=/sdfpose_masks/mask" in masks
+    assert "~/colour:=/camera/colour" in masks
+    assert 'backend:="tabletop"' in masks
+    assert 'category:="any"' in node
+
+
+def test_the_viewer_gets_the_topics_of_both(stand_ins, monkeypatch, capsys):
+    monkeypatch.setattr("sdfpose_core.cli.viewing.require_viser", lambda: None)
+    arguments, _ = stand_ins()
+    interrupt_after(2.0)
+    run("--camera", "simulated")
+    viewer = " ".join(arguments["viewer"])
+    assert "~/colour:=/camera/colour" in viewer
+    assert "~/objects:=/sdfpose/objects" in viewer
+    assert 'host:="127.0.0.1"' in viewer
+    assert "viewer: open http://127.0.0.1:" in capsys.readouterr().out
+
+
+def test_a_process_that_fails_is_told_with_the_end_of_its_log(stand_ins):
+    _, children = stand_ins(node="raise SystemExit('no weights here')")
+    with pytest.raises(LiveError, match=r"'node' ended with status 1[\s\S]*no weights here"):
+        run("--no-viewer")
+    assert all(x.returncode is not None for x in children.values())
+
+
+def test_a_camera_that_is_not_there_is_told(stand_ins, monkeypatch):
+    stand_ins()
+    monkeypatch.setattr(session, "_SEARCH_S", 0.5)
+    with pytest.raises(LiveError, match="no camera in the namespace /nowhere"):
+        run("--no-viewer", "--camera", "topic:/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--record", "run.bag"), "expected a name that ends in .mcap"),
+        (("--no-viewer", "--port", "8080"), "--host and --port have no effect"),
+        (("--category", "teapot"), "teapot"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_starts(
+    arguments, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SdfposeError, match=message):
+        run(*arguments)
+
+
+@pytest.mark.timeout(600)
+def test_a_simulated_camera_gives_objects(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(session, "STARTUP_S", 300.0)  # other tests may keep the machine busy
+    monkeypatch.setattr(live, "STARTUP_S", 300.0)
+    record, document = tmp_path / "run.mcap", tmp_path / "live.json"
+    arguments = ("--no-viewer", "--seconds", "4", "--rate", "3", "--json", document)
+    assert execute("sdfpose", lambda: run(*arguments, "--record", record)) == 0
+    found = json.loads(document.read_text())
+    assert 1 <= found["objects"] <= 6
+    assert found["results_hz"] is None or found["results_hz"] > 0.0
+    assert found["first_result_s"] > 0.0
+    assert 0.0 < found["latency_ms"]["p50"] <= found["latency_ms"]["p95"]
+    recording = open_recording(record, default_categories())
+    views = [recording.view(i) for i in range(len(recording.times_s))]
+    recording.close()
+    assert any(x.frame is not None and x.objects for x in views)
+    surfaces = [len(y.estimate.vertices) for x in views for y in x.objects]
+    assert max(surfaces) > 100
