@@ -64,7 +64,8 @@ class Browser:
 
         self._number = 0
         self.requests: list[str] = []
-        self._socket = connect(self._page(), max_size=None)
+        # A browser that is busy drawing answers no pings.
+        self._socket = connect(self._page(), max_size=None, ping_interval=None)
         self.call("Network.enable")
         self.call("Runtime.enable")
 

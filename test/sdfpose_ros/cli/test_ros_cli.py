@@ -107,7 +107,7 @@ def run_demo(monkeypatch, tmp_path):
     start = ProcessGroup.start_module
     arguments = {}
 
-    def run(**modules):
+    def run(*options, **modules):
         def start_other(group, name, module, given, **options):
             arguments[name] = given
             text = modules.get(name, "import time; time.sleep(60)")
@@ -119,9 +119,20 @@ def run_demo(monkeypatch, tmp_path):
         parser = argparse.ArgumentParser()
         demo.add_parser(parser.add_subparsers())
         out = tmp_path / "out"
-        return demo.run(parser.parse_args(["demo", "--out", str(out), "--seconds", "5"])), arguments
+        line = ["demo", "--out", str(out), "--seconds", "5", *options]
+        return demo.run(parser.parse_args(line)), arguments
 
     return run
+
+
+def test_the_demo_with_the_viewer_stays_until_the_viewer_ends(run_demo, monkeypatch, capsys):
+    monkeypatch.setattr("sdfpose_core.cli.viewing.require_viser", lambda: None)
+    status, arguments = run_demo("--view", evaluator="", viewer="import time; time.sleep(2)")
+    assert status == 0
+    assert "~/objects:=/sdfpose/objects" in arguments["viewer"]
+    printed = capsys.readouterr().out
+    assert "viewer: open http://127.0.0.1:" in printed
+    assert printed.endswith("viewer: Ctrl-C ends it\n")
 
 
 @pytest.mark.parametrize("status", [0, 1])

@@ -29,6 +29,15 @@ def run(*arguments):
     return live.run(parser.parse_args(["live", *map(str, arguments)]))
 
 
+@pytest.fixture(autouse=True)
+def logs(monkeypatch, tmp_path):
+    """After an error the logs stay, but not beyond the tests."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
 @pytest.fixture
 def stand_ins(monkeypatch, tmp_path):
     """Run other modules in place of the processes; gives the arguments of each."""
@@ -55,7 +64,9 @@ def interrupt_after(seconds):
     return timer
 
 
-def test_an_interrupt_ends_all_processes_and_the_recording_is_whole(stand_ins, tmp_path, capsys):
+def test_an_interrupt_ends_all_processes_and_the_recording_is_whole(
+    stand_ins, tmp_path, capsys, logs
+):
     arguments, children = stand_ins()
     record = tmp_path / "run.mcap"
     before = signal.getsignal(signal.SIGINT)
@@ -74,6 +85,7 @@ def test_an_interrupt_ends_all_processes_and_the_recording_is_whole(stand_ins, t
         "latency_ms": None,
     }
     assert "none with an object" in capsys.readouterr().out
+    assert list(logs.iterdir()) == []
 
 
 def test_masks_are_made_by_the_mask_node(stand_ins):
@@ -100,11 +112,12 @@ def test_the_viewer_gets_the_topics_of_both(stand_ins, monkeypatch, capsys):
     assert "viewer: open http://127.0.0.1:" in capsys.readouterr().out
 
 
-def test_a_process_that_fails_is_told_with_the_end_of_its_log(stand_ins):
+def test_a_process_that_fails_is_told_with_the_end_of_its_log(stand_ins, logs):
     _, children = stand_ins(node="raise SystemExit('no weights here')")
     with pytest.raises(LiveError, match=r"'node' ended with status 1[\s\S]*no weights here"):
         run("--no-viewer")
     assert all(x.returncode is not None for x in children.values())
+    assert list(logs.glob("*/node.log"))
 
 
 def test_a_camera_that_is_not_there_is_told(stand_ins, monkeypatch):
