@@ -37,7 +37,7 @@ class MaskTrainingConfig:
         augmentation: random changes of the views.
     """
 
-    steps: int = 16000
+    steps: int = 4000
     batch: int = 8
     learning_rate: float = 2e-3
     weight_decay: float = 0.02

@@ -90,7 +90,7 @@ def test_views_of_several_files_are_numbered_through():
 def file(tmp_path, monkeypatch):
     """A file of views whose images are not simulated."""
     monkeypatch.setattr(
-        module, "simulated_clutter", lambda seed, count, **_: [frame_of(320, 240)] * count
+        module, "simulated_clutter", lambda seed, count, style, **_: [frame_of(320, 240)] * count
     )
     return MaskViewFile(tmp_path / "0.npy", 0, 3, range(1))
 
