@@ -171,7 +171,7 @@ def test_given_masks_stay_the_default(tmp_path, frames, capsys):
     path, out = str(tmp_path / "r.json"), str(tmp_path / "out")
     assert main(["estimate", str(frames), "--json", path, "--out", out]) == 0
     document = json.loads((tmp_path / "r.json").read_text())
-    assert set(document) == {"frames", "skipped", "problems"}
+    assert set(document) == {"frames", "skipped", "folders", "out", "problems"}
     assert [x["mask_id"] for x in document["frames"]["one"]] == [2, 4]
     assert not (tmp_path / "out" / "one" / "mask.png").exists()
     assert "lacks mask.png" in capsys.readouterr().err
