@@ -42,7 +42,6 @@ from sdfpose_core.estimation.confidence import (
     CONFIDENCE_FILE,
     ConfidenceCase,
     ConfidenceModel,
-    confidence_features,
 )
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
@@ -73,7 +72,8 @@ FOREIGN_EVERY = 5
 BLIND_EVERY = 5
 """One in this many views also counts as if colour said nothing of whether it is known."""
 
-LEAST = EstimatorConfig().min_known
+LEAST_KNOWN = EstimatorConfig().min_known
+"""Masks with a smaller probability of being known count as rejected."""
 
 CLUTTER_SEED = 2000
 """First seed of the scenes of clutter."""
@@ -179,15 +179,13 @@ def candidate(
     truth: GroundTruth | None, mode: Detection, ranking: Mapping[str, float]
 ) -> CandidateMode:
     """Compare a mode with the truth."""
-    found, priors = mode.hypothesis, mode.model.cpu_priors
     same = right = False
     if truth is not None and truth.category == mode.instance.category:
         pose = as_alternative(mode)
         degrees = rotation_error_deg(pose.rotation, truth.rotation, truth.symmetric_about_y)
         near = translation_error_m(pose.translation, truth.translation) <= RIGHT_M
         same, right = (bool(degrees <= x and near) for x in (SAME_MODE_DEG, RIGHT_DEG))
-    features = confidence_features(found.solution, priors, found.belief, mode.instance)
-    return CandidateMode(mode.instance.category, ranking, features, same, right)
+    return CandidateMode(mode.instance.category, ranking, mode.features, same, right)
 
 
 def fit_ranking(views: Sequence[View]) -> ModeRanking:
@@ -244,10 +242,9 @@ def figures(
     """How good both models are on some views."""
     judged = cases(ranking, views, names)
     unknown_masks = [x for x in judged if not x.features["told"]]
-    rejected = {
-        known: [confidence.known(x.features) < LEAST for x in unknown_masks if x.known == known]
-        for known in (False, True)
-    }
+    rejected: dict[bool, list[bool]] = {False: [], True: []}
+    for x in unknown_masks:
+        rejected[x.known].append(confidence.known(x.features) < LEAST_KNOWN)
     confident = [
         confidence.probability(x.features, x.mode_probability) >= 0.5
         for x in unknown_masks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from sdfpose_core.benchmark.mask_cases import SUITES, MaskCase, folder_cases, suite_cases
+from sdfpose_core.benchmark.mask_cases import MaskCase
 from sdfpose_core.benchmark.masks import run_masks, summarise_masks
 from sdfpose_core.categories import default_categories
-from sdfpose_core.cli.choices import add_depth_unit_argument, add_threads_argument
-from sdfpose_core.cli.numbers import integer, seed
+from sdfpose_core.cli.choices import add_threads_argument
+from sdfpose_core.cli.mask_images import add_image_arguments, check_any_image, image_cases
 from sdfpose_core.cli.output import (
     add_json_argument,
     new_table,
@@ -33,7 +33,6 @@ from sdfpose_core.cli.paths import (
     path_argument,
 )
 from sdfpose_core.device import set_threads
-from sdfpose_core.errors import FrameError
 from sdfpose_core.evaluation.mask_metrics import MaskComparison
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.sources import FILE, MASK_SOURCES, MaskBackendConfig, make_mask_backend
@@ -41,8 +40,6 @@ from sdfpose_core.visualisation.masks import draw_mask_comparison, draw_masks
 
 __all__ = ["add_parser", "run"]
 
-_SUITE = "clutter"
-_COUNT = 100
 
 _COLUMNS = {
     "n": ("n", 0),
@@ -70,22 +67,7 @@ def add_parser(benchmarks: Any) -> None:
         ),
         epilog="Example: sdfpose bench masks --data DIR --source tabletop --draw out/masks",
     )
-    images = parser.add_mutually_exclusive_group()
-    images.add_argument(
-        "--data",
-        type=path_argument,
-        metavar="DIR",
-        help="frame folders [frames/]NAME/ instead of simulated images",
-    )
-    images.add_argument(
-        "--suite",
-        choices=tuple(SUITES),
-        help=(
-            "simulated images with true masks of all objects: clutter, objects of the "
-            "categories among others; empty, rooms without objects of a category (default: "
-            f"{_SUITE})"
-        ),
-    )
+    add_image_arguments(parser)
     sources = tuple(x for x in MASK_SOURCES if x != FILE)
     parser.add_argument(
         "--source",
@@ -100,15 +82,6 @@ def add_parser(benchmarks: Any) -> None:
         help="weights of the source's network (default: its own)",
     )
     parser.add_argument(
-        "--count",
-        type=integer(),
-        default=_COUNT,
-        help="number of simulated images (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed", type=seed, default=0, help="random seed of simulated images (default: 0)"
-    )
-    parser.add_argument(
         "--draw",
         type=path_argument,
         metavar="DIR",
@@ -120,7 +93,6 @@ def add_parser(benchmarks: Any) -> None:
         default="cpu",
         help="device of a network: auto, cpu or cuda[:N] (default: %(default)s)",
     )
-    add_depth_unit_argument(parser)
     add_threads_argument(parser)
     parser.set_defaults(benchmark=run)
 
@@ -143,32 +115,18 @@ def run(args: argparse.Namespace) -> int:
         task = bar.add_task("images", total=None if args.data else args.count)
         outcomes = run_masks(
             backend,
-            _cases(args, problems),
+            image_cases(args, problems),
             problems,
             show=partial(_draw, args.draw),
             progress=partial(bar.advance, task),
         )
-    if not outcomes:
-        raise FrameError(
-            f"{args.data or _suite(args)}: no image can be used: expected frame folders, or a "
-            f"simulated suite{'; ' + problems[-1] if problems else ''}"
-        )
+    check_any_image(args, outcomes, problems)
     document = summarise_masks(outcomes)
     if args.json is not None:
         write_json(args.json, document)
     print_problems(problems)
     _print(document, sum(x.comparison is None for x in outcomes))
     return 0
-
-
-def _cases(args: argparse.Namespace, problems: list[str]) -> Iterable[MaskCase]:
-    if args.data is not None:
-        return folder_cases(args.data, problems, depth_unit=args.depth_unit)
-    return suite_cases(_suite(args), args.seed, args.count)
-
-
-def _suite(args: argparse.Namespace) -> str:
-    return args.suite or _SUITE
 
 
 def _draw(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,18 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from sdfpose_core.benchmark.mask_cases import SUITES, MaskCase, folder_cases, suite_cases
+from sdfpose_core.benchmark.mask_cases import MaskCase
 from sdfpose_core.benchmark.rejection import JudgedMask, run_rejection, true_masks
 from sdfpose_core.benchmark.rejection_figures import confident_estimates, summarise_rejection
 from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.cli.choices import (
-    add_depth_unit_argument,
     add_estimator_arguments,
     add_threads_argument,
     estimator_config,
 )
 from sdfpose_core.cli.frame_masks import mask_backend
-from sdfpose_core.cli.numbers import integer, real, seed
+from sdfpose_core.cli.mask_images import add_image_arguments, check_any_image, image_cases
+from sdfpose_core.cli.numbers import real
 from sdfpose_core.cli.output import (
     add_json_argument,
     new_table,
@@ -40,7 +40,6 @@ from sdfpose_core.cli.paths import (
     path_argument,
 )
 from sdfpose_core.device import set_threads
-from sdfpose_core.errors import FrameError
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.sources import FILE, MASK_SOURCES, segment_alone
@@ -49,8 +48,6 @@ from sdfpose_core.visualisation.masks import draw_estimated_masks
 
 __all__ = ["add_parser", "run"]
 
-_SUITE = "clutter"
-_COUNT = 100
 _TRUTH = "truth"
 _CONFIDENCE = 0.5
 
@@ -84,21 +81,7 @@ def add_parser(benchmarks: Any) -> None:
         ),
         epilog="Example: sdfpose bench rejection --data DIR --masks network --draw out/rejection",
     )
-    images = parser.add_mutually_exclusive_group()
-    images.add_argument(
-        "--data",
-        type=path_argument,
-        metavar="DIR",
-        help="frame folders [frames/]NAME/ instead of simulated images",
-    )
-    images.add_argument(
-        "--suite",
-        choices=tuple(SUITES),
-        help=(
-            "simulated images: clutter, objects of the categories among others; empty, rooms "
-            f"without objects of a category (default: {_SUITE})"
-        ),
-    )
+    add_image_arguments(parser)
     sources = (_TRUTH, *(x for x in MASK_SOURCES if x != FILE))
     parser.add_argument(
         "--masks",
@@ -117,15 +100,6 @@ def add_parser(benchmarks: Any) -> None:
         help="estimates with at least this confidence count (default: %(default)s)",
     )
     parser.add_argument(
-        "--count",
-        type=integer(),
-        default=_COUNT,
-        help="number of simulated images (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed", type=seed, default=0, help="random seed of simulated images (default: 0)"
-    )
-    parser.add_argument(
         "--draw",
         type=path_argument,
         metavar="DIR",
@@ -133,7 +107,6 @@ def add_parser(benchmarks: Any) -> None:
     )
     add_json_argument(parser)
     add_estimator_arguments(parser, device=EstimatorConfig().device)
-    add_depth_unit_argument(parser)
     add_threads_argument(parser)
     parser.set_defaults(benchmark=run)
 
@@ -160,16 +133,12 @@ def run(args: argparse.Namespace) -> int:
         outcomes = run_rejection(
             estimator,
             make_masks,
-            _cases(args, problems),
+            image_cases(args, problems),
             problems,
             show=partial(_draw, args, categories),
             progress=partial(bar.advance, task),
         )
-    if not outcomes:
-        raise FrameError(
-            f"{args.data or _suite(args)}: no image can be used: expected frame folders, or a "
-            f"simulated suite{'; ' + problems[-1] if problems else ''}"
-        )
+    check_any_image(args, outcomes, problems)
     document = summarise_rejection(outcomes, args.confidence, complete=args.data is None)
     if args.data is not None:
         document["estimates"] = confident_estimates(outcomes, args.confidence)
@@ -187,16 +156,6 @@ def _mask_maker(
         return true_masks
     backend = mask_backend(args, categories)
     return lambda case: segment_alone(backend, case.frame)
-
-
-def _cases(args: argparse.Namespace, problems: list[str]) -> Iterable[MaskCase]:
-    if args.data is not None:
-        return folder_cases(args.data, problems, depth_unit=args.depth_unit)
-    return suite_cases(_suite(args), args.seed, args.count)
-
-
-def _suite(args: argparse.Namespace) -> str:
-    return args.suite or _SUITE
 
 
 def _draw(

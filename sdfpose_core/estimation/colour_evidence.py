@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -65,8 +66,7 @@ class ColourEvidence:
         """
         if instance.category not in self.cues.config.categories:
             return instance
-        log_odds = float(self.cues.known_log_odds(self._of([instance.mask_id]))[0])
-        return replace(instance, known_log_odds=log_odds)
+        return replace(instance, known_log_odds=self._known[self.rows[instance.mask_id]])
 
     def category_log_probabilities(self, mask_id: int, categories: Sequence[str]) -> list[float]:
         """Log probabilities of the candidate categories of an object; all zero if unknown."""
@@ -91,6 +91,12 @@ class ColourEvidence:
             self._of(mask_ids), categories, rotations.to(device), centres.to(device)
         )
         return scores.to(rotations.device)
+
+    @cached_property
+    def _known(self) -> list[float]:
+        """Log odds that each row's object is of any category that the network knows."""
+        found: list[float] = self.cues.known_log_odds(self.seen).tolist()
+        return found
 
     def _of(self, mask_ids: Sequence[int]) -> ColourFeatures:
         rows = torch.tensor([self.rows[x] for x in mask_ids], device=self.cues.device)

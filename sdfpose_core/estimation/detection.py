@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.estimation.colour_evidence import ColourEvidence
+from sdfpose_core.estimation.confidence import confidence_features
 from sdfpose_core.estimation.evidence import EvidenceSampler
 from sdfpose_core.estimation.hypotheses import Hypotheses, NetworkPriorConfig
 from sdfpose_core.estimation.hypothesis_search import Candidates, Search, Stage
@@ -60,6 +62,12 @@ class Detection:
     instance: Instance
     hypothesis: RefinedHypothesis
     probability: float = 1.0
+
+    @cached_property
+    def features(self) -> dict[str, float]:
+        """What its confidence depends on; see `confidence_features`."""
+        found, priors = self.hypothesis, self.model.cpu_priors
+        return confidence_features(found.solution, priors, found.belief, self.instance)
 
 
 @dataclass(frozen=True)

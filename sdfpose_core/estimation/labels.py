@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from sdfpose_core.estimation.confidence import ConfidenceModel, confidence_features
+from sdfpose_core.estimation.confidence import ConfidenceModel
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.observation.frame import Instance
 
@@ -64,12 +64,6 @@ def doubted_labels(
         label = chosen.instance.label
         if not label or any(x.instance.category != label for x in rivals):
             continue  # it is unknown, or others were tried already
-        features = confidence_features(
-            chosen.hypothesis.solution,
-            chosen.model.cpu_priors,
-            chosen.hypothesis.belief,
-            chosen.instance,
-        )
-        if confidence.probability(features) < least:
+        if confidence.probability(chosen.features) < least:
             found += [replace(chosen.instance, category=x) for x in categories if x != label]
     return found

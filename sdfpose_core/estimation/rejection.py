@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from sdfpose_core.estimation.confidence import ConfidenceModel, confidence_features
+from sdfpose_core.estimation.confidence import ConfidenceModel
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.observation.frame import Instance, SkippedInstance
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
@@ -49,9 +49,7 @@ def rejected_modes(
         instance = chosen.instance
         if not (instance.unknown or instance.label):
             continue
-        solution, priors = chosen.hypothesis.solution, chosen.model.cpu_priors
-        features = confidence_features(solution, priors, chosen.hypothesis.belief, instance)
-        known = confidence.known(features)
+        known = confidence.known(chosen.features)
         if known < least:
             name = ANY_CATEGORY if instance.unknown else instance.label
             found[mask_id] = _rejected(mask_id, name, known)

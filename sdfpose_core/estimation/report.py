@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sdfpose_core.estimation.category_model import CategoryModel
-from sdfpose_core.estimation.confidence import ConfidenceModel, confidence_features
 from sdfpose_core.observation.frame import Alternative, Instance, ObjectEstimate
 from sdfpose_core.refine.covariance import pose_covariance
 from sdfpose_core.refine.icp import icp_threshold_m, refine_icp
@@ -52,8 +51,9 @@ def report(
     model: CategoryModel,
     instance: Instance,
     mesh: DecodedMesh,
-    confidence: ConfidenceModel,
     *,
+    features: Mapping[str, float],
+    confidence: float,
     probability: float = 1.0,
     alternatives: Sequence[Alternative] = (),
     icp: bool = False,
@@ -65,7 +65,8 @@ def report(
         model: of its category.
         instance: what was measured.
         mesh: the decoded surface.
-        confidence: maps features of the hypothesis to a probability.
+        features: see `confidence_features`.
+        confidence: probability that the pose is right.
         probability: of its mode.
         alternatives: the rival modes.
         icp: refine the pose on the mesh by ICP.
@@ -92,7 +93,6 @@ def report(
             _body_margin_m(instance),
         )
     )
-    features = confidence_features(solution, model.cpu_priors, hypothesis.belief, instance)
     return ObjectEstimate(
         mask_id=instance.mask_id,
         category=instance.category,
@@ -100,7 +100,7 @@ def report(
         translation=translation,
         scale=float(scale * np.linalg.norm(mesh.sides)),
         dimensions_m=scale * mesh.sides,
-        confidence=confidence.probability(features, probability),
+        confidence=confidence,
         covariance=pose_covariance(solution, rotation, scale, mesh.centre, hypothesis.shape_known),
         symmetric_about_y=symmetric,
         symmetries=up_to_yaw(mesh.symmetries) if symmetric else mesh.symmetries,

@@ -150,7 +150,6 @@ def test_a_mode_is_compared_with_the_truth(
     rotation = Rotation.from_euler("YX", [yaw, tilt], degrees=True).as_matrix()
     pose = SimpleNamespace(rotation=rotation, translation=np.array([metres, 0.0, 1.0]))
     monkeypatch.setitem(script.candidate.__globals__, "as_alternative", lambda _: pose)
-    monkeypatch.setitem(script.candidate.__globals__, "confidence_features", lambda *_: {})
     truth = SimpleNamespace(
         rotation=np.eye(3),
         translation=np.array([0.0, 0.0, 1.0]),
@@ -159,8 +158,7 @@ def test_a_mode_is_compared_with_the_truth(
     )
     found = SimpleNamespace(
         instance=SimpleNamespace(category=category),
-        model=SimpleNamespace(cpu_priors=None),
-        hypothesis=SimpleNamespace(solution=None, belief=0.0),
+        features={},
     )
     compared = script.candidate(truth, found, {"code": 1.0})
     assert (compared.same_mode, compared.right) == expected

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mask_frames import block_frame, empty_frame
 
-from sdfpose_core.cli import bench_masks
+from sdfpose_core.cli import bench_masks, mask_images
 from sdfpose_core.cli.main import main
 from sdfpose_core.datasets import write_frame
 
@@ -50,7 +50,7 @@ def test_frames_are_judged_and_drawn(data, tmp_path, capsys):
 
 
 def test_a_simulated_suite_is_the_default(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench_masks, "suite_cases", lambda *args: asked.append(args) or [])
+    monkeypatch.setattr(mask_images, "suite_cases", lambda *args: asked.append(args) or [])
     asked = []
     assert run("--count", "3", "--seed", "7") == 2
     assert asked == [("clutter", 7, 3)]

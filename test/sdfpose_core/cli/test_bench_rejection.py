@@ -10,7 +10,7 @@ import pytest
 from calling_estimator import CallingEstimator
 from mask_frames import block_frame, block_truth, empty_frame
 
-from sdfpose_core.cli import bench_rejection
+from sdfpose_core.cli import bench_rejection, mask_images
 from sdfpose_core.cli.main import main
 from sdfpose_core.datasets import write_frame
 
@@ -120,7 +120,7 @@ def test_masks_of_the_frames(data, calls, tmp_path, capsys):
 
 def test_a_simulated_suite_is_the_default(calls, monkeypatch):
     asked = []
-    monkeypatch.setattr(bench_rejection, "suite_cases", lambda *args: asked.append(args) or [])
+    monkeypatch.setattr(mask_images, "suite_cases", lambda *args: asked.append(args) or [])
     assert run("--count", "3", "--seed", "7") == 2
     assert run("--suite", "empty") == 2
     assert asked == [("clutter", 7, 3), ("empty", 0, 100)]

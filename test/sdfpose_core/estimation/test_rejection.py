@@ -8,8 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sdfpose_core.estimation import rejection
-from sdfpose_core.estimation.confidence import ConfidenceModel
+from sdfpose_core.estimation.confidence import KNOWN_FEATURES, ConfidenceModel
 from sdfpose_core.estimation.rejection import rejected_by_colour, rejected_modes
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.observation.free_space import FreeSpace
@@ -25,25 +24,9 @@ def instance(category="can", *, mask_id=1, unknown=True, label="", log_odds=0.0)
     )  # fmt: skip
 
 
-@pytest.fixture
-def chosen(monkeypatch):
-    """Makes the modes of a mask; their features do not matter."""
-    monkeypatch.setattr(rejection, "confidence_features", lambda *_: FEATURES)
-
-    def made(seen):
-        hypothesis = SimpleNamespace(solution=None, belief=0.0)
-        return [SimpleNamespace(instance=seen, model=SimpleNamespace(cpu_priors=None),
-                                hypothesis=hypothesis)]  # fmt: skip
-
-    return made
-
-
-class _Zeros(dict):
-    def __missing__(self, key):
-        return 0.0
-
-
-FEATURES = _Zeros()
+def chosen(seen):
+    """The modes of a mask; their features do not matter."""
+    return [SimpleNamespace(instance=seen, features=dict.fromkeys(KNOWN_FEATURES, 0.0))]
 
 
 def test_colour_that_is_sure_rejects_before_any_search():
@@ -80,7 +63,7 @@ def test_colour_rejects_no_mask_that_somebody_named():
         (0.1, False, "", None),
     ],
 )
-def test_modes_that_are_probably_of_no_category(chosen, known, unknown, label, rejected):
+def test_modes_that_are_probably_of_no_category(known, unknown, label, rejected):
     modes = {1: chosen(instance(unknown=unknown, label=label))}
     found = rejected_modes(modes, ConfidenceModel.constant(known=known), LEAST)
     assert [x.category for x in found.values()] == ([] if rejected is None else [rejected])
@@ -88,13 +71,13 @@ def test_modes_that_are_probably_of_no_category(chosen, known, unknown, label, r
         assert "with a probability of 0.90" in found[1].reason
 
 
-def test_nothing_is_rejected_with_a_limit_of_zero(chosen):
+def test_nothing_is_rejected_with_a_limit_of_zero():
     seen = instance(log_odds=-99.0)
     assert rejected_by_colour([seen], 0.0) == {}
     assert rejected_modes({1: chosen(seen)}, ConfidenceModel.constant(known=0.0), 0.0) == {}
 
 
-def test_the_likeliest_mode_counts(chosen):
+def test_the_likeliest_mode_counts():
     first, second = chosen(instance(mask_id=5)), chosen(instance("mug", mask_id=5))
     second[0].instance = replace(second[0].instance, unknown=False)
     found = rejected_modes({5: first + second}, ConfidenceModel.constant(known=0.1), LEAST)
