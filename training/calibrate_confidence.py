@@ -46,7 +46,7 @@ from sdfpose_core.estimation.confidence import (
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.estimation.mode_ranking import RANKING_FILE, ModeRanking
-from sdfpose_core.estimation.modes import as_alternative, ranking_features
+from sdfpose_core.estimation.modes import as_alternative, mode_cues, ranking_features
 from sdfpose_core.evaluation import (
     expected_calibration_error,
     ranking_auroc,
@@ -54,9 +54,12 @@ from sdfpose_core.evaluation import (
     translation_error_m,
 )
 from sdfpose_core.observation.frame import GroundTruth, Instance
+from sdfpose_core.recognition.views import network_masks
 from sdfpose_core.shapes.families import HELD_OUT_SEED
-from sdfpose_core.simulation.clutter_instances import clutter_instances
+from sdfpose_core.simulation.clutter import CLUTTER, EMPTY, ClutterStyle
+from sdfpose_core.simulation.clutter_instances import clutter_instances, detected_masks
 from sdfpose_core.simulation.instances import simulated_instances
+from sdfpose_core.weights import MASKS_FILE, own_or_shipped
 
 # Disjoint from the models for encoder validation and for benchmarks.
 MODELS = range(HELD_OUT_SEED + 10_000, HELD_OUT_SEED + 10_060)
@@ -70,16 +73,14 @@ FOREIGN_EVERY = 5
 """One in this many views is also presented under another category."""
 
 BLIND_EVERY = 5
-"""One in this many views also counts as if colour said nothing of whether it is known."""
+"""One in this many views also counts as if it had no colour, and as many as if neither the colour
+network nor the recognition network knew the category."""
 
 LEAST_KNOWN = EstimatorConfig().min_known
 """Masks with a smaller probability of being known count as rejected."""
 
 CLUTTER_SEED = 2000
 """First seed of the scenes of clutter."""
-
-CLUTTER_JOBS = 6
-"""The views of clutter are made in this many parts."""
 
 TABLE = 0.6
 """Share of views with the style of the benchmark; the others are those of the training."""
@@ -89,6 +90,29 @@ COLOUR_FEATURES = ("colour_pose", "colour_category")
 
 PRINTED: dict[str, Any] = {"colour": True, "appearance": "printed"}
 """Colour images of the same kind as those of the colour network's training."""
+
+
+@dataclass(frozen=True)
+class ClutterPart:
+    """A part of the views of clutter.
+
+    Attributes:
+        seed: of the scenes.
+        style: of the scenes.
+        network: whether the mask network makes the masks; if not, they are the true ones with the
+            errors of a detector, and parts of the room.
+    """
+
+    seed: int
+    style: ClutterStyle
+    network: bool
+
+
+CLUTTER_PARTS = (
+    *(ClutterPart(CLUTTER_SEED + i, CLUTTER, network=False) for i in range(3)),
+    *(ClutterPart(CLUTTER_SEED + i, CLUTTER, network=True) for i in range(3, 7)),
+    *(ClutterPart(CLUTTER_SEED + i, EMPTY, network=True) for i in range(7, 9)),
+)
 
 
 @dataclass(frozen=True)
@@ -136,10 +160,11 @@ def simulated_views(
 
 
 def clutter_views(
-    estimator: PoseEstimator, seed: int, names: Sequence[str], count: int
+    estimator: PoseEstimator, part: ClutterPart, names: Sequence[str], count: int, weights: Path
 ) -> Iterator[View]:
     """Search masks of clutter under all categories."""
-    for item in clutter_instances(seed, count, model_seeds=MODELS):
+    masks = network_masks(own_or_shipped(MASKS_FILE, weights)) if part.network else detected_masks
+    for item in clutter_instances(part.seed, count, part.style, masks=masks, model_seeds=MODELS):
         some = [x for x in item.candidates if x.category in names]
         if some and (item.truth is None or item.truth.category in names):
             yield view(some, item.truth, estimator)
@@ -161,9 +186,9 @@ def view(
 
 
 def part_of_views(
-    part: str | int, *, names: Sequence[str], count: int, clutter: int, weights: Path
+    part: str | ClutterPart, *, names: Sequence[str], count: int, clutter: int, weights: Path
 ) -> list[View]:
-    """The views of one category, or of clutter with a seed, in a process of its own."""
+    """The views of one category, or a part of clutter, in a process of its own."""
     set_threads(1)
     estimator = PoseEstimator(
         EstimatorConfig(weights_dir=weights, device="cpu"),
@@ -172,7 +197,7 @@ def part_of_views(
     )
     if isinstance(part, str):
         return list(simulated_views(estimator, part, names, count))
-    return list(clutter_views(estimator, part, names, clutter))
+    return list(clutter_views(estimator, part, names, clutter, weights))
 
 
 def candidate(
@@ -216,8 +241,11 @@ def cases(
     found: list[ConfidenceCase] = []
 
     def add(modes: Sequence[CandidateMode], *, told: bool, known: bool) -> None:
+        if told:
+            modes = [replace(x, ranking={**x.ranking, "colour_category": 0.0}) for x in modes]
         probability, best = chosen(ranking, modes)
-        features = {**best.confidence, "told": float(told)}
+        cues = mode_cues(best.ranking, probability)
+        features = {**best.confidence, **cues, "told": float(told)}
         found.append(ConfidenceCase(features, probability, known, best.right))
 
     for i, x in enumerate(views):
@@ -230,10 +258,26 @@ def cases(
     return found
 
 
-def fit_confidence(found: Sequence[ConfidenceCase]) -> ConfidenceModel:
-    """Fit the confidence to estimates; colour may say nothing, so some also count without it."""
-    blind = [replace(x, features={**x.features, "colour_known": 0.0}) for x in found[::BLIND_EVERY]]
-    return ConfidenceModel.fit([*found, *blind])
+def without(view: View, *cues: str) -> View:
+    """The view as if some cues said nothing."""
+    nothing = dict.fromkeys(cues, 0.0)
+    return replace(
+        view,
+        modes=[
+            replace(x, ranking={**x.ranking, **nothing}, confidence={**x.confidence, **nothing})
+            for x in view.modes
+        ],
+    )
+
+
+def fit_confidence(
+    ranking: ModeRanking, views: Sequence[View], names: Sequence[str]
+) -> ConfidenceModel:
+    """Fit the confidence to estimates; colour and shape may say nothing of a category."""
+    colour = (*COLOUR_FEATURES, "colour_known")
+    blind = [without(x, *colour) for x in views[::BLIND_EVERY]]
+    blind += [without(x, *colour, "shape_known") for x in views[1::BLIND_EVERY]]
+    return ConfidenceModel.fit(cases(ranking, [*views, *blind], names))
 
 
 def figures(
@@ -299,21 +343,22 @@ def main() -> int:
         part_of_views,
         names=names,
         count=args.views,
-        clutter=math.ceil(args.clutter / CLUTTER_JOBS),
+        clutter=math.ceil(args.clutter / len(CLUTTER_PARTS)),
         weights=args.weights,
     )
-    parts = [*names, *range(CLUTTER_SEED, CLUTTER_SEED + CLUTTER_JOBS)]
+    parts = [*names, *CLUTTER_PARTS]
     with ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn")) as pool:
         found = list(track(pool.map(job, parts), description="views", total=len(parts)))
     views = list(itertools.chain.from_iterable(found[: len(names)]))
     clutter = list(itertools.chain.from_iterable(found[len(names) :]))
     # Test models fitted to every second view on the others; the shipped ones use all views.
     ranking = fit_ranking(views[::2])
-    confidence = fit_confidence(cases(ranking, [*views[::2], *clutter[::2]], names))
+    confidence = fit_confidence(ranking, [*views[::2], *clutter[::2]], names)
     print(json.dumps(figures(ranking, confidence, [*views[1::2], *clutter[1::2]], names)))
     ranking = fit_ranking(views)
     ranking.save(args.weights / RANKING_FILE)
-    fit_confidence(cases(ranking, [*views, *clutter], names)).save(args.weights / CONFIDENCE_FILE)
+    confidence = fit_confidence(ranking, [*views, *clutter], names)
+    confidence.save(args.weights / CONFIDENCE_FILE)
     return 0
 
 

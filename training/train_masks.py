@@ -27,6 +27,8 @@ from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.paths import check_output_folder
 from sdfpose_core.device import resolve_device, set_threads
 from sdfpose_core.encoder.view_files import make_view_files
+from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.mask_training.losses import MaskLossConfig
 from sdfpose_core.mask_training.training import MaskTraining, MaskTrainingConfig
 from sdfpose_core.mask_training.validation import validate_masks
 from sdfpose_core.mask_training.views import MaskViewFile, MaskViews
@@ -43,7 +45,7 @@ VALIDATION_SEED = 100_000
 
 @dataclass(frozen=True)
 class Settings:
-    """Content of the configuration file; see `MaskTrainingConfig` for `training`.
+    """Content of the configuration file.
 
     Attributes:
         files: number of files of views.
@@ -53,7 +55,7 @@ class Settings:
         empty_every: every so many files, one shows rooms without any object of a category.
         validation_views: number of held-out views.
         network: architecture; see `MaskNetworkConfig`.
-        training: settings of the training.
+        stages: settings of the trainings, each of which goes on with the network of the one before.
     """
 
     files: int = 32
@@ -62,7 +64,21 @@ class Settings:
     empty_every: int = 8
     validation_views: int = 200
     network: MaskNetworkConfig = field(default_factory=MaskNetworkConfig)
-    training: MaskTrainingConfig = field(default_factory=MaskTrainingConfig)
+    stages: tuple[MaskTrainingConfig, ...] = (
+        MaskTrainingConfig(),
+        MaskTrainingConfig(
+            steps=10_000,
+            batch=4,
+            learning_rate=1.4e-3,
+            checkpoint_every=500,
+            seed=1,
+            losses=MaskLossConfig(pixels=3072, background=2048),
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ConfigurationError("stages is empty: expected at least one training")
 
 
 def training_files(settings: Settings, folder: Path) -> list[MaskViewFile]:
@@ -118,16 +134,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         held_out = loaded([validation_file(settings, folder)], bar, 1, "views for validation")
         views = loaded(training_files(settings, folder), bar, args.workers, "views for training")
         views_minutes = (time.monotonic() - start) / 60.0
-        training = MaskTraining(views, settings.network, settings.training, device)
-        task = bar.add_task("mask network", total=settings.training.steps)
+        task = bar.add_task("mask network", total=sum(x.steps for x in settings.stages))
+        network, before = None, 0
 
         def progress(step: int, losses: dict[str, float]) -> None:
-            bar.update(task, completed=step)
+            bar.update(task, completed=before + step)
             for name, value in losses.items():
-                log.add_scalar(f"masks/{name}", value, step)
+                log.add_scalar(f"masks/{name}", value, before + step)
 
-        network = training.run(args.work / "masks.ckpt", progress)
+        for i, stage in enumerate(settings.stages, start=1):
+            training = MaskTraining(views, settings.network, stage, device, network)
+            network = training.run(args.work / f"masks.{i}.ckpt", progress)
+            before += stage.steps
     args.out.mkdir(parents=True, exist_ok=True)
+    assert network is not None
     network.save(args.out / MASKS_FILE, "any")
     minutes = (time.monotonic() - start) / 60.0
     figures = validate_masks(MaskNetwork.load(args.out / MASKS_FILE, device), held_out)

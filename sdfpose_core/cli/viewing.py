@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.cli.numbers import integer
@@ -93,6 +93,7 @@ def keep_open(viewer: Viewer, recording: Recording | None = None, *, playing: bo
         playing: whether the recording plays at once.
     """
     playback = None if recording is None else Playback(viewer, recording, playing=playing)
-    with nullcontext() if playback is None else closing(playback):
+    # An interrupt may come as soon as the line can be read.
+    with suppress(KeyboardInterrupt), nullcontext() if playback is None else closing(playback):
         print("viewer: Ctrl-C ends it", flush=True)
         viewer.wait()

@@ -18,6 +18,7 @@ from sdfpose_core.errors import WeightsError
 from sdfpose_core.weights import (
     COLOUR_FILE,
     MASKS_FILE,
+    RECOGNITION_FILE,
     own_or_shipped,
     read_weights,
     weights_file,
@@ -239,14 +240,15 @@ def check_weights(weights_dir: Path | None, categories: Categories) -> Finding:
             "install the package again, or correct the folder of the weights (weights_dir, "
             "--weights)",
         )
-    colour, masks = (
+    colour, masks, recognition = (
         "with" if own_or_shipped(x, weights_dir).exists() else "without"
-        for x in (COLOUR_FILE, MASKS_FILE)
+        for x in (COLOUR_FILE, MASKS_FILE, RECOGNITION_FILE)
     )
     return Finding(
         "ok",
         "weights",
-        f"{', '.join(categories)}; {colour} a colour network, {masks} a mask network",
+        f"{', '.join(categories)}; {colour} a colour network, {masks} a mask network, "
+        f"{recognition} a recognition network",
     )
 
 

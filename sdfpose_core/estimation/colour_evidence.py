@@ -66,7 +66,7 @@ class ColourEvidence:
         """
         if instance.category not in self.cues.config.categories:
             return instance
-        return replace(instance, known_log_odds=self._known[self.rows[instance.mask_id]])
+        return replace(instance, colour_log_odds=self._known[self.rows[instance.mask_id]])
 
     def category_log_probabilities(self, mask_id: int, categories: Sequence[str]) -> list[float]:
         """Log probabilities of the candidate categories of an object; all zero if unknown."""

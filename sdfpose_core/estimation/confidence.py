@@ -1,8 +1,8 @@
 """Confidence: the probability that a pose is right, from features of the refinement.
 
 The product of three probabilities: that the object is of one of the categories that were tried at
-all, that of the mode, and that the pose is precise. The first and the last one are logistic
-regressions on a few features, fitted on simulated validation data
+all, that of the mode, and that the pose is precise. The first and the last one are additive
+logistic regressions on a few features, fitted on simulated validation data
 (``training/calibrate_confidence.py``). Right means within 10 degrees and 5 cm.
 """
 
@@ -29,6 +29,7 @@ from sdfpose_core.weights import SHIPPED, own_or_shipped
 
 __all__ = [
     "CONFIDENCE_FILE",
+    "CUES",
     "FEATURES",
     "KNOWN_FEATURES",
     "ConfidenceCase",
@@ -52,7 +53,11 @@ FEATURES = (
 )
 """Names of the features that tell whether the pose is precise, in the order of the coefficients."""
 
-KNOWN_FEATURES = (*FEATURES, "plausible_share", "colour_known", "told")
+CUES = ("upright", "colour_pose", "colour_category", "mode_probability")
+"""Names of what only a detection from scratch knows of the chosen mode: parts of its log likelihood
+(see `mode_features`) and its probability. Tracked poses keep them."""
+
+KNOWN_FEATURES = (*FEATURES, "plausible_share", "colour_known", "shape_known", "told", *CUES)
 """Names of those that tell whether the object is of any of the categories that were tried."""
 
 _INLIER_SD = 2.5
@@ -63,7 +68,10 @@ _MOST_LOG_ODDS = 6.0
 _LEAST_PROBABILITY = 1e-6
 _MOST_LOGIT = 30.0
 _RIDGE = 1.0
-"""Weight of the squared coefficients against the sum of the log likelihoods."""
+"""Weight of the squared values at the knots against the sum of the log likelihoods."""
+
+_QUANTILES = (0.05, 0.35, 0.65, 0.95)
+"""The knots of a feature are these quantiles of it."""
 
 
 def confidence_features(
@@ -90,7 +98,8 @@ def confidence_features(
         largest may be yaw about a symmetry axis;
         ``translation_sd``: metres, the largest principal standard deviation of the translation;
         ``plausible_share``: see `Instance`;
-        ``colour_known``: its `Instance.known_log_odds`, at most 6 in amount;
+        ``colour_known``, ``shape_known``: its `Instance.colour_log_odds` and
+        `Instance.shape_log_odds`, at most 6 in amount;
         ``told``: whether somebody named a category, 0 or 1.
     """
     residual = solution.surface_residual[0].numpy()
@@ -115,37 +124,39 @@ def confidence_features(
         "rotation_sd": float(rotation[1]),
         "translation_sd": float(translation[2]),
         "plausible_share": instance.plausible_share,
-        "colour_known": min(max(instance.known_log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS),
+        "colour_known": min(max(instance.colour_log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS),
+        "shape_known": min(max(instance.shape_log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS),
         "told": float(not instance.unknown),
     }
 
 
 @dataclass(frozen=True)
 class _Regression:
-    """Logistic regression on standardised features.
+    """Additive logistic regression: each feature adds a piecewise linear function to the logit.
+
+    The functions are constant beyond the outer knots: what no training view showed changes nothing
+    more.
 
     Attributes:
-        names: of the F features.
-        mean, spread: (F,) of the features.
-        coefficients: (F,) of the standardised features.
+        knots: of each feature, by name, rising.
+        values: of the function at each knot.
         bias: of the logit.
     """
 
-    names: tuple[str, ...]
-    mean: NDArray[np.float64]
-    spread: NDArray[np.float64]
-    coefficients: NDArray[np.float64]
+    knots: Mapping[str, NDArray[np.float64]]
+    values: Mapping[str, NDArray[np.float64]]
     bias: float
 
     @classmethod
-    def constant(cls, names: tuple[str, ...], bias: float) -> _Regression:
+    def constant(cls, bias: float) -> _Regression:
         """The same probability for everything."""
-        nothing = np.zeros(len(names))
-        return cls(names, nothing, nothing + 1.0, nothing, bias)
+        return cls({}, {}, bias)
 
     def __call__(self, features: Mapping[str, float]) -> float:
-        x = np.array([features[name] for name in self.names])
-        logit = self.bias + float(self.coefficients @ ((x - self.mean) / self.spread))
+        logit = self.bias + math.fsum(
+            float(np.interp(features[name], knots, self.values[name]))
+            for name, knots in self.knots.items()
+        )
         return 1.0 / (1.0 + math.exp(-min(max(logit, -_MOST_LOGIT), _MOST_LOGIT)))
 
     @classmethod
@@ -160,11 +171,11 @@ class _Regression:
 
         The probability of a success is that of the regression times a factor.
         """
-        x = np.array([[f[name] for name in names] for f in features])
+        columns = {name: np.array([f[name] for f in features]) for name in names}
+        knots = {name: np.unique(np.quantile(x, _QUANTILES)) for name, x in columns.items()}
+        x = np.hstack([_hats(columns[name], knots[name]) for name in names])
         right = np.array(success, dtype=np.bool_)
         log_factor = np.log(np.clip(factor, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY))
-        mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
-        x = (x - mean) / spread
 
         def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             logit = x @ w[:-1] + w[-1]
@@ -179,20 +190,20 @@ class _Regression:
             return float(value + _RIDGE * (w[:-1] @ w[:-1])), gradient
 
         best = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B").x
-        return cls(names, mean, spread, best[:-1], float(best[-1]))
+        ends = np.cumsum([len(knots[name]) for name in names])
+        values = dict(zip(names, np.split(best[:-1], ends[:-1]), strict=True))
+        return cls(knots, values, float(best[-1]))
 
     def as_json(self) -> dict[str, Any]:
         """Convert to a JSON object."""
-        rows = zip(self.names, self.mean, self.spread, self.coefficients, strict=True)
         return {
             "bias": round(self.bias, 6),
             "features": {
                 name: {
-                    "mean": round(float(m), 6),
-                    "spread": round(float(s), 6),
-                    "coefficient": round(float(c), 6),
+                    "knots": [round(float(x), 6) for x in knots],
+                    "values": [round(float(x), 6) for x in self.values[name]],
                 }
-                for name, m, s, c in rows
+                for name, knots in self.knots.items()
             },
         }
 
@@ -201,19 +212,29 @@ class _Regression:
         """Convert from the JSON object of `as_json`.
 
         Raises:
-            ValueError: a number is not finite, or a spread not positive.
+            ValueError: a number is not finite, or knots do not rise or have not a value each.
             KeyError: a feature is missing.
             TypeError: a number is none.
         """
-        rows = [content["features"][name] for name in names]
-        mean, spread, coefficients = (
-            np.array([float(row[key]) for row in rows]) for key in ("mean", "spread", "coefficient")
+        rows = content["features"]
+        knots, values = (
+            {name: np.array([float(x) for x in rows[name][key]]) for name in names if rows}
+            for key in ("knots", "values")
         )
         bias = float(content["bias"])
-        numbers = [*mean, *spread, *coefficients, bias]
-        if not (np.isfinite(numbers).all() and spread.min() > 0.0):
-            raise ValueError("a number is not finite, or a spread not positive")
-        return cls(names, mean, spread, coefficients, bias)
+        if not math.isfinite(bias):
+            raise ValueError("the bias is not finite")
+        for name, x in knots.items():
+            if not (len(x) == len(values[name]) > 0 and (np.diff(x) > 0.0).all()):
+                raise ValueError(f"knots of {name} do not rise, or have not a value each")
+            if not np.isfinite([*x, *values[name]]).all():
+                raise ValueError(f"a number of {name} is not finite")
+        return cls(knots, values, bias)
+
+
+def _hats(x: NDArray[np.float64], knots: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Piecewise linear functions (N, K) of x (N,), each of which is 1 at its knot, 0 at others."""
+    return np.stack([np.interp(x, knots, row) for row in np.eye(len(knots))], axis=1)
 
 
 @dataclass(frozen=True)
@@ -260,8 +281,8 @@ class ConfidenceModel:
     def constant(cls, *, known: float = 1.0, precise: float = 0.5) -> ConfidenceModel:
         """A model without data: these probabilities for everything."""
         return cls(
-            _Regression.constant(KNOWN_FEATURES, _logit(known)),
-            _Regression.constant(FEATURES, _logit(precise)),
+            _Regression.constant(_logit(known)),
+            _Regression.constant(_logit(precise)),
         )
 
     @classmethod

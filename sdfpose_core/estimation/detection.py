@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.estimation.colour_evidence import ColourEvidence
-from sdfpose_core.estimation.confidence import confidence_features
+from sdfpose_core.estimation.confidence import CUES, confidence_features
 from sdfpose_core.estimation.evidence import EvidenceSampler
 from sdfpose_core.estimation.hypotheses import Hypotheses, NetworkPriorConfig
 from sdfpose_core.estimation.hypothesis_search import Candidates, Search, Stage
@@ -20,13 +20,13 @@ from sdfpose_core.estimation.rival_rotations import (
     front_in_colour,
     half_turns,
 )
-from sdfpose_core.observation.frame import Instance
+from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.refine.evidence import Evidence
 from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import RefineConfig
 from sdfpose_core.sdf.joint_decoder import JointDecoder
 
-__all__ = ["Detection", "DetectionBatch", "Proposal", "detection_batches"]
+__all__ = ["Detection", "DetectionBatch", "Proposal", "detection_batches", "earlier_cues"]
 
 _CPU = torch.device("cpu")
 """What follows takes single numbers of single hypotheses, each of which would wait for a GPU."""
@@ -56,18 +56,28 @@ class Detection:
         instance: what was measured.
         hypothesis: the refined hypothesis.
         probability: of its mode, among those of the instance.
+        cues: what a detection from scratch found of its mode (`CUES`), and, of a tracked pose, what
+            colour and shape said when the object was detected.
     """
 
     model: CategoryModel
     instance: Instance
     hypothesis: RefinedHypothesis
     probability: float = 1.0
+    cues: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(CUES, 0.0))
 
     @cached_property
     def features(self) -> dict[str, float]:
-        """What its confidence depends on; see `confidence_features`."""
+        """What its confidence depends on; see `confidence_features` and `CUES`."""
         found, priors = self.hypothesis, self.model.cpu_priors
-        return confidence_features(found.solution, priors, found.belief, self.instance)
+        features = confidence_features(found.solution, priors, found.belief, self.instance)
+        return features | dict(self.cues)
+
+
+def earlier_cues(estimate: ObjectEstimate) -> dict[str, float]:
+    """The cues of a tracked pose, from an earlier estimate of the object."""
+    names = (*CUES, "colour_known", "shape_known")
+    return {name: estimate.diagnostics.get(name, 0.0) for name in names}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from sdfpose_core.estimation.detection import (
     DetectionBatch,
     Proposal,
     detection_batches,
+    earlier_cues,
 )
 from sdfpose_core.estimation.frame_result import FrameResult
 from sdfpose_core.estimation.hypothesis_search import FAST_SEARCH
@@ -33,7 +34,7 @@ from sdfpose_core.estimation.pose_following import (
     PredictedState,
     follow_poses,
 )
-from sdfpose_core.estimation.rejection import rejected_by_colour, rejected_modes
+from sdfpose_core.estimation.rejection import rejected_at_sight, rejected_modes
 from sdfpose_core.estimation.stage_clock import StageClock
 from sdfpose_core.observation.frame import (
     Instance,
@@ -44,7 +45,8 @@ from sdfpose_core.observation.frame import (
 from sdfpose_core.observation.input_warnings import InputWarning
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.observation.unused_cues import unused_cues
-from sdfpose_core.weights import COLOUR_FILE, own_or_shipped
+from sdfpose_core.recognition.network import RecognitionNetwork
+from sdfpose_core.weights import COLOUR_FILE, RECOGNITION_FILE, own_or_shipped
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator"]
 
@@ -89,6 +91,7 @@ class PoseEstimator(ObjectReports):
         super().__init__(config, categories, confidence, models)
         self.ranking = ranking or ModeRanking.beside(config.weights_dir)
         self.cues = None if config.colour == "none" else _cues(config.weights_dir, self.device)
+        self.recognition = _recognition(config.weights_dir, self.device)
 
     def __call__(self, frame: RgbdFrame) -> list[ObjectEstimate]:
         """The objects of a frame."""
@@ -142,7 +145,7 @@ class PoseEstimator(ObjectReports):
         with clock("encode"):
             predictions = self.predict(tracked, predicted)
             seen, colour = self.look([x for x in instances if x.mask_id not in predicted])
-            rejected = rejected_by_colour(seen, least)
+            rejected = rejected_at_sight(seen, least)
             new, more = self.by_category([x for x in seen if x.mask_id not in rejected])
             proposals = self.encode(new)
         with clock("refine"):
@@ -220,8 +223,11 @@ class PoseEstimator(ObjectReports):
     ) -> tuple[Sequence[Instance], ColourEvidence | None]:
         """What colour shows of instances, and the instances without unlikely categories.
 
-        Without a colour network, colour shows None.
+        The instances know how likely they are of any category by colour and by shape. Without a
+        colour network, colour shows None.
         """
+        if self.recognition is not None:
+            instances = self.recognition.told_known(instances)
         if self.cues is None:
             return instances, None
         colour = ColourEvidence.of(self.cues, instances)
@@ -288,11 +294,7 @@ class PoseEstimator(ObjectReports):
         predictions: Mapping[int, NetworkPrediction],
     ) -> list[Detection]:
         """The poses of tracked instances, refined from their predicted states."""
-        members = [
-            (model, _known_before(x, predicted[x.mask_id].estimate))
-            for model, group in groups
-            for x in group
-        ]
+        members = [(model, x) for model, group in groups for x in group]
         if not members:
             return []
         models = [model for model, _ in members]
@@ -309,7 +311,7 @@ class PoseEstimator(ObjectReports):
             _TRACKING_ITERATIONS if self.config.refine == "sdf" else 0,
         )
         return [
-            Detection(m, x, h, e.probability)
+            Detection(m, x, h, e.probability, earlier_cues(e))
             for m, x, h, e in zip(models, instances, hypotheses, earlier, strict=True)
         ]
 
@@ -332,15 +334,16 @@ def _is_tracked(instance: Instance, predicted: Mapping[int, PredictedState]) -> 
     return state is not None and state.estimate.category == instance.category
 
 
-def _known_before(instance: Instance, earlier: ObjectEstimate) -> Instance:
-    """The instance with what colour said of the object when it was detected."""
-    return replace(instance, known_log_odds=earlier.diagnostics.get("colour_known", 0.0))
-
-
 def _cues(weights_dir: Path | str | None, device: torch.device) -> ColourCues | None:
     """The colour network of a folder of weights, or the shipped one; None if neither has one."""
     path = own_or_shipped(COLOUR_FILE, weights_dir)
     return ColourCues.load(path, device) if path.exists() else None
+
+
+def _recognition(weights_dir: Path | str | None, device: torch.device) -> RecognitionNetwork | None:
+    """The recognition network of a folder of weights, or the shipped one; None without one."""
+    path = own_or_shipped(RECOGNITION_FILE, weights_dir)
+    return RecognitionNetwork.load(path, device) if path.exists() else None
 
 
 def _loaded(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from sdfpose_core.estimation.colour_evidence import ColourEvidence
+from sdfpose_core.estimation.confidence import CUES
 from sdfpose_core.estimation.config import EstimatorConfig
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.labels import label_log_prior
@@ -18,7 +19,7 @@ from sdfpose_core.estimation.resting import UprightRule, upright_log_density
 from sdfpose_core.observation.frame import Alternative
 from sdfpose_core.refine.anchors import surface_anchors
 
-__all__ = ["alternatives_of", "as_alternative", "by_probability", "ranking_features"]
+__all__ = ["alternatives_of", "as_alternative", "by_probability", "mode_cues", "ranking_features"]
 
 _LEAST_PROBABILITY = 0.02
 """Less likely modes are not reported."""
@@ -44,14 +45,11 @@ def by_probability(
     modes: dict[int, list[Detection]] = {}
     for x in detections:
         modes.setdefault(x.instance.mask_id, []).append(x)
-    undecided = [some for some in modes.values() if len(some) > 1]
-    ranked = [
-        _ranked(features, some, ranking, config)
-        for features, some in zip(
-            ranking_features(undecided, config, colour), undecided, strict=True
-        )
-    ]
-    return modes | {some[0].instance.mask_id: some for some in ranked}
+    features = ranking_features(list(modes.values()), config, colour)
+    return {
+        mask_id: _ranked(features_of_each, some, ranking, config)
+        for features_of_each, (mask_id, some) in zip(features, modes.items(), strict=True)
+    }
 
 
 def _ranked(
@@ -63,7 +61,22 @@ def _ranked(
     """The modes of one mask id, the likeliest first."""
     probabilities = ranking.probabilities(features, label_log_prior(modes, config.category_trust))
     order = np.argsort(-probabilities, kind="stable")
-    return [replace(modes[i], probability=float(probabilities[i])) for i in order]
+    found = []
+    for i in order:
+        probability = float(probabilities[i])
+        cues = mode_cues(features[i], probability)
+        found.append(replace(modes[i], probability=probability, cues=cues))
+    return found
+
+
+def mode_cues(features: Mapping[str, float], probability: float) -> dict[str, float]:
+    """The `CUES` of a mode.
+
+    Args:
+        features: of the ranking, see `mode_features`.
+        probability: of the mode.
+    """
+    return {name: {**features, "mode_probability": probability}[name] for name in CUES}
 
 
 def ranking_features(

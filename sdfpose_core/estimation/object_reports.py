@@ -12,7 +12,7 @@ from sdfpose_core.device import resolve_device
 from sdfpose_core.estimation.category_model import CategoryModel, CategoryModels
 from sdfpose_core.estimation.confidence import ConfidenceModel
 from sdfpose_core.estimation.config import EstimatorConfig
-from sdfpose_core.estimation.detection import Detection
+from sdfpose_core.estimation.detection import Detection, earlier_cues
 from sdfpose_core.estimation.evidence import EvidenceSampler
 from sdfpose_core.estimation.keyframes import Keyframes
 from sdfpose_core.estimation.modes import alternatives_of
@@ -122,8 +122,7 @@ class ObjectReports:
             MeshError: the object has no surface.
         """
         model = self.models[instance.category]
-        log_odds = estimates[0].diagnostics.get("colour_known", 0.0)
-        instance = replace(self.as_keyframe(instance), known_log_odds=log_odds)
+        instance = self.as_keyframe(instance)
         keyframes, hypothesis = refine_keyframes(
             model,
             keyframes,
@@ -133,7 +132,10 @@ class ObjectReports:
             self.config.network_prior,
             self.config.solver,
         )
-        detection = Detection(model, instance, hypothesis, estimates[0].probability)
+        earlier = estimates[0]
+        detection = Detection(
+            model, instance, hypothesis, earlier.probability, earlier_cues(earlier)
+        )
         return keyframes, self.report(detection, self.mesh(detection))
 
     def as_keyframe(self, instance: Instance) -> Instance:

@@ -10,24 +10,25 @@ from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.observation.frame import Instance, SkippedInstance
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 
-__all__ = ["rejected_by_colour", "rejected_modes"]
+__all__ = ["rejected_at_sight", "rejected_modes"]
 
 _SURE = 0.1
-"""Colour alone rejects if it leaves less than this share of the probability that is asked for."""
+"""Colour and shape reject if they leave less than this share of the probability that is asked for,
+before any pose is searched."""
 
 
-def rejected_by_colour(instances: Iterable[Instance], least: float) -> dict[int, SkippedInstance]:
-    """The masks of unknown category that colour alone rules out, so that no pose is searched.
+def rejected_at_sight(instances: Iterable[Instance], least: float) -> dict[int, SkippedInstance]:
+    """The masks of unknown category that colour and shape rule out, so that no pose is searched.
 
     Args:
-        instances: with what colour says of them.
+        instances: with what colour and shape say of them.
         least: smallest probability that a mask shows an object of any category.
     """
     limit = _SURE * least
     probability: dict[int, float] = {}
     for x in instances:
         if x.unknown:
-            p = 1.0 / (1.0 + math.exp(-x.known_log_odds))
+            p = 1.0 / (1.0 + math.exp(-x.colour_log_odds - x.shape_log_odds))
             probability[x.mask_id] = max(p, probability.get(x.mask_id, 0.0))
     return {i: _rejected(i, ANY_CATEGORY, p) for i, p in probability.items() if p < limit}
 

@@ -17,6 +17,9 @@ _SHARPNESS = 5.0
 _SPACE = 3
 """Coordinates of the votes that are a point in space."""
 
+_SOME_BACKGROUND = 0.02
+"""Weight of pixels that nobody takes for an object, of 1 for those that everybody does."""
+
 _EPS = 1e-6
 
 
@@ -28,6 +31,7 @@ class MaskLossConfig:
         foreground, overlap, seed, grouping, spread: weights of the losses, see `mask_losses`.
         border_weight: weight of pixels at the border of an object, in weights of the others.
         pixels: number of pixels of objects per view whose votes are compared with all objects.
+        background: number of such pixels of the background, which belong to none of them.
         min_pixels: smaller objects are ignored by the grouping, pixels of the view.
     """
 
@@ -38,6 +42,7 @@ class MaskLossConfig:
     spread: float = 0.1
     border_weight: float = 4.0
     pixels: int = 4096
+    background: int = 0
     min_pixels: int = 24
 
     def weigh(self, losses: dict[str, Tensor]) -> Tensor:
@@ -56,8 +61,9 @@ def mask_losses(
     - ``seed``: squared error of the seeds. At an object they are to be exp(-d^2), with the distance
       d of the vote from the object's centre in radii (Neven et al., CVPR 2019, section 3.3),
       elsewhere 0.
-    - ``grouping``: cross entropy of whether a pixel of an object belongs to each of the view's
-      objects. Its logit falls with the distance d. Centre and radius are means over the object.
+    - ``grouping``: cross entropy of whether a pixel belongs to each of the view's objects. Its
+      logit falls with the distance d. Centre and radius are means over the object. Pixels of the
+      background are drawn where they are taken for objects, or border on one.
     - ``spread``: variance of the radii that an object's pixels say.
 
     Args:
@@ -79,7 +85,7 @@ def mask_losses(
         "foreground": (weight * entropy).sum() / weight.sum().clamp(min=1.0),
         "overlap": (1.0 - (2.0 * common + 1.0) / (total + 1.0)).mean(),
         "seed": _seed_loss(maps, ids, asked, objects),
-        "grouping": _grouping_loss(maps, ids, border, objects, config, rng),
+        "grouping": _grouping_loss(maps, ids, asked, border, objects, config, rng),
         "spread": _spread_loss(maps, ids, objects),
     }
 
@@ -156,6 +162,7 @@ def _seed_loss(maps: MaskMaps, ids: Tensor, asked: Tensor, objects: _Objects) ->
 def _grouping_loss(
     maps: MaskMaps,
     ids: Tensor,
+    asked: Tensor,
     border: Tensor,
     objects: _Objects,
     config: MaskLossConfig,
@@ -164,13 +171,14 @@ def _grouping_loss(
     # Small objects and borders would hardly count if all pixels were as likely to be drawn.
     chance = objects.valid / objects.area.clamp(min=1.0).sqrt()
     weight = _at_own(chance[..., None], ids)[:, 0] * (1.0 + (config.border_weight - 1.0) * border)
-    weight = weight.flatten(1)
-    some = weight.sum(dim=1) > 0.0
+    some = weight.sum(dim=(1, 2)) > 0.0
     if not some.any():
         return maps.votes.sum() * 0.0
-    weight = weight[some]
-    at = torch.multinomial(weight.cpu(), config.pixels, replacement=True, generator=rng)
-    at = at.to(ids.device)
+    at = _drawn(weight[some], config.pixels, rng)
+    if config.background:
+        mistaken = maps.foreground.detach()[:, 0].sigmoid() + _SOME_BACKGROUND + 0.2 * border
+        around = (asked * (ids == 0) * mistaken)[some]
+        at = torch.cat([at, _drawn(around, config.background, rng)], dim=1)
     votes = maps.votes[some].flatten(2).transpose(1, 2)
     drawn = votes.gather(1, at[..., None].expand(-1, -1, votes.shape[2]))
     present = _Objects(*(getattr(objects, x)[some] for x in _Objects.__dataclass_fields__))
@@ -179,6 +187,13 @@ def _grouping_loss(
     logit = _SHARPNESS * (1.0 - (present.distances(drawn) + _EPS).sqrt())
     entropy = nn.functional.softplus(torch.where(own == numbers, -logit, logit))
     return (entropy * present.valid[:, None]).sum(dim=2).mean()
+
+
+def _drawn(weight: Tensor, count: int, rng: torch.Generator) -> Tensor:
+    """Numbers (B, count) of pixels, drawn with a weight (B, H, W); of any if all weights are 0."""
+    flat = weight.flatten(1).cpu()
+    flat = torch.where(flat.sum(dim=1, keepdim=True) > 0.0, flat, 1.0)
+    return torch.multinomial(flat, count, replacement=True, generator=rng).to(weight.device)
 
 
 def _spread_loss(maps: MaskMaps, ids: Tensor, objects: _Objects) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,6 +60,7 @@ class MaskTraining(ViewTraining[MaskNetwork]):
         network: architecture.
         config: settings.
         device: device to train on.
+        start: network of the same architecture to go on with, instead of random weights.
 
     Raises:
         ConfigurationError: there are no views.
@@ -72,6 +74,7 @@ class MaskTraining(ViewTraining[MaskNetwork]):
         network: MaskNetworkConfig,
         config: MaskTrainingConfig,
         device: torch.device,
+        start: MaskNetwork | None = None,
     ) -> None:
         if len(views) == 0:
             raise ConfigurationError("there are no training views: expected at least one")
@@ -82,11 +85,19 @@ class MaskTraining(ViewTraining[MaskNetwork]):
         self.random = torch.Generator().manual_seed(config.seed)
         torch.manual_seed(config.seed)
         self.network = MaskNetwork(network).to(device)
+        self._start = 0
+        if start is not None:
+            state = start.state_dict()
+            self.network.load_state_dict(state)
+            self._start = zlib.crc32(b"".join(x.cpu().numpy().tobytes() for x in state.values()))
         self.network.mixed_precision = config.mixed_precision
         everything = {"params": list(self.network.parameters()), "share": 1.0}
         self.optimiser = torch.optim.AdamW(
             [everything], config.learning_rate, weight_decay=config.weight_decay
         )
+
+    def _all_settings(self) -> str:
+        return f"{super()._all_settings()}, start {self._start:08x}"
 
     def _losses(self, chosen: NDArray[np.int64]) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config

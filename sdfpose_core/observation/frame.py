@@ -151,8 +151,9 @@ class Instance:
         plausible_share: share of the measured points that may belong to one object of the
             category's size; the others are left out.
         unknown: whether nobody named a category, and several are tried.
-        known_log_odds: log odds, given the colour image, that it is of any category; 0 if that says
-            nothing.
+        colour_log_odds: log odds, given the colour image, that it is of any category; 0 if that
+            says nothing.
+        shape_log_odds: the same, given the shape in the depth image.
         points: (N, 3) float32, metres, camera frame: depth inside the mask; subsampled for large
             objects.
         pixels: (N, 2) int32, (u, v) of `points`.
@@ -181,7 +182,8 @@ class Instance:
     label: str = ""
     plausible_share: float = 1.0
     unknown: bool = False
-    known_log_odds: float = 0.0
+    colour_log_odds: float = 0.0
+    shape_log_odds: float = 0.0
 
     @property
     def depth_pixels(self) -> int:

@@ -5,7 +5,7 @@ A segmentation that knows no categories finds distractors, too, and now and then
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,13 @@ from sdfpose_core.observation.segmentation import ANY_CATEGORY, segment
 from sdfpose_core.simulation.clutter import CLUTTER, ClutterFrame, ClutterStyle, simulated_clutter
 from sdfpose_core.simulation.mask_noise import MaskNoise
 
-__all__ = ["ClutterInstance", "clutter_instances", "with_room_parts"]
+__all__ = [
+    "ClutterInstance",
+    "Segmentation",
+    "clutter_instances",
+    "detected_masks",
+    "with_room_parts",
+]
 
 _VIEWS_PER_SCENE = 2
 
@@ -26,6 +32,9 @@ _ROOM_PARTS = 2
 
 _ROOM_PART_M = (0.05, 0.5)
 """Smallest and largest width and height of such a part, metres."""
+
+_MOST = 0.5
+"""A mask shows a thing that more than this share of its pixels belong to."""
 
 _MIN_PIXELS = 40
 """Smaller parts are left out."""
@@ -49,55 +58,78 @@ class ClutterInstance:
         return tuple(x for x in self.candidates if x.category == category)
 
 
+Segmentation = Callable[[ClutterFrame, np.random.Generator], NDArray[np.uint16]]
+"""Makes the masks (H, W) of an image, 0 = background."""
+
+
 def clutter_instances(
     seed: int,
     count: int,
     style: ClutterStyle = CLUTTER,
     *,
+    masks: Segmentation | None = None,
     width: int = 640,
     model_seeds: range = range(512),
     min_points: int = 64,
 ) -> Iterator[ClutterInstance]:
-    """Generate the masks of simulated clutter, with the errors of a detector.
+    """Generate the masks of simulated clutter.
+
+    A mask shows the object that most of its pixels belong to. Masks that mostly show what need not
+    be found are left out.
 
     Args:
         seed: seed of the stream.
         count: number of instances.
         style: style of the scenes.
+        masks: segmentation; by default `detected_masks`.
         width: width of the images, pixels.
         model_seeds: seeds of the procedural models.
         min_points: instances with fewer points are left out.
     """
+    masks = detected_masks if masks is None else masks
     rng = np.random.default_rng([0x1057, seed])
     categories = default_categories()
-    presets = MaskNoise.none(), MaskNoise.mild(), MaskNoise.realistic(), MaskNoise.realistic()
     done = 0
     images = simulated_clutter(
         seed, style=style, width=width, model_seeds=model_seeds, views_per_scene=_VIEWS_PER_SCENE
     )
     for image in images:
-        noise = presets[int(rng.integers(len(presets)))]
-        ids = noise.apply(with_room_parts(image, rng), image.frame.camera, rng)
-        for found in _instances(image, ids, categories, min_points):
+        for found in _instances(image, masks(image, rng), categories, min_points):
             yield found
             done += 1
             if done == count:
                 return
 
 
+def detected_masks(image: ClutterFrame, rng: np.random.Generator) -> NDArray[np.uint16]:
+    """The true masks (H, W) and some of the room, with the errors of a detector."""
+    presets = MaskNoise.none(), MaskNoise.mild(), MaskNoise.realistic(), MaskNoise.realistic()
+    noise = presets[int(rng.integers(len(presets)))]
+    return noise.apply(with_room_parts(image, rng), image.frame.camera, rng)
+
+
 def _instances(
     image: ClutterFrame, ids: NDArray[np.uint16], categories: Categories, min_points: int
 ) -> Iterator[ClutterInstance]:
-    """The masks of one image; things that are too small to be asked for are left out."""
+    """The masks of one image."""
     labels = {int(x): InstanceLabel(ANY_CATEGORY) for x in np.unique(ids) if x > 0}
     frame = replace(image.frame, mask=ids, labels=labels)
     instances, _ = segment(frame, categories, min_points=min_points)
     truths: Mapping[int, GroundTruth] = {x.mask_id: x for x in image.truths}
     for mask_id in dict.fromkeys(x.mask_id for x in instances):
-        truth = truths.get(mask_id)
-        if truth is None and image.categories.get(mask_id):
+        shown = ids == mask_id
+        thing = _thing(image.ids[shown])
+        truth = truths.get(thing)
+        if image.ignore[shown].mean() > _MOST or (truth is None and image.categories.get(thing)):
             continue
         yield ClutterInstance(tuple(x for x in instances if x.mask_id == mask_id), truth)
+
+
+def _thing(ids: NDArray[np.integer]) -> int:
+    """The id that most pixels have; 0 if none has a majority."""
+    counts = np.bincount(ids)
+    thing = int(counts.argmax())
+    return thing if counts[thing] > _MOST * len(ids) else 0
 
 
 def with_room_parts(image: ClutterFrame, rng: np.random.Generator) -> NDArray[np.uint16]:

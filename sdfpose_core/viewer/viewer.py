@@ -133,10 +133,9 @@ class Viewer:
         return self._server.gui
 
     def wait(self) -> None:
-        """Keep the page until the user interrupts the process."""
-        with contextlib.suppress(KeyboardInterrupt):
-            while True:
-                time.sleep(_POLL_S)
+        """Keep the page until an exception, such as the user's interrupt, ends the thread."""
+        while True:
+            time.sleep(_POLL_S)
 
     def close(self) -> None:
         """End the server."""

@@ -19,6 +19,7 @@ __all__ = [
     "COLOUR_FILE",
     "MASKS_FILE",
     "MILD",
+    "RECOGNITION_FILE",
     "SHIPPED",
     "complete_weights",
     "own_or_shipped",
@@ -40,6 +41,9 @@ COLOUR_FILE = "colour.safetensors"
 
 MASKS_FILE = "masks.safetensors"
 """Name of the mask network's weights."""
+
+RECOGNITION_FILE = "recognition.safetensors"
+"""Name of the recognition network's weights, one file for all categories."""
 
 
 def own_or_shipped(name: str, weights_dir: Path | str | None) -> Path:

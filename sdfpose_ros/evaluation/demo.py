@@ -83,8 +83,7 @@ def run_demo(options: DemoOptions, log: Callable[[str], None]) -> int:
             log(line)
         status = _wait(group, time.monotonic() + STARTUP_S + options.seconds + _WRITING_S)
         if options.viewer is not None:
-            log("viewer: Ctrl-C ends it")
-            _watch(group)
+            _watch(group, log)
         return status
 
 
@@ -127,9 +126,10 @@ def _start(group: ProcessGroup, options: DemoOptions, output: Path) -> None:
     )  # fmt: skip
 
 
-def _watch(group: ProcessGroup) -> None:
+def _watch(group: ProcessGroup, log: Callable[[str], None]) -> None:
     """Keep the viewer until the user interrupts the demo."""
     with contextlib.suppress(KeyboardInterrupt):
+        log("viewer: Ctrl-C ends it")
         while "viewer" not in group.ended():
             time.sleep(_POLL_S)
 

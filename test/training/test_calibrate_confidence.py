@@ -100,7 +100,7 @@ def test_the_confidence_is_fitted_to_what_is_chosen(script, view):
     ranking = ModeRanking.by_cost()
     views = [view("can", ["can", "mug"], precise=1.0)] * 40
     found = script.cases(ranking, views, ["can", "mug"])
-    confidence = script.fit_confidence(found)
+    confidence = script.fit_confidence(ranking, views, ["can", "mug"])
     right = [confidence.probability(x.features) for x in found if not x.features["told"]]
     foreign = [confidence.probability(x.features) for x in found if not x.known]
     assert min(right) > 0.8

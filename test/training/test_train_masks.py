@@ -22,7 +22,10 @@ TINY = {
     "models_per_file": 1,
     "validation_views": 1,
     "network": {"widths": [4, 6], "blocks": [1, 1], "free": 1},
-    "training": {"steps": 2, "batch": 2, "checkpoint_every": 1, "losses": {"pixels": 64}},
+    "stages": [
+        {"steps": 2, "batch": 2, "checkpoint_every": 1, "losses": {"pixels": 64}},
+        {"steps": 1, "batch": 1, "checkpoint_every": 1, "losses": {"pixels": 64, "background": 64}},
+    ],
 }
 
 
@@ -55,9 +58,11 @@ def test_the_network_is_trained_and_judged(train, tmp_path):
     assert network.config.widths == (4, 6)
     assert len(list((tmp_path / "work" / "masks").glob("*.npy"))) == 3
     assert train() == [figures, pytest.approx(time, abs=1.0)]
-    assert "is of other settings: delete it" in train(
-        training={**TINY["training"], "learning_rate": 0.1}
-    )
+    first, second = TINY["stages"]
+    assert "is of other settings: delete it" in train(stages=[first, {**second, "seed": 5}])
+    (tmp_path / "work" / "masks.1.ckpt").unlink()
+    assert "masks.2.ckpt: is of other settings" in train(stages=[{**first, "seed": 5}, second])
+    assert "stages is empty: expected at least one training" in train(stages=[])
 
 
 def test_a_wrong_key_is_named(train):

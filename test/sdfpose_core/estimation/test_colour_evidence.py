@@ -68,7 +68,7 @@ def test_objects_are_judged_one_by_one(network):
 def test_it_tells_whether_known_categories_are_known(network):
     can, kettle = instances("can", "kettle")
     colour = ColourEvidence.of(network, [can, kettle])
-    assert colour.told_known(can).known_log_odds == pytest.approx(1.5)
-    assert colour.told_known(kettle).known_log_odds == 0.0
+    assert colour.told_known(can).colour_log_odds == pytest.approx(1.5)
+    assert colour.told_known(kettle).colour_log_odds == 0.0
     (blind,) = instances("can", colour=False)
-    assert ColourEvidence.of(network, [blind]).told_known(blind).known_log_odds == 0.0
+    assert ColourEvidence.of(network, [blind]).told_known(blind).colour_log_odds == 0.0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sdfpose_core.estimation.confidence import KNOWN_FEATURES, ConfidenceModel
-from sdfpose_core.estimation.rejection import rejected_by_colour, rejected_modes
+from sdfpose_core.estimation.rejection import rejected_at_sight, rejected_modes
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.observation.free_space import FreeSpace
 
@@ -20,7 +20,7 @@ def instance(category="can", *, mask_id=1, unknown=True, label="", log_odds=0.0)
     points, pixels = np.ones((60, 3), np.float32), np.zeros((60, 2), np.int32)
     return Instance(
         mask_id, category, 1.0, points, pixels, FreeSpace.unknown(), 60,
-        unknown=unknown, label=label, known_log_odds=log_odds,
+        unknown=unknown, label=label, colour_log_odds=log_odds,
     )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def test_colour_that_is_sure_rejects_before_any_search():
         for i, odds in ((1, -6.0), (2, -2.0), (3, 0.0))
         for x in ("can", "mug")
     ]
-    (found,) = rejected_by_colour(seen, LEAST).values()
+    (found,) = rejected_at_sight(seen, LEAST).values()
     assert found.mask_id == 1
     assert found.category == "any"
     assert "mask id 1 (any) shows nothing of the categories, with a probability of 1.00" in (
@@ -45,13 +45,13 @@ def test_colour_that_is_sure_rejects_before_any_search():
 
 def test_a_category_that_the_network_does_not_know_saves_a_mask():
     seen = [instance("can", log_odds=-6.0), instance("kettle", log_odds=0.0)]
-    assert rejected_by_colour(seen, LEAST) == {}
+    assert rejected_at_sight(seen, LEAST) == {}
 
 
-def test_colour_rejects_no_mask_that_somebody_named():
-    assert rejected_by_colour([instance(unknown=False, log_odds=-9.0)], LEAST) == {}
+def test_looks_reject_no_mask_that_somebody_named():
+    assert rejected_at_sight([instance(unknown=False, log_odds=-9.0)], LEAST) == {}
     named = instance(unknown=False, label="can", log_odds=-9.0)
-    assert rejected_by_colour([named], LEAST) == {}
+    assert rejected_at_sight([named], LEAST) == {}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_modes_that_are_probably_of_no_category(known, unknown, label, rejected)
 
 def test_nothing_is_rejected_with_a_limit_of_zero():
     seen = instance(log_odds=-99.0)
-    assert rejected_by_colour([seen], 0.0) == {}
+    assert rejected_at_sight([seen], 0.0) == {}
     assert rejected_modes({1: chosen(seen)}, ConfidenceModel.constant(known=0.0), 0.0) == {}
 
 

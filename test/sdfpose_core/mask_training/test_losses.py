@@ -32,6 +32,12 @@ def perfect_maps(ids, radius=0.1):
     )
 
 
+def voting_for_object_1(maps, pixels):
+    votes = maps.votes.clone()
+    votes[:, 0][pixels] = 1.0
+    return maps._replace(votes=votes)
+
+
 def losses_of(maps, ids, config=CONFIG):
     return mask_losses(maps, ids, config, torch.Generator().manual_seed(0))
 
@@ -63,6 +69,30 @@ def test_every_fault_has_its_loss(name, spoil):
         torch.manual_seed(0)
         maps = spoil(perfect_maps(ids))
     assert float(losses_of(maps, ids)[name]) > 0.05
+
+
+def test_background_that_votes_for_an_object_is_a_fault_where_it_is_compared():
+    ids = batch_of(toy_views(2), CPU).ids
+    compared = MaskLossConfig(pixels=300, background=300)
+    exact = perfect_maps(ids)
+    assert float(losses_of(exact, ids, compared)["grouping"]) < 0.02
+    wrong = voting_for_object_1(exact, ids == 0)
+    assert float(losses_of(wrong, ids, compared)["grouping"]) > 0.5
+    assert float(losses_of(wrong, ids)["grouping"]) < 0.02
+
+
+def test_background_is_compared_where_it_is_taken_for_an_object():
+    ids = batch_of(toy_views(1), CPU).ids
+    exact = perfect_maps(ids)
+    far = (ids == 0) & ~border_pixels(ids)
+    v, u = (int(x[0]) for x in np.nonzero(far[0].numpy()))
+    patch = torch.zeros_like(far)
+    patch[0, v, u] = True
+    wrong = voting_for_object_1(exact, patch)
+    mistaken = wrong._replace(foreground=torch.where(patch[:, None], 20.0, exact.foreground))
+    compared = MaskLossConfig(pixels=300, background=300)
+    unnoticed, noticed = (float(losses_of(x, ids, compared)["grouping"]) for x in (wrong, mistaken))
+    assert noticed > unnoticed + 0.003
 
 
 @settings(max_examples=15)
@@ -110,11 +140,13 @@ def test_borders_are_where_ids_change():
     assert torch.equal(border_pixels(ids)[0], expected)
 
 
+@pytest.mark.parametrize("background", [0, 100])
 @pytest.mark.parametrize("number", [0, 1])
-def test_views_without_objects_or_without_background(number):
+def test_views_without_objects_or_without_background(number, background):
     ids = torch.full((2, 48, 64), number)
     maps = MaskMaps(*(torch.zeros(2, n, 48, 64, requires_grad=True) for n in (1, 1, 5, 2)))
-    total = CONFIG.weigh(losses_of(maps, ids))
+    config = MaskLossConfig(pixels=300, background=background)
+    total = config.weigh(losses_of(maps, ids, config))
     total.backward()
     assert torch.isfinite(total)
     assert all(torch.isfinite(x.grad).all() for x in maps if x.grad is not None)

@@ -1,0 +1,1 @@
+"""Recognition: whether the shape in a depth image is an object of any category, and of which."""

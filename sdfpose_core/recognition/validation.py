@@ -1,0 +1,41 @@
+"""Accuracy of the recognition network on views that it was not trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from sdfpose_core.evaluation import ranking_auroc
+from sdfpose_core.recognition.network import RecognitionNetwork
+from sdfpose_core.recognition.views import NO_CATEGORY, RecognitionViews
+
+__all__ = ["validate_recognition"]
+
+_BATCH = 256
+
+
+@torch.no_grad()
+def validate_recognition(network: RecognitionNetwork, views: RecognitionViews) -> dict[str, float]:
+    """Measure how well objects of the categories and other things are told apart.
+
+    Returns:
+        ``none_taken``: share of the other things that are rather taken for an object of a
+        category; and, where there are objects of categories, ``ours_lost``: share of these that
+        are not; ``auroc``: of being known; ``category_accuracy``: share of them that are given the
+        right category.
+    """
+    parts = []
+    for i in range(0, len(views), _BATCH):
+        crops = torch.from_numpy(views.crops[i : i + _BATCH].astype(np.float32))
+        parts.append([x.cpu() for x in network(crops.to(network.device))])
+    logit = torch.cat([x for x, _ in parts]).numpy()
+    category = torch.cat([x for _, x in parts]).argmax(dim=1).numpy()
+    known = views.category != NO_CATEGORY
+    figures = {"none_taken": float(np.mean(logit[~known] > 0.0))}
+    if known.any():
+        figures |= {
+            "ours_lost": float(np.mean(logit[known] <= 0.0)),
+            "auroc": ranking_auroc(logit, known),
+            "category_accuracy": float(np.mean(category[known] == views.category[known])),
+        }
+    return figures
