@@ -102,7 +102,9 @@ def test_modes_are_ranked_by_their_likelihood_for_each_mask_id(mode):
     modes = [mode(instance(), likelihood=x) for x in likelihoods]
     alone = mode(instance(mask_id=7), likelihood=-40.0)
     found = by_probability([modes[0], alone, *modes[1:]], INDEPENDENT, EstimatorConfig())
-    assert found[7] == [alone]
+    (only,) = found[7]
+    assert only.hypothesis is alone.hypothesis
+    assert only.probability == 1.0
     assert [x.hypothesis for x in found[1]] == [modes[i].hypothesis for i in (1, 2, 0)]
     np.testing.assert_allclose(
         [x.probability for x in found[1]], softmax(likelihoods)[[1, 2, 0]], rtol=1e-3

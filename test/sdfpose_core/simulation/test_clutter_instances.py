@@ -91,7 +91,7 @@ def blocks(monkeypatch):
             return made
 
         some = clutter_instances(0, len(regions) + 1, masks=masks)
-        names = {number: name for number, name in enumerate(regions, start=7)}
+        names = dict(enumerate(regions, start=7))
         by_name = {}
         for x in some:
             (mask_id,) = {y.mask_id for y in x.candidates}
