@@ -68,6 +68,7 @@ weights: setup ## train the shipped weights from scratch (hours); resumes from b
 	@$(BIN)/python training/train_colour.py --out $(WEIGHTS) --work build/training --pretrained \
 		build/training/$(subst -,_,$(PRETRAINED))/models/efficientnet-lite0-57934424.pth
 	@$(BIN)/python training/train_masks.py --out $(WEIGHTS) --work build/training
+	@$(BIN)/python training/train_recognition.py --out $(WEIGHTS) --work build/training
 	@$(BIN)/python training/calibrate_confidence.py --weights $(WEIGHTS)
 	@mkdir -p build/training/mild/weights
 	@cp $(WEIGHTS)/*.decoder.safetensors build/training/mild/weights

@@ -19,7 +19,7 @@ CORE = (
     {"datasets"},
     {"diagnosis", "simulation"},
     {"encoder", "evaluation"},
-    {"cues", "mask_training"},
+    {"cues", "mask_training", "recognition"},
     {"estimation", "export", "visualisation"},
     {"selfsup", "tracking"},
     {"viewer"},

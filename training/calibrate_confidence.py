@@ -174,6 +174,8 @@ def view(
     instances: Sequence[Instance], truth: GroundTruth | None, estimator: PoseEstimator
 ) -> View:
     """Search one mask under all categories."""
+    if estimator.recognition is not None:
+        instances = estimator.recognition.told_known(instances)
     _, colour = estimator.look(instances)
     seen = instances if colour is None else [colour.told_known(x) for x in instances]
     groups, _ = estimator.by_category(seen)

@@ -104,7 +104,7 @@ class CueViews:
         try:
             with np.load(path, allow_pickle=False) as data:
                 return cls(*(data[name] for name in cls.__dataclass_fields__))
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise FrameError(
                 f"{path}: not a readable file of training views ({error}); delete it to make it "
                 "again"

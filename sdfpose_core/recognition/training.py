@@ -45,7 +45,7 @@ class RecognitionTrainingConfig:
 
     Attributes:
         steps: optimiser steps.
-        batch: views per step.
+        batch: views per step, at least 2: features are normalised over them.
         learning_rate: peak learning rate (AdamW); rises during a warm-up, then decays to zero
             along a cosine.
         weight_decay: weight decay.
@@ -53,6 +53,9 @@ class RecognitionTrainingConfig:
         checkpoint_every: steps between checkpoints.
         seed: seed of initialisation, order and augmentation.
         augmentation: random changes of the views.
+
+    Raises:
+        ConfigurationError: a number is too small.
     """
 
     steps: int = 4000
@@ -65,7 +68,9 @@ class RecognitionTrainingConfig:
     augmentation: CropAugmentation = field(default_factory=CropAugmentation)
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "steps", "batch", "checkpoint_every")
+        check_at_least_one(self, "steps", "checkpoint_every")
+        if self.batch < 2:
+            raise ConfigurationError(f"batch is {self.batch}: expected at least 2")
 
 
 class RecognitionTraining(ViewTraining[RecognitionNetwork]):

@@ -19,10 +19,10 @@ def validate_recognition(network: RecognitionNetwork, views: RecognitionViews) -
     """Measure how well objects of the categories and other things are told apart.
 
     Returns:
-        ``none_taken``: share of the other things that are rather taken for an object of a
-        category; and, where there are objects of categories, ``ours_lost``: share of these that
-        are not; ``auroc``: of being known; ``category_accuracy``: share of them that are given the
-        right category.
+        Where there are things of no category, ``none_taken``: share of them that are rather taken
+        for an object of a category. Where there are objects of categories, ``ours_lost``: share of
+        them that are not; ``category_accuracy``: share of them that are given the right category.
+        Where there are both, ``auroc``: of being known.
     """
     parts = []
     for i in range(0, len(views), _BATCH):
@@ -31,11 +31,12 @@ def validate_recognition(network: RecognitionNetwork, views: RecognitionViews) -
     logit = torch.cat([x for x, _ in parts]).numpy()
     category = torch.cat([x for _, x in parts]).argmax(dim=1).numpy()
     known = views.category != NO_CATEGORY
-    figures = {"none_taken": float(np.mean(logit[~known] > 0.0))}
+    figures: dict[str, float] = {}
+    if not known.all():
+        figures["none_taken"] = float(np.mean(logit[~known] > 0.0))
     if known.any():
-        figures |= {
-            "ours_lost": float(np.mean(logit[known] <= 0.0)),
-            "auroc": ranking_auroc(logit, known),
-            "category_accuracy": float(np.mean(category[known] == views.category[known])),
-        }
+        figures["ours_lost"] = float(np.mean(logit[known] <= 0.0))
+        figures["category_accuracy"] = float(np.mean(category[known] == views.category[known]))
+    if len(set(known.tolist())) == 2:
+        figures["auroc"] = ranking_auroc(logit, known)
     return figures

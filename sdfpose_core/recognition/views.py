@@ -97,7 +97,7 @@ class RecognitionViews:
         try:
             with np.load(path, allow_pickle=False) as data:
                 return cls(data["crops"], data["category"])
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise FrameError(
                 f"{path}: not a readable file of training views ({error}); delete it to make it "
                 "again"

@@ -28,6 +28,7 @@ SLOW_FILES = frozenset(
         "sdfpose_core/evaluation": ("reconstruction", "surfaces"),
         "sdfpose_core/mask_training": ("training",),
         "sdfpose_core/masks": ("network_masks",),
+        "sdfpose_core/recognition": ("training", "views"),
         "sdfpose_core/refine": ("residuals", "solver"),
         "sdfpose_core/replay": ("run",),
         "sdfpose_core/sdf": ("meshing", "thin_walls"),
@@ -44,7 +45,13 @@ SLOW_FILES = frozenset(
         "sdfpose_ros/playback": ("lockstep",),
         "sdfpose_ros/pose": ("faults", "inputs", "pose_node", "pose_node_lifecycle"),
         "sdfpose_ros/recording": ("recorder_node",),
-        "training": ("nocs_pipeline", "reproduce_ssc6d", "train_decoder", "train_masks"),
+        "training": (
+            "nocs_pipeline",
+            "reproduce_ssc6d",
+            "train_decoder",
+            "train_masks",
+            "train_recognition",
+        ),
     }.items()
     for name in names
 )

@@ -8,10 +8,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.transform import Rotation
 
 from sdfpose_core.estimation.confidence import KNOWN_FEATURES, ConfidenceModel
+from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.estimation.mode_ranking import MODE_FEATURES, ModeRanking
+from sdfpose_core.recognition.network import RecognitionConfig, RecognitionNetwork
+from sdfpose_core.simulation.instances import simulated_instances
+from sdfpose_core.weights import RECOGNITION_FILE, complete_weights
 
 SCRIPT = Path(__file__).parents[2] / "training" / "calibrate_confidence.py"
 NAMES = ("bottle", "bowl", "camera", "can", "laptop", "mug")
@@ -105,6 +110,50 @@ def test_the_confidence_is_fitted_to_what_is_chosen(script, view):
     foreign = [confidence.probability(x.features) for x in found if not x.known]
     assert min(right) > 0.8
     assert max(foreign) < 0.9
+
+
+def test_a_told_category_has_no_evidence_of_colour_for_it(script, mode):
+    """Where only one category is tried, its probability is 1."""
+    right = mode("can", same_mode=True, right=True, colour_category=-1.5, colour_pose=2.0)
+    views = [script.View("can", [right, mode("mug", colour_category=-2.5)])] * 5
+    found = script.cases(ModeRanking.by_cost(), views, ["can", "mug"])
+    told, unknown = ([x for x in found if x.features["told"] == y] for y in (1.0, 0.0))
+    assert {x.known for x in told} == {True, False}
+    assert {x.features["colour_category"] for x in told} == {0.0}
+    assert {x.features["colour_category"] for x in unknown} <= {-1.5, -2.5}
+    assert {x.features["colour_pose"] for x in told if x.known} == {2.0}
+    assert all(x.features["mode_probability"] == x.mode_probability for x in found)
+
+
+def test_a_view_without_some_cues_keeps_all_others(script, mode):
+    before = script.View("can", [mode("can", right=True, precise=0.5, colour_pose=2.0, cost=1.0)])
+    before.modes[0].confidence.update(colour_known=3.0, shape_known=-2.0)
+    after = script.without(before, "colour_pose", "colour_known")
+    (x,) = after.modes
+    assert (after.category, x.category, x.right) == ("can", "can", True)
+    assert (x.ranking["colour_pose"], x.ranking["cost"]) == (0.0, 1.0)
+    assert (x.confidence["colour_known"], x.confidence["shape_known"]) == (0.0, -2.0)
+    assert x.confidence["inlier_ratio"] == 0.5
+    assert before.modes[0].ranking["colour_pose"] == 2.0
+    (found,) = script.cases(ModeRanking.by_cost(), [after], ["can"])[1:]
+    assert (found.features["colour_pose"], found.features["colour_known"]) == (0.0, 0.0)
+    assert found.features["shape_known"] == -2.0
+
+
+def test_views_know_what_shape_says_of_the_object(script, tmp_path):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = RecognitionNetwork(RecognitionConfig(("can",), (4, 4), 8))
+    network.save(tmp_path / RECOGNITION_FILE, "any")
+    complete_weights(tmp_path)
+    config = EstimatorConfig(weights_dir=tmp_path, colour="none", refine="none", device="cpu")
+    estimator = PoseEstimator(config)
+    (item,) = simulated_instances("can", 0, 1, model_seeds=range(1), pixels=20_000)
+    (seen,) = estimator.recognition.told_known([item.instance])
+    found = script.view([item.instance], item.truth, estimator)
+    assert seen.shape_log_odds != 0.0
+    for x in found.modes:
+        assert x.confidence["shape_known"] == pytest.approx(seen.shape_log_odds)
 
 
 def test_figures_of_known_views(script, mode, view):

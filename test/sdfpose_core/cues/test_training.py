@@ -99,9 +99,10 @@ def test_view_files_are_made_once_and_read_again(tmp_path, monkeypatch):
     assert file.path.stat().st_mtime_ns == written
     views = CueViews.load(file.path)
     assert len(CueViews.joined([views, views])) == 4
-    file.path.write_bytes(b"x")
-    with pytest.raises(FrameError, match="not a readable file of training views"):
-        CueViews.load(file.path)
+    for damaged in (b"x", b""):
+        file.path.write_bytes(damaged)
+        with pytest.raises(FrameError, match="not a readable file of training views"):
+            CueViews.load(file.path)
 
 
 def test_views_of_clutter_are_of_the_categories_and_of_none(tmp_path):

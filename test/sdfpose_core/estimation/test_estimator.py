@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from sdfpose_core.errors import CategoryError, DeviceError
+from sdfpose_core.estimation.detection import earlier_cues
 from sdfpose_core.estimation.estimator import EstimatorConfig, FrameResult, PoseEstimator
 from sdfpose_core.estimation.keyframes import Keyframes
 from sdfpose_core.estimation.pose_following import PredictedState
@@ -18,9 +19,10 @@ from sdfpose_core.evaluation import compare
 from sdfpose_core.geometry.similarity import so3_exp
 from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
+from sdfpose_core.recognition.network import RecognitionConfig, RecognitionNetwork
 from sdfpose_core.simulation import orbit, simulated_frame, table_scene
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
-from sdfpose_core.weights import SHIPPED
+from sdfpose_core.weights import RECOGNITION_FILE, SHIPPED
 
 SCENE_SEED = 3
 
@@ -109,6 +111,45 @@ def test_a_warm_start_returns_to_the_object(
         assert compare(y, truth).trans_err_cm < compare(x, truth).trans_err_cm + 0.6
         np.testing.assert_array_equal(x.code, y.code)
         assert x.decoder_scale == pytest.approx(y.decoder_scale, rel=1e-6)
+
+
+def test_a_tracked_pose_keeps_the_cues_of_its_detection(
+    estimator: PoseEstimator, table: tuple[RgbdFrame, dict[int, GroundTruth]], result: FrameResult
+) -> None:
+    known = {"colour_known": 1.5, "shape_known": -0.5, "colour_category": -0.2}
+    before = [replace(x, diagnostics={**x.diagnostics, **known}) for x in result.estimates]
+    assert any(x.diagnostics["upright"] != 0.0 for x in before)
+    instances, _ = segment(table[0], estimator.categories)
+    starts = {x.mask_id: PredictedState(x) for x in before}
+    tracked = estimator.estimate(instances, starts).estimates
+    for x, y, instance in zip(before, tracked, instances, strict=True):
+        assert earlier_cues(y) == earlier_cues(x)
+        _, joined = estimator.add_keyframe(Keyframes.of(instance, y), instance, [y, x])
+        assert earlier_cues(joined) == earlier_cues(x)
+
+
+def test_a_recognition_network_beside_the_weights_tells_of_shape(
+    estimator: PoseEstimator,
+    table: tuple[RgbdFrame, dict[int, GroundTruth]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = RecognitionNetwork(RecognitionConfig(("can", "mug"), (4, 4), 8))
+    network.save(tmp_path / RECOGNITION_FILE, "any")
+    own = PoseEstimator(EstimatorConfig(weights_dir=tmp_path, colour="none", device="cpu"))
+    instances, _ = segment(table[0], estimator.categories)
+    seen, colour = own.look(instances)
+    assert colour is None
+    assert own.recognition is not None
+    expected = own.recognition.told_known(instances)
+    assert [x.shape_log_odds for x in seen] == [x.shape_log_odds for x in expected]
+    assert [x.shape_log_odds != 0.0 for x in seen] == [x.category in ("can", "mug") for x in seen]
+    monkeypatch.setattr("sdfpose_core.estimation.estimator.RECOGNITION_FILE", "absent.safetensors")
+    without = PoseEstimator(EstimatorConfig(colour="none", device="cpu"))
+    assert without.recognition is None
+    assert without.look(instances) == (instances, None)
 
 
 def test_objects_are_followed_alike_alone_and_together(

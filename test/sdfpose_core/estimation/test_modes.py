@@ -13,11 +13,16 @@ from scipy.special import softmax
 
 from sdfpose_core.categories import Resting, default_categories
 from sdfpose_core.estimation.category_model import CategoryModel
-from sdfpose_core.estimation.confidence import ConfidenceModel
-from sdfpose_core.estimation.detection import Detection
+from sdfpose_core.estimation.confidence import CUES, ConfidenceModel
+from sdfpose_core.estimation.detection import Detection, earlier_cues
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.estimation.mode_ranking import MODE_FEATURES, ModeRanking
-from sdfpose_core.estimation.modes import alternatives_of, as_alternative, by_probability
+from sdfpose_core.estimation.modes import (
+    alternatives_of,
+    as_alternative,
+    by_probability,
+    mode_cues,
+)
 from sdfpose_core.estimation.report import RefinedHypothesis
 from sdfpose_core.estimation.resting import upright_log_density
 from sdfpose_core.geometry.similarity import Similarity
@@ -98,7 +103,8 @@ def test_modes_are_ranked_by_their_likelihood_for_each_mask_id(mode):
     alone = mode(instance(mask_id=7), likelihood=-40.0)
     found = by_probability([modes[0], alone, *modes[1:]], INDEPENDENT, EstimatorConfig())
     (only,) = found[7]
-    assert (only.hypothesis, only.probability) == (alone.hypothesis, 1.0)
+    assert only.hypothesis is alone.hypothesis
+    assert only.probability == 1.0
     assert [x.hypothesis for x in found[1]] == [modes[i].hypothesis for i in (1, 2, 0)]
     np.testing.assert_allclose(
         [x.probability for x in found[1]], softmax(likelihoods)[[1, 2, 0]], rtol=1e-3
@@ -159,6 +165,44 @@ def test_the_direction_up_makes_standing_likelier_than_upside_down(mode):
     assert probabilities(modes, upright="free") == pytest.approx(softmax([0.0, -1.0]), rel=1e-3)
     unknown = [replace(x, instance=instance()) for x in modes]
     assert probabilities(unknown) == pytest.approx(softmax([0.0, -1.0]), rel=1e-3)
+
+
+def test_the_cues_of_a_mode_are_parts_of_its_likelihood_and_its_probability():
+    features = {name: float(i) for i, name in enumerate(MODE_FEATURES, start=1)}
+    cues = mode_cues(features, 0.7)
+    assert tuple(cues) == CUES
+    assert cues.pop("mode_probability") == 0.7
+    assert cues == {name: features[name] for name in cues}
+
+
+@pytest.mark.parametrize("rotations", [(STANDING,), (STANDING, UPSIDE_DOWN)])
+def test_ranked_modes_have_the_cues_of_their_own(mode, rotations):
+    modes = [mode(instance(up=UP), rotation=x) for x in rotations]
+    found = ranked(modes)
+    assert len(found) == len(modes)
+    for x, cosine in zip(found, (1.0, -1.0), strict=False):
+        assert x.cues == {
+            "upright": pytest.approx(upright_log_density(cosine, Resting(), "usual"), rel=1e-4),
+            "colour_pose": 0.0,
+            "colour_category": 0.0,
+            "mode_probability": x.probability,
+        }
+        assert {name: x.features[name] for name in CUES} == x.cues
+
+
+def test_a_tracked_pose_keeps_what_was_found_when_it_was_detected(mode):
+    """What is seen of it now has neither colour nor shape that was looked at."""
+    seen = replace(instance(up=UP), colour_log_odds=2.5, shape_log_odds=-1.5)
+    (estimate,) = Scripted([mode(seen)]).estimate([seen]).estimates
+    cues = earlier_cues(estimate)
+    assert set(cues) == {*CUES, "colour_known", "shape_known"}
+    assert (cues["colour_known"], cues["shape_known"]) == (2.5, -1.5)
+    assert cues["mode_probability"] == 1.0
+    assert cues["upright"] != 0.0
+    tracked = replace(mode(instance()), cues=cues)
+    assert {name: tracked.features[name] for name in cues} == cues
+    unknown = replace(estimate, diagnostics={})
+    assert set(earlier_cues(unknown).values()) == {0.0}
 
 
 def test_how_a_category_rests_comes_from_its_table(mode):

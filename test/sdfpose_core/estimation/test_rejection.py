@@ -16,11 +16,12 @@ from sdfpose_core.observation.free_space import FreeSpace
 LEAST = 0.2
 
 
-def instance(category="can", *, mask_id=1, unknown=True, label="", log_odds=0.0):
+def instance(category="can", *, mask_id=1, unknown=True, label="", log_odds=0.0, shape=0.0):
     points, pixels = np.ones((60, 3), np.float32), np.zeros((60, 2), np.int32)
     return Instance(
         mask_id, category, 1.0, points, pixels, FreeSpace.unknown(), 60,
         unknown=unknown, label=label, colour_log_odds=log_odds,
+        shape_log_odds=shape,
     )  # fmt: skip
 
 
@@ -41,6 +42,23 @@ def test_colour_that_is_sure_rejects_before_any_search():
     assert "mask id 1 (any) shows nothing of the categories, with a probability of 1.00" in (
         found.reason
     )
+
+
+@pytest.mark.parametrize(
+    ("colour", "shape", "rejected"),
+    [
+        (-2.0, -2.5, True),
+        (-2.0, -1.5, False),
+        (0.0, -5.0, True),
+        (-9.0, 6.0, False),
+        (6.0, -9.0, False),
+        (3.0, -9.0, True),
+    ],
+)
+def test_colour_and_shape_reject_together(colour, shape, rejected):
+    """Their log odds add up: 0.02 is -3.9."""
+    found = rejected_at_sight([instance(log_odds=colour, shape=shape)], LEAST)
+    assert bool(found) == rejected
 
 
 def test_a_category_that_the_network_does_not_know_saves_a_mask():

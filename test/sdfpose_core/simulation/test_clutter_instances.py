@@ -7,7 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from sdfpose_core.simulation.clutter import CLUTTER, EMPTY, simulated_clutter
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
+from sdfpose_core.simulation import clutter_instances as module
+from sdfpose_core.simulation.clutter import CLUTTER, EMPTY, ClutterFrame, simulated_clutter
 from sdfpose_core.simulation.clutter_instances import clutter_instances, with_room_parts
 
 
@@ -57,3 +60,71 @@ def test_parts_of_the_room_are_background_of_one_depth(images):
             assert np.ptp(depth) <= 0.5
             added += 1
     assert added > 0
+
+
+MUG, BOX, CAN, NONE = (slice(20, 40), slice(30, 50)), (slice(20, 40), slice(50, 70)), (
+    slice(60, 80), slice(30, 50)), (slice(60, 80), slice(70, 90))  # fmt: skip
+"""Blocks of 20 x 20 pixels: a mug and a carton side by side, a can whose pose is unknown, and
+something that need not be found."""
+
+
+@pytest.fixture
+def blocks(monkeypatch):
+    """The masks of an image of these blocks, made by a given segmentation of id -> regions."""
+    camera = PinholeCamera(128, 96, 160.0, 160.0, 64.0, 48.0)
+    ids, ignore = np.zeros((96, 128), np.uint16), np.zeros((96, 128), np.bool_)
+    ids[MUG], ids[BOX], ids[CAN], ignore[NONE] = 1, 2, 3, True
+    depth = np.where((ids > 0) | ignore, 0.9, 1.0).astype(np.float32)
+    frame = RgbdFrame(np.zeros((96, 128, 3), np.uint8), depth, np.zeros_like(ids), camera)
+    truth = GroundTruth.without_pose(1, "mug")
+    image = ClutterFrame(frame, ids, {1: "mug", 2: "", 3: "can"}, ignore, (truth,))
+    monkeypatch.setattr(module, "simulated_clutter", lambda seed, **_: itertools.repeat(image))
+
+    def found(**regions):
+        def masks(shown, rng):
+            assert shown is image
+            assert isinstance(rng, np.random.Generator)
+            made = np.zeros_like(ids)
+            for number, parts in enumerate([*regions.values(), [BOX]], start=7):
+                for part in parts:
+                    made[part] = np.where(made[part] == 0, number, made[part])
+            return made
+
+        some = clutter_instances(0, len(regions) + 1, masks=masks)
+        names = dict(enumerate(regions, start=7))
+        by_name = {}
+        for x in some:
+            (mask_id,) = {y.mask_id for y in x.candidates}
+            by_name.setdefault(names.get(mask_id, "rest"), x.truth)
+        return by_name
+
+    return found
+
+
+def part_of(block, rows):
+    return slice(block[0].start, block[0].start + rows), block[1]
+
+
+def test_a_mask_of_two_things_shows_the_one_with_most_of_its_pixels(blocks):
+    assert blocks(merged=[MUG, part_of(BOX, 15)])["merged"].category == "mug"
+    assert blocks(merged=[part_of(MUG, 15), BOX])["merged"] is None
+
+
+def test_a_mask_in_which_nothing_has_a_majority_is_of_no_category(blocks):
+    """Two fifths are of the mug, more than of anything else."""
+    around = slice(0, 15), slice(30, 50)
+    assert blocks(torn=[MUG, part_of(BOX, 15), around])["torn"] is None
+    half = slice(0, 20), slice(30, 50)
+    assert blocks(half=[MUG, half])["half"] is None
+    assert blocks(most=[MUG, (slice(0, 19), slice(30, 50))])["most"].category == "mug"
+
+
+def test_a_mask_of_what_need_not_be_found_is_left_out(blocks):
+    beside = slice(60, 70), slice(90, 110)
+    assert set(blocks(ignored=[NONE, beside])) == {"rest"}
+    beside = slice(60, 80), slice(90, 112)
+    assert blocks(background=[NONE, beside])["background"] is None
+
+
+def test_a_mask_of_an_object_without_a_true_pose_is_left_out(blocks):
+    assert set(blocks(can=[CAN])) == {"rest"}
