@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -74,10 +75,11 @@ class Detection:
         return features | dict(self.cues)
 
 
-def earlier_cues(estimate: ObjectEstimate) -> dict[str, float]:
-    """The cues of a tracked pose, from an earlier estimate of the object."""
+def earlier_cues(*estimates: ObjectEstimate) -> dict[str, float]:
+    """The cues of a tracked pose: the mean of those of earlier estimates of the object."""
     names = (*CUES, "colour_known", "shape_known")
-    return {name: estimate.diagnostics.get(name, 0.0) for name in names}
+    said = {name: [x.diagnostics.get(name, 0.0) for x in estimates] for name in names}
+    return {name: math.fsum(values) / len(values) for name, values in said.items()}
 
 
 @dataclass(frozen=True)

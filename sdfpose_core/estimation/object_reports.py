@@ -132,9 +132,8 @@ class ObjectReports:
             self.config.network_prior,
             self.config.solver,
         )
-        earlier = estimates[0]
         detection = Detection(
-            model, instance, hypothesis, earlier.probability, earlier_cues(earlier)
+            model, instance, hypothesis, estimates[0].probability, earlier_cues(*estimates)
         )
         return keyframes, self.report(detection, self.mesh(detection))
 
