@@ -5,6 +5,7 @@ A segmentation that knows no categories finds distractors, too, and now and then
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -89,16 +90,13 @@ def clutter_instances(
     masks = detected_masks if masks is None else masks
     rng = np.random.default_rng([0x1057, seed])
     categories = default_categories()
-    done = 0
     images = simulated_clutter(
         seed, style=style, width=width, model_seeds=model_seeds, views_per_scene=_VIEWS_PER_SCENE
     )
-    for image in images:
-        for found in _instances(image, masks(image, rng), categories, min_points):
-            yield found
-            done += 1
-            if done == count:
-                return
+    found = (
+        x for image in images for x in _instances(image, masks(image, rng), categories, min_points)
+    )
+    return itertools.islice(found, count)
 
 
 def detected_masks(image: ClutterFrame, rng: np.random.Generator) -> NDArray[np.uint16]:

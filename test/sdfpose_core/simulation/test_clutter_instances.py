@@ -40,6 +40,7 @@ def test_the_stream_depends_on_its_seed_alone():
     )
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+    assert list(clutter_instances(0, 0, width=160)) == []
 
 
 def test_rooms_without_objects_give_masks_of_no_category():
