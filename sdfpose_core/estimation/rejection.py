@@ -12,7 +12,7 @@ from sdfpose_core.observation.segmentation import ANY_CATEGORY
 
 __all__ = ["rejected_at_sight", "rejected_modes"]
 
-_SURE = 0.1
+_SURE = 0.03
 """Colour and shape reject if they leave less than this share of the probability that is asked for,
 before any pose is searched."""
 
