@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sdfpose_core.cameras.errors import CameraAbsentError
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.geometry.camera import PinholeCamera
 
@@ -22,8 +23,11 @@ __all__ = [
     "DistortionModel",
     "RgbdCamera",
     "RgbdImages",
+    "choose_device",
     "require_offered",
 ]
+
+Device = TypeVar("Device")
 
 DepthFilter = Literal["decimation", "spatial", "temporal", "hole_filling"]
 
@@ -145,6 +149,24 @@ CameraFactory = Callable[[CameraSettings], RgbdCamera]
 """Opens a camera; raises a `CameraError` if it cannot be used."""
 
 
+def choose_device(found: Mapping[str, Device], serial_number: str, name: str) -> Device:
+    """Return the device of a serial number, or the first one.
+
+    Args:
+        found: devices by their serial numbers.
+        serial_number: that is wanted; empty for any.
+        name: of the kind of camera, for the message.
+
+    Raises:
+        CameraAbsentError: there is none.
+    """
+    if serial_number in found:
+        return found[serial_number]
+    if serial_number or not found:
+        raise CameraAbsentError.of(name, serial_number, list(found))
+    return next(iter(found.values()))
+
+
 def require_offered(
     settings: CameraSettings, name: str, *, exposure: bool, laser: bool, filters: Collection[str]
 ) -> None:
@@ -153,7 +175,8 @@ def require_offered(
     Args:
         settings: what the user wants.
         name: of the kind of camera.
-        exposure, laser: whether exposure and laser power can be set.
+        exposure: whether its exposure can be set.
+        laser: whether its laser power can be set.
         filters: filters that can be switched on.
 
     Raises:

@@ -17,10 +17,11 @@ from sdfpose_core.cameras.camera import (
     DepthFilter,
     Distortion,
     RgbdImages,
+    choose_device,
     require_offered,
 )
 from sdfpose_core.cameras.clock import DeviceClock
-from sdfpose_core.cameras.errors import CameraAbsentError, CameraLostError, open_error
+from sdfpose_core.cameras.errors import CameraLostError, open_error
 from sdfpose_core.cameras.makers import load_package
 from sdfpose_core.cameras.profiles import Profile, choose_profile, wanted_profile
 from sdfpose_core.errors import ConfigurationError
@@ -60,11 +61,7 @@ def find_device(rs: Any, serial_number: str) -> Any:
     for device in rs.context().query_devices():
         if device.supports(rs.camera_info.serial_number):
             found[device.get_info(rs.camera_info.serial_number)] = device
-    if serial_number in found:
-        return found[serial_number]
-    if serial_number or not found:
-        raise CameraAbsentError.of("RealSense camera", serial_number, list(found))
-    return next(iter(found.values()))
+    return choose_device(found, serial_number, "RealSense camera")
 
 
 @dataclass(frozen=True)

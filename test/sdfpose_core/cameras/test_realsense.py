@@ -36,7 +36,7 @@ PERIOD_NS = 33_333_333
 
 @pytest.fixture(scope="module")
 def views():
-    """Colour of the colour camera, depth of the depth camera, and what registered depth has to be."""
+    """Colour, depth from the place of the depth camera, and depth as it has to be registered."""
     scene, pose = table_scene(), orbit(0.0)
     place = pose.translation - BASELINE_M * pose.rotation[:, 0]
     seen = render(scene, COLOUR, pose)
