@@ -105,7 +105,8 @@ class SupervisedCamera:
             CameraError: the camera came back and cannot be used as it is.
         """
         if self._camera is None:
-            return self._try_again()
+            self._try_again()
+            return None
         try:
             images = self._camera.read(self._timeout_s)
         except CameraUnavailableError as error:

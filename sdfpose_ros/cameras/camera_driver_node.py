@@ -148,9 +148,7 @@ class CameraDriverNode(Node):
                 image_message(_encoded(images, encoding), encoding, header)
             )
         distortion = Distortion() if self._settings.rectify else camera.distortion
-        info = camera_info_message(
-            camera.camera, header, distortion.model, distortion.coefficients
-        )
+        info = camera_info_message(camera.camera, header, distortion.model, distortion.coefficients)
         self._images["camera_info"].publish(info)
         self._images["depth_info"].publish(info)
 

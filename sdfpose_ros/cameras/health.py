@@ -54,9 +54,7 @@ def camera_status(
     if camera is not None:
         values["camera"] = camera.name
         values["connection"] = camera.connection
-        values["profile"] = (
-            f"{camera.camera.width}x{camera.camera.height} at {camera.rate_hz:g} Hz"
-        )
+        values["profile"] = f"{camera.camera.width}x{camera.camera.height} at {camera.rate_hz:g} Hz"
     return DiagnosticStatus(
         level=level,
         name=f"{name.lstrip('/')}: camera",

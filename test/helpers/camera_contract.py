@@ -53,6 +53,7 @@ def check_camera(camera: RgbdCamera, serial_number: str) -> CameraDescription:
 
 def namespace(**values: Any) -> SimpleNamespace:
     """An object whose methods return these values."""
+
     def constant(value: Any) -> Callable[..., Any]:
         return lambda *_, **__: value
 
