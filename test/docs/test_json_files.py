@@ -241,7 +241,7 @@ def test_speed(documented: set[str]) -> None:
 
 
 def test_camera(documented: set[str]) -> None:
-    source = (ROOT / "sdfpose_ros/cameras/benchmark.py").read_text("utf-8")
+    source = (PAGE.parents[1] / "sdfpose_ros/cameras/benchmark.py").read_text("utf-8")
     assert set(re.findall(r'"([a-z_]+)": ', source)) - {"colour", "depth"} <= documented | {
         "ROS_DOMAIN_ID"
     }
