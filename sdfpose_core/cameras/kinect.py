@@ -18,11 +18,10 @@ from sdfpose_core.cameras.camera import (
 )
 from sdfpose_core.cameras.clock import DeviceClock
 from sdfpose_core.cameras.errors import CameraAbsentError, CameraLostError, open_error
-from sdfpose_core.cameras.makers import load_package
 from sdfpose_core.cameras.profiles import Profile, choose_profile, wanted_profile
 from sdfpose_core.geometry.camera import PinholeCamera
 
-__all__ = ["KinectCamera", "open_camera"]
+__all__ = ["KinectCamera"]
 
 _NAME = "Azure Kinect"
 _DEFAULT = Profile(1280, 720, 30.0)
@@ -35,16 +34,6 @@ _SIZES = {
 }
 _RATES = {5.0: "FPS_5", 15.0: "FPS_15", 30.0: "FPS_30"}
 _MILLIMETRE = 0.001
-
-
-def open_camera(settings: CameraSettings) -> KinectCamera:
-    """Open the first Azure Kinect, or that with the serial number of the settings.
-
-    Raises:
-        CameraError: there is none, it is busy, or it has no such profile.
-        ConfigurationError: pyk4a is not installed, or a setting is not offered.
-    """
-    return KinectCamera(load_package("kinect"), settings)
 
 
 class KinectCamera:

@@ -22,7 +22,8 @@ class Maker:
         title: for the user.
         package: module of the maker's Python package.
         install: command that installs it.
-        adapter: module of this package with ``open_camera(settings)``.
+        adapter: module and class of this package, which is called with the maker's module and the
+            settings; see `RgbdCamera`.
     """
 
     title: str
@@ -33,13 +34,15 @@ class Maker:
 
 MAKERS: Mapping[str, Maker] = {
     "realsense": Maker(
-        "RealSense", "pyrealsense2", "pip install 'sdfpose[realsense]'", "realsense"
+        "RealSense", "pyrealsense2", "pip install 'sdfpose[realsense]'", "realsense.RealSenseCamera"
     ),
     # Its pins of open3d and numpy contradict those of sdfpose, and only its examples need them.
-    "orbbec": Maker("Orbbec", "pyorbbecsdk", "pip install --no-deps pyorbbecsdk2", "orbbec"),
-    "oak": Maker("OAK", "depthai", "pip install 'sdfpose[oak]'", "oak"),
+    "orbbec": Maker(
+        "Orbbec", "pyorbbecsdk", "pip install --no-deps pyorbbecsdk2", "orbbec.OrbbecCamera"
+    ),
+    "oak": Maker("OAK", "depthai", "pip install 'sdfpose[oak]'", "oak.OakCamera"),
     # Built from source against the Azure Kinect SDK.
-    "kinect": Maker("Azure Kinect", "pyk4a", "pip install pyk4a", "kinect"),
+    "kinect": Maker("Azure Kinect", "pyk4a", "pip install pyk4a", "kinect.KinectCamera"),
 }
 """The kinds of cameras."""
 
@@ -83,8 +86,11 @@ def open_camera(name: str, settings: CameraSettings) -> RgbdCamera:
         CameraError: there is none, or it cannot be used.
         ConfigurationError: the package is not installed, or the camera does not have a setting.
     """
-    adapter = importlib.import_module(f"sdfpose_core.cameras.{_maker(name).adapter}")
-    return adapter.open_camera(settings)
+    package = load_package(name)
+    module, _, adapter = _maker(name).adapter.partition(".")
+    return getattr(importlib.import_module(f"sdfpose_core.cameras.{module}"), adapter)(
+        package, settings
+    )
 
 
 def _maker(name: str) -> Maker:

@@ -17,12 +17,11 @@ from sdfpose_core.cameras.camera import (
     choose_device,
     require_offered,
 )
-from sdfpose_core.cameras.errors import CameraLostError, open_error
-from sdfpose_core.cameras.makers import load_package
+from sdfpose_core.cameras.errors import CameraError, CameraLostError, open_error
 from sdfpose_core.cameras.profiles import Profile, choose_profile, wanted_profile
 from sdfpose_core.geometry.camera import PinholeCamera
 
-__all__ = ["OakCamera", "open_camera"]
+__all__ = ["OakCamera"]
 
 _DEFAULT = Profile(640, 480, 15.0)
 _RATES_HZ = (5.0, 10.0, 15.0, 20.0, 30.0)
@@ -36,16 +35,6 @@ _ISO = 800
 _MILLIMETRE = 0.001
 _FIRST_IMAGE_S = 10.0
 """Longest wait for the first image, whose message has the intrinsics."""
-
-
-def open_camera(settings: CameraSettings) -> OakCamera:
-    """Open the first OAK camera, or that with the serial number of the settings.
-
-    Raises:
-        CameraError: there is none, it is busy, or it has no such profile.
-        ConfigurationError: depthai is not installed, or a setting is not offered.
-    """
-    return OakCamera(load_package("oak"), settings)
 
 
 class OakCamera:
@@ -88,6 +77,9 @@ class OakCamera:
         except RuntimeError as error:
             self.close()
             raise open_error(self._name, error) from error
+        except CameraError:
+            self.close()
+            raise
         if group is None:
             self.close()
             raise CameraLostError(f"{self._name} sends no image within {_FIRST_IMAGE_S:g} s")

@@ -21,28 +21,17 @@ from sdfpose_core.cameras.camera import (
 )
 from sdfpose_core.cameras.clock import DeviceClock
 from sdfpose_core.cameras.errors import (
-    CameraError,
     CameraLostError,
     open_error,
 )
-from sdfpose_core.cameras.makers import load_package
 from sdfpose_core.cameras.profiles import Profile, choose_profile, wanted_profile
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.geometry.camera import PinholeCamera
 
-__all__ = ["OrbbecCamera", "open_camera"]
+__all__ = ["OrbbecCamera"]
 
 _DEFAULT = Profile(640, 480, 30.0)
 _MILLIMETRE = 0.001
-
-
-def open_camera(settings: CameraSettings) -> OrbbecCamera:
-    """Open the first Orbbec camera, or that with the serial number of the settings.
-
-    Raises:
-        CameraError: there is none, it is busy, or it has no such profile.
-        ConfigurationError: pyorbbecsdk2 is not installed, or a setting is not offered.
-    """
-    return OrbbecCamera(load_package("orbbec"), settings)
 
 
 class OrbbecCamera:
@@ -106,6 +95,8 @@ class OrbbecCamera:
                 raise CameraLostError(f"{self._name} sends no images: none for {timeout_s:g} s")
             frames = self._align.process(frames).as_frame_set()
             colour, depth = frames.get_color_frame(), frames.get_depth_frame()
+            if colour is None or depth is None:
+                raise CameraLostError(f"{self._name} sends colour without depth, or the reverse")
             size = depth.get_height(), depth.get_width()
             return RgbdImages(
                 self._rgb(colour),
@@ -157,7 +148,7 @@ class OrbbecCamera:
         ob = self._ob
         option = ob.OBPropertyID.OB_PROP_LASER_POWER_LEVEL_CONTROL_INT
         if not self._device.is_property_supported(option, ob.OBPermissionType.PERMISSION_WRITE):
-            raise CameraError(
+            raise ConfigurationError(
                 f"laser_power: {self._name} has no levels of it: expected a negative value"
             )
         limits = self._device.get_int_property_range(option)

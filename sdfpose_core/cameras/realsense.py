@@ -22,12 +22,11 @@ from sdfpose_core.cameras.camera import (
 )
 from sdfpose_core.cameras.clock import DeviceClock
 from sdfpose_core.cameras.errors import CameraLostError, open_error
-from sdfpose_core.cameras.makers import load_package
 from sdfpose_core.cameras.profiles import Profile, choose_profile, wanted_profile
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.geometry.camera import PinholeCamera
 
-__all__ = ["RealSenseCamera", "find_device", "open_camera"]
+__all__ = ["RealSenseCamera", "find_device"]
 
 _DEFAULT = Profile(640, 480, 30.0)
 
@@ -38,17 +37,6 @@ _RGB_EXPOSURE_UNIT_US = 100.0
 """Unit of the exposure of RGB sensors (UVC); stereo sensors count microseconds."""
 
 _NS_PER_MS = 1e6
-
-
-def open_camera(settings: CameraSettings) -> RealSenseCamera:
-    """Open the first RealSense camera, or that with the serial number of the settings.
-
-    Raises:
-        CameraError: there is none, it is busy, or it has no such profile.
-        ConfigurationError: pyrealsense2 is not installed, or a setting is out of range.
-    """
-    rs = load_package("realsense")
-    return RealSenseCamera(rs, find_device(rs, settings.serial_number), settings)
 
 
 def find_device(rs: Any, serial_number: str) -> Any:
@@ -83,18 +71,18 @@ class RealSenseCamera:
 
     Args:
         rs: module ``pyrealsense2``.
-        device: the device; a ``software_device`` does as well.
         settings: what is wanted of it.
+        device: the device, which may be a ``software_device``; None to look for it.
 
     Raises:
-        CameraError: it is busy, or has no such profile.
+        CameraError: there is none, it is busy, or it has no such profile.
         ConfigurationError: a setting is out of range.
     """
 
-    def __init__(self, rs: Any, device: Any, settings: CameraSettings) -> None:
+    def __init__(self, rs: Any, settings: CameraSettings, device: Any = None) -> None:
         require_offered(settings, "RealSense", exposure=True, laser=True, filters=FILTERS)
         self._rs = rs
-        self._device = device
+        self._device = find_device(rs, settings.serial_number) if device is None else device
         self._name = self._info(rs.camera_info.name, "RealSense")
         self._clock = DeviceClock()
         usb = self._info(rs.camera_info.usb_type_descriptor, "")
@@ -165,12 +153,12 @@ class RealSenseCamera:
         for sensor in (colour, depth):
             if sensor.supports(option.global_time_enabled):
                 sensor.set_option(option.global_time_enabled, 1.0)
+        if colour.supports(option.enable_auto_exposure):
+            colour.set_option(option.enable_auto_exposure, 0.0 if settings.exposure_us else 1.0)
         if settings.exposure_us:
             unit_us = 1.0 if colour.is_depth_sensor() else _RGB_EXPOSURE_UNIT_US
             value = settings.exposure_us / unit_us
             self._set(colour, option.exposure, "exposure_us", lambda _: value, unit_us)
-        elif colour.supports(option.enable_auto_exposure):
-            colour.set_option(option.enable_auto_exposure, 1.0)
         if settings.laser_power >= 0.0:
             share = settings.laser_power
             self._set(

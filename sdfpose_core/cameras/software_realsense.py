@@ -31,6 +31,7 @@ class SoftwareRealSense:
 
     Attributes:
         device: the ``software_device``.
+        colour_sensor, depth_sensor: its sensors, which can be given options.
     """
 
     def __init__(
@@ -54,16 +55,15 @@ class SoftwareRealSense:
             (rs.camera_info.usb_type_descriptor, usb),
         ):
             self.device.register_info(key, value)
-        self._depth_sensor = self.device.add_sensor("Stereo Module")
-        self._colour_sensor = self.device.add_sensor("RGB Camera")
+        self.depth_sensor = self.device.add_sensor("Stereo Module")
+        self.colour_sensor = self.device.add_sensor("RGB Camera")
         # With a depth unit, librealsense takes the sensor for one of depth.
-        self._depth_sensor.add_read_only_option(rs.option.depth_units, depth_unit_m)
+        self.depth_sensor.add_read_only_option(rs.option.depth_units, depth_unit_m)
         depths = [
-            self._stream(self._depth_sensor, rs.stream.depth, depth, x, (0.0,) * 5)
-            for x in rates_hz
+            self._stream(self.depth_sensor, rs.stream.depth, depth, x, (0.0,) * 5) for x in rates_hz
         ]
         colours = [
-            self._stream(self._colour_sensor, rs.stream.color, colour, x, distortion)
+            self._stream(self.colour_sensor, rs.stream.color, colour, x, distortion)
             for x in rates_hz
         ]
         extrinsics = rs.extrinsics()
@@ -95,10 +95,10 @@ class SoftwareRealSense:
             depth = np.rint(depth_m / self._unit_m).astype(np.uint16)
             frame = self._frame(depth, self._depth_profile, stamp_ns, number)
             frame.depth_units = self._unit_m
-            self._depth_sensor.on_video_frame(frame)
+            self.depth_sensor.on_video_frame(frame)
         if colour is not None:
             frame = self._frame(colour, self._colour_profile, stamp_ns, number)
-            self._colour_sensor.on_video_frame(frame)
+            self.colour_sensor.on_video_frame(frame)
 
     def _stream(
         self,

@@ -45,7 +45,7 @@ def _open(_: str, settings: CameraSettings) -> RealSenseCamera:
     rs = load_package("realsense")
     views = _views(camera)
     source = SoftwareRealSense(rs, camera, camera, baseline_m=_BASELINE_M, rates_hz=(rate_hz,))
-    opened = RealSenseCamera(rs, source.device, settings)
+    opened = RealSenseCamera(rs, settings, source.device)
     threading.Thread(target=_feed, args=(source, views, rate_hz), daemon=True).start()
     return opened
 

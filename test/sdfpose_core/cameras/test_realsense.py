@@ -49,7 +49,7 @@ class Running:
 
     def __init__(self, settings=CameraSettings(320, 240, 30.0), **options):  # noqa: B008
         self.source = SoftwareRealSense(rs, COLOUR, DEPTH, baseline_m=BASELINE_M, **options)
-        self.camera = RealSenseCamera(rs, self.source.device, settings)
+        self.camera = RealSenseCamera(rs, settings, self.source.device)
         self.start_ns = time.time_ns()
 
     def send(self, views, number):
@@ -138,7 +138,7 @@ def test_the_description_has_intrinsics_extrinsics_and_the_port(running):
 def test_rectification_agrees_with_the_projection_of_librealsense():
     coefficients = (-0.055, 0.066, 0.0005, -0.0007, -0.021)
     source = SoftwareRealSense(rs, COLOUR, DEPTH, distortion=coefficients)
-    camera = RealSenseCamera(rs, source.device, CameraSettings(320, 240, 30.0))
+    camera = RealSenseCamera(rs, CameraSettings(320, 240, 30.0), source.device)
     found = camera.description
     model = rs.intrinsics()
     model.width, model.height = 320, 240
@@ -222,6 +222,36 @@ def test_pairs_that_are_not_whole_are_left_out(running, views):
 def test_options_that_the_device_lacks_are_refused(running, settings, message):
     with pytest.raises(ConfigurationError, match=message):
         running(settings)
+
+
+def option_range(low, high, step, default):
+    made = rs.option_range()  # its constructor takes step and default the wrong way round
+    made.min, made.max, made.step, made.default = low, high, step, default
+    return made
+
+
+def with_options(settings):
+    """The sensors of a device that has exposure and laser power, opened with the settings."""
+    source = SoftwareRealSense(rs, COLOUR, DEPTH)
+    source.colour_sensor.add_option(rs.option.exposure, option_range(1, 10_000, 1, 156), True)
+    source.colour_sensor.add_option(rs.option.enable_auto_exposure, option_range(0, 1, 1, 1), True)
+    source.depth_sensor.add_option(rs.option.laser_power, option_range(0, 360, 30, 150), True)
+    RealSenseCamera(rs, settings, source.device).close()
+    return source.colour_sensor, source.depth_sensor
+
+
+def test_exposure_and_laser_power_are_set_in_the_units_of_the_device():
+    colour, depth = with_options(CameraSettings(320, 240, exposure_us=8000, laser_power=0.5))
+    assert colour.get_option(rs.option.exposure) == 80.0
+    assert colour.get_option(rs.option.enable_auto_exposure) == 0.0
+    assert depth.get_option(rs.option.laser_power) == 180.0
+    colour, depth = with_options(CameraSettings(320, 240))
+    assert colour.get_option(rs.option.enable_auto_exposure) == 1.0
+
+
+def test_an_exposure_out_of_range_is_refused_with_the_range():
+    with pytest.raises(ConfigurationError, match=r"expects 100 to 1e\+06"):
+        with_options(CameraSettings(320, 240, exposure_us=50))
 
 
 def test_no_camera_is_a_message():

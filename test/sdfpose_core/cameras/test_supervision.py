@@ -228,3 +228,15 @@ def test_a_package_that_is_not_installed_is_named_with_its_command(name, monkeyp
 def test_unknown_kinds_are_refused():
     with pytest.raises(ConfigurationError, match="camera 'webcam' is unknown: expected one of"):
         open_camera("webcam", None)
+
+
+def test_a_kind_is_opened_by_its_adapter(monkeypatch):
+    import sdfpose_core.cameras.oak as oak
+
+    monkeypatch.setattr(makers, "load_package", lambda name: f"package of {name}")
+    monkeypatch.setattr(oak, "OakCamera", lambda package, settings: (package, settings))
+    assert open_camera("oak", "settings") == ("package of oak", "settings")
+    for maker in MAKERS.values():
+        module, _, adapter = maker.adapter.partition(".")
+        loaded = makers.importlib.import_module(f"sdfpose_core.cameras.{module}")
+        assert hasattr(loaded, adapter)

@@ -259,7 +259,7 @@ def test_a_realsense_of_software_reaches_the_topics_without_a_loss(start, wait_u
 
     source = SoftwareRealSense(rs, CAMERA, CAMERA, baseline_m=0.0, rates_hz=(15,))
     node, client = start(
-        lambda _, settings: RealSenseCamera(rs, source.device, settings),
+        lambda _, settings: RealSenseCamera(rs, settings, source.device),
         *("-p", "width:=64", "-p", "height:=48", "-p", "rate_hz:=15.0"),
     )
     wait_until(lambda: node._images["colour"].get_subscription_count(), "the subscription")
