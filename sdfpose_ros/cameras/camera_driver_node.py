@@ -106,13 +106,16 @@ class CameraDriverNode(Node):
     def _run(self) -> None:
         """Read and publish until the node is destroyed; a failure is raised by the timer."""
         try:
-            while not self._stopped.is_set():
+            while self._running():
                 images = self._camera.read()
-                if images is not None and not self._stopped.is_set():
+                if images is not None and self._running():
                     self._publish(images)
         except Exception as error:
-            if not self._stopped.is_set():
+            if self._running():  # else an interrupt took the publishers away
                 self._failure = error
+
+    def _running(self) -> bool:
+        return not self._stopped.is_set() and self.context.ok()
 
     def _watch(self) -> None:
         if self._failure is not None:
