@@ -5,7 +5,9 @@ from launch.substitutions import EqualsSubstitution, LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
+from sdfpose_core.cameras.makers import MAKERS
 from sdfpose_ros.graph.launch_actions import (
+    PACKAGE,
     argument,
     declared,
     middleware,
@@ -23,8 +25,13 @@ PROFILE = "640x480x30"
 MASK_INPUTS = ("label_image", "instance_image", "detections", "mask_tensor", "label_info")
 
 ARGUMENTS = {
-    "driver": ("realsense", "Camera driver to start: realsense (realsense2_camera) or none."),
-    "serial_no": ("", "Serial number of the RealSense; empty for any."),
+    "driver": (
+        "realsense",
+        "Camera driver to start: realsense (realsense2_camera), sdfpose (the Python package of the "
+        "camera's maker, see model) or none.",
+    ),
+    "model": ("realsense", "Kind of camera, for driver sdfpose."),
+    "serial_no": ("", "Serial number of the camera; empty for any."),
     "camera_name": ("camera", "Name of the driver node, and prefix of its tf frames."),
     "camera": (
         [f"/{CAMERA_NAMESPACE}/", LaunchConfiguration("camera_name")],
@@ -85,7 +92,8 @@ ARGUMENTS = {
 }
 
 CHOICES = {
-    "driver": ("realsense", "none"),
+    "driver": ("realsense", "sdfpose", "none"),
+    "model": tuple(MAKERS),
     "masks": MASKS,
     "backend": BACKENDS,
 }
@@ -114,6 +122,15 @@ def generate_launch_description() -> LaunchDescription:
             }
         ],
         condition=with_driver,
+        output="screen",
+    )
+    own_driver = Node(
+        package=PACKAGE,
+        executable="camera_driver_node",
+        name=LaunchConfiguration("camera_name"),
+        namespace=CAMERA_NAMESPACE,
+        parameters=[{"camera": argument("model"), "serial_number": argument("serial_no")}],
+        condition=IfCondition(EqualsSubstitution(LaunchConfiguration("driver"), "sdfpose")),
         output="screen",
     )
     mask_node = node(
@@ -154,6 +171,7 @@ def generate_launch_description() -> LaunchDescription:
             required_package("rviz2", "rviz:=false", IfCondition(LaunchConfiguration("rviz"))),
             *middleware(),
             driver,
+            own_driver,
             mask_node,
             pose_node,
             shown,

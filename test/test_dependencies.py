@@ -14,7 +14,7 @@ CORE = (
     {"device", "storage"},
     {"categories"},
     {"geometry", "learning", "shapes", "weights"},
-    {"observation", "sdf"},
+    {"cameras", "observation", "sdf"},
     {"masks", "messages", "refine"},
     {"datasets"},
     {"diagnosis", "simulation"},
@@ -31,7 +31,7 @@ CORE = (
 ROS = (
     {"stand_ins"},
     {"graph"},
-    {"diagnosis", "evaluation", "masks", "playback", "pose", "recording", "viewer"},
+    {"cameras", "diagnosis", "evaluation", "masks", "playback", "pose", "recording", "viewer"},
     {"live"},
     {"cli", "reference"},
 )

@@ -136,8 +136,14 @@ def millimetres(depth: NDArray[np.floating]) -> NDArray[np.uint16]:
     return np.clip(np.rint(depth / MILLIMETRE), 0, np.iinfo(np.uint16).max).astype(np.uint16)
 
 
-def camera_info_message(new: MessageFactory, camera: PinholeCamera, header: Header) -> Any:
-    """Create the camera info of a rectified camera."""
+def camera_info_message(
+    new: MessageFactory,
+    camera: PinholeCamera,
+    header: Header,
+    distortion_model: str = "plumb_bob",
+    distortion: Sequence[float] = (0.0,) * 5,
+) -> Any:
+    """Create a camera info; without coefficients of a distortion, that of a rectified camera."""
     k = np.asarray(camera.matrix, dtype=np.float64)
     whole_image = new(
         "sensor_msgs/msg/RegionOfInterest",
@@ -152,8 +158,8 @@ def camera_info_message(new: MessageFactory, camera: PinholeCamera, header: Head
         header=header,
         height=camera.height,
         width=camera.width,
-        distortion_model="plumb_bob",
-        d=np.zeros(5),
+        distortion_model=distortion_model,
+        d=np.array(distortion, dtype=np.float64),
         k=k.reshape(-1),
         r=np.eye(3).reshape(-1),
         p=np.hstack([k, np.zeros((3, 1))]).reshape(-1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sdfpose_ros.graph.startup import run_executable
 
 __all__ = [
+    "camera_driver_node",
     "camera_node",
     "evaluator_node",
     "mask_node",
@@ -13,6 +14,11 @@ __all__ = [
     "recorder_node",
     "viewer_node",
 ]
+
+
+def camera_driver_node() -> int:
+    """Run the camera driver."""
+    return run_executable("sdfpose_ros.cameras.camera_driver_node")
 
 
 def camera_node() -> int:

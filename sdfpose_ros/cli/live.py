@@ -54,6 +54,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="CAMERA",
         help=(
             f"source of the images, one of {', '.join(CAMERAS)}: simulated needs no hardware; "
+            "realsense and the other cameras need the package of their maker, and may be followed "
+            "by ':' and a serial number; "
             "topic:/camera reads a running driver, whose topics are found by type and name; "
             "bag:FILE plays a rosbag2; frames:DIR plays frame folders (default: %(default)s)"
         ),
@@ -89,7 +91,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--rate",
         type=positive,
         metavar="HZ",
-        help="images per second of simulated (default: 5) and frames (default: 2)",
+        help="images per second (default: 5 for simulated, 2 for frames, that of the camera)",
     )
     parser.add_argument(
         "--seed", type=seed, default=0, help="random seed of the simulated scene (default: 0)"

@@ -6,7 +6,26 @@ import re
 
 from sdfpose_core.errors import ConfigurationError
 
-__all__ = ["INPUTS", "RESULTS", "input_remaps", "result_remaps", "topic_of"]
+__all__ = [
+    "CAMERA_DRIVER",
+    "DRIVER_TOPICS",
+    "INPUTS",
+    "RESULTS",
+    "input_remaps",
+    "result_remaps",
+    "topic_of",
+]
+
+CAMERA_DRIVER = "/camera/camera"
+"""Name of the camera driver, as of the node of realsense2_camera."""
+
+DRIVER_TOPICS = {
+    "colour": "color/image_raw",
+    "camera_info": "color/camera_info",
+    "depth": "aligned_depth_to_color/image_raw",
+    "depth_info": "aligned_depth_to_color/camera_info",
+}
+"""Topics of the camera driver by role, as realsense2_camera names them."""
 
 INPUTS = ("colour", "depth", "mask", "camera_info", "labels", "ground_truth")
 """Outputs of the camera node. The pose node subscribes to all but ``ground_truth``."""

@@ -1,22 +1,24 @@
 """Cameras of `sdfpose live`: which process publishes the images, and on which topics.
 
-A camera is named as ``NAME`` or ``NAME:ARGUMENT``. A further one, such as a driver, is a function
-in `CAMERAS` that returns its process and its topics.
+A camera is named as ``NAME`` or ``NAME:ARGUMENT``. A further one is a function in `CAMERAS` that
+returns its process and its topics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
+from sdfpose_core.cameras.makers import MAKERS, require_package
 from sdfpose_core.datasets.bag_reader import Connection
 from sdfpose_core.datasets.bags import find_topics, is_bag, open_bag
 from sdfpose_core.datasets.folder import holds_frames
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.messages.decoding import InputTopics
 from sdfpose_ros.graph.arguments import parameter_arguments
-from sdfpose_ros.graph.topics import topic_of
+from sdfpose_ros.graph.topics import CAMERA_DRIVER, DRIVER_TOPICS, topic_of
 
 __all__ = [
     "CAMERAS",
@@ -74,7 +76,8 @@ class CameraOptions:
 
     Attributes:
         argument: what follows the name and a colon; empty if nothing does.
-        rate_hz: images per second of simulated cameras and of frame folders; None for the default.
+        rate_hz: images per second of simulated cameras, frame folders and cameras that are plugged
+            in; None for the default.
         seed: of the simulated scene.
         repeat: start again after the last image.
         wait_s: longest wait for subscribers, seconds.
@@ -98,7 +101,8 @@ def live_camera(text: str, options: CameraOptions) -> LiveCamera:
     if name not in CAMERAS:
         raise ConfigurationError(
             f"--camera {text}: no such camera: expected {', '.join(CAMERAS)}; bag, frames and "
-            "topic are followed by ':' and a path or namespace"
+            "topic are followed by ':' and a path or namespace, a camera by nothing or ':' and its "
+            "serial number"
         )
     values = {**asdict(options), "argument": argument}
     return CAMERAS[name](CameraOptions(**values))
@@ -178,6 +182,21 @@ def _topic(options: CameraOptions) -> LiveCamera:
     return LiveCamera(None, namespace=namespace)
 
 
+def _plugged(name: str, options: CameraOptions) -> LiveCamera:
+    """A camera on a port of this machine.
+
+    Raises:
+        ConfigurationError: the package of its maker is not installed.
+    """
+    require_package(name)
+    rate = {} if options.rate_hz is None else {"rate_hz": options.rate_hz}
+    parameters = parameter_arguments(camera=name, serial_number=options.argument, **rate)
+    process = CameraProcess("sdfpose_ros.cameras.camera_driver_node", tuple(parameters))
+    topics = {role: topic_of(CAMERA_DRIVER, x) for role, x in DRIVER_TOPICS.items()}
+    images = InputTopics(topics["colour"], topics["depth"], "", topics["camera_info"], "")
+    return LiveCamera(images, process)
+
+
 def _own_topics() -> InputTopics:
     """The topics of the camera node."""
     names = ("colour", "depth", "mask", "camera_info", "labels")
@@ -200,5 +219,6 @@ CAMERAS: Mapping[str, Callable[[CameraOptions], LiveCamera]] = {
     "topic": _topic,
     "bag": _bag,
     "frames": _frames,
+    **{name: partial(_plugged, name) for name in MAKERS},
 }
 """The cameras by name."""

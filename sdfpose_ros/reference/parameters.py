@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from sdfpose_ros.cameras.parameters import CameraDriverParameters
 from sdfpose_ros.evaluation.parameters import EvaluatorNodeParameters
 from sdfpose_ros.graph.parameters import Change
 from sdfpose_ros.masks.parameters import MaskNodeParameters
@@ -18,6 +19,7 @@ __all__ = ["parameters_page"]
 _NODES = {
     "pose_node": PoseNodeParameters,
     "mask_node": MaskNodeParameters,
+    "camera_driver_node": CameraDriverParameters,
     "camera_node": CameraNodeParameters,
     "player_node": PlayerNodeParameters,
     "evaluator_node": EvaluatorNodeParameters,

@@ -238,3 +238,10 @@ def test_keys_in_the_commands(function: Any, documented: set[str]) -> None:
 def test_speed(documented: set[str]) -> None:
     named = set(re.findall(r"``([a-z0-9_]+)``", benchmark_speed.__doc__ or ""))
     assert named <= documented
+
+
+def test_camera(documented: set[str]) -> None:
+    source = (PAGE.parents[1] / "sdfpose_ros/cameras/benchmark.py").read_text("utf-8")
+    assert set(re.findall(r'"([a-z_]+)": ', source)) - {"colour", "depth"} <= documented | {
+        "ROS_DOMAIN_ID"
+    }

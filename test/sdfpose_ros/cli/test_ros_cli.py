@@ -8,7 +8,7 @@ import importlib
 import pytest
 
 from sdfpose_core.cli.main import main
-from sdfpose_ros.cli import demo, evaluate_live, node, play, record, simulate
+from sdfpose_ros.cli import camera, demo, evaluate_live, node, play, record, simulate
 from sdfpose_ros.evaluation.demo import DemoError
 
 
@@ -45,6 +45,24 @@ def test_simulate_sets_rate_seed_and_loop(call):
         simulate, "playback.camera_node", "--rate", "3", "--once", "--ros-args", "-p", "x:=1"
     )
     assert arguments == "-p rate_hz:=3.0 -p seed:=0 -p loop:=false -p x:=1"
+
+
+def test_camera_sets_only_what_is_given(call, monkeypatch):
+    monkeypatch.setattr(camera, "require_package", lambda _: None)
+    target = "cameras.camera_driver_node"
+    assert call(camera, target, "oak") == (
+        '-p camera:="oak" -p serial_number:="" -p wait_for_camera:=false'
+    )
+    arguments = call(
+        camera, target, "realsense", "--serial", "0123", "--width", "848", "--height", "480",
+        "--rate", "60", "--exposure", "8000", "--laser-power", "1", "--filters", "spatial",
+        "temporal", "--wait", "--ros-args", "-p", "x:=1",
+    )  # fmt: skip
+    assert arguments == (
+        '-p camera:="realsense" -p serial_number:="0123" -p wait_for_camera:=true -p width:=848 '
+        "-p height:=480 -p rate_hz:=60.0 -p exposure_us:=8000 -p laser_power:=1.0 "
+        "-p spatial_filter:=true -p temporal_filter:=true -p x:=1"
+    )
 
 
 def test_play_tells_bags_from_frame_folders(call, tmp_path, monkeypatch):

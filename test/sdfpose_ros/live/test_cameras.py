@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 from simple_estimates import make_frame
 
+from sdfpose_core.cameras.makers import MAKERS
 from sdfpose_core.datasets.bag_writing import write_frames
 from sdfpose_core.datasets.folder_writing import write_frame
 from sdfpose_core.errors import BagError, ConfigurationError
 from sdfpose_core.messages.decoding import InputTopics
+from sdfpose_ros.live import cameras
 from sdfpose_ros.live.cameras import CameraOptions, camera_topics, live_camera
 
 OWN = InputTopics(
@@ -73,6 +75,31 @@ def test_the_topics_of_a_driver_are_found_by_type_and_name():
     )
     with pytest.raises(BagError, match="has no topic for colour"):
         camera_topics({}, camera)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_camera_on_a_port_is_published_by_the_driver(name, monkeypatch):
+    monkeypatch.setattr(cameras, "require_package", lambda _: None)
+    camera = live_camera(f"{name}:0123", CameraOptions(rate_hz=15.0))
+    assert camera.topics == InputTopics(
+        "/camera/camera/color/image_raw",
+        "/camera/camera/aligned_depth_to_color/image_raw",
+        "",
+        "/camera/camera/color/camera_info",
+        "",
+    )
+    assert camera.process is not None
+    assert camera.process.module == "sdfpose_ros.cameras.camera_driver_node"
+    assert " ".join(camera.process.arguments) == (
+        f'-p camera:="{name}" -p serial_number:="0123" -p rate_hz:=15.0'
+    )
+    assert not camera.process.ends
+
+
+def test_a_camera_whose_package_is_not_installed_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match="need pyrealsense2, which is not installed: run"):
+        live_camera("realsense", CameraOptions())
 
 
 @pytest.mark.parametrize(

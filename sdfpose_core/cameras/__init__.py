@@ -1,0 +1,1 @@
+"""RGB-D cameras of several makers behind one interface."""

@@ -1,0 +1,1 @@
+"""Node that publishes the images of a camera on a port of this machine."""
