@@ -117,7 +117,7 @@ def test_calibration_skips_it_by_name(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", command)
 
     def track(stream, description, total):
-        assert total == 1 + 6  # the can alone, and the parts of clutter
+        assert total == 1 + 9  # the can alone, and the parts of clutter
         return stop("reached")
 
     monkeypatch.setitem(module["main"].__globals__, "track", track)

@@ -288,6 +288,7 @@ class Scripted(PoseEstimator):
             ranking=INDEPENDENT,
             models=models.values(),
         )
+        self.recognition = None
         self.by_name = models
         self.modes = modes
         self.tried = []

@@ -47,16 +47,16 @@ def test_colour_that_is_sure_rejects_before_any_search():
 @pytest.mark.parametrize(
     ("colour", "shape", "rejected"),
     [
-        (-2.0, -2.5, True),
-        (-2.0, -1.5, False),
-        (0.0, -5.0, True),
+        (-2.0, -3.5, True),
+        (-2.0, -2.5, False),
+        (0.0, -5.5, True),
         (-9.0, 6.0, False),
         (6.0, -9.0, False),
         (3.0, -9.0, True),
     ],
 )
 def test_colour_and_shape_reject_together(colour, shape, rejected):
-    """Their log odds add up: 0.02 is -3.9."""
+    """Their log odds add up: 0.006 is -5.1."""
     found = rejected_at_sight([instance(log_odds=colour, shape=shape)], LEAST)
     assert bool(found) == rejected
 

@@ -22,4 +22,4 @@ def test_the_shipped_weights_complete_an_empty_folder(tmp_path: Path) -> None:
     complete_weights(tmp_path)
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (SHIPPED / path.name).read_bytes()
-    assert len(list(tmp_path.glob("*.safetensors"))) == 14
+    assert len(list(tmp_path.glob("*.safetensors"))) == 15
