@@ -14,6 +14,7 @@ from sdfpose_core.cli.paths import check_output_file, check_output_folder, path_
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments
 from sdfpose_ros.graph.middleware import prepare_middleware
 from sdfpose_ros.graph.startup import check_ros
+from sdfpose_ros.pose.mask_names import MASKS
 
 __all__ = ["add_parser", "run"]
 
@@ -64,6 +65,13 @@ def add_parser(benchmarks: Any) -> None:
         metavar="N",
         help="busy processes beside the graph, as other programs on a robot (default: %(default)s)",
     )
+    parser.add_argument(
+        "--masks",
+        choices=MASKS,
+        default="topic",
+        help="source of the masks: topic takes those of the camera, the others make them in the "
+        "pose node, of unknown category (default: %(default)s)",
+    )
     add_json_argument(parser)
     parser.add_argument(
         "--logs",
@@ -97,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
             warm_up_s=args.warm_up,
             seed=args.seed,
             load=args.load,
+            masks=args.masks,
             node_arguments=tuple(args.ros_args),
         ),
         lambda line: console.print(f"bench node: {line}", highlight=False),
@@ -113,6 +122,7 @@ def _table(figures: dict[str, Any]) -> Table:
     table.add_column("", justify="right")
     table.add_row("objects", str(figures["objects"]))
     table.add_row("busy processes beside it", str(figures["load"]))
+    table.add_row("masks", figures["masks"])
     table.add_row("first result after, s", f"{figures['first_result_s']:.1f}")
     table.add_row("input rate, Hz", f"{figures['input_hz']:.1f}")
     table.add_row("output rate, Hz", f"{figures['output_hz']:.1f}")

@@ -64,6 +64,7 @@ class NodeBenchmark:
         width: image width, pixels.
         seed: seed of the scene.
         load: number of busy processes beside the graph.
+        masks: source of the masks, as the node's parameter; ``topic`` takes those of the camera.
         node_arguments: arguments of the pose node, after ``--ros-args``.
     """
 
@@ -75,6 +76,7 @@ class NodeBenchmark:
     width: int = 640
     seed: int = 7
     load: int = 0
+    masks: str = "topic"
     node_arguments: tuple[str, ...] = ()
 
 
@@ -131,8 +133,8 @@ def benchmark_node(options: NodeBenchmark, log: Callable[[str], None]) -> dict[s
         log: shows a line to the user.
 
     Returns:
-        ``objects``, ``load``, ``first_result_s`` (from the first image to the first result),
-        ``input_hz``, ``output_hz``, ``latency_ms`` (``p50``, ``p95``),
+        ``objects``, ``load``, ``masks``, ``first_result_s`` (from the first image to the first
+        result), ``input_hz``, ``output_hz``, ``latency_ms`` (``p50``, ``p95``),
         ``cpu_percent`` (of one core; the node's process and its children), ``rss_mib`` (the node's
         own process), and the number of frames ``processed``, ``dropped`` by the node, ``lost``
         between camera and node, and ``unaccounted`` in the whole run.
@@ -165,7 +167,12 @@ def _measure(
     node = group.start_node(
         "node",
         "sdfpose_ros.pose.pose_node",
-        ["--ros-args", *options.node_arguments, *input_remaps("/camera")],
+        [
+            "--ros-args",
+            *options.node_arguments,
+            *parameter_arguments(masks=options.masks),
+            *input_remaps("/camera"),
+        ],
     )
     camera = group.start_node(
         "camera",
@@ -178,6 +185,7 @@ def _measure(
                 width=options.width,
                 turn_s=_TURN_S,
                 categories=_OBJECTS[: options.objects],
+                masks=options.masks == "topic",
                 prerender=round(_ARC_S * options.rate_hz),
                 wait_s=_STARTUP_S,
             ),
@@ -209,6 +217,7 @@ def _measure(
     document = {
         "objects": options.objects,
         "load": options.load,
+        "masks": options.masks,
         "first_result_s": first_result_s,
         "input_hz": (listener.published - published) / seconds,
         "output_hz": len(results) / seconds,

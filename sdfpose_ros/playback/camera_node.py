@@ -44,6 +44,7 @@ _TYPES: Mapping[str, type] = {
 }
 
 _IMAGES = ("colour", "depth", "mask")
+_OF_A_DETECTOR = ("mask", "labels")
 
 _SETTLE_S = 0.5
 
@@ -86,8 +87,8 @@ def make_source(parameters: CameraNodeParameters, warn: Callable[[str], object])
 class CameraNode(Node):
     """An RGB-D camera with a perfect detector.
 
-    Publishes ``~/colour``, ``~/depth``, ``~/mask``, ``~/camera_info``, ``~/labels`` and
-    ``~/ground_truth``.
+    Publishes ``~/colour``, ``~/depth``, ``~/camera_info``, ``~/ground_truth`` and, unless the
+    parameter ``masks`` is false, ``~/mask`` and ``~/labels``.
 
     Args:
         source: creates the source of frames. The process ends after the last frame.
@@ -108,7 +109,9 @@ class CameraNode(Node):
         self._settings = declare(self, CameraNodeParameters)
         self._frames = source(self._settings, self.get_logger().warning)
         self._publishers_by_name: dict[str, Publisher[Any]] = {
-            name: self.create_publisher(kind, f"~/{name}", _QOS) for name, kind in _TYPES.items()
+            name: self.create_publisher(kind, f"~/{name}", _QOS)
+            for name, kind in _TYPES.items()
+            if self._settings.masks or name not in _OF_A_DETECTOR
         }
         self._truth = self.create_publisher(SdfObjectArray, "~/ground_truth", _QOS)
         # Messages of prerendered frames, by the id of the frame.
@@ -122,7 +125,8 @@ class CameraNode(Node):
 
     def _publish_next(self) -> None:
         if time.monotonic() < self._wait_deadline_s:
-            if not all(self._publishers_by_name[name].get_subscription_count() for name in _IMAGES):
+            images = (x for name, x in self._publishers_by_name.items() if name in _IMAGES)
+            if not all(x.get_subscription_count() for x in images):
                 return
             # A subscription may not be set up on both sides yet: without a pause the first messages
             # would be lost.

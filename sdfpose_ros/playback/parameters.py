@@ -35,6 +35,9 @@ class CameraNodeParameters:
     categories: tuple[str, ...] = parameter(
         (), "Categories whose objects have masks; none for all categories."
     )
+    masks: bool = parameter(
+        True, "Publish masks and labels; false leaves them to a node that makes masks itself."
+    )
     prerender: int = parameter(
         0,
         "Number of frames rendered in advance and then played back and forth; 0 to render each "

@@ -37,6 +37,15 @@ def test_every_frame_of_a_small_graph_is_accounted_for(tmp_path):
     assert len(told) == 2
 
 
+def test_the_node_makes_the_masks_of_a_camera_without_a_detector(tmp_path):
+    """The camera waits for nobody who reads its masks: it has none."""
+    options = dataclasses.replace(SMALL, log_dir=tmp_path, masks="tabletop")
+    found = benchmark_node(options, lambda line: None)
+    assert found["masks"] == "tabletop"
+    assert found["processed"] > 0
+    assert found["unaccounted"] == 0
+
+
 def test_frames_that_were_lost_are_told_from_those_without_an_account():
     health = {
         "device": "cpu",
