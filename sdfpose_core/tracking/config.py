@@ -52,7 +52,8 @@ class TrackerConfig:
             estimator that does not refine on the SDF detects all objects in every image.
         sightings: while objects are tracked, an instance of unknown category that is none of them
             is detected once this many images have shown it at its place, see
-            `sdfpose_core.tracking.sightings.Sightings`. 1 detects it at once.
+            `sdfpose_core.tracking.sightings.Sightings`; so is one that may be an object which was
+            out of view for longer than `coast_s`. 1 detects it at once.
         network_interval_s: maximum age of the network prediction of a tracked object without a
             front, seconds.
         drop_confidence: an image with less confidence brings the next verification nearer.

@@ -56,7 +56,7 @@ class Sightings:
 
         Args:
             options: instances by mask id; those of a mask id differ in category.
-            owned: mask ids of tracked objects, which need no sightings.
+            owned: mask ids of objects that were seen lately, which need no sightings.
             now_ns: time of the image, nanoseconds.
         """
         if self._config.sightings == 1:
@@ -76,7 +76,7 @@ class Sightings:
 
         Args:
             options: see `too_few`.
-            owned: mask ids of tracked objects, after the image.
+            owned: mask ids of objects that the image shows or that were seen lately.
             in_turn: mask ids for which there was no time. They keep their right to a detection.
             now_ns: see `too_few`.
         """

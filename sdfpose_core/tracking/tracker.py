@@ -169,8 +169,9 @@ class Tracker:
             options.setdefault(x.mask_id, []).append(x)
         owners = assign_instances(options, predicted)
         resting = self._rejections.resting(options, owners, now)
+        recent = {i for i, x in owners.items() if x.recent}
         # The first objects of a sequence are not to be late.
-        too_new = self._sightings.too_few(options, owners, now) if predicted else set()
+        too_new = self._sightings.too_few(options, recent, now) if predicted else set()
         tried = {i: x for i, x in options.items() if i not in resting and i not in too_new}
         instances = self._resolve_categories(tried, owners, detector)
         observations, result = self._observe(instances, tried, owners, elapsed_s, detector)
@@ -186,7 +187,7 @@ class Tracker:
         skipped += [y for x in resting.values() for y in x.skipped()]
         found = {*observations, *owners}
         self._rejections.update(options, found, {*resting, *untried}, skipped, now)
-        self._sightings.update(options, found, detector.waiting, now)
+        self._sightings.update(options, {*observations, *recent}, detector.waiting, now)
         self._images += 1
         kept = {x.id for x in objects}
         removed = [x.id for x in self._objects if x.id not in kept]

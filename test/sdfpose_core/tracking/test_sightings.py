@@ -107,17 +107,28 @@ def test_a_pause_begins_the_count_anew(tracker, estimator):
     assert tried_in(tracker, estimator, [1, 1, 1], start=200) == [202]
 
 
-def test_an_object_that_returns_needs_no_sightings(estimator):
-    """It has been out of view for longer than its prediction is valid."""
+def returning(estimator, seconds):
+    """The results of three images that show an object again, and a tracker that knew it."""
     tracker = make_tracker(estimator, LIVE)
-    for index in range(4):
-        tracker.step(make_frame(CAN | PIECE, index, period_ns=100_000_000))
-    for index in range(4, 19):
-        tracker.step(make_frame(CAN, index, period_ns=100_000_000))
-    estimator.tried.clear()
-    result = tracker.step(make_frame(CAN | PIECE, 19, period_ns=100_000_000))
-    assert estimator.tried == {7}
-    assert ids_by_mask(result).keys() == {5, 7}
+    shown = [True] * 4 + [False] * round(10 * seconds) + [True] * 3
+    results = [
+        tracker.step(make_frame(CAN | PIECE if x else CAN, k, period_ns=100_000_000))
+        for k, x in enumerate(shown)
+    ]
+    return results[-3:]
+
+
+def test_an_object_that_was_seen_lately_needs_no_sightings(estimator):
+    results = returning(estimator, seconds=0.5)
+    assert [len(ids_by_mask(x)) for x in results] == [2, 2, 2]
+
+
+def test_an_object_that_was_long_out_of_view_needs_them_and_keeps_its_id(estimator):
+    """A piece of something else at the place where it may be would be tried twice."""
+    results = returning(estimator, seconds=1.5)
+    assert [len(ids_by_mask(x)) for x in results] == [1, 1, 2]
+    assert [x.waiting for x in results] == [[7], [7], []]
+    assert ids_by_mask(results[-1])[7] == 2
 
 
 def test_what_was_rejected_is_tried_again_only_if_it_keeps_being_shown():
