@@ -92,12 +92,24 @@ class NewestWorker(Generic[Item]):
         """Whether an item is being processed."""
         return self._busy
 
-    def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until the worker is idle. Returns False on timeout."""
+    def wait_idle(self, timeout_s: float | None = None) -> bool:
+        """Wait until the worker is idle.
+
+        Args:
+            timeout_s: longest wait, seconds; None for no limit.
+
+        Returns:
+            Whether it is; not on timeout, or if it was stopped before its last item.
+        """
         with self._changed:
-            return self._changed.wait_for(
-                lambda: not self._has_work() and not self._busy, timeout_s
-            )
+            self._changed.wait_for(lambda: self._is_idle() or self._stopped, timeout_s)
+            return self._is_idle()
+
+    def wait_taken(self, timeout_s: float) -> bool:
+        """Wait until no item is pending. Returns False on timeout, or if it was stopped before."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending is None or self._stopped, timeout_s)
+            return self._pending is None
 
     def stop(self, timeout_s: float = 10.0) -> bool:
         """Stop the thread after the current item. Returns False on timeout."""
@@ -121,6 +133,9 @@ class NewestWorker(Generic[Item]):
                 due_s + _JITTER_S,
             )
 
+    def _is_idle(self) -> bool:
+        return not self._has_work() and not self._busy
+
     def _has_work(self) -> bool:
         return self._pending is not None or bool(self._interruptions)
 
@@ -134,6 +149,7 @@ class NewestWorker(Generic[Item]):
                 actions, self._interruptions = self._interruptions, []
                 item, self._pending = self._pending, None
                 self._busy = True
+                self._changed.notify_all()
             for action in actions:
                 self._run_safely(action)
             if item is not None:
