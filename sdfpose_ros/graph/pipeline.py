@@ -22,8 +22,8 @@ class NewestPipeline(Generic[Item, Prepared]):
     the two threads there is room for one item. The first thread prepares the next one when the
     second thread takes it, so that what waits is not old. If that takes longer than the
     preparation did, the second thread is slow for once: a newer item is prepared and replaces the
-    one that waits. An item is thus old by two preparations at most when its turn comes, and not
-    much work is done in vain.
+    one that waits. The newer one waits twice as long before it is replaced, and so on: the two
+    threads share the cores, and most of what is prepared meanwhile is in vain.
 
     Args:
         prepare: prepares one item, in the first thread.
@@ -43,6 +43,7 @@ class NewestPipeline(Generic[Item, Prepared]):
         patience_s: float = 0.0,
     ) -> None:
         self._prepare = prepare
+        self._in_vain = 0  # items replaced since the second thread took the last one
         self._second = NewestWorker(finish, on_error, f"{name} 2")
         self._first = NewestWorker(self._hand_on, on_error, f"{name} 1", patience_s=patience_s)
 
@@ -78,6 +79,7 @@ class NewestPipeline(Generic[Item, Prepared]):
     def interrupt(self, action: Callable[[], None]) -> None:
         """Drop what waits and run `action` before the next item, while no item is processed."""
         self._first.interrupt(partial(self._run_alone, action))
+        self._second.drop()  # the first thread may wait until it is taken
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until both threads are idle. Returns False on timeout."""
@@ -96,7 +98,10 @@ class NewestPipeline(Generic[Item, Prepared]):
     def _hand_on(self, item: Item) -> None:
         start_s = time.monotonic()
         self._second.submit(self._prepare(item))
-        self._second.wait_taken(time.monotonic() - start_s)
+        if self._first.interrupted:
+            return
+        wait_s = 2.0**self._in_vain * (time.monotonic() - start_s)
+        self._in_vain = 0 if self._second.wait_taken(wait_s) else self._in_vain + 1
 
     def _run_alone(self, action: Callable[[], None]) -> None:
         """Run an action in the second thread while the first one waits for it."""

@@ -70,8 +70,7 @@ class NewestWorker(Generic[Item]):
         """Make `item` the next one to be processed. Returns at once."""
         with self._changed:
             self.submitted += 1
-            if self._pending is not None:
-                self.replaced += 1
+            self._drop()
             self._pending = item
             now_s = time.monotonic()
             self._intervals_s.append(now_s - self._submitted_s)
@@ -81,11 +80,20 @@ class NewestWorker(Generic[Item]):
     def interrupt(self, action: Callable[[], None]) -> None:
         """Drop the pending item and run `action` in the worker thread before the next one."""
         with self._changed:
-            if self._pending is not None:
-                self.replaced += 1
-                self._pending = None
+            self._drop()
             self._interruptions.append(action)
             self._changed.notify_all()
+
+    def drop(self) -> None:
+        """Drop the pending item."""
+        with self._changed:
+            self._drop()
+            self._changed.notify_all()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether an interruption is pending."""
+        return bool(self._interruptions)
 
     @property
     def busy(self) -> bool:
@@ -132,6 +140,10 @@ class NewestWorker(Generic[Item]):
                 ),
                 due_s + _JITTER_S,
             )
+
+    def _drop(self) -> None:
+        self.replaced += self._pending is not None
+        self._pending = None
 
     def _is_idle(self) -> bool:
         return not self._has_work() and not self._busy

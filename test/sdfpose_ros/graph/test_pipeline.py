@@ -102,6 +102,35 @@ def test_what_waits_is_prepared_anew_only_if_it_waits_longer_than_that_took(
     assert recorder.counts() == (3, 2, 0, 1)
 
 
+def test_ever_less_is_prepared_in_vain(make_recorder, wait_until):
+    """The second thread is slow, and new items come all the time."""
+    recorder = make_recorder()
+    recorder.pipeline.submit(0)
+    recorder.prepare.let_through()
+    wait_until(lambda: recorder.finish.entered == [0], "the second thread")
+    prepare, gaps, ended = recorder.pipeline._prepare, [], []
+
+    def slow(item):
+        gaps.append(time.monotonic() - ended[-1] if ended else 0.0)
+        time.sleep(0.05)
+        recorder.prepare.let_through()
+        prepare(item)
+        ended.append(time.monotonic())
+        return item
+
+    recorder.pipeline._prepare = slow
+    item = 0
+    while len(gaps) < 4:
+        recorder.pipeline.submit(item := item + 1)
+        time.sleep(0.005)
+    assert gaps[1] > 0.04
+    assert gaps[2] > 0.09
+    assert gaps[3] > 0.19
+    recorder.finish.let_through(2)
+    wait_until(lambda: len(recorder.finish.left) == 2, "what waits")
+    assert recorder.finish.left[1] > 1
+
+
 def test_the_newest_item_is_prepared_when_the_second_thread_takes_one(make_recorder, wait_until):
     recorder = make_recorder()
     for item in range(1, 5):
@@ -153,6 +182,30 @@ def test_an_interruption_is_alone_and_keeps_its_place(make_recorder, wait_until)
     assert recorder.pipeline.wait_idle(5.0)
     assert done == [1, "interrupted", 4]
     assert recorder.counts() == (4, 2, 0, 2)
+
+
+@pytest.mark.parametrize("when", ["in the first thread", "between the threads"])
+def test_what_is_interrupted_waits_for_nothing_but_the_current_item(
+    make_recorder, wait_until, when
+):
+    """However long the second thread takes, nothing else of before is processed."""
+    recorder = make_recorder()
+    recorder.pipeline.submit(1)
+    recorder.prepare.let_through()
+    wait_until(lambda: recorder.finish.entered == [1], "the second thread")
+    recorder.pipeline._in_vain = 20  # it would be waited for, for hours
+    recorder.pipeline.submit(2)
+    wait_until(lambda: recorder.prepare.entered == [1, 2], "the first thread")
+    if when == "between the threads":
+        recorder.prepare.let_through()
+        wait_until(lambda: recorder.prepare.left == [1, 2], "what waits")
+        time.sleep(0.05)
+    recorder.pipeline.interrupt(lambda: recorder.finish.left.append("interrupted"))
+    recorder.prepare.let_through()
+    wait_until(lambda: recorder.counts()[3] == 1, "what is dropped")
+    recorder.finish.let_through(2)
+    assert recorder.pipeline.wait_idle(5.0)
+    assert recorder.finish.left == [1, "interrupted"]
 
 
 def test_an_idle_pipeline_is_interrupted_at_once(make_recorder):
