@@ -12,6 +12,7 @@ __all__ = [
     "CameraError",
     "CameraLostError",
     "CameraUnavailableError",
+    "RecordingEndedError",
     "UnsupportedProfileError",
     "open_error",
 ]
@@ -26,6 +27,10 @@ class CameraError(SdfposeError):
 
 class UnsupportedProfileError(CameraError):
     """A camera has no such combination of resolution and rate."""
+
+
+class RecordingEndedError(CameraError):
+    """A recording that is played in place of a camera has no more images."""
 
 
 class CameraUnavailableError(CameraError):

@@ -55,7 +55,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help=(
             f"source of the images, one of {', '.join(CAMERAS)}: simulated needs no hardware; "
             "realsense and the other cameras need the package of their maker, and may be followed "
-            "by ':' and a serial number; "
+            "by ':' and a serial number; realsense:FILE plays a recording of librealsense; "
             "topic:/camera reads a running driver, whose topics are found by type and name; "
             "bag:FILE plays a rosbag2; frames:DIR plays frame folders (default: %(default)s)"
         ),

@@ -112,6 +112,10 @@ def test_images_are_registered_in_the_right_unit_with_stamps_that_rise(running, 
     assert misplaced(depth_m, edges) < 0.3 * misplaced(unaligned, edges)
 
 
+def test_images_that_are_kept_do_not_stop_the_camera(running, views):
+    assert len(read_frames(running(), views, 40)) == 40, "librealsense has 16 frames"
+
+
 def test_the_unit_of_depth_is_that_of_the_device(running, views):
     fine = running(depth_unit_m=0.0001)
     last = read_frames(fine, views, 2)[-1]
