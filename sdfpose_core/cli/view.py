@@ -13,7 +13,8 @@ from sdfpose_core.cli.paths import check_output_file, path_argument
 from sdfpose_core.cli.viewing import add_address_arguments, keep_open, viewer_address
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.viewer.opening import open_recording
-from sdfpose_core.viewer.rerun_export import export_rerun, require_rerun
+from sdfpose_core.viewer.packages import require_rerun
+from sdfpose_core.viewer.rerun_export import export_rerun
 from sdfpose_core.viewer.viewer import Viewer
 
 __all__ = ["add_parser", "run"]

@@ -6,7 +6,6 @@ Rerun is imported when a file is written, and not before.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,12 @@ from sdfpose_core.categories import Categories
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.messages.encoding import millimetres
 from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.viewer.packages import require_rerun
 from sdfpose_core.viewer.recording import Recording
 from sdfpose_core.viewer.scene import Scene, SceneMesh, SceneObject, describe_scene
-from sdfpose_core.viewer.viewer import ViewerError
 from sdfpose_core.viewer.views import FrameView
 
-__all__ = ["export_rerun", "require_rerun"]
+__all__ = ["export_rerun"]
 
 _SCENE, _CAMERA, _PLOTS = "scene", "scene/camera", "plots"
 _OBJECTS, _ALTERNATIVES = "scene/objects", "scene/alternatives"
@@ -37,19 +36,6 @@ _CAMERA_M = 0.08
 
 _ELLIPSOID_COLOUR = (255, 196, 0)
 _MIN_RADIUS_M = 5e-4
-
-
-def require_rerun() -> None:
-    """Check that Rerun is installed, without importing it.
-
-    Raises:
-        ViewerError: it is not.
-    """
-    if importlib.util.find_spec("rerun") is None:
-        raise ViewerError(
-            'files for Rerun need the package rerun-sdk, which is not installed: run "pip install '
-            "'sdfpose[rerun]'\" in this environment (Python 3.11 or later, 170 MB)"
-        )
 
 
 def export_rerun(recording: Recording, path: Path, categories: Categories) -> int:

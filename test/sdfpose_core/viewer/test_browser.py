@@ -12,7 +12,8 @@ from simple_estimates import make_estimate, make_frame
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.viewer.address import free_address
-from sdfpose_core.viewer.viewer import Viewer, ViewerError, require_viser
+from sdfpose_core.viewer.packages import ViewerError, require_viser
+from sdfpose_core.viewer.viewer import Viewer
 from sdfpose_core.viewer.views import FrameView, ObjectView
 
 try:

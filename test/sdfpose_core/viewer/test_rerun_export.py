@@ -17,9 +17,9 @@ from sdfpose_core.datasets.folder_writing import write_frame
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.viewer.packages import ViewerError
 from sdfpose_core.viewer.rerun_export import export_rerun
 from sdfpose_core.viewer.scene import covariance_ellipsoid
-from sdfpose_core.viewer.viewer import ViewerError
 from sdfpose_core.viewer.views import FrameView, ObjectView
 
 CATEGORIES = default_categories()
