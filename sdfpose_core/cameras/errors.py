@@ -17,7 +17,7 @@ __all__ = [
     "open_error",
 ]
 
-_BUSY = ("busy", "already in use", "in use by", "set power state", "exclusive")
+_BUSY = ("busy", "already in use", "in use by", "is streaming", "set power state", "exclusive")
 _DENIED = ("access", "permission", "denied")
 
 

@@ -142,6 +142,7 @@ class _Session:
         self._log = log
         self._stopped = stopped
         self._to_announce = options.viewer
+        self._viewer_ended = False
 
     def run(self, status: Callable[[str], None]) -> None:
         camera = self._options.camera
@@ -269,10 +270,12 @@ class _Session:
         wanted = 1 if masks == GIVEN else 2  # the mask node reads the images too
         names = [topics["colour"], topics["depth"]]
         own = 1 if self._options.record is not None else 0
-        own += 0 if self._options.viewer is None else 1
         while not self._stopped():
             self._poll()
-            if all(self._monitor.node.count_subscribers(x) >= wanted + own for x in names):
+            viewers = 0 if self._options.viewer is None or self._viewer_ended else 1
+            if all(
+                self._monitor.node.count_subscribers(x) >= wanted + own + viewers for x in names
+            ):
                 return True
         return False
 
@@ -309,10 +312,17 @@ class _Session:
         process = self._options.camera.process
         if process is not None and process.ends and ended.get("camera") == 0:
             del ended["camera"]
-            if not ended:
+            if not ended.keys() - {"viewer"}:
                 return True
         if self._stopped():  # an interrupt reaches the children, too
             return False
+        viewer = ended.pop("viewer", None)
+        if viewer is not None and not self._viewer_ended:
+            self._viewer_ended, self._to_announce = True, None
+            self._log(
+                f"live: the viewer ended with status {viewer}, the others go on: start the command "
+                f"again to see them; end of its log:\n{self._group.log_tail('viewer')}"
+            )
         for name, state in ended.items():
             raise LiveError(
                 f"the process '{name}' ended with status {state}: expected it to run until the end "

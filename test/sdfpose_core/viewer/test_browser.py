@@ -23,6 +23,10 @@ except ViewerError as error:
 if CHROMIUM is None:
     pytest.skip("no Chromium: expected chromium in PATH", allow_module_level=True)
 
+from websockets.exceptions import ConnectionClosed  # noqa: E402; comes with viser
+from websockets.sync.client import connect  # noqa: E402
+from websockets.typing import Subprotocol  # noqa: E402
+
 pytestmark = pytest.mark.timeout(600)
 
 PATIENCE_S = 250.0
@@ -103,11 +107,26 @@ def test_a_click_on_an_object_shows_its_numbers(browser):
     assert "inlier ratio" in browser.text()
 
 
-def test_a_browser_that_is_opened_again_sees_the_present_state(viewer, view, browser):
+def test_a_page_that_is_closed_and_opened_again_sees_the_present_state(viewer, view, browser):
+    browser.call("Page.navigate", url="about:blank")
+    wait_for(lambda: not viewer.is_watched, "the end of the connection")
+    drawn = viewer._drawn
     viewer.show(replace(view, name="image 13"), still=True)
-    browser.call("Page.reload")
+    assert viewer._drawn is drawn, "nobody is looking"
+    browser.call("Page.navigate", url=viewer.address.url)
     wait_for(lambda: "image 13" in browser.text(), "the image")
     wait_for(lambda: len(pink(browser)) > 500, "the surface")
+
+
+def test_a_page_of_another_version_is_refused_and_the_others_stay(viewer, browser):
+    """As one that is still open from before an upgrade, or that a proxy has kept."""
+    connected = len(viewer._server.get_clients())
+    url = viewer.address.url.replace("http", "ws")
+    with connect(url, subprotocols=[Subprotocol("viser-v0.0.1")]) as socket:
+        with pytest.raises(ConnectionClosed, match=r"Version mismatch\. Client: 0\.0\.1, Server"):
+            socket.recv(timeout=PATIENCE_S)
+    assert len(viewer._server.get_clients()) == connected
+    assert "image 13" in browser.text()
 
 
 def test_layers_are_hidden(viewer, browser):

@@ -160,7 +160,7 @@ def test_the_command_writes_a_file_without_a_viewer(tmp_path, capsys, monkeypatc
 def test_without_rerun_the_message_says_how_to_install_it(tmp_path, monkeypatch):
     write_frame(tmp_path / "frames" / "0", make_frame(1), [])
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(ViewerError, match=r"need the package rerun-sdk.*pip install 'sdfpose\[rer"):
+    with pytest.raises(ViewerError, match=r"need the package rerun-sdk.*pip install \"rerun-sdk"):
         run(tmp_path / "frames", "--rrd", tmp_path / "run.rrd")
     assert not (tmp_path / "run.rrd").exists()
 

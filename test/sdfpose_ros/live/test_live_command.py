@@ -178,6 +178,18 @@ def test_a_process_that_fails_is_told_with_the_end_of_its_log(stand_ins, logs):
     assert list(logs.glob("*/node.log"))
 
 
+def test_without_its_viewer_the_session_goes_on(stand_ins, monkeypatch, capsys):
+    monkeypatch.setattr("sdfpose_core.cli.viewing.require_viser", lambda: None)
+    _, children = stand_ins(viewer="raise SystemExit('no page here')")
+    interrupt_after(3.0)
+    assert run("--camera", "simulated") == 1, "there was no result"
+    assert children["viewer"].returncode == 1
+    assert children["node"].returncode in (130, -signal.SIGINT, 1)
+    told = capsys.readouterr().out
+    assert told.count("the viewer ended with status 1, the others go on") == 1
+    assert "no page here" in told
+
+
 def test_a_camera_that_is_not_there_is_told(stand_ins, monkeypatch):
     stand_ins()
     monkeypatch.setattr(session, "_SEARCH_S", 0.5)
