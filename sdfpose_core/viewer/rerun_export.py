@@ -84,7 +84,8 @@ def _blueprint() -> Any:
             layout.Vertical(
                 layout.Spatial2DView(origin=f"{_CAMERA}/colour", name="Colour"),
                 layout.Spatial2DView(origin=f"{_CAMERA}/depth", name="Depth"),
-                layout.TimeSeriesView(origin=_PLOTS, name="Confidence and latency"),
+                layout.TimeSeriesView(origin=f"{_PLOTS}/confidence", name="Confidence"),
+                layout.TimeSeriesView(origin=f"{_PLOTS}/latency_ms", name="Latency (ms)"),
             ),
             column_shares=(2, 1),
         ),

@@ -85,14 +85,15 @@ def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status.
 
     Raises:
-        ConfigurationError: the package of the camera's maker is not installed, or there is no such
-            recording.
+        ConfigurationError: the package of the camera's maker is not installed, or an option has no
+            effect.
     """
     require_package(args.kind)
     if args.loop and args.bag is None:
         raise ConfigurationError("--loop has no effect without --bag")
     given = {
         "bag": None if args.bag is None else str(args.bag),
+        "loop": args.loop or None,
         "width": args.width,
         "height": args.height,
         "rate_hz": args.rate,
@@ -103,7 +104,6 @@ def run(args: argparse.Namespace) -> int:
         camera=args.kind,
         serial_number=args.serial,
         wait_for_camera=args.wait,
-        loop=args.loop,
         **{name: value for name, value in given.items() if value is not None},
         **{f"{x}_filter": True for x in args.filters},
     )
