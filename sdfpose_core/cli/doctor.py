@@ -17,10 +17,11 @@ from typing import Any, get_args
 from rich.console import Console
 from rich.text import Text
 
+from sdfpose_core.cli.category_choice import add_weights_argument
 from sdfpose_core.cli.choices import add_depth_unit_argument, add_topic_argument
 from sdfpose_core.cli.numbers import positive
 from sdfpose_core.cli.output import add_json_argument, wide_console, write_json
-from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
+from sdfpose_core.cli.paths import check_output_file
 from sdfpose_core.diagnosis.camera import diagnose_camera
 from sdfpose_core.diagnosis.environment import environment_findings
 from sdfpose_core.diagnosis.findings import Finding, Level, worst_level
@@ -71,12 +72,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_topic_argument(parser)
     add_depth_unit_argument(parser)
-    parser.add_argument(
-        "--weights",
-        type=path_argument,
-        metavar="DIR",
-        help="folder of weights (default: the shipped ones)",
-    )
+    add_weights_argument(parser)
     parser.add_argument(
         "--network",
         action="store_true",
@@ -93,7 +89,6 @@ def run(args: argparse.Namespace) -> int:
         SdfposeError: An argument is invalid, or the recording cannot be read.
     """
     check_output_file("--json", args.json)
-    check_input_folder("--weights", args.weights, "CATEGORY.decoder.safetensors")
     environment = [*environment_findings(args.weights), *_ros_findings(network=args.network)]
     camera = [] if args.camera is None else _camera_findings(args)
     worst = worst_level(x.level for x in (*environment, *camera))

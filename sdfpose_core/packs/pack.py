@@ -91,6 +91,11 @@ class Pack:
         return self.folder / f"{kind}.safetensors"
 
     @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds of the networks that the pack has."""
+        return ("decoder",) if self.encoder is None else ("decoder", "encoder")
+
+    @property
     def size_bytes(self) -> int:
         """Size of all files together."""
         return sum(x.stat().st_size for x in self.folder.rglob("*") if x.is_file())
@@ -101,9 +106,9 @@ class Pack:
         Raises:
             PackError: one is missing.
         """
-        for kind in ("decoder", "encoder") if self.encoder else ("decoder",):
-            if not self.file(kind).is_file():  # type: ignore[arg-type]
-                raise self._missing(self.file(kind))  # type: ignore[arg-type]
+        for kind in self.kinds:
+            if not self.file(kind).is_file():
+                raise self._missing(self.file(kind))
 
     def verified(self, kind: Kind) -> Path:
         """Path of a network's weights, after a look whether the file is that of this pack.
