@@ -131,7 +131,8 @@ def run(args: argparse.Namespace) -> int:
     topics = dict(args.topic)
     reading = {"topics": topics, "every": args.every, "depth_unit": args.depth_unit}
     with problems_of_failure(problems):
-        real = recorded_instances(args.data, name, problems, **reading)
+        known = packs.categories
+        real = recorded_instances(args.data, name, problems, categories=known, **reading)
     print_problems(problems)
     learnt, held_out = _split(real)
     counts = {

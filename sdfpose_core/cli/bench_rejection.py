@@ -150,9 +150,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _mask_maker(
-    args: argparse.Namespace, packs: Packs
-) -> Callable[[MaskCase], InstanceMask]:
+def _mask_maker(args: argparse.Namespace, packs: Packs) -> Callable[[MaskCase], InstanceMask]:
     if args.masks == _TRUTH:
         return true_masks
     backend = mask_backend(args, packs)

@@ -296,7 +296,9 @@ def _settings(
     """What the results of the images depend on, apart from the device and the version."""
     kinds = ["decoder"] if config.encoder == "none" else ["decoder", "encoder"]
     files = {
-        f"{x}/{kind}": packs[x].verified(kind) for x in names for kind in packs[x].kinds
+        f"{x}/{kind}": packs[x].verified(kind)
+        for x in names
+        for kind in packs[x].kinds
         if kind in kinds
     }
     files[CONFIDENCE_FILE] = packs.shared(CONFIDENCE_FILE)

@@ -119,9 +119,7 @@ def folder_beside(*results: Path | None) -> Path | None:
     return None
 
 
-def mask_source(
-    args: argparse.Namespace, packs: Packs, folder: Path | None
-) -> FrameMasks | None:
+def mask_source(args: argparse.Namespace, packs: Packs, folder: Path | None) -> FrameMasks | None:
     """Create the source that ``--masks`` selects; None for given masks.
 
     Args:

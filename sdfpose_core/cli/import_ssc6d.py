@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from sdfpose_core.categories import CATEGORY_FILE, default_categories
 from sdfpose_core.cli.paths import check_output_folder, path_argument
+from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.encoder.ssc6d_import import import_decoder, import_encoder
-from sdfpose_core.errors import ConfigurationError, SdfposeError, WeightsError
+from sdfpose_core.errors import ConfigurationError, WeightsError
 from sdfpose_core.packs.pack import Kind, Pack
 from sdfpose_core.packs.writing import write_pack
 from sdfpose_core.sdf.loading import load_decoder
@@ -23,10 +25,10 @@ def add_parser(subparsers: Any) -> None:
         "import-ssc6d",
         help="convert the published networks of SSC-6D to our weight format",
         description=(
-            "Read the networks that SSC-6D published for one category and write "
-            "the pack OUT/CATEGORY. Use it with 'sdfpose estimate --weights OUT --encoder ssc6d'. The "
-            "pose network alone completes a pack that has its decoder. No code in the files is executed. "
-            "The files do not name their category, so CATEGORY cannot be checked."
+            "Read the networks that SSC-6D published for one category and write the pack "
+            "OUT/CATEGORY. Use it with 'sdfpose estimate --weights OUT --encoder ssc6d'. The pose "
+            "network alone completes a pack that has its decoder. No code in the files is "
+            "executed. The files do not name their category, so CATEGORY cannot be checked."
         ),
         epilog="Example: sdfpose import-ssc6d mug --deepsdf 2000.pth --out ssc6d_weights",
     )
@@ -107,6 +109,6 @@ def _check_codes(file: Path, encoder: Ssc6dEncoder, pack: Pack) -> None:
     )
     if lengths[0] != lengths[1]:
         raise WeightsError(
-            f"{file}: predicts codes of length {lengths[0]}, but those of {pack.folder} have length "
-            f"{lengths[1]}: expected networks that were trained together"
+            f"{file}: predicts codes of length {lengths[0]}, but those of {pack.folder} have "
+            f"length {lengths[1]}: expected networks that were trained together"
         )

@@ -42,12 +42,12 @@ from sdfpose_core.cli.viewing import add_view_argument, keep_open, open_viewer
 from sdfpose_core.datasets.bags import Pairing, find_topics, open_bag
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import BagError, ConfigurationError, WeightsError
-from sdfpose_core.messages.label_rules import nameable_categories
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation
 from sdfpose_core.evaluation.frame_metrics import frame_metrics
 from sdfpose_core.masks.sources import FILE
 from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.messages.label_rules import nameable_categories
 from sdfpose_core.observation.frame import RgbdFrame
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
 from sdfpose_core.packs.collection import Packs

@@ -249,7 +249,9 @@ class CategoryModels:
             return None, {}
         count, joint, number = self._joint
         if count != len(self._models):
-            fast = {n: x.encoder for n, x in self._models.items() if isinstance(x.encoder, FastEncoder)}
+            fast = {
+                n: x.encoder for n, x in self._models.items() if isinstance(x.encoder, FastEncoder)
+            }
             usual = Counter(x.config for x in fast.values()).most_common(1)
             alike = {n: x for n, x in fast.items() if x.config == usual[0][0]}
             joint = JointEncoder(list(alike.values())) if alike else None

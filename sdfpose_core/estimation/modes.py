@@ -53,8 +53,11 @@ def by_probability(
     for x in detections:
         modes.setdefault(x.instance.mask_id, []).append(x)
     features = ranking_features(list(modes.values()), config, colour)
-    known = {x.instance.category: colour is None or colour.knows(x.instance.category)
-             for some in modes.values() for x in some}
+    known = {
+        x.instance.category: colour is None or colour.knows(x.instance.category)
+        for some in modes.values()
+        for x in some
+    }
     return {
         mask_id: _ranked(features_of_each, some, known, ranking, config)
         for features_of_each, (mask_id, some) in zip(features, modes.items(), strict=True)

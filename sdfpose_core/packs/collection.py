@@ -110,7 +110,9 @@ def find_packs(folder: Path) -> list[Path]:
     found = [x for x in inside if not x.name.startswith(".") and (x / CATEGORY_FILE).is_file()]
     if found or _shared_of(folder):
         return found
-    if former := [x for x in inside if x.name.endswith((".decoder.safetensors", ".encoder.safetensors"))]:
+    if former := [
+        x for x in inside if x.name.endswith((".decoder.safetensors", ".encoder.safetensors"))
+    ]:
         raise PackError(
             f"{folder}: holds {former[0].name}, weights of sdfpose before it had packs: train or "
             "import them again with this version"

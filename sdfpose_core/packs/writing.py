@@ -11,7 +11,15 @@ import yaml
 from sdfpose_core.categories import CATEGORY_FILE, Category
 from sdfpose_core.errors import PackError
 from sdfpose_core.packs.collection import Packs
-from sdfpose_core.packs.pack import CARD_FILE, FORMAT, NO_ENCODER, Kind, Pack, digest_of, own_version
+from sdfpose_core.packs.pack import (
+    CARD_FILE,
+    FORMAT,
+    NO_ENCODER,
+    Kind,
+    Pack,
+    digest_of,
+    own_version,
+)
 from sdfpose_core.storage.files import create_atomically, replace_folder
 from sdfpose_core.weights.network import StoredNetwork
 
@@ -28,8 +36,8 @@ def write_pack(
 ) -> Pack:
     """Write a pack, or replace one.
 
-    An encoder fits only the decoder that it was trained with: with a new decoder, that of `base` is
-    left out.
+    An encoder fits only the decoder that it was trained with: with another decoder, that of `base`
+    is left out.
 
     Args:
         folder: of the pack; created if missing.
@@ -84,14 +92,17 @@ def _fill(
         shutil.copytree(base.folder, folder, dirs_exist_ok=True)
     for kind, network in networks.items():
         network.save(folder / f"{kind}.safetensors", category.name)
+    decoder = digest_of(folder / "decoder.safetensors")
     encoder = folder / "encoder.safetensors"
-    if "encoder" not in networks and (base is None or not base.encoder or "decoder" in networks):
+    if "encoder" not in networks and (
+        base is None or base.encoder is None or base.decoder != decoder
+    ):
         encoder.unlink(missing_ok=True)
     content = {
         "format": FORMAT,
         "version": own_version(),
         "category": category.as_entry(),
-        "decoder": digest_of(folder / "decoder.safetensors"),
+        "decoder": decoder,
         "encoder": digest_of(encoder) if encoder.is_file() else NO_ENCODER,
     }
     text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)

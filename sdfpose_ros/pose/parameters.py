@@ -73,8 +73,8 @@ class PoseNodeParameters:
     )
     weights_dirs: tuple[str, ...] = parameter(
         (),
-        "Packs of categories, or folders of packs, beside those of the package; one of the same name "
-        "takes the place of that of the package.",
+        "Packs of categories, or folders of packs, beside those of the package; one of the same "
+        "name takes the place of that of the package.",
         change="unconfigured",
     )
     wait_for_verification: bool = parameter(
