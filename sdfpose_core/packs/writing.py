@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 import yaml
 
 from sdfpose_core.categories import CATEGORY_FILE, Category
@@ -21,6 +22,7 @@ from sdfpose_core.packs.pack import (
     own_version,
 )
 from sdfpose_core.storage.files import create_atomically, replace_folder
+from sdfpose_core.weights import read_weights, weights_kind
 from sdfpose_core.weights.network import StoredNetwork
 
 __all__ = ["copy_shared", "write_pack"]
@@ -92,17 +94,14 @@ def _fill(
         shutil.copytree(base.folder, folder, dirs_exist_ok=True)
     for kind, network in networks.items():
         network.save(folder / f"{kind}.safetensors", category.name)
-    decoder = digest_of(folder / "decoder.safetensors")
-    encoder = folder / "encoder.safetensors"
-    if "encoder" not in networks and (
-        base is None or base.encoder is None or base.decoder != decoder
-    ):
+    decoder, encoder = (folder / f"{kind}.safetensors" for kind in ("decoder", "encoder"))
+    if "encoder" not in networks and (base is None or not _fits(base, decoder)):
         encoder.unlink(missing_ok=True)
     content = {
         "format": FORMAT,
         "version": own_version(),
         "category": category.as_entry(),
-        "decoder": decoder,
+        "decoder": digest_of(decoder),
         "encoder": digest_of(encoder) if encoder.is_file() else NO_ENCODER,
     }
     text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
@@ -110,6 +109,22 @@ def _fill(
     if card is not None or not (folder / CARD_FILE).exists():
         text = card if card is not None else _short_card(category)
         (folder / CARD_FILE).write_text(text, encoding="utf-8")
+
+
+def _fits(base: Pack, decoder: Path) -> bool:
+    """Whether a pack has an encoder that was trained with a decoder.
+
+    The order of a file's header is arbitrary: equal weights may have different digests.
+    """
+    if base.encoder is None:
+        return False
+    files = decoder, base.file("decoder")
+    kinds = [weights_kind(x, "decoder") for x in files]
+    if kinds[0] != kinds[1]:
+        return False
+    (settings, one), (other_settings, other) = (read_weights(x, kinds[0]) for x in files)
+    same = settings == other_settings and one.keys() == other.keys()
+    return same and all(torch.equal(x, other[name]) for name, x in one.items())
 
 
 def _short_card(category: Category) -> str:
