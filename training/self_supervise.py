@@ -109,6 +109,7 @@ def real_instances(args: argparse.Namespace, problems: list[str]) -> list[Instan
             args.data,
             args.category,
             problems,
+            categories=given_packs(args).categories,
             topics=dict(args.topic),
             every=args.every,
             depth_unit=args.depth_unit,

@@ -66,8 +66,7 @@ def recorded_instances(
 ) -> list[Instance]:
     """Collect the instances of a category in a recording; arguments as in `recorded_frames`.
 
-    Args:
-        categories: the known ones, with the labels of each; by default the six shipped ones.
+    `categories` are the known ones, which labels name; by default the six shipped ones.
 
     Raises:
         BagError, ConfigurationError: see `recorded_frames`.
