@@ -43,11 +43,12 @@ def own_pack(
     return write_pack(folder / name, replace(category, **changes), {}, base).folder
 
 
-def copied_pack(folder: Path, name: str) -> Path:
-    """Copy a shipped pack into a folder."""
-    copied = folder / name
-    shutil.copytree(SHIPPED / name, copied)
-    return copied
+def copied_pack(folder: Path, name: str, *, encoder: bool = True) -> Path:
+    """Copy a shipped pack into a folder, with or without its encoder."""
+    if encoder:
+        return Path(shutil.copytree(SHIPPED / name, folder / name))
+    base = replace(Pack.read(SHIPPED / name), encoder=None)
+    return write_pack(folder / name, base.category, {}, base).folder
 
 
 def rewrite_entry(pack: Path, **changes: Any) -> None:

@@ -82,7 +82,7 @@ def test_black_and_saturated_colour_is_no_colour(
 def test_a_missing_colour_network_is_told(
     frame: RgbdFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimator_module, "COLOUR_FILE", "no_colour.safetensors")
+    monkeypatch.setattr("sdfpose_core.estimation.estimator.COLOUR_FILE", "no_colour.safetensors")
     blind = PoseEstimator(EstimatorConfig(device="cpu"))
     instances, _ = blind.segment(frame)
     (told,) = blind.unused_cues(frame, instances)
