@@ -76,6 +76,7 @@ class PoseNodeParameters:
         "Packs of categories, or folders of packs, beside those of the package; one of the same "
         "name takes the place of that of the package.",
         change="unconfigured",
+        former_name="weights_dir",
     )
     wait_for_verification: bool = parameter(
         False,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from own_pack import copied_pack
 from safetensors.torch import load_file
 
 from sdfpose_core.cli.main import main
@@ -54,6 +55,7 @@ DEEPSDF = TINY | {
 }
 TIMES = {"dense_64": 900.0, "fast_64": 50.0, "fast_128": 150.0, "paper_dense_64": 6000.0}
 TIN = {
+    "name": "tin",
     "nocs_id": 0,
     "symmetry": "y",
     "vessel": False,

@@ -25,9 +25,9 @@ class BoxEstimator:
     made_with: ClassVar[list] = []
     uses_colour: ClassVar[bool] = False
 
-    def __init__(self, config, categories):
-        self.made_with.append(config)
-        self._categories = categories
+    def __init__(self, config, packs):
+        self.made_with.append((config, packs))
+        self._categories = packs.categories
 
     def run(self, frame):
         instances, skipped = segment(frame, self._categories)
