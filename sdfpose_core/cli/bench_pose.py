@@ -276,7 +276,13 @@ def _outcomes(
                 cases = synthetic_cases(name, args.count, args.seed, colour=colour)
             elif files[name]:
                 cases = mesh_cases(
-                    files[name], name, args.count, args.seed, problems, colour=colour
+                    files[name],
+                    name,
+                    args.count,
+                    args.seed,
+                    problems,
+                    colour=colour,
+                    categories=estimator.categories,
                 )
             else:
                 continue

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from own_pack import own_pack
 
 from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.estimation.category_model import CategoryModel, CategoryModels
@@ -68,6 +69,19 @@ def test_given_models_are_queried_with_their_present_weights():
         given.encoder.shape_head.bias += 1.0
     (after,) = models.encode([(given, [seen(1)])], rng_of)
     assert not torch.allclose(before.codes, after.codes)
+
+
+def test_a_pack_without_an_encoder_beside_others(tmp_path):
+    """The others are still one network."""
+    packs = Packs.beside_shipped([own_pack(tmp_path, encoder=False)])
+    models = CategoryModels(packs, "fast", CPU)
+    groups = [(models[x], [seen(i)]) for i, x in enumerate(("mug", "kettle", "can"))]
+    mug, kettle, can = models.encode(groups, rng_of)
+    assert kettle is None
+    for encoding, (model, group) in ((mug, groups[0]), (can, groups[2])):
+        alone = model.encode(group, [rng_of(x) for x in group])
+        torch.testing.assert_close(encoding.codes, alone.codes, rtol=1e-3, atol=1e-4)
+    assert models["kettle"].encoder is None
 
 
 def test_models_without_an_encoder_have_no_encoding():

@@ -38,7 +38,7 @@ def test_only_what_labels_can_name_is_loaded(tmp_path):
 
 def test_weights_of_which_none_can_be_read_end_the_start(tmp_path):
     (copied_pack(tmp_path, "mug") / "decoder.safetensors").write_bytes(b"rubbish")
-    with pytest.raises(WeightsError, match="no category has usable weights: .*mug/decoder"):
+    with pytest.raises(WeightsError, match=r"no category has usable weights: .*mug/decoder"):
         loaded(Packs.beside_shipped([tmp_path]), category="mug")
 
 
