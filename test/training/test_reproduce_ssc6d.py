@@ -163,7 +163,7 @@ def test_miniature(
         (tmp_path / path.name).write_text(text)
     with pytest.raises(
         ConfigurationError,
-        match=r"self-supervise-can-0 .*learning\.render_size was 24, now 32.*run0/can\.encoder",
+        match=r"self-supervise-can-0 .*learning\.render_size was 24, now 32.*run0/can/encoder",
     ):
         recipe.main([*arguments, "--configs", str(tmp_path)])
 
