@@ -5,8 +5,8 @@
 
 Every view is searched under every category. The ranking learns from views of objects of the
 categories, the confidence also from clutter, in which many things are of none. Writes
-mode_ranking.json and confidence.json to the weights folder, and prints how often the right mode and
-category are chosen, calibration and ranking quality, and how many things of no category are
+mode_ranking.json and confidence.json to the folder of packs, and prints how often the right mode
+and category are chosen, calibration and ranking quality, and how many things of no category are
 rejected, on views that were not used for fitting.
 """
 

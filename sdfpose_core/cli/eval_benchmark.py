@@ -65,6 +65,7 @@ from sdfpose_core.errors import CategoryError, FrameError
 from sdfpose_core.estimation.config import EstimatorConfig
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.packs.collection import Packs
+from sdfpose_core.packs.pack import Kind
 from sdfpose_core.visualisation.report import report_page
 from sdfpose_core.weights import CONFIDENCE_FILE
 
@@ -294,14 +295,11 @@ def _settings(
     packs: Packs,
 ) -> dict[str, Any]:
     """What the results of the images depend on, apart from the device and the version."""
-    kinds = ["decoder"] if config.encoder == "none" else ["decoder", "encoder"]
-    files = {
-        f"{x}/{kind}": packs[x].verified(kind)
-        for x in names
-        for kind in packs[x].kinds
-        if kind in kinds
+    kinds: list[Kind] = ["decoder"] if config.encoder == "none" else ["decoder", "encoder"]
+    weights = {
+        f"{x}/{kind}": (packs[x].digest(kind) or "")[:_DIGITS] for x in names for kind in kinds
     }
-    files[CONFIDENCE_FILE] = packs.shared(CONFIDENCE_FILE)
+    weights[CONFIDENCE_FILE] = _digest(packs.shared(CONFIDENCE_FILE).read_bytes())
     estimator = dataclasses.asdict(config)
     del estimator["device"]
     return {
@@ -312,7 +310,7 @@ def _settings(
         "truth_sources": list(truths.sources),
         "scores": args.scores,
         "categories": list(names),
-        "weights": {name: _digest(x.read_bytes()) for name, x in files.items()},
+        "weights": weights,
         "estimator": json.loads(json.dumps(estimator, default=str)),
     }
 

@@ -100,6 +100,10 @@ class Pack:
         """Size of all files together."""
         return sum(x.stat().st_size for x in self.folder.rglob("*") if x.is_file())
 
+    def digest(self, kind: Kind) -> str | None:
+        """SHA-256 of a network's file, as the entry gives it; None without the network."""
+        return self.decoder if kind == "decoder" else self.encoder
+
     def check_complete(self) -> None:
         """Check that the files of all networks are there.
 
@@ -117,7 +121,7 @@ class Pack:
             PackError: the file is missing, cannot be read, is of another pack or was changed, or
                 the pack has no network of this kind.
         """
-        path, expected = self.file(kind), self.decoder if kind == "decoder" else self.encoder
+        path, expected = self.file(kind), self.digest(kind)
         if expected is None:
             raise PackError(f"{self.folder}: has no {kind} ({kind}: {NO_ENCODER})")
         if not path.is_file():
