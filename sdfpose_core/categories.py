@@ -246,7 +246,7 @@ def _parse(path: Path | str, value: Any) -> Category:
         vessel=value["vessel"],
         diagonal_m=float(value["diagonal_m"]),
         diagonal_log_sd=float(value["diagonal_log_sd"]),
-        labels=tuple(x.lower() for x in labels),
+        labels=tuple(x.strip().lower() for x in labels),
         colour=(colour[0], colour[1], colour[2]),
         resting=_parse_resting(value, fail) if "resting" in value else Resting(),
     )

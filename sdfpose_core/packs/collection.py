@@ -131,7 +131,7 @@ def _check_labels(packs: Iterable[Pack]) -> None:
     owners: dict[str, Pack] = {}
     for pack in packs:
         for label in dict.fromkeys((pack.name, *pack.category.labels)):
-            other = owners.setdefault(label.strip(), pack)
+            other = owners.setdefault(label, pack)
             if other is not pack:
                 raise PackError(
                     f"label '{label}' stands for two categories, '{other.name}' of {other.folder} "

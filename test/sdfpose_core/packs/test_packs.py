@@ -87,7 +87,7 @@ def test_two_packs_of_the_same_name(tmp_path):
     )
 
 
-@pytest.mark.parametrize("labels", [("kettle", "cup"), ("mug",), ("vase", " drill ")])
+@pytest.mark.parametrize("labels", [("kettle", "cup"), ("mug",), ("vase", "Drill ")])
 def test_a_label_of_two_categories(tmp_path, labels):
     one, two = own_pack(tmp_path, labels=labels), own_pack(tmp_path, "drill")
     with pytest.raises(
