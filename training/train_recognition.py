@@ -35,7 +35,7 @@ from sdfpose_core.recognition.views import RecognitionViewFile, RecognitionViews
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED
 from sdfpose_core.simulation.clutter import CLUTTER, EMPTY
 from sdfpose_core.storage.configuration import read_configuration
-from sdfpose_core.weights import MASKS_FILE, RECOGNITION_FILE, own_or_shipped
+from sdfpose_core.weights import MASKS_FILE, RECOGNITION_FILE, SHIPPED
 
 CONFIG = Path(__file__).parent.parent / "config" / "training" / "recognition.yaml"
 VALIDATION_MODELS = 24
@@ -139,7 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = resolve_device(args.device)
     folder = args.work / "recognition"
     folder.mkdir(parents=True, exist_ok=True)
-    masks = own_or_shipped(MASKS_FILE, args.out)
+    own = args.out / MASKS_FILE
+    masks = own if own.is_file() else SHIPPED / MASKS_FILE
     start = time.monotonic()
     with Progress() as bar, SummaryWriter(str(args.work / "tensorboard" / "recognition")) as log:
         held_out = validation_files(settings, folder, masks)

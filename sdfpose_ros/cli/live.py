@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.category_choice import add_weights_argument, given_packs
 from sdfpose_core.cli.numbers import integer, positive, seed
 from sdfpose_core.cli.output import add_json_argument, write_json
 from sdfpose_core.cli.paths import check_new_bag, check_output_file, path_argument
@@ -99,6 +99,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--seed", type=seed, default=0, help="random seed of the simulated scene (default: 0)"
     )
+    add_weights_argument(parser)
     parser.add_argument(
         "--device", default="auto", help="auto, cpu or cuda[:N] (default: %(default)s)"
     )
@@ -147,6 +148,7 @@ def run(args: argparse.Namespace) -> int:
             masks=args.masks,
             category=args.category,
             device=args.device,
+            packs=tuple(str(x.absolute()) for x in args.weights),
             viewer=address,
             record=args.record,
             seconds=args.seconds,
@@ -175,8 +177,9 @@ def _check(args: argparse.Namespace) -> None:
     check_new_bag("--record", args.record)
     if args.record is not None and args.record.suffix != _MCAP:
         raise ConfigurationError(f"--record {args.record}: expected a name that ends in {_MCAP}")
+    categories = given_packs(args).categories
     if args.category not in ("", ANY_CATEGORY):
-        _ = default_categories()[args.category]
+        _ = categories[args.category]
     if args.no_viewer and (args.host is not None or args.port is not None):
         raise ConfigurationError("--host and --port have no effect with --no-viewer")
 

@@ -57,6 +57,7 @@ class LiveOptions:
             else objects on a table.
         category: category of all masks, ``any`` to let the pose node find it; empty for the labels.
         device: of the networks.
+        packs: packs of categories, or folders of packs, beside the shipped ones.
         domain: ROS domain.
         log_dir: folder for the logs of the processes.
         viewer: address of the viewer; None for none.
@@ -70,6 +71,7 @@ class LiveOptions:
     masks: str = ""
     category: str = ""
     device: str = "auto"
+    packs: tuple[str, ...] = ()
     viewer: Address | None = None
     record: Path | None = None
     seconds: float | None = None
@@ -212,6 +214,7 @@ class _Session:
         time_source = _SIMULATION_TIME if camera.sim_time else {}
         remaps = _remaps(asdict(inputs))
         rules = {"category": options.category} if options.category else {}
+        networks = {"device": options.device, "weights_dirs": options.packs}
         transports = dict(camera.parameters)
         if masks != GIVEN:
             transports.pop("mask_transport", None)
@@ -220,7 +223,7 @@ class _Session:
             "sdfpose_ros.pose.pose_node",
             [
                 "--ros-args", *remaps,
-                *parameter_arguments(device=options.device, **rules, **transports, **time_source),
+                *parameter_arguments(**networks, **rules, **transports, **time_source),
             ],
         )  # fmt: skip
         if masks != GIVEN:
@@ -229,7 +232,7 @@ class _Session:
                 "sdfpose_ros.masks.mask_node",
                 [
                     "--ros-args", *remaps,
-                    *parameter_arguments(backend=masks, device=options.device, **time_source),
+                    *parameter_arguments(backend=masks, **networks, **time_source),
                 ],
             )  # fmt: skip
         if options.viewer is not None:

@@ -12,6 +12,7 @@ import threading
 
 import pytest
 from mcap.reader import make_reader
+from own_pack import own_pack
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.execution import execute
@@ -123,6 +124,17 @@ def test_masks_are_made_by_the_mask_node(stand_ins):
     assert 'category:="any"' in node
 
 
+def test_packs_reach_the_nodes(stand_ins, tmp_path):
+    pack = own_pack(tmp_path)
+    arguments, _ = stand_ins()
+    interrupt_after(2.0)
+    run("--no-viewer", "--masks", "tabletop", "--category", "kettle", "--weights", str(pack))
+    node, masks = " ".join(arguments["node"]), " ".join(arguments["masks"])
+    assert 'category:="kettle"' in node
+    for text in (node, masks):
+        assert f'weights_dirs:=["{pack}"]' in text
+
+
 def test_the_viewer_gets_the_topics_of_both(stand_ins, monkeypatch, capsys):
     monkeypatch.setattr("sdfpose_core.cli.viewing.require_viser", lambda: None)
     arguments, _ = stand_ins(viewer=SUBSCRIBES)
@@ -203,6 +215,7 @@ def test_a_camera_that_is_not_there_is_told(stand_ins, monkeypatch):
         (("--record", "run.bag"), "expected a name that ends in .mcap"),
         (("--no-viewer", "--port", "8080"), "--host and --port have no effect"),
         (("--category", "teapot"), "teapot"),
+        (("--weights", "."), "no pack found"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_starts(
