@@ -1,4 +1,4 @@
-"""Distances from a decoded shape: exact at its surface, interpolated around it, bounded far away.
+"""Distances from a decoded shape: interpolated on and around it, bounded far away.
 
 A decoder's values far from the surface are off by some per cent, and beyond the ball of its
 training they mean nothing. So a volume is made once for each shape, from the decoder near the
@@ -34,26 +34,27 @@ _DECODED_SLACK = 0.02
 """...decoded ones may stand out by this much."""
 
 _CELLS = 64
-"""Cells along each axis of the grid around the shape."""
+"""Cells along each axis of the grid from which the mesh is made."""
 
 _WIDE_CELLS, _WIDE_HALF_SIDE = 48, 1.5 * GRID_HALF_SIDE
-"""The same of the wide grid, whose cells are twice as long; every corner is one of both."""
+"""The same of the wide grid, whose cells are twice as long."""
 
 _RADIUS = 0.75
 """Radius of the ball in which values are interpolated, object units. The cells that it touches lie
 within the wide grid."""
 
-_BAND = 0.07
-"""Corners nearer to the surface are decoded, object units: four cells. Farther away, the curvature
-of the distance is small for the wide cells."""
+_LEVELS = ((64, 0.07), (128, 0.02))
+"""Cells of ever finer grids around the shape, and the distance from the surface, object units, up
+to which their corners are decoded. Farther away the distance is little curved, and the coarser
+level is interpolated. Walls may be as thin as two of the last cells."""
 
-_EXACT = 2.0 * GRID_HALF_SIDE / _CELLS
-"""Points nearer to the surface than a cell are decoded: a wall may be as thin as that."""
+_CENTRE = (slice((_WIDE_CELLS - _CELLS // 2) // 2, (_WIDE_CELLS - _CELLS // 2) // -2),) * 3
+"""The corners of the wide grid that are every second one of the grid of the mesh."""
 
 _SURFACE_SAMPLES = 6000
 
-_CAPACITY = 64
-"""Number of shapes in the cache, of 1.5 MB each."""
+_CAPACITY = 24
+"""Number of shapes in the cache, of 9 MB each."""
 
 Array = NDArray[np.float32]
 
@@ -71,10 +72,10 @@ class _Grid:
     values: Array
 
     def at(self, points: Array) -> tuple[Array, Array]:
-        """Interpolate the values (N,) and gradients (N, 3) at points (N, 3) inside the grid."""
+        """Interpolate the values (N,) and gradients (3, N) at points (3, N) inside the grid."""
         line = len(self.values)
         per_unit = np.float32((line - 1) / (2.0 * self.half_side))
-        at = (points.T + np.float32(self.half_side)) * per_unit
+        at = (points + np.float32(self.half_side)) * per_unit
         low = np.clip(at.astype(np.int32), 0, line - 2)
         index = (low[0] * line + low[1]) * line + low[2]
         flat = self.values.reshape(-1)
@@ -87,15 +88,14 @@ class _Grid:
             ]
         )[:, None]
         value, gradient = trilinear(corner, *(at - low).astype(np.float32)[:, None])
-        return value[0], per_unit * gradient[0].T
+        return value[0], per_unit * gradient[0]
 
 
 class DistanceVolume:
     """Signed distances from one decoded shape, anywhere.
 
-    - Within a cell of the surface, the decoder is evaluated.
-    - Inside the ball of radius 0.75, values are interpolated.
-    - Outside, a lower bound is given that is nearly the distance: see `beyond_ball`.
+    Inside the ball of radius 0.75, values are interpolated. Outside, a lower bound is given that is
+    nearly the distance: see `beyond_ball`.
 
     Args:
         decoder: decoder of the category.
@@ -135,26 +135,27 @@ class DistanceVolume:
         """
         if points.ndim != 2 or points.shape[1] != 3:
             raise ShapeError(f"points has shape {points.shape}: expected (N, 3)")
-        points = points.astype(np.float32)
-        length = np.sqrt((points**2).sum(axis=1))
-        far = length > _RADIUS
-        nearest = points
-        if far.any():
-            nearest = points * np.minimum(1.0, _RADIUS / np.maximum(length, 1e-9))[:, None]
-        value, gradient = np.empty(len(points), np.float32), np.empty_like(points)
-        box = (np.abs(nearest) <= np.float32(GRID_HALF_SIDE)).all(axis=1)
+        value, gradient = self._interpolated(np.ascontiguousarray(points.T, dtype=np.float32))
+        return value, gradient.T
+
+    def _interpolated(self, points: Array) -> tuple[Array, Array]:
+        """Distances (N,) and gradients (3, N) at points (3, N): rows are faster than columns."""
+        length = _length(points)
+        far = np.flatnonzero(length > _RADIUS)
+        nearest = points.copy()
+        nearest[:, far] *= _RADIUS / length[far]
+        value, gradient = np.empty_like(length), np.empty_like(points)
+        box = (np.abs(nearest) <= np.float32(GRID_HALF_SIDE)).all(axis=0)
         for grid, chosen in ((self._fine, box), (self._wide, ~box)):
-            if chosen.any():
-                value[chosen], gradient[chosen] = grid.at(nearest[chosen])
-        near = np.flatnonzero(np.abs(value) < _EXACT)
-        if len(near):
-            value[near], gradient[near] = self.decoded(points[near])
-        if far.any():
+            at = np.flatnonzero(chosen)
+            value[at], gradient[:, at] = grid.at(nearest[:, at])
+        gradient = _unit(gradient)
+        if len(far):
             # The direction is that from the surface, not that from the point on the ball.
-            start = nearest[far] - value[far, None] * _unit(gradient[far])
-            gradient[far] = points[far] - start
-            value[far] = beyond_ball(value[far], length[far] - _RADIUS)
-        return value, _unit(gradient)
+            surface = nearest[:, far] - value[far] * gradient[:, far]
+            gradient[:, far] = _unit(points[:, far] - surface)
+            value[far] = beyond_ball(value[far], length[far] - np.float32(_RADIUS))
+        return value, gradient
 
     def decoded(self, points: NDArray[np.floating]) -> tuple[Array, Array]:
         """Evaluate the decoder: values (N,) and gradients (N, 3) at points (N, 3), object units.
@@ -168,13 +169,13 @@ class DistanceVolume:
 
     def _fine_grid(self) -> _Grid:
         """The grid around the shape: decoded near the surface, else as the wide grid is."""
-        margin = (_WIDE_CELLS - _CELLS // 2) // 2
-        central = self._wide.values[(slice(margin, -margin),) * 3]
-        values = ndimage.zoom(central, (_CELLS + 1) / (_CELLS // 2 + 1), order=1)
-        near = np.argwhere(np.abs(values) < _BAND)
-        points = (near * (2.0 * GRID_HALF_SIDE / _CELLS) - GRID_HALF_SIDE).astype(np.float32)
-        at = torch.from_numpy(points).to(self._code.device)
-        values[tuple(near.T)] = self._decoder(at[None], self._code[None])[0].cpu().numpy()
+        values = self._wide.values[_CENTRE]
+        for cells, band in _LEVELS:
+            values = ndimage.zoom(values, (cells + 1) / len(values), order=1)
+            near = np.argwhere(np.abs(values) < band)
+            points = (near * (2.0 * GRID_HALF_SIDE / cells) - GRID_HALF_SIDE).astype(np.float32)
+            at = torch.from_numpy(points).to(self._code.device)
+            values[tuple(near.T)] = self._decoder(at[None], self._code[None])[0].cpu().numpy()
         return _Grid(GRID_HALF_SIDE, values)
 
 
@@ -234,13 +235,17 @@ def _wide_grid(surface: NDArray[np.floating], inside: NDArray[np.bool_]) -> _Gri
     corners = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
     length = np.linalg.norm(corners, axis=-1)
     values = length - SHAPE_RADIUS  # corners of cells that are never read
-    used = length <= _WIDE_HALF_SIDE + _EXACT
+    used = length <= _WIDE_HALF_SIDE
     values[used] = cKDTree(surface).query(corners[used], workers=torch.get_num_threads())[0]
-    margin = (_WIDE_CELLS - _CELLS // 2) // 2
-    values[(slice(margin, -margin),) * 3] *= np.where(inside, -1.0, 1.0)
+    values[_CENTRE] *= np.where(inside, -1.0, 1.0)
     return _Grid(_WIDE_HALF_SIDE, values.astype(np.float32))
 
 
+def _length(vectors: Array) -> Array:
+    """Lengths (N,) of vectors (3, N)."""
+    x, y, z = vectors
+    return np.asarray(np.sqrt(x * x + y * y + z * z))
+
+
 def _unit(vectors: Array) -> Array:
-    length = np.sqrt((vectors**2).sum(axis=1, keepdims=True))
-    return vectors / np.maximum(length, np.float32(1e-9))
+    return vectors / np.maximum(_length(vectors), np.float32(1e-9))

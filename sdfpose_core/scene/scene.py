@@ -46,8 +46,8 @@ class PosedShape:
         )
 
     def to_object(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Transform points (N, 3), metres, scene frame, to object units."""
-        return ((points - self.translation) @ (self.rotation / self.scale)).astype(np.float32)
+        """Transform points (N, 3), metres, scene frame, to object units: (3, N)."""
+        return (self.rotation.T / self.scale @ (points - self.translation).T).astype(np.float32)
 
     def signed_distance(
         self, local: NDArray[np.float32]
@@ -55,24 +55,21 @@ class PosedShape:
         """Signed distances (N,), metres, and unit gradients (N, 3), scene frame.
 
         Args:
-            local: (N, 3) points, object units, from `to_object`.
-
-        Raises:
-            ShapeError: the points have the wrong shape.
+            local: (3, N) points, object units, from `to_object`.
         """
-        value, gradient = self.volume(local)
+        value, gradient = self.volume(local.T)
         return np.float32(self.scale) * value, gradient @ self.rotation.T.astype(np.float32)
 
     def least_distance(self, local: NDArray[np.float32]) -> NDArray[np.float32]:
         """Lower bound (N,) of the distances, metres: that from the bounding box, 0 inside it.
 
         Args:
-            local: (N, 3) points, object units, from `to_object`.
+            local: (3, N) points, object units, from `to_object`.
         """
         centre = 0.5 * (self.volume.low + self.volume.high)
         half = 0.5 * (self.volume.high - self.volume.low)
         x, y, z = np.maximum(
-            np.abs(local.T - centre.astype(np.float32)[:, None])
+            np.abs(local - centre.astype(np.float32)[:, None])
             - half.astype(np.float32)[:, None],
             np.float32(0.0),
         )
@@ -177,7 +174,7 @@ class Scene:
                     first == i if nearest_box else (first != i) & (least[i] < distance)
                 )
                 if len(chosen):
-                    found, direction = shape.signed_distance(local[i][chosen])
+                    found, direction = shape.signed_distance(local[i][:, chosen])
                     nearer = found < distance[chosen]
                     at = chosen[nearer]
                     distance[at], gradient[at], ids[at] = found[nearer], direction[nearer], shape.id
