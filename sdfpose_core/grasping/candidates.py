@@ -37,6 +37,15 @@ _FROM_BELOW = 0.2
 _FAR_M = 0.05
 """Clearance that counts as infinite."""
 
+_UNSEEN = 0.6
+"""Factor of the quality of contacts that the camera sees neither of: their place is a guess."""
+
+_SIGHT_STEPS = 32
+"""Samples of the line of sight from a contact, over a diagonal..."""
+
+_SIGHT_START_M, _SIGHT_DEPTH_M = 0.003, 0.001
+"""...which start this far from it, and may be this deep below the surface."""
+
 _LEVERS = 4.0
 """A grasp a diagonal away from the shape's middle loses this much of its logarithmic quality."""
 
@@ -77,6 +86,7 @@ def grasp_candidates(
     *,
     gripper: Gripper | None = None,
     support: SupportPlane | None = None,
+    eye: NDArray[np.floating] | None = None,
     count: int = 10,
 ) -> list[Grasp]:
     """Find grasps of one object, the best first. The same input always gives the same grasps.
@@ -87,6 +97,8 @@ def grasp_candidates(
         object_id: id of the object in the scene.
         gripper: gripper; by default one that opens 85 mm.
         support: plane that the objects stand on, same frame; None if there is none.
+        eye: (3,), metres, same frame: the camera that saw the object, 0 in its own frame; None if
+            that is unknown.
         count: largest number of grasps.
 
     Returns:
@@ -107,6 +119,9 @@ def grasp_candidates(
     vertices = estimate.vertices @ estimate.rotation.T + estimate.translation
     pairs = antipodal_pairs(shape, vertices, estimate.faces, gripper)
     quality = pairs.margin * _leverage(pairs, estimate)
+    if eye is not None:
+        seen = _seen(shape, pairs.first, eye) | _seen(shape, pairs.second, eye)
+        quality = np.where(seen, quality, _UNSEEN * quality)
     best = np.argsort(-quality, kind="stable")[:_PAIRS]
     best = best[quality[best] > 0.0]
     if not len(best):
@@ -126,6 +141,20 @@ def _leverage(pairs: ContactPairs, estimate: ObjectEstimate) -> Array:
     along = (offset * pairs.axis).sum(axis=1, keepdims=True) * pairs.axis
     lever = np.linalg.norm(offset - along, axis=1) / estimate.scale
     return np.asarray(np.exp(-_LEVERS * lever**2))
+
+
+def _seen(
+    shape: PosedShape, points: Array, eye: NDArray[np.floating]
+) -> NDArray[np.bool_]:
+    """Whether the shape itself does not hide points (N, 3) of its surface from an eye (3,)."""
+    toward = np.asarray(eye, dtype=np.float64) - points
+    toward /= np.maximum(np.linalg.norm(toward, axis=1, keepdims=True), 1e-9)
+    steps = np.linspace(_SIGHT_START_M, shape.scale, _SIGHT_STEPS)
+    line = points[:, None] + steps[:, None] * toward[:, None]
+    distance, _ = shape.signed_distance(shape.to_object(line.reshape(-1, 3)))
+    return np.asarray(
+        (distance.reshape(-1, _SIGHT_STEPS) > -_SIGHT_DEPTH_M).all(axis=1), dtype=np.bool_
+    )
 
 
 def _reachable(
