@@ -1,1 +1,1 @@
-"""Where objects offer to be grasped: named frames of their parts, and antipodal grasp candidates."""
+"""Where objects can be grasped: named frames of their parts, and antipodal grasp candidates."""

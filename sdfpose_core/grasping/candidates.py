@@ -143,9 +143,7 @@ def _leverage(pairs: ContactPairs, estimate: ObjectEstimate) -> Array:
     return np.asarray(np.exp(-_LEVERS * lever**2))
 
 
-def _seen(
-    shape: PosedShape, points: Array, eye: NDArray[np.floating]
-) -> NDArray[np.bool_]:
+def _seen(shape: PosedShape, points: Array, eye: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Whether the shape itself does not hide points (N, 3) of its surface from an eye (3,)."""
     toward = np.asarray(eye, dtype=np.float64) - points
     toward /= np.maximum(np.linalg.norm(toward, axis=1, keepdims=True), 1e-9)

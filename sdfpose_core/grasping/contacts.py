@@ -94,10 +94,10 @@ def antipodal_pairs(
     line, distance = _exits(shape, start, direction, gripper.max_grasp_m)
     first, direction = start[line], direction[line]
     second = first + distance[:, None] * direction
-    centre = np.stack(
-        [_cone_share(shape, first, -direction, gripper)]
-        + [_cone_share(shape, second, direction, gripper)]
-    ).max(axis=0)
+    centre = np.maximum(
+        _cone_share(shape, first, -direction, gripper),
+        _cone_share(shape, second, direction, gripper),
+    )
     kept = centre < 1.0
     first, second, direction, centre = (x[kept] for x in (first, second, direction, centre))
     if not len(first):

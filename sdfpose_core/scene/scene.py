@@ -35,10 +35,10 @@ class PosedShape:
     scale: float
 
     @classmethod
-    def of(cls, id: int, estimate: ObjectEstimate, volume: DistanceVolume) -> PosedShape:
+    def of(cls, object_id: int, estimate: ObjectEstimate, volume: DistanceVolume) -> PosedShape:
         """The shape of an estimate, in the camera frame."""
         return cls(
-            id,
+            object_id,
             volume,
             estimate.rotation,
             estimate.decoder_translation,
@@ -69,8 +69,7 @@ class PosedShape:
         centre = 0.5 * (self.volume.low + self.volume.high)
         half = 0.5 * (self.volume.high - self.volume.low)
         x, y, z = np.maximum(
-            np.abs(local - centre.astype(np.float32)[:, None])
-            - half.astype(np.float32)[:, None],
+            np.abs(local - centre.astype(np.float32)[:, None]) - half.astype(np.float32)[:, None],
             np.float32(0.0),
         )
         return np.asarray(np.float32(self.scale) * np.sqrt(x * x + y * y + z * z))

@@ -23,12 +23,14 @@ from sdfpose_ros.graph.pipeline import NewestPipeline
 from sdfpose_ros.graph.throttle import ThrottledLog
 from sdfpose_ros.graph.worker import NewestWorker
 from sdfpose_ros.pose.diagnostics import FrameCounts
+from sdfpose_ros.pose.grasps import Grasps
 from sdfpose_ros.pose.gravity import Gravity
 from sdfpose_ros.pose.made_masks import MadeMasks
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.pose.publishers import ResultPublisher
 
 if TYPE_CHECKING:
+    from sdfpose_core.sdf.shape_decoder import ShapeDecoder
     from sdfpose_core.tracking.tracker import TrackerResult
 
 __all__ = ["Estimation", "FrameTracker", "TrackerFactory", "make_tracker"]
@@ -52,6 +54,10 @@ class FrameTracker(Protocol):
     @property
     def device(self) -> str:
         """Device of the networks."""
+        ...
+
+    def decoder(self, category: str) -> ShapeDecoder:
+        """Decoder of a category's shapes."""
         ...
 
     def prepare(self, *, wait: bool = True) -> None:
@@ -165,6 +171,7 @@ class Estimation:
         gravity: finds the direction of gravity.
         log: throttled log for problems that may repeat with every frame.
         masks: makes the masks; None if they come with the frames.
+        grasps: looks for grasps; None if none are wanted.
 
     Attributes:
         enabled: whether frames are processed; if not, they are ignored.
@@ -182,6 +189,7 @@ class Estimation:
         gravity: Gravity,
         log: ThrottledLog,
         masks: MadeMasks | None = None,
+        grasps: Grasps | None = None,
     ) -> None:
         self._node = node
         self.tracker = tracker
@@ -191,6 +199,7 @@ class Estimation:
         self._gravity = gravity
         self._log = log
         self._masks = masks
+        self._grasps = grasps
         self._last_header = Header()
         self._closed = False
         self._reported_first = False
@@ -309,6 +318,8 @@ class Estimation:
                 f"{masks_s + time.monotonic() - start_s:.1f} s"
             )
         self._publisher.publish(frame, header, result)
+        if self._grasps is not None:
+            self._grasps.submit(header, result)
         self._on_processed(frame.stamp_ns, result)
         for x in result.warnings:
             self._log.warning(x.kind, x.text)

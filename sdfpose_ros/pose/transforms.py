@@ -79,7 +79,7 @@ def transform_buffer(node: Node, parameters: PoseNodeParameters) -> TransformBuf
     """
     needed = {x: getattr(parameters, x) for x in ("target_frame", "gravity_frame")}
     if stand_ins.tf2_ros is not None:
-        wanted = any(needed.values()) or parameters.use_imu
+        wanted = any(needed.values()) or parameters.use_imu or parameters.distance_in_any_frame
         return TransformBuffer(node, parameters.transform_timeout_s) if wanted else None
     for name, frame in needed.items():
         if frame:
@@ -87,4 +87,9 @@ def transform_buffer(node: Node, parameters: PoseNodeParameters) -> TransformBuf
                 f"parameter {name} is '{frame}', which needs tf2_ros: install it (it is part of a "
                 f"ROS 2 installation), or leave {name} empty"
             )
+    if parameters.distance_in_any_frame:
+        raise ConfigurationError(
+            "parameter distance_in_any_frame needs tf2_ros: install it (it is part of a ROS 2 "
+            "installation), or leave the parameter false"
+        )
     return None
