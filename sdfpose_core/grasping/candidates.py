@@ -122,8 +122,9 @@ def grasp_candidates(
     if eye is not None:
         seen = _seen(shape, pairs.first, eye) | _seen(shape, pairs.second, eye)
         quality = np.where(seen, quality, _UNSEEN * quality)
-    best = np.argsort(-quality, kind="stable")[:_PAIRS]
-    best = best[quality[best] > 0.0]
+    kept = np.flatnonzero(quality > 0.0)
+    kept = kept[_has_way(pairs[kept], shape, gripper, support)]
+    best = kept[np.argsort(-quality[kept], kind="stable")[:_PAIRS]]
     if not len(best):
         return []
     others = scene.without([object_id])
@@ -153,6 +154,27 @@ def _seen(shape: PosedShape, points: Array, eye: NDArray[np.floating]) -> NDArra
     return np.asarray(
         (distance.reshape(-1, _SIGHT_STEPS) > -_SIGHT_DEPTH_M).all(axis=1), dtype=np.bool_
     )
+
+
+def _has_way(
+    pairs: ContactPairs, shape: PosedShape, gripper: Gripper, support: SupportPlane | None
+) -> NDArray[np.bool_]:
+    """Whether the palm is outside the shape for any approach: contacts deep in a cup have none."""
+    if not len(pairs):
+        return np.zeros(0, dtype=np.bool_)
+    rotations = _frames(pairs.axis, None if support is None else support.normal)
+    middle = 0.5 * (pairs.first + pairs.second)
+    palm = middle[:, None] - gripper.finger_length_m * rotations[..., 2]
+    half = 0.5 * pairs.width + gripper.gap_m
+    side = half[:, None, None] * rotations[..., 0]
+    free = _apart(
+        shape,
+        np.stack([palm - side, palm, palm + side], axis=2).reshape(-1, 3, 3),
+        np.zeros(3),
+    ).reshape(rotations.shape[:2])
+    if support is not None:
+        free &= palm @ support.normal.astype(np.float64) > support.offset
+    return np.asarray(free.any(axis=1))
 
 
 def _reachable(

@@ -117,10 +117,8 @@ class DistanceVolume:
             )
             self._wide = _wide_grid(np.concatenate([samples, mesh.vertices]), inside)
             self._fine = self._fine_grid()
-        self.low = mesh.vertices.min(axis=0).astype(np.float64)
-        """(3,) lowest corner of the shape's bounding box, object units."""
-        self.high = mesh.vertices.max(axis=0).astype(np.float64)
-        """(3,) highest corner."""
+        low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+        self._centre, self._half = 0.5 * (low + high)[:, None], 0.5 * (high - low)[:, None]
 
     def __call__(self, points: NDArray[np.floating]) -> tuple[Array, Array]:
         """Compute signed distances (N,), object units, and their unit gradients (N, 3).
@@ -155,17 +153,15 @@ class DistanceVolume:
             surface = nearest[:, far] - value[far] * gradient[:, far]
             gradient[:, far] = _unit(points[:, far] - surface)
             value[far] = beyond_ball(value[far], length[far] - np.float32(_RADIUS))
-        return value, gradient
+        outside = self.box_distance(points)
+        return np.where(outside > 0.0, np.maximum(value, outside), value), gradient
 
-    def decoded(self, points: NDArray[np.floating]) -> tuple[Array, Array]:
-        """Evaluate the decoder: values (N,) and gradients (N, 3) at points (N, 3), object units.
+    def box_distance(self, points: Array) -> Array:
+        """Distances (N,) of points (3, N), object units, from the shape's bounding box; 0 inside.
 
-        Exact at the surface only.
+        They are a lower bound of the distances from the shape.
         """
-        with torch.no_grad():
-            at = torch.from_numpy(points.astype(np.float32)).to(self._code.device)
-            value, gradient = self._decoder.value_and_gradient(at[None], self._code[None])
-        return value[0].cpu().numpy(), gradient[0].cpu().numpy()
+        return _length(np.maximum(np.abs(points - self._centre) - self._half, np.float32(0.0)))
 
     def _fine_grid(self) -> _Grid:
         """The grid around the shape: decoded near the surface, else as the wide grid is."""

@@ -66,13 +66,7 @@ class PosedShape:
         Args:
             local: (3, N) points, object units, from `to_object`.
         """
-        centre = 0.5 * (self.volume.low + self.volume.high)
-        half = 0.5 * (self.volume.high - self.volume.low)
-        x, y, z = np.maximum(
-            np.abs(local - centre.astype(np.float32)[:, None]) - half.astype(np.float32)[:, None],
-            np.float32(0.0),
-        )
-        return np.asarray(np.float32(self.scale) * np.sqrt(x * x + y * y + z * z))
+        return np.asarray(np.float32(self.scale) * self.volume.box_distance(local))
 
 
 @dataclass(frozen=True)
