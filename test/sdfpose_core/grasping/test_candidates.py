@@ -26,10 +26,10 @@ TABLE = SupportPlane(np.array([0.0, 1.0, 0.0], np.float32), 0.0)
 VOLUMES = DistanceVolumes()
 
 
-def scene_of(*estimates_and_decoders):
-    estimates = [x for x, _ in estimates_and_decoders]
-    decoders = dict(zip((x.category for x in estimates), (y for _, y in estimates_and_decoders)))
-    return Scene.of(estimates, decoders.__getitem__, VOLUMES)
+def scene_of(*pairs):
+    """The scene of estimates, each with its decoder."""
+    decoders = {estimate.category: decoder for estimate, decoder in pairs}
+    return Scene.of([x for x, _ in pairs], decoders.__getitem__, VOLUMES)
 
 
 def standing(name, scale=0.1):
