@@ -202,9 +202,7 @@ def _reachable(
         downward = -(rotations[..., 2] @ support.normal.astype(np.float64))
         score = np.where(downward < -_FROM_BELOW, 0.0, score * (0.75 + 0.25 * downward))
     possible = (score > 0.0) & (clearance >= gripper.clearance_m)
-    clearance[possible] = np.minimum(
-        clearance[possible], _least(others, centres[possible], radii, possible.sum())
-    )
+    clearance[possible] = np.minimum(clearance[possible], _least(others, centres[possible], radii))
     possible &= clearance >= gripper.clearance_m
     possible[possible] = _apart(shape, centres[possible], radii)
     score = np.where(possible, score * (0.5 + 0.5 * clearance / _FAR_M), 0.0)
@@ -242,10 +240,10 @@ def _frames(axis: Array, up: NDArray[np.floating] | None) -> Array:
     return np.stack([x, np.cross(z, x), z], axis=-1)
 
 
-def _least(scene: Scene, centres: Array, radii: Array, count: int) -> Array:
+def _least(scene: Scene, centres: Array, radii: Array) -> Array:
     """Least distance (P,) of spheres (P, S, 3) from the objects of a scene."""
     distance = scene.signed_distance(centres.reshape(-1, 3)).distance
-    return np.asarray((distance.reshape(count, -1) - radii).min(axis=1, initial=np.inf))
+    return np.asarray((distance.reshape(-1, len(radii)) - radii).min(axis=1, initial=np.inf))
 
 
 def _apart(shape: PosedShape, centres: Array, radii: Array) -> NDArray[np.bool_]:

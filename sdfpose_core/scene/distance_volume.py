@@ -51,7 +51,7 @@ level is interpolated. Walls may be as thin as two of the last cells."""
 _CENTRE = (slice((_WIDE_CELLS - _CELLS // 2) // 2, (_WIDE_CELLS - _CELLS // 2) // -2),) * 3
 """The corners of the wide grid that are every second one of the grid of the mesh."""
 
-_SURFACE_SAMPLES = 6000
+_SURFACE_SAMPLES = 20_000
 
 _CAPACITY = 24
 """Number of shapes in the cache, of 9 MB each."""

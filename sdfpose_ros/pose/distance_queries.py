@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,8 @@ from sdfpose_ros.pose.transforms import TransformBuffer, TransformMissingError
 if TYPE_CHECKING:
     from sdfpose_core.scene.distance_volume import DistanceVolumes
     from sdfpose_core.scene.scene import Scene
-    from sdfpose_core.sdf.shape_decoder import ShapeDecoder
     from sdfpose_core.tracking.track import Track
+    from sdfpose_ros.pose.estimation import FrameTracker
 
 __all__ = ["SceneSource", "answer_distances"]
 
@@ -27,11 +27,11 @@ class SceneSource:
     """Makes scenes of tracked objects. Threads may share it.
 
     Args:
-        decoder_of: decoder of a category.
+        tracker: has the decoders of the categories.
     """
 
-    def __init__(self, decoder_of: Callable[[str], ShapeDecoder]) -> None:
-        self._decoder_of = decoder_of
+    def __init__(self, tracker: FrameTracker) -> None:
+        self._tracker = tracker
         self._volumes: DistanceVolumes | None = None
         self._lock = Lock()
 
@@ -50,7 +50,7 @@ class SceneSource:
         with self._lock:
             volumes = self._volumes = self._volumes or DistanceVolumes()
         return Scene.of(
-            [x.estimate for x in tracks], self._decoder_of, volumes, [x.id for x in tracks]
+            [x.estimate for x in tracks], self._tracker.decoder, volumes, [x.id for x in tracks]
         )
 
 

@@ -189,7 +189,7 @@ class PoseNode(LifecycleNode):
             self._log,
         )
         self._masks = None if source is None else MadeMasks(self, source, self._log)
-        self._scenes = SceneSource(tracker.decoder)
+        self._scenes = SceneSource(tracker)
         if parameters.grasps:
             self._grasps = Grasps(self, self._scenes, lambda: self._live.values, self._log.failure)
         self.estimation = Estimation(

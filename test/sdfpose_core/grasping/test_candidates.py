@@ -152,6 +152,12 @@ def test_too_wide_an_object_has_no_grasps():
     assert grasp_candidates(estimate, scene, 1, support=TABLE) == []
 
 
+def test_a_table_that_leaves_no_room_leaves_no_grasps():
+    estimate, scene = standing("sphere")
+    above = SupportPlane(np.array([0.0, 1.0, 0.0], np.float32), 1.0)
+    assert grasp_candidates(estimate, scene, 1, support=above) == []
+
+
 def test_without_a_mesh_there_are_no_grasps():
     estimate, scene = standing("sphere")
     empty = {"vertices": np.zeros((0, 3), np.float32), "faces": np.zeros((0, 3), np.int32)}

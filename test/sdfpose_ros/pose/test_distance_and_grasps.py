@@ -69,7 +69,7 @@ def test_distances_are_those_from_the_objects_of_the_last_image(fakes, start):
     assert (answer.header.stamp, answer.header.frame_id) == (stamp, "optical")
     np.testing.assert_allclose(answer.distances, [0.02, 0.01, -0.01], atol=5e-4)
     gradients = np.array(answer.gradients).reshape(-1, 3)
-    np.testing.assert_allclose(gradients, [(1, 0, 0), (0, -1, 0), (0, 0, 1)], atol=0.02)
+    np.testing.assert_allclose(gradients, [(1, 0, 0), (0, -1, 0), (0, 0, 1)], atol=0.1)
     assert list(answer.ids) == [101] * 3
 
 
@@ -104,7 +104,7 @@ def test_points_in_another_frame_are_looked_up_at_the_images_time(fakes, start, 
     assert asked == [("optical", "map", stamp)]
     assert answer.header.frame_id == "map"
     assert answer.distances[0] == pytest.approx(0.01, abs=5e-4)
-    np.testing.assert_allclose(answer.gradients, turn.T @ away, atol=0.02)
+    np.testing.assert_allclose(answer.gradients, turn.T @ away, atol=0.1)
 
 
 @pytest.mark.parametrize(
