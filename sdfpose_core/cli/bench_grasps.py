@@ -15,7 +15,8 @@ from sdfpose_core.benchmark.grasps import GRASPS, run_grasps, summarise_grasps
 from sdfpose_core.benchmark.poses import synthetic_cases
 from sdfpose_core.cli.category_choice import given_packs, usable_categories
 from sdfpose_core.cli.choices import add_estimator_arguments, add_threads_argument, estimator_config
-from sdfpose_core.cli.numbers import integer, real, seed
+from sdfpose_core.cli.grasps import add_gripper_arguments, gripper_of
+from sdfpose_core.cli.numbers import integer, seed
 from sdfpose_core.cli.output import (
     add_json_argument,
     new_table,
@@ -27,7 +28,6 @@ from sdfpose_core.cli.paths import check_output_file
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import PoseEstimator
-from sdfpose_core.grasping.gripper import Gripper
 from sdfpose_core.shapes.families import FAMILIES
 
 __all__ = ["add_parser", "run"]
@@ -70,19 +70,7 @@ def add_parser(benchmarks: Any) -> None:
     parser.add_argument(
         "--seed", type=seed, default=0, help="random seed of the objects (default: 0)"
     )
-    parser.add_argument(
-        "--gripper-width",
-        type=real(0.0, 1.0),
-        default=Gripper().max_width_m,
-        metavar="M",
-        help="largest distance between the fingers, metres (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--friction",
-        type=real(0.0, 5.0),
-        default=Gripper().friction,
-        help="coefficient of friction of fingers and objects (default: %(default)s)",
-    )
+    add_gripper_arguments(parser)
     add_json_argument(parser)
     add_estimator_arguments(parser, device="cpu")
     add_threads_argument(parser)
@@ -96,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         SdfposeError: An argument is invalid, or the weights cannot be used.
     """
     check_output_file("--json", args.json)
-    gripper = Gripper(max_width_m=args.gripper_width, friction=args.friction)
+    gripper = gripper_of(args)
     if args.threads:
         set_threads(args.threads)
     packs = given_packs(args)
