@@ -6,6 +6,7 @@ SLOW_FILES = frozenset(
         "examples": ("examples",),
         "packaging": ("colcon",),
         "sdfpose_core/benchmark": (
+            "grasps",
             "masks",
             "rejection",
             "sequences",
@@ -20,6 +21,7 @@ SLOW_FILES = frozenset(
             "bench_rejection",
             "bench_sequence",
             "frame_masks",
+            "grasps",
             "replay",
         ),
         "sdfpose_core/diagnosis": ("camera", "image_faults"),
