@@ -24,7 +24,10 @@ from sdfpose_core.scene.distance_volume import DistanceVolumes
 from sdfpose_core.scene.scene import Scene
 from sdfpose_core.shapes.model import CadModel
 
-__all__ = ["GRASPS", "GraspOutcome", "TrueObject", "run_grasps", "summarise_grasps"]
+__all__ = ["CONFIDENCE", "GRASPS", "GraspOutcome", "TrueObject", "run_grasps", "summarise_grasps"]
+
+CONFIDENCE = 0.5
+"""Estimates with at least this confidence count as confident."""
 
 GRASPS = 10
 """The best candidates of each object are judged."""
@@ -38,11 +41,13 @@ class GraspOutcome:
 
     Attributes:
         category: of the object.
+        confidence: of the estimate, 0 without one.
         results: what became of each candidate on the true object.
         through_table: (N,) whether the open gripper goes through the true table; False without one.
     """
 
     category: str
+    confidence: float
     results: tuple[Result, ...]
     through_table: tuple[bool, ...]
 
@@ -134,6 +139,7 @@ def run_grasps(
         true = TrueObject.of(case)
         yield GraspOutcome(
             case.truth.category,
+            found[0].confidence if found else 0.0,
             tuple(true.result(x, gripper.friction_angle) for x in grasps),
             tuple(
                 support is not None and _least_height(true, x, gripper, support.normal) < 0.0
@@ -158,11 +164,13 @@ def summarise_grasps(outcomes: Iterable[GraspOutcome]) -> dict[str, Any]:
 def _figures(outcomes: Sequence[GraspOutcome]) -> Mapping[str, float | int | None]:
     results = [r for x in outcomes for r in x.results]
     first = [x.results[0] for x in outcomes if x.results]
+    sure = [r for x in outcomes if x.confidence >= CONFIDENCE for r in x.results]
     return {
         "n": len(outcomes),
         "with_grasps": _per_cent([bool(x.results) for x in outcomes]),
         "grasps": len(results),
         "hold": _per_cent([x == "holds" for x in results]),
+        "hold_confident": _per_cent([x == "holds" for x in sure]),
         "best_holds": _per_cent([x == "holds" for x in first]),
         "slip": _per_cent([x == "slips" for x in results]),
         "miss": _per_cent([x == "misses" for x in results]),

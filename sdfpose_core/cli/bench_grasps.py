@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from sdfpose_core.benchmark.grasps import GRASPS, run_grasps, summarise_grasps
+from sdfpose_core.benchmark.grasps import CONFIDENCE, GRASPS, run_grasps, summarise_grasps
 from sdfpose_core.benchmark.poses import synthetic_cases
 from sdfpose_core.cli.category_choice import given_packs, usable_categories
 from sdfpose_core.cli.choices import add_estimator_arguments, add_threads_argument, estimator_config
@@ -38,6 +38,7 @@ _COLUMNS = {
     "n": "n",
     "with_grasps": "any %",
     "hold": "hold %",
+    "hold_confident": "sure %",
     "best_holds": "best %",
     "slip": "slip %",
     "miss": "miss %",
@@ -55,7 +56,8 @@ def add_parser(benchmarks: Any) -> None:
             "Estimate procedural objects on simulated tables, each from a single image, and close "
             f"a gripper at the best {GRASPS} grasp candidates of each on the true mesh. Shares are "
             "in per cent: of objects with any candidate, of candidates that hold by force closure "
-            "(also of the best of each object), slip, close on nothing or start inside the object, "
+            f"(also of estimates with a confidence of at least {CONFIDENCE}, and of the best of "
+            "each object), slip, close on nothing or start inside the object, "
             "and whose open gripper goes through the table."
         ),
         epilog="Example: sdfpose bench grasps --category mug bowl --count 10 --json grasps.json",

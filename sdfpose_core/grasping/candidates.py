@@ -27,7 +27,7 @@ _PAIRS = 150
 _APPROACHES = 12
 """...with this many directions of approach each."""
 
-_GAPS = ((4.0, 1.0), (2.0, 0.85), (1.0, 0.6))
+_GAPS, _GAP_FACTORS = (1.0, 2.0, 4.0), (0.5, 0.8, 1.0)
 """Openings that are tried: distances of the fingers from their contacts, in least gaps of the
 gripper, and their factors of the quality. A wide one forgives errors of the pose."""
 
@@ -130,8 +130,10 @@ def grasp_candidates(
     others = scene.without([object_id])
     pairs, quality = pairs[best], quality[best]
     found: list[Grasp] = []
-    for gap, factor in _GAPS:
+    for gap in reversed(_GAPS):
         opening = np.minimum(pairs.width + 2.0 * gap * gripper.gap_m, gripper.max_width_m)
+        gaps = 0.5 * (opening - pairs.width) / gripper.gap_m
+        factor = np.interp(gaps, _GAPS, _GAP_FACTORS)
         found += _reachable(pairs, opening, factor * quality, shape, others, gripper, support)
     return _distinct(found, count)
 

@@ -48,15 +48,19 @@ def test_heights_are_above_the_lowest_point():
 
 def test_shares_are_of_grasps_and_of_objects():
     outcomes = [
-        GraspOutcome("mug", ("holds", "slips"), (False, True)),
-        GraspOutcome("mug", (), ()),
-        GraspOutcome("can", ("misses", "collides"), (False, False)),
+        GraspOutcome("mug", 0.9, ("holds", "slips"), (False, True)),
+        GraspOutcome("mug", 0.9, (), ()),
+        GraspOutcome("can", 0.2, ("misses", "collides"), (False, False)),
     ]
     document = summarise_grasps(outcomes)
     assert list(document["categories"]) == ["mug", "can"]
     mug, every = document["categories"]["mug"], document["overall"]
     assert (mug["n"], mug["with_grasps"], mug["hold"], mug["best_holds"]) == (2, 50.0, 50.0, 100.0)
     assert (every["grasps"], every["hold"], every["through_table"]) == (4, 25.0, 25.0)
+    assert (every["hold_confident"], document["categories"]["can"]["hold_confident"]) == (
+        50.0,
+        None,
+    )
     assert (every["slip"], every["miss"], every["collide"]) == (25.0, 25.0, 25.0)
     assert summarise_grasps([])["overall"]["hold"] is None
 
