@@ -31,16 +31,14 @@ from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.mask_training.losses import MaskLossConfig
 from sdfpose_core.mask_training.training import MaskTraining, MaskTrainingConfig
 from sdfpose_core.mask_training.validation import validate_masks
-from sdfpose_core.mask_training.views import MaskViewFile, MaskViews
+from sdfpose_core.mask_training.view_settings import ClutterViews
+from sdfpose_core.mask_training.views import MASK_VIEW, MaskViewFile
 from sdfpose_core.masks.network import MaskNetwork, MaskNetworkConfig
-from sdfpose_core.shapes.families import HELD_OUT_SEED
-from sdfpose_core.simulation.clutter import CLUTTER, EMPTY
 from sdfpose_core.storage.configuration import read_configuration
+from sdfpose_core.storage.record_files import Records
 from sdfpose_core.weights import MASKS_FILE
 
 CONFIG = Path(__file__).parent.parent / "config" / "training" / "masks.yaml"
-VALIDATION_MODELS = 24
-VALIDATION_SEED = 100_000
 
 
 @dataclass(frozen=True)
@@ -48,21 +46,12 @@ class Settings:
     """Content of the configuration file.
 
     Attributes:
-        files: number of files of views.
-        views_per_file: number of views in each.
-        models_per_file: number of procedural models of each category in each; every file has its
-            own.
-        empty_every: every so many files, one shows rooms without any object of a category.
-        validation_views: number of held-out views.
+        views: the views.
         network: architecture; see `MaskNetworkConfig`.
         stages: settings of the trainings, each of which goes on with the network of the one before.
     """
 
-    files: int = 32
-    views_per_file: int = 250
-    models_per_file: int = 12
-    empty_every: int = 8
-    validation_views: int = 200
+    views: ClutterViews = field(default_factory=ClutterViews)
     network: MaskNetworkConfig = field(default_factory=MaskNetworkConfig)
     stages: tuple[MaskTrainingConfig, ...] = (
         MaskTrainingConfig(),
@@ -81,34 +70,12 @@ class Settings:
             raise ConfigurationError("stages is empty: expected at least one training")
 
 
-def training_files(settings: Settings, folder: Path) -> list[MaskViewFile]:
-    """Files of training views."""
-    per_file = settings.models_per_file
-    return [
-        MaskViewFile(
-            folder / f"{i:03d}.npy",
-            seed=i,
-            count=settings.views_per_file,
-            model_seeds=range(i * per_file, (i + 1) * per_file),
-            style=EMPTY if (i + 1) % settings.empty_every == 0 else CLUTTER,
-        )
-        for i in range(settings.files)
-    ]
-
-
-def validation_file(settings: Settings, folder: Path) -> MaskViewFile:
-    """File of views of held-out models."""
-    seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + VALIDATION_MODELS)
-    path = folder / "held_out.npy"
-    return MaskViewFile(path, VALIDATION_SEED, settings.validation_views, seeds)
-
-
-def loaded(files: Sequence[MaskViewFile], bar: Progress, workers: int, title: str) -> MaskViews:
+def loaded(files: Sequence[MaskViewFile], bar: Progress, workers: int, title: str) -> Records:
     """Make the files that are missing, and open all."""
     task = bar.add_task(title, total=len(files))
     for _ in make_view_files(files, workers):
         bar.advance(task)
-    return MaskViews.load([x.path for x in files])
+    return Records.load([x.path for x in files], MASK_VIEW)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,8 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     with Progress() as bar, SummaryWriter(str(args.work / "tensorboard" / "masks")) as log:
-        held_out = loaded([validation_file(settings, folder)], bar, 1, "views for validation")
-        views = loaded(training_files(settings, folder), bar, args.workers, "views for training")
+        held_out = loaded([settings.views.held_out_file(folder)], bar, 1, "views for validation")
+        views = loaded(
+            settings.views.training_files(folder), bar, args.workers, "views for training"
+        )
         views_minutes = (time.monotonic() - start) / 60.0
         task = bar.add_task("mask network", total=sum(x.steps for x in settings.stages))
         network, before = None, 0
