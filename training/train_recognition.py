@@ -55,9 +55,7 @@ class Settings:
 
     views: ClutterViews = field(default_factory=ClutterViews)
     widths: tuple[int, ...] = (32, 64, 128)
-    training: RecognitionTrainingConfig = field(
-        default_factory=lambda: RecognitionTrainingConfig(steps=8000)
-    )
+    training: RecognitionTrainingConfig = field(default_factory=RecognitionTrainingConfig)
 
 
 def made(
@@ -66,8 +64,8 @@ def made(
     """Make the files of views that are missing, from files of views of clutter, and open all."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [
-        RecognitionViewFile(folder / x.path.name, x.path, tuple(FAMILIES), i, masks)
-        for i, x in enumerate(sources)
+        RecognitionViewFile(folder / x.path.name, x.path, tuple(FAMILIES), x.seed, masks)
+        for x in sources
     ]
     for title, some in (("views of clutter", sources), ("crops", files)):
         task = bar.add_task(title, total=len(some))
@@ -116,6 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     trained.save(args.out / RECOGNITION_FILE, "any")
     for kind in (False, True):
         records = judged[np.flatnonzero(judged.field("network") == kind)]
+        if len(records) == 0:
+            continue
         figures = validate_recognition(trained, Records([records]))
         name = "masks of the mask network" if kind else "true masks with errors"
         print(json.dumps({"validation": name, **{k: round(v, 3) for k, v in figures.items()}}))

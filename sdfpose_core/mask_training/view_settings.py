@@ -8,6 +8,7 @@ from pathlib import Path
 from sdfpose_core.mask_training.views import MaskViewFile
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.clutter import CLUTTER, EMPTY
+from sdfpose_core.storage.configuration import check_at_least_one
 
 __all__ = ["ClutterViews"]
 
@@ -26,6 +27,9 @@ class ClutterViews:
             own.
         empty_every: every so many files, one shows rooms without any object of a category.
         held_out: number of held-out views, of held-out models.
+
+    Raises:
+        ConfigurationError: a number is too small.
     """
 
     files: int = 32
@@ -33,6 +37,11 @@ class ClutterViews:
     models_per_file: int = 12
     empty_every: int = 8
     held_out: int = 200
+
+    def __post_init__(self) -> None:
+        check_at_least_one(
+            self, "files", "views_per_file", "models_per_file", "empty_every", "held_out"
+        )
 
     def training_files(self, folder: Path) -> list[MaskViewFile]:
         """The files of training views in a folder."""

@@ -153,7 +153,8 @@ class Instance:
         unknown: whether nobody named a category, and several are tried.
         colour_log_odds: log odds, given the colour image, that it is of any category; 0 if that
             says nothing.
-        shape_log_odds: the same, given the shape in the depth image.
+        shape_log_odds: the same, given shape and, if there is any, colour, of the object and around
+            it.
         points: (N, 3) float32, metres, camera frame: depth inside the mask; subsampled for large
             objects.
         pixels: (N, 2) int32, (u, v) of `points`.

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.observation.colour_crop import ColourCrop, square_crop
+from sdfpose_core.observation.colour_crop import ColourCrop, is_blank, square_crop
 from sdfpose_core.observation.frame import Instance
 
 __all__ = ["CHANNELS", "SIDE", "recognition_crop"]
@@ -22,6 +22,9 @@ _UNIT_M = 0.1
 _RANGE = 3.0
 """Offsets from the object's middle and heights are limited to this, in units of 0.1 m."""
 
+_LEAST_INSIDE = 0.5
+"""A cell has a colour if more than this share of it is inside the image."""
+
 
 def recognition_crop(instance: Instance) -> NDArray[np.float32]:
     """Crop (C, S, S) of the window around an instance.
@@ -30,6 +33,9 @@ def recognition_crop(instance: Instance) -> NDArray[np.float32]:
     0.1 m (3); 1 where depth is known; 1 on the object's own pixels; the surface normal towards the
     camera (3); the height above the support plane in units of 0.1 m; 1 if there is a support plane;
     RGB from -1 to 1 (3); and 1 where colour is known. What is unknown is 0.
+
+    Depth is that of each second cell of the window; colour is the mean over 2 x 2 of them. Colour
+    is unknown beyond the image, and if the image shows nothing around the object (`is_blank`).
 
     Raises:
         FrameError: a stored colour crop is damaged.
@@ -51,7 +57,8 @@ def recognition_crop(instance: Instance) -> NDArray[np.float32]:
         crop[8] = _limited(height).reshape(SIDE, SIDE)
         crop[9] = 1.0
     crop[:9, ~known] *= (np.arange(9) == 4)[:, None]
-    if instance.colour is not None and len(instance.points):
+    # The camera of a window of which nothing is known is that of no image.
+    if instance.colour is not None and len(instance.points) and window.depth.any():
         crop[10:] = _colour(instance, instance.colour)
     return crop
 
@@ -59,17 +66,31 @@ def recognition_crop(instance: Instance) -> NDArray[np.float32]:
 def _colour(instance: Instance, image: NDArray[np.uint8] | ColourCrop) -> NDArray[np.float32]:
     """RGB of the window's cells, -1 to 1, and where it is known: (4, S, S)."""
     left, top, side = _window_square(instance)
+    pixels = instance.pixels
     if isinstance(image, ColourCrop):
-        stored, image = image, image.decode()
-        left, top = left - stored.left, top - stored.top
-    inside = np.full((*image.shape[:2], 1), 255, dtype=np.uint8)
-    parts = [square_crop(x, left, top, side) for x in (image, np.repeat(inside, 3, axis=2))]
-    colour, known = (
-        cv2.resize(x, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) for x in parts
+        left, top = left - image.left, top - image.top
+        pixels = pixels - np.array([image.left, image.top])
+        image = image.decode()
+    if is_blank(image, pixels):
+        return np.zeros((4, SIDE, SIDE), dtype=np.float32)
+    part = square_crop(image, left, top, side)
+    mean = cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    rows, columns = (
+        _share_inside(first, side, length)
+        for first, length in zip((top, left), image.shape[:2], strict=True)
     )
-    there = known[..., :1] > _MOSTLY
-    values = np.where(there, colour / np.float32(127.5) - 1.0, 0.0)
-    return np.concatenate([values, there], axis=2).transpose(2, 0, 1).astype(np.float32)
+    inside = np.outer(rows, columns)[..., None]
+    known = inside > _LEAST_INSIDE
+    # What is beyond the image is black in the mean, and must not darken it.
+    rgb = mean / np.where(known, inside, 1.0)
+    values = np.where(known, np.minimum(rgb / 127.5, 2.0) - 1.0, 0.0)
+    return np.concatenate([values, known], axis=2).transpose(2, 0, 1).astype(np.float32)
+
+
+def _share_inside(first: int, side: int, length: int) -> NDArray[np.float64]:
+    """Share (S,) of each cell along an axis that is inside an image of so many pixels."""
+    edges = first + side / SIDE * np.arange(SIDE + 1)
+    return np.diff(np.clip(edges, 0.0, length)) * (SIDE / side)
 
 
 def _window_square(instance: Instance) -> tuple[int, int, int]:
@@ -81,16 +102,12 @@ def _window_square(instance: Instance) -> tuple[int, int, int]:
     at = window.project(instance.points.astype(np.float64))
     spread = np.ptp(at, axis=0)
     axis = int(spread.argmax())
-    step = 1
+    step = instance.every
     if spread[axis] > 0.0:
         step = max(round(float(np.ptp(instance.pixels[:, axis]) / spread[axis])), 1)
-    corner = np.median(instance.pixels - step * at, axis=0) - 0.5 * (step - 1)
-    left, top = (round(float(x)) for x in corner)
-    return left, top, step * window.width
-
-
-_MOSTLY = 127.0
-"""A cell has a colour if more than half of it is inside the image, of 255."""
+    # The pixel that the first cell's ray goes through: whole, but for rounding.
+    u, v = np.median(instance.pixels - step * at, axis=0).tolist()
+    return round(u) - step // 2, round(v) - step // 2, step * window.width
 
 
 def _limited(x: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -32,12 +32,13 @@ class CropAugmentation:
         size: largest relative change of all lengths.
         noise: largest standard deviation of places, in units of 0.1 m.
         unsupported: share of crops whose support plane is forgotten.
-        alone: share of crops whose surroundings are forgotten.
+        alone: share of crops without depth beyond the object.
         holes: share of crops that lose a rectangle of depth.
         grey: share of crops without hue.
         black: share of crops without colour.
         narrow: share of crops without colour beyond the object and its border.
-        light: largest relative change of brightness, and a third of that of each channel.
+        light: largest relative change of brightness; each channel changes by up to a third of it,
+            the exponent of gamma by up to a half.
     """
 
     flip: float = 0.5
@@ -71,7 +72,7 @@ class RecognitionTrainingConfig:
         ConfigurationError: a number is too small.
     """
 
-    steps: int = 4000
+    steps: int = 8000
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
@@ -190,9 +191,11 @@ def _recoloured(
         return 2.0 * torch.rand(count, channels, 1, 1, generator=rng) - 1.0
 
     rgb, known = 0.5 * (colour[:, :3] + 1.0), colour[:, 3:]
-    rgb = torch.where(chance(amount.grey), rgb.mean(dim=1, keepdim=True), rgb)
+    grey = chance(amount.grey)
     gain = (amount.light * (signed(1) + signed(3) / 3.0)).exp()
     rgb = (rgb * gain).clamp(0.0, 1.0) ** (0.5 * amount.light * signed(1)).exp()
+    # After the light, which may be coloured: the channels of a grey image are equal.
+    rgb = torch.where(grey, rgb.mean(dim=1, keepdim=True), rgb)
     around = nn.functional.max_pool2d(own[:, None], _BORDER_CELLS, 1, _BORDER_CELLS // 2)
     seen = torch.where(chance(amount.narrow), around, 1.0) * ~chance(amount.black) * known
     return torch.cat([(2.0 * rgb - 1.0) * seen, seen], dim=1)

@@ -30,10 +30,13 @@ class Records:
 
     def __getitem__(self, index: Sequence[int] | NDArray[np.integer]) -> NDArray[np.void]:
         """Read some records, by number."""
-        numbers = np.asarray(index)
+        numbers = np.asarray(index, dtype=np.intp)
         part = np.searchsorted(self._ends, numbers, side="right")
         first = np.concatenate([[0], self._ends])[part]
-        return np.stack([self._parts[p][i] for p, i in zip(part, numbers - first, strict=True)])
+        found = np.empty(len(numbers), dtype=self._parts[0].dtype)
+        for k, (p, i) in enumerate(zip(part, numbers - first, strict=True)):
+            found[k] = self._parts[p][i]
+        return found
 
     def field(self, name: str) -> NDArray[np.generic]:
         """One field of all records."""
