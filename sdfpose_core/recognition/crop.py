@@ -37,6 +37,9 @@ def recognition_crop(instance: Instance) -> NDArray[np.float32]:
     Depth is that of each second cell of the window; colour is the mean over 2 x 2 of them. Colour
     is unknown beyond the image, and if the image shows nothing around the object (`is_blank`).
 
+    Args:
+        instance: an instance with at least one point.
+
     Raises:
         FrameError: a stored colour crop is damaged.
     """
@@ -58,7 +61,7 @@ def recognition_crop(instance: Instance) -> NDArray[np.float32]:
         crop[9] = 1.0
     crop[:9, ~known] *= (np.arange(9) == 4)[:, None]
     # The camera of a window of which nothing is known is that of no image.
-    if instance.colour is not None and len(instance.points) and window.depth.any():
+    if instance.colour is not None and window.depth.any():
         crop[10:] = _colour(instance, instance.colour)
     return crop
 
