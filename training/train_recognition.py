@@ -12,25 +12,17 @@ from __future__ import annotations
 
 import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before torch is loaded
 
-import argparse
-import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from rich.progress import Progress
-from torch.utils.tensorboard import SummaryWriter
 
 from sdfpose_core.cli.execution import execute
-from sdfpose_core.cli.numbers import integer
-from sdfpose_core.cli.paths import check_output_folder
-from sdfpose_core.device import resolve_device, set_threads
-from sdfpose_core.encoder.view_files import make_view_files
+from sdfpose_core.cli.network_training import NetworkTraining, print_figures, training_parser
+from sdfpose_core.device import resolve_device
 from sdfpose_core.mask_training.view_settings import ClutterViews
-from sdfpose_core.mask_training.views import MaskViewFile
 from sdfpose_core.recognition.network import RecognitionConfig
 from sdfpose_core.recognition.training import RecognitionTraining, RecognitionTrainingConfig
 from sdfpose_core.recognition.validation import validate_recognition
@@ -58,69 +50,40 @@ class Settings:
     training: RecognitionTrainingConfig = field(default_factory=RecognitionTrainingConfig)
 
 
-def made(
-    sources: Sequence[MaskViewFile], folder: Path, masks: Path, bar: Progress, workers: int
-) -> Records:
-    """Make the files of views that are missing, from files of views of clutter, and open all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [
-        RecognitionViewFile(folder / x.path.name, x.path, tuple(FAMILIES), x.seed, masks)
-        for x in sources
-    ]
-    for title, some in (("views of clutter", sources), ("crops", files)):
-        task = bar.add_task(title, total=len(some))
-        for _ in make_view_files(some, workers):
-            bar.advance(task)
-    return Records.load([x.path for x in files], RECOGNITION_VIEW)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
-    parser.add_argument("--work", type=Path, required=True, help="folder for views and checkpoints")
-    parser.add_argument("--config", type=Path, default=CONFIG, help="default: the shipped one")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--workers", type=integer(1), default=1, help="processes that make views")
-    parser.add_argument("--threads", type=integer(0), default=0, help="CPU threads, 0: all cores")
-    args = parser.parse_args(arguments)
-    check_output_folder("--out", args.out)
-    check_output_folder("--work", args.work)
-    if args.threads > 0:
-        set_threads(args.threads)
+    args = training_parser(__doc__.splitlines()[0], CONFIG).parse_args(arguments)
     settings = read_configuration(args.config, Settings)
     device = resolve_device(args.device)
-    clutter, folder = args.work / "masks", args.work / "recognition"
-    clutter.mkdir(parents=True, exist_ok=True)
     masks = own_or_shipped(MASKS_FILE, args.out)
-    start = time.monotonic()
-    with Progress() as bar, SummaryWriter(str(args.work / "tensorboard" / "recognition")) as log:
-        held_out = [settings.views.held_out_file(clutter)]
-        judged = made(held_out, folder, masks, bar, args.workers)
-        training_files = settings.views.training_files(clutter)
-        views = made(training_files, folder, masks, bar, args.workers)
-        views_minutes = (time.monotonic() - start) / 60.0
-        network = RecognitionConfig(tuple(FAMILIES), settings.widths)
-        training = RecognitionTraining(views, network, settings.training, device)
-        task = bar.add_task("recognition network", total=settings.training.steps)
-
-        def progress(step: int, losses: dict[str, float]) -> None:
-            bar.update(task, completed=step)
-            for name, value in losses.items():
-                log.add_scalar(f"recognition/{name}", value, step)
-
+    with NetworkTraining("recognition", args) as run:
+        clutter, folder = run.folder("masks"), run.folder("recognition")
+        sources = [
+            settings.views.held_out_file(clutter),
+            *settings.views.training_files(clutter),
+        ]
+        files = [
+            RecognitionViewFile(folder / x.path.name, x.path, tuple(FAMILIES), x.seed, masks)
+            for x in sources
+        ]
+        run.make(sources, "views of clutter")
+        run.make(files, "crops")
+        training = RecognitionTraining(
+            Records.load([x.path for x in files[1:]], RECOGNITION_VIEW),
+            RecognitionConfig(tuple(FAMILIES), settings.widths),
+            settings.training,
+            device,
+        )
+        (progress,) = run.steps(settings.training.steps)
         trained = training.run(args.work / "recognition.ckpt", progress)
     args.out.mkdir(parents=True, exist_ok=True)
     trained.save(args.out / RECOGNITION_FILE, "any")
-    for kind in (False, True):
-        records = judged[np.flatnonzero(judged.field("network") == kind)]
-        if len(records) == 0:
-            continue
-        figures = validate_recognition(trained, Records([records]))
-        name = "masks of the mask network" if kind else "true masks with errors"
-        print(json.dumps({"validation": name, **{k: round(v, 3) for k, v in figures.items()}}))
-    minutes = (time.monotonic() - start) / 60.0
-    print(json.dumps({"views_minutes": round(views_minutes, 1), "minutes": round(minutes, 1)}))
+    judged = Records.load([files[0].path], RECOGNITION_VIEW)
+    for network, kind in ((False, "true masks with errors"), (True, "masks of the mask network")):
+        records = judged[np.flatnonzero(judged.field("network") == network)]
+        if len(records):
+            print_figures(kind, validate_recognition(trained, Records([records])))
+    run.print_time()
     return 0
 
 
