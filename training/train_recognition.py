@@ -13,6 +13,7 @@ from __future__ import annotations
 import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before torch is loaded
 
 import sys
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,11 @@ class Settings:
     training: RecognitionTrainingConfig = field(default_factory=RecognitionTrainingConfig)
 
 
+def digest(path: Path) -> str:
+    """Checksum of a file; crops of the masks of other weights must not be used."""
+    return f"{zlib.crc32(path.read_bytes()):08x}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     args = training_parser(__doc__.splitlines()[0], CONFIG).parse_args(arguments)
@@ -57,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = resolve_device(args.device)
     masks = own_or_shipped(MASKS_FILE, args.out)
     with NetworkTraining("recognition", args) as run:
-        clutter, folder = run.folder("masks"), run.folder("recognition")
+        clutter = run.folder("masks")
+        folder = run.folder(f"recognition.{digest(masks)}")
         sources = [
             settings.views.held_out_file(clutter),
             *settings.views.training_files(clutter),

@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+from sdfpose_core.masks.network import MaskNetwork, MaskNetworkConfig
 from sdfpose_core.recognition.network import RecognitionNetwork
 from sdfpose_core.shapes.families import FAMILIES
 from sdfpose_core.storage.configuration import read_configuration
+from sdfpose_core.weights import MASKS_FILE
 
 SCRIPT = Path(__file__).parents[2] / "training" / "train_recognition.py"
 
@@ -55,8 +58,9 @@ def test_the_network_is_trained_and_judged(train, tmp_path):
     network = RecognitionNetwork.load(tmp_path / "weights" / "recognition.safetensors")
     assert network.config.categories == tuple(FAMILIES)
     assert network.config.widths == (6, 8)
-    for folder in ("masks", "recognition"):
-        names = sorted(x.name for x in (tmp_path / "work" / folder).iterdir())
+    (crops,) = (tmp_path / "work").glob("recognition.????????")
+    for folder in (tmp_path / "work" / "masks", crops):
+        names = sorted(x.name for x in folder.iterdir())
         assert names == ["000.npy", "held_out.npy"]
     assert train() == [figures, pytest.approx(time, abs=1.0)]
     other = {**TINY["training"], "learning_rate": 0.1}
@@ -80,3 +84,12 @@ def test_the_shipped_configuration_is_the_default(monkeypatch):
 def test_both_trainings_use_the_same_views():
     views = [yaml.safe_load((CONFIGS / x).read_text())["views"] for x in CONFIG_NAMES]
     assert views[0] == views[1]
+
+
+def test_crops_of_masks_of_other_weights_are_not_used(train, tmp_path):
+    train()
+    torch.manual_seed(1)
+    MaskNetwork(MaskNetworkConfig((4, 6), (1, 1))).save(tmp_path / "weights" / MASKS_FILE, "any")
+    (tmp_path / "work" / "recognition.ckpt").unlink()
+    train()
+    assert len([*(tmp_path / "work").glob("recognition.????????")]) == 2
