@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from sdfpose_core.errors import DeviceError
 
-__all__ = ["all_threads", "has_fast_bfloat16", "resolve_device", "set_threads"]
+__all__ = ["adopt_threads", "all_threads", "has_fast_bfloat16", "resolve_device", "set_threads"]
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
@@ -69,6 +69,7 @@ def _processor_features() -> frozenset[str]:
 _BUSY_LOAD = 1.5
 """Mean number of running processes per core in the last minute from which on a machine is busy."""
 
+_threads = 0
 _all_threads = 0
 _considerate = False
 
@@ -82,14 +83,24 @@ def set_threads(count: int = 0, *, considerate: bool = False) -> None:
         considerate: for the same reason, take all cores only while the machine is not busy. The
             last digits of results depend on the number of threads.
     """
-    global _all_threads, _considerate
+    global _threads, _all_threads, _considerate
     cores = os.cpu_count() or 1
     _all_threads = count or cores
     _considerate = considerate and count == 0
-    count = count or max(1, cores - 1)
+    _threads = count = count or max(1, cores - 1)
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
     threadpool_limits(count, user_api="blas")
+
+
+def adopt_threads() -> None:
+    """Make `set_threads` hold in the calling thread.
+
+    OpenMP has a number of threads for each thread that calls it. In one that was started later,
+    convolutions of torch would use all cores.
+    """
+    if _threads and torch.get_num_threads() != _threads:
+        torch.set_num_threads(_threads)
 
 
 @contextmanager

@@ -27,6 +27,9 @@ class ClaimedMasks:
         >>> for frame in frames:                                  # doctest: +SKIP
         ...     found = masks.segment(frame, tracker.followed(frame))
         ...     tracker.step(replace(frame, mask=found.ids, labels=found.labels))
+
+    `find` and `claimed` are the two steps of `segment`. The first does not need the tracker: it may
+    find the masks of the next image while the objects of this one are still being estimated.
     """
 
     def __init__(self, backend: MaskBackend) -> None:
@@ -44,7 +47,29 @@ class ClaimedMasks:
         Raises:
             FrameError: the image cannot be used.
         """
-        found = self._backend.segment(frame)
+        return self.claimed(frame, self.find(frame), followed)
+
+    def find(self, frame: RgbdFrame) -> InstanceMask:
+        """Find the masks of the next image, whatever is followed.
+
+        Args:
+            frame: see `segment`.
+
+        Raises:
+            FrameError: the image cannot be used.
+        """
+        return self._backend.segment(frame)
+
+    def claimed(
+        self, frame: RgbdFrame, found: InstanceMask, followed: Sequence[ObjectEstimate]
+    ) -> InstanceMask:
+        """Let the objects that are followed claim their pixels.
+
+        Args:
+            frame: the image, no older than the last one.
+            found: its masks, see `find`.
+            followed: see `segment`.
+        """
         now_ns = frame.stamp_ns
         lately = {
             mask_id

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sdfpose_core.device import has_fast_bfloat16, resolve_device
+from sdfpose_core.device import adopt_threads, has_fast_bfloat16, resolve_device
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.masks.grouping import GroupingConfig, Groups, PixelMaps, group
@@ -74,6 +74,7 @@ class NetworkMasks:
                 problem="the image has neither depth nor colour: expected one of them (cover off "
                 "the lens? depth_unit?)",
             )
+        adopt_threads()  # the pose node finds masks in a thread of its own
         camera = working_camera(frame.camera)
         colour, depth = reduced(frame.colour, frame.depth, camera.width, camera.height)
         config = GroupingConfig(min_pixels=round(self._min_share * depth.size))

@@ -85,6 +85,9 @@ class TorchvisionMasks:
         """
         import torch
 
+        from sdfpose_core.device import adopt_threads
+
+        adopt_threads()  # the pose node finds masks in a thread of its own
         with torch.inference_mode():
             image = torch.from_numpy(np.ascontiguousarray(colour)).to(self._device)
             (found,) = self._network([image.permute(2, 0, 1).float() / 255.0])

@@ -17,13 +17,12 @@ from sdfpose_core.observation.frame import (
     Instance,
     RgbdFrame,
     SkippedInstance,
-    robust_centre,
 )
-from sdfpose_core.observation.free_space import free_space, thinning
 from sdfpose_core.observation.gravity import contradicted
-from sdfpose_core.observation.support_plane import SupportPlane, dominant_planes, find_support
+from sdfpose_core.observation.measurement import measure
+from sdfpose_core.observation.support_plane import dominant_planes
 
-__all__ = ["ANY_CATEGORY", "label_candidates", "largest_diagonal_m", "segment", "segment_masks"]
+__all__ = ["ANY_CATEGORY", "label_candidates", "segment", "segment_masks"]
 
 ANY_CATEGORY = "any"
 """Label of a mask whose category is unknown; all categories are tried."""
@@ -31,41 +30,11 @@ ANY_CATEGORY = "any"
 _MAX_ID = 65535
 """Mask ids are 16-bit (mono8 and 16UC1 images)."""
 
-_SIZE_SDS = 2.0
-"""Objects may exceed their category's median size by this many standard deviations."""
-
-_GAP_SHARE = 0.25
-"""A depth gap of this share of the largest diagonal separates two clusters of points."""
-
-_CLUSTER_SHARE = 0.5
-"""A cluster is kept if it has this share of the largest cluster's points, because an occluder may
-split an object."""
-
-_SURROUNDINGS_SHARE = 0.5
-"""The support is searched this far around the mask, in sides of its box..."""
-
-_SURROUNDINGS_PX = 2
-"""...plus this many pixels..."""
-
-_SURROUNDINGS_GRID = 64
-"""...on a grid with this many pixels along each side..."""
-
-_SURROUNDINGS_DEPTH = 1.5
-"""...and within this many median diagonals of the category in depth."""
-
 _BACKGROUND_GRID = 64
 """The planes of the image are searched on a grid with about this many pixels along each side..."""
 
 _BACKGROUND_DEPTH = 1.5
 """...up to this many times the depth of the farthest mask."""
-
-_SUPPORT_THINNING = 4
-"""One in this many points on the support plane is kept. A leaking mask causes such points, but they
-may belong to a thin object, e.g. a laptop."""
-
-_SUPPORT_SHARE = 0.02
-"""Points higher above the support than this share of the category's median diagonal belong to the
-object, however noisy the depth."""
 
 
 def segment(
@@ -171,10 +140,8 @@ def _segment(
         reported = candidates[0].name if detected else ""
         unknown = len(candidates) > 1
         measured = [
-            replace(
-                _measure(frame, mask_id, pixels, x, score, planes), label=reported, unknown=unknown
-            )
-            for x in candidates
+            replace(x, label=reported, unknown=unknown)
+            for x in measure(frame, mask_id, pixels, score, candidates, planes)
         ]
         usable = [x for x in measured if x.depth_pixels >= min_points]
         if not usable:
@@ -221,11 +188,6 @@ def _drop_smallest(
     return skipped
 
 
-def largest_diagonal_m(category: Category) -> float:
-    """Return the largest plausible diagonal of the category, metres."""
-    return category.diagonal_m * math.exp(_SIZE_SDS * category.diagonal_log_sd)
-
-
 def _pixels(mask: NDArray[np.integer]) -> dict[int, NDArray[np.int32]]:
     """Return the pixels (N, 2), (u, v), of each mask id, row by row, in the order of the ids."""
     lowest, highest = int(mask.min()), int(mask.max())
@@ -245,76 +207,6 @@ def _pixels(mask: NDArray[np.integer]) -> dict[int, NDArray[np.int32]]:
     return {int(x): part for x, part in zip(present, parts, strict=True)}
 
 
-def _measure(
-    frame: RgbdFrame,
-    mask_id: int,
-    pixels: NDArray[np.int32],
-    category: Category,
-    score: float,
-    planes: Sequence[SupportPlane],
-) -> Instance:
-    """Measure one instance, whatever its number of points; `planes` are those of the image."""
-    left, top, width, height = cv2.boundingRect(pixels)
-    box = (slice(top, top + height), slice(left, left + width))
-    mask_pixels = len(pixels)
-    depth = frame.depth[pixels[:, 1], pixels[:, 0]]
-    used = depth > 0.0
-    every = thinning(max(width, height), int(np.count_nonzero(used)))
-    if every > 1:
-        used &= (pixels[:, 0] % every == 0) & (pixels[:, 1] % every == 0)
-    if not used.all():
-        pixels, depth = pixels[used], depth[used]
-    points = frame.camera.back_project(pixels, depth)
-    keep = _plausible(points, largest_diagonal_m(category))
-    plausible_share = float(keep.mean()) if len(keep) else 1.0
-    if not keep.all():
-        points, pixels = points[keep], pixels[keep]
-    support = find_support(
-        _around(frame, box, points, category), points, category.diagonal_m, planes, frame.up
-    )
-    free = free_space(frame.depth, frame.camera, pixels, every)
-    if support is not None:
-        on_plane = np.flatnonzero(support.holds(points, _SUPPORT_SHARE * category.diagonal_m))
-        keep = np.ones(len(points), dtype=np.bool_)
-        keep[on_plane[np.arange(len(on_plane)) % _SUPPORT_THINNING > 0]] = False
-        points, pixels = points[keep], pixels[keep]
-    return Instance(
-        mask_id=mask_id,
-        category=category.name,
-        score=score,
-        points=points,
-        pixels=pixels,
-        free=free,
-        mask_pixels=mask_pixels,
-        every=every,
-        support=support,
-        up=_up(frame, support),
-        colour=frame.colour,
-        plausible_share=plausible_share,
-    )
-
-
-def _up(frame: RgbdFrame, support: SupportPlane | None) -> NDArray[np.float32] | None:
-    """Direction against gravity (3,) as far as it is known: from the frame, or from a table."""
-    if frame.up is not None:
-        return frame.up.astype(np.float32)
-    return None if support is None else support.up
-
-
-def _plausible(points: NDArray[np.float32], diagonal_m: float) -> NDArray[np.bool_]:
-    """Select the points (N, 3) that can belong to one object of the given diagonal."""
-    if len(points) == 0:
-        return np.zeros(0, dtype=np.bool_)
-    ordered = np.sort(points[:, 2])
-    ends = np.flatnonzero(np.diff(ordered) > _GAP_SHARE * diagonal_m)
-    keep = np.ones(len(points), dtype=np.bool_)
-    if len(ends):
-        sizes = np.diff(ends + 1, prepend=0, append=len(points))
-        keep = (sizes >= _CLUSTER_SHARE * sizes.max())[np.searchsorted(ordered[ends], points[:, 2])]
-    offset = points - robust_centre(points[keep] if len(ends) else points).astype(np.float32)
-    return keep & (np.einsum("ij,ij->i", offset, offset) <= diagonal_m**2)
-
-
 def _background(frame: RgbdFrame, masks: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
     """Points (M, 3), metres, camera frame, on a grid over the image outside all masks.
 
@@ -327,29 +219,4 @@ def _background(frame: RgbdFrame, masks: Sequence[NDArray[np.int32]]) -> NDArray
     near = depth < _BACKGROUND_DEPTH * farthest
     v, u = np.nonzero((frame.mask[every, every] == 0) & (depth > 0.0) & near)
     pixels = np.stack([u, v], axis=-1) * (every.step or 1)
-    return frame.camera.back_project(pixels, depth[v, u])
-
-
-def _around(
-    frame: RgbdFrame,
-    box: tuple[slice, slice],
-    points: NDArray[np.float32],
-    category: Category,
-) -> NDArray[np.float32]:
-    """Points (M, 3), metres, camera frame, around the mask, on which the object may stand.
-
-    Pixels of other instances are excluded.
-    """
-    if len(points) == 0:
-        return np.zeros((0, 3), dtype=np.float32)
-    height, width = box[0].stop - box[0].start, box[1].stop - box[1].start
-    reach = math.ceil(_SURROUNDINGS_SHARE * max(height, width)) + _SURROUNDINGS_PX
-    step = max(1, round(math.sqrt((height + 2 * reach) * (width + 2 * reach)) / _SURROUNDINGS_GRID))
-    rows = slice(max(box[0].start - reach, 0), box[0].stop + reach, step)
-    columns = slice(max(box[1].start - reach, 0), box[1].stop + reach, step)
-    depth = frame.depth[rows, columns]
-    middle = float(robust_centre(points)[2])
-    near = np.abs(depth - middle) < _SURROUNDINGS_DEPTH * category.diagonal_m
-    v, u = np.nonzero((frame.mask[rows, columns] == 0) & (depth > 0.0) & near)
-    pixels = np.stack([u * step + columns.start, v * step + rows.start], axis=-1)
     return frame.camera.back_project(pixels, depth[v, u])

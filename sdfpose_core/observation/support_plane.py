@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SupportPlane", "dominant_planes", "find_support"]
+__all__ = ["SupportPlane", "dominant_planes", "find_supports"]
 
 _CANDIDATES = 384
 """Candidate planes, each through three points..."""
@@ -177,14 +177,14 @@ def dominant_planes(
     return [plane for _, plane in sorted(found, key=lambda x: x[0], reverse=True)]
 
 
-def find_support(
+def find_supports(
     around: NDArray[np.float32],
     points: NDArray[np.float32],
-    diagonal_m: float,
+    diagonals_m: Sequence[float],
     planes: Sequence[SupportPlane] = (),
     up: NDArray[np.floating] | None = None,
-) -> SupportPlane | None:
-    """Find the plane that has the object in front of it, and near.
+) -> list[SupportPlane | None]:
+    """Find the plane that has the object in front of it, and near, for each size it may have.
 
     The first such plane of the image is taken, because what lies beside an object says less about
     its support than the whole image does; the points around the object adjust its offset. A plane
@@ -194,18 +194,27 @@ def find_support(
     Args:
         around: (M, 3), metres, camera frame: points around the object, row by row.
         points: (N, 3), metres, camera frame: points of the object.
-        diagonal_m: median diagonal of its category.
+        diagonals_m: median diagonals of the categories that it may have.
         planes: planes of the image, from `dominant_planes`.
         up: (3,) unit vector against gravity, camera frame; None if unknown.
+
+    Returns:
+        One plane for each diagonal; None where there is none.
     """
     if len(points) == 0:
-        return None
+        return [None] * len(diagonals_m)
     around = around[:: max(1, len(around) // _MAX_POINTS)]
     points = points[:: max(1, len(points) // _MAX_POINTS)]
+    found: dict[float, SupportPlane] = {}
+    open_m = set(diagonals_m)
     for plane in _nearby(around, planes, up):
-        if _distance(plane, points) < _max_distance(plane, points, up) * diagonal_m:
-            return _lid(around, points, plane) or plane
-    return None
+        distance, reach = _distance(plane, points), _max_distance(plane, points, up)
+        if near_m := {x for x in open_m if distance < reach * x}:
+            found |= dict.fromkeys(near_m, _lid(around, points, plane) or plane)
+            open_m -= near_m
+        if not open_m:
+            break
+    return [found.get(x) for x in diagonals_m]
 
 
 def _nearby(

@@ -21,6 +21,9 @@ everything else."""
 _DETECTION_BUDGET_S = 1.0
 """Results of live images are to be at most this late, if a single detection permits it."""
 
+_LIVE_SIGHTINGS = 3
+"""Pieces and shadows that a segmentation shows in one or two live images are not tried."""
+
 
 @dataclass(frozen=True)
 class TrackerConfig:
@@ -47,6 +50,10 @@ class TrackerConfig:
             seconds. The first detection always takes place; the rest waits for the next images.
             Infinite detects all at once, so that results do not depend on the machine's speed. An
             estimator that does not refine on the SDF detects all objects in every image.
+        sightings: while objects are tracked, an instance of unknown category that is none of them
+            is detected once this many images have shown it at its place, see
+            `sdfpose_core.tracking.sightings.Sightings`; so is one that may be an object which was
+            out of view for longer than `coast_s`. 1 detects it at once.
         network_interval_s: maximum age of the network prediction of a tracked object without a
             front, seconds.
         drop_confidence: an image with less confidence brings the next verification nearer.
@@ -77,6 +84,7 @@ class TrackerConfig:
     wait_for_verification: bool = True
     verification_share: float = 1.0
     detection_budget_s: float = math.inf
+    sightings: int = 1
     network_interval_s: float = 0.3
     drop_confidence: float = 0.3
     inlier_collapse: float = 0.5
@@ -102,6 +110,7 @@ class TrackerConfig:
             wait_for_verification=wait,
             verification_share=_VERIFICATION_SHARE if (os.cpu_count() or 1) <= _FEW_CORES else 1.0,
             detection_budget_s=math.inf if wait else _DETECTION_BUDGET_S,
+            sightings=1 if wait else _LIVE_SIGHTINGS,
         )
 
     def __post_init__(self) -> None:

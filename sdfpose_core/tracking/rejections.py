@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sdfpose_core.observation.frame import Instance, SkippedInstance
-from sdfpose_core.tracking.association import associate
 from sdfpose_core.tracking.config import TrackerConfig
+from sdfpose_core.tracking.places import Place, recognised
 
 __all__ = ["Rejection", "Rejections"]
 
@@ -25,18 +22,13 @@ _SAME_SIZE = 1.5
 """Masks whose pixels differ by a larger factor have changed: more or less of the thing is seen, or
 another thing as well."""
 
-_LEAST_REACH_M = 0.01
-
 
 @dataclass(frozen=True)
 class Rejection:
     """A rejected instance.
 
     Attributes:
-        mask_id: in the last image that showed it.
-        categories: those that were tried.
-        middle: (3,), metres, camera frame: of its points in that image.
-        reach_m: root mean square distance of these points from their mean, metres.
+        place: in the last image that showed it, with the categories that were tried.
         seen_ns: time of that image, nanoseconds.
         tried_ns: time of the last trial, nanoseconds.
         tried_pixels: pixels of the mask at that time.
@@ -44,10 +36,7 @@ class Rejection:
         reasons: why there was no estimate.
     """
 
-    mask_id: int
-    categories: frozenset[str]
-    middle: NDArray[np.float64]
-    reach_m: float
+    place: Place
     seen_ns: int
     tried_ns: int
     tried_pixels: int
@@ -65,19 +54,13 @@ class Rejection:
         wait_s = config.retry_after_s if changed else self.wait_s
         return 0.0 < 1e-9 * (now_ns - self.tried_ns) < wait_s
 
-    def seen(self, instance: Instance, now_ns: int) -> Rejection:
-        """The rejection after an image that shows the thing again."""
-        return replace(
-            self,
-            mask_id=instance.mask_id,
-            middle=instance.middle,
-            reach_m=_reach_m(instance),
-            seen_ns=now_ns,
-        )
+    def seen(self, same: Sequence[Instance], now_ns: int) -> Rejection:
+        """The rejection after an image that shows the thing again, as the instances of a mask."""
+        return replace(self, place=Place.of(same), seen_ns=now_ns)
 
     def skipped(self) -> list[SkippedInstance]:
         """The mask id without an estimate, and why."""
-        return [replace(x, mask_id=self.mask_id) for x in self.reasons]
+        return [replace(x, mask_id=self.place.mask_id) for x in self.reasons]
 
 
 class Rejections:
@@ -108,7 +91,7 @@ class Rejections:
             now_ns: time of the image, nanoseconds.
         """
         return {
-            i: x.seen(options[i][0], now_ns)
+            i: x.seen(options[i], now_ns)
             for i, x in self._recognised(options).items()
             if i not in owned and x.rests(options[i][0], now_ns, self._config)
         }
@@ -133,17 +116,17 @@ class Rejections:
             skipped: the mask ids without an estimate, and why.
             now_ns: see `resting`.
         """
-        recognised = self._recognised(options)
-        again = {id(x) for x in recognised.values()}
+        shown = self._recognised(options)
+        again = {id(x) for x in shown.values()}
         known = [
             x
             for x in self._known
             if id(x) not in again and 0.0 < 1e-9 * (now_ns - x.seen_ns) <= self._config.coast_s
         ]
         for i, same in options.items():
-            earlier = recognised.get(i)
+            earlier = shown.get(i)
             if i in untried and earlier is not None:
-                known.append(earlier.seen(same[0], now_ns))
+                known.append(earlier.seen(same, now_ns))
             elif i not in found and i not in untried:
                 reasons = tuple(x for x in skipped if x.mask_id == i)
                 known.append(_rejected(same, now_ns, self._next_wait_s(earlier), reasons))
@@ -151,19 +134,8 @@ class Rejections:
 
     def _recognised(self, options: Mapping[int, Sequence[Instance]]) -> dict[int, Rejection]:
         """The rejected instances that an image shows again, by mask id, one for one."""
-        if not self._known or not options:
-            return {}
-        instances = [same[0] for same in options.values()]
-        tried = [_categories(same) for same in options.values()]
-        places = np.stack([x.middle for x in self._known])
-        pairs = associate(
-            np.stack([places, places], axis=1),
-            np.array([x.reach_m for x in self._known]),
-            np.stack([x.middle for x in instances]),
-            compatible=np.array([[x.categories == y for y in tried] for x in self._known]),
-            preferred=np.array([[x.mask_id == y.mask_id for y in instances] for x in self._known]),
-        )
-        return {instances[i].mask_id: self._known[k] for k, i in pairs}
+        again = recognised([x.place for x in self._known], options)
+        return {i: self._known[k] for i, k in again.items()}
 
     def _next_wait_s(self, earlier: Rejection | None) -> float:
         if earlier is None:
@@ -174,24 +146,11 @@ class Rejections:
 def _rejected(
     same: Sequence[Instance], now_ns: int, wait_s: float, reasons: tuple[SkippedInstance, ...]
 ) -> Rejection:
-    instance = same[0]
     return Rejection(
-        mask_id=instance.mask_id,
-        categories=_categories(same),
-        middle=instance.middle,
-        reach_m=_reach_m(instance),
+        place=Place.of(same),
         seen_ns=now_ns,
         tried_ns=now_ns,
-        tried_pixels=instance.mask_pixels,
+        tried_pixels=same[0].mask_pixels,
         wait_s=wait_s,
         reasons=reasons,
     )
-
-
-def _categories(same: Sequence[Instance]) -> frozenset[str]:
-    return frozenset(x.category for x in same)
-
-
-def _reach_m(instance: Instance) -> float:
-    """Root mean square distance of an instance's points from their mean, metres."""
-    return max(float(np.linalg.norm(instance.points.std(axis=0))), _LEAST_REACH_M)

@@ -36,6 +36,7 @@ from sdfpose_core.tracking.detector import Detector, joined, sum_of_stages
 from sdfpose_core.tracking.motion import with_modes_of
 from sdfpose_core.tracking.redetection import Redetection
 from sdfpose_core.tracking.rejections import Rejections
+from sdfpose_core.tracking.sightings import Sightings
 from sdfpose_core.tracking.tracked_object import (
     ObjectObservation,
     PredictedTrack,
@@ -57,7 +58,7 @@ class TrackerResult:
         removed: ids of the objects that were given up.
         skipped: the mask ids without an estimate, and why.
         waiting: the mask ids whose detection waits for one of the next images, see
-            `TrackerConfig.detection_budget_s`.
+            `TrackerConfig.detection_budget_s` and `TrackerConfig.sightings`.
         stage_ms: wall time by stage: the estimator's ``segment``, ``encode``, ``refine``,
             ``mesh``, and ``total``.
         warnings: cues of the frame that are not used, and why.
@@ -90,6 +91,7 @@ class Tracker:
         self._config = config or TrackerConfig()
         self._redetection = Redetection(estimator, self._config)
         self._rejections = Rejections(self._config)
+        self._sightings = Sightings(self._config)
         self._objects: list[TrackedObject] = []
         self._last_image: tuple[str, int] | None = None
         self._next_id = 1
@@ -117,8 +119,7 @@ class Tracker:
 
     def reset(self) -> None:
         """Forget all objects. Their ids are not used again."""
-        self._redetection.verifier.drop()
-        self._rejections.reset()
+        self._begin_sequence()
         self._objects = []
         self._last_image = None
 
@@ -168,11 +169,16 @@ class Tracker:
             options.setdefault(x.mask_id, []).append(x)
         owners = assign_instances(options, predicted)
         resting = self._rejections.resting(options, owners, now)
-        tried = {i: x for i, x in options.items() if i not in resting}
+        recent = {i for i, x in owners.items() if x.recent}
+        # The first objects of a sequence are not to be late.
+        too_new = self._sightings.too_few(options, recent, now) if predicted else set()
+        tried = {i: x for i, x in options.items() if i not in resting and i not in too_new}
         instances = self._resolve_categories(tried, owners, detector)
         observations, result = self._observe(instances, tried, owners, elapsed_s, detector)
         instances = [x.instance for x in observations.values()]
-        waiting = [options[i][0] for i in sorted(detector.waiting - observations.keys())]
+        too_new -= resting.keys()
+        untried = (detector.waiting | too_new) - observations.keys()
+        waiting = [options[i][0] for i in sorted(untried)]
         objects, created = self._update(predicted, owners, observations, waiting, now)
         objects, verify_ms = self._redetection.update(
             objects, {x.mask_id: x for x in instances}, now
@@ -180,7 +186,8 @@ class Tracker:
         skipped += [x for x in result.skipped if x.mask_id not in observations]
         skipped += [y for x in resting.values() for y in x.skipped()]
         found = {*observations, *owners}
-        self._rejections.update(options, found, {*resting, *detector.waiting}, skipped, now)
+        self._rejections.update(options, found, {*resting, *untried}, skipped, now)
+        self._sightings.update(options, {*observations, *recent}, detector.waiting, now)
         self._images += 1
         kept = {x.id for x in objects}
         removed = [x.id for x in self._objects if x.id not in kept]
@@ -201,10 +208,15 @@ class Tracker:
     def _known(self, frame: RgbdFrame) -> list[TrackedObject]:
         """The objects that the frame may show again."""
         if self._begins_sequence(frame):
-            self._redetection.verifier.drop()
-            self._rejections.reset()
+            self._begin_sequence()
             return []
         return [x for x in self._objects if not x.given_up(frame.stamp_ns, self._config)]
+
+    def _begin_sequence(self) -> None:
+        """Drop what earlier images say about the next ones, except the objects."""
+        self._redetection.verifier.drop()
+        self._rejections.reset()
+        self._sightings.reset()
 
     def _begins_sequence(self, frame: RgbdFrame) -> bool:
         """Whether a frame is older than the last one, or from another camera."""

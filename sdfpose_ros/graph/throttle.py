@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections.abc import Callable, Hashable
@@ -26,7 +27,7 @@ class Logger(Protocol):
 
 
 class ThrottledLog:
-    """Logs each problem at once, and then at most once per period.
+    """Logs each problem at once, and then at most once per period. Safe to use from any thread.
 
     Args:
         logger: receives the messages.
@@ -43,15 +44,17 @@ class ThrottledLog:
         self._logger = logger
         self._period_s = period_s
         self._clock = clock
+        self._lock = threading.Lock()
         self._logged_s: dict[Hashable, float] = {}
 
     def due(self, key: Hashable) -> bool:
         """Return whether to log the problem `key` now. If so, count it as logged."""
         now = self._clock()
-        if now - self._logged_s.get(key, -self._period_s) < self._period_s:
-            return False
-        self._logged_s = {k: t for k, t in self._logged_s.items() if now - t < self._period_s}
-        self._logged_s[key] = now
+        with self._lock:
+            if now - self._logged_s.get(key, -self._period_s) < self._period_s:
+                return False
+            self._logged_s = {k: t for k, t in self._logged_s.items() if now - t < self._period_s}
+            self._logged_s[key] = now
         return True
 
     def warning(self, key: Hashable, message: str) -> None:

@@ -70,8 +70,7 @@ class NewestWorker(Generic[Item]):
         """Make `item` the next one to be processed. Returns at once."""
         with self._changed:
             self.submitted += 1
-            if self._pending is not None:
-                self.replaced += 1
+            self._drop()
             self._pending = item
             now_s = time.monotonic()
             self._intervals_s.append(now_s - self._submitted_s)
@@ -81,23 +80,44 @@ class NewestWorker(Generic[Item]):
     def interrupt(self, action: Callable[[], None]) -> None:
         """Drop the pending item and run `action` in the worker thread before the next one."""
         with self._changed:
-            if self._pending is not None:
-                self.replaced += 1
-                self._pending = None
+            self._drop()
             self._interruptions.append(action)
             self._changed.notify_all()
+
+    def drop(self) -> None:
+        """Drop the pending item."""
+        with self._changed:
+            self._drop()
+            self._changed.notify_all()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether an interruption is pending."""
+        return bool(self._interruptions)
 
     @property
     def busy(self) -> bool:
         """Whether an item is being processed."""
         return self._busy
 
-    def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until the worker is idle. Returns False on timeout."""
+    def wait_idle(self, timeout_s: float | None = None) -> bool:
+        """Wait until the worker is idle.
+
+        Args:
+            timeout_s: longest wait, seconds; None for no limit.
+
+        Returns:
+            Whether it is; not on timeout, or if it was stopped before its last item.
+        """
         with self._changed:
-            return self._changed.wait_for(
-                lambda: not self._has_work() and not self._busy, timeout_s
-            )
+            self._changed.wait_for(lambda: self._is_idle() or self._stopped, timeout_s)
+            return self._is_idle()
+
+    def wait_taken(self, timeout_s: float) -> bool:
+        """Wait until no item is pending. Returns False on timeout, or if it was stopped before."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending is None or self._stopped, timeout_s)
+            return self._pending is None
 
     def stop(self, timeout_s: float = 10.0) -> bool:
         """Stop the thread after the current item. Returns False on timeout."""
@@ -121,6 +141,13 @@ class NewestWorker(Generic[Item]):
                 due_s + _JITTER_S,
             )
 
+    def _drop(self) -> None:
+        self.replaced += self._pending is not None
+        self._pending = None
+
+    def _is_idle(self) -> bool:
+        return not self._has_work() and not self._busy
+
     def _has_work(self) -> bool:
         return self._pending is not None or bool(self._interruptions)
 
@@ -134,6 +161,7 @@ class NewestWorker(Generic[Item]):
                 actions, self._interruptions = self._interruptions, []
                 item, self._pending = self._pending, None
                 self._busy = True
+                self._changed.notify_all()
             for action in actions:
                 self._run_safely(action)
             if item is not None:

@@ -1,4 +1,4 @@
-"""Processing of frames in a worker thread: decode the messages, track, publish."""
+"""Processing of frames in worker threads: decode the messages, make masks, track, publish."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from std_msgs.msg import Header
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.errors import SdfposeError, WeightsError
+from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.messages.decoding import InputTopics, LabelRules
 from sdfpose_core.messages.input_checks import checked_frame
 from sdfpose_core.messages.synchronizer import FrameMessages
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_ros.graph.pipeline import NewestPipeline
 from sdfpose_ros.graph.throttle import ThrottledLog
 from sdfpose_ros.graph.worker import NewestWorker
 from sdfpose_ros.pose.diagnostics import FrameCounts
@@ -127,8 +129,27 @@ class _Work(NamedTuple):
     depth_unit: float | None
 
 
+class _Image(NamedTuple):
+    """A decoded frame.
+
+    Attributes:
+        work: what it was decoded from.
+        frame: the frame.
+        found: its masks before the claims; None if they came with the frame.
+        masks_s: time that they took, seconds.
+    """
+
+    work: _Work
+    frame: RgbdFrame
+    found: InstanceMask | None
+    masks_s: float
+
+
 class Estimation:
     """Processes the newest frame and publishes the results.
+
+    If the node makes the masks, those of the next frame are found in a second thread while the
+    poses of this one are estimated.
 
     An error in one frame is logged; processing goes on with the next frame.
 
@@ -145,7 +166,7 @@ class Estimation:
     Attributes:
         enabled: whether frames are processed; if not, they are ignored.
         ignored: number of frames that arrived while disabled.
-        worker: the worker thread and its frame counts.
+        worker: the worker threads and their frame counts.
     """
 
     def __init__(
@@ -172,9 +193,15 @@ class Estimation:
         self._reported_first = False
         self.enabled = True
         self.ignored = 0
-        self.worker = NewestWorker(
-            self._process, self.log_error, "estimation", patience_s=_PATIENCE_S
-        )
+        self.worker: NewestWorker[_Work] | NewestPipeline[_Work, _Image]
+        if masks is None:
+            self.worker = NewestWorker(
+                self._process, self.log_error, "estimation", patience_s=_PATIENCE_S
+            )
+        else:
+            self.worker = NewestPipeline(
+                self._decode, self._estimate, self.log_error, "estimation", patience_s=_PATIENCE_S
+            )
 
     def submit(
         self,
@@ -240,6 +267,9 @@ class Estimation:
             self._log.failure(error)
 
     def _process(self, work: _Work) -> None:
+        self._estimate(self._decode(work))
+
+    def _decode(self, work: _Work) -> _Image:
         messages, topics, rules, depth_unit = work
         self._last_header = messages.colour.header
         frame, warnings = checked_frame(
@@ -253,11 +283,18 @@ class Estimation:
         for x in warnings:
             self._log.warning(x.kind, x.text)
         start_s = time.monotonic()
+        found = None if self._masks is None else self._masks.find(frame)
+        return _Image(work, frame, found, time.monotonic() - start_s)
+
+    def _estimate(self, image: _Image) -> None:
+        work, frame, found, masks_s = image
+        header = work.messages.colour.header
+        start_s = time.monotonic()
         stage_ms = {}
-        if self._masks is not None:
+        if self._masks is not None and found is not None:
             followed = self.tracker.followed(frame)
-            frame = self._masks.masked(frame, followed, rules, messages.colour.header)
-            stage_ms["masks"] = 1e3 * (time.monotonic() - start_s)
+            frame = self._masks.masked(frame, found, followed, work.rules, header)
+            stage_ms["masks"] = 1e3 * (masks_s + time.monotonic() - start_s)
         result = self.tracker.step(frame)
         result = replace(result, stage_ms=stage_ms | result.stage_ms)
         if self._closed:
@@ -266,13 +303,13 @@ class Estimation:
             self._reported_first = True
             self._node.get_logger().info(
                 f"first result: {len(result.tracks)} object(s) after "
-                f"{time.monotonic() - start_s:.1f} s"
+                f"{masks_s + time.monotonic() - start_s:.1f} s"
             )
-        self._publisher.publish(frame, messages.colour.header, result)
+        self._publisher.publish(frame, header, result)
         self._on_processed(frame.stamp_ns, result)
         for x in result.warnings:
             self._log.warning(x.kind, x.text)
-        self._log_skipped(topics.mask, result.skipped)
+        self._log_skipped(work.topics.mask, result.skipped)
 
     def _forget(self) -> None:
         self.tracker.reset()

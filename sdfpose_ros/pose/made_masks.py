@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.masks.claimed_masks import ClaimedMasks
+from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.sources import MaskBackendConfig, make_mask_backend, weights_among
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
@@ -66,17 +67,27 @@ class MadeMasks:
         self._mask: Publisher[Any] = node.create_publisher(Image, "~/mask", _QOS)
         self._labels: Publisher[Any] = node.create_publisher(InstanceLabels, "~/labels", _QOS)
 
+    def find(self, frame: RgbdFrame) -> InstanceMask:
+        """Find the masks of the next image, while the previous one may still be processed.
+
+        Args:
+            frame: the image.
+        """
+        return self._source.find(frame)
+
     def masked(
         self,
         frame: RgbdFrame,
+        found: InstanceMask,
         followed: Sequence[ObjectEstimate],
         rules: LabelRules | None,
         header: Header,
     ) -> RgbdFrame:
-        """Make the masks of the next image, and publish them.
+        """Complete the masks of an image, and publish them.
 
         Args:
             frame: the image.
+            found: its masks, see `find`.
             followed: objects at the poses that are predicted for it; they claim their pixels.
             rules: category of all masks; None for the labels of the source.
             header: header of the colour image.
@@ -84,17 +95,17 @@ class MadeMasks:
         Returns:
             The frame with its masks.
         """
-        found = self._source.segment(frame, followed)
-        if found.problem:
-            self._log.warning("masks", f"masks: {found.problem}")
-        labels = found.labels if rules is None else rules.labels(found.ids)
+        mask = self._source.claimed(frame, found, followed)
+        if mask.problem:
+            self._log.warning("masks", f"masks: {mask.problem}")
+        labels = mask.labels if rules is None else rules.labels(mask.ids)
         # Labels first, so that a subscriber to both has them when the mask arrives.
         self._labels.publish(labels_message(labels, header))
-        self._mask.publish(image_message(found.ids, "16UC1", header))
-        return replace(frame, mask=found.ids, labels=labels)
+        self._mask.publish(image_message(mask.ids, "16UC1", header))
+        return replace(frame, mask=mask.ids, labels=labels)
 
     def forget(self) -> None:
-        """Forget the objects of previous images."""
+        """Forget the objects of previous images. Not while `find` runs."""
         self._source.reset()
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """The pose node: RGB-D images, with or without masks, in; poses and meshes out.
 
-Callbacks only match messages. A worker thread processes the newest complete frame.
+Callbacks only match messages. Worker threads process the newest complete frame.
 """
 
 from __future__ import annotations

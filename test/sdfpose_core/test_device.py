@@ -1,11 +1,19 @@
 import os
+import threading
 
 import cv2
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from sdfpose_core import device as device_module
-from sdfpose_core.device import all_threads, has_fast_bfloat16, resolve_device, set_threads
+from sdfpose_core.device import (
+    adopt_threads,
+    all_threads,
+    has_fast_bfloat16,
+    resolve_device,
+    set_threads,
+)
 from sdfpose_core.errors import DeviceError
 
 
@@ -77,6 +85,31 @@ def test_a_considerate_process_takes_no_more_cores_of_a_busy_machine(
     set_threads()
     with all_threads():
         assert torch.get_num_threads() == 3
+
+
+def openmp_threads():
+    """What the calling thread may use in torch's copy of OpenMP."""
+    return {x["num_threads"] for x in threadpool_info() if "/torch" in x["filepath"]
+            and x["user_api"] == "openmp"}  # fmt: skip
+
+
+def test_the_number_of_threads_holds_in_other_threads_that_adopt_it(threads):
+    """Also in one that is started in a burst."""
+    if not openmp_threads():
+        pytest.skip("this torch does not bring an OpenMP of its own")
+    found = []
+
+    def adopt():
+        adopt_threads()
+        found.append(openmp_threads())
+
+    set_threads(3)
+    torch.set_num_threads(5)  # as in a burst of this thread
+    other = threading.Thread(target=adopt)
+    other.start()
+    other.join()
+    assert found == [{3}]
+    assert openmp_threads() == {5}
 
 
 def test_a_number_of_threads_holds_in_a_burst_as_well(threads):

@@ -72,6 +72,24 @@ def test_images_without_stamps_tell_no_time(frame, can):
     assert counts(source, frame, can, [0, 0]) == [1, 0]
 
 
+def test_masks_may_be_found_before_it_is_known_what_is_followed(frame, can):
+    """As where the next image is segmented while the objects of this one are estimated."""
+    empty = np.zeros_like(frame.mask)
+    masks = [frame.mask, 7 * (frame.mask > 0), empty]
+    frames = [replace(frame, stamp_ns=(1 + k) * PERIOD_NS) for k in range(3)]
+    early = ClaimedMasks(Scripted(masks))
+    ahead = [early.find(x) for x in frames]
+    one_by_one = ClaimedMasks(Scripted(masks))
+    for x, mask in zip(frames, ahead, strict=True):
+        claimed, whole = (
+            early.claimed(x, mask, [followed(can)]),
+            one_by_one.segment(x, [followed(can)]),
+        )
+        np.testing.assert_array_equal(claimed.ids, whole.ids)
+        assert claimed.labels == whole.labels
+        assert set(claimed.labels) == {4}
+
+
 def test_a_reset_forgets(frame, can):
     backend = Scripted([frame.mask, np.zeros_like(frame.mask)])
     source = ClaimedMasks(backend)

@@ -8,7 +8,8 @@ from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation import segmentation
 from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
-from sdfpose_core.observation.segmentation import largest_diagonal_m, segment, segment_masks
+from sdfpose_core.observation.measurement import largest_diagonal_m
+from sdfpose_core.observation.segmentation import segment, segment_masks
 
 CATEGORIES = default_categories()
 
@@ -236,8 +237,8 @@ def test_of_200_ids_the_largest_are_kept():
 def test_thousands_of_ids_are_not_measured(monkeypatch):
     """As where a depth image is taken for a mask."""
     measured = []
-    original = segmentation._measure
-    monkeypatch.setattr(segmentation, "_measure", lambda *a: measured.append(a[1]) or original(*a))
+    original = segmentation.measure
+    monkeypatch.setattr(segmentation, "measure", lambda *a: measured.append(a[1]) or original(*a))
     mask = np.arange(240 * 320).reshape(240, 320) % 1200
     frame = make_frame(mask, labels={i: InstanceLabel("any") for i in range(1, 1200)})
     _, skipped = segment(frame, CATEGORIES)

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdfpose_core.observation.support_plane import SupportPlane, dominant_planes, find_support
+from sdfpose_core.observation.support_plane import SupportPlane, dominant_planes, find_supports
+
+
+def find_support(around, points, diagonal_m, *planes):
+    """The support of an object of one size."""
+    (found,) = find_supports(around, points, [diagonal_m], *planes)
+    return found
 
 
 def table(rng, tilt_deg=40.0, count=900, noise_m=0.001):
@@ -205,3 +211,21 @@ def test_the_same_input_gives_the_same_plane():
     one, two = (find_support(around, points, 0.15) for _ in range(2))
     assert np.array_equal(one.normal, two.normal)
     assert one.offset == two.offset
+
+
+def test_each_size_has_the_support_that_it_has_alone():
+    """A floor half a metre below is near to a large object only."""
+    rng = np.random.default_rng(3)
+    around, normal = table(rng)
+    floor = SupportPlane(normal.astype(np.float32), float(normal @ [0.0, 0.1, 0.8]) - 0.1)
+    points = standing(rng, normal) + 0.05 * normal.astype(np.float32)
+    sizes = [0.05, 0.5, 0.15, 0.05]
+    together = find_supports(around, points, sizes, [floor])
+    for size, found in zip(sizes, together, strict=True):
+        alone = find_support(around, points, size, [floor])
+        assert (found is None) == (alone is None)
+        if found is not None and alone is not None:
+            np.testing.assert_array_equal(found.normal, alone.normal)
+            assert found.offset == alone.offset
+    assert together[0] is None
+    assert together[1] is not None

@@ -17,6 +17,7 @@ def test_few_cores_verify_less(monkeypatch, cores, share):
         wait_for_verification=False,
         verification_share=share,
         detection_budget_s=1.0,
+        sightings=3,
     )
 
 
@@ -37,6 +38,7 @@ def test_a_gpu_needs_no_process_of_its_own(monkeypatch):
             "redetect_frames is 32: expected at most settled_frames, 16",
         ),
         ({"confirm_frames": 0}, "confirm_frames is 0: expected more than 0"),
+        ({"sightings": 0}, "sightings is 0: expected more than 0"),
         ({"coast_s": float("nan")}, "coast_s is nan: expected more than 0"),
         (
             {"drop_confidence": 0.6},

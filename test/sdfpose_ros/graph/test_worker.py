@@ -71,6 +71,27 @@ def test_an_interruption_runs_after_the_current_item_in_place_of_the_waiting_one
     assert recorder.worker.replaced == 1
 
 
+def test_the_pending_item_can_be_awaited_and_dropped(recorder):
+    recorder.submit_and_enter(1)
+    assert recorder.worker.wait_taken(0.0)
+    recorder.worker.submit(2)
+    assert not recorder.worker.wait_taken(0.02)
+    recorder.worker.drop()
+    assert recorder.worker.wait_taken(0.0)
+    recorder.gate.set()
+    assert recorder.worker.wait_idle()
+    assert recorder.done == [1]
+    assert recorder.worker.replaced == 1
+
+
+def test_a_stopped_worker_is_not_waited_for(recorder):
+    recorder.submit_and_enter(1)
+    recorder.worker.submit(2)
+    assert not recorder.worker.stop(0.0)
+    assert not recorder.worker.wait_taken(5.0)
+    assert not recorder.worker.wait_idle()
+
+
 def test_an_idle_worker_is_interrupted_at_once(recorder):
     recorder.worker.interrupt(lambda: recorder.done.append("interrupted"))
     assert recorder.worker.wait_idle(5.0)
