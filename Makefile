@@ -71,12 +71,12 @@ weights: setup ## train the shipped weights from scratch (hours); resumes from b
 	@$(BIN)/python training/train_recognition.py --out $(WEIGHTS) --work build/training
 	@$(BIN)/python training/calibrate_confidence.py --weights $(WEIGHTS)
 	@mkdir -p build/training/mild/weights
-	@cp $(WEIGHTS)/*.decoder.safetensors build/training/mild/weights
 	@for category in $(CATEGORIES); do \
+		cp -r $(WEIGHTS)/$$category build/training/mild/weights && \
 		$(BIN)/python training/pretrain.py $$category --weights build/training/mild/weights \
-			--work build/training/mild --config config/training/encoder_mild.yaml || exit 1; \
+			--work build/training/mild --config config/training/encoder_mild.yaml && \
+		cp build/training/mild/weights/$$category/encoder.safetensors $(WEIGHTS)/mild/$$category || exit 1; \
 	done
-	@cp build/training/mild/weights/*.encoder.safetensors $(WEIGHTS)/mild
 
 test-oldest: ## run the tests with the oldest supported versions, in .venv-oldest
 	@bash packaging/setup_environment.sh $(OLDEST) packaging/requirements-oldest.txt

@@ -1,24 +1,43 @@
-"""Table of object categories with symmetry, size prior and names, read from YAML."""
+"""Object categories with symmetry, size prior and names, read from the YAML files of packs."""
 
 from __future__ import annotations
 
 import difflib
 import functools
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sdfpose_core.errors import CategoryError, ConfigurationError
 from sdfpose_core.storage.text import read_yaml
 
-__all__ = ["Categories", "Category", "Resting", "Symmetry", "default_categories"]
+__all__ = [
+    "CATEGORY_FILE",
+    "Categories",
+    "Category",
+    "Resting",
+    "Symmetry",
+    "category_of",
+    "default_categories",
+    "read_category",
+]
 
 Symmetry = Literal["none", "y", "y_without_handle"]
 
-_DEFAULT_FILE = Path(__file__).with_name("categories.yaml")
+CATEGORY_FILE = "category.yaml"
+"""Name of the file of a pack that describes its category."""
 
+_SHIPPED = Path(__file__).with_name("weights")
+"""Folder of the shipped packs."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""Names are parts of frame ids and topic names, and the names of files."""
+
+_RESERVED = "any"
+"""Label of an object of unknown category."""
 
 _MAX_NUMBER = 1e6
 """No length or deviation is as large."""
@@ -55,10 +74,13 @@ class Category:
     """Object category.
 
     Attributes:
-        name: e.g. ``mug``; also the stem of the weights' file names.
+        name: e.g. ``mug``: a lower-case letter, then lower-case letters, digits and underscores.
         nocs_id: class id in the NOCS benchmark, 0 if it has none.
-        symmetry: about the object frame's y axis, see ``categories.yaml``.
-        vessel: whether both sides of the wall belong to the surface.
+        symmetry: about the object frame's y axis: ``none``, ``y`` (rotationally symmetric), or
+            ``y_without_handle`` (a mug: symmetric in the views in which nothing stands out beyond
+            the body).
+        vessel: whether both sides of its wall are its surface (a bowl, a mug); of others what shows
+            through a mouth or a crack is inside.
         diagonal_m: median bounding box diagonal, metres.
         diagonal_log_sd: standard deviation of the diagonal's natural logarithm.
         labels: names that detectors use for the category.
@@ -75,6 +97,13 @@ class Category:
     labels: tuple[str, ...]
     colour: tuple[int, int, int]
     resting: Resting = Resting()
+
+    def as_entry(self) -> dict[str, Any]:
+        """The content of the section ``category`` of a pack's ``category.yaml``."""
+        entry = asdict(self) | {"labels": list(self.labels), "colour": list(self.colour)}
+        if self.resting == Resting():
+            del entry["resting"]
+        return entry
 
     def implausible_size(self, diagonal_m: float) -> str | None:
         """Describe why a bounding box diagonal, metres, is not one of the category.
@@ -95,26 +124,10 @@ class Category:
 
 
 class Categories(Mapping[str, Category]):
-    """Categories by name, in file order."""
+    """Categories by name."""
 
     def __init__(self, table: Mapping[str, Category]) -> None:
         self._table = dict(table)
-
-    @classmethod
-    def from_file(cls, path: Path | str) -> Categories:
-        """Read a table in the format of the shipped ``categories.yaml``.
-
-        Raises:
-            ConfigurationError: the file is invalid; the message names the file and the key.
-        """
-        path = Path(path)
-        try:
-            content = read_yaml(path)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from error
-        if not isinstance(content, dict) or not content:
-            raise ConfigurationError(f"{path}: expected a mapping of category names to settings")
-        return cls({str(name): _parse(path, str(name), value) for name, value in content.items()})
 
     def __getitem__(self, name: str) -> Category:
         try:
@@ -146,25 +159,65 @@ class Categories(Mapping[str, Category]):
 
 @functools.cache
 def default_categories() -> Categories:
-    """Return the six categories for which the package ships weights."""
-    return Categories.from_file(_DEFAULT_FILE)
+    """Return the six categories of the packs that ship with the package."""
+    found = [read_category(x) for x in sorted(_SHIPPED.glob(f"*/{CATEGORY_FILE}"))]
+    return Categories({x.name: x for x in found})
 
 
-def _parse(path: Path, name: str, value: Any) -> Category:
-    expected = [f.name for f in fields(Category) if f.name not in ("name", "resting")]
+def read_category(path: Path | str) -> Category:
+    """Read a category from a file in the format of a pack's ``category.yaml``.
+
+    Only the section ``category`` is read: the entry of a category that has no weights yet needs no
+    other.
+
+    Raises:
+        ConfigurationError: the file is invalid; the message names the file and the key.
+    """
+    try:
+        content = read_yaml(Path(path))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from error
+    return category_of(content, path)
+
+
+def category_of(content: Any, path: Path | str) -> Category:
+    """Convert the content of a ``category.yaml`` to its category.
+
+    Args:
+        content: what YAML makes of the file.
+        path: the file, for messages.
+
+    Raises:
+        ConfigurationError: the section ``category`` is missing or invalid; the message names the
+            file and the key.
+    """
+    if not isinstance(content, dict) or "category" not in content:
+        raise ConfigurationError(f"{path}: expected a mapping with the section 'category'")
+    return _parse(path, content["category"])
+
+
+def _parse(path: Path | str, value: Any) -> Category:
+    expected = [f.name for f in fields(Category) if f.name != "resting"]
     if not isinstance(value, dict):
-        raise ConfigurationError(f"{path}: {name}: expected the keys {', '.join(expected)}")
-    mismatched = sorted((set(value) - {"resting"}) ^ set(expected))
+        raise ConfigurationError(f"{path}: category: expected the keys {', '.join(expected)}")
+    mismatched = sorted((set(value) - {"resting"}) ^ set(expected), key=str)
     if mismatched:
         key = mismatched[0]
         state = "unknown" if key in value else "missing"
         raise ConfigurationError(
-            f"{path}: {name}: {state} key '{key}': expected the keys {', '.join(expected)}"
+            f"{path}: category: {state} key '{key}': expected the keys {', '.join(expected)}"
         )
 
     def fail(key: str, expected: str) -> ConfigurationError:
-        return ConfigurationError(f"{path}: {name}.{key} is {value[key]!r}: expected {expected}")
+        return ConfigurationError(f"{path}: category.{key} is {value[key]!r}: expected {expected}")
 
+    name = value["name"]
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name == _RESERVED:
+        raise fail(
+            "name",
+            "a name for frame ids: a lower-case letter, then lower-case letters, digits and "
+            f"underscores, but not '{_RESERVED}'",
+        )
     if type(value["nocs_id"]) is not int or value["nocs_id"] < 0:
         raise fail("nocs_id", "an integer, 0 for none")
     if value["symmetry"] not in get_args(Symmetry):
@@ -178,6 +231,8 @@ def _parse(path: Path, name: str, value: Any) -> Category:
     labels, colour = value["labels"], value["colour"]
     if not isinstance(labels, list) or not all(isinstance(x, str) for x in labels):
         raise fail("labels", "a list of names")
+    if any(x.strip().lower() == _RESERVED for x in labels):
+        raise fail("labels", f"names other than '{_RESERVED}', which stands for all categories")
     if (
         not isinstance(colour, list)
         or len(colour) != 3
@@ -191,7 +246,7 @@ def _parse(path: Path, name: str, value: Any) -> Category:
         vessel=value["vessel"],
         diagonal_m=float(value["diagonal_m"]),
         diagonal_log_sd=float(value["diagonal_log_sd"]),
-        labels=tuple(x.lower() for x in labels),
+        labels=tuple(x.strip().lower() for x in labels),
         colour=(colour[0], colour[1], colour[2]),
         resting=_parse_resting(value, fail) if "resting" in value else Resting(),
     )

@@ -10,6 +10,7 @@ __all__ = [
     "ExportError",
     "FrameError",
     "MeshError",
+    "PackError",
     "PickleError",
     "SdfposeError",
     "ShapeError",
@@ -51,6 +52,10 @@ class PickleError(SdfposeError):
 
 class WeightsError(SdfposeError):
     """A weights file is missing, damaged or made for another architecture."""
+
+
+class PackError(WeightsError):
+    """A pack is incomplete, damaged, of another format, or collides with another one."""
 
 
 class ShapeError(SdfposeError, ValueError):

@@ -14,7 +14,7 @@ CORE = (
     {"device", "storage"},
     {"categories"},
     {"geometry", "learning", "shapes", "weights"},
-    {"cameras", "observation", "sdf"},
+    {"cameras", "observation", "packs", "sdf"},
     {"masks", "messages", "refine"},
     {"datasets"},
     {"diagnosis", "simulation"},

@@ -37,7 +37,6 @@ from sdfpose_core.benchmark.colour_adaptation import (
     measure,
     pretrain,
 )
-from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.choices import add_threads_argument
 from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import integer
@@ -45,6 +44,7 @@ from sdfpose_core.cli.output import new_table, wide_console, write_json
 from sdfpose_core.cli.paths import check_output_file, check_output_folder
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.estimation.category_model import CategoryModel
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.simulation.instances import SimulatedInstance
 from sdfpose_core.storage.configuration import read_configuration
@@ -61,7 +61,7 @@ class Experiment:
     def __init__(self, category: str, config: ColourAdaptation, work: Path, bar: Progress) -> None:
         self.config, self.work, self.bar = config, work, bar
         self.base = CategoryModel.load(
-            default_categories()[category], "none", None, torch.device("cpu")
+            Packs.beside_shipped()[category], "none", torch.device("cpu")
         )
         self.category = self.base.category.name
         self.views = labelled_views(category, config, work / f"{self.category}.views.npz")

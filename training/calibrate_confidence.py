@@ -5,8 +5,8 @@
 
 Every view is searched under every category. The ranking learns from views of objects of the
 categories, the confidence also from clutter, in which many things are of none. Writes
-mode_ranking.json and confidence.json to the weights folder, and prints how often the right mode and
-category are chosen, calibration and ranking quality, and how many things of no category are
+mode_ranking.json and confidence.json to the folder of packs, and prints how often the right mode
+and category are chosen, calibration and ranking quality, and how many things of no category are
 rejected, on views that were not used for fitting.
 """
 
@@ -31,22 +31,20 @@ import numpy as np
 from rich.progress import track
 
 from sdfpose_core.benchmark.poses import STYLE
-from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.category_choice import usable_categories
 from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.output import print_problems
-from sdfpose_core.cli.paths import check_input_folder, check_output_folder
+from sdfpose_core.cli.paths import check_output_folder
 from sdfpose_core.device import set_threads
 from sdfpose_core.estimation.confidence import (
-    CONFIDENCE_FILE,
     ConfidenceCase,
     ConfidenceModel,
     bounded_log_odds,
 )
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
-from sdfpose_core.estimation.mode_ranking import RANKING_FILE, ModeRanking
+from sdfpose_core.estimation.mode_ranking import ModeRanking
 from sdfpose_core.estimation.modes import as_alternative, mode_cues, ranking_features
 from sdfpose_core.evaluation import (
     expected_calibration_error,
@@ -55,12 +53,13 @@ from sdfpose_core.evaluation import (
     translation_error_m,
 )
 from sdfpose_core.observation.frame import GroundTruth, Instance
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.recognition.views import network_masks
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.clutter import CLUTTER, EMPTY, ClutterStyle
 from sdfpose_core.simulation.clutter_instances import clutter_instances, detected_masks
 from sdfpose_core.simulation.instances import simulated_instances
-from sdfpose_core.weights import MASKS_FILE, own_or_shipped
+from sdfpose_core.weights import CONFIDENCE_FILE, MASKS_FILE, RANKING_FILE
 
 # Disjoint from the models for encoder validation and for benchmarks.
 MODELS = range(HELD_OUT_SEED + 10_000, HELD_OUT_SEED + 10_060)
@@ -171,7 +170,8 @@ def clutter_views(
     estimator: PoseEstimator, part: ClutterPart, names: Sequence[str], count: int, weights: Path
 ) -> Iterator[View]:
     """Search masks of clutter under all categories."""
-    masks = network_masks(own_or_shipped(MASKS_FILE, weights)) if part.network else detected_masks
+    shared = Packs.beside_shipped([weights]).shared(MASKS_FILE)
+    masks = network_masks(shared) if part.network else detected_masks
     for item in clutter_instances(part.seed, count, part.style, masks=masks, model_seeds=MODELS):
         some = [x for x in item.candidates if x.category in names]
         if some and (item.truth is None or item.truth.category in names):
@@ -204,7 +204,8 @@ def part_of_views(
     """The views of one category, or a part of clutter, in a process of its own."""
     set_threads(1)
     estimator = PoseEstimator(
-        EstimatorConfig(weights_dir=weights, device="cpu"),
+        EstimatorConfig(device="cpu"),
+        [weights],
         confidence=ConfidenceModel.constant(),
         ranking=ModeRanking.by_cost(),
     )
@@ -335,7 +336,7 @@ def figures(
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", type=Path, required=True, help="weights folder")
+    parser.add_argument("--weights", type=Path, required=True, help="folder of packs")
     parser.add_argument("--views", type=integer(), default=200, help="views per category")
     parser.add_argument(
         "--clutter", type=integer(), default=1200, help="views of clutter (default: 1200)"
@@ -344,16 +345,14 @@ def main() -> int:
         "--workers", type=integer(), default=2, help="processes, of one thread each (default: 2)"
     )
     args = parser.parse_args()
-    check_input_folder("--weights", args.weights, "CATEGORY.encoder.safetensors")
     check_output_folder("--weights", args.weights)
     problems: list[str] = []
     names = usable_categories(
-        default_categories(),
+        Packs.beside_shipped([args.weights]),
         None,
         problems,
         family=True,
-        networks=("decoder", "encoder"),
-        weights=args.weights,
+        encoder=True,
     )
     print_problems(problems)
     job = partial(

@@ -25,6 +25,7 @@ import torch
 from rich.progress import Progress
 
 from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.category_choice import add_weights_argument, given_packs
 from sdfpose_core.cli.choices import shard_of
 from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import integer
@@ -41,11 +42,11 @@ from sdfpose_core.datasets.nocs_preparation import (
 from sdfpose_core.datasets.nocs_shapes import ModelSurfaces, surfaces_file
 from sdfpose_core.datasets.nocs_truth import NocsTruths
 from sdfpose_core.errors import ConfigurationError, SdfposeError
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import codes_file, load_model_codes, save_model_codes
 from sdfpose_core.sdf.training_shapes import model_codes
 from sdfpose_core.shapes.imports import load_collection
-from sdfpose_core.weights import weights_file
 
 MAX_PRINTED = 20
 """Maximum number of printed problems; the reports of the scenes contain all of them."""
@@ -111,14 +112,14 @@ def prepare_part(
     )
 
 
-def fit_models(data: Path, weights: Path | None, out: Path, categories: Sequence[str]) -> None:
+def fit_models(data: Path, packs: Packs, out: Path, categories: Sequence[str]) -> None:
     """Write codes of the CAMERA CAD models, one file and one list of names per category.
 
     Models that the decoder was trained on have the codes of the training, if these are stored
     beside the decoder. The codes of the others are fitted.
     """
     for category in categories:
-        decoder = weights_file(category, "decoder", weights)
+        decoder = packs[category].verified("decoder")
         path = codes_file(out / "codes", category, decoder)
         if path.is_file():
             continue
@@ -127,7 +128,7 @@ def fit_models(data: Path, weights: Path | None, out: Path, categories: Sequence
             print(f"obj_models/train: no models of '{category}'; no codes fitted", file=sys.stderr)
             continue
         collection = load_collection(folder, category, left_handed=True)
-        trained = codes_file(decoder.parent / "codes", category, decoder)
+        trained = codes_file(packs[category].folder.parent / "codes", category, decoder)
         codes = load_model_codes(trained) if trained.is_file() else {}
         others = [x for x in collection.models if x.name not in codes]
         if codes:
@@ -209,11 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default="png",
         help="format of the colour crops, which the encoder ssc6d needs (default: png)",
     )
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        help="folder of the decoders for the codes (default: shipped)",
-    )
+    add_weights_argument(parser)
     parser.add_argument(
         "--no-codes",
         action="store_true",
@@ -233,15 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise ConfigurationError("--out DIR is missing: expected a folder for the prepared data")
     check_output_folder("--out", args.out)
     check_input_folder("--detections", args.detections, "results_*.pkl")
-    check_input_folder("--weights", args.weights, "CATEGORY.decoder.safetensors")
     with_codes = not args.no_codes and args.shard[0] == 0
-    for category in categories if with_codes else ():
-        decoder = weights_file(category, "decoder", args.weights)
-        if not decoder.is_file():
-            raise ConfigurationError(
-                f"{decoder}: no such file: expected the decoder of '{category}', --category with "
-                "the categories that have one, or --no-codes"
-            )
+    packs = given_packs(args)
     with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
         for part in args.parts:
             if not (args.data / part).is_dir():
@@ -250,7 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report(part, prepare_part(args, part, pool))
     if with_codes:
         sample_models(args.data, args.out, categories)
-        fit_models(args.data, args.weights, args.out, categories)
+        fit_models(args.data, packs, args.out, categories)
     return 0
 
 

@@ -8,8 +8,9 @@
     python training/pretrain.py mug --weights W --work WORK --encoder ssc6d --data PREPARED
     torchrun --nproc-per-node 2 training/pretrain.py mug --weights W --work build/training
 
-The weights folder must contain the decoder. The codes of the training shapes are fitted to it (two
-minutes); the codes and surfaces of the NOCS models come from training/prepare_nocs.py.
+The folder of packs must contain that of the category, with its decoder. The codes of the training
+shapes are fitted to it (two minutes); the codes and surfaces of the NOCS models come from
+training/prepare_nocs.py.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ from sdfpose_core.learning.distributed import (
     is_main_process,
     process_group,
 )
+from sdfpose_core.packs.pack import Pack
+from sdfpose_core.packs.writing import write_pack
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import codes_file, load_codes, save_codes
 from sdfpose_core.sdf.training_shapes import procedural_codes
@@ -192,7 +195,8 @@ def train_fast(
     )
     encoder = training.run(stem.with_suffix(".encoder.ckpt"), progress)
     if is_main_process():
-        encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
+        pack = Pack.read(args.weights / category.name)
+        write_pack(pack.folder, pack.category, {"encoder": encoder}, pack)
 
     def validate() -> dict[str, float]:
         held_out = simulated_views(
@@ -287,7 +291,8 @@ def train_ssc6d(
         return lambda: figures
     encoder = training.run(args.work / f"{category.name}.ssc6d.ckpt", progress)
     if is_main_process():
-        encoder.save(weights_file(category.name, "encoder", args.weights), category.name)
+        pack = Pack.read(args.weights / category.name)
+        write_pack(pack.folder, pack.category, {"encoder": encoder}, pack)
 
     def validate() -> Mapping[str, object]:
         source, views = validation_views(args, settings, category.name)
@@ -332,7 +337,7 @@ def check_target(path: Path, encoder: str) -> None:
     if path.exists() and weights_kind(path, "encoder") != KINDS[encoder]:
         raise WeightsError(
             f"{path}: contains another encoder than '{encoder}' and would be overwritten: copy the "
-            "decoder to a separate folder and train there"
+            "pack to a separate folder and train there"
         )
 
 
@@ -342,7 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("category")
     parser.add_argument("--encoder", choices=tuple(KINDS), default="fast")
     parser.add_argument("--config", type=Path, help="default: the encoder's shipped configuration")
-    parser.add_argument("--weights", type=Path, required=True, help="weights folder")
+    parser.add_argument("--weights", type=Path, required=True, help="folder of packs")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and logs")
     parser.add_argument(
         "--data",
@@ -378,7 +383,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_input_folder("--part", args.data / args.part, "prepared images")
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    category = default_categories()[args.category]
+    category = Pack.read(args.weights / default_categories()[args.category].name).category
     check_target(weights_file(category.name, "encoder", args.weights), args.encoder)
     config = args.config or DEFAULT_CONFIGS[args.encoder]
     start = time.monotonic()

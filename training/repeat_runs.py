@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sdfpose_core.benchmark.nocs_images import BENCHMARKS
-from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.category_choice import add_weights_argument, given_packs
 from sdfpose_core.cli.choices import add_protocol_arguments
 from sdfpose_core.cli.eval_benchmark import detections_folder
 from sdfpose_core.cli.execution import execute
@@ -32,7 +32,6 @@ from sdfpose_core.cli.paths import (
 )
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.evaluation.nocs_results import average_metrics
-from sdfpose_core.weights import SHIPPED
 
 HERE = Path(__file__).parent
 
@@ -61,7 +60,8 @@ def one_run(args: argparse.Namespace, categories: Sequence[str], seed: int) -> d
         common = ["--device", args.device, "--threads", str(args.threads)]
         for category in categories:
             training = [category, *common, "--data", str(args.data), "--part", args.train]
-            training += ["--weights", str(args.weights)]
+            if args.weights:
+                training += ["--weights", *map(str, args.weights)]
             training += ["--out", str(weights), "--work", str(folder), "--seed", str(seed)]
             training += ["--losses", args.losses]
             if args.config is not None:
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--detections", metavar="DIR", help="see 'sdfpose eval real275' (default: as there)"
     )
     parser.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
-    parser.add_argument("--weights", type=Path, default=SHIPPED, help="weights to start from")
+    add_weights_argument(parser)
     parser.add_argument("--work", type=Path, required=True, help="parent of the runs' folders")
     parser.add_argument("--losses", choices=("certified", "paper"), default="certified")
     parser.add_argument("--refine", choices=("sdf", "icp", "none"), default="sdf")
@@ -110,12 +110,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     check_output_file("--json", args.json)
     check_output_folder("--work", args.work)
-    check_input_folder("--weights", args.weights, "CATEGORY.encoder.safetensors")
     check_input_folder("--train", args.data / args.train, "prepared images")
     part = BENCHMARKS[args.benchmark].part
     check_input_folder("--images", args.images / part, "the images of the benchmark")
     detections_folder(args.benchmark, args.images, args.detections)
-    known = default_categories()
+    known = given_packs(args).categories
     categories = [known[name].name for name in args.category or known]
     document = average_metrics([one_run(args, categories, seed) for seed in range(args.runs)])
     if args.json is not None:

@@ -53,6 +53,7 @@ from sdfpose_core.encoder.ssc6d_training import Ssc6dTrainingConfig
 from sdfpose_core.errors import CategoryError, ConfigurationError
 from sdfpose_core.estimation.category_model import load_networks
 from sdfpose_core.learning.stages import Stage, Stages
+from sdfpose_core.packs.pack import Pack
 from sdfpose_core.sdf.deepsdf_training import DeepSdfTrainingConfig
 from sdfpose_core.selfsup.ssc6d_training import Ssc6dSelfSupervision
 from sdfpose_core.simulation.nocs_data import write_miniature
@@ -246,7 +247,7 @@ class Recipe:
         for category in self.categories:
             files = [weights_file(category, x, self.weights) for x in ("decoder", "encoder")]
             if all(x.is_file() for x in files):
-                load_networks(category, "ssc6d", self.weights)
+                load_networks(Pack.read(self.weights / category), "ssc6d")
 
     def source(self, path: Path) -> str:
         """Where to get missing data, as the end of a sentence; empty if unknown."""

@@ -29,7 +29,7 @@ import torch
 from rich.progress import Progress
 from torch.utils.tensorboard import SummaryWriter
 
-from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.category_choice import add_weights_argument, given_packs
 from sdfpose_core.cli.choices import add_recording_arguments, add_threads_argument
 from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import integer, seed
@@ -43,6 +43,7 @@ from sdfpose_core.errors import FrameError
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.learning.distributed import first_process_first, is_main_process, process_group
 from sdfpose_core.observation.frame import Instance
+from sdfpose_core.packs.writing import copy_shared, write_pack
 from sdfpose_core.sdf.training import codes_file, load_codes, save_codes
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.selfsup.recordings import recorded_instances
@@ -62,7 +63,6 @@ from sdfpose_core.selfsup.training import (
 from sdfpose_core.simulation.instances import simulated_instances
 from sdfpose_core.storage.configuration import read_configuration
 from sdfpose_core.visualisation.drawing import draw_instance
-from sdfpose_core.weights import complete_weights, weights_file
 
 SHOWN = 4
 """Number of instances with images in TensorBoard."""
@@ -109,6 +109,7 @@ def real_instances(args: argparse.Namespace, problems: list[str]) -> list[Instan
             args.data,
             args.category,
             problems,
+            categories=given_packs(args).categories,
             topics=dict(args.topic),
             every=args.every,
             depth_unit=args.depth_unit,
@@ -152,7 +153,7 @@ def synthetic_rounds(
     network = model.encoder.config
     views = training.round_views, network, training.model_points, training.seed
     if args.synthetic is not None:
-        decoder = weights_file(category, "decoder", args.weights)
+        decoder = args.pack.file("decoder")
         return labelled_rounds(args.data, args.synthetic, category, decoder, *views, problems)
     shapes = settings.synthetic_shapes
     with first_process_first():
@@ -163,9 +164,7 @@ def synthetic_rounds(
 def shape_codes(model: CategoryModel, shapes: int, args: argparse.Namespace) -> torch.Tensor:
     """Codes (S, D) of procedural shapes, cached in a file for resumed runs."""
     category = model.category.name
-    path = codes_file(
-        args.work, f"{category}.{shapes}", weights_file(category, "decoder", args.weights)
-    )
+    path = codes_file(args.work, f"{category}.{shapes}", args.pack.file("decoder"))
     if not path.exists():
         save_codes(path, procedural_codes(category, model.decoder, shapes).cpu())
     return load_codes(path)
@@ -213,8 +212,8 @@ def train(
     args: argparse.Namespace, settings: Settings | Ssc6dSettings, device: torch.device
 ) -> None:
     """Train and save the encoder."""
-    category, learning = args.category, settings.learning
-    model = CategoryModel.load(default_categories()[category], args.encoder, args.weights, device)
+    category, learning = args.pack.name, settings.learning
+    model = CategoryModel.load(args.pack, args.encoder, device)
     problems: list[str] = []
     real = real_instances(args, problems)
     start = time.monotonic()
@@ -246,8 +245,8 @@ def train(
             show(log, replace(model, encoder=encoder), real, learning.training.steps)
     if not is_main_process():
         return
-    complete_weights(args.out, args.weights)
-    encoder.save(weights_file(category, "encoder", args.out), category)
+    write_pack(args.out / category, args.pack.category, {"encoder": encoder}, args.pack)
+    copy_shared(given_packs(args), args.out)
     report: dict[str, Any] = {
         "category": category,
         "encoder": args.encoder,
@@ -294,14 +293,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--synthetic",
         help="labelled part of the same data, e.g. CAMERA/train (ssc6d; default: simulated views)",
     )
-    parser.add_argument(
-        "--weights", type=Path, help="folder of the initial weights (default: shipped)"
-    )
+    add_weights_argument(parser)
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
-        help="folder for the new encoder; missing weights are copied to it",
+        help="folder of packs; the new encoder is in OUT/CATEGORY",
     )
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and logs")
     parser.add_argument("--config", type=Path, help="default: the encoder's shipped configuration")
@@ -329,7 +326,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--synthetic is a part of prepared data: expected --part as well")
     check_output_folder("--out", args.out)
     check_output_folder("--work", args.work)
-    check_input_folder("--weights", args.weights, "CATEGORY.encoder.safetensors")
     if args.part is not None:
         check_input_folder("--part", args.data / args.part, "prepared images")
         if args.synthetic is not None:
@@ -338,7 +334,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise FrameError(f"--data {args.data}: no such path: expected frame folders or a bag")
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    args.category = default_categories()[args.category].name
+    args.pack = given_packs(args)[args.category]
+    args.pack.verified("encoder")
     settings: Settings | Ssc6dSettings
     if args.encoder == "ssc6d":
         settings = read_settings(args, Ssc6dSettings)

@@ -9,11 +9,13 @@ To train DeepSDF's network, as SSC-6D does, on the models of NOCS without those 
     python training/train_decoder.py mug --decoder deepsdf --out weights --work build/training \
         --left-handed --meshes DATA/obj_models/train/03797390 --exclude removed_models/03797390.txt
 
-To train your own category, add it to a file like sdfpose_core/categories.yaml and provide a folder
-of meshes, y up, front toward +x:
+To train your own category, write its entry, the section `category` of a file like
+sdfpose_core/weights/mug/category.yaml, and provide a folder of meshes, y up, front toward +x:
 
-    python training/train_decoder.py kettle --categories my.yaml --meshes kettles/ \
-        --out weights --work build/training
+    python training/train_decoder.py kettle --entry kettle.yaml --meshes kettles/ \
+        --out packs --work build/training
+
+The result is the pack OUT/CATEGORY, without an encoder if it had none for the same decoder.
 """
 
 from __future__ import annotations
@@ -33,13 +35,15 @@ import torch
 from rich.progress import Progress
 from torch.utils.tensorboard import SummaryWriter
 
-from sdfpose_core.categories import Categories, Category, default_categories
+from sdfpose_core.categories import Categories, Category, default_categories, read_category
 from sdfpose_core.cli.choices import add_threads_argument
 from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import positive, real
 from sdfpose_core.cli.paths import check_input_folder, check_output_folder
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.learning.distributed import first_process_first, is_main_process, process_group
+from sdfpose_core.packs.pack import Pack
+from sdfpose_core.packs.writing import write_pack
 from sdfpose_core.sdf.auto_decoder import validate_decoder
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.deepsdf import DeepSdf
@@ -140,6 +144,18 @@ def check_target(path: Path, decoder: str) -> None:
         )
 
 
+def entry_of(name: str, file: Path | None) -> Category:
+    """The entry of a category: one of the shipped ones, or that of a file.
+
+    Raises:
+        CategoryError: there is none.
+    """
+    if file is None:
+        return default_categories()[name]
+    entry = read_category(file)
+    return Categories({entry.name: entry})[name]
+
+
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(
@@ -153,11 +169,13 @@ def main() -> int:
         help="network: ours, or that of DeepSDF and SSC-6D (default: %(default)s)",
     )
     parser.add_argument("--config", type=Path, help="default: the decoder's shipped configuration")
-    parser.add_argument("--out", type=Path, required=True, help="weights folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder of packs")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and logs")
     parser.add_argument("--device", default="auto")
     add_threads_argument(parser)
-    parser.add_argument("--categories", type=Path, help="your own table of categories")
+    parser.add_argument(
+        "--entry", type=Path, metavar="YAML", help="entry of a category of your own"
+    )
     parser.add_argument("--meshes", type=Path, metavar="DIR", help="train on these meshes")
     parser.add_argument(
         "--exclude",
@@ -186,8 +204,8 @@ def main() -> int:
     check_input_folder("--meshes", args.meshes, "meshes")
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    categories = Categories.from_file(args.categories) if args.categories else default_categories()
-    category = categories[args.category].name
+    entry = entry_of(args.category, args.entry)
+    category = entry.name
     target = weights_file(category, "decoder", args.out)
     check_target(target, args.decoder)
     config = args.config or DEFAULT_CONFIGS[args.decoder]
@@ -208,7 +226,7 @@ def main() -> int:
             shapes = shapes_of(
                 args,
                 settings,
-                categories[category],
+                entry,
                 lambda name: bar.update(sampling, advance=1),
             )
         bar.remove_task(sampling)
@@ -243,7 +261,9 @@ def main() -> int:
             )
     minutes = (time.monotonic() - start) / 60.0
     errors = validate_decoder(decoder, shapes.validation)
-    decoder.save(target, category)
+    folder = args.out / category
+    base = Pack.read(folder) if target.exists() else None
+    write_pack(folder, entry, {"decoder": decoder}, base)
     if args.meshes is not None:
         path = codes_file(args.out / "codes", category, target)
         save_model_codes(path, training.codes, shapes.names)

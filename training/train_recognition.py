@@ -31,7 +31,7 @@ from sdfpose_core.recognition.views import RECOGNITION_VIEW, RecognitionViewFile
 from sdfpose_core.shapes.families import FAMILIES
 from sdfpose_core.storage.configuration import read_configuration
 from sdfpose_core.storage.record_files import Records
-from sdfpose_core.weights import MASKS_FILE, RECOGNITION_FILE, own_or_shipped
+from sdfpose_core.weights import MASKS_FILE, RECOGNITION_FILE, SHIPPED
 
 CONFIG = Path(__file__).parent.parent / "config" / "training" / "recognition.yaml"
 
@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = training_parser(__doc__.splitlines()[0], CONFIG).parse_args(arguments)
     settings = read_configuration(args.config, Settings)
     device = resolve_device(args.device)
-    masks = own_or_shipped(MASKS_FILE, args.out)
+    own = args.out / MASKS_FILE
+    masks = own if own.is_file() else SHIPPED / MASKS_FILE
     with NetworkTraining("recognition", args) as run:
         clutter = run.folder("masks")
         folder = run.folder(f"recognition.{digest(masks)}")

@@ -85,6 +85,7 @@ def mesh_cases(
     problems: list[str],
     *,
     colour: bool = False,
+    categories: Categories | None = None,
 ) -> Iterator[PoseCase]:
     """Simulate given meshes on cluttered tables, among procedural objects.
 
@@ -95,13 +96,14 @@ def mesh_cases(
         seed: random seed of scenes, views and noise.
         problems: receives a message for each skipped mesh.
         colour: whether to render colour images.
+        categories: the known ones; by default the six shipped ones.
     """
     models = [model for _, model in measurable_models(files, category, problems)]
     if not models:
         return iter(())
     first = _FIRST_MODEL + MODELS * seed
     pool = ModelPool.with_models(category, models, first, distractors=_DISTRACTORS)
-    return _simulated(category, pool, count, seed, colour)
+    return _simulated(category, pool, count, seed, colour, categories)
 
 
 def real_folders(data: Path) -> list[Path]:
@@ -200,7 +202,12 @@ def run_cases(
 
 
 def _simulated(
-    category: str, pool: ModelPool, count: int, seed: int, colour: bool
+    category: str,
+    pool: ModelPool,
+    count: int,
+    seed: int,
+    colour: bool,
+    categories: Categories | None = None,
 ) -> Iterator[PoseCase]:
     for x in simulated_instances(
         category,
@@ -214,5 +221,6 @@ def _simulated(
         min_visibility=MIN_VISIBILITY,
         colour=colour,
         appearance=APPEARANCE,
+        categories=categories,
     ):
         yield PoseCase(x.model.name, [x.instance], x.truth, x.model, x.visibility, x.hard_view)

@@ -23,12 +23,12 @@ from sdfpose_core.evaluation.reconstruction import (
 )
 from sdfpose_core.evaluation.shape_metrics import ShapeErrors, compare_surfaces, volume_iou
 from sdfpose_core.evaluation.surfaces import Surface, visible_surface
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
 from sdfpose_core.shapes.imports import is_solid
 from sdfpose_core.shapes.model import CadModel
-from sdfpose_core.weights import weights_file
 
 __all__ = ["ShapeBenchmarkConfig", "benchmark_shapes"]
 
@@ -78,24 +78,22 @@ class _Result:
 
 
 def benchmark_shapes(
-    categories: Categories,
+    packs: Packs,
     names: Sequence[str],
     config: ShapeBenchmarkConfig,
     *,
     data: Path | None = None,
-    weights: Path | str | None = None,
     device: torch.device | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Reconstruct held-out procedural shapes and the meshes of a folder.
 
     Args:
-        categories: known categories.
+        packs: with the decoders.
         names: names of the categories to measure.
         config: configuration of the benchmark.
         data: folder with ``CATEGORY/NAME.obj`` (or another mesh type), directly or in its subfolder
             ``meshes``; metres, y up, front toward +x. None uses procedural shapes only.
-        weights: folder of the decoders; None for the shipped ones.
         device: device of the decoders; default: CPU.
         progress: called with a description of the current step.
 
@@ -107,11 +105,11 @@ def benchmark_shapes(
         WeightsError: A decoder is missing or damaged.
     """
     problems: list[str] = []
+    categories = packs.categories
     files = {} if data is None else mesh_files(data, names, problems)
     document: dict[str, Any] = {}
     for name in names:
-        path = weights_file(name, "decoder", weights)
-        decoder = load_decoder(path, device)
+        decoder = load_decoder(packs[name].verified("decoder"), device)
         category = categories[name]
         entry: dict[str, Any] = {}
         if name in FAMILIES:
@@ -132,7 +130,7 @@ def benchmark_shapes(
                 per_mesh = {x.name: _one(x) for x in results}
                 entry["meshes"] = _summary(results) | {"per_mesh": per_mesh}
                 entry.setdefault("grad_norm_err", norm_error)
-        entry["weights_mib"] = path.stat().st_size / 2**20
+        entry["weights_mib"] = packs[name].file("decoder").stat().st_size / 2**20
         document[name] = entry
     return document, problems
 

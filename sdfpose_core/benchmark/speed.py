@@ -131,7 +131,7 @@ def benchmark_speed(
     by_points = detection.stage_ms(frames, options.surface_points, repetitions)
     progress("meshing")
     observed = _observed(detection, frames[0], options.paper.resolution)
-    decoder = SdfDecoder.load(weights_file(observed[0].instance.category, "decoder", None), device)
+    decoder = SdfDecoder.load(weights_file(observed[0].instance.category, "decoder"), device)
     code = torch.from_numpy(observed[0].estimate.code).to(device)
     with all_threads():  # detection uses all threads
         by_resolution = {
@@ -192,7 +192,7 @@ def _observed(detection: Detection, frame: RgbdFrame, resolution: int) -> list[O
     observed = []
     for instance in instances:
         estimate = estimates[instance.mask_id]
-        decoder = SdfDecoder.load(weights_file(instance.category, "decoder", None))
+        decoder = SdfDecoder.load(weights_file(instance.category, "decoder"))
         code = torch.from_numpy(estimate.code)
         surface = decode_mesh(decoder, code, resolution, with_normals=False).vertices
         observed.append(Observed(instance, estimate, surface))

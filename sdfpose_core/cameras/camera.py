@@ -49,6 +49,8 @@ class CameraSettings:
         exposure_us: exposure of colour, microseconds; 0 for automatic exposure.
         laser_power: share of the projector's largest power, 0 to 1; negative to leave it.
         filters: filters of depth images.
+        bag: recording of the maker's own format to play in place of a device; empty for a device.
+        loop: start the recording again after its end.
     """
 
     width: int = 0
@@ -58,6 +60,8 @@ class CameraSettings:
     exposure_us: int = 0
     laser_power: float = -1.0
     filters: frozenset[DepthFilter] = frozenset()
+    bag: str = ""
+    loop: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,13 @@ def choose_device(found: Mapping[str, Device], serial_number: str, name: str) ->
 
 
 def require_offered(
-    settings: CameraSettings, name: str, *, exposure: bool, laser: bool, filters: Collection[str]
+    settings: CameraSettings,
+    name: str,
+    *,
+    exposure: bool,
+    laser: bool,
+    filters: Collection[str],
+    bags: bool = False,
 ) -> None:
     """Check that a camera has what the settings ask for.
 
@@ -178,6 +188,7 @@ def require_offered(
         exposure: whether its exposure can be set.
         laser: whether its laser power can be set.
         filters: filters that can be switched on.
+        bags: whether its recordings can be played.
 
     Raises:
         ConfigurationError: it has not.
@@ -191,6 +202,11 @@ def require_offered(
         raise ConfigurationError(
             f"laser_power is {settings.laser_power:g}: sdfpose cannot set the projector of {name}: "
             "expected a negative value, which leaves it"
+        )
+    if settings.bag and not bags:
+        raise ConfigurationError(
+            f"bag is {settings.bag}: sdfpose plays no recordings of {name}: expected an empty "
+            "name, and a camera that is plugged in"
         )
     missing = sorted(settings.filters - set(filters))
     if missing:

@@ -12,11 +12,12 @@ __all__ = [
     "CameraError",
     "CameraLostError",
     "CameraUnavailableError",
+    "RecordingEndedError",
     "UnsupportedProfileError",
     "open_error",
 ]
 
-_BUSY = ("busy", "already in use", "in use by", "set power state", "exclusive")
+_BUSY = ("busy", "already in use", "in use by", "is streaming", "set power state", "exclusive")
 _DENIED = ("access", "permission", "denied")
 
 
@@ -26,6 +27,10 @@ class CameraError(SdfposeError):
 
 class UnsupportedProfileError(CameraError):
     """A camera has no such combination of resolution and rate."""
+
+
+class RecordingEndedError(CameraError):
+    """A recording that is played in place of a camera has no more images."""
 
 
 class CameraUnavailableError(CameraError):

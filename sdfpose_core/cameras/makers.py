@@ -22,8 +22,8 @@ class Maker:
         title: for the user.
         package: module of the maker's Python package.
         install: command that installs it.
-        adapter: module and class of this package, which is called with the maker's module and the
-            settings; see `RgbdCamera`.
+        adapter: module and class or function of this package, which is called with the maker's
+            module and the settings; see `RgbdCamera`.
     """
 
     title: str
@@ -34,7 +34,10 @@ class Maker:
 
 MAKERS: Mapping[str, Maker] = {
     "realsense": Maker(
-        "RealSense", "pyrealsense2", "pip install 'sdfpose[realsense]'", "realsense.RealSenseCamera"
+        "RealSense",
+        "pyrealsense2",
+        "pip install 'sdfpose[realsense]'",
+        "realsense_recording.open_realsense",
     ),
     # Its pins of open3d and numpy contradict those of sdfpose, and only its examples need them.
     "orbbec": Maker(

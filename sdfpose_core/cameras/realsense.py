@@ -21,7 +21,7 @@ from sdfpose_core.cameras.camera import (
     require_offered,
 )
 from sdfpose_core.cameras.clock import DeviceClock
-from sdfpose_core.cameras.errors import CameraLostError, open_error
+from sdfpose_core.cameras.errors import CameraLostError, UnsupportedProfileError, open_error
 from sdfpose_core.cameras.profiles import Profile, choose_profile, wanted_profile
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.geometry.camera import PinholeCamera
@@ -72,7 +72,9 @@ class RealSenseCamera:
     Args:
         rs: module ``pyrealsense2``.
         settings: what is wanted of it.
-        device: the device, which may be a ``software_device``; None to look for it.
+        device: the device, which may be a ``software_device`` or a recording (``playback``); None
+            to look for it. A recording has the profile that was recorded, and its settings stay;
+            its stamps are converted to the clock of this machine.
 
     Raises:
         CameraError: there is none, it is busy, or it has no such profile.
@@ -80,20 +82,30 @@ class RealSenseCamera:
     """
 
     def __init__(self, rs: Any, settings: CameraSettings, device: Any = None) -> None:
-        require_offered(settings, "RealSense", exposure=True, laser=True, filters=FILTERS)
         self._rs = rs
         self._device = find_device(rs, settings.serial_number) if device is None else device
+        self._recorded = bool(self._device.is_playback())
+        live = not self._recorded
+        require_offered(
+            settings,
+            "RealSense" if live else "a recording",
+            exposure=live,
+            laser=live,
+            filters=FILTERS,
+            bags=True,
+        )
         self._name = self._info(rs.camera_info.name, "RealSense")
         self._clock = DeviceClock()
         usb = self._info(rs.camera_info.usb_type_descriptor, "")
-        colour, depth, warnings = self._choose(settings, slow=usb.startswith("2"))
+        colour, depth, warnings = self._choose(settings, slow=live and usb.startswith("2"))
         self._unit_m = float(depth.sensor.as_depth_sensor().get_depth_scale())
         self._filters = _filter_chain(rs, settings.filters)
         self._align = rs.align(rs.stream.color)
         self._syncer = rs.syncer(_QUEUED)
         self._sensors: list[Any] = []
         try:
-            self._configure(colour.sensor, depth.sensor, settings)
+            if live:
+                self._configure(colour.sensor, depth.sensor, settings)
             self._start(colour, depth)
         except RuntimeError as error:
             self.close()
@@ -132,20 +144,26 @@ class RealSenseCamera:
             UnsupportedProfileError: there are no such ones.
         """
         rs = self._rs
-        colours = list(self._streams(rs.stream.color, rs.format.rgb8))
-        depths = list(self._streams(rs.stream.depth, rs.format.z16))
+        formats = (rs.format.rgb8, rs.format.bgr8) if self._recorded else (rs.format.rgb8,)
+        colours = list(self._streams(rs.stream.color, formats))
+        depths = list(self._streams(rs.stream.depth, (rs.format.z16,)))
+        if self._recorded and not (colours and depths):
+            raise UnsupportedProfileError(
+                f"the recording of {self._name} has not both streams: expected colour as rgb8 or "
+                "bgr8, and depth as z16"
+            )
         rates = {x.profile.rate_hz for x in depths}
         available = [x.profile for x in colours if x.profile.rate_hz in rates]
-        wanted = wanted_profile(settings, _DEFAULT)
+        wanted = wanted_profile(settings, colours[0].profile if self._recorded else _DEFAULT)
         chosen, warnings = choose_profile(self._name, wanted, available, slow=slow)
         colour = next(x for x in colours if x.profile == chosen)
         same_rate = [x for x in depths if x.profile.rate_hz == chosen.rate_hz]
         return colour, min(same_rate, key=lambda x: x.profile.distance(chosen)), warnings
 
-    def _streams(self, kind: Any, pixel_format: Any) -> Iterator[_Stream]:
+    def _streams(self, kind: Any, formats: tuple[Any, ...]) -> Iterator[_Stream]:
         for sensor in self._device.query_sensors():
             for profile in sensor.get_stream_profiles():
-                if profile.stream_type() == kind and profile.format() == pixel_format:
+                if profile.stream_type() == kind and profile.format() in formats:
                     yield _Stream(sensor, profile.as_video_stream_profile())
 
     def _configure(self, colour: Any, depth: Any, settings: CameraSettings) -> None:
@@ -206,11 +224,15 @@ class RealSenseCamera:
         frames = self._align.process(frames)
         colour, depth = frames.get_color_frame(), frames.get_depth_frame()
         stamp_ns = round(colour.get_timestamp() * _NS_PER_MS)
-        if colour.get_frame_timestamp_domain() == self._rs.timestamp_domain.hardware_clock:
+        domain = colour.get_frame_timestamp_domain()
+        if self._recorded or domain == self._rs.timestamp_domain.hardware_clock:
             stamp_ns = self._clock.stamp_ns(stamp_ns, arrival_ns)
+        pixels = np.asanyarray(colour.get_data())
+        # Copies: librealsense has few frames, and stops when all of them are held.
+        swapped = colour.get_profile().format() == self._rs.format.bgr8
         return RgbdImages(
-            np.asanyarray(colour.get_data()),
-            np.asanyarray(depth.get_data()),
+            np.array(pixels[..., ::-1] if swapped else pixels, order="C"),
+            np.array(depth.get_data()),
             self._unit_m,
             stamp_ns,
             colour.get_frame_number(),

@@ -20,17 +20,21 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from sdfpose_core.categories import default_categories
-from sdfpose_core.cli.category_choice import usable_categories
+from sdfpose_core.cli.category_choice import (
+    add_weights_argument,
+    given_packs,
+    usable_categories,
+)
 from sdfpose_core.cli.choices import add_recording_arguments, add_threads_argument
 from sdfpose_core.cli.numbers import integer, seed
 from sdfpose_core.cli.output import print_problems, problems_of_failure, write_file, write_json
-from sdfpose_core.cli.paths import check_input_folder, check_output_folder, path_argument
+from sdfpose_core.cli.paths import check_output_folder, path_argument
 from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.observation.frame import Instance, ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
+from sdfpose_core.packs.writing import copy_shared, write_pack
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.selfsup.fitness import Fitness, measure_fitness, regressions
 from sdfpose_core.selfsup.recordings import recorded_frames, recorded_instances
@@ -44,7 +48,6 @@ from sdfpose_core.selfsup.training import (
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
 from sdfpose_core.visualisation.comparison import change, draw_comparison
-from sdfpose_core.weights import SHIPPED, complete_weights, weights_file
 
 __all__ = ["add_parser", "run"]
 
@@ -69,8 +72,8 @@ def add_parser(subparsers: Any) -> None:
             "Train a category's network on RGB-D frames with instance masks; no pose labels are "
             "needed. Every fourth instance is held out. The network is evaluated on the held-out "
             "and on simulated instances before and after training; if it got worse, no weights are "
-            "written and the exit status is 1. The result is a complete folder of weights for "
-            "'--weights' or the node parameter weights_dir."
+            "written and the exit status is 1. The result is a pack, OUT/CATEGORY, for '--weights' "
+            "or the node parameter weights_dirs."
         ),
         epilog="Example: sdfpose adapt my_bag --category mug --out my_weights",
     )
@@ -83,16 +86,10 @@ def add_parser(subparsers: Any) -> None:
         type=path_argument,
         required=True,
         metavar="DIR",
-        help="folder to write the weights to",
+        help="folder to write the pack to, as OUT/CATEGORY",
     )
     add_recording_arguments(parser)
-    parser.add_argument(
-        "--weights",
-        type=path_argument,
-        default=SHIPPED,
-        metavar="DIR",
-        help="weights to start from (default: the shipped ones)",
-    )
+    add_weights_argument(parser)
     parser.add_argument(
         "--losses",
         choices=get_args(LossesName),
@@ -124,26 +121,18 @@ def run(args: argparse.Namespace) -> int:
     """
     check_output_folder("--out", args.out)
     check_output_folder("--report", args.report)
-    check_input_folder("--weights", args.weights, "CATEGORY.encoder.safetensors")
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    (name,) = usable_categories(
-        default_categories(),
-        [args.category],
-        [],
-        family=True,
-        networks=("decoder", "encoder"),
-        weights=args.weights,
-    )
-    before = CategoryModel.load(
-        default_categories()[name], "fast", args.weights, resolve_device(args.device)
-    )
+    packs = given_packs(args)
+    (name,) = usable_categories(packs, [args.category], [], family=True, encoder=True)
+    before = CategoryModel.load(packs[name], "fast", resolve_device(args.device))
     errors = Console(stderr=True)
     problems: list[str] = []
     topics = dict(args.topic)
     reading = {"topics": topics, "every": args.every, "depth_unit": args.depth_unit}
     with problems_of_failure(problems):
-        real = recorded_instances(args.data, name, problems, **reading)
+        known = packs.categories
+        real = recorded_instances(args.data, name, problems, categories=known, **reading)
     print_problems(problems)
     learnt, held_out = _split(real)
     counts = {
@@ -195,8 +184,8 @@ def run(args: argparse.Namespace) -> int:
         bar.update(task, completed=bar.tasks[task].total)
     worse = regressions(fitness_after, fitness_before)
     if not worse:
-        complete_weights(args.out, args.weights)
-        encoder.save(weights_file(name, "encoder", args.out), name)
+        write_pack(args.out / name, packs[name].category, {"encoder": encoder}, packs[name])
+        copy_shared(packs, args.out)
     report = {
         "category": name,
         "instances": len(real),
@@ -224,7 +213,7 @@ def run(args: argparse.Namespace) -> int:
             soft_wrap=True,
         )
         return 1
-    print(f"weights written to {args.out}")
+    print(f"pack written to {args.out / name}")
     return 0
 
 
@@ -271,8 +260,8 @@ def _draw(
     after: CategoryModel,
 ) -> None:
     """Draw both networks' unrefined predictions where they differ most, among the first frames."""
-    categories, name = default_categories(), before.category.name
     estimators = [teacher(x, refine="none", drawn=True) for x in (before, after)]
+    categories, name = estimators[0].categories, before.category.name
     chosen: list[tuple[float, str, RgbdFrame, list[list[ObjectEstimate]]]] = []
     compared = 0
     for frame_name, frame in frames:

@@ -24,7 +24,6 @@ from sdfpose_core.benchmark.adaptation import (
 )
 from sdfpose_core.benchmark.mesh_folder import mesh_files
 from sdfpose_core.benchmark.pose_figures import MEASURES
-from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.category_choice import usable_categories
 from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.output import (
@@ -40,6 +39,7 @@ from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.category_model import CategoryModel
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.weights import MILD, weights_file
 
 __all__ = ["add_parser", "run"]
@@ -81,7 +81,7 @@ def add_parser(benchmarks: Any) -> None:
         type=path_argument,
         default=MILD,
         metavar="DIR",
-        help="folder of the initial encoders (default: %(default)s)",
+        help="folder of the initial encoders, CATEGORY/encoder.safetensors (default: %(default)s)",
     )
     parser.add_argument(
         "--seeds", type=integer(), default=_SEEDS, help="number of seeds (default: %(default)s)"
@@ -107,9 +107,8 @@ def run(args: argparse.Namespace) -> int:
     check_input_folder("--data", args.data, "meshes/CATEGORY/NAME.obj")
     plan = _QUICK if args.quick else AdaptationPlan()
     seeds = range(1 if args.quick else args.seeds)
-    categories = default_categories()
     problems: list[str] = []
-    names = usable_categories(categories, args.category, problems, family=True)
+    names = usable_categories(Packs.beside_shipped(), args.category, problems, family=True)
     files = mesh_files(args.data, names, problems)
     usable = [name for name in names if len(files[name]) >= _MIN_MESHES]
     left_out = [name for name in names if name not in usable]
@@ -166,7 +165,7 @@ def _run_one(
             f"{_MIN_MESHES} ({'; '.join(problems)})"
         )
     torch_device = resolve_device(device)
-    model = CategoryModel.load(default_categories()[name], "none", None, torch_device)
+    model = CategoryModel.load(Packs.beside_shipped()[name], "none", torch_device)
     encoder = FastEncoder.load(weights_file(name, "encoder", start), torch_device)
     model = replace(model, encoder=encoder)
     finished = adapt_and_measure(model, training, test, plan, seed)

@@ -24,14 +24,13 @@ from sdfpose_core.benchmark.poses import (
     synthetic_cases,
 )
 from sdfpose_core.benchmark.sequences import SEQUENCES, summarise_sequences, track_sequence
-from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.bench_pose_tables import (
     print_categories,
     print_instances,
     print_poses,
     print_tracking,
 )
-from sdfpose_core.cli.category_choice import usable_categories
+from sdfpose_core.cli.category_choice import given_packs, usable_categories
 from sdfpose_core.cli.choices import (
     add_depth_unit_argument,
     add_estimator_arguments,
@@ -122,7 +121,7 @@ def add_parser(benchmarks: Any) -> None:
     parser.add_argument(
         "--any",
         action="store_true",
-        help="do not tell the category: all categories with weights are tried",
+        help="do not tell the category: all categories are tried",
     )
     parser.add_argument(
         "--without",
@@ -168,20 +167,15 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     estimator = _estimator(args)
     problems: list[str] = []
-    networks = ("decoder",) if args.encoder == "none" else ("decoder", "encoder")
     names = usable_categories(
-        estimator.categories,
+        estimator.packs,
         args.category,
         problems,
         family=args.suite not in _NEEDS_DATA,
-        networks=networks,
-        weights=args.weights,
     )
     candidates = names
     if args.any:
-        candidates = usable_categories(
-            estimator.categories, None, [], networks=networks, weights=args.weights
-        )
+        candidates = list(estimator.packs)
     for name in candidates:
         estimator.load(name)
     if args.suite == "sequence":
@@ -216,7 +210,7 @@ def _estimator(args: argparse.Namespace) -> PoseEstimator:
     ranking = None
     if _RANKING in args.without:
         ranking = ModeRanking.by_cost(config.network_prior.rotation_weight)
-    return PoseEstimator(config, default_categories(), ranking=ranking)
+    return PoseEstimator(config, given_packs(args), ranking=ranking)
 
 
 def _estimated(
@@ -282,7 +276,13 @@ def _outcomes(
                 cases = synthetic_cases(name, args.count, args.seed, colour=colour)
             elif files[name]:
                 cases = mesh_cases(
-                    files[name], name, args.count, args.seed, problems, colour=colour
+                    files[name],
+                    name,
+                    args.count,
+                    args.seed,
+                    problems,
+                    colour=colour,
+                    categories=estimator.categories,
                 )
             else:
                 continue

@@ -16,7 +16,8 @@ from rich.text import Text
 from sdfpose_core.benchmark.mask_cases import MaskCase
 from sdfpose_core.benchmark.rejection import JudgedMask, run_rejection, true_masks
 from sdfpose_core.benchmark.rejection_figures import confident_estimates, summarise_rejection
-from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.categories import Categories
+from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
     add_estimator_arguments,
     add_threads_argument,
@@ -44,6 +45,7 @@ from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.sources import FILE, MASK_SOURCES, segment_alone
 from sdfpose_core.observation.frame import ObjectEstimate
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.visualisation.masks import draw_estimated_masks
 
 __all__ = ["add_parser", "run"]
@@ -123,10 +125,9 @@ def run(args: argparse.Namespace) -> int:
     check_input_folder("--data", args.data, "frames/NAME")
     if args.threads:
         set_threads(args.threads)
-    categories = default_categories()
-    config = estimator_config(args)
-    make_masks = _mask_maker(args, categories)
-    estimator = PoseEstimator(config, categories)
+    packs = given_packs(args)
+    make_masks = _mask_maker(args, packs)
+    estimator = PoseEstimator(estimator_config(args), packs)
     problems: list[str] = []
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("images", total=None if args.data else args.count)
@@ -135,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
             make_masks,
             image_cases(args, problems),
             problems,
-            show=partial(_draw, args, categories),
+            show=partial(_draw, args, packs.categories),
             progress=partial(bar.advance, task),
         )
     check_any_image(args, outcomes, problems)
@@ -149,12 +150,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _mask_maker(
-    args: argparse.Namespace, categories: Categories
-) -> Callable[[MaskCase], InstanceMask]:
+def _mask_maker(args: argparse.Namespace, packs: Packs) -> Callable[[MaskCase], InstanceMask]:
     if args.masks == _TRUTH:
         return true_masks
-    backend = mask_backend(args, categories)
+    backend = mask_backend(args, packs)
     return lambda case: segment_alone(backend, case.frame)
 
 

@@ -11,8 +11,7 @@ from rich.text import Text
 
 from sdfpose_core.benchmark.meshing import time_meshes
 from sdfpose_core.benchmark.shapes import ShapeBenchmarkConfig, benchmark_shapes
-from sdfpose_core.categories import Categories, default_categories
-from sdfpose_core.cli.category_choice import usable_categories
+from sdfpose_core.cli.category_choice import add_weights_argument, given_packs, usable_categories
 from sdfpose_core.cli.choices import add_threads_argument
 from sdfpose_core.cli.numbers import integer, seed
 from sdfpose_core.cli.output import (
@@ -25,7 +24,6 @@ from sdfpose_core.cli.output import (
 from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
 from sdfpose_core.device import resolve_device
 from sdfpose_core.sdf.loading import load_decoder
-from sdfpose_core.weights import weights_file
 
 __all__ = ["add_parser", "run"]
 
@@ -51,18 +49,7 @@ def add_parser(suites: Any) -> None:
     )
     add_json_argument(shapes)
     shapes.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
-    shapes.add_argument(
-        "--weights",
-        type=path_argument,
-        metavar="DIR",
-        help="folder of the decoders (default: the shipped ones)",
-    )
-    shapes.add_argument(
-        "--categories",
-        type=path_argument,
-        metavar="YAML",
-        help="file that defines the categories (default: the shipped ones)",
-    )
+    add_weights_argument(shapes)
     shapes.add_argument(
         "--count", type=integer(), default=24, help="procedural shapes per category (default: 24)"
     )
@@ -82,23 +69,21 @@ def run(args: argparse.Namespace) -> int:
     """
     check_output_file("--json", args.json)
     check_input_folder("--data", args.data, "CATEGORY/NAME.obj")
-    check_input_folder("--weights", args.weights, "CATEGORY.decoder.safetensors")
     if args.threads > 0:
         torch.set_num_threads(args.threads)
-    categories = Categories.from_file(args.categories) if args.categories else default_categories()
+    packs = given_packs(args)
     skipped: list[str] = []
-    names = usable_categories(categories, args.category, skipped, weights=args.weights)
+    names = usable_categories(packs, args.category, skipped)
     device = resolve_device(args.device)
     console = Console(stderr=True)
-    decoders = [load_decoder(weights_file(x, "decoder", args.weights), device) for x in names]
+    decoders = [load_decoder(packs[x].verified("decoder"), device) for x in names]
     with console.status("timing the meshing") as status:
         mesh_ms = time_meshes(decoders)
         per_category, problems = benchmark_shapes(
-            categories,
+            packs,
             names,
             ShapeBenchmarkConfig(procedural=args.count, seed=args.seed),
             data=args.data,
-            weights=args.weights,
             device=device,
             progress=status.update,
         )

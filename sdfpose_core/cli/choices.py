@@ -7,8 +7,8 @@ import re
 from typing import get_args, get_type_hints
 
 from sdfpose_core.categories import Categories
+from sdfpose_core.cli.category_choice import add_weights_argument
 from sdfpose_core.cli.numbers import integer, real
-from sdfpose_core.cli.paths import check_input_folder, path_argument
 from sdfpose_core.datasets.bags import ROLES
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import EstimatorConfig
@@ -64,7 +64,7 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
         default=defaults.upright,
         help=(
             "how usual it is that objects stand upright, against gravity or on their support "
-            "plane: free makes no assumption, usual follows 'resting' in categories.yaml, sure "
+            "plane: free makes no assumption, usual follows 'resting' in category.yaml, sure "
             "expects it of nearly all (default: %(default)s)"
         ),
     )
@@ -98,12 +98,7 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
             "(default: %(default)s)"
         ),
     )
-    parser.add_argument(
-        "--weights",
-        type=path_argument,
-        metavar="DIR",
-        help="folder of weights (default: the shipped ones)",
-    )
+    add_weights_argument(parser)
     parser.add_argument(
         "--device",
         default=device,
@@ -219,14 +214,12 @@ def estimator_config(args: argparse.Namespace) -> EstimatorConfig:
     """Build the estimator configuration from the arguments of `add_estimator_arguments`.
 
     Raises:
-        ConfigurationError: the folder of weights cannot be read.
+        ConfigurationError: a value is invalid.
     """
-    check_input_folder("--weights", args.weights, "CATEGORY.decoder.safetensors")
     return EstimatorConfig(
         encoder=args.encoder,
         refine=args.refine,
         device=args.device,
-        weights_dir=args.weights,
         upright=args.upright,
         category_trust=args.category_trust,
         min_known=args.min_known,

@@ -17,15 +17,17 @@ from typing import Any, get_args
 from rich.console import Console
 from rich.text import Text
 
+from sdfpose_core.categories import Categories
+from sdfpose_core.cli.category_choice import add_weights_argument, given_packs
 from sdfpose_core.cli.choices import add_depth_unit_argument, add_topic_argument
 from sdfpose_core.cli.numbers import positive
 from sdfpose_core.cli.output import add_json_argument, wide_console, write_json
-from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
+from sdfpose_core.cli.paths import check_output_file
 from sdfpose_core.diagnosis.camera import diagnose_camera
 from sdfpose_core.diagnosis.environment import environment_findings
 from sdfpose_core.diagnosis.findings import Finding, Level, worst_level
 from sdfpose_core.diagnosis.recordings import bag_sample, folder_sample
-from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.errors import ConfigurationError, PackError
 
 __all__ = ["add_parser", "run"]
 
@@ -71,12 +73,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_topic_argument(parser)
     add_depth_unit_argument(parser)
-    parser.add_argument(
-        "--weights",
-        type=path_argument,
-        metavar="DIR",
-        help="folder of weights (default: the shipped ones)",
-    )
+    add_weights_argument(parser)
     parser.add_argument(
         "--network",
         action="store_true",
@@ -93,7 +90,6 @@ def run(args: argparse.Namespace) -> int:
         SdfposeError: An argument is invalid, or the recording cannot be read.
     """
     check_output_file("--json", args.json)
-    check_input_folder("--weights", args.weights, "CATEGORY.decoder.safetensors")
     environment = [*environment_findings(args.weights), *_ros_findings(network=args.network)]
     camera = [] if args.camera is None else _camera_findings(args)
     worst = worst_level(x.level for x in (*environment, *camera))
@@ -145,6 +141,7 @@ def _ros_findings(*, network: bool) -> list[Finding]:
 
 
 def _camera_findings(args: argparse.Namespace) -> list[Finding]:
+    known = _known_categories(args)
     kind, place = args.camera
     topics = dict(args.topic)
     if kind != "topic" and args.network:
@@ -155,10 +152,10 @@ def _camera_findings(args: argparse.Namespace) -> list[Finding]:
                 "--topic and --seconds have no effect on frame folders: expected them with "
                 "topic:NAMESPACE or bag:FILE"
             )
-        return diagnose_camera(folder_sample(Path(place), depth_unit=args.depth_unit))
+        return diagnose_camera(folder_sample(Path(place), depth_unit=args.depth_unit), known)
     if kind == "bag":
         sample = bag_sample(place, topics=topics, seconds=args.seconds, depth_unit=args.depth_unit)
-        return diagnose_camera(sample)
+        return diagnose_camera(sample, known)
     observer = _extension("camera")
     if observer is None:
         raise ConfigurationError(
@@ -172,7 +169,15 @@ def _camera_findings(args: argparse.Namespace) -> list[Finding]:
         depth_unit=args.depth_unit,
         network=args.network,
     )
-    return diagnose_camera(sample, live=True)
+    return diagnose_camera(sample, known, live=True)
+
+
+def _known_categories(args: argparse.Namespace) -> Categories | None:
+    """The categories that labels may name; None if packs cannot be used, which is a finding."""
+    try:
+        return given_packs(args).categories
+    except PackError:
+        return None
 
 
 def _print(console: Console, title: str, findings: Sequence[Finding]) -> None:

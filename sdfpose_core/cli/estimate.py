@@ -14,7 +14,8 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.categories import Categories
+from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
     add_depth_unit_argument,
     add_estimator_arguments,
@@ -47,6 +48,7 @@ from sdfpose_core.masks.sources import FILE
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.input_warnings import WarningCounts
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.samples import sample_frame
 from sdfpose_core.viewer.recording import EstimatedFrames
 from sdfpose_core.viewer.viewer import Viewer
@@ -135,15 +137,16 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError("no frame was named: expected FRAME_DIR... or --sample")
     check_output_file("--json", args.json)
     check_output_folder("--out", args.out)
-    categories = default_categories()
+    packs = given_packs(args)
+    categories = packs.categories
     if args.category not in (None, ANY_CATEGORY):
         _ = categories[args.category]
     if args.threads:
         set_threads(args.threads)
     with open_viewer(args, categories) as viewer:
-        masks = mask_source(args, categories, None)
+        masks = mask_source(args, packs, None)
         shown = None if viewer is None else _Shown(viewer, categories, args.depth_unit)
-        done = _estimate_all(args, frames, masks, categories, shown)
+        done = _estimate_all(args, frames, masks, packs, shown)
         if args.json is not None:
             write_json(args.json, done.as_json(args.out, masks))
         count = sum(map(len, done.estimated.values()))
@@ -166,11 +169,11 @@ def _estimate_all(
     args: argparse.Namespace,
     paths: Sequence[Path],
     masks: FrameMasks | None,
-    categories: Categories,
+    packs: Packs,
     shown: _Shown | None,
 ) -> Estimates:
     """Estimate the frames, write overlays and meshes, and show the frames."""
-    estimator = PoseEstimator(estimator_config(args), categories)
+    estimator = PoseEstimator(estimator_config(args), packs)
     done = Estimates()
     warnings, unused = WarningCounts(), WarningCounts()
     for item in _masked(_frames(paths, args, done), masks, done.problems):
@@ -185,7 +188,7 @@ def _estimate_all(
         try:
             if masks is not None:
                 write_masks(args.out / name, item.frame)
-            _write(args.out / name, item.frame, estimates, categories, plain=args.plain)
+            _write(args.out / name, item.frame, estimates, packs.categories, plain=args.plain)
         except SdfposeError as error:
             _report(str(error), done.problems)
             done.written = False

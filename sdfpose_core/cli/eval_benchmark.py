@@ -35,7 +35,8 @@ from sdfpose_core.benchmark.nocs_images import (
     ScoreName,
     run_images,
 )
-from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.categories import Categories
+from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
     add_estimator_arguments,
     add_protocol_arguments,
@@ -61,11 +62,12 @@ from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
 from sdfpose_core.datasets.nocs_truth import NocsTruths, TruthChoice
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import CategoryError, FrameError
-from sdfpose_core.estimation.confidence import CONFIDENCE_FILE
 from sdfpose_core.estimation.config import EstimatorConfig
 from sdfpose_core.estimation.estimator import PoseEstimator
+from sdfpose_core.packs.collection import Packs
+from sdfpose_core.packs.pack import Kind
 from sdfpose_core.visualisation.report import report_page
-from sdfpose_core.weights import SHIPPED, weights_file
+from sdfpose_core.weights import CONFIDENCE_FILE
 
 __all__ = ["add_parsers", "detections_folder", "run"]
 
@@ -169,10 +171,11 @@ def run(args: argparse.Namespace) -> int:
     detections = detections_folder(args.benchmark, args.data, args.detections)
     if args.threads:
         set_threads(args.threads)
-    categories = default_categories()
+    packs = given_packs(args)
+    categories = packs.categories
     names = _names(args.category, categories)
     config = estimator_config(args)
-    estimator = PoseEstimator(config, categories)
+    estimator = PoseEstimator(config, packs)
     for name in names:
         estimator.load(name)
     truths = NocsTruths(args.data, part, categories, args.truth)
@@ -187,7 +190,7 @@ def run(args: argparse.Namespace) -> int:
         scores=args.scores,
     )
     stems = benchmark.images()
-    settings = _settings(args, part, detections, truths, names, config)
+    settings = _settings(args, part, detections, truths, names, config, packs)
     results = NocsResults(args.results or _default_folder(args.benchmark, settings))
     results.begin(settings)
     share = stems[args.shard[0] :: args.shard[1]]
@@ -289,14 +292,16 @@ def _settings(
     truths: NocsTruths,
     names: Sequence[str],
     config: EstimatorConfig,
+    packs: Packs,
 ) -> dict[str, Any]:
     """What the results of the images depend on, apart from the device and the version."""
-    kinds = ["decoder"] if config.encoder == "none" else ["decoder", "encoder"]
-    files = [weights_file(x, kind, config.weights_dir) for x in names for kind in kinds]
-    confidence = Path(config.weights_dir or SHIPPED) / CONFIDENCE_FILE
-    files += [confidence] if confidence.is_file() else []
+    kinds: list[Kind] = ["decoder"] if config.encoder == "none" else ["decoder", "encoder"]
+    weights = {
+        f"{x}/{kind}": (packs[x].digest(kind) or "")[:_DIGITS] for x in names for kind in kinds
+    }
+    weights[CONFIDENCE_FILE] = _digest(packs.shared(CONFIDENCE_FILE).read_bytes())
     estimator = dataclasses.asdict(config)
-    del estimator["device"], estimator["weights_dir"]
+    del estimator["device"]
     return {
         "data": str(args.data.resolve()),
         "part": part,
@@ -305,7 +310,7 @@ def _settings(
         "truth_sources": list(truths.sources),
         "scores": args.scores,
         "categories": list(names),
-        "weights": {x.name: _digest(x.read_bytes()) for x in files},
+        "weights": weights,
         "estimator": json.loads(json.dumps(estimator, default=str)),
     }
 

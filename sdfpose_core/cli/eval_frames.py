@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
     add_depth_unit_argument,
     add_estimator_arguments,
@@ -92,10 +92,11 @@ def run(args: argparse.Namespace) -> int:
     check_output_file("--report", args.report)
     if args.threads:
         set_threads(args.threads)
-    categories = default_categories()
+    packs = given_packs(args)
+    categories = packs.categories
     config = estimator_config(args)
-    masks = mask_source(args, categories, folder_beside(args.json, args.report))
-    estimator = PoseEstimator(config, categories)
+    masks = mask_source(args, packs, folder_beside(args.json, args.report))
+    estimator = PoseEstimator(config, packs)
     problems: list[str] = []
     frames = _frames(args, masks, problems)
     evaluated, estimates = [], []

@@ -9,10 +9,15 @@ from typing import Any, get_args
 
 from rich.text import Text
 
+from sdfpose_core.cli.category_choice import (
+    add_weights_argument,
+    given_packs,
+    usable_categories,
+)
 from sdfpose_core.cli.execution import describe_os_error
 from sdfpose_core.cli.output import new_table, print_problems, wide_console
-from sdfpose_core.cli.paths import check_input_folder, check_output_folder, path_argument
-from sdfpose_core.errors import ConfigurationError, SdfposeError
+from sdfpose_core.cli.paths import check_output_folder, path_argument
+from sdfpose_core.errors import SdfposeError
 from sdfpose_core.estimation.category_model import EncoderName, load_networks
 from sdfpose_core.export.onnx_files import (
     DEFAULT_OPSET,
@@ -23,11 +28,9 @@ from sdfpose_core.export.onnx_files import (
     export_masks,
 )
 from sdfpose_core.masks.network import MaskNetwork
-from sdfpose_core.weights import MASKS_FILE, SHIPPED, weights_file
+from sdfpose_core.weights import MASKS_FILE
 
 __all__ = ["add_parser", "run"]
-
-_DECODER_SUFFIX = ".decoder.safetensors"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -51,15 +54,9 @@ def add_parser(subparsers: Any) -> None:
         "--category",
         nargs="+",
         metavar="NAME",
-        help="categories (default: all that have weights, and the mask network)",
+        help="categories (default: all, and the mask network)",
     )
-    parser.add_argument(
-        "--weights",
-        type=path_argument,
-        default=SHIPPED,
-        metavar="DIR",
-        help="folder of weights (default: the shipped ones)",
-    )
+    add_weights_argument(parser)
     parser.add_argument(
         "--encoder",
         choices=get_args(EncoderName),
@@ -83,26 +80,22 @@ def run(args: argparse.Namespace) -> int:
             written, or its graph differs from the network.
     """
     check_output_folder("DIR", args.out)
-    check_input_folder("--weights", args.weights, f"CATEGORY{_DECODER_SUFFIX}")
     files: list[ExportedFile] = []
     problems: list[str] = []
-    names = args.category or _categories(args.weights)
-    encoder_files = {x: weights_file(x, "encoder", args.weights) for x in names}
-    some = any(x.is_file() for x in encoder_files.values())
-    for category in names:
-        kind, encoder_file = args.encoder, encoder_files[category]
-        if args.category is None and some and kind != "none" and not encoder_file.is_file():
-            problems.append(f"{encoder_file}: no such file; only the decoder is exported")
-            kind = "none"
-        decoder, encoder = load_networks(category, kind, args.weights)
+    packs = given_packs(args)
+    for category in usable_categories(packs, args.category, problems):
+        pack = packs[category]
+        if args.encoder != "none" and pack.encoder is None:
+            problems.append(f"{pack.folder}: has no encoder; only the decoder is exported")
+        decoder, encoder = load_networks(pack, args.encoder)
         try:
             files += export_decoder(decoder, category, args.out, opset=args.opset)
             if encoder is not None:
                 files.append(export_encoder(encoder, category, args.out, opset=args.opset))
         except OSError as error:
             raise _not_written(args.out, error) from error
-    if args.category is None and (args.weights / MASKS_FILE).is_file():
-        masks = MaskNetwork.load(args.weights / MASKS_FILE)
+    if args.category is None:
+        masks = MaskNetwork.load(packs.shared(MASKS_FILE))
         try:
             files.append(export_masks(masks, args.out, opset=args.opset))
         except OSError as error:
@@ -114,18 +107,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _not_written(folder: Path, error: OSError) -> SdfposeError:
     return SdfposeError(f"{folder}: cannot be written: {describe_os_error(error)}")
-
-
-def _categories(weights: Path) -> list[str]:
-    """List the categories whose decoders are in a folder."""
-    found = sorted(
-        x.name.removesuffix(_DECODER_SUFFIX) for x in weights.glob(f"*{_DECODER_SUFFIX}")
-    )
-    if not found:
-        raise ConfigurationError(
-            f"{weights}: no weights found: expected files CATEGORY{_DECODER_SUFFIX}"
-        )
-    return found
 
 
 def _print(files: Sequence[ExportedFile], folder: Path) -> None:

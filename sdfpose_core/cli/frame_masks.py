@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
-from sdfpose_core.categories import Categories
 from sdfpose_core.cli.output import new_table, wide_console
 from sdfpose_core.cli.paths import STANDARD_OUTPUT
 from sdfpose_core.datasets import FolderFrame, write_masks
@@ -47,6 +46,7 @@ from sdfpose_core.observation.frame import (
     complete_ground_truth,
 )
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
+from sdfpose_core.packs.collection import Packs
 
 __all__ = [
     "FrameMasks",
@@ -119,15 +119,12 @@ def folder_beside(*results: Path | None) -> Path | None:
     return None
 
 
-def mask_source(
-    args: argparse.Namespace, categories: Categories, folder: Path | None
-) -> FrameMasks | None:
+def mask_source(args: argparse.Namespace, packs: Packs, folder: Path | None) -> FrameMasks | None:
     """Create the source that ``--masks`` selects; None for given masks.
 
     Args:
-        args: arguments of the command, with ``masks``, ``device``, ``weights`` (folder, or None)
-            and ``category`` (optional).
-        categories: all known categories.
+        args: arguments of the command, with ``masks``, ``device`` and ``category`` (optional).
+        packs: of all known categories, beside which may be a mask network of its own.
         folder: folder for the masks; None to write none.
 
     Raises:
@@ -137,26 +134,25 @@ def mask_source(
     """
     if args.masks == FILE:
         return None
-    backend = mask_backend(args, categories)
+    backend = mask_backend(args, packs)
     return FrameMasks(args.masks, backend, getattr(args, "category", None) or None, folder)
 
 
-def mask_backend(args: argparse.Namespace, categories: Categories) -> MaskBackend:
+def mask_backend(args: argparse.Namespace, packs: Packs) -> MaskBackend:
     """Create the backend that ``--masks`` selects.
 
     Args:
-        args: arguments of the command, with ``masks``, ``device`` and ``weights`` (folder, or
-            None), which may have a mask network of its own.
-        categories: all known categories.
+        args: arguments of the command, with ``masks`` and ``device``.
+        packs: of all known categories, beside which may be a mask network of its own.
 
     Raises:
         MaskBackendError: a package is not installed, or weights cannot be downloaded or read.
         WeightsError: the weights of the mask network are missing, damaged or of another version.
         DeviceError: the device is not available.
     """
-    weights = weights_among(args.masks, args.weights)
+    weights = weights_among(args.masks, packs)
     config = MaskBackendConfig(weights=weights, device=args.device)
-    return make_mask_backend(args.masks, categories, config)
+    return make_mask_backend(args.masks, packs.categories, config)
 
 
 def given_masks(item: FolderFrame) -> MaskedFrame:

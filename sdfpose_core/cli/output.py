@@ -19,7 +19,6 @@ from rich.text import Text
 from sdfpose_core.cli.execution import describe_os_error, write_to_standard_output
 from sdfpose_core.cli.paths import STANDARD_OUTPUT, path_argument
 from sdfpose_core.errors import SdfposeError
-from sdfpose_core.evaluation.frame_metrics import MIN_OBJECTS
 from sdfpose_core.storage.files import write_atomically
 
 __all__ = [
@@ -129,6 +128,9 @@ def precision_table(document: Mapping[str, Any]) -> Table:
         document: has the keys ``per_category``, ``mean``, ``iou`` and ``misses``, and ``spread``
             for repeated runs.
     """
+    # Imported here, because it takes long to load and most commands have no such table.
+    from sdfpose_core.evaluation.frame_metrics import MIN_OBJECTS
+
     table = new_table(
         f"Average precision (%), IoU: {document['iou']}, misses: {document['misses']}"
     )

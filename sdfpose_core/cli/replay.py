@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.categories import Categories
+from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
     add_depth_unit_argument,
     add_estimator_arguments,
@@ -46,8 +47,10 @@ from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation
 from sdfpose_core.evaluation.frame_metrics import frame_metrics
 from sdfpose_core.masks.sources import FILE
 from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.messages.label_rules import nameable_categories
 from sdfpose_core.observation.frame import RgbdFrame
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.replay.masks import MaskPairs
 from sdfpose_core.replay.results import ResultBag
 from sdfpose_core.replay.run import Replay, replay
@@ -144,26 +147,27 @@ def run(args: argparse.Namespace) -> int:
     check_output_file("--json", args.json)
     check_output_file("--report", args.report)
     check_new_bag("--out", args.out)
-    categories = default_categories()
-    with open_viewer(args, categories) as viewer:
-        status = _replay(args, categories, viewer)
+    packs = given_packs(args)
+    with open_viewer(args, packs.categories) as viewer:
+        status = _replay(args, packs, viewer)
         if viewer is not None:
             keep_open(viewer)
     return status
 
 
-def _replay(args: argparse.Namespace, categories: Categories, viewer: Viewer | None) -> int:
+def _replay(args: argparse.Namespace, packs: Packs, viewer: Viewer | None) -> int:
+    categories = packs.categories
     schedule = _schedule(args)
     problems: list[str] = []
     rules = label_rules(args, categories)
     with problems_of_failure(problems):
-        truth, mask_topic = _prepare(args, rules, problems)
+        truth, mask_topic = _prepare(args, rules, categories, problems)
     set_threads(args.threads)
-    masks = mask_source(args, categories, folder_beside(args.json, args.report, args.out))
+    masks = mask_source(args, packs, folder_beside(args.json, args.report, args.out))
     mask_pairs = MaskPairs(mask_topic)
     config = estimator_config(args)
-    estimator = PoseEstimator(config, categories)
-    for category in categories:
+    estimator = PoseEstimator(config, packs)
+    for category in nameable_categories(rules, categories):
         with suppress(WeightsError):  # reported when an instance of the category appears
             estimator.load(category)
     tracking = TrackerConfig(verify_in_process=estimator.device.type == "cpu")
@@ -243,10 +247,12 @@ def _schedule(args: argparse.Namespace) -> Schedule | None:
 
 
 def _prepare(
-    args: argparse.Namespace, rules: LabelRules | None, problems: list[str]
+    args: argparse.Namespace,
+    rules: LabelRules | None,
+    categories: Categories,
+    problems: list[str],
 ) -> tuple[TruthSource | None, str]:
     """Find the ground truth and the mask topic. Check the topics before the long work begins."""
-    categories = default_categories()
     given = args.masks == FILE
     if args.mask_categories and not given:
         raise ConfigurationError(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.cli.numbers import integer
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.viewer.address import DEFAULT_HOST, DEFAULT_PORT, Address, free_address
-from sdfpose_core.viewer.playback import Playback
-from sdfpose_core.viewer.recording import Recording
-from sdfpose_core.viewer.viewer import Viewer, require_viser
+from sdfpose_core.viewer.packages import require_viser
+
+if TYPE_CHECKING:
+    from sdfpose_core.viewer.recording import Recording
+    from sdfpose_core.viewer.viewer import Viewer
 
 __all__ = [
     "add_address_arguments",
@@ -78,6 +81,9 @@ def open_viewer(args: argparse.Namespace, categories: Categories) -> Iterator[Vi
             raise ConfigurationError("--host and --port have no effect alone: expected --view")
         yield None
         return
+    # Imported here, because most runs of a command show nothing.
+    from sdfpose_core.viewer.viewer import Viewer
+
     with Viewer(viewer_address(args), categories) as viewer:
         for line in viewer.address.lines():
             print(line, flush=True)
@@ -92,6 +98,8 @@ def keep_open(viewer: Viewer, recording: Recording | None = None, *, playing: bo
         recording: what to browse; None to keep what is shown. It is closed at the end.
         playing: whether the recording plays at once.
     """
+    from sdfpose_core.viewer.playback import Playback
+
     playback = None if recording is None else Playback(viewer, recording, playing=playing)
     # An interrupt may come as soon as the line can be read.
     with suppress(KeyboardInterrupt), nullcontext() if playback is None else closing(playback):

@@ -194,19 +194,20 @@ class ColourCues(StoredNetwork):
     ) -> Tensor:
         """Log probabilities (B, C) of categories, if all are equally frequent.
 
-        They are zero (no evidence) of instances that were not seen, and of all instances if the
-        network does not know one of the categories.
+        Those of the categories that the network knows are probabilities among these. They are zero
+        (no evidence) of categories that it does not know, and of instances that were not seen.
 
         Args:
             features: what the network saw.
             categories: the candidates; by default all that the network knows.
         """
         names = self.config.categories if categories is None else tuple(categories)
-        if any(x not in self.config.categories for x in names):
-            return features.values.new_zeros(len(features.values), len(names))
-        index = [self.config.categories.index(x) for x in names]
+        columns = [i for i, x in enumerate(names) if x in self.config.categories]
+        index = [self.config.categories.index(names[i]) for i in columns]
         logits = self.category_head(features.values)[:, index] / self.category_temperature
-        return torch.where(features.seen[:, None], logits.log_softmax(dim=1), 0.0)
+        found = logits.new_zeros(len(logits), len(names))
+        found[:, columns] = torch.where(features.seen[:, None], logits.log_softmax(dim=1), 0.0)
+        return found
 
     @torch.no_grad()
     def log_scores(

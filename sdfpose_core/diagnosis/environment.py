@@ -6,23 +6,17 @@ import importlib
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
 import psutil
 import torch
 
-from sdfpose_core.categories import Categories, default_categories
-from sdfpose_core.diagnosis.findings import Finding
-from sdfpose_core.errors import WeightsError
-from sdfpose_core.weights import (
-    COLOUR_FILE,
-    MASKS_FILE,
-    RECOGNITION_FILE,
-    own_or_shipped,
-    read_weights,
-    weights_file,
-)
+from sdfpose_core.diagnosis.findings import Finding, Level
+from sdfpose_core.errors import PackError
+from sdfpose_core.packs.collection import Packs
+from sdfpose_core.weights import COLOUR_FILE, MASKS_FILE, RECOGNITION_FILE
 
 __all__ = [
     "check_cpu",
@@ -60,11 +54,11 @@ _NVIDIA = Path("/proc/driver/nvidia/version")
 """There if the driver of an NVIDIA GPU is loaded."""
 
 
-def environment_findings(weights_dir: Path | None = None) -> list[Finding]:
+def environment_findings(weights: Iterable[Path] = ()) -> list[Finding]:
     """Check the environment of this process.
 
     Args:
-        weights_dir: folder of the weights; None for the shipped ones.
+        weights: packs beside the shipped ones.
     """
     return [
         check_python(),
@@ -73,7 +67,7 @@ def environment_findings(weights_dir: Path | None = None) -> list[Finding]:
         check_memory(),
         check_disk(Path.cwd()),
         check_gpu(),
-        check_weights(weights_dir, default_categories()),
+        check_weights(weights),
     ]
 
 
@@ -217,37 +211,36 @@ def check_gpu() -> Finding:
     return Finding("ok", "GPU", f"{name} (torch {torch.__version__})")
 
 
-def check_weights(weights_dir: Path | None, categories: Categories) -> Finding:
-    """Check that every category has readable weights.
+def check_weights(weights: Iterable[Path] = ()) -> Finding:
+    """Check that every pack has readable weights.
 
     Args:
-        weights_dir: folder of the weights; None for the shipped ones.
-        categories: known categories.
+        weights: packs beside the shipped ones.
     """
+    remedy = "install the package again, or correct the packs (weights_dirs, --weights)"
+    try:
+        packs = Packs.beside_shipped(weights)
+    except PackError as error:
+        return Finding("fault", "weights", str(error), remedy)
     problems: dict[str, str] = {}
-    for category in categories:
-        for kind in ("decoder", "encoder"):
+    for name, pack in packs.items():
+        for kind in pack.kinds:
             try:
-                read_weights(weights_file(category, kind, weights_dir), kind)
-            except WeightsError as error:
-                problems.setdefault(category, str(error))
+                pack.verified(kind)
+            except PackError as error:
+                problems.setdefault(name, str(error))
     if problems:
-        some_work = weights_dir is not None and len(problems) < len(list(categories))
-        return Finding(
-            "warning" if some_work else "fault",
-            "weights",
-            f"not usable: {', '.join(problems)}: {next(iter(problems.values()))}",
-            "install the package again, or correct the folder of the weights (weights_dir, "
-            "--weights)",
-        )
+        level: Level = "warning" if len(problems) < len(packs) else "fault"
+        text = f"not usable: {', '.join(problems)}: {next(iter(problems.values()))}"
+        return Finding(level, "weights", text, remedy)
     colour, masks, recognition = (
-        "with" if own_or_shipped(x, weights_dir).exists() else "without"
+        "with" if packs.shared(x).exists() else "without"
         for x in (COLOUR_FILE, MASKS_FILE, RECOGNITION_FILE)
     )
     return Finding(
         "ok",
         "weights",
-        f"{', '.join(categories)}; {colour} a colour network, {masks} a mask network, "
+        f"{', '.join(packs)}; {colour} a colour network, {masks} a mask network, "
         f"{recognition} a recognition network",
     )
 

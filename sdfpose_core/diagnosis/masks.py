@@ -78,7 +78,7 @@ def _labels_found(
             "warning",
             "masks",
             f"unknown categories: {', '.join(unknown)}",
-            f"expected {', '.join(categories)}, one of their labels (categories.yaml) or any",
+            f"expected {', '.join(categories)}, one of their labels or any",
         )
     count = sum(len(ids) for ids, _ in views) / len(views)
     return Finding("ok", "masks", f"{count:.1f} objects in an image ({', '.join(sorted(names))})")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sdfpose_core.categories import Categories, Category
+from sdfpose_core.categories import Category
 from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.encoder.joint_encoder import JointEncoder
@@ -29,13 +29,14 @@ from sdfpose_core.estimation.hypotheses import (
 )
 from sdfpose_core.geometry.similarity import Similarity
 from sdfpose_core.observation.frame import Instance
+from sdfpose_core.packs.collection import Packs
+from sdfpose_core.packs.pack import Pack
 from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.state import ShapePose
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.deepsdf import DeepSdf
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
-from sdfpose_core.weights import weights_file
 
 __all__ = ["CategoryModel", "CategoryModels", "EncoderName", "Group", "load_networks"]
 
@@ -63,18 +64,18 @@ class CategoryModel:
     @classmethod
     def load(
         cls,
-        category: Category,
+        pack: Pack,
         encoder_name: EncoderName,
-        weights_dir: Path | str | None,
         device: torch.device,
     ) -> CategoryModel:
-        """Read the category's weights.
+        """Read the weights of a pack.
 
         Raises:
-            WeightsError: a file is missing, damaged or of another kind, or the two networks do
-                not belong together.
+            WeightsError: a file is missing, damaged, of another pack or of another kind, or the two
+                networks do not belong together.
         """
-        decoder, encoder = load_networks(category.name, encoder_name, weights_dir, device)
+        category = pack.category
+        decoder, encoder = load_networks(pack, encoder_name, device)
         priors = Priors(
             decoder.code_mean,
             torch.linalg.inv(decoder.code_covariance),
@@ -171,29 +172,26 @@ class CategoryModels:
     """The models of all categories. Weights are read when a category is first needed.
 
     Args:
-        categories: the known ones.
-        encoder_name: which encoder the models have.
-        weights_dir: folder of the weights, None for the shipped ones.
+        packs: of the known categories.
+        encoder_name: which encoder the models have; those of packs without one have none.
         device: where the networks are.
-        given: models to use in place of those of the folder. Their weights may change, as they do
-            in training.
+        given: models to use in place of those of the packs. Their weights may change, as they do in
+            training.
     """
 
     def __init__(
         self,
-        categories: Categories,
+        packs: Packs,
         encoder_name: EncoderName,
-        weights_dir: Path | str | None,
         device: torch.device,
         given: Iterable[CategoryModel] = (),
     ) -> None:
-        self._categories = categories
+        self._packs = packs
         self._encoder_name = encoder_name
-        self._weights_dir = weights_dir
         self._device = device
         self._models = {x.category.name: x for x in given}
         self.given = bool(self._models)
-        self._joint: tuple[int, JointEncoder | None] = (0, None)
+        self._joint: tuple[int, JointEncoder | None, dict[str, int]] = (0, None, {})
 
     def __getitem__(self, category: str) -> CategoryModel:
         """The model of a category.
@@ -204,7 +202,7 @@ class CategoryModels:
         """
         if category not in self._models:
             self._models[category] = CategoryModel.load(
-                self._categories[category], self._encoder_name, self._weights_dir, self._device
+                self._packs[category], self._encoder_name, self._device
             )
         return self._models[category]
 
@@ -224,32 +222,42 @@ class CategoryModels:
         """
         if not groups:
             return []
-        joint = self._joint_encoder()
-        if joint is None:
-            return [x.encode(group, [rng_of(y) for y in group]) for x, group in groups]
+        joint, number = self._joint_encoder()
         # The joint network needs the instances in the order of its categories.
-        number = {name: i for i, name in enumerate(self._models)}
-        order = sorted(range(len(groups)), key=lambda i: number[groups[i][0].category.name])
-        instances = [x for i in order for x in groups[i][1]]
-        owners = [number[groups[i][0].category.name] for i in order for _ in groups[i][1]]
-        inputs = _network_inputs(
-            instances, [rng_of(x) for x in instances], joint.config.points, self._device
-        )
-        encodings = joint(*inputs, owners)
-        return [x for _, x in sorted(zip(order, encodings, strict=True), key=lambda pair: pair[0])]
+        order = [i for i, (x, _) in enumerate(groups) if x.category.name in number]
+        order.sort(key=lambda i: number[groups[i][0].category.name])
+        found: dict[int, Encoding | None] = {}
+        if joint is not None and order:
+            instances = [x for i in order for x in groups[i][1]]
+            owners = [number[groups[i][0].category.name] for i in order for _ in groups[i][1]]
+            inputs = _network_inputs(
+                instances, [rng_of(x) for x in instances], joint.config.points, self._device
+            )
+            found.update(zip(order, joint(*inputs, owners), strict=True))
+        return [
+            found[i] if i in found else x.encode(group, [rng_of(y) for y in group])
+            for i, (x, group) in enumerate(groups)
+        ]
 
-    def _joint_encoder(self) -> JointEncoder | None:
-        """The encoders of all loaded categories as one network, where they are alike."""
+    def _joint_encoder(self) -> tuple[JointEncoder | None, dict[str, int]]:
+        """The encoders of the loaded categories as one network, as far as they are alike.
+
+        Returns:
+            The network, None without any; and the numbers of its categories by name.
+        """
         if self.given:
-            return None
-        count, joint = self._joint
+            return None, {}
+        count, joint, number = self._joint
         if count != len(self._models):
-            encoders = [x.encoder for x in self._models.values()]
-            fast = [x for x in encoders if isinstance(x, FastEncoder)]
-            alike = len(fast) == len(encoders) and all(x.config == fast[0].config for x in fast)
-            joint = JointEncoder(fast) if alike else None
-            self._joint = (len(self._models), joint)
-        return joint
+            fast = {
+                n: x.encoder for n, x in self._models.items() if isinstance(x.encoder, FastEncoder)
+            }
+            usual = Counter(x.config for x in fast.values()).most_common(1)
+            alike = {n: x for n, x in fast.items() if x.config == usual[0][0]}
+            joint = JointEncoder(list(alike.values())) if alike else None
+            number = {name: i for i, name in enumerate(alike)}
+            self._joint = (len(self._models), joint, number)
+        return joint, number
 
 
 def _network_inputs(
@@ -266,22 +274,23 @@ def _network_inputs(
 
 
 def load_networks(
-    category: str,
+    pack: Pack,
     encoder_name: EncoderName,
-    weights_dir: Path | str | None,
     device: torch.device | None = None,
 ) -> tuple[SdfDecoder | DeepSdf, FastEncoder | Ssc6dEncoder | None]:
-    """A category's decoder and, unless it is ``none``, its encoder, in evaluation mode.
+    """The decoder of a pack and its encoder, in evaluation mode.
+
+    The encoder is None if `encoder_name` is ``none``, or if the pack has none.
 
     Raises:
-        WeightsError: a file is missing, damaged or of another kind, or the two networks do not
-            belong together.
+        WeightsError: a file is missing, damaged, of another pack or of another kind, or the two
+            networks do not belong together.
     """
-    decoder_path = weights_file(category, "decoder", weights_dir)
+    decoder_path = pack.verified("decoder")
     decoder = load_decoder(decoder_path, device)
-    if encoder_name == "none":
+    if encoder_name == "none" or pack.encoder is None:
         return decoder, None
-    path = weights_file(category, "encoder", weights_dir)
+    path = pack.verified("encoder")
     network = Ssc6dEncoder if encoder_name == "ssc6d" else FastEncoder
     encoder = network.load(path, device)
     if encoder.config.code_length != decoder.config.code_length:

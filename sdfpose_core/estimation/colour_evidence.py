@@ -45,6 +45,8 @@ class ColourEvidence:
     def likely(self, instances: Sequence[Instance]) -> list[Instance]:
         """The instances without the categories that colour all but rules out.
 
+        Categories that the network does not know are never ruled out.
+
         Args:
             instances: those with the same mask id are one object under all categories that it may
                 have.
@@ -64,12 +66,20 @@ class ColourEvidence:
 
         That says nothing of a category that the network does not know.
         """
-        if instance.category not in self.cues.config.categories:
+        if not self.knows(instance.category):
             return instance
         return replace(instance, colour_log_odds=self._known[self.rows[instance.mask_id]])
 
+    def knows(self, category: str) -> bool:
+        """Whether the network has seen objects of the category."""
+        return category in self.cues.config.categories
+
     def category_log_probabilities(self, mask_id: int, categories: Sequence[str]) -> list[float]:
-        """Log probabilities of the candidate categories of an object; all zero if unknown."""
+        """Log probabilities of the candidate categories of an object.
+
+        Those of the categories that the network knows are probabilities among these; those of the
+        others are zero.
+        """
         found: list[float] = self.cues.category_log_probabilities(self._of([mask_id]), categories)[
             0
         ].tolist()

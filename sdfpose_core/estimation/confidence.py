@@ -25,10 +25,9 @@ from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import Solution
 from sdfpose_core.storage.files import write_atomically
 from sdfpose_core.storage.text import read_text
-from sdfpose_core.weights import SHIPPED, own_or_shipped
+from sdfpose_core.weights import CONFIDENCE_FILE, SHIPPED
 
 __all__ = [
-    "CONFIDENCE_FILE",
     "CUES",
     "FEATURES",
     "KNOWN_FEATURES",
@@ -37,8 +36,6 @@ __all__ = [
     "bounded_log_odds",
     "confidence_features",
 ]
-
-CONFIDENCE_FILE = "confidence.json"
 
 FEATURES = (
     "inlier_ratio",
@@ -309,15 +306,6 @@ class ConfidenceModel:
                 [x.right for x in ours],
             ),
         )
-
-    @classmethod
-    def beside(cls, weights_dir: Path | str | None) -> ConfidenceModel:
-        """The model of a folder of weights, or the shipped one where it has none.
-
-        Raises:
-            WeightsError: the file is damaged or has other features.
-        """
-        return cls.load(own_or_shipped(CONFIDENCE_FILE, weights_dir))
 
     def save(self, path: Path | str) -> None:
         """Write both regressions as JSON."""

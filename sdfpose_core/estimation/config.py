@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from sdfpose_core.errors import ConfigurationError
@@ -26,7 +25,6 @@ class EstimatorConfig:
             upright start poses and needs a decoder only.
         refine: ``sdf`` on the signed distance field, ``icp`` as in SSC-6D, or ``none``.
         device: ``auto | cpu | cuda[:N]``.
-        weights_dir: folder of the weights, None for the shipped ones.
         surface_points: observed points per instance that the refinement uses.
         min_points: instances with fewer depth pixels are skipped; at least 1. The confidence is
             calibrated for the default or more.
@@ -37,7 +35,7 @@ class EstimatorConfig:
         network_prior: how strongly the network's prediction counts against the evidence.
         mesh_resolution: cells along each axis of the grid of the reconstructed surface.
         mesh_tolerance: share of the diagonal by which mesh simplification may move that surface.
-        upright: how the direction up counts: ``usual`` follows the table of categories, ``sure``
+        upright: how the direction up counts: ``usual`` follows the categories, ``sure``
             says that objects stand, ``free`` ignores it.
         category_trust: probability, 0 to 1, that the label of a detector with score 1 is right; 1
             keeps every label, with 0 all categories are tried.
@@ -56,7 +54,6 @@ class EstimatorConfig:
     encoder: EncoderName = "fast"
     refine: Literal["sdf", "icp", "none"] = "sdf"
     device: str = "auto"
-    weights_dir: Path | str | None = None
     surface_points: int = 256
     min_points: int = 50
     yaw_starts: int = 3

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from sdfpose_core.categories import Categories
 from sdfpose_core.cues.network import ColourCues
 from sdfpose_core.device import all_threads
 from sdfpose_core.errors import MeshError, WeightsError
@@ -45,8 +44,9 @@ from sdfpose_core.observation.frame import (
 from sdfpose_core.observation.input_warnings import InputWarning
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.observation.unused_cues import unused_cues
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.recognition.network import RecognitionNetwork
-from sdfpose_core.weights import COLOUR_FILE, RECOGNITION_FILE, own_or_shipped
+from sdfpose_core.weights import COLOUR_FILE, RANKING_FILE, RECOGNITION_FILE
 
 __all__ = ["EstimatorConfig", "FrameResult", "PoseEstimator"]
 
@@ -67,31 +67,33 @@ class PoseEstimator(ObjectReports):
 
     Args:
         config: settings of the estimator; by default those of `EstimatorConfig`.
-        categories: table of categories; by default the six that ship with sdfpose.
+        packs: packs, or folders of packs, beside the six that ship with sdfpose; see
+            `Packs.beside_shipped`. Their weights are read when an object may be of their category.
         confidence: model that maps features of a result to a probability; by default that of the
-            weights folder, or the shipped one if the folder has none.
-        ranking: chooses among the modes of an instance; by default that of the weights folder, or
+            packs' folder, or the shipped one if the folder has none.
+        models: networks to use in place of those of the packs.
+        ranking: chooses among the modes of an instance; by default that of the packs' folder, or
             the shipped one.
-        models: networks to use in place of those of the weights folder.
 
     Raises:
         DeviceError: the configuration names a device that does not exist.
+        PackError: a pack cannot be used, or two of them collide.
         WeightsError: the confidence model or the ranking is damaged or of another version.
     """
 
     def __init__(
         self,
         config: EstimatorConfig | None = None,
-        categories: Categories | None = None,
+        packs: Packs | Iterable[Path | str] = (),
         confidence: ConfidenceModel | None = None,
         models: Iterable[CategoryModel] = (),
         ranking: ModeRanking | None = None,
     ) -> None:
         config = config or EstimatorConfig()
-        super().__init__(config, categories, confidence, models)
-        self.ranking = ranking or ModeRanking.beside(config.weights_dir)
-        self.cues = None if config.colour == "none" else _cues(config.weights_dir, self.device)
-        self.recognition = _recognition(config.weights_dir, self.device)
+        super().__init__(config, packs, confidence, models)
+        self.ranking = ranking or ModeRanking.load(self.packs.shared(RANKING_FILE))
+        self.cues = None if config.colour == "none" else _cues(self.packs, self.device)
+        self.recognition = _recognition(self.packs, self.device)
 
     def __call__(self, frame: RgbdFrame) -> list[ObjectEstimate]:
         """The objects of a frame."""
@@ -180,7 +182,7 @@ class PoseEstimator(ObjectReports):
         """The cues of a frame that its instances do without, and why."""
         found = unused_cues(frame, instances, colour=self.cues is not None)
         if instances and self.config.colour == "auto" and self.cues is None:
-            path = own_or_shipped(COLOUR_FILE, self.config.weights_dir)
+            path = self.packs.shared(COLOUR_FILE)
             text = (
                 f"{path}: no such colour network: colour is not used; restore it from the package, "
                 "or ignore colour (--colour none)"
@@ -327,7 +329,7 @@ class PoseEstimator(ObjectReports):
         """A copy in another process reads the weights itself."""
         if self.models.given:
             raise TypeError("an estimator of given models cannot be copied to another process")
-        parts = self.config, self.categories, self.confidence, self.ranking, self.models.loaded
+        parts = self.config, self.packs, self.confidence, self.ranking, self.models.loaded
         return _loaded, parts
 
 
@@ -337,27 +339,27 @@ def _is_tracked(instance: Instance, predicted: Mapping[int, PredictedState]) -> 
     return state is not None and state.estimate.category == instance.category
 
 
-def _cues(weights_dir: Path | str | None, device: torch.device) -> ColourCues | None:
-    """The colour network of a folder of weights, or the shipped one; None if neither has one."""
-    path = own_or_shipped(COLOUR_FILE, weights_dir)
+def _cues(packs: Packs, device: torch.device) -> ColourCues | None:
+    """The colour network, the user's own or the shipped one; None without one."""
+    path = packs.shared(COLOUR_FILE)
     return ColourCues.load(path, device) if path.exists() else None
 
 
-def _recognition(weights_dir: Path | str | None, device: torch.device) -> RecognitionNetwork | None:
-    """The recognition network of a folder of weights, or the shipped one; None without one."""
-    path = own_or_shipped(RECOGNITION_FILE, weights_dir)
+def _recognition(packs: Packs, device: torch.device) -> RecognitionNetwork | None:
+    """The recognition network, the user's own or the shipped one; None without one."""
+    path = packs.shared(RECOGNITION_FILE)
     return RecognitionNetwork.load(path, device) if path.exists() else None
 
 
 def _loaded(
     config: EstimatorConfig,
-    categories: Categories,
+    packs: Packs,
     confidence: ConfidenceModel,
     ranking: ModeRanking,
     names: Sequence[str],
 ) -> PoseEstimator:
     """An estimator with the weights of some categories."""
-    estimator = PoseEstimator(config, categories, confidence, ranking=ranking)
+    estimator = PoseEstimator(config, packs, confidence, ranking=ranking)
     for name in names:
         estimator.load(name)
     return estimator

@@ -25,11 +25,9 @@ from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import RefineConfig, Solution
 from sdfpose_core.storage.files import write_atomically
 from sdfpose_core.storage.text import read_text
-from sdfpose_core.weights import SHIPPED, own_or_shipped
+from sdfpose_core.weights import RANKING_FILE, SHIPPED
 
-__all__ = ["MODE_FEATURES", "RANKING_FILE", "ModeRanking", "mode_features"]
-
-RANKING_FILE = "mode_ranking.json"
+__all__ = ["MODE_FEATURES", "ModeRanking", "mode_features"]
 
 MODE_FEATURES = (
     "cost",
@@ -189,15 +187,6 @@ class ModeRanking:
             name: round(float(x), 6) for name, x in zip(MODE_FEATURES, self._weights, strict=True)
         }
         write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
-
-    @classmethod
-    def beside(cls, weights_dir: Path | str | None) -> ModeRanking:
-        """The ranking of a folder of weights, or the shipped one where it has none.
-
-        Raises:
-            WeightsError: the file is damaged or has other features.
-        """
-        return cls.load(own_or_shipped(RANKING_FILE, weights_dir))
 
     @classmethod
     def load(cls, path: Path | str = SHIPPED / RANKING_FILE) -> ModeRanking:

@@ -19,7 +19,14 @@ from sdfpose_core.estimation.resting import UprightRule, upright_log_density
 from sdfpose_core.observation.frame import Alternative
 from sdfpose_core.refine.anchors import surface_anchors
 
-__all__ = ["alternatives_of", "as_alternative", "by_probability", "mode_cues", "ranking_features"]
+__all__ = [
+    "alternatives_of",
+    "as_alternative",
+    "by_probability",
+    "comparable",
+    "mode_cues",
+    "ranking_features",
+]
 
 _LEAST_PROBABILITY = 0.02
 """Less likely modes are not reported."""
@@ -46,8 +53,13 @@ def by_probability(
     for x in detections:
         modes.setdefault(x.instance.mask_id, []).append(x)
     features = ranking_features(list(modes.values()), config, colour)
+    known = {
+        x.instance.category: colour is None or colour.knows(x.instance.category)
+        for some in modes.values()
+        for x in some
+    }
     return {
-        mask_id: _ranked(features_of_each, some, ranking, config)
+        mask_id: _ranked(features_of_each, some, known, ranking, config)
         for features_of_each, (mask_id, some) in zip(features, modes.items(), strict=True)
     }
 
@@ -55,11 +67,13 @@ def by_probability(
 def _ranked(
     features: Sequence[Mapping[str, float]],
     modes: Sequence[Detection],
+    known: Mapping[str, bool],
     ranking: ModeRanking,
     config: EstimatorConfig,
 ) -> list[Detection]:
     """The modes of one mask id, the likeliest first."""
-    probabilities = ranking.probabilities(features, label_log_prior(modes, config.category_trust))
+    compared = comparable(features, [x.instance.category for x in modes], known)
+    probabilities = ranking.probabilities(compared, label_log_prior(modes, config.category_trust))
     order = np.argsort(-probabilities, kind="stable")
     found = []
     for i in order:
@@ -67,6 +81,38 @@ def _ranked(
         cues = mode_cues(features[i], probability)
         found.append(replace(modes[i], probability=probability, cues=cues))
     return found
+
+
+def comparable(
+    features: Sequence[Mapping[str, float]], categories: Sequence[str], known: Mapping[str, bool]
+) -> list[Mapping[str, float]]:
+    """The features of an instance's modes, fair to categories that colour does not know.
+
+    Colour has no evidence for or against such a category. What it says of the others then only
+    orders them and their poses: the likeliest one, in its likeliest pose, gets zero, like those
+    that colour does not know.
+
+    Args:
+        features: of each mode, see `mode_features`.
+        categories: of each mode.
+        known: by category, whether the colour network knows it.
+    """
+    ours = [x for x in categories if known[x]]
+    if len(ours) in (0, len(categories)):
+        return list(features)
+    rows = list(zip(features, categories, strict=True))
+    category = max(x["colour_category"] for x, name in rows if known[name])
+    pose = {n: max(x["colour_pose"] for x, name in rows if name == n) for n in dict.fromkeys(ours)}
+    return [
+        {
+            **x,
+            "colour_category": x["colour_category"] - category,
+            "colour_pose": x["colour_pose"] - pose[name],
+        }
+        if known[name]
+        else x
+        for x, name in rows
+    ]
 
 
 def mode_cues(features: Mapping[str, float], probability: float) -> dict[str, float]:

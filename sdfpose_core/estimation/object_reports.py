@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
-from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.categories import Categories
 from sdfpose_core.device import resolve_device
 from sdfpose_core.estimation.category_model import CategoryModel, CategoryModels
 from sdfpose_core.estimation.confidence import ConfidenceModel
@@ -21,7 +22,9 @@ from sdfpose_core.estimation.report import report, with_mesh
 from sdfpose_core.estimation.rivals import true_rivals
 from sdfpose_core.estimation.shape_cache import CachedShape, ShapeCache
 from sdfpose_core.observation.frame import Instance, ObjectEstimate
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
+from sdfpose_core.weights import CONFIDENCE_FILE
 
 __all__ = ["ObjectReports"]
 
@@ -34,34 +37,40 @@ class ObjectReports:
 
     Args:
         config: settings of the estimator.
-        categories: table of categories; by default the six that ship with sdfpose.
+        packs: packs, or folders of packs, beside the six that ship with sdfpose; see
+            `Packs.beside_shipped`. Their weights are read when an object may be of their category.
         confidence: model that maps features of a result to a probability; by default that of the
-            weights folder, or the shipped one if the folder has none.
-        models: networks to use in place of those of the weights folder.
+            packs' folder, or the shipped one if the folder has none.
+        models: networks to use in place of those of the packs.
+
+    Attributes:
+        categories: of the packs and of the given models.
 
     Raises:
         DeviceError: the configuration names a device that does not exist.
+        PackError: a pack cannot be used, or two of them collide.
         WeightsError: the confidence model is damaged or of another version.
     """
 
     def __init__(
         self,
         config: EstimatorConfig,
-        categories: Categories | None = None,
+        packs: Packs | Iterable[Path | str] = (),
         confidence: ConfidenceModel | None = None,
         models: Iterable[CategoryModel] = (),
     ) -> None:
         self.config = config
-        self.categories = categories or default_categories()
+        self.packs = packs if isinstance(packs, Packs) else Packs.beside_shipped(packs)
+        models = list(models)
+        given = {x.category.name: x.category for x in models}
+        self.categories = Categories({**self.packs.categories, **given})
         self.device = resolve_device(config.device)
-        self.models = CategoryModels(
-            self.categories, config.encoder, config.weights_dir, self.device, models
-        )
+        self.models = CategoryModels(self.packs, config.encoder, self.device, models)
         self.sampler = EvidenceSampler(config.surface_points, config.seed, self.device)
         self.shapes = ShapeCache(
             config.mesh_resolution, config.mesh_tolerance, config.solver.anchors
         )
-        self.confidence = confidence or ConfidenceModel.beside(config.weights_dir)
+        self.confidence = confidence or ConfidenceModel.load(self.packs.shared(CONFIDENCE_FILE))
 
     def load(self, category: str) -> None:
         """Read a category's weights now, not at its first instance.

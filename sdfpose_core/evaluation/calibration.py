@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from sdfpose_core.errors import ShapeError
 
@@ -61,6 +60,8 @@ def ranking_auroc(probability: NDArray[np.floating], right: NDArray[np.bool_]) -
     good, bad = int(right.sum()), int((~right).sum())
     if good == 0 or bad == 0:
         return float("nan")
+    from scipy.stats import rankdata  # takes long to load, and the pose node never gets here
+
     ranks = rankdata(probability)
     return float((ranks[right].sum() - good * (good + 1) / 2) / (good * bad))
 

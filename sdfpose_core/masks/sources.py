@@ -14,6 +14,7 @@ from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.masks.config import TabletopConfig
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.weights import MASKS_FILE
 
 __all__ = [
@@ -98,16 +99,14 @@ def make_mask_backend(
     return _MAKERS[name](categories, MaskBackendConfig() if config is None else config)
 
 
-def weights_among(name: str, folder: Path | None) -> Path | None:
-    """The weights file of a source in a folder of weights; None for the source's default.
+def weights_among(name: str, packs: Packs) -> Path | None:
+    """The weights file of a source beside the user's packs; None for the source's default.
 
     Args:
         name: name of the source.
-        folder: folder of the weights; None for those of the package.
+        packs: that are in use.
     """
-    if name != NETWORK or folder is None or not (folder / MASKS_FILE).is_file():
-        return None
-    return folder / MASKS_FILE
+    return packs.own_shared.get(MASKS_FILE) if name == NETWORK else None
 
 
 def segment_alone(backend: MaskBackend, frame: RgbdFrame) -> InstanceMask:

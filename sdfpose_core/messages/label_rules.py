@@ -10,7 +10,7 @@ from sdfpose_core.errors import CategoryError, ConfigurationError
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 
-__all__ = ["parse_label_rules", "set_label_rule"]
+__all__ = ["nameable_categories", "parse_label_rules", "set_label_rule"]
 
 _ID = re.compile(r"[0-9]{1,5}")
 
@@ -36,6 +36,19 @@ def parse_label_rules(
         by_id[int(mask_id)] = _known("mask_categories", name, categories)
     default = _known("category", category, categories) if category else None
     return LabelRules(by_id, default) if by_id or default else None
+
+
+def nameable_categories(rules: LabelRules | None, categories: Categories) -> tuple[str, ...]:
+    """The categories that labels can name.
+
+    Args:
+        rules: give the labels; None if they come with the images and can name any category.
+        categories: all known categories.
+    """
+    named = None if rules is None else {rules.default, *rules.by_id.values()}
+    if named is None or ANY_CATEGORY in named:
+        return tuple(categories)
+    return tuple(x for x in categories if x in named)
 
 
 def set_label_rule(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sdfpose_core.categories import default_categories
+from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.datasets import read_frames
 from sdfpose_core.datasets.bags import Pairing, bag_frames, is_bag
 from sdfpose_core.errors import ConfigurationError, FrameError
@@ -59,23 +59,26 @@ def recorded_instances(
     category: str,
     problems: list[str],
     *,
+    categories: Categories | None = None,
     topics: Mapping[str, str] | None = None,
     every: int = 1,
     depth_unit: float | None = None,
 ) -> list[Instance]:
     """Collect the instances of a category in a recording; arguments as in `recorded_frames`.
 
+    `categories` are the known ones, which labels name; by default the six shipped ones.
+
     Raises:
         BagError, ConfigurationError: see `recorded_frames`.
         FrameError: there is no usable instance.
     """
-    categories = default_categories()
+    known = default_categories() if categories is None else categories
     found: list[Instance] = []
     counts = WarningCounts()
     for _, frame in recorded_frames(
         path, category, problems, topics=topics, every=every, depth_unit=depth_unit
     ):
-        instances, skipped = segment(frame, categories)
+        instances, skipped = segment(frame, known)
         found += [x for x in instances if x.category == category]
         counts.add_skipped(skipped)
     problems += counts.sentences(str(path))

@@ -155,6 +155,7 @@ def simulated_instances(
     min_visibility: float = 0.15,
     colour: bool = False,
     appearance: AppearanceName = "studio",
+    categories: Categories | None = None,
 ) -> Iterator[SimulatedInstance]:
     """Generate instances of one category with random scenes, views and noise.
 
@@ -178,10 +179,11 @@ def simulated_instances(
         min_visibility: instances with a smaller visible share are skipped.
         colour: whether to render colour images; poses and depth stay the same.
         appearance: domain of the colour images; poses and depth stay the same.
+        categories: the known ones; by default the six shipped ones.
     """
     pool = pool or ModelPool.for_category(category, model_seeds)
     style = style or SceneStyle()
-    categories = default_categories()
+    known = default_categories() if categories is None else categories
     stream = zlib.crc32(category.encode())
     yielded = 0
     scene_number = 0
@@ -198,7 +200,7 @@ def simulated_instances(
                 scene,
                 style,
                 category,
-                categories,
+                known,
                 camera,
                 noise,
                 mask_noise,

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_replace", "create_atomically", "temporary_sibling", "write_atomically"]
+__all__ = [
+    "atomic_replace",
+    "create_atomically",
+    "replace_folder",
+    "temporary_sibling",
+    "write_atomically",
+]
 
 
 _MAX_NAME_BYTES = 255
@@ -40,6 +47,33 @@ def atomic_replace(path: Path | str) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def replace_folder(path: Path | str) -> Iterator[Path]:
+    """Yield an empty temporary folder that replaces the folder `path` when the block succeeds.
+
+    Missing folders above it are created. If the block fails, an existing folder stays unchanged. At
+    no time `path` is a folder with a part of its files.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    path = Path(path).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, former = temporary_sibling(path), temporary_sibling(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            path.rename(former)
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if former.exists() and not path.exists():
+            former.rename(path)
+        raise
+    shutil.rmtree(former, ignore_errors=True)
 
 
 def write_atomically(path: Path | str, content: bytes) -> None:

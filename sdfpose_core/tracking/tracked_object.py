@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +15,11 @@ from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.motion import PoseFilter, moved, with_yaw_of, yaw_open
+from sdfpose_core.tracking.track import Track, TrackState
 
 __all__ = [
     "ObjectObservation",
     "PredictedTrack",
-    "Track",
-    "TrackState",
     "TrackedObject",
     "with_predicted_yaw",
 ]
@@ -46,41 +44,6 @@ busy machine, the detection of many objects takes seconds; the next image must n
 
 _NEW_MESH_SCALE = 1e-3
 """Relative change of the size from which on the mesh gets a new revision."""
-
-
-class TrackState(IntEnum):
-    """State of a track; the numbers are those of ``SdfObject.msg``."""
-
-    TENTATIVE = 1
-    """Seen, but not yet with confidence in enough images."""
-
-    TRACKED = 2
-    """Seen in this image."""
-
-    LOST = 3
-    """Not seen in this image: its estimate is a prediction."""
-
-
-@dataclass(frozen=True)
-class Track:
-    """One tracked object, as it is reported.
-
-    Attributes:
-        id: from 1; not used again while the tracker lives.
-        state: of the track.
-        estimate: at the time of this image. That of a `LOST` track is predicted: its covariance
-            grows and its confidence fades with the time since it was seen.
-        mesh_revision: counts the object's meshes from 1; 0 while it has none.
-        stamp_ns: of the last image that showed it, nanoseconds.
-        age: images since it was detected; 1 in the first.
-    """
-
-    id: int
-    state: TrackState
-    estimate: ObjectEstimate
-    mesh_revision: int
-    stamp_ns: int
-    age: int
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,11 @@ from sdfpose_core.tracking.motion import with_modes_of
 from sdfpose_core.tracking.redetection import Redetection
 from sdfpose_core.tracking.rejections import Rejections
 from sdfpose_core.tracking.sightings import Sightings
+from sdfpose_core.tracking.track import Track, TrackState
 from sdfpose_core.tracking.tracked_object import (
     ObjectObservation,
     PredictedTrack,
-    Track,
     TrackedObject,
-    TrackState,
     with_predicted_yaw,
 )
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import io
 import threading
 import time
@@ -19,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.categories import Categories
-from sdfpose_core.errors import SdfposeError
 from sdfpose_core.viewer.address import Address
 from sdfpose_core.viewer.images import colour_picture, depth_picture
 from sdfpose_core.viewer.numbers import History
+from sdfpose_core.viewer.packages import require_viser
 from sdfpose_core.viewer.scene import Scene, describe_scene
 from sdfpose_core.viewer.views import FrameView
 from sdfpose_core.viewer.viser_panels import ViserPanels
 from sdfpose_core.viewer.viser_scene import ViserScene
 
-__all__ = ["Viewer", "ViewerError", "require_viser"]
+__all__ = ["Viewer"]
 
 _FORWARD, _RISE = 0.4, 0.35
 """Place of the eye, in distances to the objects: towards them from the camera, and above it."""
@@ -37,23 +36,6 @@ _UP = np.array([0.0, -1.0, 0.0])
 """Up in the image, where no table tells what is up."""
 
 _POLL_S = 0.2
-
-
-class ViewerError(SdfposeError):
-    """The viewer cannot be started."""
-
-
-def require_viser() -> None:
-    """Check that Viser is installed, without importing it.
-
-    Raises:
-        ViewerError: it is not.
-    """
-    if importlib.util.find_spec("viser") is None:
-        raise ViewerError(
-            "the viewer needs the package viser, which is not installed: run 'pip install "
-            '"viser>=1.1.1"\', or leave the viewer out'
-        )
 
 
 class Viewer:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdfpose_core.messages.objects import estimate_from_message
 from sdfpose_core.observation.frame import GroundTruth, ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.support_plane import SupportPlane, dominant_planes
-from sdfpose_core.tracking.tracked_object import Track, TrackState
+from sdfpose_core.tracking.track import Track, TrackState
 
 __all__ = ["FrameView", "ObjectView", "message_view", "support_plane", "track_view", "truth_view"]
 

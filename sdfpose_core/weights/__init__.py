@@ -13,28 +13,30 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.storage.files import create_atomically, write_atomically
+from sdfpose_core.storage.files import write_atomically
 
 __all__ = [
     "COLOUR_FILE",
+    "CONFIDENCE_FILE",
     "MASKS_FILE",
     "MILD",
+    "RANKING_FILE",
     "RECOGNITION_FILE",
+    "SHARED_FILES",
     "SHIPPED",
-    "complete_weights",
-    "own_or_shipped",
     "read_weights",
+    "weights_category",
     "weights_file",
     "weights_kind",
     "write_weights",
 ]
 
 SHIPPED = Path(__file__).parent
-"""Folder of the weights shipped with the package."""
+"""Folder of the packs shipped with the package, with the networks that serve all categories."""
 
 MILD = SHIPPED / "mild"
 """Encoders trained on low-noise depth and accurate masks only, the starting point of
-`sdfpose bench adaptation`. Their decoders are in `SHIPPED`."""
+`sdfpose bench adaptation`, in one folder a category. Their decoders are those of the packs."""
 
 COLOUR_FILE = "colour.safetensors"
 """Name of the colour network's weights, one file for all categories."""
@@ -45,44 +47,27 @@ MASKS_FILE = "masks.safetensors"
 RECOGNITION_FILE = "recognition.safetensors"
 """Name of the recognition network's weights, one file for all categories."""
 
+RANKING_FILE = "mode_ranking.json"
+"""Name of the ranking of the modes of an instance."""
 
-def own_or_shipped(name: str, weights_dir: Path | str | None) -> Path:
-    """Return the path of a file that serves all categories: of a folder, or else the shipped one.
+CONFIDENCE_FILE = "confidence.json"
+"""Name of the confidence model."""
 
-    Args:
-        name: name of the file.
-        weights_dir: folder of the weights, None for the shipped ones.
-    """
-    own = SHIPPED if weights_dir is None else Path(weights_dir)
-    return own / name if (own / name).exists() else SHIPPED / name
-
+SHARED_FILES = (COLOUR_FILE, MASKS_FILE, RECOGNITION_FILE, RANKING_FILE, CONFIDENCE_FILE)
+"""Names of the files that serve all categories; a folder of packs may have its own."""
 
 _FORMAT = "sdfpose/1"
 
 
 def weights_file(category: str, kind: str, folder: Path | str | None = None) -> Path:
-    """Return the path of a category's weights.
+    """Return the path of a category's weights in a folder of packs that are named like theirs.
 
     Args:
         category: category name.
         kind: ``decoder`` or ``encoder``.
-        folder: folder of the weights; None for the shipped weights.
+        folder: folder of packs; None for the shipped ones.
     """
-    return Path(folder or SHIPPED) / f"{category}.{kind}.safetensors"
-
-
-def complete_weights(folder: Path | str, source: Path | str | None = None) -> None:
-    """Copy missing weights and the confidence model from another folder.
-
-    Args:
-        folder: destination; created if missing.
-        source: folder to copy from; None for the shipped weights.
-    """
-    folder, source = Path(folder), Path(source or SHIPPED)
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in sorted([*source.glob("*.safetensors"), *source.glob("*.json")]):
-        if not (folder / path.name).exists():
-            create_atomically(folder / path.name, path.read_bytes())
+    return Path(folder or SHIPPED) / category / f"{kind}.safetensors"
 
 
 def write_weights(
@@ -130,6 +115,19 @@ def weights_kind(path: Path | str, wanted: str) -> str:
     return _read(path, wanted, tensors=False)[0].get("kind", "")
 
 
+def weights_category(path: Path | str, wanted: str) -> str:
+    """Read the category that a network was trained for from its header; empty if not specified.
+
+    Args:
+        path: weights file.
+        wanted: expected kind for the error message, e.g. ``decoder``.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    return _read(path, wanted, tensors=False)[0].get("category", "")
+
+
 def read_weights(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read the settings and tensors, as float32, of a weights file.
 
@@ -159,7 +157,7 @@ def _read(
     if not path.is_file():
         raise WeightsError(
             f"{path}: no such weights file; expected the {kind} of a trained category "
-            "(--weights or weights_dir names the folder; by default it is that of the package)"
+            "(--weights or weights_dirs names packs beside those of the package)"
         )
     try:
         with safe_open(path, framework="pt") as file:

@@ -26,6 +26,7 @@ from sdfpose_core.cameras.camera import (
     RgbdCamera,
     RgbdImages,
 )
+from sdfpose_core.cameras.errors import RecordingEndedError
 from sdfpose_core.cameras.makers import open_camera
 from sdfpose_core.cameras.rectification import Rectifier
 from sdfpose_core.cameras.supervision import SupervisedCamera
@@ -54,7 +55,8 @@ _STOP_S = 5.0
 class CameraDriverNode(Node):
     """Publishes colour, registered depth, their intrinsics, frames and health of a camera.
 
-    A camera that is unplugged is waited for; the node goes on.
+    A camera that is unplugged is waited for; the node goes on. At the end of a recording, the
+    process ends.
 
     Args:
         open_kind: opens a camera of a kind.
@@ -118,6 +120,9 @@ class CameraDriverNode(Node):
         return not self._stopped.is_set() and self.context.ok()
 
     def _watch(self) -> None:
+        if isinstance(self._failure, RecordingEndedError):
+            self.get_logger().info(f"{self._failure}: exiting")
+            raise SystemExit(0)
         if self._failure is not None:
             raise self._failure
         counts, now_s = self._camera.counts, time.monotonic()

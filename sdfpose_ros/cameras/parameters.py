@@ -18,6 +18,12 @@ class CameraDriverParameters:
 
     camera: str = parameter("realsense", "Kind of camera.", choices=tuple(MAKERS))
     serial_number: str = parameter("", "Serial number of the camera; empty for any.")
+    bag: str = parameter(
+        "", "Recording of librealsense to play in place of a device; empty for a device."
+    )
+    loop: bool = parameter(
+        False, "Start the recording again after its end; without it, the node then ends."
+    )
     width: int = parameter(
         0,
         "Width of the colour image, pixels; 0 for the default of the camera.",
@@ -74,4 +80,6 @@ def camera_settings(parameters: CameraDriverParameters) -> CameraSettings:
         exposure_us=parameters.exposure_us,
         laser_power=parameters.laser_power,
         filters=frozenset(x for x in FILTERS if getattr(parameters, f"{x}_filter")),
+        bag=parameters.bag,
+        loop=parameters.loop,
     )

@@ -7,6 +7,8 @@ import argparse
 from sdfpose_core.cameras.camera import FILTERS
 from sdfpose_core.cameras.makers import MAKERS, require_package
 from sdfpose_core.cli.numbers import integer, positive, real
+from sdfpose_core.cli.paths import path_argument
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments, run_node_command
 from sdfpose_ros.graph.arguments import parameter_arguments
 
@@ -31,6 +33,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--serial", default="", metavar="NUMBER", help="serial number of the camera (default: any)"
     )
+    parser.add_argument(
+        "--bag",
+        type=path_argument,
+        metavar="FILE",
+        help="play a recording of librealsense (.bag, .db3) in place of a device; only realsense",
+    )
+    parser.add_argument("--loop", action="store_true", help="with --bag: start again after its end")
     parser.add_argument(
         "--width",
         type=integer(1, _MAX_PIXELS),
@@ -76,10 +85,15 @@ def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status.
 
     Raises:
-        ConfigurationError: the package of the camera's maker is not installed.
+        ConfigurationError: the package of the camera's maker is not installed, or an option has no
+            effect.
     """
     require_package(args.kind)
+    if args.loop and args.bag is None:
+        raise ConfigurationError("--loop has no effect without --bag")
     given = {
+        "bag": None if args.bag is None else str(args.bag),
+        "loop": args.loop or None,
         "width": args.width,
         "height": args.height,
         "rate_hz": args.rate,

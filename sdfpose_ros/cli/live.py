@@ -14,22 +14,25 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from sdfpose_core.categories import default_categories
+from sdfpose_core.cli.category_choice import add_weights_argument, given_packs
 from sdfpose_core.cli.numbers import integer, positive, seed
 from sdfpose_core.cli.output import add_json_argument, write_json
 from sdfpose_core.cli.paths import check_new_bag, check_output_file, path_argument
 from sdfpose_core.cli.viewing import add_address_arguments, viewer_address
 from sdfpose_core.errors import ConfigurationError
-from sdfpose_core.masks.sources import MASK_SOURCES
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 from sdfpose_ros.graph.middleware import free_domain, prepare_middleware
-from sdfpose_ros.graph.startup import STARTUP_S, check_ros
+from sdfpose_ros.graph.startup import check_ros
 from sdfpose_ros.live.cameras import CAMERAS, CameraOptions, live_camera
+from sdfpose_ros.pose.mask_names import MASKS
 
 __all__ = ["add_parser", "run"]
 
 _LAST_DOMAIN_ID = 232
 """Largest domain id of DDS."""
+
+_ANY_TIME_S = 1e6
+"""The camera waits until the other nodes are ready; if one of them fails, the session ends."""
 
 _GIVEN = "given"
 _TOPIC = "topic"
@@ -55,14 +58,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help=(
             f"source of the images, one of {', '.join(CAMERAS)}: simulated needs no hardware; "
             "realsense and the other cameras need the package of their maker, and may be followed "
-            "by ':' and a serial number; "
+            "by ':' and a serial number; realsense:FILE plays a recording of librealsense; "
             "topic:/camera reads a running driver, whose topics are found by type and name; "
             "bag:FILE plays a rosbag2; frames:DIR plays frame folders (default: %(default)s)"
         ),
     )
     parser.add_argument(
         "--masks",
-        choices=(_GIVEN, *MASK_SOURCES[1:]),
+        choices=(_GIVEN, *MASKS[1:]),
         default="",
         help=(
             "source of the instance masks: given takes those of the camera, tabletop segments the "
@@ -96,6 +99,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--seed", type=seed, default=0, help="random seed of the simulated scene (default: 0)"
     )
+    add_weights_argument(parser)
     parser.add_argument(
         "--device", default="auto", help="auto, cpu or cuda[:N] (default: %(default)s)"
     )
@@ -127,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             # Without the viewer nobody looks on, and the end of the images is the end of the work.
             repeat=not args.no_viewer or args.seconds is not None,
-            wait_s=STARTUP_S if args.masks in ("", _GIVEN) else 0.0,
+            wait_s=_ANY_TIME_S if args.masks in ("", _GIVEN) else 0.0,
         ),
     )
     address = None if args.no_viewer else viewer_address(args)
@@ -144,6 +148,7 @@ def run(args: argparse.Namespace) -> int:
             masks=args.masks,
             category=args.category,
             device=args.device,
+            packs=tuple(str(x.absolute()) for x in args.weights),
             viewer=address,
             record=args.record,
             seconds=args.seconds,
@@ -172,8 +177,9 @@ def _check(args: argparse.Namespace) -> None:
     check_new_bag("--record", args.record)
     if args.record is not None and args.record.suffix != _MCAP:
         raise ConfigurationError(f"--record {args.record}: expected a name that ends in {_MCAP}")
+    categories = given_packs(args).categories
     if args.category not in ("", ANY_CATEGORY):
-        _ = default_categories()[args.category]
+        _ = categories[args.category]
     if args.no_viewer and (args.host is not None or args.port is not None):
         raise ConfigurationError("--host and --port have no effect with --no-viewer")
 

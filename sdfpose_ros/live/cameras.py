@@ -29,6 +29,11 @@ __all__ = [
     "live_camera",
 ]
 
+_DRIVER = "sdfpose_ros.cameras.camera_driver_node"
+
+_RECORDINGS = (".bag", ".db3")
+"""Files of librealsense."""
+
 _TRANSPORTS = ("compressedDepth", "compressed")
 
 
@@ -102,7 +107,7 @@ def live_camera(text: str, options: CameraOptions) -> LiveCamera:
         raise ConfigurationError(
             f"--camera {text}: no such camera: expected {', '.join(CAMERAS)}; bag, frames and "
             "topic are followed by ':' and a path or namespace, a camera by nothing or ':' and its "
-            "serial number"
+            "serial number, realsense also by the path of a recording"
         )
     values = {**asdict(options), "argument": argument}
     return CAMERAS[name](CameraOptions(**values))
@@ -191,7 +196,33 @@ def _plugged(name: str, options: CameraOptions) -> LiveCamera:
     require_package(name)
     rate = {} if options.rate_hz is None else {"rate_hz": options.rate_hz}
     parameters = parameter_arguments(camera=name, serial_number=options.argument, **rate)
-    process = CameraProcess("sdfpose_ros.cameras.camera_driver_node", tuple(parameters))
+    return _driver(CameraProcess(_DRIVER, tuple(parameters)))
+
+
+def _realsense(options: CameraOptions) -> LiveCamera:
+    """A RealSense camera on a port of this machine, or a recording of one.
+
+    Raises:
+        ConfigurationError: the package is not installed, or there is no such recording.
+    """
+    path = Path(options.argument)
+    if path.suffix not in _RECORDINGS:
+        return _plugged("realsense", options)
+    require_package("realsense")
+    if not path.is_file():
+        raise ConfigurationError(
+            f"--camera realsense:{path}: no such file: expected a recording of librealsense"
+        )
+    if options.rate_hz is not None:
+        raise ConfigurationError(
+            "--rate has no effect on a recording of a RealSense camera, which is played as recorded"
+        )
+    parameters = parameter_arguments(camera="realsense", bag=str(path), loop=options.repeat)
+    return _driver(CameraProcess(_DRIVER, tuple(parameters), waits=False, ends=not options.repeat))
+
+
+def _driver(process: CameraProcess) -> LiveCamera:
+    """The topics of the camera driver."""
     topics = {role: topic_of(CAMERA_DRIVER, x) for role, x in DRIVER_TOPICS.items()}
     images = InputTopics(topics["colour"], topics["depth"], "", topics["camera_info"], "")
     return LiveCamera(images, process)
@@ -220,5 +251,6 @@ CAMERAS: Mapping[str, Callable[[CameraOptions], LiveCamera]] = {
     "bag": _bag,
     "frames": _frames,
     **{name: partial(_plugged, name) for name in MAKERS},
+    "realsense": _realsense,
 }
 """The cameras by name."""

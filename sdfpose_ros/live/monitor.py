@@ -30,6 +30,14 @@ _RESULT_QOS = QoSProfile(depth=100)
 _LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 _STAMPS_KEPT = 300
+_POSE_STATUS = ": pose estimation"
+"""End of the name of the pose node's diagnostics."""
+
+_FRAME_COUNTS = ("submitted", "processed", "failed", "dropped", "ignored")
+
+_NOT_READY = ("unconfigured", "inactive")
+"""What they say while the node loads."""
+
 _RECENT_S = 5.0
 """Rate and latency of the display are those of this time."""
 
@@ -81,6 +89,9 @@ class Monitor:
     Args:
         context: the initialised context.
         started_s: when the run started, by the monotonic clock.
+
+    Attributes:
+        node_message: what the pose node last said of its health; empty before the first time.
     """
 
     def __init__(self, context: Context, started_s: float) -> None:
@@ -94,6 +105,9 @@ class Monitor:
         self._objects = 0
         self._first_result_s: float | None = None
         self._recorder: McapRecorder | None = None
+        self._idle_since_s: float | None = None
+        self.node_message = ""
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._take_health, 10)
 
     @property
     def last_result_s(self) -> float | None:
@@ -103,6 +117,14 @@ class Monitor:
     def age_s(self, now_s: float) -> float:
         """Time from the start of the run to a time of the monotonic clock, seconds."""
         return now_s - self._started_s
+
+    def idle_s(self, now_s: float) -> float:
+        """For how long the pose node has been ready without a frame to process, seconds.
+
+        Args:
+            now_s: by the monotonic clock.
+        """
+        return 0.0 if self._idle_since_s is None else now_s - self._idle_since_s
 
     def listen(self, camera_info: str, results: str) -> None:
         """Subscribe to the intrinsics of the camera and to the results of the pose node."""
@@ -148,7 +170,8 @@ class Monitor:
         """Describe the last seconds in one line."""
         if not self._results_s:
             images = "receiving images" if self._arrivals_s else "no images yet"
-            return f"waiting for the first result ({images})"
+            node = self.node_message or "loading"
+            return f"waiting for the first result ({images}; pose node: {node})"
         since = time.monotonic() - _RECENT_S
         recent = [i for i, x in enumerate(self._results_s) if x >= since]
         rate = len(recent) / min(_RECENT_S, max(time.monotonic() - self._results_s[0], 1.0))
@@ -173,6 +196,16 @@ class Monitor:
         while len(self._arrivals_s) > _STAMPS_KEPT:
             self._arrivals_s.popitem(last=False)
 
+    def _take_health(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.endswith(_POSE_STATUS):
+                self.node_message = status.message
+                values = {x.key: x.value for x in status.values}
+                if status.message in _NOT_READY or _frames_in_work(values):
+                    self._idle_since_s = None
+                elif self._idle_since_s is None:
+                    self._idle_since_s = time.monotonic()
+
     def _take_result(self, message: SdfObjectArray) -> None:
         now = time.monotonic()
         self._results_s.append(now)
@@ -182,6 +215,12 @@ class Monitor:
         arrival = self._arrivals_s.get(stamp_ns(message.header))
         if arrival is not None:
             self._latencies_s.append(now - arrival)
+
+
+def _frames_in_work(values: Mapping[str, str]) -> bool:
+    """Whether the pose node has a frame that has not come to an end."""
+    count = {x: int(values.get(f"frames {x}", "0")) for x in _FRAME_COUNTS}
+    return count.pop("submitted") > sum(count.values())
 
 
 def _image_type(topic: str) -> type:

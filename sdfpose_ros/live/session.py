@@ -18,7 +18,6 @@ from sdfpose_core.messages.decoding import InputTopics
 from sdfpose_core.viewer.address import Address
 from sdfpose_ros.graph.arguments import parameter_arguments
 from sdfpose_ros.graph.process_group import ProcessGroup, ros_child_environment
-from sdfpose_ros.graph.startup import STARTUP_S
 from sdfpose_ros.graph.topics import result_remaps, topic_of
 from sdfpose_ros.live.cameras import LiveCamera, camera_topics
 from sdfpose_ros.live.monitor import LiveSummary, Monitor
@@ -35,6 +34,10 @@ _SIMULATION_TIME = {"use_sim_time": True}
 _POLL_S = 0.1
 _SEARCH_S = 10.0
 """Longest wait for the topics of a running camera."""
+
+_STALL_S = 90.0
+"""Longest wait for the first result while the pose node is ready and has nothing to do. To load and
+to compute, it may take any time on a busy machine."""
 
 _DRAIN_S = 3.0
 """After the last image, the session ends when there was no result for this long."""
@@ -54,6 +57,7 @@ class LiveOptions:
             else objects on a table.
         category: category of all masks, ``any`` to let the pose node find it; empty for the labels.
         device: of the networks.
+        packs: packs of categories, or folders of packs, beside the shipped ones.
         domain: ROS domain.
         log_dir: folder for the logs of the processes.
         viewer: address of the viewer; None for none.
@@ -67,6 +71,7 @@ class LiveOptions:
     masks: str = ""
     category: str = ""
     device: str = "auto"
+    packs: tuple[str, ...] = ()
     viewer: Address | None = None
     record: Path | None = None
     seconds: float | None = None
@@ -138,6 +143,8 @@ class _Session:
         self._group = group
         self._log = log
         self._stopped = stopped
+        self._to_announce = options.viewer
+        self._viewer_ended = False
 
     def run(self, status: Callable[[str], None]) -> None:
         camera = self._options.camera
@@ -207,6 +214,7 @@ class _Session:
         time_source = _SIMULATION_TIME if camera.sim_time else {}
         remaps = _remaps(asdict(inputs))
         rules = {"category": options.category} if options.category else {}
+        networks = {"device": options.device, "weights_dirs": options.packs}
         transports = dict(camera.parameters)
         if masks != GIVEN:
             transports.pop("mask_transport", None)
@@ -215,7 +223,7 @@ class _Session:
             "sdfpose_ros.pose.pose_node",
             [
                 "--ros-args", *remaps,
-                *parameter_arguments(device=options.device, **rules, **transports, **time_source),
+                *parameter_arguments(**networks, **rules, **transports, **time_source),
             ],
         )  # fmt: skip
         if masks != GIVEN:
@@ -224,7 +232,7 @@ class _Session:
                 "sdfpose_ros.masks.mask_node",
                 [
                     "--ros-args", *remaps,
-                    *parameter_arguments(backend=masks, device=options.device, **time_source),
+                    *parameter_arguments(backend=masks, **networks, **time_source),
                 ],
             )  # fmt: skip
         if options.viewer is not None:
@@ -239,31 +247,47 @@ class _Session:
                     ),
                 ],
             )  # fmt: skip
-            for line in options.viewer.lines():
+
+    def _poll(self) -> bool:
+        """Receive messages for a moment; return whether the camera has ended as it should.
+
+        Raises:
+            LiveError: a process has ended that should not.
+        """
+        self._monitor.spin(_POLL_S)
+        viewer = self._to_announce
+        if viewer is not None and self._viewer_listens():
+            self._to_announce = None
+            for line in viewer.lines():
                 self._log(line)
+        return self._check()
+
+    def _viewer_listens(self) -> bool:
+        """Whether the page is there: the viewer node subscribes after it has started its server."""
+        own = 1 if self._options.record is not None else 0
+        return self._monitor.node.count_subscribers(topic_of(_POSE_NODE, "meshes")) > own
 
     def _wait_for_subscribers(self, inputs: InputTopics, masks: str) -> bool:
         """Wait until the nodes have subscribed; return whether the session goes on."""
         topics = _transported(inputs, self._options.camera.parameters)
         wanted = 1 if masks == GIVEN else 2  # the mask node reads the images too
         names = [topics["colour"], topics["depth"]]
-        end = time.monotonic() + STARTUP_S
         own = 1 if self._options.record is not None else 0
-        own += 0 if self._options.viewer is None else 1
-        while time.monotonic() < end and not self._stopped():
-            self._monitor.spin(_POLL_S)
-            self._check()
-            if all(self._monitor.node.count_subscribers(x) >= wanted + own for x in names):
+        while not self._stopped():
+            self._poll()
+            viewers = 0 if self._options.viewer is None or self._viewer_ended else 1
+            if all(
+                self._monitor.node.count_subscribers(x) >= wanted + own + viewers for x in names
+            ):
                 return True
-        return not self._stopped()
+        return False
 
     def _wait(self, status: Callable[[str], None]) -> None:
         """Wait for the end of the session."""
         options, monitor = self._options, self._monitor
-        start_by_s = time.monotonic() + STARTUP_S
         first_s: float | None = None
         while not self._stopped():
-            monitor.spin(_POLL_S)
+            camera_ended = self._poll()
             status(monitor.line())
             last_s, now = monitor.last_result_s, time.monotonic()
             if first_s is None and last_s is not None:
@@ -272,11 +296,13 @@ class _Session:
             if options.seconds is not None:
                 if first_s is not None and now - first_s >= options.seconds:
                     return
-                if first_s is None and now > start_by_s:
+                if first_s is None and monitor.idle_s(now) > _STALL_S:
                     raise LiveError(
-                        f"no result within {STARTUP_S:.0f} s: see the logs in {options.log_dir}"
+                        f"no result: the pose node has waited for {_STALL_S:.0f} s and says "
+                        f"'{monitor.node_message}': expected images with masks that it can use; "
+                        f"see the logs in {options.log_dir}"
                     )
-            if self._check() and (last_s is None or now - last_s > _DRAIN_S):
+            if camera_ended and (last_s is None or now - last_s > _DRAIN_S):
                 return
 
     def _check(self) -> bool:
@@ -289,10 +315,17 @@ class _Session:
         process = self._options.camera.process
         if process is not None and process.ends and ended.get("camera") == 0:
             del ended["camera"]
-            if not ended:
+            if not ended.keys() - {"viewer"}:
                 return True
         if self._stopped():  # an interrupt reaches the children, too
             return False
+        viewer = ended.pop("viewer", None)
+        if viewer is not None and not self._viewer_ended:
+            self._viewer_ended, self._to_announce = True, None
+            self._log(
+                f"live: the viewer ended with status {viewer}, the others go on: start the command "
+                f"again to see them; end of its log:\n{self._group.log_tail('viewer')}"
+            )
         for name, state in ended.items():
             raise LiveError(
                 f"the process '{name}' ended with status {state}: expected it to run until the end "

@@ -16,8 +16,9 @@ from rclpy.qos import QoSProfile
 from sdfpose.msg import InstanceLabels
 from sensor_msgs.msg import Image
 
-from sdfpose_core.categories import Categories, default_categories
+from sdfpose_core.categories import Categories
 from sdfpose_core.messages.interfaces import stamp_ns
+from sdfpose_core.packs.collection import Packs
 from sdfpose_ros.graph.image_messages import image_message, labels_message
 from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S
 from sdfpose_ros.graph.parameters import declare
@@ -63,7 +64,7 @@ class MaskNode(Node):
         super().__init__(name, **options)
         parameters = declare(self, MaskNodeParameters)
         self._log = ThrottledLog(self.get_logger())
-        self._source = source(parameters, default_categories())
+        self._source = source(parameters, Packs.beside_shipped(parameters.weights_dirs).categories)
         self._period_ns = 1e9 / parameters.max_rate_hz if parameters.max_rate_hz else 0.0
         self._slop_ns = 1e9 * parameters.slop_s
         self._last_ns: int | None = None

@@ -30,6 +30,11 @@ class MaskNodeParameters:
         "Categories of classes, by id or name, for example ['41:mug', 'glass:any']; a class name "
         "that is a label of a category needs no entry.",
     )
+    weights_dirs: tuple[str, ...] = parameter(
+        (),
+        "Packs of categories, or folders of packs, beside those of the package, whose names and "
+        "labels classes may have; those of the pose node.",
+    )
     label_info: bool = parameter(
         False,
         "Read the names of class ids, or for instance_image of instance ids, from ~/label_info "

@@ -116,6 +116,7 @@ class CameraNode(Node):
         self._truth = self.create_publisher(SdfObjectArray, "~/ground_truth", _QOS)
         # Messages of prerendered frames, by the id of the frame.
         self._message_cache: dict[int, dict[str, Any]] = {}
+        self._prepared: tuple[RgbdFrame, Sequence[GroundTruth]] | None = None
         self._wait_deadline_s = time.monotonic() + self._settings.wait_s
         self.create_timer(
             1.0 / self._settings.rate_hz,
@@ -124,6 +125,8 @@ class CameraNode(Node):
         )
 
     def _publish_next(self) -> None:
+        if self._prepared is None:  # before the wait: the subscribers load meanwhile
+            self._prepared = next(self._frames, None)
         if time.monotonic() < self._wait_deadline_s:
             images = (x for name, x in self._publishers_by_name.items() if name in _IMAGES)
             if not all(x.get_subscription_count() for x in images):
@@ -132,7 +135,7 @@ class CameraNode(Node):
             # would be lost.
             self._wait_deadline_s = 0.0
             time.sleep(_SETTLE_S)
-        item = next(self._frames, None)
+        item, self._prepared = self._prepared, None
         if item is None:
             self.get_logger().info("the last frame was published: exiting")
             raise SystemExit(0)

@@ -15,8 +15,10 @@ from sdfpose_core.errors import SdfposeError, WeightsError
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.messages.decoding import InputTopics, LabelRules
 from sdfpose_core.messages.input_checks import checked_frame
+from sdfpose_core.messages.label_rules import nameable_categories, parse_label_rules
 from sdfpose_core.messages.synchronizer import FrameMessages
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame, SkippedInstance
+from sdfpose_core.packs.collection import Packs
 from sdfpose_ros.graph.pipeline import NewestPipeline
 from sdfpose_ros.graph.throttle import ThrottledLog
 from sdfpose_ros.graph.worker import NewestWorker
@@ -73,17 +75,17 @@ class FrameTracker(Protocol):
         ...
 
 
-TrackerFactory = Callable[[PoseNodeParameters, Categories, Callable[[str], object]], FrameTracker]
+TrackerFactory = Callable[[PoseNodeParameters, Packs, Callable[[str], object]], FrameTracker]
 
 
 def make_tracker(
-    parameters: PoseNodeParameters, categories: Categories, warn: Callable[[str], object]
+    parameters: PoseNodeParameters, packs: Packs, warn: Callable[[str], object]
 ) -> FrameTracker:
-    """Create the tracker and load the weights of all categories.
+    """Create the tracker and load the weights of the categories that labels can name.
 
     Args:
         parameters: parameters of the pose node.
-        categories: all known categories.
+        packs: of all known categories.
         warn: called with a message for each category whose weights cannot be loaded.
 
     Raises:
@@ -99,21 +101,22 @@ def make_tracker(
         encoder=parameters.encoder,
         refine=parameters.refine,
         device=parameters.device,
-        weights_dir=parameters.weights_dir or None,
         upright=parameters.upright,
         category_trust=parameters.category_trust,
         min_known=parameters.min_known,
         colour=parameters.colour,
     )
-    estimator = PoseEstimator(config, categories)
+    estimator = PoseEstimator(config, packs)
+    rules = parse_label_rules(parameters.category, parameters.mask_categories, packs.categories)
+    names = nameable_categories(rules, packs.categories)
     failures = []
-    for category in categories:
+    for category in names:
         try:
             estimator.load(category)
         except WeightsError as error:
             failures.append(error)
             warn(f"category '{category}' is disabled: {error}")
-    if len(failures) == len(categories):
+    if len(failures) == len(names):
         raise WeightsError(f"no category has usable weights: {failures[0]}")
     return Tracker(
         estimator, TrackerConfig.live(estimator.device, wait=parameters.wait_for_verification)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
@@ -14,12 +13,12 @@ from sdfpose.msg import InstanceLabels
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from sdfpose_core.categories import Categories
 from sdfpose_core.masks.claimed_masks import ClaimedMasks
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.masks.sources import MaskBackendConfig, make_mask_backend, weights_among
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
+from sdfpose_core.packs.collection import Packs
 from sdfpose_ros.graph.image_messages import image_message, labels_message
 from sdfpose_ros.graph.throttle import ThrottledLog
 from sdfpose_ros.pose.mask_names import TOPIC
@@ -31,12 +30,12 @@ _QOS = QoSProfile(depth=5)
 """Reliable, like that of the mask node."""
 
 
-def make_masks(parameters: PoseNodeParameters, categories: Categories) -> ClaimedMasks | None:
+def make_masks(parameters: PoseNodeParameters, packs: Packs) -> ClaimedMasks | None:
     """Create the source of masks that the parameters select; None if they come from a topic.
 
     Args:
         parameters: parameters of the pose node.
-        categories: all known categories.
+        packs: of all known categories, beside which may be a mask network of its own.
 
     Raises:
         MaskBackendError: a package is not installed, or weights cannot be downloaded or read.
@@ -45,10 +44,9 @@ def make_masks(parameters: PoseNodeParameters, categories: Categories) -> Claime
     """
     if parameters.masks == TOPIC:
         return None
-    folder = Path(parameters.weights_dir) if parameters.weights_dir else None
-    weights = weights_among(parameters.masks, folder)
+    weights = weights_among(parameters.masks, packs)
     config = MaskBackendConfig(weights=weights, device=parameters.device)
-    return ClaimedMasks(make_mask_backend(parameters.masks, categories, config))
+    return ClaimedMasks(make_mask_backend(parameters.masks, packs.categories, config))
 
 
 class MadeMasks:

@@ -71,8 +71,12 @@ class PoseNodeParameters:
         choices=("auto", "none"),
         change="unconfigured",
     )
-    weights_dir: str = parameter(
-        "", "Folder of the weights; empty for the weights of the package.", change="unconfigured"
+    weights_dirs: tuple[str, ...] = parameter(
+        (),
+        "Packs of categories, or folders of packs, beside those of the package; one of the same "
+        "name takes the place of that of the package.",
+        change="unconfigured",
+        former_name="weights_dir",
     )
     wait_for_verification: bool = parameter(
         False,

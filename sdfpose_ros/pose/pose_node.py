@@ -15,11 +15,11 @@ from rclpy.parameter import Parameter
 from sdfpose.srv import GetMesh, SaveMesh, SetCategory
 from std_srvs.srv import SetBool, Trigger
 
-from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.label_rules import parse_label_rules, set_label_rule
 from sdfpose_core.messages.synchronizer import FrameMessages
+from sdfpose_core.packs.collection import Packs
 from sdfpose_ros.graph.mesh_files import mesh_path, write_mesh
 from sdfpose_ros.graph.parameters import LiveParameters, default_frame_prefix
 from sdfpose_ros.graph.process import run_node
@@ -79,7 +79,6 @@ class PoseNode(LifecycleNode):
     ) -> None:
         super().__init__(name, **options)
         self._make_tracker = tracker
-        self._categories = default_categories()
         self._live = LiveParameters(self, PoseNodeParameters, self._rules_of, self._take_parameters)
         self._rules = self._rules_of(self._live.values)
         self._log = ThrottledLog(self.get_logger())
@@ -165,8 +164,9 @@ class PoseNode(LifecycleNode):
 
     def _configure(self) -> None:
         parameters = self._live.values
-        tracker = self._make_tracker(parameters, self._categories, self.get_logger().warning)
-        source = make_masks(parameters, self._categories)
+        packs = Packs.beside_shipped(parameters.weights_dirs)
+        tracker = self._make_tracker(parameters, packs, self.get_logger().warning)
+        source = make_masks(parameters, packs)
         target_frame = None
         self._transforms = transforms = transform_buffer(self, parameters)
         if parameters.target_frame:
@@ -178,7 +178,7 @@ class PoseNode(LifecycleNode):
         self._publisher = ResultPublisher(
             self,
             lambda: self._live.values,
-            self._categories,
+            packs.categories,
             parameters.frame_prefix or default_frame_prefix(self.get_namespace()),
             target_frame,
             self._log,
@@ -188,7 +188,7 @@ class PoseNode(LifecycleNode):
             self,
             tracker,
             self._publisher,
-            self._categories,
+            packs.categories,
             self.diagnostics.frame_processed,
             self._gravity,
             self._log,
@@ -286,7 +286,8 @@ class PoseNode(LifecycleNode):
                 f"parameter mask_categories has no effect with masks: {parameters.masks}, whose "
                 "ids are those of the source: expected category, or masks: topic"
             )
-        return parse_label_rules(parameters.category, parameters.mask_categories, self._categories)
+        categories = Packs.beside_shipped(parameters.weights_dirs).categories
+        return parse_label_rules(parameters.category, parameters.mask_categories, categories)
 
     def _take_parameters(self, before: PoseNodeParameters, now: PoseNodeParameters) -> None:
         """Apply changed parameters."""

@@ -25,6 +25,7 @@ from sdfpose_core.benchmark.speed import benchmark_speed
 from sdfpose_core.cli import adapt, bench_pose, doctor, replay
 from sdfpose_core.cli.estimate_results import EstimateRow, Estimates
 from sdfpose_core.cli.frame_masks import FrameMasks
+from sdfpose_core.cli.main import main
 from sdfpose_core.datasets import FolderFrame
 from sdfpose_core.diagnosis.findings import Finding
 from sdfpose_core.evaluation import compare
@@ -45,7 +46,9 @@ from sdfpose_core.observation.frame import (
     RgbdFrame,
     SkippedInstance,
 )
+from sdfpose_core.packs.pack import Pack
 from sdfpose_core.selfsup.fitness import Fitness
+from sdfpose_core.weights import SHIPPED
 
 PAGE = Path(__file__).parents[2] / "docs" / "json_files.md"
 FREE = {"can", "total", "points_on_surface", "refine", "1", "50"}
@@ -126,6 +129,17 @@ def test_estimates(documented: set[str]) -> None:
 
 def test_keys_of_skipped_masks(documented: set[str]) -> None:
     assert {x.name for x in dataclasses.fields(SkippedInstance)} | {"skipped"} <= documented
+
+
+def test_packs(documented: set[str], capsys: pytest.CaptureFixture[str]) -> None:
+    entry = set(Pack.read(SHIPPED / "laptop").category.as_entry())
+    shares = {"standing", "upside_down", "lying"}
+    page = (PAGE.parent / "packs.md").read_text(encoding="utf-8")
+    assert entry <= set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    for arguments in (["list"], ["show", "can"]):
+        assert main(["packs", *arguments, "--json", "-"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert keys(document) - entry - shares <= documented
 
 
 def test_frames(documented: set[str]) -> None:

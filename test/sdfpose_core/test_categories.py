@@ -3,10 +3,11 @@ import math
 import pytest
 import yaml
 
-from sdfpose_core.categories import Categories, Category, Resting, default_categories
+from sdfpose_core.categories import Category, Resting, default_categories, read_category
 from sdfpose_core.errors import CategoryError, ConfigurationError
 
 ENTRY = {
+    "name": "vase",
     "nocs_id": 0,
     "symmetry": "y",
     "vessel": False,
@@ -17,8 +18,14 @@ ENTRY = {
 }
 
 
+NAME = (
+    "a name for frame ids: a lower-case letter, then lower-case letters, digits and underscores, "
+    "but not 'any'"
+)
+
+
 def write(tmp_path, content):
-    path = tmp_path / "categories.yaml"
+    path = tmp_path / "category.yaml"
     path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
     return path
 
@@ -44,13 +51,12 @@ def test_labels_are_found_whatever_their_case():
     assert categories.by_label("teapot") is None
 
 
-def test_a_table_of_ones_own(tmp_path):
-    categories = Categories.from_file(write(tmp_path, {"vase": ENTRY}))
-    assert categories["vase"] == Category("vase", 0, "y", False, 0.2, 0.3, ("vase",), (1, 2, 3))
-    assert len(categories) == 1
-    assert "vase" in categories
-    assert "mug" not in categories
-    assert Categories.from_file(str(tmp_path / "categories.yaml"))["vase"].diagonal_m == 0.2
+def test_an_entry_of_ones_own(tmp_path):
+    found = read_category(write(tmp_path, {"category": ENTRY}))
+    assert found == Category("vase", 0, "y", False, 0.2, 0.3, ("vase",), (1, 2, 3))
+    assert read_category(str(tmp_path / "category.yaml")) == found
+    again = read_category(write(tmp_path, {"category": found.as_entry(), "format": 7}))
+    assert again == found
 
 
 def test_an_unknown_category_names_the_known_ones():
@@ -71,24 +77,22 @@ def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(
         ConfigurationError, match=r"missing\.yaml: cannot be read as YAML: .*No such"
     ):
-        Categories.from_file(tmp_path / "missing.yaml")
-    with pytest.raises(ConfigurationError, match=r"categories\.yaml: cannot be read as YAML"):
-        Categories.from_file(write(tmp_path, "mug: {nocs_id: 6"))
+        read_category(tmp_path / "missing.yaml")
+    with pytest.raises(ConfigurationError, match=r"category\.yaml: cannot be read as YAML"):
+        read_category(write(tmp_path, "mug: {nocs_id: 6"))
 
 
 def test_a_file_that_is_not_text(tmp_path):
-    path = tmp_path / "categories.yaml"
+    path = tmp_path / "category.yaml"
     path.write_bytes(b"\x89PNG\xff\xfe\x00")
-    with pytest.raises(ConfigurationError, match=r"categories\.yaml: cannot be read as YAML"):
-        Categories.from_file(path)
+    with pytest.raises(ConfigurationError, match=r"category\.yaml: cannot be read as YAML"):
+        read_category(path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "- mug", "mug"])
-def test_a_file_without_a_table(tmp_path, content):
-    with pytest.raises(
-        ConfigurationError, match="expected a mapping of category names to settings"
-    ):
-        Categories.from_file(write(tmp_path, content))
+@pytest.mark.parametrize("content", ["", "[]", "- mug", "mug", "vase: {nocs_id: 0}"])
+def test_a_file_without_the_section(tmp_path, content):
+    with pytest.raises(ConfigurationError, match="expected a mapping with the section 'category'"):
+        read_category(write(tmp_path, content))
 
 
 @pytest.mark.parametrize(
@@ -97,29 +101,43 @@ def test_a_file_without_a_table(tmp_path, content):
 )
 def test_a_file_that_is_no_yaml_or_has_a_key_twice(tmp_path, content):
     with pytest.raises(ConfigurationError, match="cannot be read as YAML"):
-        Categories.from_file(write(tmp_path, content))
+        read_category(write(tmp_path, content))
 
 
 def test_an_entry_without_settings(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"yaml: vase: expected the keys nocs_id, symm"):
-        Categories.from_file(write(tmp_path, {"vase": None}))
+    with pytest.raises(
+        ConfigurationError, match=r"yaml: category: expected the keys name, nocs_id"
+    ):
+        read_category(write(tmp_path, {"category": None}))
 
 
 @pytest.mark.parametrize("key", ENTRY)
 def test_a_missing_key(tmp_path, key):
     entry = {k: v for k, v in ENTRY.items() if k != key}
-    with pytest.raises(ConfigurationError, match=f"yaml: vase: missing key '{key}': expected the"):
-        Categories.from_file(write(tmp_path, {"vase": entry}))
+    with pytest.raises(
+        ConfigurationError, match=f"yaml: category: missing key '{key}': expected the"
+    ):
+        read_category(write(tmp_path, {"category": entry}))
 
 
 def test_an_unknown_key(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"yaml: vase: unknown key 'diagonal': expected"):
-        Categories.from_file(write(tmp_path, {"vase": {**ENTRY, "diagonal": 0.2}}))
+    with pytest.raises(
+        ConfigurationError, match=r"yaml: category: unknown key 'diagonal': expected"
+    ):
+        read_category(write(tmp_path, {"category": {**ENTRY, "diagonal": 0.2}}))
 
 
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
+        ("name", "Vase", NAME),
+        ("name", "tea kettle", NAME),
+        ("name", "2nd", NAME),
+        ("name", "a/b", NAME),
+        ("name", "", NAME),
+        ("name", "any", NAME),
+        ("name", 3, NAME),
+        ("labels", ["Any"], "names other than 'any', which stands for all categories"),
         ("nocs_id", -1, "an integer, 0 for none"),
         ("nocs_id", "one", "an integer, 0 for none"),
         ("nocs_id", True, "an integer, 0 for none"),
@@ -143,9 +161,9 @@ def test_an_unknown_key(tmp_path):
 )
 def test_an_ill_typed_value(tmp_path, key, value, expected):
     with pytest.raises(ConfigurationError) as caught:
-        Categories.from_file(write(tmp_path, {"vase": {**ENTRY, key: value}}))
+        read_category(write(tmp_path, {"category": {**ENTRY, key: value}}))
     message = str(caught.value)
-    assert message.endswith(f"categories.yaml: vase.{key} is {value!r}: expected {expected}")
+    assert message.endswith(f"category.yaml: category.{key} is {value!r}: expected {expected}")
 
 
 @pytest.mark.parametrize(
@@ -165,10 +183,10 @@ def test_sizes_in_another_unit_are_implausible(factor, hint):
 
 def test_how_objects_rest_is_read_and_has_a_default(tmp_path):
     shares = {"standing": 0.5, "upside_down": 0.25, "lying": 0}
-    told = {"vase": {**ENTRY, "resting": shares}, "jug": ENTRY}
-    categories = Categories.from_file(write(tmp_path, told))
-    assert categories["vase"].resting == Resting(0.5, 0.25, 0.0)
-    assert categories["jug"].resting == Resting()
+    told = read_category(write(tmp_path, {"category": {**ENTRY, "resting": shares}}))
+    assert told.resting == Resting(0.5, 0.25, 0.0)
+    assert read_category(write(tmp_path, {"category": ENTRY})).resting == Resting()
+    assert told.as_entry()["resting"] == shares
 
 
 def test_shares_of_the_shipped_table_leave_some_for_other_poses():
@@ -197,10 +215,10 @@ def test_shares_of_the_shipped_table_leave_some_for_other_poses():
 )
 def test_shares_that_are_none_are_told(tmp_path, resting):
     with pytest.raises(ConfigurationError) as caught:
-        Categories.from_file(write(tmp_path, {"vase": {**ENTRY, "resting": resting}}))
+        read_category(write(tmp_path, {"category": {**ENTRY, "resting": resting}}))
     written = dict(sorted(resting.items())) if isinstance(resting, dict) else resting
     assert str(caught.value).endswith(
-        f"categories.yaml: vase.resting is {written!r}: expected shares standing, upside_down, "
+        f"category.yaml: category.resting is {written!r}: expected shares standing, upside_down, "
         "lying from 0 to 1 with a sum of at most 1"
     )
 
@@ -208,5 +226,5 @@ def test_shares_that_are_none_are_told(tmp_path, resting):
 @pytest.mark.parametrize("shares", [(0.34, 0.11, 0.55), (0.6, 0.3, 0.1)])
 def test_shares_that_sum_to_one_up_to_rounding_are_accepted(tmp_path, shares):
     resting = dict(zip(("standing", "upside_down", "lying"), shares, strict=True))
-    found = Categories.from_file(write(tmp_path, {"vase": {**ENTRY, "resting": resting}}))
-    assert found["vase"].resting == Resting(*shares)
+    found = read_category(write(tmp_path, {"category": {**ENTRY, "resting": resting}}))
+    assert found.resting == Resting(*shares)

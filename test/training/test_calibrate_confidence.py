@@ -16,7 +16,7 @@ from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.estimation.mode_ranking import MODE_FEATURES, ModeRanking
 from sdfpose_core.recognition.network import RecognitionConfig, RecognitionNetwork
 from sdfpose_core.simulation.instances import simulated_instances
-from sdfpose_core.weights import RECOGNITION_FILE, complete_weights
+from sdfpose_core.weights import RECOGNITION_FILE
 
 SCRIPT = Path(__file__).parents[2] / "training" / "calibrate_confidence.py"
 NAMES = ("bottle", "bowl", "camera", "can", "laptop", "mug")
@@ -148,9 +148,8 @@ def test_views_know_what_shape_says_of_the_object(script, tmp_path):
         torch.manual_seed(0)
         network = RecognitionNetwork(RecognitionConfig(("can",), (4, 4), 8))
     network.save(tmp_path / RECOGNITION_FILE, "any")
-    complete_weights(tmp_path)
-    config = EstimatorConfig(weights_dir=tmp_path, colour="none", refine="none", device="cpu")
-    estimator = PoseEstimator(config)
+    config = EstimatorConfig(colour="none", refine="none", device="cpu")
+    estimator = PoseEstimator(config, [tmp_path])
     (item,) = simulated_instances("can", 0, 1, model_seeds=range(1), pixels=20_000, colour=True)
     (seen,) = estimator.recognition.told_known([item.instance])
     (alone,) = estimator.recognition.told_known([item.instance], colour=False)

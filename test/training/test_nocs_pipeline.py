@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from own_pack import copied_pack, own_pack
 from torch import Tensor
 
 from sdfpose_core.cli.main import main as command
@@ -28,6 +29,8 @@ from sdfpose_core.datasets.nocs_detections import detections_file
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.errors import ConfigurationError, FrameError, MeshError, WeightsError
 from sdfpose_core.observation.colour_crop import ColourCrop
+from sdfpose_core.packs.pack import Pack
+from sdfpose_core.packs.writing import write_pack
 from sdfpose_core.samples import sample_frame
 from sdfpose_core.simulation.instances import ModelPool
 from sdfpose_core.simulation.nocs_data import write_miniature
@@ -74,7 +77,7 @@ def prepared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def weights(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network pre-trained on the rendered images, a few steps only."""
     folder = tmp_path_factory.mktemp("weights")
-    shutil.copy(SHIPPED / "can.decoder.safetensors", folder)
+    copied_pack(folder, "can", encoder=False)
     config = folder / "encoder.yaml"
     config.write_text(
         yaml.safe_dump(
@@ -87,7 +90,7 @@ def weights(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["can", "--weights", str(folder), "--work", str(folder / "work")]
     arguments += ["--data", str(prepared), "--config", str(config), "--device", "cpu"]
     assert script("pretrain").main(arguments) == 0
-    assert (folder / "can.encoder.safetensors").exists()
+    assert (folder / "can" / "encoder.safetensors").exists()
     return folder
 
 
@@ -110,7 +113,7 @@ def train_colour(
 
     def arguments(*more: str) -> list[str]:
         folder = tmp_path_factory.mktemp("weights")
-        shutil.copy(SHIPPED / "can.decoder.safetensors", folder)
+        copied_pack(folder, "can", encoder=False)
         paths = ["--weights", folder, "--work", folder / "work", "--data", prepared]
         options = ["--config", colour_config, "--encoder", "ssc6d", "--device", "cpu"]
         return ["can", *map(str, [*paths, *options]), *more]
@@ -127,7 +130,7 @@ def test_the_encoder_of_colour_learns_from_prepared_images(
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["validation"] == "CAMERA/val"
     assert report["distance_cm"] > 0.0
-    whole = _tensors(folder / "can.encoder.safetensors")
+    whole = _tensors(folder / "can" / "encoder.safetensors")
     # Interrupted, and gone on with.
     state = folder / "work" / "can.ssc6d.ckpt"
     assert state.is_file()
@@ -138,13 +141,13 @@ def test_the_encoder_of_colour_learns_from_prepared_images(
         pretrain.main(again)
     assert script("pretrain").main(again) == 0
     folder = Path(again[again.index("--weights") + 1])
-    for name, values in _tensors(folder / "can.encoder.safetensors").items():
+    for name, values in _tensors(folder / "can" / "encoder.safetensors").items():
         np.testing.assert_array_equal(whole[name], values, err_msg=name)
     # In two processes.
     arguments = train_colour("--threads", "1")
     _in_two_processes("pretrain", arguments)
     folder = Path(arguments[arguments.index("--weights") + 1])
-    for name, values in _tensors(folder / "can.encoder.safetensors").items():
+    for name, values in _tensors(folder / "can" / "encoder.safetensors").items():
         np.testing.assert_allclose(values, whole[name], atol=1e-3, err_msg=name)
 
 
@@ -215,13 +218,6 @@ def test_what_is_prepared_is_not_prepared_again(
 def test_other_options_are_refused(data: Path, prepared: Path) -> None:
     with pytest.raises(ConfigurationError, match="--colour png, now none"):
         prepare(data, "--out", prepared, "--parts", "Real/test", "--no-codes", "--colour", "none")
-
-
-def test_a_missing_decoder_is_named_with_the_way_out(data: Path, tmp_path: Path) -> None:
-    shutil.copy(SHIPPED / "can.decoder.safetensors", tmp_path)
-    with pytest.raises(ConfigurationError, match=r"decoder of 'bottle', --category with the cat"):
-        prepare(data, "--out", tmp_path / "out", "--weights", tmp_path)
-    assert not (tmp_path / "out").exists()
 
 
 def test_a_shard_prepares_its_scenes_alone(data: Path, tmp_path: Path) -> None:
@@ -350,9 +346,10 @@ def test_evaluation_after_pre_training_and_self_supervision(
     paper = [*arguments, "--losses", "paper", "--weights", str(weights)]
     paper[paper.index(str(out))] = str(tmp_path / "paper")
     assert script("self_supervise").main(paper) == 0
-    assert {x.name for x in out.iterdir()} == {
-        x.name for x in SHIPPED.iterdir() if x.suffix in (".safetensors", ".json")
-    }
+    assert [x.name for x in out.iterdir()] == ["can"]
+    adapted, shipped = Pack.read(out / "can"), Pack.read(SHIPPED / "can")
+    assert adapted.decoder == shipped.decoder
+    assert adapted.encoder != shipped.encoder
     report = tmp_path / "report.json"
     arguments = ["eval", "real275", str(data), "--category", "can", "--detections", "masks"]
     arguments += ["--weights", str(out), "--json", str(report), "--device", "cpu"]
@@ -367,10 +364,10 @@ def test_evaluation_after_pre_training_and_self_supervision(
 def test_codes_for_another_decoder_are_not_taken(
     prepared: Path, weights: Path, tmp_path: Path
 ) -> None:
-    shutil.copy(SHIPPED / "bottle.decoder.safetensors", tmp_path / "can.decoder.safetensors")
+    own_pack(tmp_path, "can", like="bottle", encoder=False)
     arguments = ["can", "--weights", str(tmp_path), "--work", str(tmp_path / "work")]
     arguments += ["--data", str(prepared), "--config", str(weights / "encoder.yaml")]
-    with pytest.raises(WeightsError, match=r"no codes for .*can\.decoder.*--weights"):
+    with pytest.raises(WeightsError, match=r"no codes for .*can/decoder.*--weights"):
         script("pretrain").main([*arguments, "--device", "cpu"])
 
 
@@ -418,7 +415,6 @@ def test_a_script_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
 def colour_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny network of colour and depth that puts objects of the right size where points are."""
     folder = tmp_path_factory.mktemp("colour_weights")
-    shutil.copy(SHIPPED / "can.decoder.safetensors", folder)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = Ssc6dConfig(code_length=32, points=64, image_size=24, width=8)
@@ -428,7 +424,8 @@ def colour_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
             head[-1].weight *= 0.1  # type: ignore[index,operator]
         encoder.heads["translation"][-1].bias.zero_()  # type: ignore[index,operator]
         encoder.heads["scale"][-1].bias.fill_(0.16)  # type: ignore[index,operator]
-    encoder.save(folder / "can.encoder.safetensors", "can")
+    base = Pack.read(SHIPPED / "can")
+    write_pack(folder / "can", base.category, {"encoder": encoder}, base)
     return folder
 
 
@@ -470,8 +467,8 @@ def test_the_encoder_of_colour_learns_without_labels(
     supervise_colour: Callable[..., list[str]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    whole = _tensors(adapted_colour / "can.encoder.safetensors")
-    before = _tensors(colour_weights / "can.encoder.safetensors")
+    whole = _tensors(adapted_colour / "can" / "encoder.safetensors")
+    before = _tensors(colour_weights / "can" / "encoder.safetensors")
     assert any(not np.array_equal(before[name], whole[name]) for name in whole)
     # Interrupted, and gone on with.
     data = ("--data", prepared, "--part", "Real/train", "--synthetic", "CAMERA/train")
@@ -490,7 +487,7 @@ def test_the_encoder_of_colour_learns_without_labels(
         stopped.main(arguments)
     assert (out / "work" / "can.ssc6d.paper.ckpt").is_file()
     assert script("self_supervise").main(arguments) == 0
-    again = _tensors(out / "can.encoder.safetensors")
+    again = _tensors(out / "can" / "encoder.safetensors")
     for name, values in whole.items():
         np.testing.assert_array_equal(again[name], values, err_msg=name)
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -523,9 +520,9 @@ def test_two_processes_learn_without_labels_what_one_does(
     command += ["--nproc-per-node", "2", str(TRAINING / "self_supervise.py"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    one = _tensors(adapted_colour / "can.encoder.safetensors")
-    two = _tensors(Path(arguments[arguments.index("--out") + 1]) / "can.encoder.safetensors")
-    before = _tensors(colour_weights / "can.encoder.safetensors")
+    one = _tensors(adapted_colour / "can" / "encoder.safetensors")
+    two = _tensors(Path(arguments[arguments.index("--out") + 1]) / "can" / "encoder.safetensors")
+    before = _tensors(colour_weights / "can" / "encoder.safetensors")
     apart = np.concatenate([(two[x] - one[x]).ravel() for x in one])
     moved = np.concatenate([(one[x] - before[x]).ravel() for x in one])
     assert np.abs(apart).mean() < 0.03 * np.abs(moved).mean()
@@ -584,12 +581,12 @@ def test_prepared_data_without_colour_are_named(
 
 def test_two_processes_train_what_one_does(prepared: Path, weights: Path, tmp_path: Path) -> None:
     """The views of a step are shared, and the gradients averaged."""
-    shutil.copy(SHIPPED / "can.decoder.safetensors", tmp_path)
+    copied_pack(tmp_path, "can", encoder=False)
     arguments = ["can", "--weights", str(tmp_path), "--work", str(tmp_path / "work")]
     arguments += ["--data", str(prepared), "--config", str(weights / "encoder.yaml")]
     _in_two_processes("pretrain", [*arguments, "--device", "cpu", "--threads", "1"])
-    one = _tensors(weights / "can.encoder.safetensors")
-    two = _tensors(tmp_path / "can.encoder.safetensors")
+    one = _tensors(weights / "can" / "encoder.safetensors")
+    two = _tensors(tmp_path / "can" / "encoder.safetensors")
     assert one.keys() == two.keys()
     for name, values in one.items():
         np.testing.assert_allclose(two[name], values, atol=2e-3, err_msg=name)

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from own_pack import own_pack
 
 from sdfpose_core.encoder.fast import FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
+from sdfpose_core.packs.pack import Pack
+from sdfpose_core.packs.writing import write_pack
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
 from sdfpose_core.sdf.training import load_codes
 from sdfpose_core.simulation.instances import ModelPool
@@ -40,7 +43,7 @@ def train(tmp_path, monkeypatch, capsys):
     config = tmp_path / "tiny.yaml"
     config.write_text(yaml.safe_dump(TINY))
     decoder = SdfDecoder(DecoderConfig(code_length=5, width=16, hidden_layers=2))
-    decoder.save(tmp_path / "weights" / "can.decoder.safetensors", "can")
+    own_pack(tmp_path / "weights", "can", {"decoder": decoder}, like="can")
     pool = ModelPool.for_category
     monkeypatch.setattr(
         ModelPool, "for_category", lambda name, seeds: pool(name, seeds[:2], distractors=1)
@@ -63,7 +66,7 @@ def test_ssc6d(train, tmp_path):
     reached = train("--encoder", "ssc6d")
     assert reached["category"] == "can"
     assert reached["distance_cm"] > 0.0
-    path = tmp_path / "weights" / "can.encoder.safetensors"
+    path = tmp_path / "weights" / "can" / "encoder.safetensors"
     assert Ssc6dEncoder.load(path).config == Ssc6dConfig(code_length=5, **NETWORK)
     assert (tmp_path / "work" / "can.ssc6d.ckpt").is_file()
     (codes,) = (tmp_path / "work").glob("can.*.codes.safetensors")
@@ -76,13 +79,15 @@ def test_speed_is_measured_without_training(train, tmp_path):
     assert figures["loader_views_per_s"] > 0.0
     assert figures["steps_per_s"] > 0.0
     assert 0.0 <= figures["waiting_share"] <= 1.0
-    assert not (tmp_path / "weights" / "can.encoder.safetensors").exists()
+    assert not (tmp_path / "weights" / "can" / "encoder.safetensors").exists()
     assert "--profile: only for --encoder ssc6d" in train("--profile", "1")
 
 
 def test_the_other_encoders_weights_are_left_alone(train, tmp_path):
-    path = tmp_path / "weights" / "can.encoder.safetensors"
-    FastEncoder(FastEncoderConfig(width=16, heads=2, layers=1), 0.2).save(path, "can")
+    path = tmp_path / "weights" / "can" / "encoder.safetensors"
+    pack = Pack.read(path.parent)
+    encoder = FastEncoder(FastEncoderConfig(width=16, heads=2, layers=1), 0.2)
+    write_pack(pack.folder, pack.category, {"encoder": encoder}, pack)
     content = path.read_bytes()
     assert "contains another encoder than 'ssc6d'" in train("--encoder", "ssc6d")
     assert path.read_bytes() == content

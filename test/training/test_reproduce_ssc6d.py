@@ -15,6 +15,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from own_pack import own_pack
 
 from sdfpose_core.cli.main import main as command
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
@@ -162,7 +163,7 @@ def test_miniature(
         (tmp_path / path.name).write_text(text)
     with pytest.raises(
         ConfigurationError,
-        match=r"self-supervise-can-0 .*learning\.render_size was 24, now 32.*run0/can\.encoder",
+        match=r"self-supervise-can-0 .*learning\.render_size was 24, now 32.*run0/can/encoder",
     ):
         recipe.main([*arguments, "--configs", str(tmp_path)])
 
@@ -199,12 +200,9 @@ def test_the_published_numbers_make_36_networks(
 def test_networks_that_do_not_belong_together_are_named(recipe: ModuleType, tmp_path: Path) -> None:
     """Decoder and encoder were put there by hand."""
     weights = tmp_path / "runs" / "weights"
-    DeepSdf(DeepSdfConfig(code_length=16, width=32)).save(
-        weights / "can.decoder.safetensors", "can"
-    )
-    Ssc6dEncoder(Ssc6dConfig(code_length=12, image_size=24, width=8)).save(
-        weights / "can.encoder.safetensors", "can"
-    )
+    decoder = DeepSdf(DeepSdfConfig(code_length=16, width=32))
+    encoder = Ssc6dEncoder(Ssc6dConfig(code_length=12, image_size=24, width=8))
+    own_pack(weights, "can", {"decoder": decoder, "encoder": encoder}, like="can")
     for part in ("CAMERA/train", "Real/train", "Real/test", "obj_models"):
         for name in ("train", "real_train", "real_test") if part == "obj_models" else ("scene",):
             (tmp_path / "data" / part / name / "x").mkdir(parents=True)

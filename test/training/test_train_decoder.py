@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import runpy
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,18 +12,19 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from own_pack import copied_pack
 from safetensors.torch import load_file
 
 from sdfpose_core.cli.main import main
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
 from sdfpose_core.geometry.meshes import write_ply
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.deepsdf import DeepSdf
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import codes_file, load_model_codes
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.storage.configuration import read_configuration
-from sdfpose_core.weights import SHIPPED
 
 SCRIPT = Path(__file__).parents[2] / "training" / "train_decoder.py"
 TINY = {
@@ -55,6 +55,7 @@ DEEPSDF = TINY | {
 }
 TIMES = {"dense_64": 900.0, "fast_64": 50.0, "fast_128": 150.0, "paper_dense_64": 6000.0}
 TIN = {
+    "name": "tin",
     "nocs_id": 0,
     "symmetry": "y",
     "vessel": False,
@@ -112,12 +113,12 @@ def test_a_family(train, tmp_path):
     reached = train("can")
     assert reached["shapes"] == 4
     assert 0.0 < reached["surface_error"] < 0.1
-    decoder = SdfDecoder.load(tmp_path / "weights" / "can.decoder.safetensors")
+    decoder = SdfDecoder.load(tmp_path / "weights" / "can" / "decoder.safetensors")
     assert decoder.code_mean.shape == (4,)
     assert (tmp_path / "work" / "can.decoder.ckpt").is_file()
     assert list((tmp_path / "work" / "tensorboard" / "can.decoder").iterdir())
     train("can")
-    again = SdfDecoder.load(tmp_path / "weights" / "can.decoder.safetensors")
+    again = SdfDecoder.load(tmp_path / "weights" / "can" / "decoder.safetensors")
     assert torch.equal(again.output.weight, decoder.output.weight), "it was resumed at its end"
 
 
@@ -129,11 +130,11 @@ def test_a_category_of_ones_own_needs_no_code(train, tmp_path, capsys, monkeypat
         write_ply(tmp_path / "tins" / f"{seed}.ply", model.vertices, model.faces, normals)
     (tmp_path / "tins" / "broken.stl").write_text("garbage")
     (tmp_path / "exclude.yaml").write_text("['3']")
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"tin": TIN}))
-    own = ["--categories", tmp_path / "mine.yaml"]
-    reached = train(
-        "tin", *own, "--meshes", tmp_path / "tins", "--exclude", tmp_path / "exclude.yaml"
-    )
+    entry = tmp_path / "mine.yaml"
+    entry.write_text(yaml.safe_dump({"category": TIN}))
+    meshes = ["--meshes", tmp_path / "tins", "--exclude", tmp_path / "exclude.yaml"]
+    assert "unknown category 'tinn' (did you mean 'tin'?)" in train("tinn", "--entry", entry)
+    reached = train("tin", "--entry", entry, *meshes)
     assert reached["shapes"] == 2
     sizes = [sample_model("can", seed).diagonal_m for seed in (0, 1)]
     assert reached["diagonal_m"] == pytest.approx(np.sqrt(sizes[0] * sizes[1]), abs=1e-4)
@@ -141,7 +142,7 @@ def test_a_category_of_ones_own_needs_no_code(train, tmp_path, capsys, monkeypat
     (tmp_path / "tins").rename(tmp_path / "bench" / "tin")
     out = tmp_path / "bench.json"
     command = ["bench", "shapes", "--data", tmp_path / "bench", "--json", out, "--threads", "1"]
-    command += [*own, "--weights", tmp_path / "weights"]
+    command += ["--category", "tin", "--weights", tmp_path / "weights" / "tin"]
     monkeypatch.setattr("sdfpose_core.cli.bench_shapes.time_meshes", lambda decoders: TIMES)
     capsys.readouterr()
     assert main([str(x) for x in command]) == 0
@@ -175,7 +176,7 @@ def test_the_paper_s_decoder(train, script, tmp_path, nocs_models, capsys, monke
     assert "warning: the excluded model 'nobody' does not exist" in reached["report"]
     assert reached["shapes"] == 6
     assert reached["surface_error"] < 0.012
-    decoder = load_decoder(weights / "can.decoder.safetensors")
+    decoder = load_decoder(weights / "can" / "decoder.safetensors")
     assert isinstance(decoder, DeepSdf)
     assert decoder.config.code_length == 16
     assert (tmp_path / "work" / "can.deepsdf.ckpt").exists() is False, "150 steps, none due"
@@ -183,17 +184,20 @@ def test_the_paper_s_decoder(train, script, tmp_path, nocs_models, capsys, monke
 
     # Codes of the training serve for the models that it knew; those of the others are fitted.
     trained = load_model_codes(
-        codes_file(weights / "codes", "can", weights / "can.decoder.safetensors")
+        codes_file(weights / "codes", "can", weights / "can" / "decoder.safetensors")
     )
     assert len(trained) == 6
     assert "can7" not in trained
     for name in NOCS_CATEGORIES:
         if name != "can":
-            shutil.copy(SHIPPED / f"{name}.decoder.safetensors", weights)
+            copied_pack(weights, name, encoder=False)
     prepare = script("prepare_nocs")
-    prepare.fit_models(nocs_models, weights, tmp_path / "prepared", ["can"])
+    packs = Packs.beside_shipped([weights])
+    prepare.fit_models(nocs_models, packs, tmp_path / "prepared", ["can"])
     assert "can: 6 models have codes of the decoder's training" in capsys.readouterr().out
-    path = codes_file(tmp_path / "prepared" / "codes", "can", weights / "can.decoder.safetensors")
+    path = codes_file(
+        tmp_path / "prepared" / "codes", "can", weights / "can" / "decoder.safetensors"
+    )
     codes = load_model_codes(path)
     assert list(codes) == [f"can{seed}" for seed in range(8)]
     for name, code in trained.items():
@@ -226,7 +230,7 @@ def test_the_paper_s_decoder(train, script, tmp_path, nocs_models, capsys, monke
         (["mug", "--exclude", "x.txt"], "--exclude x.txt: names meshes: expected --meshes DIR"),
         (["mugg"], "unknown category 'mugg' (did you mean 'mug'?)"),
         (["mug", "--meshes", "/nowhere"], "--meshes /nowhere: No such file or directory"),
-        (["mug", "--categories", "/nowhere.yaml"], "/nowhere.yaml: cannot be read"),
+        (["mug", "--entry", "/nowhere.yaml"], "/nowhere.yaml: cannot be read"),
         (["mug", "--device", "gpu"], "device 'gpu' is unknown"),
     ],
 )
@@ -247,8 +251,8 @@ def test_two_processes_train_what_one_does(train, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert len([x for x in done.stdout.splitlines() if x.startswith("{")]) == 1
-    one = load_file(tmp_path / "weights" / "bowl.decoder.safetensors")
-    two = load_file(folder / "bowl.decoder.safetensors")
+    one = load_file(tmp_path / "weights" / "bowl" / "decoder.safetensors")
+    two = load_file(folder / "bowl" / "decoder.safetensors")
     assert one.keys() == two.keys()
     for name, values in one.items():
         torch.testing.assert_close(two[name], values, atol=1e-4, rtol=0.0)

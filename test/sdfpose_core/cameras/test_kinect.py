@@ -129,3 +129,5 @@ def test_what_it_does_not_have_is_refused():
         KinectCamera(FakeK4a(), CameraSettings(width=640, height=480))
     with pytest.raises(ConfigurationError, match="cannot set the projector of Azure Kinect"):
         KinectCamera(FakeK4a(), CameraSettings(laser_power=0.5))
+    with pytest.raises(ConfigurationError, match="plays no recordings of Azure Kinect"):
+        KinectCamera(FakeK4a(), CameraSettings(bag="run.mkv"))

@@ -11,6 +11,7 @@ import pytest
 from sdfpose_core.cameras.camera import CameraSettings
 from sdfpose_core.cameras.errors import (
     CameraAbsentError,
+    CameraBusyError,
     CameraLostError,
     UnsupportedProfileError,
 )
@@ -110,6 +111,10 @@ def test_images_are_registered_in_the_right_unit_with_stamps_that_rise(running, 
     edges = np.abs(np.diff(truth_m, axis=1))[:, 1:-1] > 0.05
     unaligned = cv2.resize(views[1], (320, 240), interpolation=cv2.INTER_NEAREST)
     assert misplaced(depth_m, edges) < 0.3 * misplaced(unaligned, edges)
+
+
+def test_images_that_are_kept_do_not_stop_the_camera(running, views):
+    assert len(read_frames(running(), views, 40)) == 40, "librealsense has 16 frames"
 
 
 def test_the_unit_of_depth_is_that_of_the_device(running, views):
@@ -252,6 +257,15 @@ def test_exposure_and_laser_power_are_set_in_the_units_of_the_device():
 def test_an_exposure_out_of_range_is_refused_with_the_range():
     with pytest.raises(ConfigurationError, match=r"expects 100 to 1e\+06"):
         with_options(CameraSettings(320, 240, exposure_us=50))
+
+
+def test_a_device_that_streams_already_is_busy_and_streams_on(running, views):
+    one = running()
+    read_frames(one, views, 2)
+    with pytest.raises(CameraBusyError, match=r"is busy \(.*\): expected that no other program"):
+        RealSenseCamera(rs, CameraSettings(320, 240, 30.0), one.source.device)
+    one.send(views, 3)
+    assert one.camera.read(2.0).number == 3
 
 
 def test_no_camera_is_a_message():

@@ -13,13 +13,13 @@ from sdfpose_core.cli import adapt
 from sdfpose_core.cli.main import main
 from sdfpose_core.datasets import write_frame
 from sdfpose_core.encoder.fast import FastEncoder
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.selfsup.fitness import Fitness
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation.frames import simulated_frame
 from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
 from sdfpose_core.simulation.views import random_view
-from sdfpose_core.weights import SHIPPED
 
 STYLE = replace(SceneStyle.upright(), occluders=0)
 
@@ -71,15 +71,13 @@ def test_weights_are_written_with_a_report(
     pictures = {x.name for x in (tmp_path / "report").glob("*.png")}
     assert len(pictures) == 1
     assert pictures <= {"0000.png", "0001.png"}
-    weights = tmp_path / "weights"
-    assert {x.name for x in weights.iterdir()} == {
-        x.name for x in SHIPPED.iterdir() if x.suffix in (".safetensors", ".json")
-    }
-    assert FastEncoder.load(weights / "can.encoder.safetensors").config
-    changed = (weights / "can.encoder.safetensors").read_bytes()
-    assert changed != (SHIPPED / "can.encoder.safetensors").read_bytes()
-    other = (weights / "mug.encoder.safetensors").read_bytes()
-    assert other == (SHIPPED / "mug.encoder.safetensors").read_bytes()
+    packs = Packs.beside_shipped([tmp_path / "weights"])
+    assert packs["can"].folder == tmp_path / "weights" / "can"
+    assert FastEncoder.load(packs["can"].verified("encoder")).config
+    shipped = Packs.beside_shipped()["can"]
+    assert packs["can"].decoder == shipped.decoder
+    assert packs["can"].encoder != shipped.encoder
+    assert packs["can"].category == shipped.category
     assert "certified" in capsys.readouterr().out
 
 

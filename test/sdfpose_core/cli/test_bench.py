@@ -78,9 +78,8 @@ def test_a_category_of_useless_meshes_alone(tmp_path, data, capsys):
             ["--data", "/nowhere"],
             "--data /nowhere: No such file or directory: expected a folder with",
         ),
-        (["--weights", "/nowhere"], "--weights /nowhere: No such file or directory"),
+        (["--weights", "/nowhere"], "/nowhere: No such file or directory"),
         (["--device", "gpu"], "device 'gpu' is unknown"),
-        (["--categories", "/nowhere.yaml"], "cannot be read as YAML"),
     ],
 )
 def test_bad_arguments(arguments, message, capsys):

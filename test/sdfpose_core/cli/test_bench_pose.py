@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import shutil
 from collections import Counter
 
 import numpy as np
 import pytest
 import trimesh
+from own_pack import copied_pack
 
 from sdfpose_core.benchmark import poses
 from sdfpose_core.benchmark.outcomes import PoseOutcome
@@ -161,9 +161,8 @@ def test_measures_are_those_of_their_names():
 
 def test_a_miss_counts(tmp_path):
     """A category without weights: nothing is estimated, nothing is found."""
-    shutil.copytree(poses.__file__.rsplit("/", 2)[0] + "/weights", tmp_path / "weights")
-    (tmp_path / "weights" / "can.decoder.safetensors").unlink()
-    estimator = PoseEstimator(EstimatorConfig(weights_dir=tmp_path / "weights", device="cpu"))
+    (copied_pack(tmp_path, "can") / "decoder.safetensors").write_bytes(b"rubbish")
+    estimator = PoseEstimator(EstimatorConfig(device="cpu"), [tmp_path])
     found = list(run_cases(estimator, poses.synthetic_cases("can", 2, 0)))
     assert [x.reported for x in found] == [None, None]
     figures = summarise({"can": found})

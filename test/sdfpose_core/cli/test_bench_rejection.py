@@ -134,7 +134,7 @@ def test_a_simulated_suite_is_the_default(calls, monkeypatch):
         (["--masks", "file"], "argument --masks: invalid choice: 'file'"),
         (["--confidence", "1.5"], "argument --confidence: '1.5': expected a finite number"),
         (["--count", "0"], "argument --count: '0': expected an integer of at least 1"),
-        (["--weights", "nowhere"], "--weights nowhere: No such file or directory"),
+        (["--weights", "nowhere"], "nowhere: No such file or directory"),
     ],
 )
 def test_arguments_that_are_wrong_are_named(arguments, problem, tmp_path, monkeypatch, capsys):

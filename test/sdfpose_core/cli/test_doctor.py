@@ -77,7 +77,6 @@ def test_without_the_ros_package_the_rest_is_checked(monkeypatch, capsys):
         ("--camera frames:x --seconds 2", "no effect on frame folders"),
         ("--camera bag:x --network", "no effect on recordings"),
         ("--seconds 0", "expected a finite number above 0"),
-        ("--weights none", "--weights none: No such file"),
     ],
 )
 def test_wrong_usage_has_status_2(arguments, message, capsys, monkeypatch, tmp_path):

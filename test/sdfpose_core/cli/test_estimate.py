@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import trimesh
+from own_pack import own_pack
 
 from sdfpose_core.cli import estimate as command
 from sdfpose_core.cli.main import main
@@ -24,9 +25,9 @@ class BoxEstimator:
     made_with: ClassVar[list] = []
     uses_colour: ClassVar[bool] = False
 
-    def __init__(self, config, categories):
-        self.made_with.append(config)
-        self._categories = categories
+    def __init__(self, config, packs):
+        self.made_with.append((config, packs))
+        self._categories = packs.categories
 
     def run(self, frame):
         instances, skipped = segment(frame, self._categories)
@@ -232,13 +233,14 @@ def test_two_frames_of_one_name(tmp_path, frames, capsys):
 
 
 def test_options_reach_the_estimator(tmp_path, frames):
-    options = ["--encoder", "none", "--refine", "icp", "--device", "cpu", "--weights", tmp_path]
+    pack = own_pack(tmp_path)
+    options = ["--encoder", "none", "--refine", "icp", "--device", "cpu", "--weights", pack]
     options += ["--upright", "sure", "--category-trust", "0.5", "--colour", "none"]
     run(tmp_path, frames / "one", *options)
-    (config,) = BoxEstimator.made_with
+    ((config, packs),) = BoxEstimator.made_with
     assert (config.upright, config.category_trust, config.colour) == ("sure", 0.5, "none")
     assert (config.encoder, config.refine, config.device) == ("none", "icp", "cpu")
-    assert config.weights_dir == tmp_path
+    assert packs["kettle"].folder == pack
 
 
 def test_names_are_no_markup(tmp_path, frames, capsys):

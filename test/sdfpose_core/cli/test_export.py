@@ -2,6 +2,7 @@ import sys
 
 import pytest
 import torch
+from own_pack import own_pack
 
 from sdfpose_core.cli.main import main
 from sdfpose_core.masks.network import MaskNetwork, MaskNetworkConfig
@@ -22,7 +23,7 @@ def weights(tmp_path):
         with torch.random.fork_rng():
             torch.manual_seed(0)
             decoder = SdfDecoder(DecoderConfig(code_length=4, width=8, hidden_layers=2))
-        decoder.save(tmp_path / "weights" / f"{name}.decoder.safetensors", name)
+        own_pack(tmp_path / "weights", name, {"decoder": decoder})
     return tmp_path / "weights"
 
 
@@ -49,43 +50,32 @@ def test_a_shipped_category(tmp_path, capsys):
         assert 0.0 < float(deviation) <= float(allowed) <= 1e-3
 
 
-def test_all_categories_of_a_folder_without_encoders(tmp_path, weights):
+def test_the_mask_network_is_exported_with_all_categories(tmp_path, weights, capsys, monkeypatch):
+    network = MaskNetwork(MaskNetworkConfig(widths=(4, 6), blocks=(1, 1), free=1))
+    network.save(weights / MASKS_FILE, "any")
+    monkeypatch.setattr("sdfpose_core.packs.collection.SHIPPED", weights)
     out = tmp_path / "out"
-    assert main(["export", str(out), "--weights", str(weights), "--encoder", "none"]) == 0
+    assert main(["export", str(out), "--encoder", "none"]) == 0
     assert names(out) == [
         "kettle_decoder.onnx",
         "kettle_decoder_jacobian.onnx",
+        "masks.onnx",
         "vase_decoder.onnx",
         "vase_decoder_jacobian.onnx",
     ]
-
-
-def test_the_mask_network_is_exported_with_all_categories(tmp_path, weights, capsys):
-    network = MaskNetwork(MaskNetworkConfig(widths=(4, 6), blocks=(1, 1), free=1))
-    network.save(weights / MASKS_FILE, "any")
-    arguments = ["--weights", str(weights), "--encoder", "none"]
-    assert main(["export", str(tmp_path / "out"), *arguments]) == 0
-    assert (tmp_path / "out" / "masks.onnx").is_file()
     assert "masks.onnx" in capsys.readouterr().out
-    assert main(["export", str(tmp_path / "one"), *arguments, "--category", "vase"]) == 0
-    assert not (tmp_path / "one" / "masks.onnx").exists()
 
 
-def test_one_category_of_a_folder(tmp_path, weights):
+def test_one_category_of_a_folder_without_encoders(tmp_path, weights, capsys):
     out = tmp_path / "out"
-    arguments = ["--weights", str(weights), "--encoder", "none", "--category", "vase"]
-    assert main(["export", str(out), *arguments]) == 0
+    assert main(["export", str(out), "--weights", str(weights), "--category", "vase"]) == 0
+    assert "vase: has no encoder; only the decoder is exported" in capsys.readouterr().err
     assert names(out) == ["vase_decoder.onnx", "vase_decoder_jacobian.onnx"]
-
-
-def test_an_encoder_that_is_not_there(tmp_path, weights, capsys):
-    said = error_of(capsys, tmp_path / "out", "--weights", weights)
-    assert "kettle.encoder.safetensors: no such weights file" in said
 
 
 def test_a_folder_without_weights(tmp_path, capsys):
     said = error_of(capsys, tmp_path / "out", "--weights", tmp_path)
-    assert f"{tmp_path}: no weights found: expected files CATEGORY.decoder.safetensors" in said
+    assert f"{tmp_path}: no pack found: expected a folder with category.yaml" in said
 
 
 def test_an_opset_that_is_not_there(tmp_path, capsys):

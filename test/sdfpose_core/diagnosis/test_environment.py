@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 
 import pytest
+from own_pack import own_pack
 
-from sdfpose_core.categories import default_categories
 from sdfpose_core.diagnosis import environment
 from sdfpose_core.diagnosis.environment import (
     check_packages,
@@ -18,7 +18,6 @@ from sdfpose_core.diagnosis.environment import (
     environment_findings,
 )
 from sdfpose_core.diagnosis.findings import Finding, worst_level
-from sdfpose_core.weights import SHIPPED
 
 GIB = 2**30
 
@@ -84,17 +83,17 @@ def test_a_package_that_is_broken_is_named(monkeypatch, tmp_path):
 
 
 def test_weights(tmp_path):
-    categories = default_categories()
-    assert check_weights(None, categories).level == "ok"
-    assert check_weights(tmp_path, categories).level == "fault"
-    for kind in ("decoder", "encoder"):
-        name = f"mug.{kind}.safetensors"
-        (tmp_path / name).write_bytes((SHIPPED / name).read_bytes())
-    some = check_weights(tmp_path, categories)
+    assert check_weights().level == "ok"
+    assert check_weights([tmp_path]).level == "fault"
+    pack = own_pack(tmp_path)
+    found = check_weights([tmp_path])
+    assert (found.level, "mug, kettle;" in found.text) == ("ok", True)
+    (pack / "decoder.safetensors").write_bytes(b"x")
+    some = check_weights([tmp_path])
     assert some.level == "warning"
-    assert "mug" not in some.text.partition(":")[2].partition(":")[0]
-    (tmp_path / "mug.decoder.safetensors").write_bytes(b"x")
-    assert check_weights(tmp_path, categories).level == "fault"
+    assert some.text.startswith("not usable: kettle: ")
+    (pack / "decoder.safetensors").unlink()
+    assert check_weights([tmp_path]).level == "fault"
 
 
 def test_the_worst_level_counts():

@@ -13,6 +13,7 @@ from sdfpose_core.cli.main import main
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.encoder.ssc6d_import import import_decoder, import_encoder
 from sdfpose_core.errors import WeightsError
+from sdfpose_core.packs.pack import Pack
 from sdfpose_core.sdf.deepsdf import DeepSdf, DeepSdfConfig
 from sdfpose_core.sdf.loading import load_decoder
 
@@ -268,10 +269,10 @@ def test_the_command_writes_weights(
     files = ["--deepsdf", str(deepsdf), "--pose", str(pose)]
     assert main(["import-ssc6d", "mug", *files, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert f"{out / 'mug.decoder.safetensors'}: decoder with 0.0 million parameters" in printed
-    decoder = load_decoder(out / "mug.decoder.safetensors")
+    assert f"{out / 'mug' / 'decoder.safetensors'}: decoder with 0.0 million parameters" in printed
+    decoder = load_decoder(out / "mug" / "decoder.safetensors")
     assert isinstance(decoder, DeepSdf)
-    encoder = Ssc6dEncoder.load(out / "mug.encoder.safetensors")
+    encoder = Ssc6dEncoder.load(out / "mug" / "encoder.safetensors")
     assert encoder.config == import_encoder(pose).config
     for name, tensor in import_decoder(deepsdf).state_dict().items():
         assert torch.equal(decoder.state_dict()[name], tensor)
@@ -280,13 +281,20 @@ def test_the_command_writes_weights(
 def test_either_file_may_be_left_out(
     deepsdf: Path, pose: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for option, path, written in (
-        ("--deepsdf", deepsdf, "can.decoder.safetensors"),
-        ("--pose", pose, "can.encoder.safetensors"),
+    out = tmp_path / "packs"
+    arguments = ["import-ssc6d", "can", "--out", str(out)]
+    assert main([*arguments, "--pose", str(pose)]) == 2
+    assert "a pack needs a decoder: train or import that of 'can'" in capsys.readouterr().err
+    for option, path, kinds in (
+        ("--deepsdf", deepsdf, ("decoder",)),
+        ("--pose", pose, ("decoder", "encoder")),
+        ("--deepsdf", deepsdf, ("decoder", "encoder")),
     ):
-        out = tmp_path / option
-        assert main(["import-ssc6d", "can", option, str(path), "--out", str(out)]) == 0
-        assert [x.name for x in out.iterdir()] == [written]
+        assert main([*arguments, option, str(path)]) == 0
+        pack = Pack.read(out / "can")
+        assert pack.kinds == kinds
+        for kind in kinds:
+            pack.verified(kind)
     for arguments, message in (
         ([], "nothing to import: expected --deepsdf FILE, --pose FILE or both"),
         (["--pose", str(pose), "--codes", str(pose)], "expected --deepsdf FILE as well"),

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from sdfpose_core.estimation import estimator as estimator_module
 from sdfpose_core.estimation.estimator import EstimatorConfig, FrameResult, PoseEstimator
 from sdfpose_core.evaluation.frame_evaluation import ObjectEvaluation, ReportedObject
 from sdfpose_core.observation.frame import InstanceLabel, ObjectEstimate, RgbdFrame
@@ -81,9 +80,9 @@ def test_black_and_saturated_colour_is_no_colour(
 
 
 def test_a_missing_colour_network_is_told(
-    frame: RgbdFrame, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+    frame: RgbdFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimator_module, "own_or_shipped", lambda name, _: tmp_path / name)
+    monkeypatch.setattr("sdfpose_core.estimation.estimator.COLOUR_FILE", "no_colour.safetensors")
     blind = PoseEstimator(EstimatorConfig(device="cpu"))
     instances, _ = blind.segment(frame)
     (told,) = blind.unused_cues(frame, instances)

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from own_pack import own_pack
 
-from sdfpose_core.categories import default_categories
 from sdfpose_core.encoder.encoding import Encoding
 from sdfpose_core.estimation.category_model import CategoryModel, CategoryModels
+from sdfpose_core.packs.collection import Packs
 
 CPU = torch.device("cpu")
 
@@ -28,7 +29,7 @@ def seen(mask_id):
 
 @pytest.fixture(scope="module")
 def models():
-    return CategoryModels(default_categories(), "fast", None, CPU)
+    return CategoryModels(Packs.beside_shipped(), "fast", CPU)
 
 
 @pytest.mark.parametrize("names", [("mug",), ("mug", "bowl"), ("can", "mug", "bowl")])
@@ -48,7 +49,7 @@ def test_encodings_come_in_the_order_of_the_groups(models, names):
 
 
 def test_a_category_that_is_loaded_later_joins_the_others():
-    models = CategoryModels(default_categories(), "fast", None, CPU)
+    models = CategoryModels(Packs.beside_shipped(), "fast", CPU)
     can = [(models["can"], [seen(1)])]
     (before,) = models.encode(can, rng_of)
     mug = [(models["mug"], [seen(2)])]
@@ -59,8 +60,8 @@ def test_a_category_that_is_loaded_later_joins_the_others():
 
 def test_given_models_are_queried_with_their_present_weights():
     """Training changes them under the estimator."""
-    given = CategoryModel.load(default_categories()["can"], "fast", None, CPU)
-    models = CategoryModels(default_categories(), "fast", None, CPU, given=[given])
+    given = CategoryModel.load(Packs.beside_shipped()["can"], "fast", CPU)
+    models = CategoryModels(Packs.beside_shipped(), "fast", CPU, given=[given])
     assert models.given
     assert models["can"] is given
     (before,) = models.encode([(given, [seen(1)])], rng_of)
@@ -70,7 +71,20 @@ def test_given_models_are_queried_with_their_present_weights():
     assert not torch.allclose(before.codes, after.codes)
 
 
+def test_a_pack_without_an_encoder_beside_others(tmp_path):
+    """The others are still one network."""
+    packs = Packs.beside_shipped([own_pack(tmp_path, encoder=False)])
+    models = CategoryModels(packs, "fast", CPU)
+    groups = [(models[x], [seen(i)]) for i, x in enumerate(("mug", "kettle", "can"))]
+    mug, kettle, can = models.encode(groups, rng_of)
+    assert kettle is None
+    for encoding, (model, group) in ((mug, groups[0]), (can, groups[2])):
+        alone = model.encode(group, [rng_of(x) for x in group])
+        torch.testing.assert_close(encoding.codes, alone.codes, rtol=1e-3, atol=1e-4)
+    assert models["kettle"].encoder is None
+
+
 def test_models_without_an_encoder_have_no_encoding():
-    models = CategoryModels(default_categories(), "none", None, CPU)
+    models = CategoryModels(Packs.beside_shipped(), "none", CPU)
     assert models.encode([(models["can"], [seen(1)])], rng_of) == [None]
     assert models.encode([], rng_of) == []

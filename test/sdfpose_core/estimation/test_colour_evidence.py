@@ -46,7 +46,9 @@ def instances(*categories, mask_id=1, colour=True):
         (("can", "camera", "mug"), ["can", "mug"]),
         (("camera", "mug"), ["camera", "mug"]),  # among these two, a camera is possible
         (("camera",), ["camera"]),
-        (("can", "camera", "kettle"), ["can", "camera", "kettle"]),  # kettles are unknown to it
+        (("can", "camera", "kettle"), ["can", "kettle"]),  # kettles are unknown to it
+        (("camera", "kettle"), ["camera", "kettle"]),
+        (("kettle",), ["kettle"]),
     ],
 )
 def test_categories_that_colour_rules_out_are_not_tried(network, tried, kept):
@@ -63,6 +65,20 @@ def test_objects_are_judged_one_by_one(network):
     some = [*instances("camera", mask_id=2), *instances("can", "camera", mask_id=5)]
     found = ColourEvidence.of(network, some).likely(some)
     assert [(x.mask_id, x.category) for x in found] == [(2, "camera"), (5, "can")]
+
+
+def test_there_is_no_evidence_of_categories_that_the_network_does_not_know(network):
+    """What it says of the others is what it says without them."""
+    colour = ColourEvidence.of(network, instances("can"))
+    alone = colour.category_log_probabilities(1, ["can", "mug"])
+    assert alone[0] > alone[1] + 3.0
+    mixed = colour.category_log_probabilities(1, ["kettle", "can", "drill", "mug"])
+    assert mixed == [0.0, alone[0], 0.0, alone[1]]
+    assert colour.category_log_probabilities(1, ["kettle"]) == [0.0]
+    rotations = torch.eye(3).expand(1, 2, 3, 3)
+    scores = colour.log_scores([1], ["kettle"], rotations, torch.ones(1, 2, 3))
+    assert scores.tolist() == [[0.0, 0.0]]
+    assert (colour.knows("mug"), colour.knows("kettle")) == (True, False)
 
 
 def test_it_tells_whether_known_categories_are_known(network):

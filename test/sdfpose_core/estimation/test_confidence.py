@@ -7,7 +7,6 @@ import torch
 
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.estimation.confidence import (
-    CONFIDENCE_FILE,
     CUES,
     FEATURES,
     KNOWN_FEATURES,
@@ -15,12 +14,14 @@ from sdfpose_core.estimation.confidence import (
     ConfidenceModel,
     confidence_features,
 )
+from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.geometry.similarity import Similarity
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.observation.free_space import FreeSpace
 from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import Solution
 from sdfpose_core.refine.state import ShapePose
+from sdfpose_core.weights import CONFIDENCE_FILE
 
 
 def draws(count, seed=0):
@@ -264,8 +265,9 @@ def test_features_stay_finite_where_nothing_fits():
 def test_the_model_beside_the_weights_goes_before_the_shipped_one(tmp_path):
     features = dict.fromkeys(KNOWN_FEATURES, 0.0)
     shipped = ConfidenceModel.load().probability(features)
-    assert ConfidenceModel.beside(None).probability(features) == shipped
-    assert ConfidenceModel.beside(tmp_path).probability(features) == shipped
+    estimator = PoseEstimator(EstimatorConfig(device="cpu", colour="none"))
+    assert estimator.confidence.probability(features) == shipped
     ConfidenceModel.constant().save(tmp_path / CONFIDENCE_FILE)
-    assert ConfidenceModel.beside(tmp_path).probability(features) == pytest.approx(0.5)
+    estimator = PoseEstimator(EstimatorConfig(device="cpu", colour="none"), [tmp_path])
+    assert estimator.confidence.probability(features) == pytest.approx(0.5)
     assert shipped != pytest.approx(0.5, abs=1e-3)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from own_pack import copied_pack
 
 from sdfpose_core.errors import CategoryError, DeviceError
 from sdfpose_core.estimation.detection import earlier_cues
@@ -22,7 +22,7 @@ from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.recognition.network import RecognitionConfig, RecognitionNetwork
 from sdfpose_core.simulation import orbit, simulated_frame, table_scene
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
-from sdfpose_core.weights import RECOGNITION_FILE, SHIPPED
+from sdfpose_core.weights import RECOGNITION_FILE
 
 SCENE_SEED = 3
 
@@ -138,7 +138,7 @@ def test_a_recognition_network_beside_the_weights_tells_of_shape(
         torch.manual_seed(0)
         network = RecognitionNetwork(RecognitionConfig(("can", "mug"), (4, 4), 8))
     network.save(tmp_path / RECOGNITION_FILE, "any")
-    own = PoseEstimator(EstimatorConfig(weights_dir=tmp_path, colour="none", device="cpu"))
+    own = PoseEstimator(EstimatorConfig(colour="none", device="cpu"), [tmp_path])
     noise = np.random.default_rng(0).integers(0, 255, table[0].colour.shape, dtype=np.uint8)
     instances, _ = segment(replace(table[0], colour=noise), estimator.categories)
     seen, colour = own.look(instances)
@@ -251,12 +251,10 @@ def test_a_known_network_prediction_is_not_queried_again(
 def test_damaged_weights_leave_out_their_category_alone(
     tmp_path: Path, table: tuple[RgbdFrame, dict[int, GroundTruth]]
 ) -> None:
-    for file in SHIPPED.glob("*.safetensors"):
-        shutil.copy(file, tmp_path)
-    (tmp_path / "mug.decoder.safetensors").write_bytes(b"rubbish")
-    result = PoseEstimator(EstimatorConfig(weights_dir=tmp_path)).run(table[0])
+    (copied_pack(tmp_path, "mug") / "decoder.safetensors").write_bytes(b"rubbish")
+    result = PoseEstimator(packs=[tmp_path]).run(table[0])
     assert [x.category for x in result.skipped] == ["mug"]
-    assert "mug.decoder.safetensors: damaged" in result.skipped[0].reason
+    assert "mug/decoder.safetensors: damaged" in result.skipped[0].reason
     assert len(result.estimates) == len(table[1]) - 1
 
 

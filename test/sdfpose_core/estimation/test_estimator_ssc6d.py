@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from own_pack import own_pack
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
@@ -20,7 +21,6 @@ from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
 from sdfpose_core.sdf.deepsdf import DeepSdf, DeepSdfConfig
 from sdfpose_core.simulation import orbit, simulated_frame, table_scene
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
-from sdfpose_core.weights import weights_file
 
 CATEGORIES = ("can", "mug")
 CODE_LENGTH = 16
@@ -47,8 +47,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         encoder = Ssc6dEncoder(config)
         encoder.heads["scale"][-1].bias.fill_(0.15)
         for category in CATEGORIES:
-            ball().save(weights_file(category, "decoder", folder), category)
-            encoder.save(weights_file(category, "encoder", folder), category)
+            own_pack(folder, category, {"decoder": ball(), "encoder": encoder}, like=category)
     return folder
 
 
@@ -67,9 +66,9 @@ def test_all_objects_are_estimated(weights: Path, frame: RgbdFrame, refine: str)
         EstimatorConfig(
             encoder="ssc6d",
             refine=refine,  # type: ignore[arg-type]
-            weights_dir=weights,
             mesh_resolution=32,
-        )
+        ),
+        [weights],
     )
     result = estimator.run(frame)
     assert {x.mask_id for x in result.estimates} == set(frame.labels)
@@ -86,22 +85,22 @@ def test_all_objects_are_estimated(weights: Path, frame: RgbdFrame, refine: str)
 
 
 def test_colour_is_needed(weights: Path, frame: RgbdFrame) -> None:
-    estimator = PoseEstimator(EstimatorConfig(encoder="ssc6d", weights_dir=weights))
+    estimator = PoseEstimator(EstimatorConfig(encoder="ssc6d"), [weights])
     instances, _ = segment(frame, default_categories())
     with pytest.raises(FrameError, match="has no colour"):
         estimator.estimate([replace(x, colour=None) for x in instances])
 
 
 def test_networks_that_do_not_belong_together_are_refused(weights: Path, tmp_path: Path) -> None:
-    encoder = weights_file("mug", "encoder", weights)
-    weights_file("mug", "encoder", tmp_path).write_bytes(encoder.read_bytes())
-    SdfDecoder(DecoderConfig(5, 8, 2)).save(weights_file("mug", "decoder", tmp_path), "mug")
-    estimator = PoseEstimator(EstimatorConfig(encoder="ssc6d", weights_dir=tmp_path))
+    encoder = Ssc6dEncoder.load(weights / "mug" / "encoder.safetensors")
+    networks = {"decoder": SdfDecoder(DecoderConfig(5, 8, 2)), "encoder": encoder}
+    own_pack(tmp_path, "mug", networks)
+    estimator = PoseEstimator(EstimatorConfig(encoder="ssc6d"), [tmp_path])
     with pytest.raises(
         WeightsError,
-        match=r"mug\.encoder.*codes of length 16, but those of mug\.decoder.* have length 5",
+        match=r"mug.encoder.*codes of length 16, but those of decoder.* have length 5",
     ):
         estimator.load("mug")
-    other = PoseEstimator(EstimatorConfig(encoder="fast", weights_dir=weights))
+    other = PoseEstimator(EstimatorConfig(encoder="fast"), [weights])
     with pytest.raises(WeightsError, match="contains 'sdfpose/1 ssc6d encoder': expected"):
         other.load("mug")

@@ -16,7 +16,6 @@ from scipy.special import softmax
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.estimation.mode_ranking import (
     MODE_FEATURES,
-    RANKING_FILE,
     ModeRanking,
     mode_features,
 )
@@ -25,6 +24,7 @@ from sdfpose_core.refine.kernel import GemanMcClureKernel
 from sdfpose_core.refine.priors import Priors
 from sdfpose_core.refine.solver import RefineConfig, Solution
 from sdfpose_core.refine.state import ShapePose
+from sdfpose_core.weights import RANKING_FILE
 
 ONES = ModeRanking(np.ones(len(MODE_FEATURES)))
 
@@ -80,7 +80,7 @@ def test_several_modes_may_be_right():
 
 def test_a_ranking_is_read_as_it_was_written(tmp_path):
     ModeRanking(np.arange(len(MODE_FEATURES), dtype=float)).save(tmp_path / RANKING_FILE)
-    found = ModeRanking.beside(tmp_path)
+    found = ModeRanking.load(tmp_path / RANKING_FILE)
     assert found.probabilities([mode(size=1.0), mode()])[0] == pytest.approx(
         1.0 / (1.0 + np.exp(-float(MODE_FEATURES.index("size"))))
     )
@@ -110,7 +110,7 @@ def test_without_a_fit_the_cost_and_the_network_decide(modes):
 def test_a_damaged_file_is_told_with_what_to_do(tmp_path, content, told):
     (tmp_path / RANKING_FILE).write_text(content)
     with pytest.raises(WeightsError, match=r"mode_ranking\.json: holds no ranking") as error:
-        ModeRanking.beside(tmp_path)
+        ModeRanking.load(tmp_path / RANKING_FILE)
     assert told in str(error.value)
     assert "calibrate_confidence.py" in str(error.value)
 

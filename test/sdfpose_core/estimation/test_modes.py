@@ -21,6 +21,7 @@ from sdfpose_core.estimation.modes import (
     alternatives_of,
     as_alternative,
     by_probability,
+    comparable,
     mode_cues,
 )
 from sdfpose_core.estimation.report import RefinedHypothesis
@@ -84,6 +85,24 @@ def mode(tiny_shapes):
         return Detection(model, seen, RefinedHypothesis(solution, 0.0), probability)
 
     return made
+
+
+def test_colour_says_nothing_between_categories_that_it_knows_and_others():
+    categories = ["can", "kettle", "mug", "mug"]
+    known = {"can": True, "kettle": False, "mug": True}
+    category, pose = [-0.5, 0.0, -2.0, -2.0], [1.0, 0.0, 3.0, -1.0]
+    features = [
+        {"cost": float(i), "colour_category": x, "colour_pose": y}
+        for i, (x, y) in enumerate(zip(category, pose, strict=True))
+    ]
+    found = comparable(features, categories, known)
+    assert [x["colour_category"] for x in found] == [0.0, 0.0, -1.5, -1.5]
+    assert [x["colour_pose"] for x in found] == [0.0, 0.0, 0.0, -4.0]
+    assert [x["cost"] for x in found] == [0.0, 1.0, 2.0, 3.0]
+    assert features[2]["colour_pose"] == 3.0
+    for names in (["can", "mug", "mug"], ["kettle"]):
+        rows = features[: len(names)]
+        assert comparable(rows, names, known) == rows
 
 
 def ranked(modes, **config):

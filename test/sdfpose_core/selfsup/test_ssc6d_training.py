@@ -10,13 +10,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sdfpose_core.categories import default_categories
 from sdfpose_core.encoder.colour_views import ALL, ColourViews
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.encoder.ssc6d_training import LabelledBatch, Ssc6dTrainingConfig
 from sdfpose_core.errors import CategoryError, ConfigurationError, WeightsError
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.observation.frame import Instance
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.sdf.deepsdf import DeepSdf, DeepSdfConfig
 from sdfpose_core.selfsup.certificate import Certificate
 from sdfpose_core.selfsup.labelling import LabellingConfig, TooFewLabelsError
@@ -70,7 +70,7 @@ def rounds(seen: list[SimulatedInstance]) -> FixedRounds:
 
 @pytest.fixture(scope="module")
 def model() -> CategoryModel:
-    shipped = CategoryModel.load(default_categories()["can"], "none", None, torch.device("cpu"))
+    shipped = CategoryModel.load(Packs.beside_shipped()["can"], "none", torch.device("cpu"))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         encoder = Ssc6dEncoder(NETWORK)

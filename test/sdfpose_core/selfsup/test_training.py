@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from sdfpose_core.categories import default_categories
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.errors import CategoryError, ConfigurationError, WeightsError
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.estimation.estimator import EstimatorConfig
 from sdfpose_core.observation.frame import Instance
+from sdfpose_core.packs.collection import Packs
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.selfsup.certificate import Certificate
 from sdfpose_core.selfsup.teacher import labelled_views, pseudo_labels, teacher
@@ -33,7 +33,7 @@ STYLE = SceneStyle.upright()
 
 @pytest.fixture(scope="module")
 def model() -> CategoryModel:
-    return CategoryModel.load(default_categories()["can"], "fast", None, torch.device("cpu"))
+    return CategoryModel.load(Packs.beside_shipped()["can"], "fast", torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,10 @@
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
-from sdfpose_core.storage.files import create_atomically, write_atomically
+from sdfpose_core.storage.files import create_atomically, replace_folder, write_atomically
 
 
 def test_folders_are_made_and_nothing_else_is_left(tmp_path):
@@ -65,3 +66,32 @@ def test_a_file_that_is_there_is_not_created_again(tmp_path, monkeypatch, links)
     create_atomically(path, b"two")
     assert path.read_bytes() == b"one"
     assert [p.name for p in path.parent.iterdir()] == ["b.txt"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    folder = tmp_path / "new" / "x"
+    for number in range(2):
+        with replace_folder(folder) as temporary:
+            assert temporary.parent == folder.parent
+            (temporary / f"{number}.txt").write_text("whole")
+            assert [x.name for x in folder.glob("*")] == ["0.txt"] * number
+        assert [x.name for x in folder.iterdir()] == [f"{number}.txt"]
+    assert [x.name for x in folder.parent.iterdir()] == ["x"]
+
+
+def test_a_folder_that_cannot_be_moved_leaves_the_former_one(tmp_path, monkeypatch):
+    folder = tmp_path / "x"
+    folder.mkdir()
+    (folder / "old.txt").touch()
+    rename = Path.rename
+
+    def fails(path, target):
+        if target == folder and not (path / "old.txt").exists():
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(OSError, match="Input/output"), replace_folder(folder) as temporary:
+        (temporary / "new.txt").touch()
+    assert [x.name for x in folder.iterdir()] == ["old.txt"]
+    assert [x.name for x in tmp_path.iterdir()] == ["x"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sdfpose_core.categories import Categories
+from sdfpose_core.categories import read_category
 from sdfpose_core.datasets import read_frame, write_frame
 from sdfpose_core.datasets.images import read_text as read_data_text
 from sdfpose_core.errors import FrameError
@@ -19,6 +19,7 @@ from sdfpose_core.sdf.training_shapes import read_exclusions
 from sdfpose_core.selfsup.training import SelfSupervision
 from sdfpose_core.storage.configuration import read_configuration
 from sdfpose_core.storage.text import decode_text, read_text
+from sdfpose_core.weights import SHIPPED
 
 ROOT = Path(__file__).parents[3]
 TEXT = "Küche: 5 µm\n"
@@ -91,9 +92,9 @@ def test_meta_json(tmp_path, rewrite):
 
 
 def test_yaml_files(tmp_path, rewrite):
-    table = tmp_path / "categories.yaml"
-    table.write_bytes((ROOT / "sdfpose_core" / "categories.yaml").read_bytes())
-    assert "bottle" in Categories.from_file(rewrite(table))
+    entry = tmp_path / "category.yaml"
+    entry.write_bytes((SHIPPED / "bottle" / "category.yaml").read_bytes())
+    assert read_category(rewrite(entry)).name == "bottle"
     (tmp_path / "exclude.yaml").write_text("- Töpfe\n- kettle\n", encoding="utf-8")
     found = read_exclusions(rewrite(tmp_path / "exclude.yaml"), tmp_path)
     assert found == {"Töpfe", "kettle"}

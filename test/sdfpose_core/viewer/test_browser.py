@@ -12,7 +12,8 @@ from simple_estimates import make_estimate, make_frame
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.viewer.address import free_address
-from sdfpose_core.viewer.viewer import Viewer, ViewerError, require_viser
+from sdfpose_core.viewer.packages import ViewerError, require_viser
+from sdfpose_core.viewer.viewer import Viewer
 from sdfpose_core.viewer.views import FrameView, ObjectView
 
 try:
@@ -21,6 +22,10 @@ except ViewerError as error:
     pytest.skip(str(error), allow_module_level=True)
 if CHROMIUM is None:
     pytest.skip("no Chromium: expected chromium in PATH", allow_module_level=True)
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -102,11 +107,25 @@ def test_a_click_on_an_object_shows_its_numbers(browser):
     assert "inlier ratio" in browser.text()
 
 
-def test_a_browser_that_is_opened_again_sees_the_present_state(viewer, view, browser):
+def test_a_page_that_is_loaded_again_shows_the_present_state(viewer, view, browser):
     viewer.show(replace(view, name="image 13"), still=True)
     browser.call("Page.reload")
     wait_for(lambda: "image 13" in browser.text(), "the image")
     wait_for(lambda: len(pink(browser)) > 500, "the surface")
+
+
+def test_a_page_of_another_version_is_refused_and_the_others_stay(viewer, browser):
+    """As one that is still open from before an upgrade, or that a proxy has kept."""
+    connected = len(viewer._server.get_clients())
+    url = viewer.address.url.replace("http", "ws")
+    message = r"Version mismatch\. Client: 0\.0\.1, Server"
+    with (
+        connect(url, subprotocols=[Subprotocol("viser-v0.0.1")]) as socket,
+        pytest.raises(ConnectionClosed, match=message),
+    ):
+        socket.recv(timeout=PATIENCE_S)
+    assert len(viewer._server.get_clients()) == connected
+    assert "image 13" in browser.text()
 
 
 def test_layers_are_hidden(viewer, browser):
@@ -124,3 +143,16 @@ def test_the_page_needs_no_network(viewer, browser):
     browser.text()
     own = (viewer.address.url, f"blob:{viewer.address.url}", "data:")
     assert [x for x in browser.requests if not x.startswith(own)] == []
+
+
+def test_a_browser_that_is_closed_costs_nothing_and_another_one_sees_the_present_state(
+    viewer, view, browser
+):
+    browser.close()
+    wait_for(lambda: not viewer.is_watched, "the end of the connection")
+    drawn = viewer._drawn
+    viewer.show(replace(view, name="image 15"), still=True)
+    assert viewer._drawn is drawn, "nobody is looking"
+    with Browser(viewer.address.url, SIZE) as other:
+        wait_for(lambda: "image 15" in other.text(), "the image")
+        wait_for(lambda: len(pink(other)) > 500, "the surface")

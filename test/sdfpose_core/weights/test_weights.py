@@ -6,7 +6,13 @@ import safetensors.torch
 import torch
 
 from sdfpose_core.errors import WeightsError
-from sdfpose_core.weights import SHIPPED, read_weights, weights_file, write_weights
+from sdfpose_core.weights import (
+    SHIPPED,
+    read_weights,
+    weights_category,
+    weights_file,
+    write_weights,
+)
 
 SETTINGS = {"width": 3, "layers": 2}
 
@@ -17,7 +23,7 @@ def tensors():
 
 @pytest.fixture
 def path(tmp_path):
-    path = tmp_path / "weights" / "mug.decoder.safetensors"
+    path = tmp_path / "weights" / "decoder.safetensors"
     write_weights(path, "decoder", "mug", SETTINGS, tensors())
     return path
 
@@ -42,16 +48,16 @@ def test_half_precision_is_a_matter_of_the_file(tmp_path):
 
 
 def test_names_of_files(tmp_path):
-    assert weights_file("mug", "decoder") == SHIPPED / "mug.decoder.safetensors"
-    assert weights_file("mug", "encoder", tmp_path) == tmp_path / "mug.encoder.safetensors"
-    assert weights_file("mug", "encoder", str(tmp_path)).parent == tmp_path
+    assert weights_file("mug", "decoder") == SHIPPED / "mug" / "decoder.safetensors"
+    assert weights_file("mug", "encoder", tmp_path) == tmp_path / "mug" / "encoder.safetensors"
+    assert weights_file("mug", "encoder", str(tmp_path)).parent == tmp_path / "mug"
 
 
 def test_the_header_says_what_the_file_is(path):
     with safetensors.safe_open(path, framework="pt") as file:
         header = file.metadata()
     assert header["format"] == "sdfpose/1"
-    assert header["category"] == "mug"
+    assert header["category"] == weights_category(path, "decoder") == "mug"
     assert json.loads(header["settings"]) == SETTINGS
 
 

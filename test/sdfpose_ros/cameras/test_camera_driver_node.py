@@ -247,10 +247,31 @@ def test_unknown_kinds_are_refused(graph):
         CameraDriverNode(context=graph.context)
 
 
-@pytest.mark.skipif(
+with_realsense = pytest.mark.skipif(
     importlib.util.find_spec("pyrealsense2") is None,
     reason="pyrealsense2 is not installed: pip install 'sdfpose[realsense]'",
 )
+
+
+@with_realsense
+def test_a_recording_is_published_and_its_end_ends_the_node(graph, tmp_path, wait_until):
+    import pyrealsense2 as rs
+    from realsense_recordings import write_recording
+
+    path = write_recording(rs, tmp_path, 30)
+    graph.start("-p", f"bag:={path}")
+    client = Client(graph)
+    node = CameraDriverNode(context=graph.context)
+    wait_until(client.pairs, "images")
+    wait_until(lambda: node._failure, "the end")
+    assert tuple(np.asarray(client.pairs()[COLOUR].data[-3:])) == (200, 100, 50)
+    with pytest.raises(SystemExit) as end:
+        node._watch()
+    assert end.value.code == 0
+    node.destroy_node()
+
+
+@with_realsense
 def test_a_realsense_of_software_reaches_the_topics_without_a_loss(start, wait_until):
     import pyrealsense2 as rs
 

@@ -8,6 +8,7 @@ import importlib
 import pytest
 
 from sdfpose_core.cli.main import main
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_ros.cli import camera, demo, evaluate_live, node, play, record, simulate
 from sdfpose_ros.evaluation.demo import DemoError
 
@@ -63,6 +64,15 @@ def test_camera_sets_only_what_is_given(call, monkeypatch):
         "-p height:=480 -p rate_hz:=60.0 -p exposure_us:=8000 -p laser_power:=1.0 "
         "-p spatial_filter:=true -p temporal_filter:=true -p x:=1"
     )
+
+
+def test_camera_plays_a_recording(call, monkeypatch):
+    monkeypatch.setattr(camera, "require_package", lambda _: None)
+    target = "cameras.camera_driver_node"
+    arguments = call(camera, target, "realsense", "--bag", "run.bag", "--loop")
+    assert '-p bag:="run.bag" -p loop:=true' in arguments
+    with pytest.raises(ConfigurationError, match="--loop has no effect without --bag"):
+        call(camera, target, "realsense", "--loop")
 
 
 def test_play_tells_bags_from_frame_folders(call, tmp_path, monkeypatch):

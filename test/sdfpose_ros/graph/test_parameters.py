@@ -8,7 +8,7 @@ from rclpy.parameter import Parameter
 
 from sdfpose_core.categories import default_categories
 from sdfpose_core.errors import ConfigurationError
-from sdfpose_core.messages.label_rules import parse_label_rules
+from sdfpose_core.messages.label_rules import nameable_categories, parse_label_rules
 from sdfpose_ros.evaluation.parameters import EvaluatorNodeParameters
 from sdfpose_ros.graph import parameters as p
 from sdfpose_ros.masks.parameters import MaskNodeParameters
@@ -137,6 +137,15 @@ def test_label_rules_are_parsed():
     assert rules.by_id == {1: "mug", 20: "bowl"}
     assert rules.default == "can"
     assert parse_label_rules("", [], default_categories()) is None
+
+
+def test_which_categories_labels_can_name():
+    known = default_categories()
+    assert nameable_categories(None, known) == tuple(known)
+    rules = parse_label_rules("mug", ["1:bowl", "2:bowl"], known)
+    assert nameable_categories(rules, known) == ("bowl", "mug")
+    assert nameable_categories(parse_label_rules("", ["7:can"], known), known) == ("can",)
+    assert nameable_categories(parse_label_rules("mug", ["1:any"], known), known) == tuple(known)
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,26 @@ def test_a_camera_on_a_port_is_published_by_the_driver(name, monkeypatch):
     assert not camera.process.ends
 
 
+@pytest.mark.parametrize("repeat", [True, False])
+def test_a_recording_of_a_realsense_is_played_by_the_driver(tmp_path, monkeypatch, repeat):
+    monkeypatch.setattr(cameras, "require_package", lambda _: None)
+    path = tmp_path / "run.bag"
+    path.touch()
+    camera = live_camera(f"realsense:{path}", CameraOptions(repeat=repeat))
+    assert camera.topics == live_camera("realsense", CameraOptions()).topics
+    assert camera.process is not None
+    assert " ".join(camera.process.arguments) == (
+        f'-p camera:="realsense" -p bag:="{path}" -p loop:={str(repeat).lower()}'
+    )
+    assert not camera.process.waits, "its first images would be lost"
+    assert camera.process.ends is not repeat
+    assert not camera.sim_time
+    with pytest.raises(ConfigurationError, match="--rate has no effect"):
+        live_camera(f"realsense:{path}", CameraOptions(rate_hz=5.0))
+    with pytest.raises(ConfigurationError, match="no such file"):
+        live_camera(f"realsense:{tmp_path}/none.db3", CameraOptions())
+
+
 def test_a_camera_whose_package_is_not_installed_is_refused_at_once(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match="need pyrealsense2, which is not installed: run"):

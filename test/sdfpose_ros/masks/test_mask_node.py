@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from own_pack import own_pack
 from pose_bench import Log
 from rclpy.node import Node
 from sdfpose.msg import InstanceLabels
@@ -268,6 +269,15 @@ def test_label_images_become_instances(make_bench):
     ids, labels = bench.result(bench.send(label_image=image))
     np.testing.assert_array_equal(ids > 0, image == 41)
     assert [x.category for x in labels.values()] == ["mug", "mug"]
+
+
+def test_classes_may_be_categories_of_packs(make_bench, tmp_path):
+    bench = make_bench(
+        "-p", "backend:=label_image", "-p", "classes:=['41:kettle']", "-p", "min_pixels:=20",
+        "-p", f"weights_dirs:=['{own_pack(tmp_path)}']",
+    )  # fmt: skip
+    _, labels = bench.result(bench.send(label_image=np.full((120, 160), 41, np.uint8)))
+    assert [x.category for x in labels.values()] == ["kettle"]
 
 
 def test_instance_images_become_instances_and_stamps_have_to_match(make_bench):

@@ -4,14 +4,13 @@ for, and results come again.
 
 from __future__ import annotations
 
-import shutil
 import signal
 import time
-from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from own_pack import copied_pack
 from pose_bench import Bench
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -19,7 +18,6 @@ from sdfpose.msg import SdfObjectArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-import sdfpose_core
 from sdfpose_core.datasets.bag_writing import write_frames
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_ros.graph.image_messages import camera_info_message
@@ -29,7 +27,6 @@ from sdfpose_ros.playback.player_node import PlayerNode
 from sdfpose_ros.pose.estimation import make_tracker
 from sdfpose_ros.pose.pose_node import PoseNode
 
-WEIGHTS = Path(sdfpose_core.__file__).parent / "weights"
 IMAGES = ("colour", "depth", "mask", "labels")
 
 
@@ -169,12 +166,11 @@ def test_weights_that_became_rubbish_are_refused_and_good_ones_are_taken_again(
     from lifecycle_msgs.msg import Transition
     from lifecycle_msgs.srv import ChangeState
 
-    for path in WEIGHTS.glob("bowl.*"):
-        shutil.copy(path, tmp_path)
-    file = tmp_path / "bowl.decoder.safetensors"
+    file = copied_pack(tmp_path, "bowl") / "decoder.safetensors"
     good = file.read_bytes()
     bench = make_bench(
-        "-p", f"weights_dir:={tmp_path}", "-p", "device:=cpu", "-p", "autostart:=false",
+        "-p", f"weights_dirs:=['{tmp_path}']", "-p", "device:=cpu", "-p", "autostart:=false",
+        "-p", "category:=bowl",
         factory=make_tracker,
     )  # fmt: skip
 

@@ -115,7 +115,7 @@ def test_what_cannot_work_is_refused_at_the_start(graph, fakes, arguments, messa
 
 def test_the_network_has_its_weights_in_the_folder_of_weights(graph, fakes, tmp_path):
     (tmp_path / "masks.safetensors").write_text("no weights")
-    graph.start("-p", "masks:=network", "-p", f"weights_dir:={tmp_path}")
+    graph.start("-p", "masks:=network", "-p", f"weights_dirs:=['{tmp_path}']")
     with pytest.raises(WeightsError, match=f"{tmp_path}/masks.safetensors"):
         PoseNode(lambda *_: fakes.StubTracker(), context=graph.context)
 

@@ -30,7 +30,7 @@ def test_page_is_up_to_date(pages: dict[str, str], name: str) -> None:
         ("parameters.md", "| `slop_s` | double | `0.02` | 1e-06 to 10 | always | "),
         ("parameters.md", "| `encoder` | string | `fast` | `fast`, `ssc6d`, `none` |"),
         ("parameters.md", "| `mask_categories` | string array | `[]` |  |"),
-        ("parameters.md", "| `weights_dir` | string | empty |"),
+        ("parameters.md", "| `weights_dirs` | string array | `[]` |"),
         ("parameters.md", "| `threads` | integer | `0` | 0 to 1024 |"),
         ("commands.md", "### `sdfpose bench node`"),
         ("commands.md", "| `--refine` `REFINE` | `sdf`, `icp`, `none` | `sdf` | "),

@@ -1,0 +1,1 @@
+"""Packs: folders that hold one category each, with its entry, weights and card."""

@@ -1,0 +1,45 @@
+"""A tracked object as it is reported, in a module that loads without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from sdfpose_core.observation.frame import ObjectEstimate
+
+__all__ = ["Track", "TrackState"]
+
+
+class TrackState(IntEnum):
+    """State of a track; the numbers are those of ``SdfObject.msg``."""
+
+    TENTATIVE = 1
+    """Seen, but not yet with confidence in enough images."""
+
+    TRACKED = 2
+    """Seen in this image."""
+
+    LOST = 3
+    """Not seen in this image: its estimate is a prediction."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One tracked object, as it is reported.
+
+    Attributes:
+        id: from 1; not used again while the tracker lives.
+        state: of the track.
+        estimate: at the time of this image. That of a `LOST` track is predicted: its covariance
+            grows and its confidence fades with the time since it was seen.
+        mesh_revision: counts the object's meshes from 1; 0 while it has none.
+        stamp_ns: of the last image that showed it, nanoseconds.
+        age: images since it was detected; 1 in the first.
+    """
+
+    id: int
+    state: TrackState
+    estimate: ObjectEstimate
+    mesh_revision: int
+    stamp_ns: int
+    age: int
