@@ -58,7 +58,7 @@ class PoseNodeParameters:
         change="unconfigured",
     )
     min_known: float = parameter(
-        0.2,
+        0.3,
         "Masks labelled any or by a detector are skipped if they show an object of any of the "
         "categories with a smaller probability; 0 keeps all.",
         minimum=0.0,
