@@ -25,6 +25,7 @@ CORE = (
     {"selfsup", "tracking"},
     {"viewer"},
     {"benchmark", "replay"},
+    {"category_learning"},
     {"cli"},
 )
 """Subpackages of sdfpose_core, lowest first. Each imports itself and those of lower levels."""

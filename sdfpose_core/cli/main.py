@@ -36,6 +36,7 @@ _CORE_COMMANDS = {
     "eval": "sdfpose_core.cli.eval",
     "export": "sdfpose_core.cli.export",
     "import-ssc6d": "sdfpose_core.cli.import_ssc6d",
+    "learn": "sdfpose_core.cli.learn",
     "packs": "sdfpose_core.cli.packs",
     "replay": "sdfpose_core.cli.replay",
     "shapes": "sdfpose_core.cli.shapes",
