@@ -44,7 +44,6 @@ from sdfpose_core.tracking.tracked_object import (
     TrackedObject,
     with_predicted_yaw,
 )
-from sdfpose_core.tracking.trials import TrialOutcome
 
 __all__ = ["Track", "TrackState", "Tracker", "TrackerConfig", "TrackerResult"]
 
@@ -170,13 +169,15 @@ class Tracker:
         owners = assign_instances(options, predicted)
         recent = {i for i, x in owners.items() if x.recent}
         trials = self._redetection.trials
+        if not predicted:
+            trials.reset()
         # What may be a lost object rests like any other thing, but in replays it is always tried.
         exempt = recent if trials.active else owners
         resting = self._rejections.resting(options, exempt, now)
         # The first objects of a sequence are not to be late.
         too_new = self._sightings.too_few(options, recent, now) if predicted else set()
         left_out = resting.keys() | too_new
-        outcome = trials.outcome(options, recent, left_out) if predicted else TrialOutcome()
+        outcome = trials.outcome(options, recent, left_out)
         left_out |= outcome.untried
         tried = {i: x for i, x in {**options, **outcome.passed}.items() if i not in left_out}
         for i, passed in outcome.passed.items():
@@ -189,7 +190,7 @@ class Tracker:
         untried = (detector.waiting | too_new | outcome.waiting) - observations.keys()
         waiting = [options[i][0] for i in sorted(untried)]
         objects, created = self._update(predicted, owners, observations, waiting, now)
-        trials.update(options, recent, outcome.waiting, detector.waiting, too_new, now)
+        trials.update(options, recent, outcome, detector.waiting, too_new, now)
         objects, verify_ms = self._redetection.update(
             objects, {x.mask_id: x for x in instances}, now
         )
@@ -225,7 +226,6 @@ class Tracker:
     def _begin_sequence(self) -> None:
         """Drop what earlier images say about the next ones, except the objects."""
         self._redetection.verifier.drop()
-        self._redetection.trials.reset()
         self._rejections.reset()
         self._sightings.reset()
 

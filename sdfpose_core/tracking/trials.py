@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from sdfpose_core.observation.frame import Instance, SkippedInstance
@@ -23,7 +23,7 @@ __all__ = ["TrialOutcome", "Trials"]
 
 _PATIENCE_S = 3.0
 """When the verifier has not been ready for so long (its process starts, or was closed), things are
-detected without a trial."""
+detected without a trial. So are, for so long, as many things as the first image left over."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,13 @@ class TrialOutcome:
         passed: by mask id, the instances of the category that was found.
         failed: by mask id, why there is no object.
         waiting: mask ids whose trial is not over.
+        excused: mask ids that are detected without a trial.
     """
 
     passed: dict[int, list[Instance]] = field(default_factory=dict)
     failed: dict[int, list[SkippedInstance]] = field(default_factory=dict)
     waiting: set[int] = field(default_factory=set)
+    excused: set[int] = field(default_factory=set)
 
     @property
     def untried(self) -> set[int]:
@@ -53,28 +55,27 @@ class TrialOutcome:
 
 @dataclass(frozen=True)
 class _Thing:
-    """A thing that waits for its trial or for its detection.
+    """A thing that waits for its trial, or for its detection after that.
 
     Attributes:
         number: from 1, in the order in which things came.
         place: in the last image that showed it.
         seen_ns: time of that image, nanoseconds.
         result: of its trial; None if that is not over.
-        in_turn: whether it may be detected, and only had no time.
     """
 
     number: int
     place: Place
     seen_ns: int
     result: VerificationResult | None = None
-    in_turn: bool = False
 
 
 class Trials:
     """The things of a sequence that wait for a trial, or for what follows from it.
 
     They are recognised by their place; one that no image has shown for `TrackerConfig.coast_s` is
-    forgotten, whatever its trial says.
+    forgotten, whatever its trial says. The first objects of a sequence are not to be late: the
+    first image tries nothing, and for as many things as it had no time for, the next ones do not.
 
     Attributes:
         active: whether there are trials at all.
@@ -103,12 +104,14 @@ class Trials:
         self._clock = clock
         self._ready_s = clock()
         self._numbers = itertools.count(1)
-        self._known: list[_Thing] = []
+        self.reset()
 
     def reset(self) -> None:
-        """Forget all things; trials that are running say nothing."""
-        self._known = []
+        """Forget all things, as no object is tracked. Trials that are running say nothing."""
         self.next = None
+        self._known: list[_Thing] = []
+        self._first = True
+        self._excused, self._excused_until_s = 0, 0.0
 
     def outcome(
         self,
@@ -124,11 +127,13 @@ class Trials:
             left_out: mask ids that are not to be tried in this image.
         """
         found = TrialOutcome()
-        if not self.active:
+        if not self.active or self._first:
             return found
+        now_s = self._clock()
+        excused = self._excused if now_s <= self._excused_until_s else 0
+        impatient = not self._verifier.ready and now_s - self._ready_s > _PATIENCE_S
         things = unnamed(options, owned)
         known = self._recognised(things)
-        waits = self._verifier.ready or self._clock() - self._ready_s <= _PATIENCE_S
         for i, same in things.items():
             thing = known.get(i)
             if i in left_out:
@@ -139,7 +144,9 @@ class Trials:
                     found.failed[i] = [replace(x, mask_id=i) for x in thing.result.skipped]
                 else:
                     found.passed[i] = [x for x in same if x.category == detection.category]
-            elif waits and not (thing is not None and thing.in_turn):
+            elif impatient or len(found.excused) < excused:
+                found.excused.add(i)
+            else:
                 found.waiting.add(i)
         return found
 
@@ -147,8 +154,8 @@ class Trials:
         self,
         options: Mapping[int, Sequence[Instance]],
         owned: Container[int],
-        waiting: Container[int],
-        in_turn: Container[int],
+        outcome: TrialOutcome,
+        in_turn: Set[int],
         too_new: Container[int],
         now_ns: int,
     ) -> None:
@@ -157,7 +164,7 @@ class Trials:
         Args:
             options: see `outcome`.
             owned: see `outcome`.
-            waiting: mask ids that wait for their trial.
+            outcome: of the image.
             in_turn: mask ids for whose detection there was no time.
             too_new: mask ids that need more sightings.
             now_ns: time of the image, nanoseconds.
@@ -167,6 +174,12 @@ class Trials:
         if self._verifier.ready:
             self._ready_s = self._clock()
         things = unnamed(options, owned)
+        if self._first:
+            self._excused = len(things.keys() & in_turn)
+            self._excused_until_s = self._clock() + _PATIENCE_S
+            self._first = False
+        else:
+            self._excused -= len(outcome.excused - in_turn)
         known = self._recognised(things)
         gone = {x.number for i, x in known.items() if i not in too_new}
         self._known = [
@@ -176,13 +189,12 @@ class Trials:
         ]
         shown: dict[int, Sequence[Instance]] = {}
         for i, same in things.items():
-            if i not in waiting and i not in in_turn:
+            if i not in outcome.waiting and not (i in outcome.passed and i in in_turn):
                 continue
             place = Place.of(same)
             thing = known.get(i) or _Thing(next(self._numbers), place, now_ns)
-            thing = replace(thing, place=place, seen_ns=now_ns, in_turn=i in in_turn)
-            self._known.append(thing)
-            if i in waiting:
+            self._known.append(replace(thing, place=place, seen_ns=now_ns))
+            if i in outcome.waiting:
                 shown[thing.number] = same
         if isinstance(pending := self._verifier.pending, Trial):
             shown.pop(pending.number, None)

@@ -209,10 +209,26 @@ def test_the_first_objects_are_detected_at_once(estimator):
 
 
 def test_first_objects_that_wait_for_their_turn_need_no_trial(estimator):
+    """Also if they have moved meanwhile. What comes later needs one."""
     tracker = Tracker(estimator, dataclasses.replace(LIVE, detection_budget_s=1e-9))
     things = {i: ("any", (0.25 * i - 0.6, 0.0, 1.0)) for i in range(1, 5)}
-    assert [len(step(tracker, things, k).tracks) for k in range(4)] == [1, 2, 3, 4]
+    (first,) = ids_by_mask(step(tracker, things, 0))
+    things = {i: (x, (u, v + 0.2 * (i != first), z)) for i, (x, (u, v, z)) in things.items()}
+    assert [len(step(tracker, things, k).tracks) for k in range(1, 4)] == [2, 3, 4]
     assert estimator.tried == []
+    for k in range(4, 9):
+        step(tracker, things | {9: ("any", (0.0, -0.3, 1.0))}, k)
+    assert estimator.tried == [9]
+
+
+def test_first_objects_are_excused_for_a_while_only(estimator, monkeypatch):
+    monkeypatch.setattr(trials, "_PATIENCE_S", -1.0)
+    monkeypatch.setattr(Verifier, "ready", property(lambda self: True))
+    tracker = Tracker(estimator, dataclasses.replace(LIVE, detection_budget_s=1e-9))
+    things = {i: ("any", (0.25 * i - 0.6, 0.0, 1.0)) for i in range(1, 5)}
+    for k in range(3):
+        step(tracker, things, k)
+    assert len(estimator.tried) >= 1
 
 
 @pytest.mark.parametrize(
