@@ -57,7 +57,7 @@ class TrackerResult:
         removed: ids of the objects that were given up.
         skipped: the mask ids without an estimate, and why.
         waiting: the mask ids whose detection waits for one of the next images, see
-            `TrackerConfig.detection_budget_s` and `TrackerConfig.sightings`.
+            `TrackerConfig.detection_budget_s`, `TrackerConfig.sightings` and `trials.py`.
         stage_ms: wall time by stage: the estimator's ``segment``, ``encode``, ``refine``,
             ``mesh``, and ``total``.
         warnings: cues of the frame that are not used, and why.
@@ -196,7 +196,7 @@ class Tracker:
         )
         skipped += [x for x in result.skipped if x.mask_id not in observations]
         skipped += [*outcome.skipped, *(y for x in resting.values() for y in x.skipped())]
-        found = {*observations, *(owners.keys() & recent if trials.active else owners)}
+        found = {*observations, *(i for i in owners if i in exempt)}
         self._rejections.update(options, found, {*resting, *untried}, skipped, now)
         self._sightings.update(options, {*observations, *recent}, detector.waiting, now)
         self._images += 1
