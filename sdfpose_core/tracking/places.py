@@ -5,7 +5,7 @@ Mask ids need not persist from image to image, but a thing stays about where it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.tracking.association import associate
 
-__all__ = ["Place", "recognised"]
+__all__ = ["Place", "recognised", "unnamed"]
 
 _LEAST_REACH_M = 0.01
 
@@ -75,3 +75,15 @@ def recognised(known: Sequence[Place], options: Mapping[int, Sequence[Instance]]
         preferred=np.array([[x.mask_id == y.mask_id for y in instances] for x in known]),
     )
     return {instances[i].mask_id: k for k, i in pairs}
+
+
+def unnamed(
+    options: Mapping[int, Sequence[Instance]], owned: Container[int]
+) -> dict[int, Sequence[Instance]]:
+    """The masks for which several categories are tried, without those of tracked objects.
+
+    Args:
+        options: see `recognised`.
+        owned: mask ids of tracked objects.
+    """
+    return {i: same for i, same in options.items() if same[0].unknown and i not in owned}

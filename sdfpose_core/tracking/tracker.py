@@ -57,7 +57,7 @@ class TrackerResult:
         removed: ids of the objects that were given up.
         skipped: the mask ids without an estimate, and why.
         waiting: the mask ids whose detection waits for one of the next images, see
-            `TrackerConfig.detection_budget_s` and `TrackerConfig.sightings`.
+            `TrackerConfig.detection_budget_s`, `TrackerConfig.sightings` and `trials.py`.
         stage_ms: wall time by stage: the estimator's ``segment``, ``encode``, ``refine``,
             ``mesh``, and ``total``.
         warnings: cues of the frame that are not used, and why.
@@ -167,24 +167,36 @@ class Tracker:
         for x in self._in_turn(instances):
             options.setdefault(x.mask_id, []).append(x)
         owners = assign_instances(options, predicted)
-        resting = self._rejections.resting(options, owners, now)
         recent = {i for i, x in owners.items() if x.recent}
+        trials = self._redetection.trials
+        if not predicted:
+            trials.reset()
+        # What may be a lost object rests like any other thing, but in replays it is always tried.
+        exempt = recent if trials.active else owners
+        resting = self._rejections.resting(options, exempt, now)
         # The first objects of a sequence are not to be late.
         too_new = self._sightings.too_few(options, recent, now) if predicted else set()
-        tried = {i: x for i, x in options.items() if i not in resting and i not in too_new}
+        left_out = resting.keys() | too_new
+        outcome = trials.outcome(options, recent, left_out)
+        left_out |= outcome.untried
+        tried = {i: x for i, x in {**options, **outcome.passed}.items() if i not in left_out}
+        for i, passed in outcome.passed.items():
+            if i in owners and owners[i].object.category != passed[0].category:
+                del owners[i]
         instances = self._resolve_categories(tried, owners, detector)
         observations, result = self._observe(instances, tried, owners, elapsed_s, detector)
         instances = [x.instance for x in observations.values()]
         too_new -= resting.keys()
-        untried = (detector.waiting | too_new) - observations.keys()
+        untried = (detector.waiting | too_new | outcome.waiting) - observations.keys()
         waiting = [options[i][0] for i in sorted(untried)]
         objects, created = self._update(predicted, owners, observations, waiting, now)
+        trials.update(options, recent, outcome, detector.waiting, too_new, now)
         objects, verify_ms = self._redetection.update(
             objects, {x.mask_id: x for x in instances}, now
         )
         skipped += [x for x in result.skipped if x.mask_id not in observations]
-        skipped += [y for x in resting.values() for y in x.skipped()]
-        found = {*observations, *owners}
+        skipped += [*outcome.skipped, *(y for x in resting.values() for y in x.skipped())]
+        found = {*observations, *(i for i in owners if i in exempt)}
         self._rejections.update(options, found, {*resting, *untried}, skipped, now)
         self._sightings.update(options, {*observations, *recent}, detector.waiting, now)
         self._images += 1
