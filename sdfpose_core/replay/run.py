@@ -24,7 +24,7 @@ from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
 from sdfpose_core.observation.truth_checks import truth_problem
 from sdfpose_core.replay.schedule import Schedule
 from sdfpose_core.replay.truth import TruthSource
-from sdfpose_core.tracking.tracker import Track, Tracker, TrackerResult, TrackState
+from sdfpose_core.tracking.tracker import Track, Tracker, TrackerResult
 
 __all__ = ["Replay", "ReplayedFrame", "ResultSink", "replay"]
 
@@ -67,8 +67,8 @@ class ReplayedFrame:
 
     @property
     def shown(self) -> tuple[Track, ...]:
-        """The tracks that are not lost."""
-        return tuple(x for x in self.tracks if x.state != TrackState.LOST)
+        """The tracks that the frame shows."""
+        return tuple(x for x in self.tracks if x.seen)
 
 
 @dataclass
