@@ -255,7 +255,7 @@ def test_keyframes_of_an_object_that_moved_have_no_place_in_common():
     placed = [x.camera_pose for x in tracker._objects[0].keyframes.instances]
     assert placed[0] is None  # it may have moved when it was detected
     assert sum(x is not None for x in placed) >= 2
-    follow(tracker, sweep(74)[70:], start=70, place=PLACE + np.array([0.0, 0.0, 0.2]))
+    follow(tracker, sweep(74)[70:], start=70, place=PLACE + np.array([0.0, 0.0, 0.05]))
     assert all(x.camera_pose is None for x in tracker._objects[0].keyframes.instances)
 
 
