@@ -65,7 +65,7 @@ def test_views_from_known_cameras_agree_on_one_place(estimator, views):
     together, world = joined(estimator, found, known=True)
     spread = [places(x, found).std(axis=0).max() for x in (free, together)]
     assert spread[1] < spread[0]
-    assert spread[1] < 0.004
+    assert spread[1] < 0.008  # the errors of the camera poses
     assert np.linalg.norm(world.translation - item.translation) < 0.012
 
 
