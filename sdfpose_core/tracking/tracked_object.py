@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +11,17 @@ from sdfpose_core.estimation.keyframes import Keyframes
 from sdfpose_core.estimation.pose_following import NetworkPrediction
 from sdfpose_core.estimation.rivals import true_rivals
 from sdfpose_core.observation.camera_pose import MeasuredCameraPose
-from sdfpose_core.observation.frame import Instance, ObjectEstimate
+from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
-from sdfpose_core.tracking.motion import PoseFilter, moved, with_yaw_of, yaw_open
+from sdfpose_core.tracking.motion import PoseFilter, moved
+from sdfpose_core.tracking.object_observation import ObjectObservation
+from sdfpose_core.tracking.predicted_track import PredictedTrack
 from sdfpose_core.tracking.rest import Rest
 from sdfpose_core.tracking.track import Track, TrackState
-from sdfpose_core.tracking.world import in_camera, in_world, place_sd_m
+from sdfpose_core.tracking.world import in_camera, place_sd_m
 
-__all__ = [
-    "ObjectObservation",
-    "PredictedTrack",
-    "TrackedObject",
-    "with_predicted_yaw",
-]
+__all__ = ["TrackedObject"]
 
 
 _GATE_SDS = 2.0
@@ -36,10 +32,6 @@ _MAX_GATE = 2.0
 """Largest gate in diagonals: an instance farther away is another object."""
 
 
-_MIDDLE_SLACK = 0.2
-"""Diagonals by which the middle of an object's visible points varies from image to image."""
-
-
 _MAX_PAUSE_S = 8.0
 """Longest pause between two images after which the last one still serves for a warm start. On a
 busy machine, the detection of many objects takes seconds; the next image must not need another."""
@@ -47,52 +39,6 @@ busy machine, the detection of many objects takes seconds; the next image must n
 
 _NEW_MESH_SCALE = 1e-3
 """Relative change of the size from which on the mesh gets a new revision."""
-
-
-@dataclass(frozen=True)
-class ObjectObservation:
-    """What one image shows of an object.
-
-    Attributes:
-        estimate: of the object, camera frame.
-        instance: what was measured.
-        belief: in the pose.
-        keyframes: that determine size and shape.
-        prediction: the network's; None to query it in the next image.
-        jumped: whether the pose is independent of the earlier one.
-    """
-
-    estimate: ObjectEstimate
-    instance: Instance
-    belief: Belief
-    keyframes: Keyframes
-    prediction: NetworkPrediction | None
-    jumped: bool
-
-    @property
-    def label(self) -> str:
-        """The category that the mask has."""
-        return self.instance.label or self.instance.category
-
-    @property
-    def camera(self) -> MeasuredCameraPose | None:
-        """Pose of the camera, None if it is unknown."""
-        return self.instance.camera_pose
-
-    @cached_property
-    def in_world(self) -> ObjectEstimate:
-        """The estimate in the world, or in the camera frame if the camera's pose is unknown."""
-        return in_world(self.estimate, self.camera)
-
-    def offset_of(self, estimate: ObjectEstimate) -> NDArray[np.float64]:
-        """(3,) from the middle of the visible points to the object's centre, metres, camera frame.
-
-        Args:
-            estimate: of the object, in the frame of `in_world`.
-        """
-        centre = estimate.translation
-        seen_at = centre if self.camera is None else self.camera.to_camera(centre)
-        return np.asarray(seen_at - self.instance.middle)
 
 
 @dataclass(frozen=True)
@@ -394,81 +340,3 @@ class TrackedObject:
         if same:
             return self.mesh_revision, self.mesh_scale
         return self.mesh_revision + 1, estimate.scale
-
-
-@dataclass(frozen=True)
-class PredictedTrack:
-    """The predicted state of an object in this image.
-
-    Attributes:
-        object: the object.
-        estimate: at the predicted pose, camera frame.
-        prediction: the network's last prediction.
-        reference: the same estimate in the frame in which the object is tracked.
-        last_place: (3,), metres: where the object was last seen, in this image's camera frame.
-        motion: the filter at this time.
-        unseen_s: seconds since the object was seen.
-        recent: whether the prediction is good enough for a warm start. The time since the object
-            was seen decides, not the number of images: a pause is no image.
-        gate_m: distance within which an instance may be the object.
-    """
-
-    object: TrackedObject
-    estimate: ObjectEstimate
-    prediction: NetworkPrediction | None
-    reference: ObjectEstimate
-    last_place: NDArray[np.float64]
-    motion: PoseFilter
-    unseen_s: float
-    recent: bool
-    gate_m: float
-
-    @property
-    def priority(self) -> int:
-        """Order of association, lowest first: recently seen objects before the others."""
-        if not self.recent:
-            return 2
-        return 0 if self.object.visible else 1
-
-    @property
-    def middle(self) -> NDArray[np.float64]:
-        """(3,), metres: predicted middle of its visible points."""
-        return self.estimate.translation - self.object.offset
-
-    @property
-    def path(self) -> NDArray[np.float64]:
-        """(2, 3), metres: ends of the segment on which the middle of its points is predicted.
-
-        An object out of view may have stopped as well as moved on: a camera that looked away may
-        look back. The same holds after a pause.
-        """
-        if self.object.visible and self.recent:
-            return np.stack([self.middle, self.middle])
-        return np.stack([self.last_place - self.object.offset, self.middle])
-
-    def may_be(self, instance: Instance) -> bool:
-        """Whether an instance lies where the object may be."""
-        near = np.linalg.norm(self.path - instance.middle, axis=1).min()
-        return float(near) < self.gate_m
-
-    def displaced_start(self, instance: Instance) -> ObjectEstimate | None:
-        """The estimate moved along with the measured points, if these are far from the prediction.
-
-        After a sudden motion, a refinement from the predicted place may end in a wrong minimum. If
-        most of the object is hidden, on the other hand, the visible points hardly determine its
-        position. Hence both starts are tried.
-        """
-        off = instance.middle - self.middle
-        if float(np.linalg.norm(off)) <= _MIDDLE_SLACK * self.estimate.scale:
-            return None
-        return moved(self.estimate, np.eye(3), off)
-
-
-def with_predicted_yaw(estimate: ObjectEstimate, predicted: PredictedTrack) -> ObjectEstimate:
-    """The estimate with the predicted yaw, if its own is arbitrary.
-
-    The yaw of a bottle that is not round is measurable although errors ignore it, and stays.
-    """
-    if estimate.symmetric_about_y and yaw_open(estimate):
-        return with_yaw_of(estimate, predicted.estimate)
-    return estimate

@@ -38,16 +38,13 @@ from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.detector import Detector, joined, sum_of_stages
 from sdfpose_core.tracking.motion import with_modes_of
+from sdfpose_core.tracking.object_observation import ObjectObservation
+from sdfpose_core.tracking.predicted_track import PredictedTrack, with_predicted_yaw
 from sdfpose_core.tracking.redetection import Redetection
 from sdfpose_core.tracking.rejections import Rejections
 from sdfpose_core.tracking.sightings import Sightings
 from sdfpose_core.tracking.track import Track, TrackState
-from sdfpose_core.tracking.tracked_object import (
-    ObjectObservation,
-    PredictedTrack,
-    TrackedObject,
-    with_predicted_yaw,
-)
+from sdfpose_core.tracking.tracked_object import TrackedObject
 from sdfpose_core.tracking.visibility import should_be_visible
 
 __all__ = ["Track", "TrackState", "Tracker", "TrackerConfig", "TrackerResult"]
