@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from tracker_fakes import (
     CAMERA,
     PERIOD_NS,
+    REJECTED,
     FakeEstimator,
     make_estimate,
     make_frame,
@@ -257,6 +258,15 @@ def test_keyframes_of_an_object_that_moved_have_no_place_in_common():
     assert sum(x is not None for x in placed) >= 2
     follow(tracker, sweep(74)[70:], start=70, place=PLACE + np.array([0.0, 0.0, 0.05]))
     assert all(x.camera_pose is None for x in tracker._objects[0].keyframes.instances)
+
+
+def test_a_thing_without_an_estimate_is_recognised_while_the_camera_moves():
+    """It is not tried again in every image."""
+    estimator = FakeEstimator(lambda instance, warm: REJECTED)
+    tracker = make_tracker(estimator)
+    results = follow(tracker, sweep(10, speed_m=0.06))
+    assert not any(x.tracks for x in results)
+    assert len(estimator.calls) == 1
 
 
 # --- bad input ---
