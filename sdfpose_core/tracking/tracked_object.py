@@ -133,8 +133,8 @@ class TrackedObject:
 
     @property
     def at_rest(self) -> bool:
-        """Whether it is known to stand still in the world."""
-        return self.rest is not None and self.rest.at_rest
+        """Whether it stands still in the world, and the last image agrees."""
+        return self.rest is not None and self.rest.at_rest and self.rest.elsewhere == 0
 
     def seen(
         self,

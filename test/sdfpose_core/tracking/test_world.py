@@ -260,6 +260,16 @@ def test_keyframes_of_an_object_that_moved_have_no_place_in_common():
     assert all(x.camera_pose is None for x in tracker._objects[0].keyframes.instances)
 
 
+def test_the_first_image_that_shows_it_elsewhere_adds_no_view_at_its_place():
+    tracker = make_tracker(FakeEstimator())
+    follow(tracker, [looking()] * 40)
+    assert tracker._objects[0].at_rest
+    follow(tracker, [looking()], start=40, place=PLACE + np.array([0.0, 0.0, 0.05]))
+    (known,) = tracker._objects
+    assert known.rest.at_rest  # one image is not enough...
+    assert not known.at_rest  # ...but its views are not trusted
+
+
 def test_a_thing_without_an_estimate_is_recognised_while_the_camera_moves():
     """It is not tried again in every image."""
     estimator = FakeEstimator(lambda instance, warm: REJECTED)
