@@ -26,7 +26,8 @@ class Place:
     Attributes:
         mask_id: in that image.
         categories: those that it may have.
-        middle: (3,), metres, camera frame: of its points.
+        middle: (3,), metres: of its points, in the world if the camera's pose is known, else in the
+            camera frame.
         reach_m: root mean square distance of these points from their mean, metres.
     """
 
@@ -47,7 +48,7 @@ class Place:
         return cls(
             mask_id=instance.mask_id,
             categories=frozenset(x.category for x in same),
-            middle=instance.middle,
+            middle=_middle(instance),
             reach_m=max(reach_m, _LEAST_REACH_M),
         )
 
@@ -70,7 +71,7 @@ def recognised(known: Sequence[Place], options: Mapping[int, Sequence[Instance]]
     pairs = associate(
         np.stack([middles, middles], axis=1),
         np.array([x.reach_m for x in known]),
-        np.stack([x.middle for x in instances]),
+        np.stack([_middle(x) for x in instances]),
         compatible=np.array([[x.categories == y for y in categories] for x in known]),
         preferred=np.array([[x.mask_id == y.mask_id for y in instances] for x in known]),
     )
@@ -87,3 +88,8 @@ def unnamed(
         owned: mask ids of tracked objects.
     """
     return {i: same for i, same in options.items() if same[0].unknown and i not in owned}
+
+
+def _middle(instance: Instance) -> NDArray[np.float64]:
+    camera = instance.camera_pose
+    return instance.middle if camera is None else camera.to_world(instance.middle)

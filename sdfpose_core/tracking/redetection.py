@@ -20,6 +20,7 @@ from sdfpose_core.tracking.tracked_object import TrackedObject
 from sdfpose_core.tracking.trials import Trials
 from sdfpose_core.tracking.verification import Trial, VerificationRequest, VerificationResult
 from sdfpose_core.tracking.verifier import Verifier
+from sdfpose_core.tracking.world import in_camera
 
 __all__ = ["Redetection"]
 
@@ -107,11 +108,14 @@ class Redetection:
 
         def request_for(x: TrackedObject) -> VerificationRequest:
             instance = _without_surroundings(instance_of[x.estimate.mask_id])
+            tracked = in_camera(x.estimate, instance.camera_pose)
+            if not x.at_rest:
+                instance = replace(instance, camera_pose=None)
             rivals = {y.category for y in x.estimate.alternatives if y.probability >= _RIVAL}
             return VerificationRequest(
                 x.id,
                 instance,
-                x.estimate,
+                tracked,
                 x.keyframes,
                 rivals=tuple(sorted(rivals - {instance.category})),
             )
