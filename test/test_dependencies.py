@@ -19,11 +19,13 @@ CORE = (
     {"datasets", "grasping"},
     {"diagnosis", "simulation"},
     {"encoder", "evaluation"},
-    {"cues", "mask_training", "recognition"},
+    {"cues", "mask_training"},
+    {"recognition"},
     {"estimation", "export", "visualisation"},
     {"selfsup", "tracking"},
     {"viewer"},
     {"benchmark", "replay"},
+    {"category_learning"},
     {"cli"},
 )
 """Subpackages of sdfpose_core, lowest first. Each imports itself and those of lower levels."""

@@ -40,6 +40,7 @@ from sdfpose_core.device import set_threads
 from sdfpose_core.estimation.confidence import (
     ConfidenceCase,
     ConfidenceModel,
+    bounded_log_odds,
 )
 from sdfpose_core.estimation.detection import Detection
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
@@ -135,10 +136,17 @@ class CandidateMode:
 
 @dataclass(frozen=True)
 class View:
-    """A simulated instance and its modes under all categories; the category is empty for none."""
+    """A simulated instance and its modes under all categories.
+
+    Attributes:
+        category: true one, empty for none.
+        modes: under all categories.
+        shape_alone: what the feature ``shape_known`` would be if there were no colour.
+    """
 
     category: str
     modes: Sequence[CandidateMode]
+    shape_alone: float = 0.0
 
     def told(self, category: str) -> Sequence[CandidateMode]:
         """The modes under one category."""
@@ -174,8 +182,10 @@ def view(
     instances: Sequence[Instance], truth: GroundTruth | None, estimator: PoseEstimator
 ) -> View:
     """Search one mask under all categories."""
-    if estimator.recognition is not None:
-        instances = estimator.recognition.told_known(instances)
+    alone = 0.0
+    if (recognition := estimator.recognition) is not None:
+        alone = recognition.told_known(instances, colour=False)[0].shape_log_odds
+        instances = recognition.told_known(instances)
     _, colour = estimator.look(instances)
     seen = instances if colour is None else [colour.told_known(x) for x in instances]
     groups, _ = estimator.by_category(seen)
@@ -184,6 +194,7 @@ def view(
     return View(
         "" if truth is None else truth.category,
         [candidate(truth, x, y) for x, y in zip(found, features, strict=True)],
+        bounded_log_odds(alone),
     )
 
 
@@ -261,13 +272,18 @@ def cases(
     return found
 
 
-def without(view: View, *cues: str) -> View:
-    """The view as if some cues said nothing."""
-    nothing = dict.fromkeys(cues, 0.0)
+def without_colour(view: View, *, shape: bool) -> View:
+    """The view as if there were no colour, and shape said nothing of the category, either."""
+    nothing = dict.fromkeys(COLOUR_FEATURES, 0.0)
+    known = {"colour_known": 0.0, "shape_known": view.shape_alone if shape else 0.0}
     return replace(
         view,
         modes=[
-            replace(x, ranking={**x.ranking, **nothing}, confidence={**x.confidence, **nothing})
+            replace(
+                x,
+                ranking={**x.ranking, **nothing},
+                confidence={**x.confidence, **nothing, **known},
+            )
             for x in view.modes
         ],
     )
@@ -277,9 +293,8 @@ def fit_confidence(
     ranking: ModeRanking, views: Sequence[View], names: Sequence[str]
 ) -> ConfidenceModel:
     """Fit the confidence to estimates; colour and shape may say nothing of a category."""
-    colour = (*COLOUR_FEATURES, "colour_known")
-    blind = [without(x, *colour) for x in views[::BLIND_EVERY]]
-    blind += [without(x, *colour, "shape_known") for x in views[1::BLIND_EVERY]]
+    blind = [without_colour(x, shape=True) for x in views[::BLIND_EVERY]]
+    blind += [without_colour(x, shape=False) for x in views[1::BLIND_EVERY]]
     return ConfidenceModel.fit(cases(ranking, [*views, *blind], names))
 
 

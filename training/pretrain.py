@@ -24,9 +24,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from glob import escape
 from pathlib import Path
-from typing import Literal
 
 import torch
 from rich.progress import Progress
@@ -45,6 +45,7 @@ from sdfpose_core.encoder.pretraining import (
     EncoderTrainingConfig,
     validate_encoder,
 )
+from sdfpose_core.encoder.simulated_views import NoiseName, SimulatedViewFile
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.encoder.ssc6d_training import (
     Ssc6dTraining,
@@ -65,9 +66,7 @@ from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import codes_file, load_codes, save_codes
 from sdfpose_core.sdf.training_shapes import procedural_codes
 from sdfpose_core.shapes.families import HELD_OUT_SEED
-from sdfpose_core.simulation.instances import simulated_instances
-from sdfpose_core.simulation.mask_noise import MaskNoise
-from sdfpose_core.simulation.sensor import SensorNoise
+from sdfpose_core.simulation.instances import ModelPool
 from sdfpose_core.storage.configuration import read_configuration
 from sdfpose_core.weights import weights_file, weights_kind
 
@@ -90,7 +89,7 @@ class Settings:
     shapes: int = 480
     views: int = 12_000
     validation_views: int = 800
-    noise: Literal["random", "mild"] = "random"
+    noise: NoiseName = "random"
     training: EncoderTrainingConfig = field(default_factory=EncoderTrainingConfig)
 
 
@@ -104,20 +103,13 @@ class Ssc6dSettings:
 
 
 def simulated_views(
-    category: str, count: int, models: range, noise: Literal["random", "mild"], cache: Path
+    category: str, count: int, models: range, noise: NoiseName, cache: Path
 ) -> Views:
     """Simulate views of procedural models; cached in a file for resumed runs."""
-    if not cache.exists():
-        stream = simulated_instances(
-            category,
-            seed=models.start,
-            count=count,
-            model_seeds=models,
-            noise=SensorNoise.mild() if noise == "mild" else None,
-            mask_noise=MaskNoise.mild() if noise == "mild" else None,
-        )
-        Views.collect(stream).save(cache)
-    return Views.load(cache)
+    pool = partial(ModelPool.for_category, category, models)
+    file = SimulatedViewFile(cache, category, models.start, count, pool, noise)
+    file.make()
+    return file.load()
 
 
 def training_codes(category: str, count: int, args: argparse.Namespace) -> torch.Tensor:

@@ -15,30 +15,23 @@ from __future__ import annotations
 
 import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before torch is loaded
 
-import argparse
-import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.progress import Progress
-from torch.utils.tensorboard import SummaryWriter
-
 from sdfpose_core.benchmark.mesh_folder import measurable_models, mesh_files
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.execution import execute
-from sdfpose_core.cli.numbers import integer
+from sdfpose_core.cli.network_training import NetworkTraining, print_figures, training_parser
 from sdfpose_core.cli.output import print_problems
-from sdfpose_core.cli.paths import check_input_folder, check_output_folder
+from sdfpose_core.cli.paths import check_input_folder
 from sdfpose_core.cues.efficientnet import read_pretrained
 from sdfpose_core.cues.network import ColourCues, ColourCuesConfig
 from sdfpose_core.cues.training import ColourTraining, ColourTrainingConfig
 from sdfpose_core.cues.validation import calibrate_colour, validate_colour
 from sdfpose_core.cues.views import ClutterViewFile, CueViews, ViewFile, simulated_cue_views
-from sdfpose_core.device import resolve_device, set_threads
-from sdfpose_core.encoder.view_files import make_view_files
+from sdfpose_core.device import resolve_device
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.instances import ModelPool
@@ -152,22 +145,14 @@ def models_of(data: Path) -> dict[str, list[CadModel]]:
     return models
 
 
-def loaded(
-    files: Sequence[ViewFile | ClutterViewFile], bar: Progress, workers: int, title: str
-) -> CueViews:
-    """Make the files that are missing, and load all views."""
-    task = bar.add_task(title, total=len(files))
-    for _ in make_view_files(files, workers):
-        bar.advance(task)
+def loaded(files: Sequence[ViewFile | ClutterViewFile]) -> CueViews:
+    """Load all views of some files."""
     return CueViews.joined([CueViews.load(x.path) for x in files])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
-    parser.add_argument("--work", type=Path, required=True, help="folder for views and checkpoints")
-    parser.add_argument("--config", type=Path, default=CONFIG, help="default: the shipped one")
+    parser = training_parser(__doc__.splitlines()[0], CONFIG)
     parser.add_argument("--meshes", type=Path, help="train on these models as well")
     parser.add_argument("--validate", type=Path, help="also measure on these models")
     parser.add_argument(
@@ -176,64 +161,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FILE",
         help="weights of EfficientNet-Lite0 to start from (.pth)",
     )
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--workers", type=integer(1), default=1, help="processes that make views")
-    parser.add_argument("--threads", type=integer(0), default=0, help="CPU threads, 0: all cores")
     args = parser.parse_args(arguments)
-    check_output_folder("--out", args.out)
-    check_output_folder("--work", args.work)
     for option in ("meshes", "validate"):
         if (folder := getattr(args, option)) is not None:
             check_input_folder(f"--{option}", folder, "meshes")
-    if args.threads > 0:
-        set_threads(args.threads)
     settings = read_configuration(args.config, Settings)
     pretrained = None if args.pretrained is None else read_pretrained(args.pretrained)
-    folder = args.work / "colour"
-    folder.mkdir(parents=True, exist_ok=True)
     meshes = models_of(args.meshes) if args.meshes is not None else {}
     table = default_categories()
     symmetric = tuple(x for x in FAMILIES if table[x].symmetry == "y")
-    start = time.monotonic()
-    with Progress() as bar, SummaryWriter(str(args.work / "tensorboard" / "colour")) as log:
-        held_out = loaded(
-            validation_files(settings, folder), bar, args.workers, "views for validation"
-        )
-        views = loaded(
-            training_files(settings, folder, meshes), bar, args.workers, "views for training"
-        )
-        views_minutes = (time.monotonic() - start) / 60.0
+    with NetworkTraining("colour", args) as run:
+        folder = run.folder("colour")
+        held_out_files = validation_files(settings, folder)
+        files = training_files(settings, folder, meshes)
+        run.make(held_out_files, "views for validation")
+        run.make(files, "views for training")
         training = ColourTraining(
-            views,
+            loaded(files),
             ColourCuesConfig(tuple(FAMILIES), symmetric),
             settings.training,
             resolve_device(args.device),
             pretrained,
         )
-        task = bar.add_task("colour network", total=settings.training.steps)
-
-        def progress(step: int, losses: dict[str, float]) -> None:
-            bar.update(task, completed=step)
-            for name, value in losses.items():
-                log.add_scalar(f"colour/{name}", value, step)
-
+        (progress,) = run.steps(settings.training.steps)
         network = training.run(args.work / "colour.ckpt", progress)
+    held_out = loaded(held_out_files)
     calibrate_colour(network, held_out)
     args.out.mkdir(parents=True, exist_ok=True)
     network.save(args.out / COLOUR_FILE, "all")
-    minutes = (time.monotonic() - start) / 60.0
     report(ColourCues.load(args.out / COLOUR_FILE), "held-out procedural models", held_out)
     if args.validate is not None:
         report(network, str(args.validate), mesh_views(settings, folder, args.validate))
-    print(json.dumps({"views_minutes": round(views_minutes, 1), "minutes": round(minutes, 1)}))
+    run.print_time()
     return 0
 
 
 def report(network: ColourCues, source: str, views: CueViews) -> None:
     """Print the accuracies of each category."""
     for name, figures in validate_colour(network, views).items():
-        rounded = {key: round(value, 3) for key, value in figures.items()}
-        print(json.dumps({"validation": source, "category": name, **rounded}))
+        print_figures(source, figures, category=name)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.progress import Progress
 from torch.utils.tensorboard import SummaryWriter
@@ -61,6 +60,7 @@ from sdfpose_core.sdf.training_shapes import (
     folder_shapes,
     procedural_shapes,
     read_exclusions,
+    size_prior,
 )
 from sdfpose_core.storage.configuration import read_configuration
 from sdfpose_core.weights import weights_file, weights_kind
@@ -267,15 +267,15 @@ def main() -> int:
     if args.meshes is not None:
         path = codes_file(args.out / "codes", category, target)
         save_model_codes(path, training.codes, shapes.names)
-    log_diagonals = np.log(shapes.diagonals_m)
+    diagonal_m, diagonal_log_sd = size_prior(shapes.diagonals_m)
     print(
         json.dumps(
             {
                 "category": category,
                 "shapes": len(shapes.training),
                 "minutes": round(minutes, 1),
-                "diagonal_m": round(float(np.exp(np.median(log_diagonals))), 4),
-                "diagonal_log_sd": round(float(log_diagonals.std()), 3),
+                "diagonal_m": round(diagonal_m, 4),
+                "diagonal_log_sd": round(diagonal_log_sd, 3),
                 **errors,
             }
         )

@@ -11,36 +11,26 @@ from __future__ import annotations
 
 import sdfpose_core  # isort: skip  # noqa: F401  # sets how threads wait before torch is loaded
 
-import argparse
-import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.progress import Progress
-from torch.utils.tensorboard import SummaryWriter
-
 from sdfpose_core.cli.execution import execute
-from sdfpose_core.cli.numbers import integer
-from sdfpose_core.cli.paths import check_output_folder
-from sdfpose_core.device import resolve_device, set_threads
-from sdfpose_core.encoder.view_files import make_view_files
+from sdfpose_core.cli.network_training import NetworkTraining, print_figures, training_parser
+from sdfpose_core.device import resolve_device
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.mask_training.losses import MaskLossConfig
 from sdfpose_core.mask_training.training import MaskTraining, MaskTrainingConfig
 from sdfpose_core.mask_training.validation import validate_masks
-from sdfpose_core.mask_training.views import MaskViewFile, MaskViews
+from sdfpose_core.mask_training.view_settings import ClutterViews
+from sdfpose_core.mask_training.views import MASK_VIEW
 from sdfpose_core.masks.network import MaskNetwork, MaskNetworkConfig
-from sdfpose_core.shapes.families import HELD_OUT_SEED
-from sdfpose_core.simulation.clutter import CLUTTER, EMPTY
 from sdfpose_core.storage.configuration import read_configuration
+from sdfpose_core.storage.record_files import Records
 from sdfpose_core.weights import MASKS_FILE
 
 CONFIG = Path(__file__).parent.parent / "config" / "training" / "masks.yaml"
-VALIDATION_MODELS = 24
-VALIDATION_SEED = 100_000
 
 
 @dataclass(frozen=True)
@@ -48,21 +38,12 @@ class Settings:
     """Content of the configuration file.
 
     Attributes:
-        files: number of files of views.
-        views_per_file: number of views in each.
-        models_per_file: number of procedural models of each category in each; every file has its
-            own.
-        empty_every: every so many files, one shows rooms without any object of a category.
-        validation_views: number of held-out views.
+        views: the views.
         network: architecture; see `MaskNetworkConfig`.
         stages: settings of the trainings, each of which goes on with the network of the one before.
     """
 
-    files: int = 32
-    views_per_file: int = 250
-    models_per_file: int = 12
-    empty_every: int = 8
-    validation_views: int = 200
+    views: ClutterViews = field(default_factory=ClutterViews)
     network: MaskNetworkConfig = field(default_factory=MaskNetworkConfig)
     stages: tuple[MaskTrainingConfig, ...] = (
         MaskTrainingConfig(),
@@ -81,82 +62,30 @@ class Settings:
             raise ConfigurationError("stages is empty: expected at least one training")
 
 
-def training_files(settings: Settings, folder: Path) -> list[MaskViewFile]:
-    """Files of training views."""
-    per_file = settings.models_per_file
-    return [
-        MaskViewFile(
-            folder / f"{i:03d}.npy",
-            seed=i,
-            count=settings.views_per_file,
-            model_seeds=range(i * per_file, (i + 1) * per_file),
-            style=EMPTY if (i + 1) % settings.empty_every == 0 else CLUTTER,
-        )
-        for i in range(settings.files)
-    ]
-
-
-def validation_file(settings: Settings, folder: Path) -> MaskViewFile:
-    """File of views of held-out models."""
-    seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + VALIDATION_MODELS)
-    path = folder / "held_out.npy"
-    return MaskViewFile(path, VALIDATION_SEED, settings.validation_views, seeds)
-
-
-def loaded(files: Sequence[MaskViewFile], bar: Progress, workers: int, title: str) -> MaskViews:
-    """Make the files that are missing, and open all."""
-    task = bar.add_task(title, total=len(files))
-    for _ in make_view_files(files, workers):
-        bar.advance(task)
-    return MaskViews.load([x.path for x in files])
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
-    parser.add_argument("--work", type=Path, required=True, help="folder for views and checkpoints")
-    parser.add_argument("--config", type=Path, default=CONFIG, help="default: the shipped one")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--workers", type=integer(1), default=1, help="processes that make views")
-    parser.add_argument("--threads", type=integer(0), default=0, help="CPU threads, 0: all cores")
-    args = parser.parse_args(arguments)
-    check_output_folder("--out", args.out)
-    check_output_folder("--work", args.work)
-    if args.threads > 0:
-        set_threads(args.threads)
+    args = training_parser(__doc__.splitlines()[0], CONFIG).parse_args(arguments)
     settings = read_configuration(args.config, Settings)
     device = resolve_device(args.device)
-    folder = args.work / "masks"
-    folder.mkdir(parents=True, exist_ok=True)
-    start = time.monotonic()
-    with Progress() as bar, SummaryWriter(str(args.work / "tensorboard" / "masks")) as log:
-        held_out = loaded([validation_file(settings, folder)], bar, 1, "views for validation")
-        views = loaded(training_files(settings, folder), bar, args.workers, "views for training")
-        views_minutes = (time.monotonic() - start) / 60.0
-        task = bar.add_task("mask network", total=sum(x.steps for x in settings.stages))
-        network, before = None, 0
-
-        def progress(step: int, losses: dict[str, float]) -> None:
-            bar.update(task, completed=before + step)
-            for name, value in losses.items():
-                log.add_scalar(f"masks/{name}", value, before + step)
-
-        for i, stage in enumerate(settings.stages, start=1):
+    with NetworkTraining("masks", args) as run:
+        folder = run.folder("masks")
+        held_out_file = settings.views.held_out_file(folder)
+        files = settings.views.training_files(folder)
+        run.make([held_out_file], "views for validation")
+        run.make(files, "views for training")
+        views = Records.load([x.path for x in files], MASK_VIEW)
+        network = None
+        progress = run.steps(*(x.steps for x in settings.stages))
+        for i, stage in enumerate(settings.stages):
             training = MaskTraining(views, settings.network, stage, device, network)
-            network = training.run(args.work / f"masks.{i}.ckpt", progress)
-            before += stage.steps
+            network = training.run(args.work / f"masks.{i + 1}.ckpt", progress[i])
     args.out.mkdir(parents=True, exist_ok=True)
     assert network is not None
     network.save(args.out / MASKS_FILE, "any")
-    minutes = (time.monotonic() - start) / 60.0
-    figures = validate_masks(MaskNetwork.load(args.out / MASKS_FILE, device), held_out)
-    print(
-        json.dumps(
-            {"validation": "held-out models", **{k: round(v, 3) for k, v in figures.items()}}
-        )
-    )
-    print(json.dumps({"views_minutes": round(views_minutes, 1), "minutes": round(minutes, 1)}))
+    held_out = Records.load([held_out_file.path], MASK_VIEW)
+    trained = MaskNetwork.load(args.out / MASKS_FILE, device)
+    print_figures("held-out models", validate_masks(trained, held_out))
+    run.print_time()
     return 0
 
 

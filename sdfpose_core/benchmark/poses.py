@@ -18,6 +18,7 @@ from sdfpose_core.estimation.modes import as_alternative
 from sdfpose_core.observation.frame import Instance, RgbdFrame
 from sdfpose_core.observation.segmentation import ANY_CATEGORY, segment
 from sdfpose_core.shapes.families import HELD_OUT_SEED
+from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.appearance import AppearanceName
 from sdfpose_core.simulation.instances import ModelPool, simulated_instances
 from sdfpose_core.simulation.scenes import SceneStyle
@@ -27,6 +28,7 @@ __all__ = [
     "MIN_VISIBILITY",
     "by_mask_id",
     "mesh_cases",
+    "model_cases",
     "model_seeds",
     "real_cases",
     "real_folders",
@@ -101,6 +103,19 @@ def mesh_cases(
     models = [model for _, model in measurable_models(files, category, problems)]
     if not models:
         return iter(())
+    return model_cases(models, category, count, seed, colour=colour, categories=categories)
+
+
+def model_cases(
+    models: Sequence[CadModel],
+    category: str,
+    count: int,
+    seed: int,
+    *,
+    colour: bool = False,
+    categories: Categories | None = None,
+) -> Iterator[PoseCase]:
+    """Simulate given models, at least one, like `mesh_cases`."""
     first = _FIRST_MODEL + MODELS * seed
     pool = ModelPool.with_models(category, models, first, distractors=_DISTRACTORS)
     return _simulated(category, pool, count, seed, colour, categories)

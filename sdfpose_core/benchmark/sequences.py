@@ -41,7 +41,7 @@ from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table
 from sdfpose_core.simulation.sensor import SensorNoise
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
-from sdfpose_core.tracking.tracker import Track, Tracker, TrackState
+from sdfpose_core.tracking.tracker import Track, Tracker
 
 __all__ = [
     "SEQUENCES",
@@ -233,7 +233,7 @@ def track_sequence(
         for index, item in enumerate(sequence.frames()):
             frame = item.frame if category_known else with_unknown_categories(item.frame)
             result = tracker.step(frame)
-            seen = {x.estimate.mask_id: x for x in result.tracks if x.state != TrackState.LOST}
+            seen = {x.estimate.mask_id: x for x in result.tracks if x.seen}
             cases = []
             for i, view in enumerate(item.views):
                 track = None if view.truth is None else seen.get(view.truth.mask_id)

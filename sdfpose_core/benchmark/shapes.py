@@ -30,7 +30,7 @@ from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
 from sdfpose_core.shapes.imports import is_solid
 from sdfpose_core.shapes.model import CadModel
 
-__all__ = ["ShapeBenchmarkConfig", "benchmark_shapes"]
+__all__ = ["ShapeBenchmarkConfig", "benchmark_shapes", "measure_models"]
 
 _BAND = 0.02
 """Half-width of the band around the surface in which the gradient norm is measured, diagonals."""
@@ -133,6 +133,27 @@ def benchmark_shapes(
         entry["weights_mib"] = packs[name].file("decoder").stat().st_size / 2**20
         document[name] = entry
     return document, problems
+
+
+def measure_models(
+    decoder: ShapeDecoder,
+    categories: Categories,
+    models: Sequence[CadModel],
+    config: ShapeBenchmarkConfig,
+) -> dict[str, Any]:
+    """Reconstruct given solids of one category.
+
+    Args:
+        decoder: decoder of the category.
+        categories: the known ones.
+        models: at least one.
+        config: configuration of the benchmark.
+
+    Returns:
+        Their metrics, as a JSON document.
+    """
+    targets = [_Target(x, _normalised_surface(x, categories[x.category]), True) for x in models]
+    return _summary(_reconstruct_all(decoder, categories, targets, config)[0])
 
 
 def _imported(files: Sequence[Path], category: Category, problems: list[str]) -> Iterator[_Target]:

@@ -18,6 +18,7 @@ from sdfpose_core.cli import (
     bench_pose,
     bench_rejection,
     bench_shapes,
+    bench_world,
 )
 
 __all__ = ["add_parser", "run"]
@@ -40,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
     bench_pose.add_parser(benchmarks)
     bench_rejection.add_parser(benchmarks)
     bench_shapes.add_parser(benchmarks)
+    bench_world.add_parser(benchmarks)
     for point in metadata.entry_points(group=_GROUP):
         point.load().add_parser(benchmarks)
 

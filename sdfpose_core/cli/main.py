@@ -37,6 +37,7 @@ _CORE_COMMANDS = {
     "export": "sdfpose_core.cli.export",
     "grasps": "sdfpose_core.cli.grasps",
     "import-ssc6d": "sdfpose_core.cli.import_ssc6d",
+    "learn": "sdfpose_core.cli.learn",
     "packs": "sdfpose_core.cli.packs",
     "replay": "sdfpose_core.cli.replay",
     "shapes": "sdfpose_core.cli.shapes",

@@ -55,6 +55,7 @@ from sdfpose_core.replay.masks import MaskPairs
 from sdfpose_core.replay.results import ResultBag
 from sdfpose_core.replay.run import Replay, replay
 from sdfpose_core.replay.schedule import Schedule
+from sdfpose_core.replay.transforms import RecordedWorld
 from sdfpose_core.replay.truth import TruthSource, truth_source
 from sdfpose_core.replay.view import ResultView
 from sdfpose_core.replay.worst_estimates import worst_images
@@ -132,6 +133,14 @@ def add_parser(subparsers: Any) -> None:
         metavar="N",
         help="synchroniser queue size, messages per topic (default: %(default)s)",
     )
+    parser.add_argument(
+        "--world",
+        metavar="FRAME",
+        help=(
+            "track the objects in this frame of the bag's /tf, such as base_link or odom, in which "
+            "they stand still while the camera moves (default: in the camera frame)"
+        ),
+    )
     add_threads_argument(parser, "all cores but one, like the node")
     add_estimator_arguments(parser, device="auto")
     add_view_argument(parser, "the results while they are made, and then the last ones,")
@@ -163,6 +172,7 @@ def _replay(args: argparse.Namespace, packs: Packs, viewer: Viewer | None) -> in
     with problems_of_failure(problems):
         truth, mask_topic = _prepare(args, rules, categories, problems)
     set_threads(args.threads)
+    world = None if args.world is None else RecordedWorld(args.bag, args.world)
     masks = mask_source(args, packs, folder_beside(args.json, args.report, args.out))
     mask_pairs = MaskPairs(mask_topic)
     config = estimator_config(args)
@@ -200,6 +210,7 @@ def _replay(args: argparse.Namespace, packs: Packs, viewer: Viewer | None) -> in
             results=[x for x in (bag, view) if x is not None],
             masks=None if masks is None else partial(_make_masks, masks, mask_pairs, tracker),
             listeners=None if masks is None else mask_pairs.listeners,
+            world=world,
             progress=lambda: bar.advance(task),
         )
         if not done.frames:  # raised inside the context, so that no result bag is kept

@@ -15,13 +15,13 @@ from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.output import write_file
 from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
 from sdfpose_core.errors import ConfigurationError
-from sdfpose_core.evaluation.reconstruction import reconstruct_models
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.shapes.contact_sheet import contact_sheet
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
 from sdfpose_core.shapes.imports import load_collection, load_surface
 from sdfpose_core.shapes.mesh_files import mesh_files
 from sdfpose_core.shapes.model import CadModel
+from sdfpose_core.visualisation.reconstructions import reconstruction_sheet, soft_colour
 from sdfpose_core.weights import weights_file
 
 __all__ = ["add_parser", "run"]
@@ -123,25 +123,12 @@ def _sheet(
 ) -> NDArray[np.uint8]:
     """Render the contact sheet of one category; all sheets have the same width."""
     table = default_categories()
-    if category in table:
-        red, green, blue = table[category].colour
-        soft = ((red + 510) // 3, (green + 510) // 3, (blue + 510) // 3)
-    else:
-        soft = _GREY
-    if not args.reconstructions:
-        captions = None if args.models is not None else [model.name for model in models]
-        return contact_sheet(models, args.columns, args.size, captions, [soft])
-    found = reconstruct_models(
-        SdfDecoder.load(weights_file(category, "decoder")), models, vessel=table[category].vessel
-    )
-    pairs = [x for model, (made, _) in zip(models, found, strict=True) for x in (model, made)]
-    captions = [
-        text
-        for model, (_, errors) in zip(models, found, strict=True)
-        for text in (model.name, f"{100.0 * errors.chamfer:.2f} %")
-    ]
-    columns = args.columns + args.columns % 2
-    return contact_sheet(pairs, columns, args.size, captions, [_GREY, soft])
+    if args.reconstructions:
+        decoder = SdfDecoder.load(weights_file(category, "decoder"))
+        return reconstruction_sheet(decoder, models, table[category], args.columns, args.size)
+    colour = soft_colour(table[category]) if category in table else _GREY
+    captions = None if args.models is not None else [model.name for model in models]
+    return contact_sheet(models, args.columns, args.size, captions, [colour])
 
 
 def _check(args: argparse.Namespace) -> None:

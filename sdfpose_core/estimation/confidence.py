@@ -33,6 +33,7 @@ __all__ = [
     "KNOWN_FEATURES",
     "ConfidenceCase",
     "ConfidenceModel",
+    "bounded_log_odds",
     "confidence_features",
 ]
 
@@ -121,10 +122,15 @@ def confidence_features(
         "rotation_sd": float(rotation[1]),
         "translation_sd": float(translation[2]),
         "plausible_share": instance.plausible_share,
-        "colour_known": min(max(instance.colour_log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS),
-        "shape_known": min(max(instance.shape_log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS),
+        "colour_known": bounded_log_odds(instance.colour_log_odds),
+        "shape_known": bounded_log_odds(instance.shape_log_odds),
         "told": float(not instance.unknown),
     }
+
+
+def bounded_log_odds(log_odds: float) -> float:
+    """Log odds as a feature: at most 6 in amount."""
+    return min(max(log_odds, -_MOST_LOG_ODDS), _MOST_LOG_ODDS)
 
 
 @dataclass(frozen=True)

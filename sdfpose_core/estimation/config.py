@@ -64,7 +64,7 @@ class EstimatorConfig:
     mesh_tolerance: float = 1e-3
     upright: UprightRule = "usual"
     category_trust: float = 0.98
-    min_known: float = 0.2
+    min_known: float = 0.3
     colour: Literal["auto", "none"] = "auto"
     seed: int = 0
     solver: RefineConfig = field(default_factory=RefineConfig)

@@ -229,7 +229,8 @@ class PoseEstimator(ObjectReports):
         colour network, colour shows None.
         """
         if self.recognition is not None:
-            instances = self.recognition.told_known(instances)
+            looks = self.config.colour != "none"
+            instances = self.recognition.told_known(instances, colour=looks)
         if self.cues is None:
             return instances, None
         colour = ColourEvidence.of(self.cues, instances)
@@ -320,7 +321,9 @@ class PoseEstimator(ObjectReports):
     @property
     def uses_colour(self) -> bool:
         """Whether instances need their colour images when they are detected."""
-        return self.cues is not None or self.config.encoder == "ssc6d"
+        networks = self.cues, self.recognition
+        looks = self.config.colour != "none" and any(x is not None for x in networks)
+        return looks or self.config.encoder == "ssc6d"
 
     def __reduce__(self) -> tuple[object, ...]:
         """A copy in another process reads the weights itself."""

@@ -27,7 +27,8 @@ class Keyframes:
     """K views of one object.
 
     Attributes:
-        instances: what each view measured.
+        instances: what each view measured. Those with a camera pose show the object at the same
+            place in the world.
         state: (K,) poses in the camera frame of each view, with the same size and code.
     """
 
@@ -36,13 +37,21 @@ class Keyframes:
 
     @classmethod
     def of(cls, instance: Instance, estimate: ObjectEstimate) -> Keyframes:
-        """The first keyframe: the view in which the object was detected."""
-        return cls((_thinned(instance),), decoder_states([estimate], torch.device("cpu")))
+        """The first keyframe: the view in which the object was detected, and may have moved."""
+        instance = replace(_thinned(instance), camera_pose=None)
+        return cls((instance,), decoder_states([estimate], torch.device("cpu")))
 
     @property
     def full(self) -> bool:
         """Whether the maximum number of keyframes is reached."""
         return len(self.instances) == _MAX_KEYFRAMES
+
+    def unplaced(self) -> Keyframes:
+        """The keyframes without camera poses: the object moves, and stood elsewhere in them."""
+        return Keyframes(
+            tuple(replace(x, camera_pose=None) for x in self.instances),
+            self.state,
+        )
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle as arrays: tensors would go to another process through shared memory."""

@@ -12,9 +12,12 @@ from sdfpose_core.observation.segmentation import ANY_CATEGORY
 
 __all__ = ["rejected_at_sight", "rejected_modes"]
 
-_SURE = 0.03
+_SURE = 0.15
 """Colour and shape reject if they leave less than this share of the probability that is asked for,
 before any pose is searched."""
+
+_COLOUR_SHARE = 0.5
+"""Weight of what colour says beside what shape says, which has seen the same colour."""
 
 
 def rejected_at_sight(instances: Iterable[Instance], least: float) -> dict[int, SkippedInstance]:
@@ -28,7 +31,7 @@ def rejected_at_sight(instances: Iterable[Instance], least: float) -> dict[int, 
     probability: dict[int, float] = {}
     for x in instances:
         if x.unknown:
-            p = 1.0 / (1.0 + math.exp(-x.colour_log_odds - x.shape_log_odds))
+            p = 1.0 / (1.0 + math.exp(-_COLOUR_SHARE * x.colour_log_odds - x.shape_log_odds))
             probability[x.mask_id] = max(p, probability.get(x.mask_id, 0.0))
     return {i: _rejected(i, ANY_CATEGORY, p) for i, p in probability.items() if p < limit}
 

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from sdfpose_core.shapes.sdf_samples import sample_surface
 
-__all__ = ["CLOSED_LEAST", "OPEN_LEAST", "Surface", "escaping_share", "visible_surface"]
+__all__ = [
+    "CLOSED_LEAST",
+    "OPEN_LEAST",
+    "Surface",
+    "escaping_share",
+    "fibonacci_sphere",
+    "visible_surface",
+]
 
 CLOSED_LEAST, OPEN_LEAST = 0.04, 0.003
 """A point that is visible from a smaller share of all directions is hidden. For closed objects,
@@ -118,7 +125,7 @@ def visible_surface(
 def _escaping(
     rays: o3d.t.geometry.RaycastingScene, points: NDArray[np.float32], count: int
 ) -> NDArray[np.float64]:
-    directions = _fibonacci_sphere(count)
+    directions = fibonacci_sphere(count)
     free = np.zeros(points.shape[:-1], dtype=np.int64)
     query = np.empty((*points.shape[:-1], 6), dtype=np.float32)
     query[..., :3] = points
@@ -128,7 +135,7 @@ def _escaping(
     return free / count
 
 
-def _fibonacci_sphere(count: int) -> NDArray[np.float32]:
+def fibonacci_sphere(count: int) -> NDArray[np.float32]:
     """Create evenly spread unit vectors (count, 3) (Gonzalez, Math. Geosciences 2010)."""
     i = np.arange(count) + 0.5
     y = 1.0 - 2.0 * i / count

@@ -69,7 +69,7 @@ class MaskAugmentation:
 
 
 def batch_of(records: NDArray[np.void], device: torch.device) -> MaskBatch:
-    """Convert records of `MaskViews` to tensors."""
+    """Convert records (see `MASK_VIEW`) to tensors."""
     colour = torch.from_numpy(np.ascontiguousarray(records["colour"])).to(device)
     depth = torch.from_numpy(records["depth"].astype(np.float32)).to(device) / 1000.0
     numbers = records["ids"].astype(np.int64)

@@ -14,9 +14,9 @@ from sdfpose_core.encoder.view_training import ViewTraining
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.mask_training.augmentation import MaskAugmentation, augmented, batch_of
 from sdfpose_core.mask_training.losses import MaskLossConfig, mask_losses
-from sdfpose_core.mask_training.views import MaskViews
 from sdfpose_core.masks.network import MaskNetwork, MaskNetworkConfig
 from sdfpose_core.storage.configuration import check_at_least_one
+from sdfpose_core.storage.record_files import Records
 
 __all__ = ["MaskTraining", "MaskTrainingConfig"]
 
@@ -70,7 +70,7 @@ class MaskTraining(ViewTraining[MaskNetwork]):
 
     def __init__(
         self,
-        views: MaskViews,
+        views: Records,
         network: MaskNetworkConfig,
         config: MaskTrainingConfig,
         device: torch.device,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.mask_training.views import IGNORED, MaskViews
+from sdfpose_core.mask_training.views import IGNORED
 from sdfpose_core.masks.grouping import GroupingConfig, Groups
 from sdfpose_core.masks.network import MaskNetwork
 from sdfpose_core.masks.network_masks import grouped
+from sdfpose_core.storage.record_files import Records
 
 __all__ = ["match_groups", "validate_masks"]
 
@@ -20,7 +21,7 @@ _MERGED_SHARE = 0.5
 
 
 def validate_masks(
-    network: MaskNetwork, views: MaskViews, config: GroupingConfig | None = None
+    network: MaskNetwork, views: Records, config: GroupingConfig | None = None
 ) -> dict[str, float]:
     """Measure how well the objects of views are found, at the resolution of the network.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,81 +10,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
+from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.masks.resolution import reduced
+from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.shapes.families import FAMILIES
 from sdfpose_core.simulation.clutter import (
     CLUTTER,
     ClutterFrame,
     ClutterStyle,
     simulated_clutter,
 )
-from sdfpose_core.storage.files import atomic_replace
+from sdfpose_core.storage.record_files import write_records
 
-__all__ = ["IGNORED", "VIEW_SIZE", "MaskViewFile", "MaskViews", "view_records"]
+__all__ = ["IGNORED", "MASK_VIEW", "VIEW_SIZE", "MaskViewFile", "as_clutter", "view_records"]
 
 VIEW_SIZE = (240, 320)
 """Rows and columns of a view."""
 
-_RECORD = np.dtype(
+MASK_VIEW = np.dtype(
     [
         ("colour", np.uint8, (*VIEW_SIZE, 3)),
         ("depth", np.uint16, VIEW_SIZE),
         ("ids", np.uint8, VIEW_SIZE),
+        ("categories", np.int8, (256,)),
         ("focal", np.float32),
     ]
 )
-"""A view: RGB, depth in millimetres (0 = missing), number of the object (0 = background), and focal
-length in pixels."""
+"""A view: RGB, depth in millimetres (0 = missing), number of the object (0 = background), category
+of each object as its number among `FAMILIES` (-1 = none), and focal length in pixels."""
 
 IGNORED = 255
 """Number of the pixels of objects that are too small or too far away to be asked for."""
 
 _MOST_OBJECTS = IGNORED - 1
 
-
-class MaskViews:
-    """Views in one or several files, which stay on the disk.
-
-    Args:
-        parts: arrays of records, as made by `view_records`.
-    """
-
-    def __init__(self, parts: Sequence[NDArray[np.void]]) -> None:
-        self._parts = list(parts)
-        self._ends = np.cumsum([len(x) for x in self._parts])
-
-    def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
-
-    def __getitem__(self, index: Sequence[int] | NDArray[np.integer]) -> NDArray[np.void]:
-        """Read some views, by number."""
-        numbers = np.asarray(index)
-        part = np.searchsorted(self._ends, numbers, side="right")
-        first = np.concatenate([[0], self._ends])[part]
-        return np.stack([self._parts[p][i] for p, i in zip(part, numbers - first, strict=True)])
-
-    @classmethod
-    def load(cls, paths: Sequence[Path]) -> MaskViews:
-        """Open files of `MaskViewFile`.
-
-        Raises:
-            FrameError: a file is missing or damaged, or of an earlier version.
-        """
-        return cls([_opened(x) for x in paths])
-
-
-def _opened(path: Path) -> NDArray[np.void]:
-    try:
-        records = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FrameError(
-            f"{path}: not a readable file of training views ({error}); delete it to make it again"
-        ) from error
-    if records.dtype != _RECORD or records.ndim != 1:
-        raise FrameError(
-            f"{path}: contains {records.dtype} {records.shape}: expected training views of this "
-            "version; delete it to make it again"
-        )
-    return records
+_NAMES = tuple(FAMILIES)
 
 
 def view_records(frames: Iterable[ClutterFrame]) -> NDArray[np.void]:
@@ -95,7 +55,7 @@ def view_records(frames: Iterable[ClutterFrame]) -> NDArray[np.void]:
     Raises:
         FrameError: an image has more than 254 objects.
     """
-    return np.array([_record(x) for x in frames], dtype=_RECORD)
+    return np.array([_record(x) for x in frames], dtype=MASK_VIEW)
 
 
 def _record(image: ClutterFrame) -> NDArray[np.void]:
@@ -104,8 +64,9 @@ def _record(image: ClutterFrame) -> NDArray[np.void]:
     scale = min(height / ids.shape[0], width / ids.shape[1])
     rows, columns = (max(round(scale * x), 1) for x in ids.shape)
     colour, depth = reduced(frame.colour, frame.depth, columns, rows)
-    _, numbers = np.unique(ids, return_inverse=True)
-    numbers = numbers.reshape(ids.shape) + int(ids.min() > 0)
+    present, numbers = np.unique(ids, return_inverse=True)
+    first = int(ids.min() > 0)
+    numbers = numbers.reshape(ids.shape) + first
     if numbers.max() > _MOST_OBJECTS:
         raise FrameError(
             f"an image has {numbers.max()} objects: expected at most {_MOST_OBJECTS} in a training "
@@ -114,13 +75,34 @@ def _record(image: ClutterFrame) -> NDArray[np.void]:
     numbers = np.where(image.ignore, IGNORED, numbers)
     _, small = reduced(frame.colour, numbers.astype(np.float32), columns, rows)
     top, left = (height - rows) // 2, (width - columns) // 2
-    record = np.zeros((), dtype=_RECORD)
+    record = np.zeros((), dtype=MASK_VIEW)
     part = slice(top, top + rows), slice(left, left + columns)
     record["colour"][part] = colour
     record["depth"][part] = np.round(1000.0 * np.minimum(depth, 65.0))
     record["ids"][part] = small
+    names = [image.categories.get(int(i), "") for i in present]
+    record["categories"] = -1
+    record["categories"][first : first + len(names)] = [_NAMES.index(x) if x else -1 for x in names]
     record["focal"] = scale * 0.5 * (frame.camera.fx + frame.camera.fy)
     return record
+
+
+def as_clutter(record: np.void) -> ClutterFrame:
+    """The image of a record, without true poses; its principal point is in the middle."""
+    height, width = VIEW_SIZE
+    focal = float(record["focal"])
+    camera = PinholeCamera(width, height, focal, focal, 0.5 * (width - 1), 0.5 * (height - 1))
+    ids = record["ids"].astype(np.uint16)
+    ignore = ids == IGNORED
+    ids[ignore] = 0
+    depth = record["depth"].astype(np.float32) / np.float32(1000.0)
+    frame = RgbdFrame(record["colour"], depth, np.zeros_like(ids), camera)
+    names = {
+        int(i): _NAMES[x] if (x := int(record["categories"][i])) >= 0 else ""
+        for i in np.unique(ids)
+        if i > 0
+    }
+    return ClutterFrame(frame, ids, names, ignore, ())
 
 
 @dataclass(frozen=True)
@@ -154,5 +136,4 @@ class MaskViewFile:
                 model_seeds=self.model_seeds,
             )
         )
-        with atomic_replace(self.path) as temporary, temporary.open("wb") as file:
-            np.save(file, records, allow_pickle=False)
+        write_records(self.path, records)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sdfpose_core.errors import FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.camera_pose import MeasuredCameraPose
 from sdfpose_core.observation.colour_crop import ColourCrop
 from sdfpose_core.observation.free_space import FreeSpace
 from sdfpose_core.observation.support_plane import SupportPlane
@@ -101,6 +102,8 @@ class RgbdFrame:
         stamp_ns: time of exposure, nanoseconds.
         frame_id: name of the optical frame.
         up: (3,) unit vector against gravity, camera frame; None if unknown.
+        camera_pose: of the camera in the world at `stamp_ns`; None if unknown. With it, objects are
+            tracked in the world, see `sdfpose_core.tracking.tracker.Tracker`.
 
     Raises:
         FrameError: an array has the wrong type, the sizes of arrays and camera differ, or `up` is
@@ -115,6 +118,7 @@ class RgbdFrame:
     stamp_ns: int = 0
     frame_id: str = ""
     up: NDArray[np.floating] | None = None
+    camera_pose: MeasuredCameraPose | None = None
 
     def __post_init__(self) -> None:
         size = (self.camera.height, self.camera.width)
@@ -153,7 +157,8 @@ class Instance:
         unknown: whether nobody named a category, and several are tried.
         colour_log_odds: log odds, given the colour image, that it is of any category; 0 if that
             says nothing.
-        shape_log_odds: the same, given the shape in the depth image.
+        shape_log_odds: the same, given shape and, if there is any, colour, of the object and around
+            it.
         points: (N, 3) float32, metres, camera frame: depth inside the mask; subsampled for large
             objects.
         pixels: (N, 2) int32, (u, v) of `points`.
@@ -166,6 +171,7 @@ class Instance:
             table's top, else None.
         colour: (H, W, 3) uint8, RGB: the whole image, shared with the frame; or, of stored
             instances, the crop around the instance; None if there is none.
+        camera_pose: of the camera in the world; None if unknown, or if the object may have moved.
     """
 
     mask_id: int
@@ -184,6 +190,7 @@ class Instance:
     unknown: bool = False
     colour_log_odds: float = 0.0
     shape_log_odds: float = 0.0
+    camera_pose: MeasuredCameraPose | None = None
 
     @property
     def depth_pixels(self) -> int:

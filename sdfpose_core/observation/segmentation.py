@@ -140,7 +140,7 @@ def _segment(
         reported = candidates[0].name if detected else ""
         unknown = len(candidates) > 1
         measured = [
-            replace(x, label=reported, unknown=unknown)
+            replace(x, label=reported, unknown=unknown, camera_pose=frame.camera_pose)
             for x in measure(frame, mask_id, pixels, score, candidates, planes)
         ]
         usable = [x for x in measured if x.depth_pixels >= min_points]

@@ -35,6 +35,7 @@ def write_pack(
     base: Pack | None = None,
     *,
     card: str | None = None,
+    pictures: Mapping[str, bytes] | None = None,
 ) -> Pack:
     """Write a pack, or replace one.
 
@@ -48,6 +49,7 @@ def write_pack(
         base: pack whose files serve for all that is not new, such as the other network, the card
             and pictures.
         card: text of `CARD_FILE`, Markdown; None keeps that of `base`, or writes a short one.
+        pictures: contents of further files by name, such as the pictures of the card.
 
     Raises:
         PackError: there is no decoder, `folder` holds something else than a pack, or it cannot be
@@ -63,6 +65,8 @@ def write_pack(
             raise PackError(f"{folder}: is no pack and not empty: choose another folder")
         with replace_folder(folder) as temporary:
             _fill(temporary, category, networks, base, card)
+            for name, picture in (pictures or {}).items():
+                (temporary / name).write_bytes(picture)
     except OSError as error:
         raise PackError(f"{folder}: cannot be written: {error.strerror}") from error
     return Pack.read(folder)

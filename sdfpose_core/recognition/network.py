@@ -1,7 +1,7 @@
-"""Recognition network: window of depth around an instance -> is it of any category, and of which.
+"""Recognition network: window around an instance -> is it of any category, and of which.
 
-Size, shape, and how the surface goes on beyond the mask tell an object of the categories from other
-things and from parts of larger ones. Colour is not read: the colour network sees to that.
+Size, shape, colour, and how surface and colour go on beyond the mask tell an object of the
+categories from other things and from parts of larger ones.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class RecognitionConfig:
 
 
 class RecognitionNetwork(StoredNetwork):
-    """Recognition of the objects of all categories by their shape."""
+    """Recognition of the objects of all categories by shape and colour in their surroundings."""
 
     KIND = "recognition network"
     CONFIG = RecognitionConfig
@@ -93,13 +93,24 @@ class RecognitionNetwork(StoredNetwork):
         return self.known_head(summary)[:, 0], self.category_head(summary)
 
     @torch.no_grad()
-    def told_known(self, instances: Sequence[Instance]) -> list[Instance]:
-        """The instances with the log odds that they are of any category, by their shape.
+    def told_known(self, instances: Sequence[Instance], *, colour: bool = True) -> list[Instance]:
+        """The instances with the log odds that they are of any category, by shape and colour.
 
-        Those with the same mask id are one object. Shape says nothing of a category that the
-        network does not know, nor of an instance without points.
+        Those with the same mask id are one object. Nothing is said of a category that the network
+        does not know, nor of an instance without points.
+
+        Args:
+            instances: instances of one image.
+            colour: whether to look at their colour; shape alone counts if not.
+
+        Raises:
+            FrameError: a stored colour crop is damaged.
         """
-        seen = {x.mask_id: x for x in reversed(instances) if len(x.points)}
+        seen = {
+            x.mask_id: x if colour else replace(x, colour=None)
+            for x in reversed(instances)
+            if len(x.points)
+        }
         log_odds: dict[int, float] = {}
         if seen:
             crops = torch.from_numpy(np.stack([recognition_crop(x) for x in seen.values()]))

@@ -12,10 +12,15 @@ from torch import Tensor, nn
 from sdfpose_core.encoder.view_training import ViewTraining
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.recognition.network import RecognitionConfig, RecognitionNetwork
-from sdfpose_core.recognition.views import NO_CATEGORY, RecognitionViews
+from sdfpose_core.recognition.views import NO_CATEGORY
 from sdfpose_core.storage.configuration import check_at_least_one
+from sdfpose_core.storage.record_files import Records
 
 __all__ = ["CropAugmentation", "RecognitionTraining", "RecognitionTrainingConfig", "augmented"]
+
+
+_BORDER_CELLS = 9
+"""Width of the square around each of an object's cells that belongs to its border."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,13 @@ class CropAugmentation:
         size: largest relative change of all lengths.
         noise: largest standard deviation of places, in units of 0.1 m.
         unsupported: share of crops whose support plane is forgotten.
-        alone: share of crops whose surroundings are forgotten.
+        alone: share of crops without depth beyond the object.
         holes: share of crops that lose a rectangle of depth.
+        grey: share of crops without hue.
+        black: share of crops without colour.
+        narrow: share of crops without colour beyond the object and its border.
+        light: largest relative change of brightness; each channel changes by up to a third of it,
+            the exponent of gamma by up to a half.
     """
 
     flip: float = 0.5
@@ -37,6 +47,10 @@ class CropAugmentation:
     unsupported: float = 0.15
     alone: float = 0.05
     holes: float = 0.2
+    grey: float = 0.15
+    black: float = 0.15
+    narrow: float = 0.1
+    light: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,7 @@ class RecognitionTrainingConfig:
         ConfigurationError: a number is too small.
     """
 
-    steps: int = 4000
+    steps: int = 8000
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
@@ -90,7 +104,7 @@ class RecognitionTraining(ViewTraining[RecognitionNetwork]):
 
     def __init__(
         self,
-        views: RecognitionViews,
+        views: Records,
         network: RecognitionConfig,
         config: RecognitionTrainingConfig,
         device: torch.device,
@@ -109,14 +123,15 @@ class RecognitionTraining(ViewTraining[RecognitionNetwork]):
             [everything], config.learning_rate, weight_decay=config.weight_decay
         )
         # Both kinds weigh the same, whatever their numbers.
-        share = float(np.mean(views.category != NO_CATEGORY))
+        share = float(np.mean(views.field("category") != NO_CATEGORY))
         self._weights = 0.5 / max(1.0 - share, 1e-3), 0.5 / max(share, 1e-3)
 
     def _losses(self, chosen: NDArray[np.int64]) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config
-        crops = torch.from_numpy(self.views.crops[chosen].astype(np.float32))
+        records = self.views[chosen]
+        crops = torch.from_numpy(records["crop"].astype(np.float32))
         crops = augmented(crops, config.augmentation, self.random).to(self.device)
-        category = torch.from_numpy(self.views.category[chosen]).to(self.device)
+        category = torch.from_numpy(records["category"].astype(np.int64)).to(self.device)
         logit, logits = self.network(crops)
         known = category != NO_CATEGORY
         none, ours = self._weights
@@ -153,13 +168,37 @@ def augmented(crops: Tensor, amount: CropAugmentation, rng: torch.Generator) -> 
     strength = amount.noise * torch.rand(count, 1, 1, generator=rng)
     crops[:, 2] += strength * crops[:, 3] * torch.randn(count, side, side, generator=rng)
     forgotten = chance(amount.unsupported)
-    crops[:, 8:] = torch.where(forgotten[:, None], 0.0, crops[:, 8:])
+    crops[:, 8:10] = torch.where(forgotten[:, None], 0.0, crops[:, 8:10])
     hidden = chance(amount.alone) & (crops[:, 4] == 0.0)
     hidden |= chance(amount.holes) & _rectangles(count, side, rng)
     lost = hidden[:, None].expand(-1, 4, -1, -1)
     crops[:, :4] = torch.where(lost, 0.0, crops[:, :4])
     crops[:, 5:9] = torch.where(lost, 0.0, crops[:, 5:9])
+    crops[:, 10:] = _recoloured(crops[:, 10:], crops[:, 4], amount, rng)
     return crops
+
+
+def _recoloured(
+    colour: Tensor, own: Tensor, amount: CropAugmentation, rng: torch.Generator
+) -> Tensor:
+    """Change the light of colour (B, 4, S, S), or lose some of it."""
+    count = len(colour)
+
+    def chance(share: float) -> Tensor:
+        return (torch.rand(count, generator=rng) < share)[:, None, None, None]
+
+    def signed(channels: int) -> Tensor:
+        return 2.0 * torch.rand(count, channels, 1, 1, generator=rng) - 1.0
+
+    rgb, known = 0.5 * (colour[:, :3] + 1.0), colour[:, 3:]
+    grey = chance(amount.grey)
+    gain = (amount.light * (signed(1) + signed(3) / 3.0)).exp()
+    rgb = (rgb * gain).clamp(0.0, 1.0) ** (0.5 * amount.light * signed(1)).exp()
+    # After the light, which may be coloured: the channels of a grey image are equal.
+    rgb = torch.where(grey, rgb.mean(dim=1, keepdim=True), rgb)
+    around = nn.functional.max_pool2d(own[:, None], _BORDER_CELLS, 1, _BORDER_CELLS // 2)
+    seen = torch.where(chance(amount.narrow), around, 1.0) * ~chance(amount.black) * known
+    return torch.cat([(2.0 * rgb - 1.0) * seen, seen], dim=1)
 
 
 def _rectangles(count: int, side: int, rng: torch.Generator) -> Tensor:

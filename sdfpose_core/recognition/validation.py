@@ -7,7 +7,8 @@ import torch
 
 from sdfpose_core.evaluation import ranking_auroc
 from sdfpose_core.recognition.network import RecognitionNetwork
-from sdfpose_core.recognition.views import NO_CATEGORY, RecognitionViews
+from sdfpose_core.recognition.views import NO_CATEGORY
+from sdfpose_core.storage.record_files import Records
 
 __all__ = ["validate_recognition"]
 
@@ -15,7 +16,7 @@ _BATCH = 256
 
 
 @torch.no_grad()
-def validate_recognition(network: RecognitionNetwork, views: RecognitionViews) -> dict[str, float]:
+def validate_recognition(network: RecognitionNetwork, views: Records) -> dict[str, float]:
     """Measure how well objects of the categories and other things are told apart.
 
     Returns:
@@ -26,17 +27,19 @@ def validate_recognition(network: RecognitionNetwork, views: RecognitionViews) -
     """
     parts = []
     for i in range(0, len(views), _BATCH):
-        crops = torch.from_numpy(views.crops[i : i + _BATCH].astype(np.float32))
+        some = views[np.arange(i, min(i + _BATCH, len(views)))]
+        crops = torch.from_numpy(some["crop"].astype(np.float32))
         parts.append([x.cpu() for x in network(crops.to(network.device))])
     logit = torch.cat([x for x, _ in parts]).numpy()
     category = torch.cat([x for _, x in parts]).argmax(dim=1).numpy()
-    known = views.category != NO_CATEGORY
+    true = views.field("category")
+    known = true != NO_CATEGORY
     figures: dict[str, float] = {}
     if not known.all():
         figures["none_taken"] = float(np.mean(logit[~known] > 0.0))
     if known.any():
         figures["ours_lost"] = float(np.mean(logit[known] <= 0.0))
-        figures["category_accuracy"] = float(np.mean(category[known] == views.category[known]))
+        figures["category_accuracy"] = float(np.mean(category[known] == true[known]))
     if len(set(known.tolist())) == 2:
         figures["auroc"] = ranking_auroc(logit, known)
     return figures

@@ -1,34 +1,49 @@
-"""Training views of the recognition network: windows around simulated masks, in files."""
+"""Training views of the recognition network: windows around masks in clutter, in files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.errors import FrameError
+from sdfpose_core.categories import default_categories
+from sdfpose_core.mask_training.views import MASK_VIEW, as_clutter
 from sdfpose_core.masks.network_masks import NetworkMasks
-from sdfpose_core.recognition.crop import recognition_crop
-from sdfpose_core.simulation.clutter import ClutterFrame, ClutterStyle
+from sdfpose_core.recognition.crop import CHANNELS, SIDE, recognition_crop
+from sdfpose_core.simulation.clutter import ClutterFrame
 from sdfpose_core.simulation.clutter_instances import (
     ClutterInstance,
     Segmentation,
-    clutter_instances,
     detected_masks,
+    image_instances,
 )
-from sdfpose_core.storage.files import atomic_replace
+from sdfpose_core.storage.record_files import Records, write_records
 
-__all__ = ["NO_CATEGORY", "RecognitionViewFile", "RecognitionViews", "network_masks"]
+__all__ = [
+    "NO_CATEGORY",
+    "RECOGNITION_VIEW",
+    "RecognitionViewFile",
+    "network_masks",
+    "recognition_views",
+]
 
 NO_CATEGORY = -1
 """Number of the category of things that belong to none."""
 
+RECOGNITION_VIEW = np.dtype(
+    [("crop", np.float16, (CHANNELS, SIDE, SIDE)), ("category", np.int8), ("network", np.bool_)]
+)
+"""A view: the crop (see `recognition_crop`), the number of the category, or `NO_CATEGORY`, and
+whether the mask network made the mask."""
+
 _STREAM = 0x2EC0
 """Sets the random numbers apart from those of the scenes with the same seed."""
+
+_MIN_POINTS = 24
+"""Masks with fewer points are left out; views have a quarter of the usual pixels."""
 
 
 def network_masks(weights: Path | None) -> Segmentation:
@@ -42,100 +57,67 @@ def network_masks(weights: Path | None) -> Segmentation:
     return masks
 
 
-@dataclass(frozen=True)
-class RecognitionViews:
-    """Labelled crops.
+def recognition_views(
+    items: Iterable[ClutterInstance],
+    categories: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    network: bool,
+) -> NDArray[np.void]:
+    """Crop masks.
 
-    Attributes:
-        crops: (V, C, S, S) float16, see `recognition_crop`.
-        category: (V,) int64, number of the category, or `NO_CATEGORY`.
+    Args:
+        items: the masks.
+        categories: names, in the order of their numbers.
+        rng: chooses one of a mask's measurements; which one it is must not tell the category.
+        network: whether the mask network made the masks.
     """
-
-    crops: NDArray[np.float16]
-    category: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.category)
-
-    @classmethod
-    def collect(
-        cls, items: Iterable[ClutterInstance], categories: Sequence[str], rng: np.random.Generator
-    ) -> RecognitionViews:
-        """Crop masks.
-
-        Args:
-            items: the masks.
-            categories: names, in the order of their numbers.
-            rng: chooses one of a mask's measurements; which one it is must not tell the category.
-        """
-        crops, category = [], []
-        for x in items:
-            chosen = x.candidates[int(rng.integers(len(x.candidates)))]
-            crops.append(recognition_crop(chosen).astype(np.float16))
-            category.append(NO_CATEGORY if x.truth is None else categories.index(x.truth.category))
-        return cls(np.stack(crops), np.array(category, np.int64))
-
-    @classmethod
-    def joined(cls, parts: Sequence[RecognitionViews]) -> RecognitionViews:
-        """Join several sets of views."""
-        return cls(
-            np.concatenate([x.crops for x in parts]), np.concatenate([x.category for x in parts])
-        )
-
-    def save(self, path: Path) -> None:
-        """Write the views to a file, atomically."""
-        with atomic_replace(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, crops=self.crops, category=self.category)
-
-    @classmethod
-    def load(cls, path: Path) -> RecognitionViews:
-        """Read a file of `save`.
-
-        Raises:
-            FrameError: the file is missing or damaged.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                return cls(data["crops"], data["category"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise FrameError(
-                f"{path}: not a readable file of training views ({error}); delete it to make it "
-                "again"
-            ) from error
+    found = []
+    for x in items:
+        chosen = x.candidates[int(rng.integers(len(x.candidates)))]
+        number = categories.index(x.category) if x.category else NO_CATEGORY
+        found.append((recognition_crop(chosen), number, network))
+    return np.array(found, dtype=RECOGNITION_VIEW)
 
 
 @dataclass(frozen=True)
 class RecognitionViewFile:
-    """One file of training views to make.
+    """One file of training views to make from a file of views of clutter.
+
+    Every second image has the true masks with the errors of a detector, and parts of the room; the
+    others have the masks of the mask network.
 
     Attributes:
         path: the file.
+        source: file of views of clutter, see `MaskViewFile`.
         categories: names of the categories, in the order of their numbers.
-        seed: seed of the stream.
-        count: number of views.
-        style: style of the scenes.
-        model_seeds: seeds of the procedural models.
-        network: whether the mask network makes the masks; if not, they are the true ones with the
-            errors of a detector, and parts of the room.
-        mask_weights: weights of that network; None for the shipped ones.
+        seed: of errors and choices.
+        mask_weights: weights of the mask network; None for the shipped ones.
     """
 
     path: Path
+    source: Path
     categories: tuple[str, ...]
     seed: int
-    count: int
-    style: ClutterStyle
-    model_seeds: range
-    network: bool
     mask_weights: Path | None = None
 
     def make(self) -> None:
-        """Make the file, unless it is there."""
+        """Make the file, unless it is there.
+
+        Raises:
+            FrameError: the source is missing, damaged, or of an earlier version.
+            WeightsError: the weights of the mask network are missing or damaged.
+        """
         if self.path.exists():
             return
-        masks = network_masks(self.mask_weights) if self.network else detected_masks
-        items = clutter_instances(
-            self.seed, self.count, self.style, masks=masks, model_seeds=self.model_seeds
-        )
+        images = Records.load([self.source], MASK_VIEW)
+        known = default_categories()
         rng = np.random.default_rng([_STREAM, self.seed])
-        RecognitionViews.collect(items, self.categories, rng).save(self.path)
+        kinds = (detected_masks, False), (network_masks(self.mask_weights), True)
+        parts = []
+        for i in range(len(images)):
+            image = as_clutter(images[[i]][0])
+            masks, network = kinds[i % len(kinds)]
+            items = image_instances(image, masks(image, rng), known, _MIN_POINTS)
+            parts.append(recognition_views(items, self.categories, rng, network=network))
+        write_records(self.path, np.concatenate(parts))

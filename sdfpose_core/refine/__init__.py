@@ -13,8 +13,9 @@ Damped Gauss-Newton steps on the state x = (R, t, log s, z) of every hypothesis 
 
 with q = R^T (p - t) / s and d the distance to the border of the free space. The priors come from
 the network prediction with its uncertainty, or from the category. Several views of one object
-share z and s; their poses are eliminated first. Modules: `state` has the variables, `evidence` the
-measurements, `priors` the priors, `residuals` the terms and their Jacobians, `kernel` the robust
-loss rho, `damping` the damping strategy, `solver` the iteration, `icp` the
-alternative of SSC-6D (Peng et al., AAAI 2022).
+share z and s, and from known cameras also a pose in the world; their own poses are eliminated
+first. Modules: `state` has the variables, `evidence` the measurements, `priors` the priors,
+`residuals` the terms and their Jacobians, `world_pose` the common pose of several views, `kernel`
+the robust loss rho, `damping` the damping strategy, `solver` the iteration, `icp` the alternative
+of SSC-6D (Peng et al., AAAI 2022).
 """

@@ -23,6 +23,7 @@ from sdfpose_core.refine.residuals import (
     surface_residuals,
 )
 from sdfpose_core.refine.state import ShapePose
+from sdfpose_core.refine.world_pose import KnownCameras
 from sdfpose_core.sdf.joint_decoder import JointDecoder, of_rows
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 
@@ -176,12 +177,14 @@ def refine_multiview(
     config: RefineConfig,
     iterations: int,
     views: int,
+    cameras: KnownCameras | None = None,
 ) -> Solution:
     """Refine several views of the same object jointly: all views share size and code.
 
     Given these, the poses are independent and are eliminated first (the Schur complement of bundle
-    adjustment; Triggs et al., 2000). A view with a wrong mask or pose must not spoil the others:
-    the cost c of a view counts as c / (1 + c / c0).
+    adjustment; Triggs et al., 2000). So they are with known cameras, given the pose in the world as
+    well. A view with a wrong mask or pose must not spoil the others: the cost c of a view counts as
+    c / (1 + c / c0).
 
     Args:
         decoder: decoder of the category, or of each hypothesis.
@@ -191,14 +194,22 @@ def refine_multiview(
         config: weights of the terms.
         iterations: maximum number of steps; fewer after convergence.
         views: number of views per hypothesis.
+        cameras: of the views, if the object has stood still in them; None if the poses in the views
+            have nothing in common.
     """
 
     def step(hessian: Tensor, gradient: Tensor, cost: Tensor) -> Tensor:
         weight = (1.0 + cost / _VIEW_COST).pow(-2)
-        return _solve_together(weight[:, None, None] * hessian, weight[:, None] * gradient, views)
+        if cameras is None:
+            return _solve_together(
+                weight[:, None, None] * hessian, weight[:, None] * gradient, views
+            )
+        hessian, gradient = cameras.with_common_pose(hessian, gradient)
+        moved = _solve_together(weight[:, None, None] * hessian, weight[:, None] * gradient, views)
+        return torch.cat([moved[:, :POSE_PARAMETERS], moved[:, 2 * POSE_PARAMETERS :]], dim=1)
 
     anchors = surface_anchors(decoder, state.codes, config.anchors)
-    problem = _Problem(decoder, evidence, priors.shared(views), config, anchors)
+    problem = _Problem(decoder, evidence, priors.shared(views), config, anchors, cameras)
     return _minimise(
         problem,
         state,
@@ -322,6 +333,7 @@ class _Problem:
         priors: priors of code and size.
         config: weights of the terms.
         anchors: (B, M, 3), object units.
+        cameras: of the views that the hypotheses consist of, if they are known.
     """
 
     decoder: ShapeDecoder | JointDecoder
@@ -329,6 +341,7 @@ class _Problem:
     priors: Priors
     config: RefineConfig
     anchors: Tensor
+    cameras: KnownCameras | None = None
 
     def __getitem__(self, index: Tensor) -> _Problem:
         return replace(
@@ -371,6 +384,8 @@ class _Problem:
         diagonal[:, :3] += ROTATION_PRECISION
         diagonal[:, 3:6] += TRANSLATION_PRECISION
         self.priors.add_to(state, hessian, gradient)
+        if self.cameras is not None:
+            cost = self.cameras.add_to(state.similarity, cost, hessian, gradient)
         return _Linearised(cost, hessian, gradient, surface, violation)
 
 

@@ -10,7 +10,7 @@ from sdfpose_core.datasets.bag_writing import OBJECTS, BagWriter
 from sdfpose_core.datasets.bags import RecordedFrame
 from sdfpose_core.messages.factory import header_message
 from sdfpose_core.messages.objects import child_frame_id, object_message, transform_message
-from sdfpose_core.tracking.tracker import Track, TrackerResult, TrackState
+from sdfpose_core.tracking.tracker import Track, TrackerResult
 
 __all__ = ["ResultBag"]
 
@@ -55,7 +55,7 @@ class ResultBag:
                 child_frame_id(self._prefix, x.estimate.category, x.id),
             )
             for x in result.tracks
-            if x.state != TrackState.LOST
+            if x.seen
         ]
         self._write("/tf", new(_TF_TYPE, transforms=transforms), recorded)
         changed = self._update_revisions(result.tracks)

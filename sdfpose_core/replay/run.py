@@ -19,12 +19,14 @@ from sdfpose_core.datasets.bags import Pairing, RecordedFrame, TopicCallbacks, b
 from sdfpose_core.errors import FrameError, VerificationError
 from sdfpose_core.evaluation.frame_evaluation import FrameEvaluation, ReportedObject, evaluate_frame
 from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.messages.transform_tree import TransformError
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
 from sdfpose_core.observation.truth_checks import truth_problem
 from sdfpose_core.replay.schedule import Schedule
+from sdfpose_core.replay.transforms import RecordedWorld
 from sdfpose_core.replay.truth import TruthSource
-from sdfpose_core.tracking.tracker import Track, Tracker, TrackerResult, TrackState
+from sdfpose_core.tracking.tracker import Track, Tracker, TrackerResult
 
 __all__ = ["Replay", "ReplayedFrame", "ResultSink", "replay"]
 
@@ -67,8 +69,8 @@ class ReplayedFrame:
 
     @property
     def shown(self) -> tuple[Track, ...]:
-        """The tracks that are not lost."""
-        return tuple(x for x in self.tracks if x.state != TrackState.LOST)
+        """The tracks that the frame shows."""
+        return tuple(x for x in self.tracks if x.seen)
 
 
 @dataclass
@@ -145,6 +147,7 @@ def replay(
     results: Sequence[ResultSink] = (),
     masks: Callable[[int, RgbdFrame], RgbdFrame] | None = None,
     listeners: TopicCallbacks | None = None,
+    world: RecordedWorld | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> Replay:
     """Process the frames of a bag in order; the result is the same in every run.
@@ -164,6 +167,8 @@ def replay(
         results: receive the result of each frame.
         masks: makes the masks of a processed frame, given its number; None for those of the bag.
         listeners: callbacks for additional topics, called with each message in recorded order.
+        world: poses of the camera in the world, in which the objects are then tracked. Frames
+            without one are refused.
         progress: called after each frame, processed or dropped.
 
     Raises:
@@ -189,10 +194,12 @@ def replay(
                     wait_ms = 1e3 * (time.perf_counter() - waited)
                     try:
                         stage_ms = {"wait": wait_ms}
+                        if world is not None:
+                            item = replace(item, frame=world.placed(item.frame))
                         if masks is not None:
                             item = _with_masks(item, partial(masks, number), stage_ms)
                         replayed, result = _step(number, item, tracker, done, stage_ms, results)
-                    except (FrameError, VerificationError) as error:
+                    except (FrameError, TransformError, VerificationError) as error:
                         refused.append(str(error))
                     else:
                         done.frames.append(replayed)
@@ -202,6 +209,8 @@ def replay(
                 progress()
     finally:
         problems += skipped.sentences(str(path))
+        if world is not None:
+            problems += world.problems
         if refused:
             problems.append(f"{path}: {len(refused)} frames cannot be processed: {refused[0]}")
     done.elapsed_s = time.perf_counter() - start

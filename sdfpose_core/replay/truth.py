@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation, Slerp
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.bag_reader import Connection
@@ -20,21 +17,15 @@ from sdfpose_core.datasets.bags import TopicCallbacks
 from sdfpose_core.datasets.folder import ground_truth_of
 from sdfpose_core.errors import BagError, FrameError
 from sdfpose_core.messages.interfaces import stamp_ns
-from sdfpose_core.messages.objects import transform_arrays, truth_from_message
+from sdfpose_core.messages.objects import truth_from_message
+from sdfpose_core.messages.transform_tree import TransformError, TransformTree
 from sdfpose_core.observation.frame import GroundTruth
+from sdfpose_core.replay.transforms import TF, TF_STATIC, TF_TYPE
 from sdfpose_core.storage.text import read_text
 
 __all__ = ["FileTruth", "TopicTruth", "TransformTruth", "TruthSource", "truth_source"]
 
-_TF, _TF_STATIC = "/tf", "/tf_static"
-_TF_TYPE = "tf2_msgs/msg/TFMessage"
 _TF_PREFIX = "tf:"
-
-_MAX_GAP_NS = 200_000_000
-"""Largest time between two transforms for interpolation."""
-
-_MAX_DEPTH = 64
-"""Largest number of frames between an object and the root of its tree; more indicate a cycle."""
 
 
 class TruthSource(Protocol):
@@ -83,8 +74,8 @@ def truth_source(
             )
         return TopicTruth(named[0]) if named else None
     if selection.startswith(_TF_PREFIX):
-        if types.get(_TF) != _TF_TYPE and types.get(_TF_STATIC) != _TF_TYPE:
-            raise BagError(f"{path}: has no topic {_TF}, needed for ground truth from {selection}")
+        if types.get(TF) != TF_TYPE and types.get(TF_STATIC) != TF_TYPE:
+            raise BagError(f"{path}: has no topic {TF}, needed for ground truth from {selection}")
         return TransformTruth(selection.removeprefix(_TF_PREFIX), categories)
     if selection.startswith("/") and not Path(selection).is_file():
         if selection not in topics:
@@ -189,27 +180,26 @@ class TransformTruth:
         names = "|".join(re.escape(x) for x in categories)
         self._pattern = re.compile(rf"{re.escape(prefix)}/({names})_(\d+)")
         self._categories = categories
-        self._edges: dict[str, _Edge] = {}
+        self._tree = TransformTree()
 
     @property
     def listeners(self) -> TopicCallbacks:
         """See `TruthSource`."""
-        return {_TF: self._take, _TF_STATIC: self._take_static}
+        return {TF: self._tree.take, TF_STATIC: self._tree.take_static}
 
     def at(self, stamp: int, frame_id: str) -> list[GroundTruth] | None:
         """See `TruthSource`."""
-        camera = self._in_root(frame_id, stamp)
         found = []
-        for child in sorted(self._edges):
+        for child in self._tree.frames:
             match = self._pattern.fullmatch(child)
             if match is None:
                 continue
             category = match[1]
-            place = self._in_root(child, stamp)
-            if place is None or camera is None or place[0] != camera[0]:
+            try:
+                pose = self._tree.lookup(frame_id, child, stamp)
+            except TransformError:
                 found.append(GroundTruth.without_pose(int(match[2]), category, child))
                 continue
-            pose = np.linalg.inv(camera[1]) @ place[1]
             found.append(
                 GroundTruth(
                     mask_id=int(match[2]),
@@ -222,75 +212,6 @@ class TransformTruth:
                 )
             )
         return found if any(x.has_pose for x in found) else None
-
-    def _take(self, message: Any) -> None:
-        for x in message.transforms:
-            edge = self._edges.setdefault(x.child_frame_id, _Edge())
-            edge.add(x.header.frame_id, stamp_ns(x.header), _matrix(x.transform))
-
-    def _take_static(self, message: Any) -> None:
-        for x in message.transforms:
-            edge = self._edges.setdefault(x.child_frame_id, _Edge())
-            edge.fix(x.header.frame_id, _matrix(x.transform))
-
-    def _in_root(self, frame: str, stamp: int) -> tuple[str, NDArray[np.float64]] | None:
-        """Return the root of a frame's tree and the pose (4, 4) in it; None if unknown."""
-        pose = np.eye(4)
-        for _ in range(_MAX_DEPTH):
-            edge = self._edges.get(frame)
-            if edge is None:
-                return frame, pose
-            step = edge.at(stamp)
-            if step is None:
-                return None
-            frame, pose = edge.parent, step @ pose
-        return None
-
-
-class _Edge:
-    """The pose of a frame in its parent frame over time."""
-
-    def __init__(self) -> None:
-        self.parent = ""
-        self._stamps: list[int] = []
-        self._poses: list[NDArray[np.float64]] = []
-        self._fixed: NDArray[np.float64] | None = None
-
-    def add(self, parent: str, stamp: int, pose: NDArray[np.float64]) -> None:
-        self.parent = parent
-        at = bisect_left(self._stamps, stamp)
-        if at < len(self._stamps) and self._stamps[at] == stamp:
-            self._poses[at] = pose
-        else:
-            self._stamps.insert(at, stamp)
-            self._poses.insert(at, pose)
-
-    def fix(self, parent: str, pose: NDArray[np.float64]) -> None:
-        self.parent, self._fixed = parent, pose
-
-    def at(self, stamp: int) -> NDArray[np.float64] | None:
-        if self._fixed is not None:
-            return self._fixed
-        after = bisect_left(self._stamps, stamp)
-        if after < len(self._stamps) and self._stamps[after] == stamp:
-            return self._poses[after]
-        if not 0 < after < len(self._stamps):
-            return None
-        first, last = self._stamps[after - 1 : after + 1]
-        if last - first > _MAX_GAP_NS:
-            return None
-        share = (stamp - first) / (last - first)
-        a, b = self._poses[after - 1 : after + 1]
-        pose = (1.0 - share) * a + share * b
-        turn = Slerp([0.0, 1.0], Rotation.from_matrix(np.stack([a[:3, :3], b[:3, :3]])))
-        pose[:3, :3] = turn(share).as_matrix()
-        return pose
-
-
-def _matrix(transform: Any) -> NDArray[np.float64]:
-    matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = transform_arrays(transform)
-    return matrix
 
 
 def _truth(entry: Any, number: int, where: str, categories: Categories) -> GroundTruth:

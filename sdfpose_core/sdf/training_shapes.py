@@ -30,6 +30,8 @@ __all__ = [
     "procedural_codes",
     "procedural_shapes",
     "read_exclusions",
+    "sampled_shapes",
+    "size_prior",
 ]
 
 _HELD_OUT_SHARE = 0.1
@@ -96,7 +98,7 @@ def procedural_shapes(
         )
     models = [sample_model(category, seed) for seed in range(training)]
     held_out = [sample_model(category, HELD_OUT_SEED + seed) for seed in range(validation)]
-    return _sampled(models, held_out, counts, cache / category, "", log)
+    return sampled_shapes(models, held_out, counts, cache / category, log=log)
 
 
 def procedural_codes(
@@ -198,7 +200,7 @@ def folder_shapes(
             f"\nwarning: {folder}: {size}; give the unit of the files with --unit-m, unless they "
             "are normalised, like the CAD models of NOCS"
         )
-    return _sampled(training, held_out, counts, cache / category, report, log)
+    return sampled_shapes(training, held_out, counts, cache / category, report, log)
 
 
 def read_exclusions(path: Path, folder: Path) -> frozenset[str]:
@@ -255,14 +257,34 @@ def _names_by_line(path: Path) -> frozenset[str]:
     return frozenset(x.strip() for x in lines if x.strip())
 
 
-def _sampled(
+def size_prior(diagonals_m: np.ndarray) -> tuple[float, float]:
+    """Median of diagonals (S,), metres, and the standard deviation of their logarithms."""
+    logarithms = np.log(diagonals_m)
+    return float(np.exp(np.median(logarithms))), float(logarithms.std())
+
+
+def sampled_shapes(
     training: Sequence[CadModel],
     validation: Sequence[CadModel],
     counts: SampleCounts,
     cache: Path,
-    report: str,
-    log: LogLine,
+    report: str = "",
+    log: LogLine = lambda name: None,
 ) -> TrainingShapes:
+    """Sample given models.
+
+    Args:
+        training: solids to learn from.
+        validation: held-out solids.
+        counts: samples per model.
+        cache: folder of the sample cache.
+        report: import report of the models.
+        log: called with the name of each finished shape.
+
+    Raises:
+        SampleCacheError: the samples cannot be written to `cache`.
+    """
+
     def samples(model: CadModel) -> SdfSamples:
         result = cached_samples(model, cache, counts.surface, counts.uniform, counts.boundary)
         log(model.name)

@@ -23,6 +23,7 @@ __all__ = [
     "Segmentation",
     "clutter_instances",
     "detected_masks",
+    "image_instances",
     "with_room_parts",
 ]
 
@@ -48,10 +49,12 @@ class ClutterInstance:
     Attributes:
         candidates: its measurement as an instance of each category that it may belong to by size,
             at least one.
-        truth: its true pose and category; None if it belongs to none.
+        category: true one, empty if it belongs to none.
+        truth: its true pose; None if it belongs to no category, or the pose is unknown.
     """
 
     candidates: tuple[Instance, ...]
+    category: str
     truth: GroundTruth | None
 
     def told(self, category: str) -> tuple[Instance, ...]:
@@ -94,7 +97,10 @@ def clutter_instances(
         seed, style=style, width=width, model_seeds=model_seeds, views_per_scene=_VIEWS_PER_SCENE
     )
     found = (
-        x for image in images for x in _instances(image, masks(image, rng), categories, min_points)
+        x
+        for image in images
+        for x in image_instances(image, masks(image, rng), categories, min_points)
+        if x.truth is not None or not x.category
     )
     return itertools.islice(found, count)
 
@@ -106,10 +112,17 @@ def detected_masks(image: ClutterFrame, rng: np.random.Generator) -> NDArray[np.
     return noise.apply(with_room_parts(image, rng), image.frame.camera, rng)
 
 
-def _instances(
+def image_instances(
     image: ClutterFrame, ids: NDArray[np.uint16], categories: Categories, min_points: int
 ) -> Iterator[ClutterInstance]:
-    """The masks of one image."""
+    """The masks of one image; those that mostly show what need not be found are left out.
+
+    Args:
+        image: with the true ids.
+        ids: (H, W), the masks.
+        categories: known ones.
+        min_points: masks with fewer points are left out.
+    """
     labels = {int(x): InstanceLabel(ANY_CATEGORY) for x in np.unique(ids) if x > 0}
     frame = replace(image.frame, mask=ids, labels=labels)
     instances, _ = segment(frame, categories, min_points=min_points)
@@ -117,10 +130,13 @@ def _instances(
     for mask_id in dict.fromkeys(x.mask_id for x in instances):
         shown = ids == mask_id
         thing = _thing(image.ids[shown])
-        truth = truths.get(thing)
-        if image.ignore[shown].mean() > _MOST or (truth is None and image.categories.get(thing)):
+        if image.ignore[shown].mean() > _MOST:
             continue
-        yield ClutterInstance(tuple(x for x in instances if x.mask_id == mask_id), truth)
+        yield ClutterInstance(
+            tuple(x for x in instances if x.mask_id == mask_id),
+            image.categories.get(thing, ""),
+            truths.get(thing),
+        )
 
 
 def _thing(ids: NDArray[np.integer]) -> int:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from sdfpose_core.observation.frame import Instance
-from sdfpose_core.tracking.tracked_object import PredictedTrack
+from sdfpose_core.tracking.predicted_track import PredictedTrack
 
 __all__ = ["assign_instances", "associate"]
 

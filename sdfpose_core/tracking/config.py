@@ -44,6 +44,8 @@ class TrackerConfig:
         wait_for_verification: wait for a verification that is due in this image, and verify a pose
             that the image contradicts at once. The results then do not depend on the machine's
             speed. Without it, a verification is used as soon as it is available: for live images.
+            Unnamed things are then tried in the background as well, see
+            `sdfpose_core.tracking.trials`, unless `verification_delay_s` is 0.
         verification_share: with `wait_for_verification` off, the share of the time that the
             verification of trusted poses may take. Uncertain poses are not limited.
         detection_budget_s: time after which no further object of an image is detected from scratch,

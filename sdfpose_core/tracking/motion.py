@@ -29,23 +29,32 @@ _MIN_VARIANCE = 1e-12
 
 _MIN_CONFIDENCE = 1e-3
 
+_REST_VARIANCE_S = np.repeat([0.0001, math.radians(0.05)], 3) ** 2
+"""Square metres and radians per second by which the pose of an object at rest becomes uncertain:
+old images count less, as size and shape were less certain then."""
+
 
 @dataclass(frozen=True)
 class PoseFilter:
     """A Kalman filter of the pose with randomly changing velocities.
 
     The state is the error of the pose and the velocity, each (x, y, z, rotation vector) about the
-    axes of the camera frame. The velocity is an Ornstein-Uhlenbeck process (Uhlenbeck and Ornstein,
-    1930): it changes at random and fades with a time constant. What an image leaves open, such as
-    the yaw of a mug with a hidden handle, is filled in from earlier images.
+    axes of the camera frame, or of the world if the camera's pose is known. The velocity is an
+    Ornstein-Uhlenbeck process (Uhlenbeck and Ornstein, 1930): it changes at random and fades with a
+    time constant. What an image leaves open, such as the yaw of a mug with a hidden handle, is
+    filled in from earlier images.
+
+    In the world, an object may be at rest: its velocity is then 0, and images are averaged.
 
     Attributes:
         velocity: (6,), metres and radians per second.
         covariance: (12, 12) of pose and velocity.
+        at_rest: whether the object stands still.
     """
 
     velocity: NDArray[np.float64]
     covariance: NDArray[np.float64]
+    at_rest: bool = False
 
     @classmethod
     def start(cls, estimate: ObjectEstimate, config: TrackerConfig) -> PoseFilter:
@@ -62,6 +71,10 @@ class PoseFilter:
         self, estimate: ObjectEstimate, seconds: float, config: TrackerConfig
     ) -> tuple[ObjectEstimate, PoseFilter]:
         """Pose and filter after some time."""
+        if self.at_rest:
+            covariance = self.covariance.copy()
+            covariance[:6, :6] += seconds * np.diag(_REST_VARIANCE_S)
+            return estimate, replace(self, covariance=covariance)
         tau, fade = config.coast_s, math.exp(-seconds / config.coast_s)
         span = tau * (1.0 - fade)
         noise = np.diag(_velocity_variance(config))
@@ -100,8 +113,18 @@ class PoseFilter:
         fused = moved(seen, turn_back, pose.translation - turn_back @ seen.translation)
         return (
             replace(fused, covariance=seen.covariance),
-            PoseFilter(self.velocity + change[6:], 0.5 * (covariance + covariance.T)),
+            replace(
+                self,
+                velocity=self.velocity + change[6:],
+                covariance=0.5 * (covariance + covariance.T),
+            ),
         )
+
+    def rested(self) -> PoseFilter:
+        """The filter of an object that turned out to stand still."""
+        covariance = np.zeros((12, 12))
+        covariance[:6, :6] = self.covariance[:6, :6]
+        return PoseFilter(np.zeros(6), covariance, at_rest=True)
 
 
 def moved(

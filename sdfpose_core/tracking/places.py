@@ -5,7 +5,7 @@ Mask ids need not persist from image to image, but a thing stays about where it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.tracking.association import associate
 
-__all__ = ["Place", "recognised"]
+__all__ = ["Place", "recognised", "unnamed"]
 
 _LEAST_REACH_M = 0.01
 
@@ -26,7 +26,8 @@ class Place:
     Attributes:
         mask_id: in that image.
         categories: those that it may have.
-        middle: (3,), metres, camera frame: of its points.
+        middle: (3,), metres: of its points, in the world if the camera's pose is known, else in the
+            camera frame.
         reach_m: root mean square distance of these points from their mean, metres.
     """
 
@@ -47,7 +48,7 @@ class Place:
         return cls(
             mask_id=instance.mask_id,
             categories=frozenset(x.category for x in same),
-            middle=instance.middle,
+            middle=_middle(instance),
             reach_m=max(reach_m, _LEAST_REACH_M),
         )
 
@@ -70,8 +71,25 @@ def recognised(known: Sequence[Place], options: Mapping[int, Sequence[Instance]]
     pairs = associate(
         np.stack([middles, middles], axis=1),
         np.array([x.reach_m for x in known]),
-        np.stack([x.middle for x in instances]),
+        np.stack([_middle(x) for x in instances]),
         compatible=np.array([[x.categories == y for y in categories] for x in known]),
         preferred=np.array([[x.mask_id == y.mask_id for y in instances] for x in known]),
     )
     return {instances[i].mask_id: k for k, i in pairs}
+
+
+def unnamed(
+    options: Mapping[int, Sequence[Instance]], owned: Container[int]
+) -> dict[int, Sequence[Instance]]:
+    """The masks for which several categories are tried, without those of tracked objects.
+
+    Args:
+        options: see `recognised`.
+        owned: mask ids of tracked objects.
+    """
+    return {i: same for i, same in options.items() if same[0].unknown and i not in owned}
+
+
+def _middle(instance: Instance) -> NDArray[np.float64]:
+    camera = instance.camera_pose
+    return instance.middle if camera is None else camera.to_world(instance.middle)

@@ -1,4 +1,4 @@
-"""Re-detection: when a tracked pose is verified, and what the verification changes."""
+"""Re-detection: what is verified or tried next, and what a verification changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.mode_fusion import fused_modes
 from sdfpose_core.tracking.motion import farther, with_modes_of
 from sdfpose_core.tracking.tracked_object import TrackedObject
-from sdfpose_core.tracking.verification import VerificationRequest, VerificationResult, Verifier
+from sdfpose_core.tracking.trials import Trials
+from sdfpose_core.tracking.verification import Trial, VerificationRequest, VerificationResult
+from sdfpose_core.tracking.verifier import Verifier
+from sdfpose_core.tracking.world import in_camera
 
 __all__ = ["Redetection"]
 
@@ -29,12 +32,21 @@ _RIVAL = 0.1
 """A verification also tries other categories that are at least this likely."""
 
 _SHORT_DELAY_FACTOR = 0.4
-"""Factor of the verification delay while other objects wait for theirs: one image that waits is
-better than a wrong pose in many."""
+"""Factor of the verification delay while other objects wait for theirs, or things for a trial: one
+image that waits is better than a wrong pose in many."""
+
+_IN_A_ROW = 2
+"""So many verifications or trials in a row, and one of the others that wait is next."""
 
 
 class Redetection:
     """Verifies tracked poses by detecting the objects from scratch, one at a time.
+
+    Trials of unnamed things take turns with the verifications.
+
+    Attributes:
+        verifier: runs both.
+        trials: of unnamed things.
 
     Args:
         estimator: detects the objects.
@@ -49,14 +61,20 @@ class Redetection:
             config.accept_confidence,
             in_process=config.verify_in_process and config.verification_delay_s > 0.0,
         )
+        background = config.verification_delay_s > 0.0 and not config.wait_for_verification
+        self.trials = Trials(
+            self.verifier, config, active=background and estimator.config.refine == "sdf"
+        )
+        self._last_was_trial, self._in_a_row = False, 0
 
     def update(
         self, objects: Sequence[TrackedObject], instance_of: Mapping[int, Instance], now_ns: int
     ) -> tuple[list[TrackedObject], dict[str, float]]:
-        """Apply the verification that is due, and request the next one.
+        """Apply the verification that is due, and request the next one, or a trial.
 
         The next request is for the least certain object that is due. An object that the image
-        contradicts is verified at once.
+        contradicts is verified at once. Uncertain poses come before trials, and these before
+        certain poses, but none waits for ever.
 
         Args:
             objects: after an image.
@@ -90,25 +108,37 @@ class Redetection:
 
         def request_for(x: TrackedObject) -> VerificationRequest:
             instance = _without_surroundings(instance_of[x.estimate.mask_id])
+            tracked = in_camera(x.estimate, instance.camera_pose)
+            if not x.at_rest:
+                instance = replace(instance, camera_pose=None)
             rivals = {y.category for y in x.estimate.alternatives if y.probability >= _RIVAL}
             return VerificationRequest(
                 x.id,
                 instance,
-                x.estimate,
+                tracked,
                 x.keyframes,
                 rivals=tuple(sorted(rivals - {instance.category})),
             )
 
         if (done := self.verifier.due(now_ns, wait=self._config.wait_for_verification)) is not None:
-            apply(*done)
+            request, result = done
+            if isinstance(request, Trial):
+                self.trials.answer(request, result)
+            else:
+                apply(request, result)
         if self._config.wait_for_verification:
             contradicted = [x for x in by_id.values() if x.visible and x.belief.collapsed]
             for request in [request_for(x) for x in contradicted]:
                 verify_now(request)
         waiting = [x for x in by_id.values() if self._is_due(x)]
-        if waiting and self.verifier.pending_object is None:
+        if self.verifier.pending is not None:
+            pass
+        elif (trial := self._next_trial(waiting)) is not None:
+            self.verifier.begin(_to_send(trial), now_ns)
+        elif waiting:
             first = min(waiting, key=lambda x: (not x.belief.collapsed, x.belief.log_odds))
-            factor = _SHORT_DELAY_FACTOR if len(waiting) > 1 else 1.0
+            others = len(waiting) > 1 or self.trials.next is not None
+            factor = _SHORT_DELAY_FACTOR if others else 1.0
             delay_s = factor * self._config.verification_delay_s
             if delay_s == 0.0:
                 verify_now(request_for(first))
@@ -117,6 +147,19 @@ class Redetection:
                 self.verifier.begin(request_for(first), due_ns, self._config.verification_share)
         kept = [by_id[x.id] for x in objects if x.id in by_id]
         return kept, stage_ms
+
+    def _next_trial(self, waiting: Sequence[TrackedObject]) -> Trial | None:
+        """The trial that is next, if one is; None if a verification is, or nothing."""
+        trial = self.trials.next if self.verifier.ready else None
+        if trial is None or not waiting:
+            self._in_a_row = 0
+            return trial
+        is_trial = not any(x.belief.uncertain for x in waiting)
+        if is_trial == self._last_was_trial and self._in_a_row >= _IN_A_ROW:
+            is_trial = not is_trial
+        self._in_a_row = self._in_a_row + 1 if is_trial == self._last_was_trial else 1
+        self._last_was_trial = is_trial
+        return trial if is_trial else None
 
     def _is_due(self, x: TrackedObject) -> bool:
         """Whether an object is to be verified as soon as the verifier is free."""
@@ -183,3 +226,11 @@ def _without_surroundings(instance: Instance) -> Instance:
     if not isinstance(instance.colour, np.ndarray):
         return instance
     return replace(instance, colour=ColourCrop.around(instance.colour, instance.pixels, "jpeg"))
+
+
+def _to_send(trial: Trial) -> Trial:
+    """The trial without surroundings; instances of the same pixels share their image."""
+    distinct = {id(x.pixels): x for x in trial.instances}
+    colours = {i: _without_surroundings(x).colour for i, x in distinct.items()}
+    instances = tuple(replace(x, colour=colours[id(x.pixels)]) for x in trial.instances)
+    return replace(trial, instances=instances)

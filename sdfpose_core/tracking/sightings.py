@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.tracking.config import TrackerConfig
-from sdfpose_core.tracking.places import Place, recognised
+from sdfpose_core.tracking.places import Place, recognised, unnamed
 
 __all__ = ["Sightings"]
 
@@ -61,9 +61,9 @@ class Sightings:
         """
         if self._config.sightings == 1:
             return set()
-        unnamed = _unnamed(options, owned)
-        counts = {i: x.count for i, x in self._recognised(unnamed, now_ns).items()}
-        return {i for i in unnamed if counts.get(i, 0) + 1 < self._config.sightings}
+        things = unnamed(options, owned)
+        counts = {i: x.count for i, x in self._recognised(things, now_ns).items()}
+        return {i for i in things if counts.get(i, 0) + 1 < self._config.sightings}
 
     def update(
         self,
@@ -83,29 +83,22 @@ class Sightings:
         most = self._config.sightings
         if most == 1:
             return
-        unnamed = _unnamed(options, owned)
-        earlier = self._recognised(unnamed, now_ns)
+        things = unnamed(options, owned)
+        earlier = self._recognised(things, now_ns)
         again = {id(x) for x in earlier.values()}
         missed = [replace(x, count=x.count - 1) for x in self._known if id(x) not in again]
         self._known = [x for x in missed if x.count > 0 and self._is_current(x, now_ns)]
-        for i, same in unnamed.items():
+        for i, same in things.items():
             before = most if i in in_turn else earlier[i].count if i in earlier else 0
             self._known.append(_Sighting(Place.of(same), now_ns, min(before + 1, most)))
 
     def _recognised(
-        self, unnamed: Mapping[int, Sequence[Instance]], now_ns: int
+        self, things: Mapping[int, Sequence[Instance]], now_ns: int
     ) -> dict[int, _Sighting]:
         """The things that an image shows again, by mask id, one for one."""
         known = [x for x in self._known if self._is_current(x, now_ns)]
-        again = recognised([x.place for x in known], unnamed)
+        again = recognised([x.place for x in known], things)
         return {i: known[k] for i, k in again.items()}
 
     def _is_current(self, sighting: _Sighting, now_ns: int) -> bool:
         return 1e-9 * (now_ns - sighting.seen_ns) <= self._config.coast_s
-
-
-def _unnamed(
-    options: Mapping[int, Sequence[Instance]], owned: Container[int]
-) -> dict[int, Sequence[Instance]]:
-    """The masks for which several categories are tried, without those of tracked objects."""
-    return {i: same for i, same in options.items() if same[0].unknown and i not in owned}

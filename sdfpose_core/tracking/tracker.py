@@ -13,6 +13,9 @@ The states of an object, one step per image::
                    | for coast_s                           | for remove_after_s
                    v                                       v
                 removed                                 removed
+
+With the camera's pose in the frames, objects are tracked in the world. One that was confirmed and
+that an image cannot show, as it is outside or hidden, is UNOBSERVED and stays where it is.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sdfpose_core.errors import FrameError
 from sdfpose_core.estimation.estimator import FrameResult, PoseEstimator
 from sdfpose_core.estimation.keyframes import Keyframes
 from sdfpose_core.estimation.pose_following import PredictedState
@@ -36,16 +40,14 @@ from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.detector import Detector, joined, sum_of_stages
 from sdfpose_core.tracking.motion import with_modes_of
+from sdfpose_core.tracking.object_observation import ObjectObservation
+from sdfpose_core.tracking.predicted_track import PredictedTrack, with_predicted_yaw
 from sdfpose_core.tracking.redetection import Redetection
 from sdfpose_core.tracking.rejections import Rejections
 from sdfpose_core.tracking.sightings import Sightings
 from sdfpose_core.tracking.track import Track, TrackState
-from sdfpose_core.tracking.tracked_object import (
-    ObjectObservation,
-    PredictedTrack,
-    TrackedObject,
-    with_predicted_yaw,
-)
+from sdfpose_core.tracking.tracked_object import TrackedObject
+from sdfpose_core.tracking.visibility import should_be_visible
 
 __all__ = ["Track", "TrackState", "Tracker", "TrackerConfig", "TrackerResult"]
 
@@ -59,7 +61,7 @@ class TrackerResult:
         removed: ids of the objects that were given up.
         skipped: the mask ids without an estimate, and why.
         waiting: the mask ids whose detection waits for one of the next images, see
-            `TrackerConfig.detection_budget_s` and `TrackerConfig.sightings`.
+            `TrackerConfig.detection_budget_s`, `TrackerConfig.sightings` and `trials.py`.
         stage_ms: wall time by stage: the estimator's ``segment``, ``encode``, ``refine``,
             ``mesh``, and ``total``.
         warnings: cues of the frame that are not used, and why.
@@ -77,6 +79,10 @@ class TrackerResult:
 
 class Tracker:
     """Tracks the objects of a camera through its frames.
+
+    Frames with a `RgbdFrame.camera_pose` are tracked in the world: the prediction of an object that
+    stands still is where it stood, whatever the camera does. Without it, objects are tracked in the
+    camera frame. A sequence has camera poses in all of its frames or in none.
 
     Args:
         estimator: estimates the objects of an image.
@@ -97,6 +103,7 @@ class Tracker:
         self._sightings = Sightings(self._config)
         self._objects: list[TrackedObject] = []
         self._last_image: tuple[str, int] | None = None
+        self._in_world = False
         self._next_id = 1
         self._images = 0
 
@@ -139,11 +146,15 @@ class Tracker:
         if self._begins_sequence(frame):
             return []
         predicted = [
-            x.predict(frame.stamp_ns, self._config)
+            x.predict(frame.stamp_ns, self._config, frame.camera_pose)
             for x in self._objects
             if x.confirmed(self._config) and x.estimate.confidence >= self._config.accept_confidence
         ]
-        return [x.estimate for x in predicted if x.recent]
+        return [
+            x.estimate
+            for x in predicted
+            if x.recent and (not x.object.unobserved or should_be_visible(x.estimate, frame))
+        ]
 
     def step(self, frame: RgbdFrame) -> TrackerResult:
         """Estimate the objects of one frame and track them.
@@ -156,15 +167,17 @@ class Tracker:
             frame: mask ids need not persist from frame to frame.
 
         Raises:
-            FrameError: the mask holds an id that is negative or does not fit 16 bits.
+            FrameError: the mask holds an id that is negative or does not fit 16 bits, or the frame
+                has a camera pose and earlier ones have none, or the other way round.
             VerificationError: the verification process died. A new one is started.
         """
         start = time.perf_counter()
-        now = frame.stamp_ns
+        self._check_camera_pose(frame)
+        now, camera = frame.stamp_ns, frame.camera_pose
         elapsed_s = (
             0.0 if self._last_image is None else max(1e-9 * (now - self._last_image[1]), 0.0)
         )
-        predicted = [x.predict(now, self._config) for x in self._known(frame)]
+        predicted = [x.predict(now, self._config, camera) for x in self._known(frame)]
         instances, skipped = self._estimator.segment(frame)
         warnings = self._estimator.unused_cues(frame, instances)
         if not self._estimator.uses_colour:
@@ -175,24 +188,36 @@ class Tracker:
         for x in self._in_turn(instances):
             options.setdefault(x.mask_id, []).append(x)
         owners = assign_instances(options, predicted)
-        resting = self._rejections.resting(options, owners, now)
         recent = {i for i, x in owners.items() if x.recent}
+        trials = self._redetection.trials
+        if not predicted:
+            trials.reset()
+        # What may be a lost object rests like any other thing, but in replays it is always tried.
+        exempt = recent if trials.active else owners
+        resting = self._rejections.resting(options, exempt, now)
         # The first objects of a sequence are not to be late.
         too_new = self._sightings.too_few(options, recent, now) if predicted else set()
-        tried = {i: x for i, x in options.items() if i not in resting and i not in too_new}
+        left_out = resting.keys() | too_new
+        outcome = trials.outcome(options, recent, left_out)
+        left_out |= outcome.untried
+        tried = {i: x for i, x in {**options, **outcome.passed}.items() if i not in left_out}
+        for i, passed in outcome.passed.items():
+            if i in owners and owners[i].object.category != passed[0].category:
+                del owners[i]
         instances = self._resolve_categories(tried, owners, detector)
         observations, result = self._observe(instances, tried, owners, elapsed_s, detector)
         instances = [x.instance for x in observations.values()]
         too_new -= resting.keys()
-        untried = (detector.waiting | too_new) - observations.keys()
+        untried = (detector.waiting | too_new | outcome.waiting) - observations.keys()
         waiting = [options[i][0] for i in sorted(untried)]
-        objects, created = self._update(predicted, owners, observations, waiting, now)
+        objects, created = self._update(predicted, owners, observations, waiting, frame)
+        trials.update(options, recent, outcome, detector.waiting, too_new, now)
         objects, verify_ms = self._redetection.update(
             objects, {x.mask_id: x for x in instances}, now
         )
         skipped += [x for x in result.skipped if x.mask_id not in observations]
-        skipped += [y for x in resting.values() for y in x.skipped()]
-        found = {*observations, *owners}
+        skipped += [*outcome.skipped, *(y for x in resting.values() for y in x.skipped())]
+        found = {*observations, *(i for i in owners if i in exempt)}
         self._rejections.update(options, found, {*resting, *untried}, skipped, now)
         self._sightings.update(options, {*observations, *recent}, detector.waiting, now)
         self._images += 1
@@ -201,10 +226,11 @@ class Tracker:
         self._next_id += created
         self._objects = objects
         self._last_image = (frame.frame_id, now)
+        self._in_world = camera is not None
         stage_ms = {"segment": segment_ms, **sum_of_stages(result.stage_ms, verify_ms)}
         stage_ms["total"] = 1e3 * (time.perf_counter() - start)
         return TrackerResult(
-            tracks=[x.track(now, self._config) for x in objects],
+            tracks=[x.track(now, self._config, camera) for x in objects],
             removed=removed,
             skipped=skipped,
             waiting=[x.mask_id for x in waiting],
@@ -219,6 +245,15 @@ class Tracker:
             self._begin_sequence()
             return []
         return [x for x in self._objects if not x.given_up(frame.stamp_ns, self._config)]
+
+    def _check_camera_pose(self, frame: RgbdFrame) -> None:
+        """Refuse a frame that cannot be compared with the earlier ones."""
+        known = frame.camera_pose is not None
+        if self._objects and known != self._in_world and not self._begins_sequence(frame):
+            raise FrameError(
+                f"the frame {'has a' if known else 'has no'} camera_pose, unlike the earlier ones: "
+                "expected one for all frames or for none; call reset() to begin anew"
+            )
 
     def _begin_sequence(self) -> None:
         """Drop what earlier images say about the next ones, except the objects."""
@@ -381,17 +416,18 @@ class Tracker:
         owners: Mapping[int, PredictedTrack],
         observations: Mapping[int, ObjectObservation],
         waiting: Sequence[Instance],
-        now_ns: int,
+        frame: RgbdFrame,
     ) -> tuple[list[TrackedObject], int]:
         """All objects after an image, and the number of new ones.
 
         An object that a waiting instance may show is not given up.
         """
+        now_ns = frame.stamp_ns
         seen = {owners[i].object.id: x for i, x in observations.items() if i in owners}
         objects = [
             x.object.seen(seen[x.object.id], x, now_ns, self._config)
             if x.object.id in seen
-            else x.object.missed(waiting=any(x.may_be(y) for y in waiting))
+            else self._unseen(x, waiting, frame)
             for x in predicted
         ]
         new = [x for i, x in observations.items() if i not in owners]
@@ -400,6 +436,18 @@ class Tracker:
             for i, x in enumerate(new, start=self._next_id)
         ]
         return objects, len(new)
+
+    def _unseen(
+        self, predicted: PredictedTrack, waiting: Sequence[Instance], frame: RgbdFrame
+    ) -> TrackedObject:
+        """An object after an image that does not show it."""
+        known = predicted.object
+        if any(predicted.may_be(x) for x in waiting):
+            return known.missed(waiting=True)
+        in_world = frame.camera_pose is not None and known.confirmed(self._config)
+        if in_world and not should_be_visible(predicted.estimate, frame):
+            return known.hidden(frame.stamp_ns)
+        return known.missed()
 
     def _to_query(self, tracked: Mapping[int, PredictedTrack], elapsed_s: float) -> set[int]:
         """Mask ids of the tracked objects for which the network is queried in this image.

@@ -266,7 +266,7 @@ def _object(view: ObjectView, categories: Categories) -> SceneObject:
 
 def _standing(view: ObjectView) -> str:
     """State of an object that is not seen, or else the confidence."""
-    unseen = view.state in ("lost", "ground truth")
+    unseen = view.state in ("lost", "unobserved", "ground truth")
     return view.state if unseen else f"{100.0 * view.estimate.confidence:.0f} %"
 
 

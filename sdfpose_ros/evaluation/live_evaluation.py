@@ -16,11 +16,14 @@ from sdfpose_core.evaluation.frame_evaluation import (
 )
 from sdfpose_core.messages.interfaces import JUMP_BACK_NS, stamp_ns
 from sdfpose_core.messages.objects import pose_arrays, truth_from_message
+from sdfpose_core.tracking.track import TrackState
 
 __all__ = ["EvaluatedFrame", "LiveEvaluation"]
 
 _WINDOW_S = 5.0
 """Rate and latency are computed over this period."""
+
+_UNSEEN = (TrackState.LOST, TrackState.UNOBSERVED)
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class LiveEvaluation:
 
     def _evaluate(self, result: SdfObjectArray) -> None:
         stamp = stamp_ns(result.header)
-        visible = [x for x in result.objects if x.state != SdfObject.LOST]
+        visible = [x for x in result.objects if x.state not in _UNSEEN]
         truth = self._truth.get(stamp)
         frame = EvaluatedFrame(
             stamp, _evaluate(visible, [] if truth is None else truth.objects), truth is not None

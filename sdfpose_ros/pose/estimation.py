@@ -28,6 +28,7 @@ from sdfpose_ros.pose.gravity import Gravity
 from sdfpose_ros.pose.made_masks import MadeMasks
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.pose.publishers import ResultPublisher
+from sdfpose_ros.pose.world_frame import WorldFrame
 
 if TYPE_CHECKING:
     from sdfpose_core.sdf.shape_decoder import ShapeDecoder
@@ -172,6 +173,8 @@ class Estimation:
         log: throttled log for problems that may repeat with every frame.
         masks: makes the masks; None if they come with the frames.
         grasps: looks for grasps; None if none are wanted.
+        world: finds the pose of the camera in the world, in which the objects are then tracked;
+            images for which it is missing are dropped. None to track them in the camera frame.
 
     Attributes:
         enabled: whether frames are processed; if not, they are ignored.
@@ -190,6 +193,7 @@ class Estimation:
         log: ThrottledLog,
         masks: MadeMasks | None = None,
         grasps: Grasps | None = None,
+        world: WorldFrame | None = None,
     ) -> None:
         self._node = node
         self.tracker = tracker
@@ -200,6 +204,7 @@ class Estimation:
         self._log = log
         self._masks = masks
         self._grasps = grasps
+        self._world = world
         self._last_header = Header()
         self._closed = False
         self._reported_first = False
@@ -294,6 +299,8 @@ class Estimation:
         )
         for x in warnings:
             self._log.warning(x.kind, x.text)
+        if self._world is not None:
+            frame = replace(frame, camera_pose=self._world(messages.colour.header))
         start_s = time.monotonic()
         found = None if self._masks is None else self._masks.find(frame)
         return _Image(work, frame, found, time.monotonic() - start_s)

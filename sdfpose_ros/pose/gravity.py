@@ -34,7 +34,7 @@ class Gravity:
 
     Args:
         node: node that subscribes.
-        transforms: those of /tf, None without tf2_ros.
+        transforms: those of /tf, None if no source needs them.
         frame_id: frame whose z axis points up; empty for none.
         use_imu: whether to subscribe to ``~/imu``.
         log: receives a warning if a source is not used.
@@ -99,11 +99,7 @@ class Gravity:
             )
         if frame_id == header.frame_id:
             return up
-        if self._transforms is None:
-            raise TransformMissingError(
-                f"{self._topic}: is in frame '{frame_id}', the image in '{header.frame_id}': "
-                "expected the same frame, or tf2_ros, which is not installed"
-            )
+        assert self._transforms is not None
         rotation, _ = self._transforms.lookup(header.frame_id, frame_id, header.stamp)
         return rotation @ up
 

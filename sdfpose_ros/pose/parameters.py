@@ -58,7 +58,7 @@ class PoseNodeParameters:
         change="unconfigured",
     )
     min_known: float = parameter(
-        0.2,
+        0.3,
         "Masks labelled any or by a detector are skipped if they show an object of any of the "
         "categories with a smaller probability; 0 keeps all.",
         minimum=0.0,
@@ -210,13 +210,32 @@ class PoseNodeParameters:
     )
     target_frame: str = parameter(
         "",
-        "Parent frame of the objects in /tf; empty for the camera frame. Requires tf2_ros.",
+        "Parent frame of the objects in /tf; empty for world_frame, or else the camera frame.",
         change="unconfigured",
     )
     gravity_frame: str = parameter(
         "",
-        "Frame in /tf whose z axis points up, such as base_link, odom or map; empty if there is "
-        "none. Requires tf2_ros.",
+        "Frame in /tf whose z axis points up, such as base_link, odom or map; empty for none.",
+        change="unconfigured",
+    )
+    world_frame: str = parameter(
+        "",
+        "Frame in /tf in which the objects are tracked, such as base_link or odom: they stand "
+        "still in it while the camera moves. Empty to track them in the camera frame.",
+        change="unconfigured",
+    )
+    camera_pose_sd_m: float = parameter(
+        0.002,
+        "Standard deviation of the camera's place in world_frame, along each axis, metres.",
+        minimum=0.0,
+        maximum=1.0,
+        change="unconfigured",
+    )
+    camera_pose_sd_deg: float = parameter(
+        0.2,
+        "Standard deviation of the camera's rotation in world_frame, about each axis, degrees.",
+        minimum=0.0,
+        maximum=45.0,
         change="unconfigured",
     )
     use_imu: bool = parameter(

@@ -36,6 +36,7 @@ from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.pose.publishers import ResultPublisher
 from sdfpose_ros.pose.target_frame import TargetFrame
 from sdfpose_ros.pose.transforms import TransformBuffer, transform_buffer
+from sdfpose_ros.pose.world_frame import WorldFrame
 
 __all__ = ["InvalidStateError", "PoseNode", "main"]
 
@@ -187,6 +188,7 @@ class PoseNode(LifecycleNode):
             parameters.frame_prefix or default_frame_prefix(self.get_namespace()),
             target_frame,
             self._log,
+            parameters.world_frame,
         )
         self._masks = None if source is None else MadeMasks(self, source, self._log)
         self._scenes = SceneSource(tracker)
@@ -202,9 +204,24 @@ class PoseNode(LifecycleNode):
             self._log,
             self._masks,
             self._grasps,
+            self._world_frame(parameters, transforms),
         )
         self._live.configured = True
         self.get_logger().info("configured: the weights are loaded")
+
+    def _world_frame(
+        self, parameters: PoseNodeParameters, transforms: TransformBuffer | None
+    ) -> WorldFrame | None:
+        if not parameters.world_frame:
+            return None
+        assert transforms is not None
+        return WorldFrame(
+            transforms,
+            parameters.world_frame,
+            parameters.camera_pose_sd_m,
+            parameters.camera_pose_sd_deg,
+            self._log,
+        )
 
     def _activate(self) -> None:
         self._configured().tracker.prepare(wait=False)  # the first image does not wait for it

@@ -57,7 +57,7 @@ _SURFACE_PERIOD_NS = 2_000_000_000
 """Shortest time between surface markers (1 MB each): a new shape changes with every image."""
 
 _LOST_ALPHA = 0.3
-"""Opacity of the markers of lost objects."""
+"""Opacity of the markers of objects that the image does not show."""
 
 
 class UnknownObjectError(SdfposeError):
@@ -67,7 +67,8 @@ class UnknownObjectError(SdfposeError):
 class ResultPublisher:
     """Publishes the tracker's results with the stamp and frame id of their image.
 
-    - ``/tf``: one transform per visible object, and those of its parts if asked for.
+    - ``/tf``: one transform per visible object, those of its parts if asked for, and one per object
+      that stands where the image does not show it.
     - ``~/objects``: all objects. An object carries its mesh only in the message in which the mesh
       changed.
     - ``~/detections``: the visible objects without shapes, if vision_msgs is installed.
@@ -81,8 +82,9 @@ class ResultPublisher:
         parameters: returns the current parameters, which select the outputs.
         categories: provide the colours.
         frame_prefix: prefix of the objects' frame ids.
-        target_frame: transforms /tf into another frame; None to keep the camera frame.
+        target_frame: transforms /tf into another frame; None to keep the world or camera frame.
         log: receives a warning when a transform is missing.
+        world_frame: frame in which the objects are tracked; empty for the camera frame.
     """
 
     def __init__(
@@ -93,8 +95,10 @@ class ResultPublisher:
         frame_prefix: str,
         target_frame: TargetFrame | None,
         log: ThrottledLog,
+        world_frame: str = "",
     ) -> None:
         self._node = node
+        self._world_frame = world_frame
         self._parameters = parameters
         self._categories = categories
         self._frame_prefix = frame_prefix
@@ -141,8 +145,12 @@ class ResultPublisher:
             result: the tracker's result, poses in the frame of the header.
         """
         parameters = self._parameters()
-        visible = [track for track in result.tracks if track.state.name != "LOST"]
-        self._publish_transforms(header, visible, with_parts=parameters.part_frames)
+        visible = [track for track in result.tracks if track.seen]
+        self._publish_transforms(
+            header,
+            [x for x in result.tracks if x.seen or x.state.name == "UNOBSERVED"],
+            with_parts=parameters.part_frames,
+        )
         self._forget(result.removed)
         self._sample_colours(frame, result.tracks)
         self._publish_objects(header, result, parameters.publish_meshes)
@@ -206,15 +214,17 @@ class ResultPublisher:
         return child_frame_id(self._frame_prefix, track.estimate.category, track.id)
 
     def _publish_transforms(self, header: Header, tracks: list[Track], *, with_parts: bool) -> None:
-        transforms = [
-            transform_message(
-                track.estimate.rotation,
-                track.estimate.translation,
-                header,
-                self._object_frame(track),
+        world = Header(stamp=header.stamp, frame_id=self._world_frame)
+        transforms = []
+        for track in tracks:
+            pose, parent = track.estimate, header
+            if self._target_frame is None and track.world is not None:
+                pose, parent = track.world, world
+            transforms.append(
+                transform_message(
+                    pose.rotation, pose.translation, parent, self._object_frame(track)
+                )
             )
-            for track in tracks
-        ]
         if self._target_frame is not None:
             try:
                 transforms = self._target_frame(transforms)
@@ -285,7 +295,7 @@ class ResultPublisher:
 
     def _markers_of(self, track: Track, header: Header) -> list[Marker]:
         estimate = track.estimate
-        alpha = _LOST_ALPHA if track.state.name == "LOST" else 1.0
+        alpha = 1.0 if track.seen else _LOST_ALPHA
         colour = self._categories[estimate.category].colour
         markers = [
             box_marker(estimate, colour, track.id, header, alpha),

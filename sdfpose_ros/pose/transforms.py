@@ -1,4 +1,4 @@
-"""Lookup of transforms in /tf; requires tf2_ros."""
+"""Lookup of transforms in /tf."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.time import Time
 
-from sdfpose_core.errors import ConfigurationError, SdfposeError
+from sdfpose_core.errors import SdfposeError
 from sdfpose_core.messages.objects import transform_arrays
 from sdfpose_ros import stand_ins
 from sdfpose_ros.pose.parameters import PoseNodeParameters
@@ -31,7 +31,6 @@ class TransformBuffer:
     """
 
     def __init__(self, node: Node, timeout_s: float) -> None:
-        assert stand_ins.tf2_ros is not None
         self._timeout = Duration(seconds=timeout_s)
         # Without node=: it would add a service and a clock callback that are never removed.
         self._buffer = stand_ins.tf2_ros.Buffer()
@@ -58,7 +57,6 @@ class TransformBuffer:
         Raises:
             TransformMissingError: there is no such transform at that time.
         """
-        assert stand_ins.tf2_ros is not None
         try:
             found = self._buffer.lookup_transform(
                 target, source, Time.from_msg(stamp), self._timeout
@@ -72,24 +70,8 @@ class TransformBuffer:
 
 
 def transform_buffer(node: Node, parameters: PoseNodeParameters) -> TransformBuffer | None:
-    """Listen to /tf if parameters need it. An IMU may do without tf2_ros.
-
-    Raises:
-        ConfigurationError: tf2_ros is needed and not installed.
-    """
-    needed = {x: getattr(parameters, x) for x in ("target_frame", "gravity_frame")}
-    if stand_ins.tf2_ros is not None:
-        wanted = any(needed.values()) or parameters.use_imu or parameters.distance_in_any_frame
-        return TransformBuffer(node, parameters.transform_timeout_s) if wanted else None
-    for name, frame in needed.items():
-        if frame:
-            raise ConfigurationError(
-                f"parameter {name} is '{frame}', which needs tf2_ros: install it (it is part of a "
-                f"ROS 2 installation), or leave {name} empty"
-            )
-    if parameters.distance_in_any_frame:
-        raise ConfigurationError(
-            "parameter distance_in_any_frame needs tf2_ros: install it (it is part of a ROS 2 "
-            "installation), or leave the parameter false"
-        )
-    return None
+    """Listen to /tf if parameters need it."""
+    frames = (parameters.target_frame, parameters.gravity_frame, parameters.world_frame)
+    if not (any(frames) or parameters.use_imu or parameters.distance_in_any_frame):
+        return None
+    return TransformBuffer(node, parameters.transform_timeout_s)

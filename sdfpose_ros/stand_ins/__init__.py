@@ -1,7 +1,7 @@
 """ROS packages that the ROS 2 wheels lack. Import them from here only.
 
-`message_filters` is the real package if it is installed, else a stand-in with the same interface.
-`tf2_ros` and `vision_msgs` (the module ``vision_msgs.msg``) are None if they are not installed.
+`message_filters` and `tf2_ros` are the real packages if they are installed, else stand-ins with the
+same interface. `vision_msgs` (the module ``vision_msgs.msg``) is None if it is not installed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ except ImportError:
 try:
     import tf2_ros
 except ImportError:
-    tf2_ros = None
+    from sdfpose_ros.stand_ins import tf2_ros
 
 try:
     import vision_msgs.msg as vision_msgs

@@ -11,8 +11,8 @@ import torch
 from sdfpose_core.mask_training.augmentation import MaskAugmentation
 from sdfpose_core.mask_training.losses import MaskLossConfig
 from sdfpose_core.mask_training.training import MaskTraining, MaskTrainingConfig
-from sdfpose_core.mask_training.views import MaskViews
 from sdfpose_core.masks.network import MaskNetworkConfig
+from sdfpose_core.storage.record_files import Records
 
 __all__ = ["STILL", "TINY", "toy_network", "toy_training", "toy_views"]
 
@@ -65,7 +65,7 @@ def toy_training(views, **settings):
         losses=MaskLossConfig(pixels=512),
         augmentation=STILL,
     )
-    return MaskTraining(MaskViews([views]), TINY, replace(config, **settings), torch.device("cpu"))
+    return MaskTraining(Records([views]), TINY, replace(config, **settings), torch.device("cpu"))
 
 
 @lru_cache(maxsize=1)

@@ -125,10 +125,13 @@ def test_a_told_category_has_no_evidence_of_colour_for_it(script, mode):
     assert all(x.features["mode_probability"] == x.mode_probability for x in found)
 
 
-def test_a_view_without_some_cues_keeps_all_others(script, mode):
-    before = script.View("can", [mode("can", right=True, precise=0.5, colour_pose=2.0, cost=1.0)])
-    before.modes[0].confidence.update(colour_known=3.0, shape_known=-2.0)
-    after = script.without(before, "colour_pose", "colour_known")
+def test_a_view_without_colour_keeps_all_other_cues(script, mode):
+    modes = [mode("can", right=True, precise=0.5, colour_pose=2.0, cost=1.0)]
+    before = script.View("can", modes, shape_alone=-2.0)
+    before.modes[0].confidence.update(colour_known=3.0, shape_known=1.0)
+    (neither,) = script.without_colour(before, shape=False).modes
+    assert (neither.confidence["shape_known"], neither.ranking["cost"]) == (0.0, 1.0)
+    after = script.without_colour(before, shape=True)
     (x,) = after.modes
     assert (after.category, x.category, x.right) == ("can", "can", True)
     assert (x.ranking["colour_pose"], x.ranking["cost"]) == (0.0, 1.0)
@@ -147,10 +150,13 @@ def test_views_know_what_shape_says_of_the_object(script, tmp_path):
     network.save(tmp_path / RECOGNITION_FILE, "any")
     config = EstimatorConfig(colour="none", refine="none", device="cpu")
     estimator = PoseEstimator(config, [tmp_path])
-    (item,) = simulated_instances("can", 0, 1, model_seeds=range(1), pixels=20_000)
+    (item,) = simulated_instances("can", 0, 1, model_seeds=range(1), pixels=20_000, colour=True)
     (seen,) = estimator.recognition.told_known([item.instance])
+    (alone,) = estimator.recognition.told_known([item.instance], colour=False)
     found = script.view([item.instance], item.truth, estimator)
     assert seen.shape_log_odds != 0.0
+    assert found.shape_alone == pytest.approx(alone.shape_log_odds)
+    assert found.shape_alone != pytest.approx(seen.shape_log_odds)
     for x in found.modes:
         assert x.confidence["shape_known"] == pytest.approx(seen.shape_log_odds)
 

@@ -14,6 +14,7 @@ from own_pack import own_pack
 
 from sdfpose_core.encoder.fast import FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
+from sdfpose_core.encoder.views import Views
 from sdfpose_core.packs.pack import Pack
 from sdfpose_core.packs.writing import write_pack
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
@@ -33,6 +34,25 @@ TINY = {
         "round_views": 4,
         "checkpoint_every": 2,
         "encoder": NETWORK,
+    },
+}
+
+FAST = {
+    "shapes": 2,
+    "views": 4,
+    "validation_views": 3,
+    "training": {
+        "steps": 3,
+        "batch": 2,
+        "checkpoint_every": 2,
+        "encoder": {
+            "points": 32,
+            "patches": 4,
+            "patch_points": 4,
+            "width": 16,
+            "layers": 1,
+            "heads": 2,
+        },
     },
 }
 
@@ -71,6 +91,17 @@ def test_ssc6d(train, tmp_path):
     assert (tmp_path / "work" / "can.ssc6d.ckpt").is_file()
     (codes,) = (tmp_path / "work").glob("can.*.codes.safetensors")
     assert load_codes(codes).shape == (2, 5)
+
+
+def test_fast(train, tmp_path):
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(FAST))
+    reached = train("--encoder", "fast")
+    assert reached["trans_cm"] > 0.0
+    path = tmp_path / "weights" / "can" / "encoder.safetensors"
+    assert FastEncoder.load(path).config.code_length == 5
+    assert len(Views.load(tmp_path / "work" / "can.views.npz")) == 4
+    assert len(Views.load(tmp_path / "work" / "can.validation.npz")) == 3
+    assert train("--encoder", "fast")["trans_cm"] == reached["trans_cm"]
 
 
 def test_speed_is_measured_without_training(train, tmp_path):

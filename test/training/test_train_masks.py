@@ -17,10 +17,7 @@ from sdfpose_core.storage.configuration import read_configuration
 SCRIPT = Path(__file__).parents[2] / "training" / "train_masks.py"
 
 TINY = {
-    "files": 2,
-    "views_per_file": 1,
-    "models_per_file": 1,
-    "validation_views": 1,
+    "views": {"files": 2, "views_per_file": 1, "models_per_file": 1, "held_out": 1},
     "network": {"widths": [4, 6], "blocks": [1, 1], "free": 1},
     "stages": [
         {"steps": 2, "batch": 2, "checkpoint_every": 1, "losses": {"pixels": 64}},

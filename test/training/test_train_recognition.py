@@ -9,21 +9,23 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+from sdfpose_core.masks.network import MaskNetwork, MaskNetworkConfig
 from sdfpose_core.recognition.network import RecognitionNetwork
 from sdfpose_core.shapes.families import FAMILIES
 from sdfpose_core.storage.configuration import read_configuration
+from sdfpose_core.weights import MASKS_FILE
 
 SCRIPT = Path(__file__).parents[2] / "training" / "train_recognition.py"
 
+CONFIGS = SCRIPT.parents[1] / "config" / "training"
+CONFIG_NAMES = "masks.yaml", "recognition.yaml"
+
 TINY = {
-    "true_masks": 1,
-    "network_masks": 1,
-    "empty": 0,
-    "views_per_file": 2,
-    "models_per_file": 1,
-    "validation_views": 1,
+    "views": {"files": 1, "views_per_file": 2, "models_per_file": 1, "held_out": 1},
+    "widths": [6, 8],
     "training": {"steps": 2, "batch": 2, "checkpoint_every": 1},
 }
 
@@ -49,14 +51,18 @@ def train(tmp_path, monkeypatch, capsys):
 
 
 def test_the_network_is_trained_and_judged(train, tmp_path):
-    *figures, time = train()
-    assert [x["validation"] for x in figures] == ["true_masks", "network_masks", "empty"]
-    assert set(figures[2]) == {"validation", "none_taken"}
+    figures, time = train()
+    # The only held-out image has the true masks.
+    assert figures["validation"] == "true masks with errors"
     assert time["minutes"] >= time["views_minutes"]
     network = RecognitionNetwork.load(tmp_path / "weights" / "recognition.safetensors")
     assert network.config.categories == tuple(FAMILIES)
-    assert len(list((tmp_path / "work" / "recognition").glob("*.npz"))) == 5
-    assert train() == [*figures, pytest.approx(time, abs=1.0)]
+    assert network.config.widths == (6, 8)
+    (crops,) = (tmp_path / "work").glob("recognition.????????")
+    for folder in (tmp_path / "work" / "masks", crops):
+        names = sorted(x.name for x in folder.iterdir())
+        assert names == ["000.npy", "held_out.npy"]
+    assert train() == [figures, pytest.approx(time, abs=1.0)]
     other = {**TINY["training"], "learning_rate": 0.1}
     assert "recognition.ckpt: is of other settings: delete it" in train(training=other)
 
@@ -67,27 +73,23 @@ def test_a_wrong_key_is_named(train):
     )
 
 
-@pytest.fixture
-def script(monkeypatch):
+def test_the_shipped_configuration_is_the_default(monkeypatch):
     spec = importlib.util.spec_from_file_location("train_recognition", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "train_recognition", module)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_shipped_configuration_is_the_default(script):
+    script = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "train_recognition", script)
+    spec.loader.exec_module(script)
     assert read_configuration(script.CONFIG, script.Settings) == script.Settings()
 
 
-def test_no_two_files_share_models_or_scenes(script, tmp_path):
-    settings = script.Settings()
-    files = script.training_files(settings, tmp_path, tmp_path / "masks.safetensors")
-    files += script.validation_files(settings, tmp_path, tmp_path / "masks.safetensors").values()
-    trained, held_out = files[:-3], files[-3:]
-    assert len(trained) == settings.true_masks + settings.network_masks + settings.empty
-    assert len({x.path for x in files}) == len({x.seed for x in files}) == len(files)
-    seeds = [i for x in trained for i in x.model_seeds]
-    assert len(set(seeds)) == len(seeds)
-    assert not set(seeds) & {i for x in held_out for i in x.model_seeds}
-    assert sum(x.network for x in trained) == settings.network_masks + settings.empty
+def test_both_trainings_use_the_same_views():
+    views = [yaml.safe_load((CONFIGS / x).read_text())["views"] for x in CONFIG_NAMES]
+    assert views[0] == views[1]
+
+
+def test_crops_of_masks_of_other_weights_are_not_used(train, tmp_path):
+    train()
+    torch.manual_seed(1)
+    MaskNetwork(MaskNetworkConfig((4, 6), (1, 1))).save(tmp_path / "weights" / MASKS_FILE, "any")
+    (tmp_path / "work" / "recognition.ckpt").unlink()
+    train()
+    assert len([*(tmp_path / "work").glob("recognition.????????")]) == 2

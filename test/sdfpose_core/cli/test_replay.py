@@ -143,6 +143,22 @@ def test_transforms_of_results_serve_as_ground_truth(replayed, tmp_path, table_f
     assert document["average_precision"] is None
 
 
+@pytest.mark.usefixtures("one_process")
+def test_objects_are_tracked_in_a_frame_of_the_bag(bags, table_frames, tmp_path, capsys):
+    """The first frame has no pose of the camera."""
+    frames = [x for x, _ in table_frames[:3]]
+    messages = [bags.messages_of(x) for x in frames]
+    for x, message in zip(frames[1:], messages[1:], strict=True):
+        pose = "base", "optical", np.eye(3), np.zeros(3)
+        message["/tf"] = bags.transforms(x.stamp_ns, pose)
+    bag = bags.write(tmp_path / "bag", messages, more={"/tf": "tf2_msgs/msg/TFMessage"})
+    out = tmp_path / "r.json"
+    arguments = ["--world", "base", "--threads", "1", "--json", str(out)]
+    assert main(["replay", str(bag), *arguments]) == 0
+    assert json.loads(out.read_text())["processed"] == 2
+    assert "1 frames cannot be processed: the pose of 'optical'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -150,6 +166,7 @@ def test_transforms_of_results_serve_as_ground_truth(replayed, tmp_path, table_f
         (["--busy-ms", "-1"], "argument --busy-ms: '-1': expected a finite number above 0"),
         (["--gt", "/nowhere"], "/nowhere, given for ground truth, is not in the bag"),
         (["--category", "cat"], "unknown category 'cat'"),
+        (["--world", "base"], "has no topic /tf, needed for the poses of the camera in 'base'"),
     ],
 )
 def test_arguments_that_are_wrong_are_named(bag, arguments, problem, capsys):

@@ -139,11 +139,15 @@ def test_a_recognition_network_beside_the_weights_tells_of_shape(
         network = RecognitionNetwork(RecognitionConfig(("can", "mug"), (4, 4), 8))
     network.save(tmp_path / RECOGNITION_FILE, "any")
     own = PoseEstimator(EstimatorConfig(colour="none", device="cpu"), [tmp_path])
-    instances, _ = segment(table[0], estimator.categories)
+    noise = np.random.default_rng(0).integers(0, 255, table[0].colour.shape, dtype=np.uint8)
+    instances, _ = segment(replace(table[0], colour=noise), estimator.categories)
     seen, colour = own.look(instances)
     assert colour is None
     assert own.recognition is not None
-    expected = own.recognition.told_known(instances)
+    expected = own.recognition.told_known(instances, colour=False)
+    coloured = own.recognition.told_known(instances)
+    assert [x.shape_log_odds for x in coloured] != [x.shape_log_odds for x in expected]
+    assert not own.uses_colour
     assert [x.shape_log_odds for x in seen] == [x.shape_log_odds for x in expected]
     assert [x.shape_log_odds != 0.0 for x in seen] == [x.category in ("can", "mug") for x in seen]
     monkeypatch.setattr("sdfpose_core.estimation.estimator.RECOGNITION_FILE", "absent.safetensors")

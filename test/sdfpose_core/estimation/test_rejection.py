@@ -33,13 +33,13 @@ def chosen(seen):
 def test_colour_that_is_sure_rejects_before_any_search():
     seen = [
         instance(x, mask_id=i, log_odds=odds)
-        for i, odds in ((1, -6.0), (2, -2.0), (3, 0.0))
+        for i, odds in ((1, -10.0), (2, -2.0), (3, 0.0))
         for x in ("can", "mug")
     ]
     (found,) = rejected_at_sight(seen, LEAST).values()
     assert found.mask_id == 1
     assert found.category == "any"
-    assert "mask id 1 (any) shows nothing of the categories, with a probability of 1.00" in (
+    assert "mask id 1 (any) shows nothing of the categories, with a probability of 0.99" in (
         found.reason
     )
 
@@ -47,22 +47,23 @@ def test_colour_that_is_sure_rejects_before_any_search():
 @pytest.mark.parametrize(
     ("colour", "shape", "rejected"),
     [
-        (-2.0, -3.5, True),
-        (-2.0, -2.5, False),
-        (0.0, -5.5, True),
-        (-9.0, 6.0, False),
-        (6.0, -9.0, False),
-        (3.0, -9.0, True),
+        (-2.0, -2.6, True),
+        (-2.0, -2.4, False),
+        (0.0, -3.6, True),
+        (-8.0, 0.0, True),
+        (-9.0, 2.0, False),
+        (6.0, -6.0, False),
+        (3.0, -6.0, True),
     ],
 )
 def test_colour_and_shape_reject_together(colour, shape, rejected):
-    """Their log odds add up: 0.006 is -5.1."""
+    """Their log odds add up, those of colour by half: 0.03 is -3.5."""
     found = rejected_at_sight([instance(log_odds=colour, shape=shape)], LEAST)
     assert bool(found) == rejected
 
 
 def test_a_category_that_the_network_does_not_know_saves_a_mask():
-    seen = [instance("can", log_odds=-6.0), instance("kettle", log_odds=0.0)]
+    seen = [instance("can", log_odds=-9.0), instance("kettle", log_odds=0.0)]
     assert rejected_at_sight(seen, LEAST) == {}
 
 

@@ -10,15 +10,15 @@ from toy_mask_views import TINY, toy_network, toy_training, toy_views
 from sdfpose_core.errors import ConfigurationError, WeightsError
 from sdfpose_core.mask_training.training import MaskTraining, MaskTrainingConfig
 from sdfpose_core.mask_training.validation import match_groups, validate_masks
-from sdfpose_core.mask_training.views import MaskViews
 from sdfpose_core.masks.grouping import GroupingConfig, Groups
 from sdfpose_core.masks.network import MaskNetwork
+from sdfpose_core.storage.record_files import Records
 
 FEW_PIXELS = GroupingConfig(min_pixels=20)
 
 
 def test_a_little_training_finds_the_objects_and_parts_those_that_touch():
-    found = validate_masks(toy_network(), MaskViews([toy_views(8)]), FEW_PIXELS)
+    found = validate_masks(toy_network(), Records([toy_views(8)]), FEW_PIXELS)
     assert found["iou50"] == 1.0
     assert found["iou75"] > 0.95
     assert found["merged"] == 0.0
@@ -26,7 +26,7 @@ def test_a_little_training_finds_the_objects_and_parts_those_that_touch():
 
 
 def test_some_of_it_holds_for_other_views():
-    found = validate_masks(toy_network(), MaskViews([toy_views(10, seed=9)]), FEW_PIXELS)
+    found = validate_masks(toy_network(), Records([toy_views(10, seed=9)]), FEW_PIXELS)
     assert found["iou50"] > 0.7
     assert found["merged"] < 0.25
 
@@ -71,7 +71,7 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
 
 def test_without_views_there_is_no_training():
     with pytest.raises(ConfigurationError, match="no training views"):
-        MaskTraining(MaskViews([]), TINY, MaskTrainingConfig(), torch.device("cpu"))
+        MaskTraining(Records([]), TINY, MaskTrainingConfig(), torch.device("cpu"))
 
 
 def test_settings_without_steps_are_refused():
@@ -144,4 +144,4 @@ def test_views_without_objects_have_no_share():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = MaskNetwork(TINY).eval().requires_grad_(False)
-    assert set(validate_masks(network, MaskViews([views]))) == {"false_per_view"}
+    assert set(validate_masks(network, Records([views]))) == {"false_per_view"}

@@ -13,13 +13,15 @@ from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.mask_training import views as module
 from sdfpose_core.mask_training.views import (
     IGNORED,
+    MASK_VIEW,
     VIEW_SIZE,
     MaskViewFile,
-    MaskViews,
+    as_clutter,
     view_records,
 )
 from sdfpose_core.observation.frame import RgbdFrame
-from sdfpose_core.simulation.clutter import ClutterFrame
+from sdfpose_core.simulation.clutter import CLUTTER, ClutterFrame, simulated_clutter
+from sdfpose_core.storage.record_files import Records
 
 
 def frame_of(width, height):
@@ -77,13 +79,42 @@ def test_too_many_objects_are_refused():
         view_records([replace(frame_of(320, 240), ids=many)])
 
 
-def test_views_of_several_files_are_numbered_through():
-    records = view_records([frame_of(320, 240)] * 5)
-    records["focal"] = np.arange(5)
-    views = MaskViews([records[:2], records[2:]])
-    assert len(views) == 5
-    assert views[[4, 0, 2, 1]]["focal"].tolist() == [4.0, 0.0, 2.0, 1.0]
-    assert len(MaskViews([])) == 0
+def test_a_view_is_an_image_again():
+    """At the size of a view, only the numbers of the things change."""
+    image = frame_of(320, 240)
+    ignore = np.zeros(image.ids.shape, np.bool_)
+    ignore[:20, :30] = True
+    (view,) = view_records([replace(image, ignore=ignore)])
+    again = as_clutter(view)
+    np.testing.assert_array_equal(again.ids, np.select([image.ids == 9, image.ids == 700], [1, 2]))
+    assert again.ids.dtype == np.uint16
+    assert again.categories == {1: "", 2: "mug"}
+    np.testing.assert_array_equal(again.ignore, ignore)
+    np.testing.assert_array_equal(again.frame.colour, image.frame.colour)
+    np.testing.assert_allclose(again.frame.depth, image.frame.depth, atol=6e-4)
+    assert not again.frame.mask.any()
+    assert again.truths == ()
+    camera = again.frame.camera
+    assert (camera.fx, camera.fy) == (320.0, 320.0)
+    assert (camera.cx, camera.cy) == (159.5, 119.5)
+    assert view_records([again]).tobytes() == view.tobytes()
+
+
+def test_an_image_that_is_all_object_keeps_its_categories():
+    image = frame_of(320, 240)
+    full = np.where(image.ids == 9, 9, 700).astype(np.uint16)
+    (view,) = view_records([replace(image, ids=full)])
+    assert as_clutter(view).categories == {1: "", 2: "mug"}
+
+
+def test_simulated_clutter_is_the_same_after_a_view_of_it():
+    for image in simulated_clutter(5, 2, CLUTTER, width=320, model_seeds=range(2)):
+        again = as_clutter(view_records([image])[0])
+        pairs = set(zip(image.ids.ravel().tolist(), again.ids.ravel().tolist(), strict=True))
+        assert len(pairs) == len(np.unique(image.ids)) == len(np.unique(again.ids))
+        names = {image.categories.get(a, "") == again.categories.get(b, "") for a, b in pairs}
+        assert names == {True}
+        np.testing.assert_array_equal(again.ignore, image.ignore)
 
 
 @pytest.fixture
@@ -100,31 +131,16 @@ def test_files_are_made_once_and_read_again(file):
     written = file.path.stat().st_mtime_ns
     list(make_view_files([file], 1))
     assert file.path.stat().st_mtime_ns == written
-    views = MaskViews.load([file.path, file.path])
+    views = Records.load([file.path, file.path], MASK_VIEW)
     assert len(views) == 6
     expected = view_records([frame_of(320, 240)])
     assert views[[5]].tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"\x93NUMPY\x01\x00"])
-def test_damaged_files_are_named(file, content):
-    file.path.write_bytes(content)
-    with pytest.raises(FrameError, match=r"0\.npy: not a readable file.*delete it"):
-        MaskViews.load([file.path])
-
-
-def test_files_of_other_views_are_named(file):
-    np.save(file.path, np.zeros(3))
-    with pytest.raises(FrameError, match=r"0\.npy: contains float64 \(3,\).*delete it"):
-        MaskViews.load([file.path])
-    with pytest.raises(FrameError, match="not a readable file"):
-        MaskViews.load([replace(file, path=file.path.with_name("1.npy")).path])
-
-
 def test_simulated_clutter_becomes_views(tmp_path):
     file = MaskViewFile(tmp_path / "0.npy", 3, 1, range(1))
     list(make_view_files([file], 1))
-    (view,) = MaskViews.load([file.path])[[0]]
+    (view,) = Records.load([file.path], MASK_VIEW)[[0]]
     assert 2 <= len(np.unique(view["ids"])) <= 40
     assert (view["depth"] > 0).mean() > 0.3
     assert view["colour"].any()

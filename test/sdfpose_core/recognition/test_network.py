@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -84,6 +84,19 @@ def test_an_instance_without_points_is_told_nothing(network):
     assert network.told_known([]) == []
 
 
+def test_colour_counts_unless_it_is_to_be_ignored(network):
+    plain = window_instance()
+    image = np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)
+    coloured = replace(plain, colour=image)
+    (with_colour,), (ignored,), (without,) = (
+        network.told_known([x], colour=colour)
+        for x, colour in ((coloured, True), (coloured, False), (plain, True))
+    )
+    assert ignored.shape_log_odds == without.shape_log_odds
+    assert with_colour.shape_log_odds != pytest.approx(without.shape_log_odds)
+    assert ignored.colour is image
+
+
 def test_nothing_else_of_an_instance_changes(network):
     before = window_instance()
     (after,) = network.told_known([before])
@@ -112,9 +125,13 @@ def test_files_that_do_not_fit_are_named(network, tmp_path):
         RecognitionNetwork.load(path)
     tensors = network.state_dict()
     write_weights(path, "recognition network", "any", {"categories": ["can"]}, tensors)
-    with pytest.raises(
-        WeightsError, match=r"(?s)do not fit the recognition network.*train_recognition\.py"
-    ):
+    misfit = r"(?s)do not fit the recognition network.*train_recognition\.py"
+    with pytest.raises(WeightsError, match=misfit):
+        RecognitionNetwork.load(path)
+    # Earlier versions saw no colour.
+    tensors["trunk.0.weight"] = tensors["trunk.0.weight"][:, :10].contiguous()
+    write_weights(path, "recognition network", "any", asdict(SMALL), tensors)
+    with pytest.raises(WeightsError, match=misfit):
         RecognitionNetwork.load(path)
 
 

@@ -7,11 +7,16 @@ import itertools
 import numpy as np
 import pytest
 
+from sdfpose_core.categories import default_categories
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
 from sdfpose_core.simulation import clutter_instances as module
 from sdfpose_core.simulation.clutter import CLUTTER, EMPTY, ClutterFrame, simulated_clutter
-from sdfpose_core.simulation.clutter_instances import clutter_instances, with_room_parts
+from sdfpose_core.simulation.clutter_instances import (
+    clutter_instances,
+    image_instances,
+    with_room_parts,
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +31,7 @@ def test_objects_have_their_pose_and_other_things_none():
     for x in some:
         assert len({y.mask_id for y in x.candidates}) == 1
         assert all(y.unknown and not y.label for y in x.candidates)
+        assert x.category == ("" if x.truth is None else x.truth.category)
         if x.truth is not None:
             assert x.truth.mask_id == x.candidates[0].mask_id
             offset = x.candidates[0].middle - x.truth.translation
@@ -70,15 +76,21 @@ something that need not be found."""
 
 
 @pytest.fixture
-def blocks(monkeypatch):
-    """The masks of an image of these blocks, made by a given segmentation of id -> regions."""
+def image():
+    """An image of these blocks."""
     camera = PinholeCamera(128, 96, 160.0, 160.0, 64.0, 48.0)
     ids, ignore = np.zeros((96, 128), np.uint16), np.zeros((96, 128), np.bool_)
     ids[MUG], ids[BOX], ids[CAN], ignore[NONE] = 1, 2, 3, True
     depth = np.where((ids > 0) | ignore, 0.9, 1.0).astype(np.float32)
     frame = RgbdFrame(np.zeros((96, 128, 3), np.uint8), depth, np.zeros_like(ids), camera)
     truth = GroundTruth.without_pose(1, "mug")
-    image = ClutterFrame(frame, ids, {1: "mug", 2: "", 3: "can"}, ignore, (truth,))
+    return ClutterFrame(frame, ids, {1: "mug", 2: "", 3: "can"}, ignore, (truth,))
+
+
+@pytest.fixture
+def blocks(image, monkeypatch):
+    """The masks of the image, made by a given segmentation of id -> regions."""
+    ids = image.ids
     monkeypatch.setattr(module, "simulated_clutter", lambda seed, **_: itertools.repeat(image))
 
     def found(**regions):
@@ -129,3 +141,21 @@ def test_a_mask_of_what_need_not_be_found_is_left_out(blocks):
 
 def test_a_mask_of_an_object_without_a_true_pose_is_left_out(blocks):
     assert set(blocks(can=[CAN])) == {"rest"}
+
+
+def test_the_masks_of_an_image_have_categories_with_or_without_a_pose(image):
+    ids = np.zeros_like(image.ids)
+    ids[MUG], ids[BOX], ids[CAN], ids[NONE], ids[:10, :20] = 40, 30, 20, 10, 50
+    found = {
+        x.candidates[0].mask_id: x for x in image_instances(image, ids, default_categories(), 24)
+    }
+    names = {i: x.category for i, x in found.items()}
+    # What need not be found is left out.
+    assert names == {20: "can", 30: "", 40: "mug", 50: ""}
+    assert {i for i, x in found.items() if x.truth is not None} == {40}
+    for mask_id, x in found.items():
+        assert {y.mask_id for y in x.candidates} == {mask_id}
+        assert len({y.category for y in x.candidates}) == len(x.candidates)
+        assert all(y.unknown for y in x.candidates)
+    assert list(image_instances(image, ids, default_categories(), 401)) == []
+    assert list(image_instances(image, 0 * ids, default_categories(), 24)) == []

@@ -20,7 +20,8 @@ from sdfpose_core.estimation.keyframes import Keyframes
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.simulation import simulated_frame
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA, orbit, table_scene
-from sdfpose_core.tracking.verification import VerificationRequest, Verifier, verify
+from sdfpose_core.tracking.verification import Trial, VerificationRequest, attempt, verify
+from sdfpose_core.tracking.verifier import Verifier
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_another_process_gives_the_same_result(case, running):
     estimator, request = case
     running.prepare()
     running.begin(request, 100)
-    assert running.pending_object == 7
+    assert running.pending is request
     assert running.due(99, wait=True) is None
     known, outcome = running.due(100, wait=True)
     assert known is request
@@ -79,6 +80,20 @@ def test_another_process_gives_the_same_result(case, running):
     assert known.mesh is outcome.update.shape.mesh
     assert outcome.update.shape is not None
     assert running.due(200, wait=True) is None
+
+
+def test_a_trial_in_the_process_names_the_category(case, running):
+    estimator, request = case
+    names = list(default_categories())
+    trial = Trial(3, tuple(dataclasses.replace(request.instance, category=x) for x in names))
+    running.prepare()
+    assert running.ready
+    running.begin(trial, 0)
+    assert running.pending is trial
+    known, outcome = running.due(0, wait=True)
+    assert known is trial
+    assert outcome.update is None
+    assert outcome.detection.category == "can" == attempt(trial, estimator).detection.category
 
 
 def test_a_process_that_dies_is_reported_and_replaced(case, running):
@@ -136,7 +151,7 @@ def test_a_process_that_is_closed_while_it_starts_ends_at_once_and_silently(veri
 def test_a_script_without_a_guard_is_told_to_have_one(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from sdfpose_core.tracking.verification import Verifier\n"
+        "from sdfpose_core.tracking.verifier import Verifier\n"
         "verifier = Verifier(None, 0.5, in_process=True)\n"
         "try:\n"
         "    verifier.prepare()\n"
@@ -163,7 +178,7 @@ def test_the_process_ends_with_its_parent(tmp_path):
     script = tmp_path / "serves.py"
     script.write_text(
         "import os, signal, sys\n"
-        "from sdfpose_core.tracking.verification import Verifier\n"
+        "from sdfpose_core.tracking.verifier import Verifier\n"
         "if __name__ == '__main__':\n"
         "    verifier = Verifier(None, 0.5, in_process=True)\n"
         "    print(verifier._submit(os.getpid).result(), flush=True)\n"
@@ -188,7 +203,9 @@ def test_the_process_ends_with_its_parent(tmp_path):
 def test_a_closed_verifier_leaves_no_process_and_can_be_prepared_again(verifier):
     verifier.close()  # with nothing begun
     for _ in range(2):
+        assert not verifier.ready
         verifier.prepare()
+        assert verifier.ready
         process = Path(f"/proc/{verifier._process.pid}")
         assert process.exists()
         verifier.close()
@@ -208,9 +225,9 @@ def test_a_closed_verifier_begins_nothing(case, verifier):
     """The image that is worked on meanwhile may ask for one."""
     verifier.close()
     verifier.begin(case[1], 0)
-    assert verifier.pending_object is None
+    assert verifier.pending is None
     assert verifier.due(10, wait=False) is None
     assert verifier._pool is None
     verifier.prepare()
     verifier.begin(case[1], 0)
-    assert verifier.pending_object == 7
+    assert verifier.pending is case[1]

@@ -98,10 +98,11 @@ def test_an_object_without_truth_has_no_errors(fakes, truth, result):
     assert evaluation.latest.evaluated_categories == set()
 
 
-def test_lost_objects_are_no_results(fakes, truth, result):
+@pytest.mark.parametrize("state", ["LOST", "UNOBSERVED"])
+def test_objects_that_the_image_does_not_show_are_no_results(fakes, truth, result, state):
     evaluation = LiveEvaluation(window=10)
     evaluation.add_truth(truth(1, (1, "mug")))
-    evaluation.add_result(result(1, (7, fakes.make_estimate(1)), state="LOST"), 1.0)
+    evaluation.add_result(result(1, (7, fakes.make_estimate(1)), state=state), 1.0)
     assert evaluation.latest.objects == ()
 
 

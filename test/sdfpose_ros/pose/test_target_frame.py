@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from std_msgs.msg import Header
 
-from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.messages.objects import transform_arrays
 from sdfpose_ros import stand_ins
 from sdfpose_ros.graph.object_messages import transform_message
 from sdfpose_ros.pose.parameters import PoseNodeParameters
-from sdfpose_ros.pose.pose_node import PoseNode
 from sdfpose_ros.pose.target_frame import TargetFrame
 from sdfpose_ros.pose.transforms import TransformBuffer, TransformMissingError, transform_buffer
 
@@ -80,29 +78,16 @@ def test_a_missing_transform_names_both_frames(camera_in_map, transforms):
         TargetFrame(TransformBuffer(None, 0.1), "elsewhere")(transforms)
 
 
-@pytest.mark.parametrize("name", ["target_frame", "gravity_frame"])
-def test_without_tf2_ros_it_is_an_error_that_says_what_to_do(monkeypatch, name):
-    monkeypatch.setattr(stand_ins, "tf2_ros", None)
-    with pytest.raises(ConfigurationError, match=f"{name} is 'map', which needs tf2_ros: install"):
-        transform_buffer(None, PoseNodeParameters(**{name: "map"}))
-
-
-def test_without_tf2_ros_an_imu_may_be_in_the_frame_of_the_images(monkeypatch):
-    monkeypatch.setattr(stand_ins, "tf2_ros", None)
-    assert transform_buffer(None, PoseNodeParameters(use_imu=True)) is None
-
-
 @pytest.mark.parametrize(
     ("parameters", "listens"),
-    [({}, False), ({"gravity_frame": "map"}, True), ({"use_imu": True}, True)],
+    [
+        ({}, False),
+        ({"gravity_frame": "map"}, True),
+        ({"target_frame": "map"}, True),
+        ({"world_frame": "map"}, True),
+        ({"use_imu": True}, True),
+    ],
 )
 def test_only_what_needs_transforms_listens_to_them(camera_in_map, parameters, listens):
     buffer = transform_buffer(None, PoseNodeParameters(**parameters))
     assert (buffer is not None) == listens
-
-
-def test_a_target_frame_without_tf2_ros_says_what_to_do(fakes, graph, monkeypatch):
-    monkeypatch.setattr("sdfpose_ros.stand_ins.tf2_ros", None)
-    graph.start("-p", "target_frame:=map")
-    with pytest.raises(ConfigurationError, match="target_frame is 'map', which needs tf2_ros"):
-        PoseNode(lambda *_: fakes.StubTracker(), context=graph.context)

@@ -1,0 +1,1 @@
+"""Learning a category from a folder of meshes: import, alignment, networks, validation, pack."""
