@@ -13,13 +13,10 @@ from sdfpose.srv import Distance
 from solid_decoders import SolidDecoder, solid_estimate
 from visualization_msgs.msg import Marker, MarkerArray
 
-from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_core.messages.objects import pose_arrays, transform_arrays
 from sdfpose_core.observation.support_plane import SupportPlane
 from sdfpose_core.shapes.families import sample_model
-from sdfpose_ros import stand_ins
-from sdfpose_ros.pose.pose_node import PoseNode
 
 SPHERE = SolidDecoder("sphere", [0.35, 0.35, 0.35])
 SCALE, PLACE = 0.1, np.array([0.02, -0.03, 0.6])
@@ -131,13 +128,6 @@ def test_before_the_first_image_there_is_no_answer(start):
     answer = start().call(Distance, "distance", points=[0.0, 0.0, 1.0])
     assert not answer.success
     assert "no image was processed yet" in answer.message
-
-
-def test_any_frame_needs_tf2_ros(graph, monkeypatch, fakes):
-    monkeypatch.setattr(stand_ins, "tf2_ros", None)
-    graph.start("-p", "distance_in_any_frame:=true")
-    with pytest.raises(ConfigurationError, match="distance_in_any_frame needs tf2_ros: install"):
-        PoseNode(lambda *_: fakes.StubTracker(), context=graph.context)
 
 
 def test_grasps_are_published_with_the_images_header(fakes, start):
