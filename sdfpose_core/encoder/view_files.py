@@ -26,6 +26,8 @@ _File = TypeVar("_File", bound=MadeOnce)
 def make_view_files(files: Sequence[_File], workers: int) -> Iterator[_File]:
     """Make files of views in worker processes; yield each when it is there.
 
+    After an error or an interruption, the workers are ended: they do not finish their files.
+
     Raises:
         SdfposeError: a worker process was killed.
     """
@@ -35,6 +37,7 @@ def make_view_files(files: Sequence[_File], workers: int) -> Iterator[_File]:
             yield file
         return
     # Ray casting uses threads; forked processes would deadlock waiting for them.
+    before = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         try:
             for made in as_completed([pool.submit(_made, x) for x in files]):
@@ -44,8 +47,10 @@ def make_view_files(files: Sequence[_File], workers: int) -> Iterator[_File]:
                 "a process that simulates views was killed, perhaps because memory was short: "
                 "repeat the command with fewer workers; files that are there are kept"
             ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        except BaseException:
+            for process in set(multiprocessing.active_children()) - before:
+                process.terminate()
+            raise
 
 
 def _made(file: _File) -> _File:

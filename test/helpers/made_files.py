@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,3 +26,12 @@ class Killed(Written):
 class Failed(Written):
     def make(self) -> None:
         raise OSError(28, "No space left on device")
+
+
+@dataclass(frozen=True)
+class Slow(Written):
+    """Takes for ever."""
+
+    def make(self) -> None:
+        super().make()
+        time.sleep(600.0)

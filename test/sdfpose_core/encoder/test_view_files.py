@@ -1,7 +1,10 @@
 """Files of training views, made in worker processes."""
 
+import multiprocessing
+import time
+
 import pytest
-from made_files import Failed, Killed, Written
+from made_files import Failed, Killed, Slow, Written
 
 from sdfpose_core.encoder.view_files import make_view_files
 from sdfpose_core.errors import SdfposeError
@@ -21,3 +24,14 @@ def test_a_killed_worker_is_an_error(tmp_path):
 def test_the_error_of_a_worker_is_raised(tmp_path):
     with pytest.raises(OSError, match="No space left on device"):
         list(make_view_files([Failed(tmp_path / "a")], 2))
+
+
+def test_an_interruption_waits_for_no_file(tmp_path):
+    slow = Slow(tmp_path / "slow")
+    files = make_view_files([Written(tmp_path / "a"), slow, Slow(tmp_path / "more")], 2)
+    assert next(files).path.name == "a"
+    while not slow.path.exists():
+        time.sleep(0.01)
+    with pytest.raises(KeyboardInterrupt):
+        files.throw(KeyboardInterrupt)
+    assert not multiprocessing.active_children()
