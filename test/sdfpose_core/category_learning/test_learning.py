@@ -251,6 +251,33 @@ def test_arguments_are_checked_first(learn, meshes, tmp_path, capsys, name, opti
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"blends": -1}, "blends is -1: expected 0 or more"),
+        ({"decoder": {"steps": 0}}, "steps is 0: expected at least 1"),
+        ({"encoder": {"batch": 0}}, "batch is 0: expected at least 1"),
+    ],
+)
+def test_settings_are_checked_first(values, message):
+    with pytest.raises(ConfigurationError, match=message):
+        build(LearningSettings, values, "settings")
+
+
+@pytest.mark.parametrize("angle", [".nan", ".inf"])
+def test_angles_are_numbers(learn, meshes, tmp_path, capsys, angle):
+    work = tmp_path / "out.work"
+    work.mkdir()
+    (work / "alignment.yaml").write_text(f"step0: {{yaw_deg: {angle}}}")
+    assert learn("beaker", meshes, tmp_path / "out", "--align-only") == 2
+    assert "alignment.yaml: step0: yaw_deg is" in capsys.readouterr().err
+
+
+def test_the_name_of_a_shipped_category(meshes, tmp_path):
+    prepared = prepare_category(new_category("mug"), meshes, tmp_path, front="x")
+    assert "warning: 'mug' ships with sdfpose: where this pack is given" in prepared.report
+
+
 def test_a_run_waits_for_no_other(learn, meshes, tmp_path, capsys):
     with locked(tmp_path / "out.work" / ".lock", "test"):
         assert learn("beaker", meshes, tmp_path / "out") == 2
