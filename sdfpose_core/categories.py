@@ -247,6 +247,8 @@ def _parse(path: Path | str, value: Any) -> Category:
     labels, colour = value["labels"], value["colour"]
     if not isinstance(labels, list) or not all(isinstance(x, str) for x in labels):
         raise fail("labels", "a list of names")
+    if not all(x.strip() for x in labels):
+        raise fail("labels", "names that are not empty")
     if any(x.strip().lower() == _RESERVED for x in labels):
         raise fail("labels", f"names other than '{_RESERVED}', which stands for all categories")
     if (

@@ -20,6 +20,7 @@ from sdfpose_core.benchmark.poses import (
     run_cases,
     with_unknown_categories,
 )
+from sdfpose_core.benchmark.simulated_frames import SimulatedFrame, View, simulated_frame
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.tracks import (
     TrackSample,
@@ -29,26 +30,20 @@ from sdfpose_core.evaluation.tracks import (
     gaps,
     id_switches,
 )
-from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
+from sdfpose_core.observation.frame import RgbdFrame
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation.appearance import random_camera, random_illumination, repainted
-from sdfpose_core.simulation.ground_truth import ground_truth
-from sdfpose_core.simulation.instances import unoccluded_pixels
-from sdfpose_core.simulation.mask_noise import MaskNoise
 from sdfpose_core.simulation.random_motion import MOTION_S, random_motion
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table
-from sdfpose_core.simulation.sensor import SensorNoise
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
 from sdfpose_core.tracking.tracker import Track, Tracker
 
 __all__ = [
     "SEQUENCES",
-    "SequenceFrame",
     "SimulatedSequence",
     "TrackedSequence",
-    "View",
     "summarise_sequences",
     "track_sequence",
 ]
@@ -74,32 +69,6 @@ _DETECTION_EVERY = 12
 """The objects are also detected from scratch in every n-th frame."""
 
 _CHAMFER_SAMPLES = 2000
-
-_START_NS = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class View:
-    """View of one object in a frame.
-
-    Attributes:
-        truth: true pose and size; None if no pixel of the object is visible.
-        visibility: visible fraction of the pixels that the object would have without occlusion and
-            image borders.
-        hidden: whether the object is missing in the frame's mask.
-    """
-
-    truth: GroundTruth | None
-    visibility: float
-    hidden: bool
-
-
-@dataclass(frozen=True)
-class SequenceFrame:
-    """A frame with its view of each object, in the order of the sequence's objects."""
-
-    frame: RgbdFrame
-    views: list[View]
 
 
 class SimulatedSequence:
@@ -145,10 +114,9 @@ class SimulatedSequence:
     def __len__(self) -> int:
         return round(DURATION_S * self.rate_hz)
 
-    def frames(self) -> Iterator[SequenceFrame]:
+    def frames(self) -> Iterator[SimulatedFrame]:
         """Render the frames; every call yields the same ones."""
         rng = np.random.default_rng((*self._stream, 1))
-        noise, mask_noise = SensorNoise.realistic(), MaskNoise.realistic()
         paint_rng = np.random.default_rng((*self._stream, 3))
         light = random_illumination(paint_rng, APPEARANCE)
         lens = random_camera(paint_rng, APPEARANCE)
@@ -162,24 +130,9 @@ class SimulatedSequence:
             image = rendering.colour
             if self._colour:
                 image = lens.apply(image, paint_rng)
-            truths = {x.mask_id: x for x in ground_truth(scene, rendering, TABLE_CAMERA, pose)}
-            frame = RgbdFrame(
-                colour=image,
-                depth=noise.apply(rendering, TABLE_CAMERA, rng),
-                mask=mask_noise.apply(rendering.mask, TABLE_CAMERA, rng),
-                camera=TABLE_CAMERA,
-                labels={x: InstanceLabel(truth.category) for x, truth in truths.items()},
-                stamp_ns=_START_NS + round(1e9 * time_s),
-                frame_id="camera_optical_frame",
+            yield simulated_frame(
+                scene, TABLE_CAMERA, pose, rendering, image, mask_ids, time_s, rng
             )
-            visible = np.bincount(rendering.mask.ravel(), minlength=len(ids) + 1)
-            masked = np.bincount(frame.mask.ravel(), minlength=len(ids) + 1)
-            views = []
-            for x in mask_ids:
-                alone = unoccluded_pixels(scene, x, TABLE_CAMERA, pose) if visible[x] else 1
-                share = min(float(visible[x]) / max(alone, 1), 1.0)
-                views.append(View(truths.get(x), share, hidden=masked[x] == 0))
-            yield SequenceFrame(frame, views)
 
 
 @dataclass(frozen=True)

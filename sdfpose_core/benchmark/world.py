@@ -6,26 +6,27 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from sdfpose_core.benchmark.poses import MIN_VISIBILITY
-from sdfpose_core.benchmark.sequences import View
+from sdfpose_core.benchmark.simulated_frames import (
+    START_NS,
+    SimulatedFrame,
+    View,
+    simulated_frame,
+)
 from sdfpose_core.categories import Categories
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.comparison import compare
 from sdfpose_core.evaluation.tracks import TrackSample, id_switches
-from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, ObjectEstimate, RgbdFrame
+from sdfpose_core.observation.frame import GroundTruth, ObjectEstimate
 from sdfpose_core.simulation.arm import arm_path, measured
-from sdfpose_core.simulation.ground_truth import ground_truth
-from sdfpose_core.simulation.instances import unoccluded_pixels
-from sdfpose_core.simulation.mask_noise import MaskNoise
 from sdfpose_core.simulation.motion import MovingScene
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scene import SceneObject
-from sdfpose_core.simulation.sensor import SensorNoise
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA, table_scene
 from sdfpose_core.tracking.tracker import Track, Tracker
 from sdfpose_core.tracking.world import in_world
@@ -35,7 +36,6 @@ __all__ = [
     "RATE_HZ",
     "ArmSequence",
     "PoseError",
-    "WorldImage",
     "WorldRun",
     "summarise_world",
     "track_world",
@@ -60,21 +60,6 @@ _RETURN_IMAGES = 2
 
 _SAME_PLACE = 0.5
 """Tracks within this share of an object's diagonal from it are the object."""
-
-_START_NS = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class WorldImage:
-    """An image with its view of each object, in the order of the scene's objects.
-
-    Attributes:
-        frame: with the measured pose of the camera.
-        views: poses in the camera frame.
-    """
-
-    frame: RgbdFrame
-    views: list[View]
 
 
 @dataclass(frozen=True)
@@ -134,14 +119,13 @@ class ArmSequence:
     def __len__(self) -> int:
         return self._count
 
-    def images(self, *, colour: bool = False) -> Iterator[WorldImage]:
-        """Render the images; every call yields the same ones.
+    def images(self, *, colour: bool = False) -> Iterator[SimulatedFrame]:
+        """Render the images, with measured camera poses; every call yields the same ones.
 
         Args:
             colour: whether to render colour images.
         """
         rng = np.random.default_rng((zlib.crc32(b"arm"), self._seed))
-        noise, mask_noise = SensorNoise.realistic(), MaskNoise.realistic()
         ids = [x.mask_id for x in self.objects]
         for index in range(self._count):
             time_s = index / self._rate_hz
@@ -149,25 +133,11 @@ class ArmSequence:
             pose = self._path.pose(time_s)
             scene = self._scene.at(time_s, pose, dict(zip(ids, mask_ids, strict=True)))
             rendering = render(scene, TABLE_CAMERA, pose, colour=colour)
-            truths = {x.mask_id: x for x in ground_truth(scene, rendering, TABLE_CAMERA, pose)}
-            frame = RgbdFrame(
-                colour=rendering.colour,
-                depth=noise.apply(rendering, TABLE_CAMERA, rng),
-                mask=mask_noise.apply(rendering.mask, TABLE_CAMERA, rng),
-                camera=TABLE_CAMERA,
-                labels={i: InstanceLabel(x.category) for i, x in truths.items()},
-                stamp_ns=_START_NS + round(1e9 * time_s),
-                frame_id="camera_optical_frame",
-                camera_pose=measured(pose, rng, TF_SD_M, TF_SD_RAD),
+            image = simulated_frame(
+                scene, TABLE_CAMERA, pose, rendering, rendering.colour, mask_ids, time_s, rng
             )
-            visible = np.bincount(rendering.mask.ravel(), minlength=max(ids) + 1)
-            masked = np.bincount(frame.mask.ravel(), minlength=max(ids) + 1)
-            views = []
-            for x in mask_ids:
-                alone = unoccluded_pixels(scene, x, TABLE_CAMERA, pose) if visible[x] else 1
-                share = min(float(visible[x]) / max(alone, 1), 1.0)
-                views.append(View(truths.get(x), share, hidden=masked[x] == 0))
-            yield WorldImage(frame, views)
+            frame = replace(image.frame, camera_pose=measured(pose, rng, TF_SD_M, TF_SD_RAD))
+            yield replace(image, frame=frame)
 
 
 def track_world(
@@ -193,7 +163,7 @@ def track_world(
         for index, image in enumerate(sequence.images(colour=estimator.uses_colour)):
             result = tracker.step(image.frame)
             run.removed += len(result.removed)
-            time_s = 1e-9 * (image.frame.stamp_ns - _START_NS)
+            time_s = 1e-9 * (image.frame.stamp_ns - START_NS)
             seen = {x.estimate.mask_id: x for x in result.tracks if x.seen}
             by_id = {x.id: x for x in result.tracks}
             for i, view in enumerate(image.views):
@@ -286,7 +256,7 @@ class _Truth:
 
 
 def _detected(
-    estimator: PoseEstimator, image: WorldImage, truths: Sequence[_Truth]
+    estimator: PoseEstimator, image: SimulatedFrame, truths: Sequence[_Truth]
 ) -> list[PoseError]:
     """Errors of the visible objects, each detected from this image alone."""
     instances, _ = estimator.segment(image.frame)

@@ -7,13 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sdfpose_core.category_learning.orientation import Orientation
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.storage.configuration import build
 from sdfpose_core.storage.files import write_atomically
-from sdfpose_core.storage.text import read_yaml
+from sdfpose_core.storage.text import read_yaml, yaml_text
 
 __all__ = ["read_orientations", "write_orientations"]
 
@@ -32,7 +30,7 @@ def write_orientations(path: Path, orientations: Mapping[str, Orientation]) -> N
         OSError: the file cannot be written.
     """
     content = {name: asdict(x) for name, x in orientations.items()}
-    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+    text = yaml_text(content)
     write_atomically(path, (_HEADER + text).encode())
 
 

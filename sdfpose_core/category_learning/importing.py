@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,11 +72,16 @@ def import_folder(
         size: plausible diagonals of the objects.
 
     Raises:
-        ConfigurationError: the unit cannot be guessed.
+        ConfigurationError: the unit cannot be guessed, or the models are normalised.
         MeshError: the folder is missing or has no usable model.
     """
     collection = load_collection(folder, category)
-    scaling = find_scaling([x.diagonal_m for x in collection.models], unit_m=unit_m, size=size)
+    scaling = find_scaling(
+        [x.diagonal_m for x in collection.models],
+        lengths=_lengths(collection.models),
+        unit_m=unit_m,
+        size=size,
+    )
     notes: dict[str, tuple[str, ...]] = {}
     models = []
     for i, (model, factor) in enumerate(zip(collection.models, scaling.factors, strict=True)):
@@ -96,6 +101,18 @@ def import_folder(
         scaling.has_sizes,
         scaling.summary,
     )
+
+
+def _lengths(models: Sequence[CadModel]) -> dict[str, list[float]]:
+    """Lengths to which collections normalise their models, in the unit of the files."""
+    return {
+        "longest side": [float(x.dimensions_m.max()) for x in models],
+        "radius": [float(np.linalg.norm(x.vertices, axis=1).max()) for x in models],
+        "radius about the mean vertex": [
+            float(np.linalg.norm(x.vertices - x.vertices.mean(axis=0), axis=1).max())
+            for x in models
+        ],
+    }
 
 
 def _count(number: int, noun: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from sdfpose_core.sdf.training import DecoderTraining, load_codes, save_codes
 from sdfpose_core.sdf.training_shapes import model_codes, sampled_shapes
 from sdfpose_core.simulation.instances import ModelPool
 from sdfpose_core.storage.files import write_atomically
+from sdfpose_core.storage.locks import locked
 from sdfpose_core.visualisation.reconstructions import reconstruction_sheet
 
 __all__ = ["CategoryLearning", "LearnedCategory", "StageProgress"]
@@ -44,7 +45,7 @@ __all__ = ["CategoryLearning", "LearnedCategory", "StageProgress"]
 StageProgress = Callable[[str, float], None]
 """Called with the name of a stage and its finished share, 0 to 1."""
 
-_RECIPE = 1
+_RECIPE = 2
 """Version of the learning. Increase it when results change with equal inputs."""
 
 _PART_VIEWS = 500
@@ -55,6 +56,8 @@ _PICTURE_PX = 2000
 
 _SHAPE_BYTES, _VIEW_BYTES = 1_200_000, 13_000
 """Space that a shape, with its samples, and a view take in the work folder."""
+
+_LOCK = ".lock"
 
 _DISTRACTORS = 24
 _SHOWN = 8
@@ -138,9 +141,14 @@ class CategoryLearning:
             out: folder of the pack.
 
         Raises:
-            SdfposeError: a stage failed; the message says why.
+            SdfposeError: a stage failed, or another process works in the folder; the message says
+                why.
             OSError: a file cannot be written.
         """
+        with locked(self.work / _LOCK, "another process works in this folder"):
+            return self._run(out)
+
+    def _run(self, out: Path) -> LearnedCategory:
         self._check_space()
         decoder, shape_codes = self._decoder()
         reconstructions = self._reconstructions(decoder)
@@ -308,9 +316,8 @@ class CategoryLearning:
 
     def _digest(self) -> str:
         """Digest of all that the networks depend on."""
-        digest = hashlib.sha256(
-            repr((_RECIPE, asdict(self.settings), asdict(self.category))).encode()
-        )
+        category = replace(self.category, labels=(), colour=(0, 0, 0))
+        digest = hashlib.sha256(repr((_RECIPE, asdict(self.settings), asdict(category))).encode())
         for model in self.prepared.models:
             digest.update(model.name.encode())
             digest.update(np.ascontiguousarray(model.vertices).tobytes())

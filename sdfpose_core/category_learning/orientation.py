@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.rotations import yaw
 
@@ -42,6 +44,10 @@ class Orientation:
     up: Up = "+y"
     yaw_deg: float = 0.0
     use: bool = True
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.yaw_deg):
+            raise ConfigurationError(f"yaw_deg is {self.yaw_deg}: expected degrees")
 
     @property
     def rotation(self) -> NDArray[np.float64]:

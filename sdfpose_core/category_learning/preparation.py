@@ -137,6 +137,11 @@ def prepare_category(
     """
     imported = import_folder(meshes, category.name, unit_m=unit_m, size=size)
     lines = [imported.report()]
+    if category.name in default_categories():
+        lines.append(
+            f"warning: '{category.name}' ships with sdfpose: where this pack is given, it takes "
+            "the place of the shipped one"
+        )
     asked: Front = "none" if symmetry == "y" else front
     orientations, notes = _orientations(imported.models, work / ALIGNMENT_FILE, asked, lines)
     turned = [oriented(x, orientations[x.name]) for x in imported.models]

@@ -50,6 +50,10 @@ class LearningSettings:
 
     def __post_init__(self) -> None:
         check_at_least_one(self, "shapes", "views", "cases")
+        check_at_least_one(self.decoder, "steps", "shapes_per_step", "points_per_shape")
+        check_at_least_one(self.encoder, "steps", "batch")
+        if self.blends < 0:
+            raise ConfigurationError(f"blends is {self.blends}: expected 0 or more")
         if self.hold_out_every < 2:
             raise ConfigurationError(
                 f"hold_out_every is {self.hold_out_every}: expected at least 2, as something must "

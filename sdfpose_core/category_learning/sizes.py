@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -26,12 +27,14 @@ _OUTLIER, _SIMILAR = 4.0, 3.0
 one that brings it within this factor of the median."""
 
 _EQUAL = 1.01
-_NORMALISED = (0.9, 2.1)
-"""Diagonals that are all the same and in this range are those of normalised models: of diagonal 1,
-in a cube of side 1, or in a ball of radius 1."""
+_NORMALISED = (0.45, 2.1)
+"""Lengths that are all the same and in this range are those of normalised models: of diagonal 1, in
+a cube of side 1 or 2, or in a ball of radius 0.5 or 1."""
 
 _LEAST_EQUAL = 3
 """So many models do not have the same size by chance."""
+
+_ADVICE = "give the unit of the files with --unit-m, or the size of the objects with --size"
 
 _SDS_IN_RANGE = 4.0
 """A plausible range is taken for two standard deviations on both sides."""
@@ -105,17 +108,22 @@ class Scaling:
 
 
 def find_scaling(
-    diagonals: Sequence[float], *, unit_m: float | None = None, size: SizeRange | None = None
+    diagonals: Sequence[float],
+    *,
+    lengths: Mapping[str, Sequence[float]] = MappingProxyType({}),
+    unit_m: float | None = None,
+    size: SizeRange | None = None,
 ) -> Scaling:
     """Find the unit of model files from the diagonals of their bounding boxes.
 
     Args:
         diagonals: (M,) in the unit of the files; at least one.
+        lengths: by name, other lengths (M,) to which models may have been normalised.
         unit_m: length of the unit in metres, if it is known.
         size: plausible diagonals in metres, if they are known.
 
     Raises:
-        ConfigurationError: the unit cannot be guessed.
+        ConfigurationError: the unit cannot be guessed, or the models are normalised.
     """
     median = float(np.median(diagonals))
     if unit_m is not None:
@@ -123,7 +131,8 @@ def find_scaling(
         return Scaling((unit_m,) * len(diagonals), True, f"unit: {unit_m:g} m, as given", notes)
     if size is not None:
         return _within(diagonals, median, size)
-    name = _usual_unit(diagonals, median)
+    _check_not_normalised({"diagonal": diagonals, **lengths})
+    name = _usual_unit(median)
     unit = _UNITS_M[name]
     summary = f"unit: {name}, guessed from the median diagonal of {median:.4g}"
     factors, notes = [], {}
@@ -149,23 +158,27 @@ def _implausible(diagonals: Sequence[float], unit_m: float, size: SizeRange) -> 
     }
 
 
-def _usual_unit(diagonals: Sequence[float], median: float) -> str:
-    advice = "give the unit of the files with --unit-m, or the size of the objects with --size"
-    if (
-        len(diagonals) >= _LEAST_EQUAL
-        and max(diagonals) <= _EQUAL * min(diagonals)
-        and _NORMALISED[0] <= median <= _NORMALISED[1]
-    ):
-        raise ConfigurationError(
-            f"all {len(diagonals)} models have the diagonal {median:.3g}: they are normalised and "
-            f"say nothing of the size of the objects: {advice}"
-        )
+def _check_not_normalised(lengths: Mapping[str, Sequence[float]]) -> None:
+    for name, values in lengths.items():
+        low, high = min(values), max(values)
+        if (
+            len(values) >= _LEAST_EQUAL
+            and high <= _EQUAL * low
+            and _NORMALISED[0] <= low <= high <= _NORMALISED[1]
+        ):
+            raise ConfigurationError(
+                f"all {len(values)} models have the {name} {high:.3g}: they are normalised and say "
+                f"nothing of the size of the objects: {_ADVICE}"
+            )
+
+
+def _usual_unit(median: float) -> str:
     for name, (low, high) in _USUAL_M.items():
         if low <= median < high:
             return name
     raise ConfigurationError(
         f"the unit of the models cannot be guessed from their median diagonal of {median:.4g}: "
-        f"{advice}"
+        f"{_ADVICE}"
     )
 
 

@@ -140,8 +140,9 @@ def run(args: argparse.Namespace) -> int:
     check_input_folder("--meshes", args.meshes, "meshes")
     check_output_folder("--out", args.out)
     _check_new(args.out)
-    work = args.work or args.out.with_name(f"{args.out.name}.work")
+    work = args.work or _beside(args.out)
     check_output_folder("--work", work)
+    _check_apart(work, args.out)
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     prepared = prepare_category(
@@ -182,8 +183,18 @@ def _check_new(folder: Path) -> None:
     """Check that a pack can be written to a folder, before hours of work.
 
     Raises:
-        ConfigurationError: it holds something already.
+        ConfigurationError: it holds something already, or cannot be replaced as a whole.
     """
+    check_output_folder("--out", folder.resolve().parent)
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise ConfigurationError(
+            f"--out {folder}: the present folder is in it, and it would be replaced: expected the "
+            "name of a new folder"
+        )
+    if folder.is_mount():
+        raise ConfigurationError(
+            f"--out {folder}: is where a file system is mounted: choose a folder inside it"
+        )
     if not folder.exists() or not any(folder.iterdir()):
         return
     if (folder / CATEGORY_FILE).is_file():
@@ -191,6 +202,24 @@ def _check_new(folder: Path) -> None:
             f"--out {folder}: holds a pack already: choose another folder, or remove the pack"
         )
     raise ConfigurationError(f"--out {folder}: is not empty: choose another folder")
+
+
+def _beside(out: Path) -> Path:
+    """The default work folder of a pack."""
+    out = out.resolve() if out.name in ("", "..") else out
+    return out.with_name(f"{out.name}.work")
+
+
+def _check_apart(work: Path, out: Path) -> None:
+    """Check that a pack's folder stays empty until the pack is written.
+
+    Raises:
+        ConfigurationError: the work folder is this folder, or inside it.
+    """
+    if work.resolve().is_relative_to(out.resolve()):
+        raise ConfigurationError(
+            f"--work {work}: is in the folder of the pack: choose one outside of --out"
+        )
 
 
 @contextmanager

@@ -84,7 +84,7 @@ class PoseEstimator(ObjectReports):
     def __init__(
         self,
         config: EstimatorConfig | None = None,
-        packs: Packs | Iterable[Path | str] = (),
+        packs: Packs | Iterable[Path | str] | Path | str = (),
         confidence: ConfidenceModel | None = None,
         models: Iterable[CategoryModel] = (),
         ranking: ModeRanking | None = None,

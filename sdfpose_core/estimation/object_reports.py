@@ -56,7 +56,7 @@ class ObjectReports:
     def __init__(
         self,
         config: EstimatorConfig,
-        packs: Packs | Iterable[Path | str] = (),
+        packs: Packs | Iterable[Path | str] | Path | str = (),
         confidence: ConfidenceModel | None = None,
         models: Iterable[CategoryModel] = (),
     ) -> None:

@@ -10,6 +10,7 @@ import open3d as o3d
 import trimesh
 from numpy.typing import NDArray
 
+from sdfpose_core.geometry.directions import fibonacci_sphere
 from sdfpose_core.shapes.sdf_samples import sample_surface
 
 __all__ = [
@@ -17,7 +18,6 @@ __all__ = [
     "OPEN_LEAST",
     "Surface",
     "escaping_share",
-    "fibonacci_sphere",
     "visible_surface",
 ]
 
@@ -133,12 +133,3 @@ def _escaping(
         query[..., 3:] = direction
         free += ~rays.test_occlusions(o3d.core.Tensor.from_numpy(query)).numpy()
     return free / count
-
-
-def fibonacci_sphere(count: int) -> NDArray[np.float32]:
-    """Create evenly spread unit vectors (count, 3) (Gonzalez, Math. Geosciences 2010)."""
-    i = np.arange(count) + 0.5
-    y = 1.0 - 2.0 * i / count
-    angle = np.pi * (1.0 + 5.0**0.5) * i
-    radius = np.sqrt(1.0 - y * y)
-    return np.stack([radius * np.cos(angle), y, radius * np.sin(angle)], axis=1).astype(np.float32)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.storage.files import write_atomically
+from sdfpose_core.storage.locks import locked
 
 __all__ = ["Stage", "StageState", "Stages"]
 
@@ -153,7 +152,7 @@ class Stages:
                 failed[stage.name] = f"uses {blocked[0]}"
                 continue
             try:
-                with self._locked(stage.name):
+                with locked(self.folder / stage.name / _LOCK, "another process is running it"):
                     self._run(stage, execute)
             except SdfposeError as error:
                 failed[stage.name] = "failed"
@@ -239,20 +238,6 @@ class Stages:
     def _write(self, name: str, marker: Mapping[str, Any]) -> None:
         path = self.folder / name / _MARKER
         write_atomically(path, (json.dumps(marker, indent=1) + "\n").encode())
-
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        """Hold the lock of a stage; the operating system frees it when the process ends."""
-        path = self.folder / name / _LOCK
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ConfigurationError(
-                    f"another process is running it (lock {path}): wait for its end"
-                ) from error
-            yield
 
 
 def _flat(settings: Any, prefix: str = "") -> dict[str, str]:

@@ -34,20 +34,22 @@ class Packs(Mapping[str, Pack]):
         _check_labels(self._packs.values())
 
     @classmethod
-    def beside_shipped(cls, folders: Iterable[Path | str] = ()) -> Packs:
+    def beside_shipped(cls, folders: Iterable[Path | str] | Path | str = ()) -> Packs:
         """The packs of folders beside the shipped ones.
 
         A given pack takes the place of a shipped one of the same name. A folder of packs may also
         hold files of `SHARED_FILES`, which take the place of the shipped ones.
 
         Args:
-            folders: packs, or folders of packs.
+            folders: packs, or folders of packs; or a single one.
 
         Raises:
             PackError: a folder holds nothing of use, a pack is incomplete or of another format, two
                 folders have packs of the same name or the same shared file, or a label stands for
                 two categories.
         """
+        if isinstance(folders, (str, Path)):
+            folders = [folders]
         given: dict[str, Pack] = {}
         shared: dict[str, Path] = {}
         for folder in map(Path, folders):

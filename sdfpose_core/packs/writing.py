@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-import yaml
 
 from sdfpose_core.categories import CATEGORY_FILE, Category
 from sdfpose_core.errors import PackError
@@ -22,6 +21,7 @@ from sdfpose_core.packs.pack import (
     own_version,
 )
 from sdfpose_core.storage.files import create_atomically, replace_folder
+from sdfpose_core.storage.text import yaml_text
 from sdfpose_core.weights import read_weights, weights_kind
 from sdfpose_core.weights.network import StoredNetwork
 
@@ -67,6 +67,8 @@ def write_pack(
             _fill(temporary, category, networks, base, card)
             for name, picture in (pictures or {}).items():
                 (temporary / name).write_bytes(picture)
+    except shutil.Error as error:
+        raise _not_copied(folder, error) from error
     except OSError as error:
         raise PackError(f"{folder}: cannot be written: {error.strerror}") from error
     return Pack.read(folder)
@@ -108,11 +110,17 @@ def _fill(
         "decoder": digest_of(decoder),
         "encoder": digest_of(encoder) if encoder.is_file() else NO_ENCODER,
     }
-    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+    text = yaml_text(content)
     (folder / CATEGORY_FILE).write_text(text, encoding="utf-8")
     if card is not None or not (folder / CARD_FILE).exists():
         text = card if card is not None else _short_card(category)
         (folder / CARD_FILE).write_text(text, encoding="utf-8")
+
+
+def _not_copied(folder: Path, error: shutil.Error) -> PackError:
+    """The error for files that could not be copied, of which the first one is named."""
+    source, _, reason = error.args[0][0]
+    return PackError(f"{folder}: cannot be written: {source} could not be copied: {reason}")
 
 
 def _fits(base: Pack, decoder: Path) -> bool:

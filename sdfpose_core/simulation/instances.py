@@ -191,7 +191,7 @@ def simulated_instances(
         rng = np.random.default_rng([stream, seed, scene_number])
         paint_rng = np.random.default_rng([stream, seed, scene_number, 1])
         scene_number += 1
-        scene = random_scene(rng, pool.models, style, focus=category)
+        scene = random_scene(rng, pool.models, style, focus=category, categories=known)
         if colour:
             scene = repainted(scene, paint_rng, appearance)
         for _ in range(views_per_scene):
@@ -224,7 +224,7 @@ def _view(
     scene: Scene,
     style: SceneStyle,
     category: str,
-    categories: Categories,
+    known: Categories,
     camera: PinholeCamera | None,
     noise: SensorNoise | None,
     mask_noise: MaskNoise | None,
@@ -242,7 +242,7 @@ def _view(
     target = items[int(rng.integers(len(items)))]
     hard = style.hard > 0.0 and rng.random() < style.hard
     if hard:
-        shown, full_camera, pose = hard_view(rng, scene, target, camera=camera)
+        shown, full_camera, pose = hard_view(rng, scene, target, camera=camera, categories=known)
     else:
         full_camera, pose = random_view(rng, scene, target=target, camera=camera)
         shown = scene
@@ -263,7 +263,7 @@ def _view(
             rendering,
             camera,
             pose,
-            categories=categories,
+            categories=known,
             min_pixels=min_points,
             handle_pixels=round(share * HANDLE_PIXELS),
         )
@@ -279,7 +279,7 @@ def _view(
         camera=camera,
         labels={x: InstanceLabel(category) for x in truths},
     )
-    instances, _ = segment(frame, categories, min_points=min_points)
+    instances, _ = segment(frame, known, min_points=min_points)
     for instance in instances:
         visible = int(np.count_nonzero(rendering.mask == instance.mask_id))
         alone = unoccluded_pixels(scene, instance.mask_id, camera, pose)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.categories import default_categories
+from sdfpose_core.categories import Categories, Resting, default_categories
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.simulation.furnishing import (
     Disc,
@@ -22,6 +22,7 @@ from sdfpose_core.simulation.furnishing import (
     random_table,
 )
 from sdfpose_core.simulation.materials import Material, random_material
+from sdfpose_core.simulation.placement import resting_rotation
 from sdfpose_core.simulation.rotations import about, random_rotation, yaw
 from sdfpose_core.simulation.scene import Scene, SceneObject
 
@@ -50,9 +51,12 @@ class SceneStyle:
         objects: minimum and maximum number of objects with a category.
         occluders: maximum number of boxes, spheres and cylinders among them.
         held: probability of a scene without a table, with arbitrarily rotated objects.
-        lying: probability that a bottle, can, mug or camera on a table lies on its side.
+        lying: probability that a bottle, can, mug or camera on a table lies on its side, and that
+            an object of a category that is not shipped rests on any of its sides.
         leaning: probability that an object on a table leans against a box (never laptops).
         upside_down: probability that an object on a table is upside down (never laptops).
+            A category that is not shipped, and whose entry says that its objects never lie, or are
+            never upside down, stands instead.
         tilt_deg: standard deviation of the tilt of standing objects.
         scale_log_sd: standard deviation of the logarithm of a random scale factor.
         crowding: 0 to 1, how close together objects are.
@@ -93,6 +97,7 @@ def random_scene(
     style: SceneStyle | None = None,
     *,
     focus: str | None = None,
+    categories: Categories | None = None,
 ) -> Scene:
     """Create a random scene: a cluttered table, or objects held in the air.
 
@@ -101,38 +106,43 @@ def random_scene(
         models: models to choose from, by category.
         style: parameters of the scene.
         focus: a category to which more than half of the objects belong.
+        categories: the known ones; by default the six shipped ones.
 
     Returns:
         Scene with mask ids from 1 on. Objects on a table do not penetrate each other: their
         circumscribed circles on the table are disjoint.
     """
     style = style or SceneStyle()
+    known = default_categories() if categories is None else categories
     count = int(rng.integers(style.objects[0], style.objects[1] + 1))
     names = list(models)
     chosen = [
         focus if focus is not None and (i == 0 or rng.random() < 0.6) else str(rng.choice(names))
         for i in range(count)
     ]
-    picked = [_pick(rng, name, models[name], style) for name in chosen]
+    picked = [_pick(rng, name, models[name], style, known) for name in chosen]
     if rng.random() < style.held:
         return _held_scene(rng, chosen, picked, style)
-    return cluttered_table(rng, chosen, picked, style)
+    return cluttered_table(rng, chosen, picked, style, known)
 
 
 def _pick(
-    rng: np.random.Generator, category: str, models: Sequence[CadModel], style: SceneStyle
+    rng: np.random.Generator,
+    category: str,
+    models: Sequence[CadModel],
+    style: SceneStyle,
+    known: Categories,
 ) -> CadModel:
     """Draw a model, sometimes one whose ends are hard to tell apart."""
     if style.hard > 0.0 and rng.random() < 0.5 * style.hard:
-        axis = 0 if has_front(category) else 1
+        axis = 0 if has_front(category, known) else 1
         telling = [x.dimensions_m[axis] / x.diagonal_m for x in models]
         models = [models[i] for i in np.argsort(telling)[: -(-len(models) // _LEAST_TELLING)]]
     return models[int(rng.integers(len(models)))]
 
 
-def has_front(category: str) -> bool:
+def has_front(category: str, known: Categories) -> bool:
     """Check whether objects of a category differ from different sides."""
-    known = default_categories()
     return category not in known or known[category].symmetry != "y"
 
 
@@ -141,6 +151,7 @@ def cluttered_table(
     categories: Sequence[str],
     models: Sequence[CadModel],
     style: SceneStyle,
+    known: Categories | None = None,
 ) -> Scene:
     """Place objects and occluders on a table in a room, as in `random_scene`.
 
@@ -149,10 +160,12 @@ def cluttered_table(
         categories: categories of the objects, whose mask ids count from 1.
         models: models of the objects.
         style: parameters of the scene; `objects` and `held` are ignored.
+        known: the known categories; by default the six shipped ones.
     """
+    known = default_categories() if known is None else known
     occluders = [random_primitive(rng) for _ in range(int(rng.integers(style.occluders + 1)))]
     groups = [
-        _resting(rng, i, category, model, style)
+        _resting(rng, i, category, model, style, known)
         for i, (category, model) in enumerate(zip(categories, models, strict=True), start=1)
     ]
     for model in occluders:
@@ -231,7 +244,12 @@ def _held_scene(
 
 
 def _resting(
-    rng: np.random.Generator, mask_id: int, category: str, model: CadModel, style: SceneStyle
+    rng: np.random.Generator,
+    mask_id: int,
+    category: str,
+    model: CadModel,
+    style: SceneStyle,
+    known: Categories,
 ) -> list[SceneObject]:
     """Create an object as it rests on a table, at any place, and what it leans against."""
     size = float(np.exp(style.scale_log_sd * rng.normal()))
@@ -243,8 +261,11 @@ def _resting(
     leans = category != "laptop" and style.lying <= draw < style.lying + style.leaning
     if leans:
         rotation = about(axis, np.deg2rad(rng.uniform(*_LEAN_DEG))) @ turn
-    else:
+    elif category in default_categories():
         rotation = _resting_rotation(rng, category, style, turn, tilt, draw)
+    else:
+        shares = known[category].resting if category in known else Resting()
+        rotation = _own_rotation(rng, model, shares, style, tilt @ turn, draw)
     item = SceneObject(
         mask_id, category, model, rotation, np.zeros(3), scale=size,
         material=_material(rng, model, style),
@@ -269,7 +290,10 @@ def _resting_rotation(
     tilt: NDArray[np.float64],
     draw: float,
 ) -> NDArray[np.float64]:
-    """Upright, lying or upside down rotation, by a draw from 0 to 1, with given yaw and tilt."""
+    """Rotation of an object of a shipped category, by a draw from 0 to 1, with given yaw and tilt.
+
+    It stands, lies or is upside down.
+    """
     if category == "laptop":
         return turn
     if category == "camera" and draw < style.lying:
@@ -282,6 +306,22 @@ def _resting_rotation(
     if draw > 1.0 - style.upside_down:
         return np.asarray(tilt @ turn @ about(np.eye(3)[0], np.pi))
     return np.asarray(tilt @ turn)
+
+
+def _own_rotation(
+    rng: np.random.Generator,
+    model: CadModel,
+    shares: Resting,
+    style: SceneStyle,
+    upright: NDArray[np.float64],
+    draw: float,
+) -> NDArray[np.float64]:
+    """Rotation of an object of another category; its shape says on which sides it can lie."""
+    if draw < style.lying and shares.lying > 0.0:
+        return resting_rotation(rng, model)
+    if draw > 1.0 - style.upside_down and shares.upside_down > 0.0:
+        return np.asarray(upright @ about(np.eye(3)[0], np.pi))
+    return np.asarray(upright)
 
 
 def _free_spot(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from sdfpose_core.categories import Categories, default_categories
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.simulation import primitives
 from sdfpose_core.simulation.furnishing import random_colour
@@ -134,6 +135,7 @@ def hard_view(
     *,
     camera: PinholeCamera | None = None,
     largest_width: int = 640,
+    categories: Categories | None = None,
 ) -> tuple[Scene, PinholeCamera, CameraPose]:
     """Draw a view in which depth hardly tells the ends of an object apart.
 
@@ -146,12 +148,13 @@ def hard_view(
         target: object to look at.
         camera: camera to use; random by default.
         largest_width: maximum image width of a random camera, pixels.
+        categories: the known ones; by default the six shipped ones.
 
     Returns:
         The scene, with the occluder if there is one, camera and its pose.
     """
     kinds: list[Callable[[np.random.Generator], NDArray[np.float64]] | None] = [None, _along_axis]
-    if has_front(target.category):
+    if has_front(target.category, categories or default_categories()):
         kinds.append(_front_hidden)
     kind = kinds[int(rng.integers(len(kinds)))]
     direction = None if kind is None else _above_table(scene, target.rotation @ kind(rng))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,15 @@ __all__ = ["load_checkpoint", "load_third_party", "save_checkpoint"]
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Save tensors and plain values atomically."""
+    """Save tensors and plain values atomically.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    content = io.BytesIO()  # torch's own file writer hides the reason of a failure
+    torch.save(state, content)
     with atomic_replace(path) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -54,12 +54,13 @@ def replace_folder(path: Path | str) -> Iterator[Path]:
     """Yield an empty temporary folder that replaces the folder `path` when the block succeeds.
 
     Missing folders above it are created. If the block fails, an existing folder stays unchanged. At
-    no time `path` is a folder with a part of its files.
+    no time `path` is a folder with a part of its files. If `path` is a link, the folder to which it
+    leads is replaced.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    path = Path(path).absolute()
+    path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, former = temporary_sibling(path), temporary_sibling(path)
     temporary.mkdir()

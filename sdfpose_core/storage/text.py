@@ -1,4 +1,4 @@
-"""Read text files of users, whatever the editor, the system and the locale."""
+"""Text files of users: read whatever the editor, the system and the locale, written for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["decode_text", "read_text", "read_yaml"]
+__all__ = ["decode_text", "read_text", "read_yaml", "yaml_text"]
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -43,6 +43,15 @@ def read_yaml(path: Path | str) -> Any:
         return yaml.load(read_text(path), _UniqueKeys)
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(str(error)) from error
+
+
+def yaml_text(content: Any) -> str:
+    """Text of a YAML file that people read and edit: in order, short mappings on one line."""
+    return str(
+        yaml.safe_dump(
+            content, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
+        )
+    )
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.evaluation.surfaces import fibonacci_sphere
+from sdfpose_core.geometry.directions import fibonacci_sphere
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 
 __all__ = ["should_be_visible", "visible_share"]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.storage.files import write_atomically
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 __all__ = [
     "COLOUR_FILE",
@@ -76,7 +77,7 @@ def write_weights(
     category: str,
     settings: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
 ) -> None:
     """Write a weights file atomically.
 
@@ -86,8 +87,11 @@ def write_weights(
         category: category that the network was trained for.
         settings: architecture, JSON-serialisable.
         tensors: parameters and buffers by name.
-        dtype: precision of the stored floating-point tensors.
+        dtype: precision of the stored floating-point tensors, by default single.
     """
+    import torch  # headers are read without it
+    from safetensors.torch import save
+
     header = {
         "format": _FORMAT,
         "kind": kind,
@@ -95,7 +99,10 @@ def write_weights(
         "settings": json.dumps(dict(settings)),
     }
     stored = {
-        name: (t.to(dtype) if t.is_floating_point() else t).detach().cpu().contiguous()
+        name: (t.to(dtype or torch.float32) if t.is_floating_point() else t)
+        .detach()
+        .cpu()
+        .contiguous()
         for name, t in tensors.items()
     }
     # The file writer of safetensors creates files that only their owner can read.
@@ -160,7 +167,7 @@ def _read(
             "(--weights or weights_dirs names packs beside those of the package)"
         )
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="pt" if tensors else "np") as file:
             names = file.keys() if tensors else ()
             return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:

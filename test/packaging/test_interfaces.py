@@ -33,7 +33,7 @@ def test_states_of_an_object_are_those_of_the_tracker() -> None:
     message = pytest.importorskip("sdfpose.msg").SdfObject
     tracker = pytest.importorskip("sdfpose_core.tracking.tracker")
     states = [state.name for state in tracker.TrackState]
-    assert {getattr(message, name) for name in states} == {1, 2, 3}
+    assert {getattr(message, name) for name in states} == {1, 2, 3, 4}
     assert message.UNKNOWN == 0
 
 

@@ -151,6 +151,7 @@ def test_an_unknown_key(tmp_path):
         ("diagonal_m", 10**400, "a positive number"),
         ("vessel", "yes", "true or false"),
         ("diagonal_log_sd", -0.1, "a positive number"),
+        ("labels", ["vase", " "], "names that are not empty"),
         ("labels", "vase", "a list of names"),
         ("labels", [1], "a list of names"),
         ("colour", [1, 2], "three integers from 0 to 255"),

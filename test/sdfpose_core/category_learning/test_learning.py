@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.packs.collection import Packs
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.storage.configuration import build
+from sdfpose_core.storage.locks import locked
 
 TINY = {
     "shapes": 6,
@@ -236,6 +238,10 @@ def test_every_fifth_model_is_held_out():
         ("beaker", ["--meshes", "/none"], "--meshes /none: No such file or directory"),
         ("beaker", ["--size", "4..2"], "expected two diagonals in metres"),
         ("beaker", ["--work", "/proc/x"], "--work /proc/x: cannot be written"),
+        ("beaker", ["--labels", ""], "expected names that are not empty"),
+        ("beaker", ["--out", "/proc"], "--out /proc: "),
+        ("beaker", ["--out", "."], "--out .: the present folder is in it"),
+        ("beaker", ["--out", "new", "--work", "new/work"], "is in the folder of the pack"),
         ("beaker", ["--quick", "--config", "x"], "not allowed with argument"),
     ],
 )
@@ -243,6 +249,54 @@ def test_arguments_are_checked_first(learn, meshes, tmp_path, capsys, name, opti
     assert learn(name, meshes, tmp_path / "out", *options) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"blends": -1}, "blends is -1: expected 0 or more"),
+        ({"decoder": {"steps": 0}}, "steps is 0: expected at least 1"),
+        ({"encoder": {"batch": 0}}, "batch is 0: expected at least 1"),
+    ],
+)
+def test_settings_are_checked_first(values, message):
+    with pytest.raises(ConfigurationError, match=message):
+        build(LearningSettings, values, "settings")
+
+
+@pytest.mark.parametrize("angle", [".nan", ".inf"])
+def test_angles_are_numbers(learn, meshes, tmp_path, capsys, angle):
+    work = tmp_path / "out.work"
+    work.mkdir()
+    (work / "alignment.yaml").write_text(f"step0: {{yaw_deg: {angle}}}")
+    assert learn("beaker", meshes, tmp_path / "out", "--align-only") == 2
+    assert "alignment.yaml: step0: yaw_deg is" in capsys.readouterr().err
+
+
+def test_the_name_of_a_shipped_category(meshes, tmp_path):
+    prepared = prepare_category(new_category("mug"), meshes, tmp_path, front="x")
+    assert "warning: 'mug' ships with sdfpose: where this pack is given" in prepared.report
+
+
+def test_a_run_waits_for_no_other(learn, meshes, tmp_path, capsys):
+    with locked(tmp_path / "out.work" / ".lock", "test"):
+        assert learn("beaker", meshes, tmp_path / "out") == 2
+    assert "another process works in this folder (lock " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_and_colour_change_no_network(meshes, tmp_path):
+    prepared = prepare_category(new_category("beaker"), meshes, tmp_path)
+    runs = [
+        CategoryLearning(
+            replace(prepared, category=replace(prepared.category, **changes)),
+            LearningSettings(),
+            tmp_path,
+            torch.device("cpu"),
+        ).folder
+        for changes in ({}, {"labels": ("beaker", "cup"), "colour": (0, 1, 2)}, {"diagonal_m": 0.3})
+    ]
+    assert runs[0] == runs[1] != runs[2]
 
 
 def test_what_is_there_is_not_overwritten(learn, learned, meshes, tmp_path, capsys):

@@ -48,6 +48,9 @@ def test_with_a_plausible_size_all_models_have_one(diagonals):
 def test_normalised_models_need_a_size():
     with pytest.raises(ConfigurationError, match=r"normalised .* --unit-m, or .* --size"):
         find_scaling([1.0, 1.0, 1.001])
+    with pytest.raises(ConfigurationError, match="all 3 models have the longest side 2: they are"):
+        find_scaling([2.2, 2.5, 3.1], lengths={"longest side": [2.0, 1.999, 2.0]})
+    assert find_scaling([0.22, 0.25, 0.31], lengths={"longest side": [0.2, 0.2, 0.2]}).has_sizes
     found = find_scaling([1.0, 1.0, 1.001], size=SIZE)
     assert not found.has_sizes
     assert found.factors[0] == pytest.approx(SIZE.middle_m)

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -210,3 +211,9 @@ def test_a_wrong_value(tmp_path, changes, message):
 def test_digests_are_sha256():
     pack = Pack.read(SHIPPED / "can")
     assert pack.decoder == hashlib.sha256(pack.file("decoder").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_single_path_is_one_pack(tmp_path, kind):
+    folder = own_pack(tmp_path, "kettle")
+    assert "kettle" in Packs.beside_shipped(kind(folder))

@@ -108,3 +108,18 @@ def test_own_shared_networks_are_copied(tmp_path):
     assert names(tmp_path / "b") == [CONFIDENCE_FILE]
     copy_shared(Packs.beside_shipped(), tmp_path / "c")
     assert not (tmp_path / "c").exists()
+
+
+def test_files_that_cannot_be_copied_are_named(tmp_path):
+    base = Pack.read(copied_pack(tmp_path, "can"))
+    (base.folder / "notes.txt").symlink_to(tmp_path / "gone")
+    with pytest.raises(PackError, match=r"notes.txt could not be copied: .*No such file"):
+        write_pack(tmp_path / "new", base.category, {}, base)
+    assert names(tmp_path) == ["can"]
+
+
+def test_people_can_read_labels_of_all_languages(tmp_path):
+    category = replace(VASE, labels=("vase", "чайник", "水壶"))
+    pack = write_pack(tmp_path / "vase", category, {"decoder": decoder()})
+    assert pack.category == category
+    assert "чайник, 水壶" in (pack.folder / "category.yaml").read_text(encoding="utf-8")

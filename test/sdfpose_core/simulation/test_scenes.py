@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sdfpose_core.benchmark.poses import STYLE
+from sdfpose_core.categories import Categories, Resting, default_categories
 from sdfpose_core.shapes.families import FAMILIES, HELD_OUT_SEED, sample_model
 from sdfpose_core.simulation import (
     TABLE_CAMERA,
@@ -249,3 +252,20 @@ def test_the_orbit_is_gentle_and_closes():
     first, last = orbit(0.0, period_s=60.0), orbit(60.0, period_s=60.0)
     np.testing.assert_allclose(first.translation, last.translation, atol=1e-9)
     np.testing.assert_allclose(first.rotation, last.rotation, atol=1e-9)
+
+
+@pytest.mark.parametrize(("resting", "lies"), [(Resting(), True), (Resting(0.97, 0.0, 0.0), False)])
+def test_own_categories_lie_if_their_entry_says_so(models, resting, lies):
+    own = replace(default_categories()["can"], name="tin", labels=("tin",), resting=resting)
+    known = Categories({**default_categories(), "tin": own})
+    style = SceneStyle(held=0.0, leaning=0.0, lying=0.5, upside_down=0.2, slabs=0.0, tilt_deg=0.0)
+    rotations = [
+        x.rotation
+        for seed in range(20)
+        for x in random_scene(
+            np.random.default_rng(seed), {"tin": models["can"]}, style, categories=known
+        ).instances
+    ]
+    ups = np.array([x[1, 1] for x in rotations])
+    assert ((np.abs(ups) < 0.3).any(), (ups < -0.9).any()) == (lies, lies)
+    assert (ups > 0.9).any()

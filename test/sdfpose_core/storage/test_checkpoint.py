@@ -1,6 +1,6 @@
 import os
 import pickle
-from pathlib import Path
+import resource
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     save_checkpoint(path, STATE)
 
     def full_disk(state, file):
-        Path(file).write_bytes(b"half")
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full_disk)
@@ -83,6 +83,17 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(path, {"step": 8})
     assert [p.name for p in tmp_path.iterdir()] == ["mug.ckpt"]
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path):
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, former[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            save_checkpoint(tmp_path / "x.ckpt", {"x": torch.zeros(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_file(tmp_path):

@@ -95,3 +95,15 @@ def test_a_folder_that_cannot_be_moved_leaves_the_former_one(tmp_path, monkeypat
         (temporary / "new.txt").touch()
     assert [x.name for x in folder.iterdir()] == ["old.txt"]
     assert [x.name for x in tmp_path.iterdir()] == ["x"]
+
+
+def test_the_folder_that_a_link_leads_to_is_replaced(tmp_path):
+    folder, link = tmp_path / "disk" / "real", tmp_path / "link"
+    link.symlink_to(folder)
+    for name in ("first", "second"):
+        with replace_folder(link) as temporary:
+            (temporary / name).touch()
+        assert link.is_symlink()
+        assert [x.name for x in folder.iterdir()] == [name]
+    assert [x.name for x in tmp_path.iterdir() if x.name != "disk"] == ["link"]
+    assert [x.name for x in folder.parent.iterdir()] == ["real"]
