@@ -16,6 +16,7 @@ from sdfpose_core.storage.text import read_yaml
 
 __all__ = [
     "CATEGORY_FILE",
+    "GRASP_FRAMES",
     "Categories",
     "Category",
     "Resting",
@@ -30,8 +31,14 @@ Symmetry = Literal["none", "y", "y_without_handle"]
 CATEGORY_FILE = "category.yaml"
 """Name of the file of a pack that describes its category."""
 
+GRASP_FRAMES = ("body_axis", "long_axis", "opening", "rim", "handle", "lid_edge")
+"""Parts of objects that can have frames of their own; see `sdfpose_core.grasping.frames`."""
+
 _SHIPPED = Path(__file__).with_name("weights")
 """Folder of the shipped packs."""
+
+_OPTIONAL = {"resting", "frames"}
+"""Keys that an entry may leave out."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 """Names are parts of frame ids and topic names, and the names of files."""
@@ -86,6 +93,7 @@ class Category:
         labels: names that detectors use for the category.
         colour: RGB (0 to 255) of boxes and labels.
         resting: how often its objects stand, lie and are upside down.
+        frames: parts of its objects that have frames of their own, of `GRASP_FRAMES`.
     """
 
     name: str
@@ -97,12 +105,17 @@ class Category:
     labels: tuple[str, ...]
     colour: tuple[int, int, int]
     resting: Resting = Resting()
+    frames: tuple[str, ...] = ()
 
     def as_entry(self) -> dict[str, Any]:
         """The content of the section ``category`` of a pack's ``category.yaml``."""
-        entry = asdict(self) | {"labels": list(self.labels), "colour": list(self.colour)}
+        entry = asdict(self) | {
+            name: list(getattr(self, name)) for name in ("labels", "colour", "frames")
+        }
         if self.resting == Resting():
             del entry["resting"]
+        if not self.frames:
+            del entry["frames"]
         return entry
 
     def implausible_size(self, diagonal_m: float) -> str | None:
@@ -197,10 +210,10 @@ def category_of(content: Any, path: Path | str) -> Category:
 
 
 def _parse(path: Path | str, value: Any) -> Category:
-    expected = [f.name for f in fields(Category) if f.name != "resting"]
+    expected = [f.name for f in fields(Category) if f.name not in _OPTIONAL]
     if not isinstance(value, dict):
         raise ConfigurationError(f"{path}: category: expected the keys {', '.join(expected)}")
-    mismatched = sorted((set(value) - {"resting"}) ^ set(expected), key=str)
+    mismatched = sorted((set(value) - _OPTIONAL) ^ set(expected), key=str)
     if mismatched:
         key = mismatched[0]
         state = "unknown" if key in value else "missing"
@@ -228,6 +241,9 @@ def _parse(path: Path | str, value: Any) -> Category:
         number = value[key]
         if type(number) not in (int, float) or not 0 < number < _MAX_NUMBER:
             raise fail(key, "a positive number")
+    frames = value.get("frames", [])
+    if not isinstance(frames, list) or not set(map(str, frames)) <= set(GRASP_FRAMES):
+        raise fail("frames", f"a list of names from {', '.join(GRASP_FRAMES)}")
     labels, colour = value["labels"], value["colour"]
     if not isinstance(labels, list) or not all(isinstance(x, str) for x in labels):
         raise fail("labels", "a list of names")
@@ -251,6 +267,7 @@ def _parse(path: Path | str, value: Any) -> Category:
         labels=tuple(x.strip().lower() for x in labels),
         colour=(colour[0], colour[1], colour[2]),
         resting=_parse_resting(value, fail) if "resting" in value else Resting(),
+        frames=tuple(dict.fromkeys(frames)),
     )
 
 

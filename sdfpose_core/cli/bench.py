@@ -13,6 +13,7 @@ from typing import Any
 
 from sdfpose_core.cli import (
     bench_adaptation,
+    bench_grasps,
     bench_masks,
     bench_pose,
     bench_rejection,
@@ -35,6 +36,7 @@ def add_parser(subparsers: Any) -> None:
     )
     benchmarks = parser.add_subparsers(title="benchmarks", metavar="BENCHMARK", required=True)
     bench_adaptation.add_parser(benchmarks)
+    bench_grasps.add_parser(benchmarks)
     bench_masks.add_parser(benchmarks)
     bench_pose.add_parser(benchmarks)
     bench_rejection.add_parser(benchmarks)

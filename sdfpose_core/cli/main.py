@@ -35,6 +35,7 @@ _CORE_COMMANDS = {
     "estimate": "sdfpose_core.cli.estimate",
     "eval": "sdfpose_core.cli.eval",
     "export": "sdfpose_core.cli.export",
+    "grasps": "sdfpose_core.cli.grasps",
     "import-ssc6d": "sdfpose_core.cli.import_ssc6d",
     "learn": "sdfpose_core.cli.learn",
     "packs": "sdfpose_core.cli.packs",

@@ -24,6 +24,7 @@ from sdfpose_core.estimation.shape_cache import CachedShape, ShapeCache
 from sdfpose_core.observation.frame import Instance, ObjectEstimate
 from sdfpose_core.packs.collection import Packs
 from sdfpose_core.sdf.meshing import DecodedMesh, decode_mesh
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.weights import CONFIDENCE_FILE
 
 __all__ = ["ObjectReports"]
@@ -80,6 +81,15 @@ class ObjectReports:
             WeightsError: a file is missing or damaged.
         """
         self.models[category]
+
+    def decoder(self, category: str) -> ShapeDecoder:
+        """The decoder of a category.
+
+        Raises:
+            CategoryError: the category is unknown.
+            WeightsError: its file is missing or damaged.
+        """
+        return self.models[category].decoder
 
     def mesh(self, detection: Detection, *, draft: bool = False) -> DecodedMesh:
         """The surface of a refined hypothesis.

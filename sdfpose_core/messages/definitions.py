@@ -11,7 +11,15 @@ from rosbags.typesys.store import Typestore
 __all__ = ["PACKAGE", "message_definitions"]
 
 PACKAGE = "sdfpose"
-_MESSAGES = ("InstanceLabel", "InstanceLabels", "PoseAlternative", "SdfObject", "SdfObjectArray")
+_MESSAGES = (
+    "GraspCandidate",
+    "GraspCandidateArray",
+    "InstanceLabel",
+    "InstanceLabels",
+    "PoseAlternative",
+    "SdfObject",
+    "SdfObjectArray",
+)
 
 
 def message_definitions() -> Typestore:

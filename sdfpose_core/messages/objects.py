@@ -14,11 +14,13 @@ from sdfpose_core.messages.interfaces import Header
 from sdfpose_core.observation.frame import Alternative, GroundTruth, ObjectEstimate
 
 __all__ = [
+    "GraspPose",
     "Tracked",
     "child_frame_id",
     "detection_message",
     "detections_message",
     "estimate_from_message",
+    "grasp_message",
     "ground_truth_message",
     "object_message",
     "pose_arrays",
@@ -50,6 +52,25 @@ class Tracked(Protocol):
     def estimate(self) -> ObjectEstimate: ...  # noqa: D102
     @property
     def mesh_revision(self) -> int: ...  # noqa: D102
+
+
+class GraspPose(Protocol):
+    """A grasp of an object; see `sdfpose_core.grasping.candidates.Grasp`."""
+
+    @property
+    def object_id(self) -> int: ...  # noqa: D102
+    @property
+    def rotation(self) -> NDArray[np.float64]: ...  # noqa: D102
+    @property
+    def translation(self) -> NDArray[np.float64]: ...  # noqa: D102
+    @property
+    def width_m(self) -> float: ...  # noqa: D102
+    @property
+    def opening_m(self) -> float: ...  # noqa: D102
+    @property
+    def quality(self) -> float: ...  # noqa: D102
+    @property
+    def clearance_m(self) -> float: ...  # noqa: D102
 
 
 def child_frame_id(prefix: str, category: str, object_id: int) -> str:
@@ -96,6 +117,20 @@ def transform_message(
 def transform_arrays(transform: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return rotation (3, 3) and translation (3,), metres, of a transform."""
     return _rotation(transform.rotation), _array(transform.translation)
+
+
+def grasp_message(new: MessageFactory, grasp: GraspPose, category: str) -> Any:
+    """Create the message of a grasp candidate of an object of a category."""
+    return new(
+        "sdfpose/msg/GraspCandidate",
+        object_id=grasp.object_id,
+        category=category,
+        pose=pose_message(new, grasp.rotation, grasp.translation),
+        width=grasp.width_m,
+        opening=grasp.opening_m,
+        quality=grasp.quality,
+        clearance=grasp.clearance_m,
+    )
 
 
 def object_message(

@@ -20,7 +20,7 @@ from sdfpose_core.errors import ShapeError
 from sdfpose_core.sdf.meshing import GRID_HALF_SIDE, SdfGrid
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder, newton_direction
 
-__all__ = ["SdfVolume", "SdfVolumes"]
+__all__ = ["SdfVolume", "SdfVolumes", "trilinear"]
 
 _NORMAL_WEIGHT = 0.1
 """Object units per unit of difference between normals; separates the two sides of thin walls."""
@@ -121,18 +121,7 @@ class SdfVolumes:
         corner = np.empty((8, *index.shape), dtype=np.float32)
         for i, shape in enumerate(self._shapes):
             corner[:, i] = shape.values.take(index[i] + self._offsets)
-        # Interpolate along z, then y, then x.
-        d_z = corner[1::2] - corner[::2]
-        along_z = corner[::2] + share_z * d_z
-        d_y = along_z[1::2] - along_z[::2]
-        along_y = along_z[::2] + share_y * d_y
-        d_z = d_z[::2] + share_y * (d_z[1::2] - d_z[::2])
-        d_x = along_y[1] - along_y[0]
-        value = along_y[0] + share_x * d_x
-        gradient = np.empty_like(points)
-        gradient[:, 0] = d_x
-        gradient[:, 1] = d_y[0] + share_x * (d_y[1] - d_y[0])
-        gradient[:, 2] = d_z[0] + share_x * (d_z[1] - d_z[0])
+        value, gradient = trilinear(corner, share_x, share_y, share_z)
         gradient *= per_unit
         beyond = points - inside
         if beyond.any():
@@ -155,6 +144,37 @@ class SdfVolumes:
             distance = squares - 2.0 * query @ samples
             d_codes.append(shape.d_code[distance.argmin(axis=1)])
         return np.stack(d_codes)
+
+
+def trilinear(
+    corner: NDArray[np.float32],
+    share_x: NDArray[np.float32],
+    share_y: NDArray[np.float32],
+    share_z: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Interpolate in cells, given the values at their corners.
+
+    Args:
+        corner: (8, B, N) values at the corners; the index counts along z first, then y, then x.
+        share_x: (B, N) position along x within the cell, from 0 to 1.
+        share_y: (B, N), along y.
+        share_z: (B, N), along z.
+
+    Returns:
+        Values (B, N) and their derivatives (B, 3, N) per cell along x, y and z.
+    """
+    # Interpolate along z, then y, then x.
+    d_z = corner[1::2] - corner[::2]
+    along_z = corner[::2] + share_z * d_z
+    d_y = along_z[1::2] - along_z[::2]
+    along_y = along_z[::2] + share_y * d_y
+    d_z = d_z[::2] + share_y * (d_z[1::2] - d_z[::2])
+    d_x = along_y[1] - along_y[0]
+    gradient = np.empty((len(d_x), 3, d_x.shape[1]), dtype=np.float32)
+    gradient[:, 0] = d_x
+    gradient[:, 1] = d_y[0] + share_x * (d_y[1] - d_y[0])
+    gradient[:, 2] = d_z[0] + share_x * (d_z[1] - d_z[0])
+    return along_y[0] + share_x * d_x, gradient
 
 
 def _oriented(points: NDArray[np.float32], normals: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -33,6 +33,8 @@ from sdfpose_core.estimation.keyframes import Keyframes
 from sdfpose_core.estimation.pose_following import PredictedState
 from sdfpose_core.observation.frame import Instance, ObjectEstimate, RgbdFrame, SkippedInstance
 from sdfpose_core.observation.input_warnings import InputWarning
+from sdfpose_core.observation.support_plane import SupportPlane
+from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.tracking.association import assign_instances
 from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
@@ -63,6 +65,7 @@ class TrackerResult:
         stage_ms: wall time by stage: the estimator's ``segment``, ``encode``, ``refine``,
             ``mesh``, and ``total``.
         warnings: cues of the frame that are not used, and why.
+        supports: by mask id, the planes that the seen objects stand on or lean against.
     """
 
     tracks: list[Track]
@@ -71,6 +74,7 @@ class TrackerResult:
     waiting: list[int]
     stage_ms: dict[str, float]
     warnings: Sequence[InputWarning] = ()
+    supports: Mapping[int, SupportPlane] = field(default_factory=dict)
 
 
 class Tracker:
@@ -107,6 +111,10 @@ class Tracker:
     def device(self) -> str:
         """Where the networks run."""
         return str(self._estimator.device)
+
+    def decoder(self, category: str) -> ShapeDecoder:
+        """The decoder of a category's shapes, see `PoseEstimator.decoder`."""
+        return self._estimator.decoder(category)
 
     def prepare(self, *, wait: bool = True) -> None:
         """Start the verification process now, so that the first images are not slow.
@@ -228,6 +236,7 @@ class Tracker:
             waiting=[x.mask_id for x in waiting],
             stage_ms=stage_ms,
             warnings=warnings,
+            supports={x.mask_id: x.support for x in instances if x.support is not None},
         )
 
     def _known(self, frame: RgbdFrame) -> list[TrackedObject]:

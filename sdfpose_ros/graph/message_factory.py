@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["message_class", "ros_message"]
+__all__ = ["as_sequence", "message_class", "ros_message"]
 
 _TYPECODES = {np.dtype(code): code for code in "bBhHiIqQfd"}
 """Type code of the `array` module for each numpy dtype."""
@@ -33,7 +33,7 @@ def ros_message(kind: str, /, **fields: Any) -> Any:
     types = message.get_fields_and_field_types()
     return message(
         **{
-            name: _sequence(value)
+            name: as_sequence(value)
             if isinstance(value, np.ndarray) and types[name].startswith("sequence<")
             else value
             for name, value in fields.items()
@@ -41,8 +41,8 @@ def ros_message(kind: str, /, **fields: Any) -> Any:
     )
 
 
-def _sequence(values: NDArray[Any]) -> array.array[Any]:
-    """Convert to array.array: rclpy checks any other sequence item by item in Python."""
+def as_sequence(values: NDArray[Any]) -> array.array[Any]:
+    """Convert a contiguous array to array.array: rclpy checks the items of other sequences."""
     flat: array.array[Any] = array.array(_TYPECODES[values.dtype])
     if values.size:
         flat.frombytes(values.data.cast("B"))

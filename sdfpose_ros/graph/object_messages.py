@@ -10,6 +10,7 @@ from sdfpose_ros.graph.message_factory import ros_message
 __all__ = [
     "detection_message",
     "detections_message",
+    "grasp_message",
     "ground_truth_message",
     "object_message",
     "pose_message",
@@ -18,6 +19,7 @@ __all__ = [
 
 detection_message = partial(objects.detection_message, ros_message)
 detections_message = partial(objects.detections_message, ros_message)
+grasp_message = partial(objects.grasp_message, ros_message)
 ground_truth_message = partial(objects.ground_truth_message, ros_message)
 object_message = partial(objects.object_message, ros_message)
 pose_message = partial(objects.pose_message, ros_message)

@@ -23,6 +23,7 @@ from sdfpose_ros.graph.pipeline import NewestPipeline
 from sdfpose_ros.graph.throttle import ThrottledLog
 from sdfpose_ros.graph.worker import NewestWorker
 from sdfpose_ros.pose.diagnostics import FrameCounts
+from sdfpose_ros.pose.grasps import Grasps
 from sdfpose_ros.pose.gravity import Gravity
 from sdfpose_ros.pose.made_masks import MadeMasks
 from sdfpose_ros.pose.parameters import PoseNodeParameters
@@ -30,6 +31,7 @@ from sdfpose_ros.pose.publishers import ResultPublisher
 from sdfpose_ros.pose.world_frame import WorldFrame
 
 if TYPE_CHECKING:
+    from sdfpose_core.sdf.shape_decoder import ShapeDecoder
     from sdfpose_core.tracking.tracker import TrackerResult
 
 __all__ = ["Estimation", "FrameTracker", "TrackerFactory", "make_tracker"]
@@ -53,6 +55,10 @@ class FrameTracker(Protocol):
     @property
     def device(self) -> str:
         """Device of the networks."""
+        ...
+
+    def decoder(self, category: str) -> ShapeDecoder:
+        """Decoder of a category's shapes."""
         ...
 
     def prepare(self, *, wait: bool = True) -> None:
@@ -166,6 +172,7 @@ class Estimation:
         gravity: finds the direction of gravity.
         log: throttled log for problems that may repeat with every frame.
         masks: makes the masks; None if they come with the frames.
+        grasps: looks for grasps; None if none are wanted.
         world: finds the pose of the camera in the world, in which the objects are then tracked;
             images for which it is missing are dropped. None to track them in the camera frame.
 
@@ -185,6 +192,7 @@ class Estimation:
         gravity: Gravity,
         log: ThrottledLog,
         masks: MadeMasks | None = None,
+        grasps: Grasps | None = None,
         world: WorldFrame | None = None,
     ) -> None:
         self._node = node
@@ -195,6 +203,7 @@ class Estimation:
         self._gravity = gravity
         self._log = log
         self._masks = masks
+        self._grasps = grasps
         self._world = world
         self._last_header = Header()
         self._closed = False
@@ -316,6 +325,8 @@ class Estimation:
                 f"{masks_s + time.monotonic() - start_s:.1f} s"
             )
         self._publisher.publish(frame, header, result)
+        if self._grasps is not None:
+            self._grasps.submit(header, result)
         self._on_processed(frame.stamp_ns, result)
         for x in result.warnings:
             self._log.warning(x.kind, x.text)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker
 
+from sdfpose_core.grasping.gripper import Gripper
+from sdfpose_core.messages.objects import GraspPose
 from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_ros.graph.object_messages import pose_message
 
@@ -20,6 +22,7 @@ __all__ = [
     "box_marker",
     "delete_all_marker",
     "delete_markers",
+    "grasp_marker",
     "label_marker",
     "mesh_marker",
 ]
@@ -113,6 +116,24 @@ def label_marker(
     marker.scale.z = _TEXT_HEIGHT_M
     marker.color = _colour((255, 255, 255), alpha)
     marker.text = f"{estimate.category} {object_id} ({estimate.confidence:.2f})"
+    return marker
+
+
+def grasp_marker(grasp: GraspPose, gripper: Gripper, number: int, header: Header) -> Marker:
+    """Create a LINE_LIST of an open gripper: fingers, palm and wrist; green is the best quality."""
+    marker = _marker("grasp", Marker.LINE_LIST, number, header)
+    marker.pose = pose_message(grasp.rotation, grasp.translation)
+    marker.scale.x = _BOX_LINE_M
+    share = min(max(grasp.quality, 0.0), 1.0)
+    marker.color = _colour((round(255 * (1.0 - share)), round(255 * share), 40))
+    half, tip, back = 0.5 * grasp.opening_m, gripper.overlap_m, -gripper.finger_length_m
+    corners = np.array(
+        [
+            *((-half, 0.0, tip), (-half, 0.0, back), (half, 0.0, tip), (half, 0.0, back)),
+            *((-half, 0.0, back), (half, 0.0, back), (0.0, 0.0, back), (0.0, 0.0, 2.0 * back)),
+        ]
+    )
+    marker.points = _points(corners)
     return marker
 
 

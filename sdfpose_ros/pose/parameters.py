@@ -152,6 +152,57 @@ class PoseNodeParameters:
         "Publish the colour image with the results drawn over it while there is a subscriber.",
         change="always",
     )
+    part_frames: bool = parameter(
+        False,
+        "Publish the frames of the objects' parts, such as sdfpose/mug_3/handle, on /tf.",
+        change="always",
+    )
+    grasps: int = parameter(
+        0,
+        "Largest number of grasp candidates of each object on ~/grasps; 0 for no candidates.",
+        minimum=0,
+        maximum=100,
+        change="unconfigured",
+    )
+    grasp_markers: bool = parameter(
+        False, "Show the grasp candidates on ~/grasp_markers.", change="always"
+    )
+    gripper_width_m: float = parameter(
+        0.085,
+        "Largest distance between the fingers of the gripper, metres.",
+        minimum=0.011,
+        maximum=1.0,
+        change="unconfigured",
+    )
+    gripper_friction: float = parameter(
+        0.5,
+        "Coefficient of friction between fingers and objects.",
+        minimum=0.01,
+        maximum=5.0,
+        change="unconfigured",
+    )
+    finger_width_m: float = parameter(
+        0.02, "Width of a finger, metres.", minimum=0.001, maximum=0.2, change="unconfigured"
+    )
+    finger_thickness_m: float = parameter(
+        0.01,
+        "Thickness of a finger along the closing direction, metres.",
+        minimum=0.001,
+        maximum=0.2,
+        change="unconfigured",
+    )
+    finger_length_m: float = parameter(
+        0.05,
+        "Length of a finger from the contact to the palm, metres.",
+        minimum=0.001,
+        maximum=1.0,
+        change="unconfigured",
+    )
+    distance_in_any_frame: bool = parameter(
+        False,
+        "Listen to /tf, so that ~/distance takes points in any frame. Requires tf2_ros.",
+        change="unconfigured",
+    )
     frame_prefix: str = parameter(
         "",
         "Prefix of the frame ids of objects; empty for sdfpose and the node's namespace.",

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from sdfpose.srv import GetMesh, SaveMesh, SetCategory
+from sdfpose.srv import Distance, GetMesh, SaveMesh, SetCategory
 from std_srvs.srv import SetBool, Trigger
 
 from sdfpose_core.errors import ConfigurationError, SdfposeError
@@ -25,7 +25,9 @@ from sdfpose_ros.graph.parameters import LiveParameters, default_frame_prefix
 from sdfpose_ros.graph.process import run_node
 from sdfpose_ros.graph.throttle import ThrottledLog
 from sdfpose_ros.pose.diagnostics import Diagnostics, FrameCounts, Health, NodeState
+from sdfpose_ros.pose.distance_queries import SceneSource, answer_distances
 from sdfpose_ros.pose.estimation import Estimation, TrackerFactory, make_tracker
+from sdfpose_ros.pose.grasps import Grasps
 from sdfpose_ros.pose.gravity import Gravity
 from sdfpose_ros.pose.inputs import FrameInputs
 from sdfpose_ros.pose.made_masks import MadeMasks, make_masks
@@ -87,6 +89,8 @@ class PoseNode(LifecycleNode):
         self._transforms: TransformBuffer | None = None
         self._gravity: Gravity | None = None
         self._masks: MadeMasks | None = None
+        self._scenes: SceneSource | None = None
+        self._grasps: Grasps | None = None
         self._failure: Exception | None = None
         self._starting = False
         self.diagnostics = Diagnostics(self, self._health)
@@ -95,6 +99,7 @@ class PoseNode(LifecycleNode):
         self.create_service(GetMesh, "~/get_mesh", self._get_mesh)
         self.create_service(SaveMesh, "~/save_mesh", self._save_mesh)
         self.create_service(SetCategory, "~/set_category", self._set_category)
+        self.create_service(Distance, "~/distance", self._distance)
         if self._live.values.autostart:
             self._start()
 
@@ -186,6 +191,9 @@ class PoseNode(LifecycleNode):
             parameters.world_frame,
         )
         self._masks = None if source is None else MadeMasks(self, source, self._log)
+        self._scenes = SceneSource(tracker)
+        if parameters.grasps:
+            self._grasps = Grasps(self, self._scenes, lambda: self._live.values, self._log.failure)
         self.estimation = Estimation(
             self,
             tracker,
@@ -195,6 +203,7 @@ class PoseNode(LifecycleNode):
             self._gravity,
             self._log,
             self._masks,
+            self._grasps,
             self._world_frame(parameters, transforms),
         )
         self._live.configured = True
@@ -233,11 +242,12 @@ class PoseNode(LifecycleNode):
         if self.estimation is not None:
             self.estimation.close()
             device = self.estimation.tracker.device
-        for part in (self._masks, self._publisher, self._gravity, self._transforms):
+        for part in (self._grasps, self._masks, self._publisher, self._gravity, self._transforms):
             if part is not None:
                 part.close()
         self.estimation = self._publisher = None
         self._masks = self._gravity = self._transforms = None
+        self._scenes = self._grasps = None
         self._live.configured = False
         if device:
             self.get_logger().info("unconfigured: the weights are released")
@@ -367,6 +377,18 @@ class PoseNode(LifecycleNode):
             return f"the mesh of {found.category} {found.id} was written"
 
         return self._answer(response, save_mesh)
+
+    def _distance(
+        self, request: Distance.Request, response: Distance.Response
+    ) -> Distance.Response:
+        def distance() -> str:
+            header, tracks = self._publishing().latest
+            assert self._scenes is not None
+            return answer_distances(
+                request, response, self._scenes, header, tracks, self._transforms
+            )
+
+        return self._answer(response, distance)
 
     def _set_category(
         self, request: SetCategory.Request, response: SetCategory.Response

@@ -39,6 +39,7 @@ from sdfpose_ros.pose.markers import (
     mesh_marker,
 )
 from sdfpose_ros.pose.parameters import PoseNodeParameters
+from sdfpose_ros.pose.part_frames import PartFrames
 from sdfpose_ros.pose.target_frame import TargetFrame
 from sdfpose_ros.pose.transforms import TransformMissingError
 from sdfpose_ros.stand_ins import vision_msgs
@@ -66,8 +67,8 @@ class UnknownObjectError(SdfposeError):
 class ResultPublisher:
     """Publishes the tracker's results with the stamp and frame id of their image.
 
-    - ``/tf``: one transform per visible object, and per object that stands where the image does not
-      show it.
+    - ``/tf``: one transform per visible object, those of its parts if asked for, and one per object
+      that stands where the image does not show it.
     - ``~/objects``: all objects. An object carries its mesh only in the message in which the mesh
       changed.
     - ``~/detections``: the visible objects without shapes, if vision_msgs is installed.
@@ -103,6 +104,7 @@ class ResultPublisher:
         self._frame_prefix = frame_prefix
         self._target_frame = target_frame
         self._log = log
+        self._parts = PartFrames(categories, self._object_frame)
         self._latest: tuple[Header, dict[int, Track]] = (Header(), {})
         # By object id: mesh revision and its vertex colours; mesh revision sent last; message that
         # carried it.
@@ -145,7 +147,9 @@ class ResultPublisher:
         parameters = self._parameters()
         visible = [track for track in result.tracks if track.seen]
         self._publish_transforms(
-            header, [x for x in result.tracks if x.seen or x.state.name == "UNOBSERVED"]
+            header,
+            [x for x in result.tracks if x.seen or x.state.name == "UNOBSERVED"],
+            with_parts=parameters.part_frames,
         )
         self._forget(result.removed)
         self._sample_colours(frame, result.tracks)
@@ -162,6 +166,12 @@ class ResultPublisher:
                 ids=[track.id for track in visible],
             )
             self._overlay.publish(image_message(drawn, "rgb8", header))
+
+    @property
+    def latest(self) -> tuple[Header, list[Track]]:
+        """Header of the last image, and all objects at its time. Safe to read from any thread."""
+        header, tracks = self._latest
+        return header, list(tracks.values())
 
     def object_with_mesh(self, object_id: int) -> SdfObject:
         """Return the latest message of an object with its mesh. Safe to call from any thread.
@@ -203,7 +213,7 @@ class ResultPublisher:
     def _object_frame(self, track: Track) -> str:
         return child_frame_id(self._frame_prefix, track.estimate.category, track.id)
 
-    def _publish_transforms(self, header: Header, tracks: list[Track]) -> None:
+    def _publish_transforms(self, header: Header, tracks: list[Track], *, with_parts: bool) -> None:
         world = Header(stamp=header.stamp, frame_id=self._world_frame)
         transforms = []
         for track in tracks:
@@ -224,9 +234,12 @@ class ResultPublisher:
                     f"{error}; the objects of this image are not published on /tf",
                 )
                 return
+        if with_parts:
+            transforms = [*transforms, *self._parts(tracks, header)]
         self._transforms.publish(TFMessage(transforms=transforms))
 
     def _forget(self, removed: list[int]) -> None:
+        self._parts.forget(removed)
         for object_id in removed:
             self._sent.pop(object_id, None)
             self._colours.pop(object_id, None)

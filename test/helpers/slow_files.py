@@ -6,6 +6,7 @@ SLOW_FILES = frozenset(
         "examples": ("examples",),
         "packaging": ("colcon",),
         "sdfpose_core/benchmark": (
+            "grasps",
             "masks",
             "rejection",
             "sequences",
@@ -22,6 +23,7 @@ SLOW_FILES = frozenset(
             "bench_sequence",
             "bench_world",
             "frame_masks",
+            "grasps",
             "replay",
         ),
         "sdfpose_core/diagnosis": ("camera", "image_faults"),

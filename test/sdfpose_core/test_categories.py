@@ -190,6 +190,25 @@ def test_how_objects_rest_is_read_and_has_a_default(tmp_path):
     assert told.as_entry()["resting"] == shares
 
 
+def test_frames_of_parts_are_read_and_optional(tmp_path):
+    told = read_category(write(tmp_path, {"category": {**ENTRY, "frames": ["rim", "handle"]}}))
+    assert told.frames == ("rim", "handle")
+    assert told.as_entry()["frames"] == ["rim", "handle"]
+    plain = read_category(write(tmp_path, {"category": ENTRY}))
+    assert plain.frames == ()
+    assert "frames" not in plain.as_entry()
+    assert all(x.frames for x in default_categories().values())
+
+
+@pytest.mark.parametrize("frames", [None, "rim", ["lid"], [1], [["rim"]], {"rim": 1}])
+def test_frames_of_no_known_part_are_an_error(frames, tmp_path):
+    path = write(tmp_path, {"category": {**ENTRY, "frames": frames}})
+    with pytest.raises(
+        ConfigurationError, match=r"category\.frames is .*: expected a list of names"
+    ):
+        read_category(path)
+
+
 def test_shares_of_the_shipped_table_leave_some_for_other_poses():
     for category in default_categories().values():
         x = category.resting

@@ -1,0 +1,127 @@
+"""`sdfpose bench grasps`: measure how many grasp candidates hold the true object."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from sdfpose_core.benchmark.grasps import CONFIDENCE, GRASPS, run_grasps, summarise_grasps
+from sdfpose_core.benchmark.poses import synthetic_cases
+from sdfpose_core.cli.category_choice import given_packs, usable_categories
+from sdfpose_core.cli.choices import add_estimator_arguments, add_threads_argument, estimator_config
+from sdfpose_core.cli.grasps import add_gripper_arguments, gripper_of
+from sdfpose_core.cli.numbers import integer, seed
+from sdfpose_core.cli.output import (
+    add_json_argument,
+    new_table,
+    print_problems,
+    wide_console,
+    write_json,
+)
+from sdfpose_core.cli.paths import check_output_file
+from sdfpose_core.device import set_threads
+from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.estimation.estimator import PoseEstimator
+from sdfpose_core.shapes.families import FAMILIES
+
+__all__ = ["add_parser", "run"]
+
+_COUNT = 20
+
+_COLUMNS = {
+    "n": "n",
+    "with_grasps": "any %",
+    "hold": "hold %",
+    "hold_confident": "sure %",
+    "best_holds": "best %",
+    "slip": "slip %",
+    "miss": "miss %",
+    "collide": "collide %",
+    "through_table": "table %",
+}
+
+
+def add_parser(benchmarks: Any) -> None:
+    """Declare the benchmark's arguments."""
+    parser = benchmarks.add_parser(
+        "grasps",
+        help="measure how many grasp candidates hold",
+        description=(
+            "Estimate procedural objects on simulated tables, each from a single image, and close "
+            f"a gripper at the best {GRASPS} grasp candidates of each on the true mesh. Shares are "
+            "in per cent: of objects with any candidate, of candidates that hold by force closure "
+            f"(also of estimates with a confidence of at least {CONFIDENCE}, and of the best of "
+            "each object), slip, close on nothing or start inside the object, "
+            "and whose open gripper goes through the table."
+        ),
+        epilog="Example: sdfpose bench grasps --category mug bowl --count 10 --json grasps.json",
+    )
+    parser.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
+    parser.add_argument(
+        "--count",
+        type=integer(),
+        default=_COUNT,
+        help="objects per category (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=0, help="random seed of the objects (default: 0)"
+    )
+    add_gripper_arguments(parser)
+    add_json_argument(parser)
+    add_estimator_arguments(parser, device="cpu")
+    add_threads_argument(parser)
+    parser.set_defaults(benchmark=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the grasp benchmark.
+
+    Raises:
+        SdfposeError: An argument is invalid, or the weights cannot be used.
+    """
+    check_output_file("--json", args.json)
+    gripper = gripper_of(args)
+    if args.threads:
+        set_threads(args.threads)
+    packs = given_packs(args)
+    problems: list[str] = []
+    names = [x for x in usable_categories(packs, args.category, problems) if x in FAMILIES]
+    if not names:
+        raise ConfigurationError(
+            f"--category: no procedural objects of {', '.join(args.category or packs)}: expected "
+            f"one of {', '.join(FAMILIES)}"
+        )
+    estimator = PoseEstimator(estimator_config(args), packs)
+    cases = chain.from_iterable(synthetic_cases(x, args.count, args.seed) for x in names)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("objects", total=args.count * len(names))
+        outcomes = list(run_grasps(estimator, cases, gripper, progress=partial(bar.advance, task)))
+    document = summarise_grasps(outcomes)
+    if args.json is not None:
+        write_json(args.json, document)
+    print_problems(problems)
+    _print(document)
+    return 0
+
+
+def _print(document: Mapping[str, Any]) -> None:
+    table = new_table("sdfpose bench grasps")
+    table.add_column("category", overflow="fold")
+    for heading in _COLUMNS.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    rows = {**document["categories"], "all": document["overall"]}
+    for name, row in rows.items():
+        table.add_row(name, *(_number(row[key]) for key in _COLUMNS))
+    wide_console().print(table)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.1f}"

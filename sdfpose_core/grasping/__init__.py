@@ -1,0 +1,1 @@
+"""Where objects can be grasped: named frames of their parts, and antipodal grasp candidates."""

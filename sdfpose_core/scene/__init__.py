@@ -1,0 +1,1 @@
+"""Objects in one frame as signed distance fields, and queries of points against them."""
