@@ -1,50 +1,29 @@
-"""World benchmark: track the objects of a table with a camera on a robot's arm."""
+"""World benchmark: track the objects of a table with a camera on a robot's arm, or with a rig."""
 
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 
 from sdfpose_core.benchmark.poses import MIN_VISIBILITY
-from sdfpose_core.benchmark.simulated_frames import (
-    START_NS,
-    SimulatedFrame,
-    View,
-    simulated_frame,
-)
+from sdfpose_core.benchmark.simulated_frames import START_NS, SimulatedFrame, View
+from sdfpose_core.benchmark.world_sequences import WorldSequence
 from sdfpose_core.categories import Categories
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.comparison import compare
 from sdfpose_core.evaluation.tracks import TrackSample, id_switches
 from sdfpose_core.observation.frame import GroundTruth, ObjectEstimate
-from sdfpose_core.simulation.arm import arm_path, measured
-from sdfpose_core.simulation.motion import MovingScene
-from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scene import SceneObject
-from sdfpose_core.simulation.tabletop import TABLE_CAMERA, table_scene
 from sdfpose_core.tracking.tracker import Track, Tracker
 from sdfpose_core.tracking.world import in_world
 
-__all__ = [
-    "DURATION_S",
-    "RATE_HZ",
-    "ArmSequence",
-    "PoseError",
-    "WorldRun",
-    "summarise_world",
-    "track_world",
-]
-
-DURATION_S, RATE_HZ = 30.0, 10.0
-
-TF_SD_M, TF_SD_RAD = 0.002, math.radians(0.2)
-"""Errors of the camera poses along and about each axis."""
+__all__ = ["PoseError", "WorldRun", "against_one_camera", "summarise_world", "track_world"]
 
 _END_S = 5.0
 """Errors at the end are those of the last seconds."""
@@ -57,6 +36,9 @@ _ABSENCE_S = 5.0
 
 _RETURN_IMAGES = 2
 """...within this many images."""
+
+_FRONT_DEG = 15.0
+"""A front is found if the rotation is within this angle."""
 
 _SAME_PLACE = 0.5
 """Tracks within this share of an object's diagonal from it are the object."""
@@ -81,6 +63,7 @@ class WorldRun:
         removed: number of tracks that were given up.
         last: errors of the tracks at the end.
         single: errors of detections from single images.
+        fronts: whether each object has a front that an image has shown.
     """
 
     names: list[str]
@@ -89,61 +72,14 @@ class WorldRun:
     removed: int = 0
     last: list[PoseError] = field(default_factory=list)
     single: list[PoseError] = field(default_factory=list)
-
-
-class ArmSequence:
-    """A table of six objects that stand still, seen by a camera on a moving arm.
-
-    The depth, the masks and the camera's poses have realistic errors. Mask ids change from image to
-    image.
-
-    Args:
-        seed: random seed of objects, path and errors.
-        duration_s: duration, seconds.
-        rate_hz: images per second.
-
-    Attributes:
-        duration_s: duration, seconds.
-        objects: the objects in the world, with their poses.
-    """
-
-    def __init__(
-        self, seed: int, *, duration_s: float = DURATION_S, rate_hz: float = RATE_HZ
-    ) -> None:
-        self._seed, self.duration_s = seed, duration_s
-        self._count, self._rate_hz = round(duration_s * rate_hz), rate_hz
-        self._scene = MovingScene(table_scene(seed))
-        self._path = arm_path(TABLE_CAMERA, seed)
-        self.objects: tuple[SceneObject, ...] = self._scene.scene.instances
-
-    def __len__(self) -> int:
-        return self._count
-
-    def images(self, *, colour: bool = False) -> Iterator[SimulatedFrame]:
-        """Render the images, with measured camera poses; every call yields the same ones.
-
-        Args:
-            colour: whether to render colour images.
-        """
-        rng = np.random.default_rng((zlib.crc32(b"arm"), self._seed))
-        ids = [x.mask_id for x in self.objects]
-        for index in range(self._count):
-            time_s = index / self._rate_hz
-            mask_ids = [int(x) for x in rng.permutation(ids)]
-            pose = self._path.pose(time_s)
-            scene = self._scene.at(time_s, pose, dict(zip(ids, mask_ids, strict=True)))
-            rendering = render(scene, TABLE_CAMERA, pose, colour=colour)
-            image = simulated_frame(
-                scene, TABLE_CAMERA, pose, rendering, rendering.colour, mask_ids, time_s, rng
-            )
-            frame = replace(image.frame, camera_pose=measured(pose, rng, TF_SD_M, TF_SD_RAD))
-            yield replace(image, frame=frame)
+    fronts: list[bool] = field(default_factory=list)
 
 
 def track_world(
     estimator: PoseEstimator,
-    sequence: ArmSequence,
+    sequence: WorldSequence,
     *,
+    fronts: Sequence[bool] = (),
     progress: Callable[[float], None] = lambda share: None,
 ) -> WorldRun:
     """Track the objects of a sequence in the world; in some images also detect them from scratch.
@@ -153,11 +89,14 @@ def track_world(
     Args:
         estimator: estimator to measure, in a tracker with default settings.
         sequence: the images.
+        fronts: whether the front of each object is known from other images; see `WorldRun.fronts`.
         progress: called after each image with its share of the sequence.
     """
     objects = sequence.objects
     run = WorldRun([x.category for x in objects], [[] for _ in objects])
     truths = [_Truth(x, estimator.categories) for x in objects]
+    for truth, known in zip(truths, fronts, strict=False):
+        truth.front_seen |= known
     track_of: dict[int, int] = {}
     with closing(Tracker(estimator)) as tracker:
         for index, image in enumerate(sequence.images(colour=estimator.uses_colour)):
@@ -176,12 +115,12 @@ def track_world(
                     run.copies.append(_copies(result.tracks, truths[i].known))
                 if time_s > sequence.duration_s - _END_S:
                     last = by_id.get(track_of.get(i, 0))
-                    run.last.append(
-                        pose_error(None if last is None else last.world, truths[i].known)
-                    )
+                    error = pose_error(None if last is None else last.world, truths[i].known)
+                    run.last.append(error)
             if index % _SINGLE_EVERY == _SINGLE_EVERY // 2:
                 run.single += _detected(estimator, image, truths)
             progress(1.0 / len(sequence))
+    run.fronts = [x.front_seen for x in truths]
     return run
 
 
@@ -221,6 +160,38 @@ def summarise_world(runs: Sequence[WorldRun]) -> dict[str, Any]:
     }
 
 
+def against_one_camera(
+    runs: Sequence[WorldRun], alone: Sequence[Sequence[WorldRun]]
+) -> dict[str, Any]:
+    """Compare runs with all cameras of a rig with those of each camera alone.
+
+    The errors at the end are compared with the same true poses: what one camera of the rig has
+    shown, such as the handle of a mug, counts for the others, too.
+
+    Args:
+        runs: with all cameras.
+        alone: for each of them, the runs with one camera.
+
+    Returns:
+        ``one_camera`` with the median errors of single cameras at the end; ``error_ratio``, of the
+        median rotation errors; ``front_found`` and ``front_found_alone``, the shares, per cent, of
+        the rotations at the end within 15 degrees, of the objects with a front that some camera has
+        shown.
+    """
+    last = _medians([x for run in runs for x in run.last])
+    single = [run for several in alone for run in several]
+    one = _medians([x for run in single for x in run.last])
+    ratio = None
+    if last["degrees"] is not None and one["degrees"]:
+        ratio = last["degrees"] / one["degrees"]
+    return {
+        "one_camera": one,
+        "error_ratio": ratio,
+        "front_found": _front_found(runs),
+        "front_found_alone": _front_found(single),
+    }
+
+
 def pose_error(found: ObjectEstimate | None, truth: GroundTruth) -> PoseError:
     """Error of a pose in the frame of the truth."""
     if found is None or found.category != truth.category:
@@ -234,17 +205,17 @@ class _Truth:
 
     def __init__(self, item: SceneObject, categories: Categories) -> None:
         self._item = item
-        self._front_seen = categories[item.category].symmetry == "none"
+        self.front_seen = categories[item.category].symmetry == "none"
 
     def see(self, view: View) -> None:
         """Take note of an image: it may show a handle that no earlier one has shown."""
         if view.truth is not None and not view.truth.symmetric_about_y:
-            self._front_seen = True
+            self.front_seen = True
 
     @property
     def known(self) -> GroundTruth:
         """The true pose; symmetric about y as long as no image has shown a front."""
-        return self.as_symmetric(not self._front_seen)
+        return self.as_symmetric(not self.front_seen)
 
     def as_symmetric(self, symmetric: bool) -> GroundTruth:
         """The true pose for an image with the given symmetry about y."""
@@ -299,6 +270,17 @@ def _returns(history: Sequence[TrackSample]) -> Iterator[bool]:
             yield any(x.track_id == former for x in soon)
         former = sample.track_id or former
         last_s = sample.time_s
+
+
+def _front_found(runs: Sequence[WorldRun]) -> float | None:
+    """Share, per cent, of the rotations at the end that are right, of objects with a seen front."""
+    degrees = [
+        x.degrees
+        for run in runs
+        for i, x in zip(cycle(range(len(run.names))), run.last, strict=False)
+        if run.fronts[i]
+    ]
+    return 100.0 * float(np.mean(np.array(degrees) <= _FRONT_DEG)) if degrees else None
 
 
 def _medians(errors: Sequence[PoseError]) -> dict[str, float | None]:

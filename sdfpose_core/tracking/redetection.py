@@ -127,7 +127,7 @@ class Redetection:
             else:
                 apply(request, result)
         if self._config.wait_for_verification:
-            contradicted = [x for x in by_id.values() if x.visible and x.belief.collapsed]
+            contradicted = [x for x in by_id.values() if x.shown and x.belief.collapsed]
             for request in [request_for(x) for x in contradicted]:
                 verify_now(request)
         waiting = [x for x in by_id.values() if self._is_due(x)]
@@ -166,7 +166,7 @@ class Redetection:
         may_run = (
             self._config.wait_for_verification or not self.verifier.resting or x.belief.uncertain
         )
-        return x.visible and may_run and (x.belief.collapsed or x.belief.overdue >= 0)
+        return x.shown and may_run and (x.belief.collapsed or x.belief.overdue >= 0)
 
     def _verified(
         self, known: TrackedObject, request: VerificationRequest, result: VerificationResult

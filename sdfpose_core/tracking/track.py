@@ -17,7 +17,7 @@ class TrackState(IntEnum):
     """Seen, but not yet with confidence in enough images."""
 
     TRACKED = 2
-    """Seen in this image."""
+    """Seen in this image, or by another camera just before."""
 
     LOST = 3
     """Not seen in this image: its estimate is a prediction."""
@@ -41,6 +41,7 @@ class Track:
         stamp_ns: of the last image that showed it, nanoseconds.
         age: images since it was detected; 1 in the first.
         world: the estimate in the world; None if the camera's pose is unknown.
+        elsewhere: whether it is another camera that sees it.
     """
 
     id: int
@@ -50,11 +51,13 @@ class Track:
     stamp_ns: int
     age: int
     world: ObjectEstimate | None = None
+    elsewhere: bool = False
 
     @property
     def seen(self) -> bool:
         """Whether this image shows it."""
-        return self.state in (TrackState.TENTATIVE, TrackState.TRACKED)
+        found = self.state in (TrackState.TENTATIVE, TrackState.TRACKED)
+        return found and not self.elsewhere
 
     def unseen_s(self, now_ns: int) -> float:
         """Seconds since an image showed it.

@@ -37,6 +37,10 @@ _MAX_PAUSE_S = 8.0
 busy machine, the detection of many objects takes seconds; the next image must not need another."""
 
 
+_OTHER_CAMERA_S = 1.0
+"""For so long after a camera has seen an object, other cameras that do not see it say nothing."""
+
+
 _NEW_MESH_SCALE = 1e-3
 """Relative change of the size from which on the mesh gets a new revision."""
 
@@ -65,8 +69,10 @@ class TrackedObject:
         labels: categories under which masks have presented it.
         waiting: whether the last image may show it, but had no time to detect it.
         camera: pose of the camera in that image; None if it is tracked in the camera frame.
+        camera_id: frame id of that camera.
         rest: whether it stands still in the world; None if it is tracked in the camera frame.
         unobserved: whether the last image could not show it.
+        elsewhere: whether the last image does not show it, but one of another camera just before.
         explained_ns: time of the last image that showed it or could not, nanoseconds.
     """
 
@@ -86,13 +92,20 @@ class TrackedObject:
     labels: frozenset[str]
     waiting: bool = False
     camera: MeasuredCameraPose | None = None
+    camera_id: str = ""
     rest: Rest | None = None
     unobserved: bool = False
+    elsewhere: bool = False
     explained_ns: int = 0
 
     @classmethod
     def detected(
-        cls, new_id: int, observation: ObjectObservation, stamp_ns: int, config: TrackerConfig
+        cls,
+        new_id: int,
+        observation: ObjectObservation,
+        stamp_ns: int,
+        camera_id: str,
+        config: TrackerConfig,
     ) -> TrackedObject:
         """A new object after the first image that shows it."""
         estimate = observation.in_world
@@ -112,6 +125,7 @@ class TrackedObject:
             mesh_scale=estimate.scale,
             labels=frozenset({observation.label}),
             camera=observation.camera,
+            camera_id=camera_id,
             rest=None if observation.camera is None else Rest(estimate, stamp_ns),
             explained_ns=stamp_ns,
         )
@@ -128,8 +142,22 @@ class TrackedObject:
 
     @property
     def visible(self) -> bool:
-        """Whether the last image showed it."""
+        """Whether the last image showed it, or one of another camera did just before."""
         return self.missing_frames == 0 and not self.unobserved
+
+    @property
+    def shown(self) -> bool:
+        """Whether the last image showed it."""
+        return self.visible and not self.elsewhere
+
+    def shown_by(self, camera_id: str) -> bool:
+        """Whether the last image of a camera showed it, as far as is known."""
+        return not self.unobserved and (self.camera is None or self.camera_id == camera_id)
+
+    def seen_lately_by_another(self, camera_id: str, now_ns: int) -> bool:
+        """Whether another camera than that of an image has seen it, and the image says nothing."""
+        other = self.camera is not None and self.camera_id != camera_id
+        return other and self.visible and self.unseen_s(now_ns) <= _OTHER_CAMERA_S
 
     @property
     def at_rest(self) -> bool:
@@ -141,11 +169,13 @@ class TrackedObject:
         observation: ObjectObservation,
         predicted: PredictedTrack,
         stamp_ns: int,
+        camera_id: str,
         config: TrackerConfig,
     ) -> TrackedObject:
         """The object after an image that shows it."""
         estimate, keyframes, rest = observation.in_world, observation.keyframes, self.rest
-        if observation.jumped or stamp_ns == self.stamp_ns:
+        without_stamps = stamp_ns == self.stamp_ns and camera_id == self.camera_id
+        if observation.jumped or without_stamps:
             motion = PoseFilter.start(estimate, config)
             rest = None if rest is None else Rest(estimate, stamp_ns)
         else:
@@ -176,8 +206,10 @@ class TrackedObject:
             labels=self.labels | {observation.label},
             waiting=False,
             camera=observation.camera,
+            camera_id=camera_id,
             rest=rest,
             unobserved=False,
+            elsewhere=False,
             explained_ns=stamp_ns,
         )
 
@@ -189,13 +221,23 @@ class TrackedObject:
             age=self.age + 1,
             waiting=waiting,
             unobserved=False,
+            elsewhere=False,
         )
 
     def hidden(self, stamp_ns: int) -> TrackedObject:
         """The object after an image that could not show it: it is outside, or behind something."""
         return replace(
-            self, age=self.age + 1, waiting=False, unobserved=True, explained_ns=stamp_ns
+            self,
+            age=self.age + 1,
+            waiting=False,
+            unobserved=True,
+            elsewhere=False,
+            explained_ns=stamp_ns,
         )
+
+    def left_to_another(self) -> TrackedObject:
+        """The object after an image without it, while another camera sees it."""
+        return replace(self, age=self.age + 1, elsewhere=True)
 
     def corrected(
         self,
@@ -271,7 +313,11 @@ class TrackedObject:
         return 1e-9 * (now_ns - self.stamp_ns)
 
     def predict(
-        self, now_ns: int, config: TrackerConfig, camera: MeasuredCameraPose | None = None
+        self,
+        now_ns: int,
+        config: TrackerConfig,
+        camera: MeasuredCameraPose | None = None,
+        camera_id: str = "",
     ) -> PredictedTrack:
         """Its predicted state at a time.
 
@@ -279,6 +325,7 @@ class TrackedObject:
             now_ns: the time, nanoseconds.
             config: of the tracker.
             camera: pose of the camera at that time; None if it is tracked in the camera frame.
+            camera_id: frame id of the camera.
         """
         seconds = self.unseen_s(now_ns)
         reference, motion = self.motion.predict(self.estimate, seconds, config)
@@ -289,10 +336,15 @@ class TrackedObject:
             rad_s += camera.angle_to(self.camera) / seconds
         # An object that stands still is as good as seen while no image could show it.
         pause_s = self.absent_s(now_ns) if self.at_rest else seconds
+        prediction = self.prediction  # in the frame of the camera that saw it
+        if camera_id != self.camera_id or prediction is None:
+            prediction = None
+        else:
+            prediction = prediction.aged(seconds, rad_s)
         return PredictedTrack(
             object=self,
             estimate=estimate,
-            prediction=None if self.prediction is None else self.prediction.aged(seconds, rad_s),
+            prediction=prediction,
             reference=reference,
             last_place=place if camera is None else camera.to_camera(place),
             motion=motion,
@@ -305,12 +357,16 @@ class TrackedObject:
         )
 
     def track(
-        self, now_ns: int, config: TrackerConfig, camera: MeasuredCameraPose | None = None
+        self,
+        now_ns: int,
+        config: TrackerConfig,
+        camera: MeasuredCameraPose | None = None,
+        camera_id: str = "",
     ) -> Track:
         """The track as it is reported; see `predict`."""
         estimate, state = self.estimate, self.state(config)
         if not self.visible:
-            predicted = self.predict(now_ns, config, camera)
+            predicted = self.predict(now_ns, config, camera, camera_id)
             fading = max(1.0 - self.absent_s(now_ns) / config.remove_after_s, 0.0)
             estimate = replace(
                 predicted.reference,
@@ -327,6 +383,7 @@ class TrackedObject:
             self.stamp_ns,
             self.age,
             world=None if camera is None else reported,
+            elsewhere=self.elsewhere,
         )
 
     def _mesh_of(self, estimate: ObjectEstimate) -> tuple[int, float]:

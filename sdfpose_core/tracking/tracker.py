@@ -15,7 +15,9 @@ The states of an object, one step per image::
                 removed                                 removed
 
 With the camera's pose in the frames, objects are tracked in the world. One that was confirmed and
-that an image cannot show, as it is outside or hidden, is UNOBSERVED and stays where it is.
+that an image cannot show, as it is outside or hidden, is UNOBSERVED and stays where it is. The
+frames may then come from several cameras; what one of them sees is not lost because another does
+not.
 """
 
 from __future__ import annotations
@@ -37,14 +39,13 @@ from sdfpose_core.observation.support_plane import SupportPlane
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.tracking.association import assign_instances
 from sdfpose_core.tracking.belief import Belief
+from sdfpose_core.tracking.cameras import Cameras
 from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.detector import Detector, joined, sum_of_stages
 from sdfpose_core.tracking.motion import with_modes_of
 from sdfpose_core.tracking.object_observation import ObjectObservation
 from sdfpose_core.tracking.predicted_track import PredictedTrack, with_predicted_yaw
 from sdfpose_core.tracking.redetection import Redetection
-from sdfpose_core.tracking.rejections import Rejections
-from sdfpose_core.tracking.sightings import Sightings
 from sdfpose_core.tracking.track import Track, TrackState
 from sdfpose_core.tracking.tracked_object import TrackedObject
 from sdfpose_core.tracking.visibility import should_be_visible
@@ -78,11 +79,12 @@ class TrackerResult:
 
 
 class Tracker:
-    """Tracks the objects of a camera through its frames.
+    """Tracks the objects of one camera, or several ones, through the frames.
 
     Frames with a `RgbdFrame.camera_pose` are tracked in the world: the prediction of an object that
-    stands still is where it stood, whatever the camera does. Without it, objects are tracked in the
-    camera frame. A sequence has camera poses in all of its frames or in none.
+    stands still is where it stood, whatever the camera does. They may come from several cameras,
+    which differ in `RgbdFrame.frame_id`. Without it, objects are tracked in the camera frame. A
+    sequence has camera poses in all of its frames or in none.
 
     Args:
         estimator: estimates the objects of an image.
@@ -99,10 +101,8 @@ class Tracker:
         self._estimator = estimator
         self._config = config or TrackerConfig()
         self._redetection = Redetection(estimator, self._config)
-        self._rejections = Rejections(self._config)
-        self._sightings = Sightings(self._config)
+        self._cameras = Cameras(self._config)
         self._objects: list[TrackedObject] = []
-        self._last_image: tuple[str, int] | None = None
         self._in_world = False
         self._next_id = 1
         self._images = 0
@@ -133,9 +133,9 @@ class Tracker:
 
     def reset(self) -> None:
         """Forget all objects. Their ids are not used again."""
-        self._begin_sequence()
+        self._redetection.verifier.drop()
+        self._cameras = Cameras(self._config)
         self._objects = []
-        self._last_image = None
 
     def followed(self, frame: RgbdFrame) -> list[ObjectEstimate]:
         """Predict the objects that were seen lately and with confidence, for the masks of a frame.
@@ -143,25 +143,28 @@ class Tracker:
         Args:
             frame: the next one; its masks are not read.
         """
-        if self._begins_sequence(frame):
+        if self._cameras.begins_sequence(frame):
             return []
+        now = self._cameras.time_ns(frame)
         predicted = [
-            x.predict(frame.stamp_ns, self._config, frame.camera_pose)
+            x.predict(now, self._config, frame.camera_pose, frame.frame_id)
             for x in self._objects
             if x.confirmed(self._config) and x.estimate.confidence >= self._config.accept_confidence
         ]
         return [
             x.estimate
             for x in predicted
-            if x.recent and (not x.object.unobserved or should_be_visible(x.estimate, frame))
+            if x.recent
+            and (x.object.shown_by(frame.frame_id) or should_be_visible(x.estimate, frame))
         ]
 
     def step(self, frame: RgbdFrame) -> TrackerResult:
         """Estimate the objects of one frame and track them.
 
-        A frame that is older than the last one (a bag that loops, a simulation that restarts) or
-        from another camera starts a new sequence: all objects are removed, and those of the frame
-        are new. If the estimator raises, the tracker stays as it was.
+        A frame that is older than the last one of its camera (a bag that loops, a simulation that
+        restarts) starts a new sequence: all objects are removed, and those of the frame are new.
+        Without camera poses, so does one from another camera. If the estimator raises, the tracker
+        stays as it was.
 
         Args:
             frame: mask ids need not persist from frame to frame.
@@ -173,11 +176,14 @@ class Tracker:
         """
         start = time.perf_counter()
         self._check_camera_pose(frame)
-        now, camera = frame.stamp_ns, frame.camera_pose
-        elapsed_s = (
-            0.0 if self._last_image is None else max(1e-9 * (now - self._last_image[1]), 0.0)
-        )
-        predicted = [x.predict(now, self._config, camera) for x in self._known(frame)]
+        cameras, camera = self._cameras.before(frame), frame.camera_pose
+        now, elapsed_s, memory = cameras.time_ns(frame), cameras.elapsed_s(frame), cameras.of(frame)
+        if cameras is not self._cameras:  # what earlier images say serves no longer
+            self._redetection.verifier.drop()
+            known = []
+        else:
+            known = [x for x in self._objects if not x.given_up(now, self._config)]
+        predicted = [x.predict(now, self._config, camera, frame.frame_id) for x in known]
         instances, skipped = self._estimator.segment(frame)
         warnings = self._estimator.unused_cues(frame, instances)
         if not self._estimator.uses_colour:
@@ -194,9 +200,9 @@ class Tracker:
             trials.reset()
         # What may be a lost object rests like any other thing, but in replays it is always tried.
         exempt = recent if trials.active else owners
-        resting = self._rejections.resting(options, exempt, now)
+        resting = memory.rejections.resting(options, exempt, now)
         # The first objects of a sequence are not to be late.
-        too_new = self._sightings.too_few(options, recent, now) if predicted else set()
+        too_new = memory.sightings.too_few(options, recent, now) if predicted else set()
         left_out = resting.keys() | too_new
         outcome = trials.outcome(options, recent, left_out)
         left_out |= outcome.untried
@@ -210,7 +216,7 @@ class Tracker:
         too_new -= resting.keys()
         untried = (detector.waiting | too_new | outcome.waiting) - observations.keys()
         waiting = [options[i][0] for i in sorted(untried)]
-        objects, created = self._update(predicted, owners, observations, waiting, frame)
+        objects, created = self._update(predicted, owners, observations, waiting, frame, now)
         trials.update(options, recent, outcome, detector.waiting, too_new, now)
         objects, verify_ms = self._redetection.update(
             objects, {x.mask_id: x for x in instances}, now
@@ -218,19 +224,20 @@ class Tracker:
         skipped += [x for x in result.skipped if x.mask_id not in observations]
         skipped += [*outcome.skipped, *(y for x in resting.values() for y in x.skipped())]
         found = {*observations, *(i for i in owners if i in exempt)}
-        self._rejections.update(options, found, {*resting, *untried}, skipped, now)
-        self._sightings.update(options, {*observations, *recent}, detector.waiting, now)
+        memory.rejections.update(options, found, {*resting, *untried}, skipped, now)
+        memory.sightings.update(options, {*observations, *recent}, detector.waiting, now)
         self._images += 1
         kept = {x.id for x in objects}
         removed = [x.id for x in self._objects if x.id not in kept]
         self._next_id += created
         self._objects = objects
-        self._last_image = (frame.frame_id, now)
+        cameras.add(frame)
+        self._cameras = cameras
         self._in_world = camera is not None
         stage_ms = {"segment": segment_ms, **sum_of_stages(result.stage_ms, verify_ms)}
         stage_ms["total"] = 1e3 * (time.perf_counter() - start)
         return TrackerResult(
-            tracks=[x.track(now, self._config, camera) for x in objects],
+            tracks=[x.track(now, self._config, camera, frame.frame_id) for x in objects],
             removed=removed,
             skipped=skipped,
             waiting=[x.mask_id for x in waiting],
@@ -239,34 +246,15 @@ class Tracker:
             supports={x.mask_id: x.support for x in instances if x.support is not None},
         )
 
-    def _known(self, frame: RgbdFrame) -> list[TrackedObject]:
-        """The objects that the frame may show again."""
-        if self._begins_sequence(frame):
-            self._begin_sequence()
-            return []
-        return [x for x in self._objects if not x.given_up(frame.stamp_ns, self._config)]
-
     def _check_camera_pose(self, frame: RgbdFrame) -> None:
         """Refuse a frame that cannot be compared with the earlier ones."""
         known = frame.camera_pose is not None
-        if self._objects and known != self._in_world and not self._begins_sequence(frame):
+        begins = self._cameras.begins_sequence(frame)
+        if self._objects and known != self._in_world and not begins:
             raise FrameError(
                 f"the frame {'has a' if known else 'has no'} camera_pose, unlike the earlier ones: "
                 "expected one for all frames or for none; call reset() to begin anew"
             )
-
-    def _begin_sequence(self) -> None:
-        """Drop what earlier images say about the next ones, except the objects."""
-        self._redetection.verifier.drop()
-        self._rejections.reset()
-        self._sightings.reset()
-
-    def _begins_sequence(self, frame: RgbdFrame) -> bool:
-        """Whether a frame is older than the last one, or from another camera."""
-        if self._last_image is None:
-            return False
-        frame_id, stamp_ns = self._last_image
-        return frame.frame_id != frame_id or frame.stamp_ns < stamp_ns
 
     def _in_turn(self, instances: Sequence[Instance]) -> list[Instance]:
         """The instances in another order in each image, so that none waits for ever.
@@ -417,36 +405,42 @@ class Tracker:
         observations: Mapping[int, ObjectObservation],
         waiting: Sequence[Instance],
         frame: RgbdFrame,
+        now_ns: int,
     ) -> tuple[list[TrackedObject], int]:
         """All objects after an image, and the number of new ones.
 
         An object that a waiting instance may show is not given up.
         """
-        now_ns = frame.stamp_ns
         seen = {owners[i].object.id: x for i, x in observations.items() if i in owners}
         objects = [
-            x.object.seen(seen[x.object.id], x, now_ns, self._config)
+            x.object.seen(seen[x.object.id], x, now_ns, frame.frame_id, self._config)
             if x.object.id in seen
-            else self._unseen(x, waiting, frame)
+            else self._unseen(x, waiting, frame, now_ns)
             for x in predicted
         ]
         new = [x for i, x in observations.items() if i not in owners]
         objects += [
-            TrackedObject.detected(i, x, now_ns, self._config)
+            TrackedObject.detected(i, x, now_ns, frame.frame_id, self._config)
             for i, x in enumerate(new, start=self._next_id)
         ]
         return objects, len(new)
 
     def _unseen(
-        self, predicted: PredictedTrack, waiting: Sequence[Instance], frame: RgbdFrame
+        self,
+        predicted: PredictedTrack,
+        waiting: Sequence[Instance],
+        frame: RgbdFrame,
+        now_ns: int,
     ) -> TrackedObject:
         """An object after an image that does not show it."""
         known = predicted.object
+        if known.seen_lately_by_another(frame.frame_id, now_ns):
+            return known.left_to_another()
         if any(predicted.may_be(x) for x in waiting):
             return known.missed(waiting=True)
         in_world = frame.camera_pose is not None and known.confirmed(self._config)
         if in_world and not should_be_visible(predicted.estimate, frame):
-            return known.hidden(frame.stamp_ns)
+            return known.hidden(now_ns)
         return known.missed()
 
     def _to_query(self, tracked: Mapping[int, PredictedTrack], elapsed_s: float) -> set[int]:

@@ -9,7 +9,8 @@ import pytest
 from tracker_fakes import FakeEstimator
 
 from sdfpose_core.benchmark import world
-from sdfpose_core.benchmark.world import ArmSequence, PoseError, WorldRun, summarise_world
+from sdfpose_core.benchmark.world import PoseError, WorldRun, summarise_world
+from sdfpose_core.benchmark.world_sequences import ArmSequence
 from sdfpose_core.evaluation.tracks import TrackSample
 
 

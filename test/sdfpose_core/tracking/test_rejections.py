@@ -140,9 +140,10 @@ def test_a_new_sequence_starts_without_rejections(how, tracker, estimator):
 
 def test_images_without_stamps_are_always_tried(tracker, estimator):
     for _ in range(3):
-        tracker.step(make_frame(BOX, 0))
+        frame = make_frame(BOX, 0)
+        tracker.step(frame)
     assert estimator.tried == [7] * 3
-    assert len(tracker._rejections._known) == 1
+    assert len(tracker._cameras.of(frame).rejections._known) == 1
 
 
 def test_waiting_does_not_shorten_the_pauses():
