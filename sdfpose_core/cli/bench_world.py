@@ -47,9 +47,9 @@ def add_parser(benchmarks: Any) -> None:
             "Track six objects that stand on a simulated table with a camera that an arm moves "
             "round them at up to 0.5 m/s. From 10 s to 22 s, the camera looks away. Its poses have "
             "errors of 2 mm and 0.2 degrees. Compare the objects' poses in the world at the end "
-            "with those from single images. With --cameras 2 or more, cameras stand round the table, "
-            "neighbours 90 degrees apart, and take their images at the same times. The errors at the "
-            "end are compared with those of each camera alone."
+            "with those from single images. With --cameras 2 or more, cameras stand round the "
+            "table, neighbours 90 degrees apart, and take their images at the same times. The "
+            "errors at the end are compared with those of each camera alone."
         ),
         epilog="Example: sdfpose bench world --seed 1 --json world.json",
     )
