@@ -19,10 +19,10 @@ class NewestPipeline(Generic[Item, Prepared]):
     """Prepares one item in a thread while another thread finishes the one before.
 
     It behaves as one `NewestWorker`: items stay in their order, and each is accounted for. Between
-    the two threads there is room for one item. The first thread prepares the next one when the
-    second thread takes it, so that what waits is not old. If that takes longer than the
-    preparation did, the second thread is slow for once: a newer item is prepared and replaces the
-    one that waits. The newer one waits twice as long before it is replaced, and so on: the two
+    the two threads there is room for one item of each source. The first thread prepares the next
+    one when the second thread takes it, so that what waits is not old. If that takes longer than
+    the preparation did, the second thread is slow for once: a newer item is prepared and replaces
+    the one that waits. The newer one waits twice as long before it is replaced, and so on: the two
     threads share the cores, and most of what is prepared meanwhile is in vain.
 
     Args:
@@ -45,7 +45,9 @@ class NewestPipeline(Generic[Item, Prepared]):
         self._prepare = prepare
         self._in_vain = 0  # items replaced since the second thread took the last one
         self._second = NewestWorker(finish, on_error, f"{name} 2")
-        self._first = NewestWorker(self._hand_on, on_error, f"{name} 1", patience_s=patience_s)
+        self._first: NewestWorker[tuple[Item, str]] = NewestWorker(
+            self._hand_on, on_error, f"{name} 1", patience_s=patience_s
+        )
 
     @property
     def submitted(self) -> int:
@@ -72,9 +74,9 @@ class NewestPipeline(Generic[Item, Prepared]):
         """Whether an item is being processed."""
         return self._first.busy or self._second.busy
 
-    def submit(self, item: Item) -> None:
-        """Make `item` the next one to be processed. Returns at once."""
-        self._first.submit(item)
+    def submit(self, item: Item, source: str = "") -> None:
+        """Make `item` the next one of its source to be processed. Returns at once."""
+        self._first.submit((item, source), source)
 
     def interrupt(self, action: Callable[[], None]) -> None:
         """Drop what waits and run `action` before the next item, while no item is processed."""
@@ -95,9 +97,10 @@ class NewestPipeline(Generic[Item, Prepared]):
         stopped = self._second.stop(timeout_s)  # the first may wait for it
         return self._first.stop(max(end_s - time.monotonic(), 0.0)) and stopped
 
-    def _hand_on(self, item: Item) -> None:
+    def _hand_on(self, item_of: tuple[Item, str]) -> None:
+        item, source = item_of
         start_s = time.monotonic()
-        self._second.submit(self._prepare(item))
+        self._second.submit(self._prepare(item), source)
         if self._first.interrupted:
             return
         wait_s = 2.0**self._in_vain * (time.monotonic() - start_s)

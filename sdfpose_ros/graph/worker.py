@@ -1,4 +1,4 @@
-"""A thread that processes the newest item and drops the items it has no time for."""
+"""A thread that processes the newest item of each source and drops those it has no time for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -24,12 +25,28 @@ _JITTER_S = 0.003
 """Allowed delay of the next item after it is due."""
 
 
+@dataclass
+class _Source(Generic[Item]):
+    """A source of items.
+
+    Attributes:
+        pending: its newest item, if that was not taken.
+        submitted_s: time of the last item, seconds.
+        intervals_s: between the last items, seconds.
+    """
+
+    pending: Item | None = None
+    submitted_s: float = 0.0
+    intervals_s: deque[float] = field(default_factory=lambda: deque(maxlen=_INTERVALS))
+
+
 class NewestWorker(Generic[Item]):
-    """Runs a function on the newest submitted item in its own thread.
+    """Runs a function on the newest submitted item of each source in its own thread.
 
     Every item is accounted for: ``submitted == processed + failed + replaced`` once the worker is
     idle. If items arrive at a steady rate and the next one is due soon, the worker waits for it, so
-    that it always processes a fresh item.
+    that it always processes a fresh item. An item replaces only an older one of its own source; the
+    sources take turns.
 
     Args:
         process: processes one item; never runs concurrently with itself.
@@ -55,10 +72,8 @@ class NewestWorker(Generic[Item]):
         self._process = process
         self._on_error = on_error
         self._changed = threading.Condition()
-        self._pending: Item | None = None
+        self._sources: dict[str, _Source[Item]] = {}
         self._patience_s = patience_s
-        self._submitted_s = 0.0
-        self._intervals_s: deque[float] = deque(maxlen=_INTERVALS)
         self._interruptions: list[Callable[[], None]] = []
         self._busy = False
         self._stopped = False
@@ -66,26 +81,27 @@ class NewestWorker(Generic[Item]):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, item: Item) -> None:
-        """Make `item` the next one to be processed. Returns at once."""
+    def submit(self, item: Item, source: str = "") -> None:
+        """Make `item` the next one of its source to be processed. Returns at once."""
         with self._changed:
             self.submitted += 1
-            self._drop()
-            self._pending = item
+            known = self._sources.setdefault(source, _Source())
+            self.replaced += known.pending is not None
+            known.pending = item
             now_s = time.monotonic()
-            self._intervals_s.append(now_s - self._submitted_s)
-            self._submitted_s = now_s
+            known.intervals_s.append(now_s - known.submitted_s)
+            known.submitted_s = now_s
             self._changed.notify_all()
 
     def interrupt(self, action: Callable[[], None]) -> None:
-        """Drop the pending item and run `action` in the worker thread before the next one."""
+        """Drop what is pending and run `action` in the worker thread before the next item."""
         with self._changed:
             self._drop()
             self._interruptions.append(action)
             self._changed.notify_all()
 
     def drop(self) -> None:
-        """Drop the pending item."""
+        """Drop what is pending."""
         with self._changed:
             self._drop()
             self._changed.notify_all()
@@ -116,8 +132,8 @@ class NewestWorker(Generic[Item]):
     def wait_taken(self, timeout_s: float) -> bool:
         """Wait until no item is pending. Returns False on timeout, or if it was stopped before."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pending is None or self._stopped, timeout_s)
-            return self._pending is None
+            self._changed.wait_for(lambda: not self._is_pending() or self._stopped, timeout_s)
+            return not self._is_pending()
 
     def stop(self, timeout_s: float = 10.0) -> bool:
         """Stop the thread after the current item. Returns False on timeout."""
@@ -128,28 +144,46 @@ class NewestWorker(Generic[Item]):
         return not self._thread.is_alive()
 
     def _await_next(self) -> None:
-        """Wait for the next item if it is due soon."""
-        if self._pending is None or len(self._intervals_s) < _INTERVALS:
+        """Wait for the next item of the source whose turn it is, if it is due soon."""
+        next_ = self._next()
+        if next_ is None or len(next_.intervals_s) < _INTERVALS:
             return
-        previous_s, interval_s = self._submitted_s, statistics.median(self._intervals_s)
+        previous_s, interval_s = next_.submitted_s, statistics.median(next_.intervals_s)
         due_s = interval_s - (time.monotonic() - previous_s)
         if 0.0 < due_s < min(self._patience_s, _MAX_WAIT * interval_s):
             self._changed.wait_for(
                 lambda: (
-                    self._submitted_s != previous_s or self._stopped or bool(self._interruptions)
+                    next_.submitted_s != previous_s or self._stopped or bool(self._interruptions)
                 ),
                 due_s + _JITTER_S,
             )
 
+    def _next(self) -> _Source[Item] | None:
+        """The source whose turn it is: in the order in which the sources had theirs."""
+        return next((x for x in self._sources.values() if x.pending is not None), None)
+
+    def _take(self) -> Item | None:
+        """Take the next item; its source has its next turn after the others."""
+        for name, source in self._sources.items():
+            if source.pending is not None:
+                item, source.pending = source.pending, None
+                self._sources[name] = self._sources.pop(name)
+                return item
+        return None
+
     def _drop(self) -> None:
-        self.replaced += self._pending is not None
-        self._pending = None
+        for source in self._sources.values():
+            self.replaced += source.pending is not None
+            source.pending = None
+
+    def _is_pending(self) -> bool:
+        return self._next() is not None
 
     def _is_idle(self) -> bool:
         return not self._has_work() and not self._busy
 
     def _has_work(self) -> bool:
-        return self._pending is not None or bool(self._interruptions)
+        return self._is_pending() or bool(self._interruptions)
 
     def _run(self) -> None:
         while True:
@@ -159,7 +193,7 @@ class NewestWorker(Generic[Item]):
                 if self._stopped:
                     return
                 actions, self._interruptions = self._interruptions, []
-                item, self._pending = self._pending, None
+                item = self._take()
                 self._busy = True
                 self._changed.notify_all()
             for action in actions:

@@ -6,7 +6,8 @@ import resource
 import statistics
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -69,14 +70,14 @@ class Health:
         node_state: lifecycle state.
         frames: frame counts since the node was configured.
         device: device of the networks.
-        synchronizer: holds the message statistics while the node is active, else None.
+        synchronizers: hold the message statistics, one for each camera while the node is active.
         busy: whether a frame is being processed.
     """
 
     node_state: NodeState
     frames: FrameCounts
     device: str
-    synchronizer: FrameSynchronizer | None = None
+    synchronizers: Sequence[FrameSynchronizer] = ()
     busy: bool = False
 
 
@@ -211,7 +212,7 @@ class Diagnostics:
         health = self._health()
         period = self._period(health)
         level, message = status_of(period)
-        values = {**_values(period, health), **_messages(health.synchronizer)}
+        values = {**_values(period, health), **_messages(health.synchronizers)}
         status = DiagnosticStatus(
             level=level,
             name=f"{self._node.get_fully_qualified_name().lstrip('/')}: pose estimation",
@@ -250,26 +251,28 @@ def _values(period: Period, health: Health) -> dict[str, str]:
     }
 
 
-def _messages(synchronizer: FrameSynchronizer | None) -> dict[str, str]:
+def _messages(synchronizers: Sequence[FrameSynchronizer]) -> dict[str, str]:
     """Return the message counts of each topic."""
-    if synchronizer is None:
+    if not synchronizers:
         return {}
-    statistics, waiting = synchronizer.statistics, synchronizer.waiting
     messages = {
         f"messages {what} {topic}": str(counts.get(topic, 0))
-        for topic in statistics.received
+        for x in synchronizers
+        for topic in x.statistics.received
         for what, counts in (
-            ("received on", statistics.received),
-            ("unmatched on", statistics.unmatched),
-            ("queued on", waiting),
+            ("received on", x.statistics.received),
+            ("unmatched on", x.statistics.unmatched),
+            ("queued on", x.waiting),
         )
     }
-    rejected = {f"frames rejected, {name}": str(n) for name, n in statistics.rejected.items()}
+    rejected = sum((Counter(x.statistics.rejected) for x in synchronizers), Counter[str]())
     return {
         **messages,
-        **rejected,
-        "frames rejected": str(sum(statistics.rejected.values())),
-        "frames waiting for camera info": str(int(synchronizer.waiting_for_camera_info)),
+        **{f"frames rejected, {name}": str(n) for name, n in rejected.items()},
+        "frames rejected": str(rejected.total()),
+        "frames waiting for camera info": str(
+            sum(int(x.waiting_for_camera_info) for x in synchronizers)
+        ),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -11,7 +11,7 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 
 from sdfpose_core.categories import Categories
-from sdfpose_core.errors import SdfposeError, WeightsError
+from sdfpose_core.errors import ConfigurationError, SdfposeError, WeightsError
 from sdfpose_core.masks.instance_mask import InstanceMask
 from sdfpose_core.messages.decoding import InputTopics, LabelRules
 from sdfpose_core.messages.input_checks import checked_frame
@@ -133,6 +133,7 @@ def make_tracker(
 class _Work(NamedTuple):
     """The messages of a frame and what is needed to decode them."""
 
+    camera: str
     messages: FrameMessages
     topics: InputTopics
     rules: LabelRules | None
@@ -171,7 +172,7 @@ class Estimation:
         on_processed: called with the stamp (nanoseconds) and the result of each processed frame.
         gravity: finds the direction of gravity.
         log: throttled log for problems that may repeat with every frame.
-        masks: makes the masks; None if they come with the frames.
+        masks: by camera, makes the masks; empty if they come with the frames.
         grasps: looks for grasps; None if none are wanted.
         world: finds the pose of the camera in the world, in which the objects are then tracked;
             images for which it is missing are dropped. None to track them in the camera frame.
@@ -191,7 +192,7 @@ class Estimation:
         on_processed: Callable[[int, TrackerResult], None],
         gravity: Gravity,
         log: ThrottledLog,
-        masks: MadeMasks | None = None,
+        masks: Mapping[str, MadeMasks] | None = None,
         grasps: Grasps | None = None,
         world: WorldFrame | None = None,
     ) -> None:
@@ -202,7 +203,8 @@ class Estimation:
         self._on_processed = on_processed
         self._gravity = gravity
         self._log = log
-        self._masks = masks
+        self._masks = masks or {}
+        self._camera_of: dict[str, str] = {}  # by frame id
         self._grasps = grasps
         self._world = world
         self._last_header = Header()
@@ -211,7 +213,7 @@ class Estimation:
         self.enabled = True
         self.ignored = 0
         self.worker: NewestWorker[_Work] | NewestPipeline[_Work, _Image]
-        if masks is None:
+        if not masks:
             self.worker = NewestWorker(
                 self._process, self.log_error, "estimation", patience_s=_PATIENCE_S
             )
@@ -226,6 +228,7 @@ class Estimation:
         topics: InputTopics,
         rules: LabelRules | None,
         depth_unit: float | None = None,
+        camera: str = "",
     ) -> None:
         """Hand a frame to the worker and return at once.
 
@@ -234,9 +237,10 @@ class Estimation:
             topics: topics of the messages.
             rules: categories of the mask ids; None to take them from the labels message.
             depth_unit: metres per unit of depth; None for the default of the encoding.
+            camera: name of the camera. The cameras take turns.
         """
         if self.enabled:
-            self.worker.submit(_Work(messages, topics, rules, depth_unit))
+            self.worker.submit(_Work(camera, messages, topics, rules, depth_unit), camera)
         else:
             self.ignored += 1
 
@@ -287,7 +291,8 @@ class Estimation:
         self._estimate(self._decode(work))
 
     def _decode(self, work: _Work) -> _Image:
-        messages, topics, rules, depth_unit = work
+        camera, messages, topics, rules, depth_unit = work
+        self._check_frame_id(camera, messages.colour.header.frame_id)
         self._last_header = messages.colour.header
         frame, warnings = checked_frame(
             messages,
@@ -302,17 +307,26 @@ class Estimation:
         if self._world is not None:
             frame = replace(frame, camera_pose=self._world(messages.colour.header))
         start_s = time.monotonic()
-        found = None if self._masks is None else self._masks.find(frame)
+        found = self._masks[camera].find(frame) if self._masks else None
         return _Image(work, frame, found, time.monotonic() - start_s)
+
+    def _check_frame_id(self, camera: str, frame_id: str) -> None:
+        """Refuse images of two cameras in one frame: they would have one pose."""
+        other = self._camera_of.setdefault(frame_id, camera)
+        if other != camera:
+            raise ConfigurationError(
+                f"the cameras '{other}' and '{camera}' both publish images in the frame "
+                f"'{frame_id}': expected a frame for each camera, such as '{camera}_optical_frame'"
+            )
 
     def _estimate(self, image: _Image) -> None:
         work, frame, found, masks_s = image
         header = work.messages.colour.header
         start_s = time.monotonic()
         stage_ms = {}
-        if self._masks is not None and found is not None:
+        if found is not None:
             followed = self.tracker.followed(frame)
-            frame = self._masks.masked(frame, found, followed, work.rules, header)
+            frame = self._masks[work.camera].masked(frame, found, followed, work.rules, header)
             stage_ms["masks"] = 1e3 * (masks_s + time.monotonic() - start_s)
         result = self.tracker.step(frame)
         result = replace(result, stage_ms=stage_ms | result.stage_ms)
@@ -334,8 +348,9 @@ class Estimation:
 
     def _forget(self) -> None:
         self.tracker.reset()
-        if self._masks is not None:
-            self._masks.forget()
+        self._camera_of.clear()
+        for masks in self._masks.values():
+            masks.forget()
         self._publisher.clear(self._last_header)
 
     def _log_skipped(self, topic: str, skipped: Sequence[SkippedInstance]) -> None:

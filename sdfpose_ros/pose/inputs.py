@@ -16,6 +16,7 @@ from sdfpose_core.messages.synchronizer import FrameMessages, FrameSynchronizer
 from sdfpose_ros.graph.input_watchdog import SILENT_AFTER_S, InputWatchdog
 from sdfpose_ros.graph.subscriptions import InputSubscriptions
 from sdfpose_ros.graph.throttle import ThrottledLog
+from sdfpose_ros.pose.camera_names import camera_topic
 from sdfpose_ros.pose.mask_names import TOPIC
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 
@@ -39,6 +40,8 @@ class FrameInputs:
     Args:
         node: node that subscribes.
         parameters: parameters of the pose node.
+        camera: name of the camera, whose topics are ``~/CAMERA/colour`` and so on; empty for the
+            only one, with ``~/colour`` and so on.
         labelled: whether to subscribe to the labels of the mask ids.
         on_frame: called with the messages of each complete frame.
         on_error: called with the error when messages do not form a valid frame.
@@ -56,6 +59,7 @@ class FrameInputs:
         node: Node,
         parameters: PoseNodeParameters,
         *,
+        camera: str = "",
         labelled: bool,
         on_frame: Callable[[FrameMessages], None],
         on_error: Callable[[MessageError], None],
@@ -77,7 +81,8 @@ class FrameInputs:
         self.topics = InputTopics(
             **{
                 name: _with_transport(
-                    node.resolve_topic_name(f"~/{name}"), transports.get(name, "raw")
+                    node.resolve_topic_name(camera_topic(camera, name)),
+                    transports.get(name, "raw"),
                 )
                 for name in ("colour", "depth", "mask", "camera_info", "labels")
             }

@@ -21,6 +21,7 @@ from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 from sdfpose_core.packs.collection import Packs
 from sdfpose_ros.graph.image_messages import image_message, labels_message
 from sdfpose_ros.graph.throttle import ThrottledLog
+from sdfpose_ros.pose.camera_names import camera_topic
 from sdfpose_ros.pose.mask_names import TOPIC
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 
@@ -30,12 +31,15 @@ _QOS = QoSProfile(depth=5)
 """Reliable, like that of the mask node."""
 
 
-def make_masks(parameters: PoseNodeParameters, packs: Packs) -> ClaimedMasks | None:
-    """Create the source of masks that the parameters select; None if they come from a topic.
+def make_masks(
+    parameters: PoseNodeParameters, packs: Packs, cameras: Sequence[str]
+) -> dict[str, ClaimedMasks]:
+    """Create the source of masks of each camera; none if they come from a topic.
 
     Args:
         parameters: parameters of the pose node.
         packs: of all known categories, beside which may be a mask network of its own.
+        cameras: names of the cameras.
 
     Raises:
         MaskBackendError: a package is not installed, or weights cannot be downloaded or read.
@@ -43,10 +47,11 @@ def make_masks(parameters: PoseNodeParameters, packs: Packs) -> ClaimedMasks | N
         DeviceError: the device is not available.
     """
     if parameters.masks == TOPIC:
-        return None
+        return {}
     weights = weights_among(parameters.masks, packs)
     config = MaskBackendConfig(weights=weights, device=parameters.device)
-    return ClaimedMasks(make_mask_backend(parameters.masks, packs.categories, config))
+    backend = make_mask_backend(parameters.masks, packs.categories, config)
+    return {x: ClaimedMasks(backend) for x in cameras}
 
 
 class MadeMasks:
@@ -54,16 +59,23 @@ class MadeMasks:
 
     Args:
         node: node that publishes.
+        camera: name of the camera, see `camera_topic`.
         source: makes the masks.
         log: receives a warning when an image cannot be segmented.
     """
 
-    def __init__(self, node: Node, source: ClaimedMasks, log: ThrottledLog) -> None:
+    def __init__(
+        self, node: Node, source: ClaimedMasks, log: ThrottledLog, camera: str = ""
+    ) -> None:
         self._node = node
         self._source = source
         self._log = log
-        self._mask: Publisher[Any] = node.create_publisher(Image, "~/mask", _QOS)
-        self._labels: Publisher[Any] = node.create_publisher(InstanceLabels, "~/labels", _QOS)
+        self._mask: Publisher[Any] = node.create_publisher(
+            Image, camera_topic(camera, "mask"), _QOS
+        )
+        self._labels: Publisher[Any] = node.create_publisher(
+            InstanceLabels, camera_topic(camera, "labels"), _QOS
+        )
 
     def find(self, frame: RgbdFrame) -> InstanceMask:
         """Find the masks of the next image, while the previous one may still be processed.

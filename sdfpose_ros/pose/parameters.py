@@ -218,6 +218,12 @@ class PoseNodeParameters:
         "Frame in /tf whose z axis points up, such as base_link, odom or map; empty for none.",
         change="unconfigured",
     )
+    cameras: tuple[str, ...] = parameter(
+        (),
+        "Names of several cameras that see the same objects in world_frame: the topics of each are "
+        "~/NAME/colour, ~/NAME/depth and so on. Empty for one camera with ~/colour, ~/depth.",
+        change="unconfigured",
+    )
     world_frame: str = parameter(
         "",
         "Frame in /tf in which the objects are tracked, such as base_link or odom: they stand "

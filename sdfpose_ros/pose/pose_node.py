@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -24,6 +26,7 @@ from sdfpose_ros.graph.mesh_files import mesh_path, write_mesh
 from sdfpose_ros.graph.parameters import LiveParameters, default_frame_prefix
 from sdfpose_ros.graph.process import run_node
 from sdfpose_ros.graph.throttle import ThrottledLog
+from sdfpose_ros.pose.camera_names import camera_names
 from sdfpose_ros.pose.diagnostics import Diagnostics, FrameCounts, Health, NodeState
 from sdfpose_ros.pose.distance_queries import SceneSource, answer_distances
 from sdfpose_ros.pose.estimation import Estimation, TrackerFactory, make_tracker
@@ -63,15 +66,15 @@ class PoseNode(LifecycleNode):
         options: further arguments of `rclpy.node.Node`.
 
     Attributes:
-        inputs: the subscriptions while the node is active, else None.
+        inputs: the subscriptions by camera while the node is active, else empty; see `cameras`.
         estimation: the estimation while the node is configured, else None.
 
     Raises:
         SdfposeError: a parameter is invalid, or autostart fails.
     """
 
-    inputs: FrameInputs | None = None  # already while a wrong parameter ends the node
-    estimation: Estimation | None = None
+    inputs: Mapping[str, FrameInputs] = MappingProxyType({})
+    estimation: Estimation | None = None  # already while a wrong parameter ends the node
 
     def __init__(
         self,
@@ -88,7 +91,7 @@ class PoseNode(LifecycleNode):
         self._publisher: ResultPublisher | None = None
         self._transforms: TransformBuffer | None = None
         self._gravity: Gravity | None = None
-        self._masks: MadeMasks | None = None
+        self._masks: dict[str, MadeMasks] = {}
         self._scenes: SceneSource | None = None
         self._grasps: Grasps | None = None
         self._failure: Exception | None = None
@@ -108,7 +111,7 @@ class PoseNode(LifecycleNode):
         """Lifecycle state of the node."""
         if self.estimation is None:
             return "unconfigured"
-        return "inactive" if self.inputs is None else "active"
+        return "active" if self.inputs else "inactive"
 
     def destroy_node(self) -> None:
         """Stop the estimation, then destroy the node."""
@@ -171,8 +174,9 @@ class PoseNode(LifecycleNode):
     def _configure(self) -> None:
         parameters = self._live.values
         packs = Packs.beside_shipped(parameters.weights_dirs)
+        cameras = camera_names(parameters.cameras, parameters.world_frame)
         tracker = self._make_tracker(parameters, packs, self.get_logger().warning)
-        source = make_masks(parameters, packs)
+        sources = make_masks(parameters, packs, cameras)
         target_frame = None
         self._transforms = transforms = transform_buffer(self, parameters)
         if parameters.target_frame:
@@ -190,7 +194,7 @@ class PoseNode(LifecycleNode):
             self._log,
             parameters.world_frame,
         )
-        self._masks = None if source is None else MadeMasks(self, source, self._log)
+        self._masks = {x: MadeMasks(self, y, self._log, x) for x, y in sources.items()}
         self._scenes = SceneSource(tracker)
         if parameters.grasps:
             self._grasps = Grasps(self, self._scenes, lambda: self._live.values, self._log.failure)
@@ -242,11 +246,13 @@ class PoseNode(LifecycleNode):
         if self.estimation is not None:
             self.estimation.close()
             device = self.estimation.tracker.device
-        for part in (self._grasps, self._masks, self._publisher, self._gravity, self._transforms):
+        parts = (self._grasps, self._publisher, self._gravity, self._transforms)
+        for part in (*self._masks.values(), *parts):
             if part is not None:
                 part.close()
         self.estimation = self._publisher = None
-        self._masks = self._gravity = self._transforms = None
+        self._masks = {}
+        self._gravity = self._transforms = None
         self._scenes = self._grasps = None
         self._live.configured = False
         if device:
@@ -257,49 +263,59 @@ class PoseNode(LifecycleNode):
             torch.cuda.empty_cache()
 
     def _health(self) -> Health:
-        estimation, inputs = self.estimation, self.inputs
+        estimation = self.estimation
         return Health(
             self.node_state,
             FrameCounts() if estimation is None else estimation.counts(),
             self._live.values.device if estimation is None else estimation.tracker.device,
-            None if inputs is None else inputs.synchronizer,
+            [x.synchronizer for x in self.inputs.values()],
             busy=self._is_busy(),
         )
 
     # Inputs
 
     def _subscribe(self) -> None:
-        inputs = FrameInputs(
-            self,
-            self._live.values,
-            labelled=self._rules is None,
-            on_frame=self._submit,
-            on_error=self._log.failure,
-            on_restart=self._restart,
-            is_busy=self._is_busy,
-            log=self._log,
+        values = self._live.values
+        self.inputs = {
+            camera: FrameInputs(
+                self,
+                values,
+                camera=camera,
+                labelled=self._rules is None,
+                on_frame=partial(self._submit, camera),
+                on_error=self._log.failure,
+                on_restart=partial(self._restart, camera),
+                is_busy=self._is_busy,
+                log=self._log,
+            )
+            for camera in camera_names(values.cameras, values.world_frame)
+        }
+        topics = ", ".join(
+            y for x in self.inputs.values() for y in x.synchronizer.statistics.received
         )
-        self.inputs = inputs
-        topics = ", ".join(inputs.synchronizer.statistics.received)
         self.get_logger().info(f"ready: waiting for messages on {topics}")
 
     def _unsubscribe(self) -> None:
-        if self.inputs is not None:
-            self.inputs.close()
-            self.inputs = None
+        for inputs in self.inputs.values():
+            inputs.close()
+        self.inputs = {}
 
     def _is_busy(self) -> bool:
         return self.estimation is not None and self.estimation.worker.busy
 
-    def _submit(self, messages: FrameMessages) -> None:
+    def _submit(self, camera: str, messages: FrameMessages) -> None:
         self.diagnostics.frame_received()
         self._configured().submit(
-            messages, self._active().topics, self._rules, self._live.values.depth_unit or None
+            messages,
+            self._active()[camera].topics,
+            self._rules,
+            self._live.values.depth_unit or None,
+            camera,
         )
 
-    def _restart(self) -> None:
+    def _restart(self, camera: str) -> None:
         self.get_logger().warning(
-            f"{self._active().topics.colour}: time jumped back: all objects are forgotten"
+            f"{self._active()[camera].topics.colour}: time jumped back: all objects are forgotten"
         )
         if self._transforms is not None:
             self._transforms.forget()
@@ -319,7 +335,7 @@ class PoseNode(LifecycleNode):
     def _take_parameters(self, before: PoseNodeParameters, now: PoseNodeParameters) -> None:
         """Apply changed parameters."""
         rules, self._rules = self._rules, self._rules_of(now)
-        if self.inputs is None:
+        if not self.inputs:
             return
         if rules != self._rules:
             self._configured().forget()
@@ -329,7 +345,8 @@ class PoseNode(LifecycleNode):
             self._unsubscribe()
             self._subscribe()
         elif (before.queue_size, before.slop_s) != (now.queue_size, now.slop_s):
-            self.inputs.synchronizer.reconfigure(now.queue_size, now.slop_s)
+            for inputs in self.inputs.values():
+                inputs.synchronizer.reconfigure(now.queue_size, now.slop_s)
 
     # Services
 
@@ -395,9 +412,10 @@ class PoseNode(LifecycleNode):
     ) -> SetCategory.Response:
         def set_category() -> str:
             values = self._live.values
-            if self.inputs is not None and self._rules is None and values.masks == TOPIC:
+            if self.inputs and self._rules is None and values.masks == TOPIC:
+                topics = ", ".join(x.topics.labels for x in self.inputs.values())
                 raise InvalidStateError(
-                    f"the categories of the mask ids come from {self.inputs.topics.labels}: set "
+                    f"the categories of the mask ids come from {topics}: set "
                     "the parameter category or mask_categories first to use this service"
                 )
             category, by_id = set_label_rule(
@@ -438,8 +456,8 @@ class PoseNode(LifecycleNode):
         assert self._publisher is not None
         return self._publisher
 
-    def _active(self) -> FrameInputs:
-        if self.inputs is None:
+    def _active(self) -> Mapping[str, FrameInputs]:
+        if not self.inputs:
             raise InvalidStateError(f"the node is {self.node_state}: expected it to be active")
         return self.inputs
 

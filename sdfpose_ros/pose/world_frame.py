@@ -46,7 +46,7 @@ class WorldFrame:
             translation_sd_m, math.radians(rotation_sd_deg)
         )
         self._log = log
-        self._last: tuple[int, str, MeasuredCameraPose] | None = None
+        self._last: dict[str, tuple[int, MeasuredCameraPose]] = {}
 
     def __call__(self, header: Header) -> MeasuredCameraPose:
         """Return the pose of the camera at the time of an image.
@@ -58,10 +58,10 @@ class WorldFrame:
             self._frame_id, header.frame_id, header.stamp
         )
         pose = MeasuredCameraPose(rotation, translation, self._covariance)
-        now_ns, last = stamp_ns(header), self._last
-        if last is not None and last[1] == header.frame_id and now_ns > last[0]:
-            self._check(last[2], pose, 1e-9 * (now_ns - last[0]))
-        self._last = now_ns, header.frame_id, pose
+        now_ns, last = stamp_ns(header), self._last.get(header.frame_id)
+        if last is not None and now_ns > last[0]:
+            self._check(last[1], pose, 1e-9 * (now_ns - last[0]))
+        self._last[header.frame_id] = now_ns, pose
         return pose
 
     def _check(self, before: MeasuredCameraPose, now: MeasuredCameraPose, seconds: float) -> None:

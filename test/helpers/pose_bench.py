@@ -55,13 +55,16 @@ class Bench:
         outputs=(*OUTPUTS, "overlay"),
         tracker=None,
         factory=None,
+        cameras=("",),
     ):
         self.fakes, self.graph, self.wait_until = fakes, graph, wait_until
         # A busy machine drops messages of best effort; what is tested here is what comes after.
+        prefixes = {camera: "/".join(filter(None, ("/sdfpose", camera))) for camera in cameras}
         reliable = (
             part
+            for prefix in prefixes.values()
             for name in INPUTS
-            for part in ("-p", f"qos_overrides./sdfpose/{name}.subscription.reliability:=reliable")
+            for part in ("-p", f"qos_overrides.{prefix}/{name}.subscription.reliability:=reliable")
         )
         graph.start(*arguments, *reliable)
         self.log, self.tracker = Log(), tracker or fakes.StubTracker()
@@ -74,7 +77,11 @@ class Bench:
         self.node = LoggedNode(factory or (lambda *_: self.tracker), context=graph.context)
         client = Node("client", context=graph.context)
         made = ("mask", "labels") if self.masks_made else ()
-        self.publishers = self.publishers_of(client, "/sdfpose", without=made)
+        self.publishers_by_camera = {
+            camera: self.publishers_of(client, prefix, without=made)
+            for camera, prefix in prefixes.items()
+        }
+        self.publishers = self.publishers_by_camera[cameras[0]]
         self.received: dict[str, list] = {"tf": []}
         client.create_subscription(TFMessage, "/tf", self.received["tf"].append, 10)
         for name in outputs:
@@ -106,22 +113,30 @@ class Bench:
         return node.create_subscription(kind, f"/sdfpose/{name}", into.append, qos)
 
     def _connected(self) -> bool:
-        awaited = [x for n, x in self.publishers.items() if n != "labels" or not self.labels_given]
+        awaited = [
+            x
+            for publishers in self.publishers_by_camera.values()
+            for n, x in publishers.items()
+            if n != "labels" or not self.labels_given
+        ]
         publishers = all(x.get_subscription_count() for x in awaited)
         outputs = [n for n in self.received if n != "tf"]
         return publishers and all(
             self.node.count_subscribers(f"/sdfpose/{name}") for name in outputs
         )
 
-    def send(self, frame, *, without=(), dt=0.1, frame_id="optical", **messages) -> int:
+    def send(
+        self, frame, *, without=(), dt=0.1, frame_id="optical", camera=None, **messages
+    ) -> int:
         """Publish a frame's messages, some of them replaced; gives its stamp."""
+        publishers = self.publishers if camera is None else self.publishers_by_camera[camera]
         self.now_ns += round(dt * 1e9)
         everything = {**self.messages(frame, self.now_ns, frame_id), **messages}
         header = stamped_header(self.now_ns, frame_id)
         for message in everything.values():
             message.header = with_own_frame(message, header)
-        sent = self.publishers.keys() - set(without)
-        self.publish(self.publishers, {n: m for n, m in everything.items() if n in sent})
+        sent = publishers.keys() - set(without)
+        self.publish(publishers, {n: m for n, m in everything.items() if n in sent})
         return self.now_ns
 
     def send_late(self, stamp, frame, names, frame_id="optical"):

@@ -104,6 +104,36 @@ def test_waiting_for_a_busy_worker_ends_in_time(recorder):
     assert not recorder.worker.stop(0.05)
 
 
+def test_an_item_replaces_none_of_another_source_and_the_sources_take_turns(recorder):
+    recorder.submit_and_enter("a1")
+    for item in ("a2", "b1", "a3", "c1", "b2"):
+        recorder.worker.submit(item, item[0])
+    recorder.gate.set()
+    assert recorder.worker.wait_idle(5.0)
+    worker = recorder.worker
+    assert recorder.done == ["a1", "a3", "b2", "c1"]
+    assert (worker.submitted, worker.processed, worker.replaced) == (6, 4, 2)
+
+
+def test_a_source_that_is_fast_leaves_the_others_their_turn():
+    done: list[object] = []
+    worker: NewestWorker[str] = NewestWorker(None, lambda error: None)  # type: ignore[arg-type]
+
+    def process(item):
+        done.append(item)
+        if len(done) < 8:
+            worker.submit("fast", "fast")
+            worker.submit("slow", "slow")
+
+    worker._process = process
+    try:
+        worker.submit("fast", "fast")
+        assert worker.wait_idle(5.0)
+        assert done[1:8].count("slow") >= 3
+    finally:
+        assert worker.stop(5.0)
+
+
 @pytest.mark.parametrize(("wait_s", "expected"), [(0.32, ["last"]), (0.05, ["before", "last"])])
 def test_an_item_that_is_about_to_be_replaced_is_left_out(wait_s, expected):
     done: list[object] = []
@@ -116,9 +146,9 @@ def test_an_item_that_is_about_to_be_replaced_is_left_out(wait_s, expected):
 
     worker = NewestWorker(process, lambda error: None, patience_s=0.15)
     try:
-        # As after six items that came every 0.4 s.
-        worker._intervals_s.extend([0.4] * 6)
         worker.submit("first")
+        # As after six items that came every 0.4 s.
+        worker._sources[""].intervals_s.extend([0.4] * 6)
         time.sleep(0.4)
         worker.submit("before")
         time.sleep(wait_s)

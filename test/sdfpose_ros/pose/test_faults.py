@@ -32,7 +32,7 @@ IMAGES = ("colour", "depth", "mask", "labels")
 
 def account(bench):
     """Asserts that every message and every frame is accounted for; gives the frames' numbers."""
-    synchronizer, worker = bench.node.inputs.synchronizer, bench.node.estimation.worker
+    synchronizer, worker = bench.node.inputs[""].synchronizer, bench.node.estimation.worker
     assert worker.wait_idle(10.0)
     found, waiting = synchronizer.statistics, synchronizer.waiting
     for name in IMAGES:
@@ -80,14 +80,14 @@ def test_messages_out_of_order_twice_and_lost_are_accounted_for(fakes, make_benc
         time.sleep(0.003)
     assert len(bench.send_and_wait(frame, dt=1.0).objects) == 1
     assert account(bench).failed == 0
-    assert bench.node.inputs.synchronizer.statistics.accepted > 40
+    assert bench.node.inputs[""].synchronizer.statistics.accepted > 40
     assert increasing(bench.received["objects"])
-    assert bench.node.inputs.synchronizer.statistics.rejected["StaleFrameError"] > 0
+    assert bench.node.inputs[""].synchronizer.statistics.rejected["StaleFrameError"] > 0
 
 
 def test_a_mask_that_comes_ten_images_late_finds_its_image(fakes, bench):
     frame, late = fakes.make_frame(), []
-    received = bench.node.inputs.synchronizer.statistics.received
+    received = bench.node.inputs[""].synchronizer.statistics.received
     for count in range(1, 31):
         late.append(bench.send(frame, without=("mask", "labels"), dt=0.033))
         bench.wait_until(lambda n=count: received["/sdfpose/depth"] == n, "the images")

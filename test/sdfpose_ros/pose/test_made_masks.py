@@ -30,7 +30,7 @@ def masks_of(bench, stamp):
 def test_a_camera_and_nothing_else(make_bench):
     bench = make_bench(*MADE, "-p", "category:=mug", outputs=OUTPUTS)
     topics = {f"/sdfpose/{x}" for x in ("colour", "depth", "camera_info")}
-    assert set(bench.node.inputs.synchronizer.statistics.received) == topics
+    assert set(bench.node.inputs[""].synchronizer.statistics.received) == topics
     frame = block_frame()
     stamp = bench.send(frame)
     assert [x.category for x in bench.result(stamp).objects] == ["mug", "mug"]

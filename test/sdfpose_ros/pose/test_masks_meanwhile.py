@@ -46,7 +46,9 @@ def masks():
 
 @pytest.fixture
 def bench(make_bench, masks, monkeypatch):
-    monkeypatch.setattr("sdfpose_ros.pose.pose_node.make_masks", lambda *_: ClaimedMasks(masks))
+    monkeypatch.setattr(
+        "sdfpose_ros.pose.pose_node.make_masks", lambda *_: {"": ClaimedMasks(masks)}
+    )
     bench = make_bench(*MADE, outputs=("objects", "mask", "labels"))
     yield bench
     masks.free.set()
@@ -101,7 +103,7 @@ def test_slow_masks_and_slow_poses_are_of_the_newest_images_in_order(bench, mask
         time.sleep(0.015)
     bench.result(stamps[-1])
     counts = account(bench)
-    assert counts.submitted == bench.node.inputs.synchronizer.statistics.accepted == 40
+    assert counts.submitted == bench.node.inputs[""].synchronizer.statistics.accepted == 40
     assert counts.failed == 0
     assert counts.dropped > 0
     for name in ("objects", "mask", "labels"):

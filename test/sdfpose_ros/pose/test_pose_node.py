@@ -70,7 +70,7 @@ def test_a_namespace_keeps_the_frames_of_two_cameras_apart(fakes, graph):
     graph.start("-r", "__ns:=/left")
     node = graph.spin(PoseNode(lambda *_: fakes.StubTracker(), context=graph.context))
     assert node._publisher._frame_prefix == "sdfpose/left"
-    assert node.inputs.topics.colour == "/left/sdfpose/colour"
+    assert node.inputs[""].topics.colour == "/left/sdfpose/colour"
 
 
 def test_markers_show_objects_and_are_deleted_when_these_go(fakes, bench):
@@ -220,7 +220,7 @@ def test_a_slow_estimator_works_on_the_newest_frame_and_every_frame_is_accounted
         time.sleep(0.03)
     bench.result(stamps[-1])
     assert bench.node.estimation.worker.wait_idle(5.0)
-    worker, statistics = bench.node.estimation.worker, bench.node.inputs.synchronizer.statistics
+    worker, statistics = bench.node.estimation.worker, bench.node.inputs[""].synchronizer.statistics
     assert statistics.received["/sdfpose/colour"] == statistics.matched == worker.submitted
     assert worker.submitted == worker.processed + worker.replaced
     assert worker.replaced > 0
