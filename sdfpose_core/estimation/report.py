@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,11 @@ square of depth."""
 
 _BODY_SDS = 2.0
 """Points within the margin and this many standard deviations of a mug's body belong to it."""
+
+
+_HIDDEN_YAW_SD = math.radians(40.0)
+"""Standard deviation of the yaw of a mug whose handle is hidden: its body hides a third of the
+azimuths."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,11 @@ def report(
             _body_margin_m(instance),
         )
     )
+    covariance = pose_covariance(solution, rotation, scale, mesh.centre, hypothesis.shape_known)
+    if symmetric and model.category.symmetry != "y":
+        # The refinement knows only that a handle is not where points are missing it.
+        axis = rotation[:, 1]
+        covariance[3:, 3:] += _HIDDEN_YAW_SD**2 * np.outer(axis, axis)
     return ObjectEstimate(
         mask_id=instance.mask_id,
         category=instance.category,
@@ -101,7 +112,7 @@ def report(
         scale=float(scale * np.linalg.norm(mesh.sides)),
         dimensions_m=scale * mesh.sides,
         confidence=confidence,
-        covariance=pose_covariance(solution, rotation, scale, mesh.centre, hypothesis.shape_known),
+        covariance=covariance,
         symmetric_about_y=symmetric,
         symmetries=up_to_yaw(mesh.symmetries) if symmetric else mesh.symmetries,
         code=state.codes[0].numpy(),

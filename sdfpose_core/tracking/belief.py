@@ -82,8 +82,17 @@ class Belief:
             inlier_level=_inliers(detection, 0.0),
         )
 
-    def after(self, estimate: ObjectEstimate, config: TrackerConfig) -> Belief:
-        """The belief after an image that shows the object."""
+    def after(
+        self, estimate: ObjectEstimate, config: TrackerConfig, *, yaw_known: bool = False
+    ) -> Belief:
+        """The belief after an image that shows the object.
+
+        Args:
+            estimate: in the image.
+            config: of the tracker.
+            yaw_known: whether the yaw is known whatever this image shows: it was seen, and the
+                object has not moved since.
+        """
         symmetric = estimate.symmetric_about_y
         against = estimate.confidence < config.drop_confidence or (self.yaw_open and not symmetric)
         inliers = _inliers(estimate, self.inlier_level)
@@ -95,7 +104,7 @@ class Belief:
             self,
             log_odds=(_FADING if against else 1.0) * self.log_odds,
             waited=self.waited + (_UNCERTAIN_IMAGES if against else 1),
-            yaw_open=self.yaw_open or symmetric or yaw_open(estimate),
+            yaw_open=self.yaw_open or (not yaw_known and (symmetric or yaw_open(estimate))),
             inlier_level=level,
             collapsed=collapsed,
         )

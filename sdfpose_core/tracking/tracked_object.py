@@ -14,7 +14,7 @@ from sdfpose_core.observation.camera_pose import MeasuredCameraPose
 from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
-from sdfpose_core.tracking.motion import PoseFilter, moved
+from sdfpose_core.tracking.motion import PoseFilter, moved, yaw_open
 from sdfpose_core.tracking.object_observation import ObjectObservation
 from sdfpose_core.tracking.predicted_track import PredictedTrack
 from sdfpose_core.tracking.rest import Rest
@@ -70,6 +70,7 @@ class TrackedObject:
         waiting: whether the last image may show it, but had no time to detect it.
         camera: pose of the camera in that image; None if it is tracked in the camera frame.
         camera_id: frame id of that camera.
+        cameras: frame ids of all cameras that have seen it.
         rest: whether it stands still in the world; None if it is tracked in the camera frame.
         unobserved: whether the last image could not show it.
         elsewhere: whether the last image does not show it, but one of another camera just before.
@@ -93,6 +94,7 @@ class TrackedObject:
     waiting: bool = False
     camera: MeasuredCameraPose | None = None
     camera_id: str = ""
+    cameras: frozenset[str] = frozenset()
     rest: Rest | None = None
     unobserved: bool = False
     elsewhere: bool = False
@@ -126,6 +128,7 @@ class TrackedObject:
             labels=frozenset({observation.label}),
             camera=observation.camera,
             camera_id=camera_id,
+            cameras=frozenset({camera_id}),
             rest=None if observation.camera is None else Rest(estimate, stamp_ns),
             explained_ns=stamp_ns,
         )
@@ -154,6 +157,15 @@ class TrackedObject:
         """Whether the last image of a camera showed it, as far as is known."""
         return not self.unobserved and (self.camera is None or self.camera_id == camera_id)
 
+    def may_look_otherwise_to(self, camera_id: str, config: TrackerConfig) -> bool:
+        """Whether a camera that has not seen it yet may settle what the others leave open: the yaw,
+        as a handle is hidden, or the choice among modes.
+        """
+        if self.camera is None or camera_id in self.cameras:
+            return False
+        x = self.estimate
+        return yaw_open(x) or bool(x.alternatives) or x.confidence < config.accept_confidence
+
     def seen_lately_by_another(self, camera_id: str, now_ns: int) -> bool:
         """Whether another camera than that of an image has seen it, and the image says nothing."""
         other = self.camera is not None and self.camera_id != camera_id
@@ -163,6 +175,12 @@ class TrackedObject:
     def at_rest(self) -> bool:
         """Whether it stands still in the world, and the last image agrees."""
         return self.rest is not None and self.rest.at_rest and self.rest.elsewhere == 0
+
+    @property
+    def yaw_known(self) -> bool:
+        """Whether it stands still in the world, and earlier images have settled its yaw."""
+        covariance = self.motion.covariance[:6, :6]
+        return self.at_rest and not yaw_open(replace(self.estimate, covariance=covariance))
 
     def seen(
         self,
@@ -207,6 +225,7 @@ class TrackedObject:
             waiting=False,
             camera=observation.camera,
             camera_id=camera_id,
+            cameras=self.cameras | {camera_id},
             rest=rest,
             unobserved=False,
             elsewhere=False,

@@ -42,7 +42,7 @@ from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.cameras import Cameras
 from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.detector import Detector, joined, sum_of_stages
-from sdfpose_core.tracking.motion import with_modes_of
+from sdfpose_core.tracking.motion import with_modes_of, yaw_open
 from sdfpose_core.tracking.object_observation import ObjectObservation
 from sdfpose_core.tracking.predicted_track import PredictedTrack, with_predicted_yaw
 from sdfpose_core.tracking.redetection import Redetection
@@ -211,7 +211,9 @@ class Tracker:
             if i in owners and owners[i].object.category != passed[0].category:
                 del owners[i]
         instances = self._resolve_categories(tried, owners, detector)
-        observations, result = self._observe(instances, tried, owners, elapsed_s, detector)
+        observations, result = self._observe(
+            instances, tried, owners, elapsed_s, frame.frame_id, detector
+        )
         instances = [x.instance for x in observations.values()]
         too_new -= resting.keys()
         untried = (detector.waiting | too_new | outcome.waiting) - observations.keys()
@@ -328,6 +330,7 @@ class Tracker:
         options: Mapping[int, Sequence[Instance]],
         owners: dict[int, PredictedTrack],
         elapsed_s: float,
+        camera_id: str,
         detector: Detector,
     ) -> tuple[dict[int, ObjectObservation], FrameResult]:
         """The observation of each instance, by mask id, and the results of the estimator.
@@ -348,6 +351,9 @@ class Tracker:
                 for x in sorted([*known.values(), *result.estimates], key=lambda x: x.mask_id)
             }, joined(result, detector.result)
         recent = {i: x for i, x in owners.items() if x.recent}
+        anew = self._detected_anew(recent, instance_of, camera_id, detector)
+        for i in anew:
+            del recent[i]
         queried = self._to_query(recent, elapsed_s)
         states = {
             i: PredictedState(x.estimate, None if i in queried else x.prediction)
@@ -371,7 +377,9 @@ class Tracker:
             i: ObjectObservation(
                 x,
                 instance_of[i],
-                owners[i].object.belief.after(x, self._config),
+                owners[i].object.belief.after(
+                    x, self._config, yaw_known=owners[i].object.yaw_known
+                ),
                 owners[i].object.keyframes,
                 result.predictions[i],
                 jumped=False,
@@ -392,6 +400,34 @@ class Tracker:
                 detection = with_predicted_yaw(detection, owners[i])
             observations[i] = self._detected(detection, instance_of[i])
         return observations, joined(result, detector.result)
+
+    def _detected_anew(
+        self,
+        recent: Mapping[int, PredictedTrack],
+        instance_of: Mapping[int, Instance],
+        camera_id: str,
+        detector: Detector,
+    ) -> set[int]:
+        """Mask ids of known objects that a further camera shows better, detected from scratch.
+
+        Their predicted pose may be wrong in what the other cameras do not see. A detection that
+        leaves the yaw open, or is not sure, is of no use.
+        """
+        anew = set()
+        for i, x in recent.items():
+            if not x.object.may_look_otherwise_to(camera_id, self._config):
+                continue
+            instance = instance_of.get(i)
+            if instance is None or not detector.has_time(i):
+                continue
+            found = detector.detect([instance])
+            if (
+                found
+                and found[0].confidence >= self._config.accept_confidence
+                and not yaw_open(found[0])
+            ):
+                anew.add(i)
+        return anew
 
     def _misled(self, estimate: ObjectEstimate, owner: PredictedTrack) -> bool:
         """Whether a warm start from an old prediction ended in an estimate that explains little."""
