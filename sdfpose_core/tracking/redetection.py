@@ -15,7 +15,7 @@ from sdfpose_core.observation.frame import Instance
 from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.mode_fusion import fused_modes
-from sdfpose_core.tracking.motion import farther, with_modes_of
+from sdfpose_core.tracking.motion import farther, with_modes_of, with_yaw_of, yaw_open
 from sdfpose_core.tracking.tracked_object import TrackedObject
 from sdfpose_core.tracking.trials import Trials
 from sdfpose_core.tracking.verification import Trial, VerificationRequest, VerificationResult
@@ -211,13 +211,16 @@ class Redetection:
             )
         if update is None:
             return replace(known, belief=belief, estimate=with_modes_of(known.estimate, fused))
+        refined = update.estimate
+        if known.yaw_known and yaw_open(refined):  # none of these views shows it
+            refined = with_yaw_of(refined, request.tracked)
         return known.corrected(
             request.tracked,
-            with_modes_of(update.estimate, fused),
+            with_modes_of(refined, fused),
             update.keyframes,
             belief,
             self._config,
-            jumped=farther(update.estimate, request.tracked, _JUMP_DEG, _JUMP_SHARE),
+            jumped=farther(refined, request.tracked, _JUMP_DEG, _JUMP_SHARE),
         )
 
 

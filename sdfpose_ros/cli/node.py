@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from sdfpose_ros.cli.ros_arguments import add_ros_arguments, run_node_command
 from sdfpose_ros.graph.arguments import parameter_arguments
@@ -23,9 +24,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--camera",
-        default="/camera",
+        nargs="+",
+        default=["/camera"],
+        metavar="NAMESPACE",
         help="namespace of the topics colour, depth, mask, camera_info, labels and imu (default: "
-        "%(default)s); remap single topics with --ros-args -r '~/colour:=TOPIC'",
+        "/camera); remap single topics with --ros-args -r '~/colour:=TOPIC'. Several cameras that "
+        "see the same objects need --ros-args -p world_frame:=FRAME; they have the last parts of "
+        "their namespaces as names",
     )
     parser.add_argument(
         "--masks",
@@ -39,8 +44,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
-    # The first matching remap rule wins, so the user's rules come first.
-    imu = ("-r", f"~/imu:={topic_of(args.camera, 'imu')}")
     masks = parameter_arguments(masks=args.masks) if args.masks else []
-    arguments = [*masks, *args.ros_args, *input_remaps(args.camera), *imu]
+    # The first matching remap rule wins, so the user's rules come first.
+    arguments = [*masks, *args.ros_args, *_camera_arguments(args.camera)]
     return run_node_command(args, "sdfpose_ros.pose.pose_node", arguments)
+
+
+def _camera_arguments(namespaces: Sequence[str]) -> list[str]:
+    """ROS arguments that connect the node to cameras."""
+    imu = ["-r", f"~/imu:={topic_of(namespaces[0], 'imu')}"]
+    if len(namespaces) == 1:
+        return [*input_remaps(namespaces[0]), *imu]
+    names = [x.rstrip("/").rpartition("/")[2] for x in namespaces]
+    remaps = [y for n, x in zip(names, namespaces, strict=True) for y in input_remaps(x, n)]
+    return [*parameter_arguments(cameras=names), *remaps, *imu]

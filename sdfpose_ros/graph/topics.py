@@ -37,13 +37,17 @@ RESULTS = ("objects", "meshes", "markers", "overlay")
 """Outputs of the pose node besides /tf."""
 
 
-def input_remaps(camera: str) -> list[str]:
+def input_remaps(camera: str, name: str = "") -> list[str]:
     """Return ROS arguments that connect a node to the outputs of a camera, e.g. ``/camera``.
 
+    Args:
+        camera: namespace of the topics.
+        name: of the camera for a node with several ones.
+
     Raises:
-        ConfigurationError: the name is invalid.
+        ConfigurationError: the namespace is invalid.
     """
-    return _remaps(INPUTS, camera)
+    return _remaps(INPUTS, camera, f"{name}/" if name else "")
 
 
 def result_remaps(pose_node: str) -> list[str]:
@@ -69,5 +73,5 @@ def topic_of(source: str, name: str) -> str:
     return f"{source.rstrip('/')}/{name}"
 
 
-def _remaps(names: tuple[str, ...], source: str) -> list[str]:
-    return [part for name in names for part in ("-r", f"~/{name}:={topic_of(source, name)}")]
+def _remaps(names: tuple[str, ...], source: str, below: str = "") -> list[str]:
+    return [part for name in names for part in ("-r", f"~/{below}{name}:={topic_of(source, name)}")]

@@ -17,6 +17,13 @@ class CameraNodeParameters:
     folders: tuple[str, ...] = parameter(
         (), "Frame folders, or folders of them, to play; none for the simulated camera."
     )
+    cameras: int = parameter(
+        0,
+        "Number of simulated cameras that stand round the table, with topics below ~/view_0 and so "
+        "on; 0 for one that circles round it.",
+        minimum=0,
+        maximum=16,
+    )
     rate_hz: float = parameter(10.0, "Frames per second.", minimum=0.01, maximum=1000.0)
     loop: bool = parameter(True, "Start again after the last frame instead of exiting.")
     seed: int = parameter(0, "Seed of the simulated scene and noise.", minimum=0, maximum=2**31)

@@ -14,7 +14,13 @@ from sdfpose_core.datasets.folder import FolderFrame, frame_folders, read_frame
 from sdfpose_core.errors import FrameError
 from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
 
-__all__ = ["back_and_forth", "folder_frames", "only_categories", "simulated_frames"]
+__all__ = [
+    "back_and_forth",
+    "folder_frames",
+    "only_categories",
+    "several_cameras",
+    "simulated_frames",
+]
 
 
 def folder_frames(
@@ -77,6 +83,22 @@ def simulated_frames(
 
     frames = table_frames(seed=seed, width=width, rate_hz=rate_hz, turn_s=turn_s)
     yield from frames if loop else itertools.islice(frames, math.ceil(turn_s * rate_hz))
+
+
+def several_cameras(
+    cameras: int, *, seed: int, width: int, rate_hz: float
+) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
+    """Render cameras that stand round the same table, one after the other, without end.
+
+    Args:
+        cameras: number of cameras.
+        seed: see `simulated_frames`.
+        width: see `simulated_frames`.
+        rate_hz: frames per second of each camera.
+    """
+    from sdfpose_core.simulation.rig import rig_frames
+
+    return rig_frames(cameras=cameras, seed=seed, width=width, rate_hz=rate_hz)
 
 
 def only_categories(

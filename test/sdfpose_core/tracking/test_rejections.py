@@ -168,9 +168,10 @@ def test_estimators_that_detect_in_every_image_leave_it_out_too():
 
 
 def test_an_estimator_that_raises_leaves_the_rejections_as_they_were(tracker, estimator):
-    tracker.step(make_frame(BOX, 0))
-    before = tracker._rejections._known
+    frame = make_frame(BOX, 0)
+    tracker.step(frame)
+    before = tracker._cameras.of(frame).rejections._known
     estimator.estimate = None
     with pytest.raises(TypeError):
         tracker.step(make_frame(BOX | CAN, 1))
-    assert tracker._rejections._known is before
+    assert tracker._cameras.of(frame).rejections._known is before

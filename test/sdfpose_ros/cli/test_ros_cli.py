@@ -48,6 +48,14 @@ def test_simulate_sets_rate_seed_and_loop(call):
     assert arguments == "-p rate_hz:=3.0 -p seed:=0 -p loop:=false -p x:=1"
 
 
+def test_several_cameras_have_the_last_parts_of_their_namespaces_as_names(call):
+    arguments = call(node, "pose.pose_node", "--camera", "/rig/left", "/rig/right/")
+    assert '-p cameras:=["left", "right"]' in arguments
+    assert "-r ~/left/colour:=/rig/left/colour" in arguments
+    assert "-r ~/right/labels:=/rig/right/labels" in arguments
+    assert call(simulate, "playback.camera_node", "--cameras", "2").endswith("-p cameras:=2")
+
+
 def test_camera_sets_only_what_is_given(call, monkeypatch):
     monkeypatch.setattr(camera, "require_package", lambda _: None)
     target = "cameras.camera_driver_node"

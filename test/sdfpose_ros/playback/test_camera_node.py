@@ -9,14 +9,16 @@ import cv2
 import numpy as np
 import pytest
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sdfpose.msg import InstanceLabels, SdfObjectArray
 from sensor_msgs.msg import CameraInfo, Image
+from tf2_msgs.msg import TFMessage
 
 from sdfpose_core.datasets import write_frame
 from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.messages.decoding import InputTopics, camera_from_info, rgbd_frame
 from sdfpose_core.messages.interfaces import stamp_ns
-from sdfpose_core.messages.objects import pose_arrays, truth_from_message
+from sdfpose_core.messages.objects import pose_arrays, transform_arrays, truth_from_message
 from sdfpose_core.observation.frame import InstanceLabel
 from sdfpose_ros.playback.camera_node import CameraNode, make_source
 from sdfpose_ros.playback.parameters import CameraNodeParameters
@@ -223,3 +225,39 @@ def test_the_camera_waits_for_somebody_who_takes_all_images(fakes, graph, wait_u
     assert not received
     client.create_subscription(Image, "/camera/mask", lambda _: None, 10)
     wait_until(lambda: received, "images")
+
+
+def test_a_rig_publishes_all_cameras_at_one_time_and_their_poses(graph, wait_until):
+    graph.start("-p", "cameras:=2", "-p", "width:=160", "-p", "rate_hz:=5.0")
+    client = Node("client", context=graph.context)
+    received: dict[str, list] = {"view_0": [], "view_1": [], "tf": []}
+    for name in ("view_0", "view_1"):
+        client.create_subscription(
+            SdfObjectArray, f"/camera/{name}/ground_truth", received[name].append, 10
+        )
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    client.create_subscription(TFMessage, "/tf_static", received["tf"].append, latched)
+    graph.spin(client)
+    graph.spin(CameraNode(context=graph.context))
+    wait_until(lambda: all(received.values()), "the cameras")
+
+    def places(name):
+        message = received[name][-1]
+        transforms = {x.child_frame_id: x for x in received["tf"][0].transforms}
+        rotation, translation = transform_arrays(transforms[message.header.frame_id].transform)
+        return {
+            x.category: rotation @ pose_arrays(x.pose.pose)[1] + translation
+            for x in message.objects
+        }
+
+    wait_until(lambda: len(received["view_1"]) > 1, "the second image")
+    stamps = [{stamp_ns(x.header) for x in received[name]} for name in ("view_0", "view_1")]
+    assert stamps[0] & stamps[1]
+    left, right = places("view_0"), places("view_1")
+    for category in left.keys() & right.keys():
+        np.testing.assert_allclose(left[category], right[category], atol=1e-5)
+
+
+def test_several_cameras_are_simulated_only(fakes):
+    with pytest.raises(ConfigurationError, match="simulated without end"):
+        make_source(CameraNodeParameters(cameras=2, folders=("x",)), print)
