@@ -88,7 +88,7 @@ def answer_distances(
         if transforms is None:
             raise TransformMissingError(
                 f"the points are in frame '{frame_id}', the objects in '{header.frame_id}': set "
-                "the parameter distance_in_any_frame, or give points in the objects' frame"
+                "the parameter listen_to_tf, or give points in the objects' frame"
             )
         rotation, translation = transforms.lookup(header.frame_id, frame_id, header.stamp)
     kept = [x for x in tracks if x.id not in set(request.ignored_ids)]

@@ -169,7 +169,7 @@ class Estimation:
         tracker: estimates and tracks the objects.
         publisher: publishes the results.
         categories: known categories.
-        on_processed: called with the stamp (nanoseconds) and the result of each processed frame.
+        on_processed: called with the header and the result of each processed frame.
         gravity: finds the direction of gravity.
         log: throttled log for problems that may repeat with every frame.
         masks: by camera, makes the masks; empty if they come with the frames.
@@ -189,7 +189,7 @@ class Estimation:
         tracker: FrameTracker,
         publisher: ResultPublisher,
         categories: Categories,
-        on_processed: Callable[[int, TrackerResult], None],
+        on_processed: Callable[[Header, TrackerResult], None],
         gravity: Gravity,
         log: ThrottledLog,
         masks: Mapping[str, MadeMasks] | None = None,
@@ -341,7 +341,7 @@ class Estimation:
         self._publisher.publish(frame, header, result)
         if self._grasps is not None:
             self._grasps.submit(header, result)
-        self._on_processed(frame.stamp_ns, result)
+        self._on_processed(header, result)
         for x in result.warnings:
             self._log.warning(x.kind, x.text)
         self._log_skipped(work.topics.mask, result.skipped)

@@ -198,7 +198,7 @@ class PoseNodeParameters:
         maximum=1.0,
         change="unconfigured",
     )
-    distance_in_any_frame: bool = parameter(
+    listen_to_tf: bool = parameter(
         False,
         "Listen to /tf, so that ~/distance takes points in any frame. Requires tf2_ros.",
         change="unconfigured",

@@ -10,15 +10,18 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sdfpose.srv import Distance, GetMesh, SaveMesh, SetCategory
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
+from sdfpose_core.categories import Categories
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.messages.decoding import LabelRules
+from sdfpose_core.messages.interfaces import stamp_ns
 from sdfpose_core.messages.label_rules import parse_label_rules, set_label_rule
 from sdfpose_core.messages.synchronizer import FrameMessages
 from sdfpose_core.packs.collection import Packs
@@ -27,6 +30,7 @@ from sdfpose_ros.graph.parameters import LiveParameters, default_frame_prefix
 from sdfpose_ros.graph.process import run_node
 from sdfpose_ros.graph.throttle import ThrottledLog
 from sdfpose_ros.pose.camera_names import camera_names
+from sdfpose_ros.pose.detection_server import DetectionServer
 from sdfpose_ros.pose.diagnostics import Diagnostics, FrameCounts, Health, NodeState
 from sdfpose_ros.pose.distance_queries import SceneSource, answer_distances
 from sdfpose_ros.pose.estimation import Estimation, TrackerFactory, make_tracker
@@ -40,6 +44,9 @@ from sdfpose_ros.pose.publishers import ResultPublisher
 from sdfpose_ros.pose.target_frame import TargetFrame
 from sdfpose_ros.pose.transforms import TransformBuffer, transform_buffer
 from sdfpose_ros.pose.world_frame import WorldFrame
+
+if TYPE_CHECKING:
+    from sdfpose_core.tracking.tracker import TrackerResult
 
 __all__ = ["InvalidStateError", "PoseNode", "main"]
 
@@ -103,6 +110,9 @@ class PoseNode(LifecycleNode):
         self.create_service(SaveMesh, "~/save_mesh", self._save_mesh)
         self.create_service(SetCategory, "~/set_category", self._set_category)
         self.create_service(Distance, "~/distance", self._distance)
+        self._looks = DetectionServer(
+            self, self, self._known_categories, self._publishing, lambda: self._transforms
+        )
         if self._live.values.autostart:
             self._start()
 
@@ -111,10 +121,11 @@ class PoseNode(LifecycleNode):
         """Lifecycle state of the node."""
         if self.estimation is None:
             return "unconfigured"
-        return "active" if self.inputs else "inactive"
+        return "active" if self.inputs and not self._looks.looking else "inactive"
 
     def destroy_node(self) -> None:
         """Stop the estimation, then destroy the node."""
+        self._looks.close()
         if self.estimation is not None:
             self.estimation.close()
         super().destroy_node()
@@ -203,7 +214,7 @@ class PoseNode(LifecycleNode):
             tracker,
             self._publisher,
             packs.categories,
-            self.diagnostics.frame_processed,
+            self._processed,
             self._gravity,
             self._log,
             self._masks,
@@ -229,9 +240,13 @@ class PoseNode(LifecycleNode):
 
     def _activate(self) -> None:
         self._configured().tracker.prepare(wait=False)  # the first image does not wait for it
-        self._subscribe()
+        if self._looks.looking:
+            self._looks.adopt()
+        else:
+            self._subscribe()
 
     def _deactivate(self) -> None:
+        self._looks.stop("the node was deactivated")
         self._unsubscribe()
         try:
             self._configured().pause()
@@ -241,6 +256,7 @@ class PoseNode(LifecycleNode):
         self.get_logger().info("inactive: all objects are forgotten")
 
     def _clean_up(self) -> None:
+        self._looks.stop("the node was cleaned up")
         self._unsubscribe()
         device = ""
         if self.estimation is not None:
@@ -261,6 +277,38 @@ class PoseNode(LifecycleNode):
             import torch
 
             torch.cuda.empty_cache()
+
+    def _processed(self, header: Header, result: TrackerResult) -> None:
+        self.diagnostics.frame_processed(stamp_ns(header), result)
+        self._looks.take(header, result)
+
+    def _known_categories(self) -> Categories:
+        return Packs.beside_shipped(self._live.values.weights_dirs).categories
+
+    # A look, see `LookHost`
+
+    def begin_look(self) -> bool:
+        """Receive images for a goal of ~/detect_objects; returns whether they were not before.
+
+        Raises:
+            InvalidStateError: the node is not configured.
+        """
+        self._configured()
+        if self.inputs:
+            return False
+        self._subscribe()
+        return True
+
+    def end_look(self) -> None:
+        """Receive no more images, forget all objects and stop the background work."""
+        self._unsubscribe()
+        self._configured().pause()
+
+    @property
+    def awaited(self) -> str:
+        """The topics of the images."""
+        received = [x.synchronizer.statistics.received for x in self.inputs.values()]
+        return ", ".join(topic for x in received for topic in x)
 
     def _health(self) -> Health:
         estimation = self.estimation

@@ -72,6 +72,6 @@ class TransformBuffer:
 def transform_buffer(node: Node, parameters: PoseNodeParameters) -> TransformBuffer | None:
     """Listen to /tf if parameters need it."""
     frames = (parameters.target_frame, parameters.gravity_frame, parameters.world_frame)
-    if not (any(frames) or parameters.use_imu or parameters.distance_in_any_frame):
+    if not (any(frames) or parameters.use_imu or parameters.listen_to_tf):
         return None
     return TransformBuffer(node, parameters.transform_timeout_s)

@@ -1,4 +1,4 @@
-"""The page on messages and services, generated from the comments of msg/*.msg and srv/*.srv."""
+"""The page on messages, services and actions, generated from the comments of their files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["messages_page"]
 _ROOT = Path(__file__).parents[2]
 
 _HEAD = """\
-# Messages and services
+# Messages, services and actions
 
-This page is generated from the comments in `msg/` and `srv/`. On a running system,
+This page is generated from the comments in `msg/`, `srv/` and `action/`. On a running system,
 `ros2 interface show sdfpose/msg/SdfObject` prints the same file.
 """
 
@@ -36,10 +36,10 @@ class _Field:
 
 
 def messages_page(root: Path = _ROOT) -> str:
-    """Return Markdown with a section for each message and service.
+    """Return Markdown with a section for each message, service and action.
 
     Args:
-        root: the package's folder, with `msg/` and `srv/`.
+        root: the package's folder, with `msg/`, `srv/` and `action/`.
     """
     lines = [_HEAD, "## Messages", ""]
     for path in sorted((root / "msg").glob("*.msg")):
@@ -49,6 +49,12 @@ def messages_page(root: Path = _ROOT) -> str:
         request, response = path.read_text("utf-8").split("\n---\n")
         lines += [f"### `sdfpose/srv/{path.stem}`", "", *_part(request, "request")]
         lines += _part(response, "response", described=False)
+    lines += ["## Actions", ""]
+    for path in sorted((root / "action").glob("*.action")):
+        goal, result, feedback = path.read_text("utf-8").split("\n---\n")
+        lines += [f"### `sdfpose/action/{path.stem}`", "", *_part(goal, "goal")]
+        lines += _part(result, "result", described=False)
+        lines += _part(feedback, "feedback", described=False)
     return "\n".join(lines).rstrip() + "\n"
 
 

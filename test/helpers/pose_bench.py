@@ -37,7 +37,10 @@ class Log:
         self.lines.append(message)
         return True
 
-    info = warning = error = fatal = _add
+    debug = info = warning = error = fatal = _add
+
+    def get_child(self, _: str) -> Log:
+        return self
 
     def has(self, *parts: str) -> bool:
         return any(all(part in line for part in parts) for line in self.lines)

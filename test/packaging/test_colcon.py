@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ("config", "foxglove", "launch", "rviz")
-SOURCES = (*SHARED, "msg", "srv", "packaging", "sdfpose_core", "sdfpose_ros")
+SOURCES = (*SHARED, "action", "msg", "srv", "packaging", "sdfpose_core", "sdfpose_ros")
 # What a ROS 2 installation sets, and what the wheels set for the children of a process.
 UNSEEN = ("CMAKE_PREFIX_PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "_ROS_WHEELS_BOOTSTRAP_COMPLETE")
 TOOLS = ("cmake", "make", "gcc", "g++")
@@ -80,7 +80,11 @@ def test_ros2_finds_the_package(installed: Path) -> None:
     assert (resources / "packages/sdfpose").is_file()
     assert (installed / "share/sdfpose/package.xml").is_file()
     interfaces = (resources / "rosidl_interfaces/sdfpose").read_text().split()
-    there = {f"{kind}/{x.name}" for kind in ("msg", "srv") for x in (ROOT / kind).glob(f"*.{kind}")}
+    there = {
+        f"{kind}/{x.name}"
+        for kind in ("action", "msg", "srv")
+        for x in (ROOT / kind).glob(f"*.{kind}")
+    }
     assert there <= set(interfaces)
 
 

@@ -111,7 +111,7 @@ def test_the_wheel_and_the_source_distribution_hold_all_data(tmp_path: Path) -> 
     assert shared <= sources
 
 
-@pytest.mark.parametrize("kind", ["msg", "srv"])
+@pytest.mark.parametrize("kind", ["action", "msg", "srv"])
 def test_cmake_generates_every_interface(kind: str) -> None:
     there = {f"{kind}/{file.name}" for file in (ROOT / kind).glob(f"*.{kind}")}
     assert set(re.findall(rf'"({kind}/\w+\.{kind})"', CMAKE)) == there

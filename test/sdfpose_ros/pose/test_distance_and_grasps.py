@@ -112,7 +112,7 @@ def test_points_in_another_frame_are_looked_up_at_the_images_time(fakes, start, 
         (
             {"frame_id": "map", "points": [0.0] * 3},
             "the points are in frame 'map', the objects in 'optical': set the parameter "
-            "distance_in_any_frame",
+            "listen_to_tf",
         ),
     ],
 )
