@@ -47,6 +47,20 @@ class Proposal:
     instances: Sequence[Instance]
     hypotheses: Hypotheses
 
+    def selected(self, wanted: Sequence[bool]) -> Proposal | None:
+        """The proposal for some of the instances; None for none of them.
+
+        Args:
+            wanted: of each instance.
+        """
+        if all(wanted):
+            return self
+        if not any(wanted):
+            return None
+        index = torch.tensor(wanted, device=self.model.device).nonzero().squeeze(1)
+        instances = [x for x, keep in zip(self.instances, wanted, strict=True) if keep]
+        return Proposal(self.model, instances, self.hypotheses.of_instances(index))
+
 
 @dataclass(frozen=True)
 class Detection:

@@ -142,6 +142,27 @@ class Search:
         fine = self._refine(hypotheses, evidence, self.config, _FINE_ITERATIONS, candidates.anchors)
         return self._modes(fine, hypotheses, self._rank(fine, hypotheses).distinct())
 
+    def coarse_costs(self, hypotheses: Hypotheses, evidence: Evidence) -> Tensor:
+        """(B,) costs of each instance's best hypothesis after the first coarse round.
+
+        They contain the category's priors of size and code and the network's density of the
+        rotation, so that categories compare.
+
+        Args:
+            hypotheses: start states.
+            evidence: of each instance.
+        """
+        stage, owner = self.schedule[0], hypotheses.owner
+        config = replace(self.config, kernel=GemanMcClureKernel(stage.kernel_sd))
+        anchors = surface_anchors(self.decoder[owner], hypotheses.state.codes, stage.anchors)
+        solution = self._refine(
+            hypotheses, evidence.subsampled(stage.surface), config, stage.iterations, anchors
+        ).with_priors(self.priors[owner], hypotheses.priors)
+        belief = self._belief(solution, owner, hypotheses.encoding)
+        costs = solution.cost - 2.0 * self.network_prior.rotation_weight * belief
+        least = costs.new_full((len(self.has_front),), torch.inf)
+        return least.scatter_reduce(0, owner, costs, "amin")
+
     def unrefined(self, hypotheses: Hypotheses, evidence: Evidence) -> Modes:
         """The first start state of each instance, evaluated but not refined."""
         first = torch.ones_like(hypotheses.owner, dtype=torch.bool)
