@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 from sdfpose_core.categories import Category
 from sdfpose_core.device import all_threads
 from sdfpose_core.estimation.config import EstimatorConfig
-from sdfpose_core.estimation.detection import Proposal, detection_batches
+from sdfpose_core.estimation.detection import Detection, Proposal, detection_batches
 from sdfpose_core.estimation.evidence import EvidenceSampler
 from sdfpose_core.estimation.hypotheses import Hypotheses
 from sdfpose_core.estimation.hypothesis_search import Stage
+from sdfpose_core.estimation.mode_ranking import ModeRanking
+from sdfpose_core.estimation.modes import by_probability
 from sdfpose_core.observation.frame import Instance
 
-__all__ = ["CANDIDATES", "coarse_costs", "fits_size", "fitting", "likeliest", "seen_extent_m"]
+__all__ = ["CANDIDATES", "fits_size", "fitting", "likeliest", "seen_extent_m"]
 
 CANDIDATES = 6
 """Categories of a mask that are searched in full. Masks with as many or fewer are not screened."""
@@ -45,10 +47,10 @@ _LEAST_SEEN = 0.25
 _WHOLE = 0.1
 """...unless it may continue unseen beyond more than this share of its outline."""
 
-_COARSE = Stage(surface=48, anchors=32, kernel_sd=8.0, iterations=2, keep=1)
+_COARSE = Stage(surface=48, anchors=32, kernel_sd=5.0, iterations=2, keep=1)
 """The round that compares categories."""
 
-_NETWORK_STARTS = 3
+_NETWORK_STARTS = 2
 """Start poses of that round: the network's likeliest ones..."""
 
 _UPRIGHT_STEP = 4
@@ -107,50 +109,46 @@ def seen_extent_m(points: NDArray[np.float32]) -> float:
 def likeliest(
     proposals: Sequence[Proposal],
     sampler: EvidenceSampler,
+    ranking: ModeRanking,
     config: EstimatorConfig,
     count: int = CANDIDATES,
 ) -> list[Proposal]:
-    """The proposals with the categories that explain each instance best in one coarse round.
+    """The proposals without the categories that explain an instance badly after one coarse round.
+
+    Colour does not count here: `ColourEvidence.likely` has left out what it rules out.
 
     Args:
         proposals: of each category.
         sampler: of the evidence.
-        config: weights of the terms, and of the networks' predictions.
-        count: categories of each mask id that are kept.
+        ranking: of the categories, the one that ranks the refined modes.
+        config: of the estimator.
+        count: categories of each mask id that are left.
     """
     crowded = _crowded([x for p in proposals for x in p.instances], count)
     if not crowded:
         return list(proposals)
-    costs = coarse_costs(_where(proposals, lambda x: x.mask_id in crowded), sampler, config)
     kept = {
-        (mask_id, name)
-        for mask_id in crowded
-        for name in sorted(costs[mask_id], key=costs[mask_id].__getitem__)[:count]
+        (mask_id, x.instance.category)
+        for mask_id, rivals in by_probability(
+            _coarse(_where(proposals, lambda x: x.mask_id in crowded), sampler, config),
+            ranking,
+            config,
+        ).items()
+        for x in rivals[:count]
     }
     return _where(
         proposals, lambda x: x.mask_id not in crowded or (x.mask_id, x.category) in kept
     )
 
 
-def coarse_costs(
+def _coarse(
     proposals: Sequence[Proposal], sampler: EvidenceSampler, config: EstimatorConfig
-) -> dict[int, dict[str, float]]:
-    """The cost of each category of each mask id after one coarse round of the search.
-
-    Args:
-        proposals: of each category.
-        sampler: of the evidence.
-        config: weights of the terms, and of the networks' predictions.
-    """
+) -> list[Detection]:
+    """The best hypothesis of each instance after one coarse round."""
     few = [replace(x, hypotheses=_few(x.hypotheses)) for x in proposals]
     batches = detection_batches(few, sampler, config.solver, config.network_prior, (_COARSE,))
-    costs: dict[int, dict[str, float]] = {}
     with all_threads():
-        for batch in batches:
-            found = batch.search.coarse_costs(batch.hypotheses, batch.evidence)
-            for x, cost in zip(batch.instances, found.tolist(), strict=True):
-                costs.setdefault(x.mask_id, {})[x.category] = cost
-    return costs
+        return [x for batch in batches for x in batch.coarse()]
 
 
 def _where(

@@ -212,7 +212,8 @@ class PoseEstimator(ObjectReports):
         Weights of categories whose size does not fit are not read.
         """
         groups, skipped = self.by_category(fitting(instances, self.categories))
-        return likeliest(self.encode(groups), self.sampler, self.config), skipped
+        proposals = self.encode(groups)
+        return likeliest(proposals, self.sampler, self.ranking, self.config), skipped
 
     def encode(self, groups: Sequence[Group]) -> list[Proposal]:
         """Start poses of the instances of each category."""

@@ -119,13 +119,9 @@ class Search:
             hypotheses: start states.
             evidence: of each instance.
         """
-        anchors = self._anchors(hypotheses)
+        anchors = self._anchors(hypotheses, self.config.anchors)
         for stage in self.schedule:
-            config = replace(self.config, kernel=GemanMcClureKernel(stage.kernel_sd))
-            subsampled = evidence.subsampled(stage.surface)
-            solution = self._refine(
-                hypotheses, subsampled, config, stage.iterations, anchors[:, : stage.anchors]
-            )
+            solution = self._round(stage, hypotheses, evidence, anchors[:, : stage.anchors])
             best = self._rank(solution, hypotheses).best(stage.keep)
             hypotheses = replace(hypotheses[best], state=solution.state[best])
             anchors = self._moved_anchors(hypotheses, anchors[best])
@@ -142,26 +138,16 @@ class Search:
         fine = self._refine(hypotheses, evidence, self.config, _FINE_ITERATIONS, candidates.anchors)
         return self._modes(fine, hypotheses, self._rank(fine, hypotheses).distinct())
 
-    def coarse_costs(self, hypotheses: Hypotheses, evidence: Evidence) -> Tensor:
-        """(B,) costs of each instance's best hypothesis after the first coarse round.
-
-        They contain the category's priors of size and code and the network's density of the
-        rotation, so that categories compare.
+    def coarse(self, hypotheses: Hypotheses, evidence: Evidence) -> Modes:
+        """The best hypothesis of each instance after the first of the coarse rounds.
 
         Args:
             hypotheses: start states.
             evidence: of each instance.
         """
-        stage, owner = self.schedule[0], hypotheses.owner
-        config = replace(self.config, kernel=GemanMcClureKernel(stage.kernel_sd))
-        anchors = surface_anchors(self.decoder[owner], hypotheses.state.codes, stage.anchors)
-        solution = self._refine(
-            hypotheses, evidence.subsampled(stage.surface), config, stage.iterations, anchors
-        ).with_priors(self.priors[owner], hypotheses.priors)
-        belief = self._belief(solution, owner, hypotheses.encoding)
-        costs = solution.cost - 2.0 * self.network_prior.rotation_weight * belief
-        least = costs.new_full((len(self.has_front),), torch.inf)
-        return least.scatter_reduce(0, owner, costs, "amin")
+        stage = self.schedule[0]
+        solution = self._round(stage, hypotheses, evidence, self._anchors(hypotheses, stage.anchors))
+        return self._modes(solution, hypotheses, self._rank(solution, hypotheses).best(1))
 
     def unrefined(self, hypotheses: Hypotheses, evidence: Evidence) -> Modes:
         """The first start state of each instance, evaluated but not refined."""
@@ -226,15 +212,23 @@ class Search:
         return belief
 
     @torch.no_grad()
-    def _anchors(self, hypotheses: Hypotheses) -> Tensor:
-        """(H, M, 3), object units, on the surfaces of the start states."""
+    def _anchors(self, hypotheses: Hypotheses, count: int) -> Tensor:
+        """(H, count, 3), object units, on the surfaces of the start states."""
         decoder = self.decoder[hypotheses.owner]
-        return surface_anchors(decoder, hypotheses.state.codes, self.config.anchors)
+        return surface_anchors(decoder, hypotheses.state.codes, count)
 
     @torch.no_grad()
     def _moved_anchors(self, hypotheses: Hypotheses, anchors: Tensor) -> Tensor:
         """Anchors (H, M, 3) of earlier shapes, moved to the surfaces of the present shapes."""
         return project_to_surface(self.decoder[hypotheses.owner], hypotheses.state.codes, anchors)
+
+    def _round(
+        self, stage: Stage, hypotheses: Hypotheses, evidence: Evidence, anchors: Tensor
+    ) -> Solution:
+        """The hypotheses after one of the coarse rounds."""
+        config = replace(self.config, kernel=GemanMcClureKernel(stage.kernel_sd))
+        subsampled = evidence.subsampled(stage.surface)
+        return self._refine(hypotheses, subsampled, config, stage.iterations, anchors)
 
     def _refine(
         self,
