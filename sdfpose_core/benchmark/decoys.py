@@ -65,9 +65,9 @@ def stretched(decoder: SdfDecoder, factor: float) -> SdfDecoder:
     across = factor**-0.5
     # Coordinates x, y, z and distance from the axis; f(q) becomes f(q / s).
     inverse = torch.tensor([across, factor, across, across]).reciprocal()
+    first = found.layers().hidden[0].point
     with torch.no_grad():
-        layer = found.point_layers[0]
-        layer.weight.mul_(inverse.to(layer.weight))
+        first.mul_(inverse.to(first))
     return found
 
 
@@ -86,6 +86,6 @@ def _write_decoy(folder: Path, pack: Pack, number: int, size: float, stretch: fl
         raise WeightsError(f"{pack.folder}: has imported networks: decoys need those of sdfpose")
     networks: dict[Kind, StoredNetwork] = {"decoder": stretched(decoder, stretch)}
     if encoder is not None:
-        encoder.unit.mul_(size)
+        encoder.unit = size * encoder.unit
         networks["encoder"] = encoder
     write_pack(folder / name, category, networks)

@@ -7,6 +7,7 @@ coarse round of the search from the few likeliest start poses of each category.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,7 +36,7 @@ CANDIDATES = 6
 _SIZE_SDS = 3.0
 """Sizes within this many standard deviations of a category's log size are possible."""
 
-_TRIMMED = 0.02
+_TRIMMED = 0.05
 """Share of the points at either end of a direction that may be outliers."""
 
 _MAX_POINTS = 1000
@@ -57,8 +58,7 @@ _UPRIGHT_STEP = 4
 """...or, without a network, every fourth of the upright poses, which are 90 degrees apart."""
 
 _DIRECTIONS = np.array(
-    [(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) > (0, 0, 0)],
-    dtype=np.float32,
+    [x for x in itertools.product((-1, 0, 1), repeat=3) if x > (0, 0, 0)], dtype=np.float32
 )
 _DIRECTIONS /= np.linalg.norm(_DIRECTIONS, axis=1, keepdims=True)
 """(13, 3) unit vectors; any other is within 28 degrees of one of them, or of its opposite."""
@@ -136,9 +136,7 @@ def likeliest(
         ).items()
         for x in rivals[:count]
     }
-    return _where(
-        proposals, lambda x: x.mask_id not in crowded or (x.mask_id, x.category) in kept
-    )
+    return _where(proposals, lambda x: x.mask_id not in crowded or (x.mask_id, x.category) in kept)
 
 
 def _coarse(
@@ -151,9 +149,7 @@ def _coarse(
         return [x for batch in batches for x in batch.coarse()]
 
 
-def _where(
-    proposals: Iterable[Proposal], wanted: Callable[[Instance], bool]
-) -> list[Proposal]:
+def _where(proposals: Iterable[Proposal], wanted: Callable[[Instance], bool]) -> list[Proposal]:
     """The proposals for the wanted instances."""
     some = (x.selected([wanted(y) for y in x.instances]) for x in proposals)
     return [x for x in some if x is not None]

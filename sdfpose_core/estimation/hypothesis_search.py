@@ -146,7 +146,8 @@ class Search:
             evidence: of each instance.
         """
         stage = self.schedule[0]
-        solution = self._round(stage, hypotheses, evidence, self._anchors(hypotheses, stage.anchors))
+        anchors = self._anchors(hypotheses, stage.anchors)
+        solution = self._round(stage, hypotheses, evidence, anchors)
         return self._modes(solution, hypotheses, self._rank(solution, hypotheses).best(1))
 
     def unrefined(self, hypotheses: Hypotheses, evidence: Evidence) -> Modes:
