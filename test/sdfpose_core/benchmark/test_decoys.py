@@ -39,7 +39,8 @@ def test_decoys_are_packs_beside_the_shipped_ones(tmp_path: Path) -> None:
         size = packs[name].category.diagonal_m / shipped[copied_from(name)].category.diagonal_m
         _, encoder = load_networks(packs[name], "fast")
         _, original = load_networks(shipped[copied_from(name)], "fast")
-        assert encoder is not None and original is not None
+        assert encoder is not None
+        assert original is not None
         torch.testing.assert_close(encoder.unit, size * original.unit)
 
 
