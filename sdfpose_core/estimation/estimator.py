@@ -58,8 +58,9 @@ class PoseEstimator(ObjectReports):
     """Estimates all objects of a frame: segment -> encode -> search -> refine -> rank -> mesh ->
     report.
 
-    Each step is a method of that name, which a subclass may replace. Tracked objects skip the
-    search: `follow` refines their poses.
+    Each step is a method of that name, which a subclass may replace. `propose` encodes new objects
+    and leaves the likeliest of many categories. Tracked objects skip the search: `follow` refines
+    their poses.
 
     Example:
         >>> estimator = PoseEstimator()                           # doctest: +SKIP
