@@ -13,6 +13,7 @@ from typing import Any
 
 from sdfpose_core.cli import (
     bench_adaptation,
+    bench_categories,
     bench_grasps,
     bench_masks,
     bench_pose,
@@ -36,6 +37,7 @@ def add_parser(subparsers: Any) -> None:
     )
     benchmarks = parser.add_subparsers(title="benchmarks", metavar="BENCHMARK", required=True)
     bench_adaptation.add_parser(benchmarks)
+    bench_categories.add_parser(benchmarks)
     bench_grasps.add_parser(benchmarks)
     bench_masks.add_parser(benchmarks)
     bench_pose.add_parser(benchmarks)

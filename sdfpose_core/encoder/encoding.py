@@ -62,7 +62,7 @@ class Encoding:
     codes: Tensor
     shape_spread: ShapeSpread | None = None
 
-    def __getitem__(self, index: slice) -> Encoding:
+    def __getitem__(self, index: slice | Tensor) -> Encoding:
         spread = self.shape_spread
         return Encoding(
             self.similarity[index],

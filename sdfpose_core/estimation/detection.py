@@ -14,7 +14,7 @@ from sdfpose_core.estimation.colour_evidence import ColourEvidence
 from sdfpose_core.estimation.confidence import CUES, confidence_features
 from sdfpose_core.estimation.evidence import EvidenceSampler
 from sdfpose_core.estimation.hypotheses import Hypotheses, NetworkPriorConfig
-from sdfpose_core.estimation.hypothesis_search import Candidates, Search, Stage
+from sdfpose_core.estimation.hypothesis_search import Candidates, Modes, Search, Stage
 from sdfpose_core.estimation.report import RefinedHypothesis
 from sdfpose_core.estimation.rival_rotations import (
     RivalRotations,
@@ -46,6 +46,20 @@ class Proposal:
     model: CategoryModel
     instances: Sequence[Instance]
     hypotheses: Hypotheses
+
+    def selected(self, wanted: Sequence[bool]) -> Proposal | None:
+        """The proposal for some of the instances; None for none of them.
+
+        Args:
+            wanted: of each instance.
+        """
+        if all(wanted):
+            return self
+        if not any(wanted):
+            return None
+        index = torch.tensor(wanted, device=self.model.device).nonzero().squeeze(1)
+        instances = [x for x, keep in zip(self.instances, wanted, strict=True) if keep]
+        return Proposal(self.model, instances, self.hypotheses.of_instances(index))
 
 
 @dataclass(frozen=True)
@@ -126,6 +140,13 @@ class DetectionBatch:
             modes = self.search.unrefined(self.hypotheses, self.evidence)
         else:
             modes = self.search.refine(self.candidates, self.evidence)
+        return self._detections(modes)
+
+    def coarse(self) -> list[Detection]:
+        """The best hypothesis of each instance after the first of the coarse rounds."""
+        return self._detections(self.search.coarse(self.hypotheses, self.evidence))
+
+    def _detections(self, modes: Modes) -> list[Detection]:
         solution = modes.solution.to(_CPU)
         return [
             Detection(

@@ -12,6 +12,7 @@ from sdfpose_core.cues.network import ColourCues
 from sdfpose_core.device import all_threads
 from sdfpose_core.errors import MeshError, WeightsError
 from sdfpose_core.estimation.category_model import CategoryModel, Group
+from sdfpose_core.estimation.category_screen import fitting, likeliest
 from sdfpose_core.estimation.colour_evidence import ColourEvidence
 from sdfpose_core.estimation.confidence import ConfidenceModel
 from sdfpose_core.estimation.config import EstimatorConfig
@@ -57,8 +58,9 @@ class PoseEstimator(ObjectReports):
     """Estimates all objects of a frame: segment -> encode -> search -> refine -> rank -> mesh ->
     report.
 
-    Each step is a method of that name, which a subclass may replace. Tracked objects skip the
-    search: `follow` refines their poses.
+    Each step is a method of that name, which a subclass may replace. `propose` encodes new objects
+    and leaves the likeliest of many categories. Tracked objects skip the search: `follow` refines
+    their poses.
 
     Example:
         >>> estimator = PoseEstimator()                           # doctest: +SKIP
@@ -148,14 +150,13 @@ class PoseEstimator(ObjectReports):
             predictions = self.predict(tracked, predicted)
             seen, colour = self.look([x for x in instances if x.mask_id not in predicted])
             rejected = rejected_at_sight(seen, least)
-            new, more = self.by_category([x for x in seen if x.mask_id not in rejected])
-            proposals = self.encode(new)
+            proposals, more = self.propose([x for x in seen if x.mask_id not in rejected])
         with clock("refine"):
             detections = self.refine(self.search(proposals, colour, draft=draft))
             modes = self.rank(detections, colour)
             if not draft and (relabelled := self.doubted(modes)):
-                groups, _ = self.by_category(relabelled)
-                detections += self.refine(self.search(self.encode(groups), colour))
+                others, _ = self.propose(relabelled)
+                detections += self.refine(self.search(others, colour))
                 modes = self.rank(detections, colour)
             rejected |= rejected_modes(modes, self.confidence, least)
             skipped += [*more, *rejected.values()]
@@ -203,6 +204,17 @@ class PoseEstimator(ObjectReports):
             except WeightsError as error:
                 skipped += [SkippedInstance(x.mask_id, category, str(error)) for x in members]
         return groups, skipped
+
+    def propose(
+        self, instances: Sequence[Instance]
+    ) -> tuple[list[Proposal], list[SkippedInstance]]:
+        """Start poses of instances, in the likeliest of the categories that each may have.
+
+        Weights of categories whose size does not fit are not read.
+        """
+        groups, skipped = self.by_category(fitting(instances, self.categories))
+        proposals = self.encode(groups)
+        return likeliest(proposals, self.sampler, self.ranking, self.config), skipped
 
     def encode(self, groups: Sequence[Group]) -> list[Proposal]:
         """Start poses of the instances of each category."""

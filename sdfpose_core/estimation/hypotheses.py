@@ -59,6 +59,16 @@ class Hypotheses:
         """A selection, ascending, in which every instance keeps some."""
         return Hypotheses(self.state[index], self.owner[index], self.priors[index], self.encoding)
 
+    def of_instances(self, index: Tensor) -> Hypotheses:
+        """The hypotheses of some instances (I,), ascending, which are then numbered from 0."""
+        rows = torch.isin(self.owner, index)
+        return Hypotheses(
+            self.state[rows],
+            torch.searchsorted(index, self.owner[rows]),
+            self.priors[rows],
+            None if self.encoding is None else self.encoding[index],
+        )
+
 
 @dataclass(frozen=True)
 class NetworkPriorConfig:

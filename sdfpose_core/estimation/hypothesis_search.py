@@ -119,13 +119,9 @@ class Search:
             hypotheses: start states.
             evidence: of each instance.
         """
-        anchors = self._anchors(hypotheses)
+        anchors = self._anchors(hypotheses, self.config.anchors)
         for stage in self.schedule:
-            config = replace(self.config, kernel=GemanMcClureKernel(stage.kernel_sd))
-            subsampled = evidence.subsampled(stage.surface)
-            solution = self._refine(
-                hypotheses, subsampled, config, stage.iterations, anchors[:, : stage.anchors]
-            )
+            solution = self._round(stage, hypotheses, evidence, anchors[:, : stage.anchors])
             best = self._rank(solution, hypotheses).best(stage.keep)
             hypotheses = replace(hypotheses[best], state=solution.state[best])
             anchors = self._moved_anchors(hypotheses, anchors[best])
@@ -141,6 +137,18 @@ class Search:
         hypotheses = candidates.hypotheses
         fine = self._refine(hypotheses, evidence, self.config, _FINE_ITERATIONS, candidates.anchors)
         return self._modes(fine, hypotheses, self._rank(fine, hypotheses).distinct())
+
+    def coarse(self, hypotheses: Hypotheses, evidence: Evidence) -> Modes:
+        """The best hypothesis of each instance after the first of the coarse rounds.
+
+        Args:
+            hypotheses: start states.
+            evidence: of each instance.
+        """
+        stage = self.schedule[0]
+        anchors = self._anchors(hypotheses, stage.anchors)
+        solution = self._round(stage, hypotheses, evidence, anchors)
+        return self._modes(solution, hypotheses, self._rank(solution, hypotheses).best(1))
 
     def unrefined(self, hypotheses: Hypotheses, evidence: Evidence) -> Modes:
         """The first start state of each instance, evaluated but not refined."""
@@ -205,15 +213,23 @@ class Search:
         return belief
 
     @torch.no_grad()
-    def _anchors(self, hypotheses: Hypotheses) -> Tensor:
-        """(H, M, 3), object units, on the surfaces of the start states."""
+    def _anchors(self, hypotheses: Hypotheses, count: int) -> Tensor:
+        """(H, count, 3), object units, on the surfaces of the start states."""
         decoder = self.decoder[hypotheses.owner]
-        return surface_anchors(decoder, hypotheses.state.codes, self.config.anchors)
+        return surface_anchors(decoder, hypotheses.state.codes, count)
 
     @torch.no_grad()
     def _moved_anchors(self, hypotheses: Hypotheses, anchors: Tensor) -> Tensor:
         """Anchors (H, M, 3) of earlier shapes, moved to the surfaces of the present shapes."""
         return project_to_surface(self.decoder[hypotheses.owner], hypotheses.state.codes, anchors)
+
+    def _round(
+        self, stage: Stage, hypotheses: Hypotheses, evidence: Evidence, anchors: Tensor
+    ) -> Solution:
+        """The hypotheses after one of the coarse rounds."""
+        config = replace(self.config, kernel=GemanMcClureKernel(stage.kernel_sd))
+        subsampled = evidence.subsampled(stage.surface)
+        return self._refine(hypotheses, subsampled, config, stage.iterations, anchors)
 
     def _refine(
         self,

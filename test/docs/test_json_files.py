@@ -14,6 +14,12 @@ import pytest
 from simple_estimates import make_alternative, make_frame
 
 from sdfpose_core.benchmark.adaptation import ROWS, AdaptationRun, summarise_adaptation
+from sdfpose_core.benchmark.many_categories import (
+    LoadingCost,
+    ScreenOutcome,
+    summarise_loading,
+    summarise_screen,
+)
 from sdfpose_core.benchmark.masks import OTHER, MaskOutcome, summarise_masks
 from sdfpose_core.benchmark.outcomes import PoseOutcome
 from sdfpose_core.benchmark.pose_figures import summarise, summarise_categories
@@ -171,6 +177,12 @@ def test_mask_benchmark(documented: set[str]) -> None:
     document = summarise_masks([outcome, dataclasses.replace(outcome, categories={})])
     assert set(document["per_category"]) == {"can", OTHER}
     assert keys(document) - FREE <= documented
+
+
+def test_category_benchmark(documented: set[str]) -> None:
+    loading = summarise_loading([LoadingCost("can", 1.0, 1.0)])
+    rows = summarise_screen([ScreenOutcome("can", ("can",), "can", 1.0)])
+    assert keys({"loading": loading, "categories": rows}) <= documented
 
 
 def test_rejection_benchmark(documented: set[str]) -> None:

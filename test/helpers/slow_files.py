@@ -18,6 +18,7 @@ SLOW_FILES = frozenset(
         "sdfpose_core/cli": (
             "adapt",
             "bench",
+            "bench_categories",
             "bench_pose",
             "bench_rejection",
             "bench_sequence",
@@ -28,7 +29,7 @@ SLOW_FILES = frozenset(
         ),
         "sdfpose_core/diagnosis": ("camera", "image_faults"),
         "sdfpose_core/encoder": ("pretraining",),
-        "sdfpose_core/estimation": ("bad_input", "estimator", "multi_view"),
+        "sdfpose_core/estimation": ("bad_input", "category_screen", "estimator", "multi_view"),
         "sdfpose_core/evaluation": ("reconstruction", "surfaces"),
         "sdfpose_core/mask_training": ("training",),
         "sdfpose_core/masks": ("network_masks",),

@@ -13,6 +13,7 @@ from own_pack import own_pack
 from sdfpose_core.errors import PackError
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.observation.frame import InstanceLabel, RgbdFrame
+from sdfpose_core.packs.pack import Kind, Pack
 from sdfpose_core.simulation import orbit, simulated_frame, table_scene
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
 
@@ -81,6 +82,35 @@ def test_of_thirty_packs_only_those_that_labels_name_are_loaded(
     copy = pickle.loads(pickle.dumps(estimator))  # noqa: S301  # our own
     assert copy.models.loaded == ("thing7", "mug")
     assert list(copy.categories) == list(estimator.categories)
+
+
+@pytest.fixture
+def files_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Weights files that are read, as ``CATEGORY/KIND``."""
+    found: list[str] = []
+    verified = Pack.verified
+
+    def noted(pack: Pack, kind: Kind) -> Path:
+        found.append(f"{pack.name}/{kind}")
+        return verified(pack, kind)
+
+    monkeypatch.setattr(Pack, "verified", noted)
+    return found
+
+
+def test_weights_are_read_once_and_only_of_categories_that_an_object_may_have(
+    mug: RgbdFrame, tmp_path: Path, files_read: list[str]
+) -> None:
+    own_pack(tmp_path, "kettle")
+    own_pack(tmp_path, "toy", diagonal_m=0.06, diagonal_log_sd=0.1)
+    estimator = PoseEstimator(replace(CONFIG, colour="none"), packs=[tmp_path])
+    assert files_read == []
+    estimator(mug)
+    assert files_read == ["mug/decoder", "mug/encoder"]
+    estimator(labelled(mug, "any"))
+    assert {"kettle/decoder", "kettle/encoder", "bottle/encoder"} < set(files_read)
+    assert not any(x.startswith("toy") for x in files_read)
+    assert len(files_read) == len(set(files_read))
 
 
 def test_a_pack_without_an_encoder_is_searched_from_upright_poses(
