@@ -70,7 +70,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help=(
             "source of the instance masks: given takes those of the camera, tabletop segments the "
             "objects on a table, network any objects, torchvision runs Mask R-CNN (default: given "
-            "if there are any, else tabletop)"
+            "if there are any, else network)"
         ),
     )
     parser.add_argument(

@@ -152,7 +152,7 @@ class _Session:
         topics = camera.topics or self._find_topics(camera)
         if topics is None:
             return  # interrupted
-        masks = self._options.masks or (GIVEN if topics.mask else "tabletop")
+        masks = self._options.masks or (GIVEN if topics.mask else "network")
         inputs = self._with_masks(topics, masks)
         self._start_nodes(inputs, masks)
         self._monitor.listen(inputs.camera_info, topic_of(_POSE_NODE, "objects"))
@@ -196,8 +196,8 @@ class _Session:
         if masks == GIVEN:
             if not topics.mask:
                 raise ConfigurationError(
-                    "--masks given: the camera has no topic for masks: let --masks tabletop or "
-                    "network make them"
+                    "--masks given: the camera has no topic for masks: let --masks network or "
+                    "tabletop make them"
                 )
             return topics
         transports = self._options.camera.parameters
