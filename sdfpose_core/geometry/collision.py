@@ -59,7 +59,8 @@ class TriangleMesh:
             faces: (F, 3).
 
         Raises:
-            MeshError: there are no triangles, a vertex is not finite, or an index is out of range.
+            MeshError: there are no triangles or they have no area, a vertex is not finite, or an
+                index is out of range.
         """
         mesh = cls(np.asarray(vertices, np.float64), np.asarray(faces, np.int32))
         if not len(mesh.faces):
@@ -71,6 +72,9 @@ class TriangleMesh:
                 f"the mesh has vertex indices from {mesh.faces.min()} to {mesh.faces.max()}: "
                 f"expected 0 to {len(mesh.vertices) - 1}"
             )
+        corners = mesh.vertices[mesh.faces]
+        if not np.any(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])):
+            raise MeshError("the mesh has no area: expected a surface")
         return mesh
 
     def with_sides(self, sides: NDArray[np.floating]) -> TriangleMesh:

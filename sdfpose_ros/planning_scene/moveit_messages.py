@@ -127,7 +127,10 @@ class MoveItMessages:
         MoveIt lists it so if the world has one with its id, too.
         """
         taken = (self._object.ADD, self._object.APPEND)
-        attached, world = scene.robot_state.attached_collision_objects, scene.world.collision_objects
+        attached, world = (
+            scene.robot_state.attached_collision_objects,
+            scene.world.collision_objects,
+        )
         held = frozenset(x.object.id for x in attached if x.object.operation in taken)
         let_go = {x.object.id for x in attached if x.object.operation == self._object.REMOVE}
         gone = {x.id for x in world if x.operation == self._object.REMOVE}

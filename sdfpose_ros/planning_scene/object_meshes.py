@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from sdfpose_core.errors import MeshError
 from sdfpose_core.geometry.collision import TriangleMesh
 from sdfpose_core.messages.interfaces import stamp_ns
 
@@ -37,24 +38,26 @@ class ObjectMeshes:
     def __init__(self) -> None:
         self._meshes: dict[int, KnownMesh] = {}
 
-    def take(self, objects: Iterable[Any]) -> None:
-        """Take the meshes of messages; one that is older than the known one is left out.
+    def take(self, x: Any) -> None:
+        """Take the mesh of a message, if it has one that is newer than the known one.
 
         Raises:
-            MeshError: the arrays of a message are no mesh.
+            MeshError: its arrays are no mesh.
         """
-        for x in objects:
-            if not len(x.mesh_vertices):
-                continue
-            made_ns, known = stamp_ns(x.header), self._meshes.get(int(x.id))
-            if known is not None and known.stamp_ns >= made_ns:
-                continue
-            vertices = np.array(x.mesh_vertices, dtype=np.float32)
-            mesh = TriangleMesh.of(
-                vertices.reshape(-1, 3), np.array(x.mesh_triangles, dtype=np.int64).reshape(-1, 3)
+        made_ns, known = stamp_ns(x.header), self._meshes.get(int(x.id))
+        if not len(x.mesh_vertices) or (known is not None and known.stamp_ns >= made_ns):
+            return
+        vertices = np.array(x.mesh_vertices, dtype=np.float32)
+        if len(vertices) % 3 or len(x.mesh_triangles) % 3:
+            raise MeshError(
+                f"object {x.id}: {len(vertices)} coordinates and {len(x.mesh_triangles)} vertex "
+                "indices: expected three for each vertex and triangle"
             )
-            version = int(x.mesh_revision), zlib.crc32(vertices.tobytes())
-            self._meshes[int(x.id)] = KnownMesh(version, made_ns, mesh)
+        mesh = TriangleMesh.of(
+            vertices.reshape(-1, 3), np.array(x.mesh_triangles, dtype=np.int64).reshape(-1, 3)
+        )
+        version = int(x.mesh_revision), zlib.crc32(vertices.tobytes())
+        self._meshes[int(x.id)] = KnownMesh(version, made_ns, mesh)
 
     def get(self, object_id: int) -> KnownMesh | None:
         """The last mesh of an object; None if there is none yet."""

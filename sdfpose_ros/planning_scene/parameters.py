@@ -22,8 +22,8 @@ class PlanningSceneNodeParameters:
 
     planning_frame: str = parameter(
         "",
-        "Frame of the collision objects, in which the poses at the time of the image are brought by "
-        "/tf; empty for the frame of the pose node's messages.",
+        "Frame of the collision objects; /tf brings the poses into it at the time of the image; "
+        "empty for the frame of the pose node's messages.",
     )
     shape: str = parameter(
         "mesh",

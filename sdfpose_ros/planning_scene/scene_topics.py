@@ -29,8 +29,8 @@ def required_messages() -> Any:
     """
     if stand_ins.moveit_msgs is None:
         raise ConfigurationError(
-            "the planning scene node needs the package moveit_msgs, which is not installed: install "
-            "it (apt install ros-$ROS_DISTRO-moveit-msgs)"
+            "the planning scene node needs the package moveit_msgs, which is not installed: "
+            "install it (apt install ros-$ROS_DISTRO-moveit-msgs)"
         )
     return stand_ins.moveit_msgs
 

@@ -33,6 +33,8 @@ class SceneObject:
 
     Attributes:
         id: of the collision object.
+        number: of the track.
+        category: its name.
         state: of the track, a number of `TrackState`.
         confidence: 0 to 1.
         rotation: (3, 3), of the object frame in the frame of the scene.
@@ -43,6 +45,8 @@ class SceneObject:
     """
 
     id: str
+    number: int
+    category: str
     state: int
     confidence: float
     rotation: NDArray[np.float64]
@@ -256,9 +260,7 @@ class SceneUpdates:
             return [Change(Operation.MOVE, x.id, x)]
         return []
 
-    def _add(
-        self, x: SceneObject, frame_id: str, unknown_s: float | None = None
-    ) -> list[Change]:
+    def _add(self, x: SceneObject, frame_id: str, unknown_s: float | None = None) -> list[Change]:
         self._entries[x.id] = _Entry(x, self._now_s, x, frame_id, unknown_s=unknown_s)
         return [Change(Operation.ADD, x.id, x)]
 

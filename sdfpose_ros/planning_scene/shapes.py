@@ -50,11 +50,6 @@ class ShapeMaker:
         self._parameters = parameters
         self._categories = categories
 
-    @property
-    def needs_mesh(self) -> bool:
-        """Whether there is no geometry without a mesh."""
-        return self._parameters.shape != "primitive"
-
     def __call__(
         self,
         category: str,
@@ -69,7 +64,7 @@ class ShapeMaker:
             category: of the object.
             dimensions_m: (3,), sides of its box, metres. The mesh is stretched to them: it may be
                 of an image in which the size was another one.
-            mesh: its surface, object frame; only a primitive can do without.
+            mesh: its surface, object frame; None for a primitive.
             symmetric_about_y: whether the rotation about the y axis is arbitrary.
 
         Raises:
