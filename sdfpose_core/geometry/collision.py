@@ -154,8 +154,8 @@ def convex_hull(mesh: TriangleMesh) -> TriangleMesh:
         hull = ConvexHull(mesh.vertices)
     except QhullError as error:
         raise MeshError(
-            f"a mesh of {len(mesh.vertices)} vertices has no convex hull: expected vertices that do "
-            "not lie in a plane"
+            f"a mesh of {len(mesh.vertices)} vertices has no convex hull: expected vertices that "
+            "do not lie in a plane"
         ) from error
     faces = hull.simplices
     corners = mesh.vertices[faces]

@@ -316,7 +316,7 @@ EVENTS = st.lists(
 
 
 @given(events=EVENTS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_scene_is_in_step_whatever_happens(events):
     """Nothing is moved or removed that is not there, nothing attached is touched, and what is
     tracked stands where it is seen, within the thresholds."""
