@@ -141,7 +141,7 @@ class PlanningSceneNode(Node):
         header, objects = self._reader(message, known)
         with self._lock:
             if listeners > self._listeners:
-                self._updates.forget_world()
+                self._updates.add_all_again()
             self._listeners = listeners
             if not listeners:
                 return

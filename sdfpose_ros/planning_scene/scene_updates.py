@@ -121,6 +121,7 @@ class _Entry:
         added: the object as it was added last: its shape and size.
         added_s: when that was, seconds.
         in_world: whether MoveIt has it in the world.
+        to_add: whether it is added again, because a scene may lack it.
         unknown_s: since when its pose is unknown, seconds; None while it is known.
         released: whether it was detached, and not seen since.
     """
@@ -130,6 +131,7 @@ class _Entry:
     sent: SceneObject | None
     sent_frame: str
     in_world: bool = True
+    to_add: bool = False
     unknown_s: float | None = None
     released: bool = False
 
@@ -202,10 +204,10 @@ class SceneUpdates:
         twice = report.present & self._attached & self._entries.keys()
         return [Change(Operation.REMOVE, i) for i in sorted(twice)]
 
-    def forget_world(self) -> None:
-        """Let all objects be added again: another planning scene listens."""
+    def add_all_again(self) -> None:
+        """Let all objects be added again: another planning scene listens as well, or instead."""
         for entry in self._entries.values():
-            entry.in_world = False
+            entry.to_add = True
 
     def clear(self) -> list[Change]:
         """Remove all objects except those that are attached."""
@@ -253,7 +255,7 @@ class SceneUpdates:
             entry.unknown_s = self._now_s
         if self._is_overdue(entry):
             return self._remove(x.id)
-        if not entry.in_world or self._has_changed(x, entry):
+        if not entry.in_world or entry.to_add or self._has_changed(x, entry):
             return self._add(x, frame_id, entry.unknown_s) if x.shape is not None else []
         if x.state in _FOLLOWED and self._has_moved(x, entry, frame_id):
             entry.sent, entry.sent_frame = x, frame_id

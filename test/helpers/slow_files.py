@@ -46,6 +46,7 @@ SLOW_FILES = frozenset(
         "sdfpose_ros/cli": ("bench_speed",),
         "sdfpose_ros/diagnosis": ("observer",),
         "sdfpose_ros/evaluation": ("evaluator_node", "node_benchmark", "separate_processes"),
+        "sdfpose_ros/graph": ("last_message",),
         "sdfpose_ros/live": ("live_command",),
         "sdfpose_ros/planning_scene": ("moveit_messages", "planning_scene_node"),
         "sdfpose_ros/playback": ("lockstep",),

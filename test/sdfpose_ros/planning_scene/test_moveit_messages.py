@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 from recorded_messages import made, module_of, reread
+from shape_msgs.msg import Mesh, SolidPrimitive
 from std_msgs.msg import Header
 
 from sdfpose_core.categories import default_categories
@@ -13,6 +14,7 @@ from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.geometry.collision import TriangleMesh
 from sdfpose_core.messages.objects import pose_arrays
 from sdfpose_ros import stand_ins
+from sdfpose_ros.graph.message_factory import ros_message
 from sdfpose_ros.planning_scene.moveit_messages import MoveItMessages
 from sdfpose_ros.planning_scene.parameters import PlanningSceneNodeParameters
 from sdfpose_ros.planning_scene.scene_topics import required_messages
@@ -104,6 +106,21 @@ def test_a_cylinder_stands_along_y(fakes):
     assert cylinder.dimensions[cylinder.CYLINDER_RADIUS] == pytest.approx(0.04)
     rotation, _ = pose_arrays(x.primitive_poses[0])
     np.testing.assert_allclose(rotation @ [0, 0, 1], [0, 1, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", ["mesh", "convex", "primitive"])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_the_parts_of_a_message_are_those_of_rclpy(fakes, shape, symmetric):
+    """The setters of rclpy check types; only the messages of MoveIt itself are stand-ins."""
+
+    def new(kind, /, **fields):
+        return (made if kind.startswith("moveit_msgs/") else ros_message)(kind, **fields)
+
+    shape = shape_of(mug(), shape=shape, symmetric=symmetric)
+    x = MoveItMessages(MOVEIT, new).added("mug_1", np.eye(3), np.zeros(3), shape, HEADER)
+    assert all(isinstance(y, SolidPrimitive) for y in x.primitives)
+    assert all(isinstance(y, Mesh) for y in x.meshes)
+    assert len(x.primitives) + len(x.meshes) == 1
 
 
 def test_a_move_has_no_geometry_and_a_removal_only_the_id(fakes):

@@ -285,10 +285,10 @@ def test_an_object_that_somebody_removes_is_added_again(scene):
 
 
 def test_another_listener_gets_all_objects(scene):
-    scene.see(seen())
-    scene.updates.forget_world()
-    scene.world.clear()
-    assert scene.see(seen()) == [("add", "mug_1")]
+    scene.see(seen("mug_1"), seen("can_2"))
+    scene.updates.add_all_again()
+    assert scene.see(seen("mug_1")) == [("remove", "can_2"), ("add", "mug_1")]
+    assert scene.see(seen("mug_1")) == []
 
 
 NAMES = ("mug_1", "can_2", "bowl_3")
