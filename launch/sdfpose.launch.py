@@ -1,5 +1,6 @@
 """Pose node for one camera: ``ros2 launch sdfpose sdfpose.launch.py --show-args``."""
 
+from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchDescription
@@ -42,6 +43,14 @@ ARGUMENTS = {
         "speed; use it with bags in lockstep.",
     ),
     "device": ("auto", "Device of the networks: auto, cpu, cuda or cuda:N."),
+    "planning_scene": (
+        "false",
+        "Start the planning scene node: the objects are collision objects of MoveIt.",
+    ),
+    "planning_frame": (
+        "",
+        "Frame of the collision objects, such as base_link; empty for that of the camera.",
+    ),
     "use_sim_time": ("false", "Take the time from /clock (bags, simulators)."),
     "log_level": ("info", "Log level: debug, info, warn or error."),
     "one_machine": (
@@ -54,7 +63,7 @@ CHOICES = {"masks": MASKS}
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Arguments, middleware settings, node."""
+    """Arguments, middleware settings, pose node, planning scene node."""
     inputs = ("colour", "depth", "mask", "camera_info", "labels", "imu")
     pose_node = node(
         "pose_node",
@@ -72,4 +81,20 @@ def generate_launch_description() -> LaunchDescription:
         topics={name: LaunchConfiguration(f"{name}_topic") for name in inputs},
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
     )
-    return LaunchDescription([*declared(ARGUMENTS, CHOICES), *middleware(), pose_node])
+    planning_scene_node = node(
+        "planning_scene_node",
+        name=[LaunchConfiguration("name"), "_planning_scene"],
+        parameters=[
+            LaunchConfiguration("params_file"),
+            {
+                "planning_frame": argument("planning_frame"),
+                "use_sim_time": argument("use_sim_time", bool),
+            },
+        ],
+        topics={x: [LaunchConfiguration("name"), f"/{x}"] for x in ("objects", "meshes")},
+        arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+        condition=IfCondition(LaunchConfiguration("planning_scene")),
+    )
+    return LaunchDescription(
+        [*declared(ARGUMENTS, CHOICES), *middleware(), pose_node, planning_scene_node]
+    )

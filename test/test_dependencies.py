@@ -34,7 +34,7 @@ ROS = (
     {"stand_ins"},
     {"graph"},
     {"cameras", "diagnosis", "evaluation", "masks", "playback", "pose", "recording", "viewer"},
-    {"live"},
+    {"live", "planning_scene"},
     {"cli", "reference"},
 )
 """Subpackages of sdfpose_ros, in the same order."""

@@ -1,1 +1,1 @@
-"""Cameras, similarity transforms, point-set alignment, nearest neighbours and mesh files."""
+"""Cameras, similarity transforms, alignment, nearest neighbours, mesh files, collision geometry."""

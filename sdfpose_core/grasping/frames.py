@@ -159,6 +159,8 @@ def _rim(surface: _Surface) -> PartFrame:
 def _handle(surface: _Surface) -> PartFrame | None:
     """Middle of the handle's bar: z away from the body, y along the bar, upward."""
     body, points = surface.body, surface.points
+    if not len(body.heights_m):
+        return None  # a surface without a body
     away = np.hypot(points[:, 0] - body.axis_x_m, points[:, 2])
     beyond = away - np.interp(points[:, 1], body.heights_m, body.radii_m)
     out = (points[:, 0] > body.axis_x_m) & (beyond > _STANDS_OUT * surface.diagonal)

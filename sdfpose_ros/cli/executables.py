@@ -9,6 +9,7 @@ __all__ = [
     "camera_node",
     "evaluator_node",
     "mask_node",
+    "planning_scene_node",
     "player_node",
     "pose_node",
     "recorder_node",
@@ -34,6 +35,11 @@ def evaluator_node() -> int:
 def mask_node() -> int:
     """Run the mask node."""
     return run_executable("sdfpose_ros.masks.mask_node")
+
+
+def planning_scene_node() -> int:
+    """Run the planning scene node."""
+    return run_executable("sdfpose_ros.planning_scene.planning_scene_node")
 
 
 def player_node() -> int:

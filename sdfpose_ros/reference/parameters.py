@@ -9,6 +9,7 @@ from sdfpose_ros.cameras.parameters import CameraDriverParameters
 from sdfpose_ros.evaluation.parameters import EvaluatorNodeParameters
 from sdfpose_ros.graph.parameters import Change
 from sdfpose_ros.masks.parameters import MaskNodeParameters
+from sdfpose_ros.planning_scene.parameters import PlanningSceneNodeParameters
 from sdfpose_ros.playback.parameters import CameraNodeParameters, PlayerNodeParameters
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.recording.parameters import RecorderNodeParameters
@@ -25,6 +26,7 @@ _NODES = {
     "evaluator_node": EvaluatorNodeParameters,
     "recorder_node": RecorderNodeParameters,
     "viewer_node": ViewerNodeParameters,
+    "planning_scene_node": PlanningSceneNodeParameters,
 }
 
 _TYPES = {

@@ -4,6 +4,8 @@ The packages are not on PyPI. Their fields are those of the official definitions
 
 - vision_msgs 4.1 (github.com/ros-perception/vision_msgs, branch ros2)
 - yolo_msgs 4.6 (github.com/mgonzs13/yolo_ros, branch main)
+- moveit_msgs 2.6 (github.com/moveit/moveit_msgs, branch ros2), with what it needs of
+  object_recognition_msgs and octomap_msgs
 - isaac_ros_tensor_list_interfaces 4.3 (Isaac ROS; as mirrored in github.com/nvcyc/rcl_buffer)
 """
 
@@ -17,9 +19,57 @@ import numpy as np
 from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-__all__ = ["module_of", "recorded"]
+__all__ = ["made", "module_of", "recorded", "reread"]
 
 DEFINITIONS = {
+    "object_recognition_msgs": {"ObjectType": "string key\nstring db"},
+    "octomap_msgs": {
+        "Octomap": (
+            "std_msgs/Header header\nbool binary\nstring id\nfloat64 resolution\nint8[] data"
+        ),
+        "OctomapWithPose": (
+            "std_msgs/Header header\ngeometry_msgs/Pose origin\noctomap_msgs/Octomap octomap"
+        ),
+    },
+    "moveit_msgs": {
+        "CollisionObject": (
+            "std_msgs/Header header\ngeometry_msgs/Pose pose\nstring id\n"
+            "object_recognition_msgs/ObjectType type\n"
+            "shape_msgs/SolidPrimitive[] primitives\ngeometry_msgs/Pose[] primitive_poses\n"
+            "shape_msgs/Mesh[] meshes\ngeometry_msgs/Pose[] mesh_poses\n"
+            "shape_msgs/Plane[] planes\ngeometry_msgs/Pose[] plane_poses\n"
+            "string[] subframe_names\ngeometry_msgs/Pose[] subframe_poses\n"
+            "byte ADD=0\nbyte REMOVE=1\nbyte APPEND=2\nbyte MOVE=3\nbyte operation"
+        ),
+        "AttachedCollisionObject": (
+            "string link_name\nmoveit_msgs/CollisionObject object\nstring[] touch_links\n"
+            "trajectory_msgs/JointTrajectory detach_posture\nfloat64 weight"
+        ),
+        "RobotState": (
+            "sensor_msgs/JointState joint_state\n"
+            "sensor_msgs/MultiDOFJointState multi_dof_joint_state\n"
+            "moveit_msgs/AttachedCollisionObject[] attached_collision_objects\nbool is_diff"
+        ),
+        "AllowedCollisionEntry": "bool[] enabled",
+        "AllowedCollisionMatrix": (
+            "string[] entry_names\nmoveit_msgs/AllowedCollisionEntry[] entry_values\n"
+            "string[] default_entry_names\nbool[] default_entry_values"
+        ),
+        "LinkPadding": "string link_name\nfloat64 padding",
+        "LinkScale": "string link_name\nfloat64 scale",
+        "ObjectColor": "string id\nstd_msgs/ColorRGBA color",
+        "PlanningSceneWorld": (
+            "moveit_msgs/CollisionObject[] collision_objects\noctomap_msgs/OctomapWithPose octomap"
+        ),
+        "PlanningScene": (
+            "string name\nmoveit_msgs/RobotState robot_state\nstring robot_model_name\n"
+            "geometry_msgs/TransformStamped[] fixed_frame_transforms\n"
+            "moveit_msgs/AllowedCollisionMatrix allowed_collision_matrix\n"
+            "moveit_msgs/LinkPadding[] link_padding\nmoveit_msgs/LinkScale[] link_scale\n"
+            "moveit_msgs/ObjectColor[] object_colors\nmoveit_msgs/PlanningSceneWorld world\n"
+            "bool is_diff"
+        ),
+    },
     "vision_msgs": {
         "Point2D": "float64 x\nfloat64 y",
         "Pose2D": "vision_msgs/Point2D position\nfloat64 theta",
@@ -83,6 +133,21 @@ def recorded(kind: str, **fields: Any) -> Any:
     return STORE.deserialize_cdr(STORE.serialize_cdr(_message(name, fields), name), name)
 
 
+def made(kind: str, /, **fields: Any) -> Any:
+    """A message as a factory makes it, of a type such as ``moveit_msgs/msg/RobotState``."""
+    message = _message(kind, {})
+    for name, value in fields.items():
+        assert hasattr(message, name), f"{kind} has no field {name}"
+        setattr(message, name, value)
+    return message
+
+
+def reread(message: Any) -> Any:
+    """A message as a subscriber has it; fails if a field has the wrong type."""
+    name = message.__msgtype__
+    return STORE.deserialize_cdr(STORE.serialize_cdr(message, name), name)
+
+
 def module_of(package: str) -> ModuleType:
     """Stand-in for the Python module of a package's messages."""
     module = ModuleType(f"{package}.msg")
@@ -107,4 +172,5 @@ def _value(kind: Any, value: Any) -> Any:
     items = ([0] * length if node == Nodetype.ARRAY else []) if value is None else value
     if element[0] == Nodetype.NAME:
         return [_value(element, x) for x in items]
-    return np.asarray(items, dtype=element[1][0])
+    base = element[1][0]
+    return list(items) if base == "string" else np.asarray(items, dtype=base)

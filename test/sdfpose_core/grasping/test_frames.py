@@ -114,3 +114,8 @@ def test_unknown_names_are_an_error():
         frames(cylinder(0.04, 0.1), "lid")
     assert part_frames(np.zeros((0, 3)), np.zeros((0, 3), int), ()) == []
     assert len(set(GRASP_FRAMES)) == len(GRASP_FRAMES)
+
+
+def test_a_flat_surface_has_no_handle():
+    flat = trimesh.Trimesh([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]], [[0, 1, 2]], process=False)
+    assert frames(flat, "handle") == {}
