@@ -80,8 +80,10 @@ class PoseNode(LifecycleNode):
         SdfposeError: a parameter is invalid, or autostart fails.
     """
 
+    # Already while a wrong parameter ends the node.
     inputs: Mapping[str, FrameInputs] = MappingProxyType({})
-    estimation: Estimation | None = None  # already while a wrong parameter ends the node
+    estimation: Estimation | None = None
+    _looks: DetectionServer | None = None
 
     def __init__(
         self,
@@ -121,11 +123,12 @@ class PoseNode(LifecycleNode):
         """Lifecycle state of the node."""
         if self.estimation is None:
             return "unconfigured"
-        return "active" if self.inputs and not self._looks.looking else "inactive"
+        return "active" if self.inputs and not self._looking else "inactive"
 
     def destroy_node(self) -> None:
         """Stop the estimation, then destroy the node."""
-        self._looks.close()
+        if self._looks is not None:
+            self._looks.close()
         if self.estimation is not None:
             self.estimation.close()
         super().destroy_node()
@@ -240,13 +243,14 @@ class PoseNode(LifecycleNode):
 
     def _activate(self) -> None:
         self._configured().tracker.prepare(wait=False)  # the first image does not wait for it
+        assert self._looks is not None
         if self._looks.looking:
             self._looks.adopt()
         else:
             self._subscribe()
 
     def _deactivate(self) -> None:
-        self._looks.stop("the node was deactivated")
+        self._end_looks("the node was deactivated")
         self._unsubscribe()
         try:
             self._configured().pause()
@@ -256,7 +260,7 @@ class PoseNode(LifecycleNode):
         self.get_logger().info("inactive: all objects are forgotten")
 
     def _clean_up(self) -> None:
-        self._looks.stop("the node was cleaned up")
+        self._end_looks("the node was cleaned up")
         self._unsubscribe()
         device = ""
         if self.estimation is not None:
@@ -280,12 +284,21 @@ class PoseNode(LifecycleNode):
 
     def _processed(self, header: Header, result: TrackerResult) -> None:
         self.diagnostics.frame_processed(stamp_ns(header), result)
-        self._looks.take(header, result)
+        if self._looks is not None:
+            self._looks.take(header, result)
 
     def _known_categories(self) -> Categories:
         return Packs.beside_shipped(self._live.values.weights_dirs).categories
 
     # A look, see `LookHost`
+
+    @property
+    def _looking(self) -> bool:
+        return self._looks is not None and self._looks.looking
+
+    def _end_looks(self, reason: str) -> None:
+        if self._looks is not None:
+            self._looks.stop(reason)
 
     def begin_look(self) -> bool:
         """Receive images for a goal of ~/detect_objects; returns whether they were not before.
