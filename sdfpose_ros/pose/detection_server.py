@@ -130,6 +130,7 @@ class DetectionServer:
         self._lock = Lock()
         self._look: _Look | None = None
         self._timer: Any = None
+        self._closed = False
         self._server = ActionServer(
             node,
             DetectObjects,
@@ -160,8 +161,10 @@ class DetectionServer:
             self._poll()
 
     def close(self) -> None:
-        """Destroy the action."""
-        self._server.destroy()
+        """Destroy the action; more than once is no error."""
+        if not self._closed:
+            self._closed = True
+            self._server.destroy()
 
     def take(self, header: Header, result: TrackerResult) -> None:
         """Note the result of an image. May be called from any thread."""

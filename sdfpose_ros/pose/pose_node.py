@@ -10,29 +10,25 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
-from sdfpose.srv import Distance, GetMesh, SaveMesh, SetCategory
 from std_msgs.msg import Header
-from std_srvs.srv import SetBool, Trigger
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.interfaces import stamp_ns
-from sdfpose_core.messages.label_rules import parse_label_rules, set_label_rule
+from sdfpose_core.messages.label_rules import parse_label_rules
 from sdfpose_core.messages.synchronizer import FrameMessages
 from sdfpose_core.packs.collection import Packs
-from sdfpose_ros.graph.mesh_files import mesh_path, write_mesh
 from sdfpose_ros.graph.parameters import LiveParameters, default_frame_prefix
 from sdfpose_ros.graph.process import run_node
 from sdfpose_ros.graph.throttle import ThrottledLog
 from sdfpose_ros.pose.camera_names import camera_names
 from sdfpose_ros.pose.detection_server import DetectionServer
 from sdfpose_ros.pose.diagnostics import Diagnostics, FrameCounts, Health, NodeState
-from sdfpose_ros.pose.distance_queries import SceneSource, answer_distances
+from sdfpose_ros.pose.distance_queries import SceneSource
 from sdfpose_ros.pose.estimation import Estimation, TrackerFactory, make_tracker
 from sdfpose_ros.pose.grasps import Grasps
 from sdfpose_ros.pose.gravity import Gravity
@@ -41,6 +37,7 @@ from sdfpose_ros.pose.made_masks import MadeMasks, make_masks
 from sdfpose_ros.pose.mask_names import TOPIC
 from sdfpose_ros.pose.parameters import PoseNodeParameters
 from sdfpose_ros.pose.publishers import ResultPublisher
+from sdfpose_ros.pose.services import InvalidStateError, PoseServices
 from sdfpose_ros.pose.target_frame import TargetFrame
 from sdfpose_ros.pose.transforms import TransformBuffer, transform_buffer
 from sdfpose_ros.pose.world_frame import WorldFrame
@@ -50,14 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["InvalidStateError", "PoseNode", "main"]
 
-Response = TypeVar("Response")
-
 _TRANSPORTS = ("colour_transport", "depth_transport", "mask_transport")
 """A change of these parameters requires new subscriptions."""
-
-
-class InvalidStateError(SdfposeError):
-    """A request that the node cannot serve in its current state."""
 
 
 class PoseNode(LifecycleNode):
@@ -75,6 +66,9 @@ class PoseNode(LifecycleNode):
     Attributes:
         inputs: the subscriptions by camera while the node is active, else empty; see `cameras`.
         estimation: the estimation while the node is configured, else None.
+        live: the parameters.
+        transforms: those of /tf, if a parameter needs them and the node is configured.
+        scenes: makes scenes of the objects while the node is configured.
 
     Raises:
         SdfposeError: a parameter is invalid, or autostart fails.
@@ -83,7 +77,6 @@ class PoseNode(LifecycleNode):
     # Already while a wrong parameter ends the node.
     inputs: Mapping[str, FrameInputs] = MappingProxyType({})
     estimation: Estimation | None = None
-    _looks: DetectionServer | None = None
 
     def __init__(
         self,
@@ -93,29 +86,24 @@ class PoseNode(LifecycleNode):
         **options: Any,
     ) -> None:
         super().__init__(name, **options)
+        self._looks = DetectionServer(
+            self, self, self._known_categories, self.publishing, lambda: self.transforms
+        )
         self._make_tracker = tracker
-        self._live = LiveParameters(self, PoseNodeParameters, self._rules_of, self._take_parameters)
-        self._rules = self._rules_of(self._live.values)
+        self.live = LiveParameters(self, PoseNodeParameters, self._rules_of, self._take_parameters)
+        self._rules = self._rules_of(self.live.values)
         self._log = ThrottledLog(self.get_logger())
         self._publisher: ResultPublisher | None = None
-        self._transforms: TransformBuffer | None = None
+        self.transforms: TransformBuffer | None = None
         self._gravity: Gravity | None = None
         self._masks: dict[str, MadeMasks] = {}
-        self._scenes: SceneSource | None = None
+        self.scenes: SceneSource | None = None
         self._grasps: Grasps | None = None
         self._failure: Exception | None = None
         self._starting = False
         self.diagnostics = Diagnostics(self, self._health)
-        self.create_service(Trigger, "~/reset", self._reset)
-        self.create_service(SetBool, "~/set_enabled", self._set_enabled)
-        self.create_service(GetMesh, "~/get_mesh", self._get_mesh)
-        self.create_service(SaveMesh, "~/save_mesh", self._save_mesh)
-        self.create_service(SetCategory, "~/set_category", self._set_category)
-        self.create_service(Distance, "~/distance", self._distance)
-        self._looks = DetectionServer(
-            self, self, self._known_categories, self._publishing, lambda: self._transforms
-        )
-        if self._live.values.autostart:
+        self._answers = PoseServices(self)
+        if self.live.values.autostart:
             self._start()
 
     @property
@@ -123,12 +111,11 @@ class PoseNode(LifecycleNode):
         """Lifecycle state of the node."""
         if self.estimation is None:
             return "unconfigured"
-        return "active" if self.inputs and not self._looking else "inactive"
+        return "active" if self.inputs and not self._looks.looking else "inactive"
 
     def destroy_node(self) -> None:
         """Stop the estimation, then destroy the node."""
-        if self._looks is not None:
-            self._looks.close()
+        self._looks.close()
         if self.estimation is not None:
             self.estimation.close()
         super().destroy_node()
@@ -186,13 +173,13 @@ class PoseNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
-        parameters = self._live.values
+        parameters = self.live.values
         packs = Packs.beside_shipped(parameters.weights_dirs)
         cameras = camera_names(parameters.cameras, parameters.world_frame)
         tracker = self._make_tracker(parameters, packs, self.get_logger().warning)
         sources = make_masks(parameters, packs, cameras)
         target_frame = None
-        self._transforms = transforms = transform_buffer(self, parameters)
+        self.transforms = transforms = transform_buffer(self, parameters)
         if parameters.target_frame:
             assert transforms is not None
             target_frame = TargetFrame(transforms, parameters.target_frame)
@@ -201,7 +188,7 @@ class PoseNode(LifecycleNode):
         )
         self._publisher = ResultPublisher(
             self,
-            lambda: self._live.values,
+            lambda: self.live.values,
             packs.categories,
             parameters.frame_prefix or default_frame_prefix(self.get_namespace()),
             target_frame,
@@ -209,9 +196,9 @@ class PoseNode(LifecycleNode):
             parameters.world_frame,
         )
         self._masks = {x: MadeMasks(self, y, self._log, x) for x, y in sources.items()}
-        self._scenes = SceneSource(tracker)
+        self.scenes = SceneSource(tracker)
         if parameters.grasps:
-            self._grasps = Grasps(self, self._scenes, lambda: self._live.values, self._log.failure)
+            self._grasps = Grasps(self, self.scenes, lambda: self.live.values, self._log.failure)
         self.estimation = Estimation(
             self,
             tracker,
@@ -224,7 +211,7 @@ class PoseNode(LifecycleNode):
             self._grasps,
             self._world_frame(parameters, transforms),
         )
-        self._live.configured = True
+        self.live.configured = True
         self.get_logger().info("configured: the weights are loaded")
 
     def _world_frame(
@@ -242,39 +229,38 @@ class PoseNode(LifecycleNode):
         )
 
     def _activate(self) -> None:
-        self._configured().tracker.prepare(wait=False)  # the first image does not wait for it
-        assert self._looks is not None
+        self.configured().tracker.prepare(wait=False)  # the first image does not wait for it
         if self._looks.looking:
             self._looks.adopt()
         else:
             self._subscribe()
 
     def _deactivate(self) -> None:
-        self._end_looks("the node was deactivated")
+        self._looks.stop("the node was deactivated")
         self._unsubscribe()
         try:
-            self._configured().pause()
+            self.configured().pause()
         except SdfposeError:
             self._subscribe()  # still active
             raise
         self.get_logger().info("inactive: all objects are forgotten")
 
     def _clean_up(self) -> None:
-        self._end_looks("the node was cleaned up")
+        self._looks.stop("the node was cleaned up")
         self._unsubscribe()
         device = ""
         if self.estimation is not None:
             self.estimation.close()
             device = self.estimation.tracker.device
-        parts = (self._grasps, self._publisher, self._gravity, self._transforms)
+        parts = (self._grasps, self._publisher, self._gravity, self.transforms)
         for part in (*self._masks.values(), *parts):
             if part is not None:
                 part.close()
         self.estimation = self._publisher = None
         self._masks = {}
-        self._gravity = self._transforms = None
-        self._scenes = self._grasps = None
-        self._live.configured = False
+        self._gravity = self.transforms = None
+        self.scenes = self._grasps = None
+        self.live.configured = False
         if device:
             self.get_logger().info("unconfigured: the weights are released")
         if device.startswith("cuda"):
@@ -284,21 +270,12 @@ class PoseNode(LifecycleNode):
 
     def _processed(self, header: Header, result: TrackerResult) -> None:
         self.diagnostics.frame_processed(stamp_ns(header), result)
-        if self._looks is not None:
-            self._looks.take(header, result)
+        self._looks.take(header, result)
 
     def _known_categories(self) -> Categories:
-        return Packs.beside_shipped(self._live.values.weights_dirs).categories
+        return Packs.beside_shipped(self.live.values.weights_dirs).categories
 
     # A look, see `LookHost`
-
-    @property
-    def _looking(self) -> bool:
-        return self._looks is not None and self._looks.looking
-
-    def _end_looks(self, reason: str) -> None:
-        if self._looks is not None:
-            self._looks.stop(reason)
 
     def begin_look(self) -> bool:
         """Receive images for a goal of ~/detect_objects; returns whether they were not before.
@@ -306,7 +283,7 @@ class PoseNode(LifecycleNode):
         Raises:
             InvalidStateError: the node is not configured.
         """
-        self._configured()
+        self.configured()
         if self.inputs:
             return False
         self._subscribe()
@@ -315,7 +292,7 @@ class PoseNode(LifecycleNode):
     def end_look(self) -> None:
         """Receive no more images, forget all objects and stop the background work."""
         self._unsubscribe()
-        self._configured().pause()
+        self.configured().pause()
 
     @property
     def awaited(self) -> str:
@@ -328,7 +305,7 @@ class PoseNode(LifecycleNode):
         return Health(
             self.node_state,
             FrameCounts() if estimation is None else estimation.counts(),
-            self._live.values.device if estimation is None else estimation.tracker.device,
+            self.live.values.device if estimation is None else estimation.tracker.device,
             [x.synchronizer for x in self.inputs.values()],
             busy=self._is_busy(),
         )
@@ -336,7 +313,7 @@ class PoseNode(LifecycleNode):
     # Inputs
 
     def _subscribe(self) -> None:
-        values = self._live.values
+        values = self.live.values
         self.inputs = {
             camera: FrameInputs(
                 self,
@@ -366,23 +343,23 @@ class PoseNode(LifecycleNode):
 
     def _submit(self, camera: str, messages: FrameMessages) -> None:
         self.diagnostics.frame_received()
-        self._configured().submit(
+        self.configured().submit(
             messages,
-            self._active()[camera].topics,
+            self.active()[camera].topics,
             self._rules,
-            self._live.values.depth_unit or None,
+            self.live.values.depth_unit or None,
             camera,
         )
 
     def _restart(self, camera: str) -> None:
         self.get_logger().warning(
-            f"{self._active()[camera].topics.colour}: time jumped back: all objects are forgotten"
+            f"{self.active()[camera].topics.colour}: time jumped back: all objects are forgotten"
         )
-        if self._transforms is not None:
-            self._transforms.forget()
+        if self.transforms is not None:
+            self.transforms.forget()
         if self._gravity is not None:
             self._gravity.forget()
-        self._configured().forget()
+        self.configured().forget()
 
     def _rules_of(self, parameters: PoseNodeParameters) -> LabelRules | None:
         if parameters.masks != TOPIC and parameters.mask_categories:
@@ -399,7 +376,7 @@ class PoseNode(LifecycleNode):
         if not self.inputs:
             return
         if rules != self._rules:
-            self._configured().forget()
+            self.configured().forget()
         transport_changed = any(getattr(before, name) != getattr(now, name) for name in _TRANSPORTS)
         labels_changed = now.masks == TOPIC and (rules is None) != (self._rules is None)
         if transport_changed or labels_changed:
@@ -409,115 +386,39 @@ class PoseNode(LifecycleNode):
             for inputs in self.inputs.values():
                 inputs.synchronizer.reconfigure(now.queue_size, now.slop_s)
 
-    # Services
+    # Parts that depend on the state
 
-    def _reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        def reset() -> str:
-            self._active()
-            self._configured().forget()
-            return "all objects are forgotten before the next image is processed"
+    @property
+    def labelled(self) -> bool:
+        """Whether a topic gives the categories of the mask ids."""
+        return self._rules is None
 
-        return self._answer(response, reset)
+    def configured(self) -> Estimation:
+        """The estimation.
 
-    def _set_enabled(
-        self, request: SetBool.Request, response: SetBool.Response
-    ) -> SetBool.Response:
-        """Enable or disable processing. Disabling forgets all objects, since they may move."""
-
-        def set_enabled() -> str:
-            estimation = self._configured()
-            if estimation.enabled and not request.data:
-                estimation.forget()
-            estimation.enabled = request.data
-            if request.data:
-                return "enabled: images are processed"
-            return "disabled: images are ignored, and all objects are forgotten"
-
-        return self._answer(response, set_enabled)
-
-    def _get_mesh(self, request: GetMesh.Request, response: GetMesh.Response) -> GetMesh.Response:
-        def get_mesh() -> str:
-            found = self._publishing().object_with_mesh(request.id)
-            response.object = found
-            return f"{found.category} {found.id}, revision {found.mesh_revision}"
-
-        return self._answer(response, get_mesh)
-
-    def _save_mesh(
-        self, request: SaveMesh.Request, response: SaveMesh.Response
-    ) -> SaveMesh.Response:
-        def save_mesh() -> str:
-            found = self._publishing().object_with_mesh(request.id)
-            name = request.name or f"{found.category}_{found.id}"
-            path = mesh_path(self._live.values.mesh_dir, name)
-            write_mesh(path, found)
-            response.path = str(path)
-            return f"the mesh of {found.category} {found.id} was written"
-
-        return self._answer(response, save_mesh)
-
-    def _distance(
-        self, request: Distance.Request, response: Distance.Response
-    ) -> Distance.Response:
-        def distance() -> str:
-            header, tracks = self._publishing().latest
-            assert self._scenes is not None
-            return answer_distances(
-                request, response, self._scenes, header, tracks, self._transforms
-            )
-
-        return self._answer(response, distance)
-
-    def _set_category(
-        self, request: SetCategory.Request, response: SetCategory.Response
-    ) -> SetCategory.Response:
-        def set_category() -> str:
-            values = self._live.values
-            if self.inputs and self._rules is None and values.masks == TOPIC:
-                topics = ", ".join(x.topics.labels for x in self.inputs.values())
-                raise InvalidStateError(
-                    f"the categories of the mask ids come from {topics}: set "
-                    "the parameter category or mask_categories first to use this service"
-                )
-            category, by_id = set_label_rule(
-                values.category, values.mask_categories, request.mask_id, request.category
-            )
-            result = self.set_parameters_atomically(
-                [
-                    Parameter("category", Parameter.Type.STRING, category),
-                    Parameter("mask_categories", Parameter.Type.STRING_ARRAY, list(by_id)),
-                ]
-            )
-            if not result.successful:
-                raise ConfigurationError(result.reason)
-            return f"category: '{category}', mask_categories: {list(by_id)}"
-
-        return self._answer(response, set_category)
-
-    def _answer(self, response: Response, action: Callable[[], str]) -> Response:
-        """Fill in a response. An error is reported in the response and does not stop the node."""
-        answer: Any = response
-        try:
-            answer.message = action()
-            answer.success = True
-        except SdfposeError as error:
-            answer.success, answer.message = False, str(error)
-        except Exception as error:  # otherwise rclpy would stop the node
-            self.get_logger().error("".join(traceback.format_exception(error)))
-            answer.success, answer.message = False, f"{type(error).__name__}: {error} (see the log)"
-        return response
-
-    def _configured(self) -> Estimation:
+        Raises:
+            InvalidStateError: the node is not configured.
+        """
         if self.estimation is None:
             raise InvalidStateError("the node is unconfigured: expected it to be configured")
         return self.estimation
 
-    def _publishing(self) -> ResultPublisher:
-        self._configured()
+    def publishing(self) -> ResultPublisher:
+        """The publisher of the results.
+
+        Raises:
+            InvalidStateError: the node is not configured.
+        """
+        self.configured()
         assert self._publisher is not None
         return self._publisher
 
-    def _active(self) -> Mapping[str, FrameInputs]:
+    def active(self) -> Mapping[str, FrameInputs]:
+        """The subscriptions by camera.
+
+        Raises:
+            InvalidStateError: the node is not active.
+        """
         if not self.inputs:
             raise InvalidStateError(f"the node is {self.node_state}: expected it to be active")
         return self.inputs

@@ -93,7 +93,7 @@ def test_points_in_another_frame_are_looked_up_at_the_images_time(fakes, start, 
         def close(self):
             pass
 
-    monkeypatch.setattr(bench.node, "_transforms", Transforms())
+    monkeypatch.setattr(bench.node, "transforms", Transforms())
     away = np.array([0.0, 0.6, -0.8])
     point = turn.T @ (PLACE + 0.045 * away - shift)
     answer = bench.call(Distance, "distance", frame_id="/map", points=point.tolist())

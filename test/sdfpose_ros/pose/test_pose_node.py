@@ -203,7 +203,7 @@ def test_a_disabled_node_passes_images_over_and_forgets_what_it_followed(fakes, 
 def test_a_bag_that_starts_again_resets_the_tracker(fakes, bench):
     bench.send_and_wait(fakes.make_frame())
     forgotten = []
-    bench.node._transforms = SimpleNamespace(
+    bench.node.transforms = SimpleNamespace(
         forget=lambda: forgotten.append(True), close=lambda: None
     )
     bench.send_and_wait(fakes.make_frame(), dt=-60.0)

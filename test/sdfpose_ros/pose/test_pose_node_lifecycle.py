@@ -290,7 +290,7 @@ def test_a_folder_that_cannot_be_entered_does_not_end_the_node(fakes, make_bench
 def test_an_unforeseen_error_in_a_service_is_answered_and_ends_nothing(fakes, bench, monkeypatch):
     bench.send_and_wait(fakes.make_frame())
     with monkeypatch.context() as broken:
-        broken.setattr(bench.node, "_publishing", lambda: 1 / 0)
+        broken.setattr(bench.node, "publishing", lambda: 1 / 0)
         answer = bench.call(GetMesh, "get_mesh", id=101)
     assert not answer.success
     assert answer.message == "ZeroDivisionError: division by zero (see the log)"
