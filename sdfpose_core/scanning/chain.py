@@ -1,0 +1,206 @@
+"""Camera poses by registration alone: each view to the one before, then all together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import open3d as o3d
+from numpy.typing import NDArray
+
+from sdfpose_core.errors import ScanError
+from sdfpose_core.scanning.registration import (
+    StandingCloud,
+    disagreement,
+    planar,
+    register,
+    turned,
+    yaw_of,
+)
+
+__all__ = ["Chain", "chained"]
+
+_FIRST_STEPS_DEG = (0.0, 8.0, -8.0, 16.0, -16.0, 26.0, -26.0, 38.0, -38.0)
+"""Rotations that are tried between the first two views..."""
+
+_NEXT_STEPS_DEG = (0.0, 9.0, -9.0, 20.0, -20.0)
+"""...and, beside the usual rotation, between the following ones."""
+
+_UNUSUAL_PER_DEG = 0.004
+"""By so much less must views disagree for each degree that their rotation differs from the expected
+one: where the shape does not tell the rotation, the expected one is kept."""
+
+_MEMORY = 7
+"""Number of steps that tell the usual rotation."""
+
+_MOST_DISAGREEMENT = 0.45
+"""Views that disagree more are not registered to each other."""
+
+_MOST_MISSES = 3
+"""After so many views in a row that cannot be registered, the chain has ended."""
+
+_LOOP_ANGLE_DEG = 40.0
+"""Views from directions that differ by less are registered to each other as well, so that a full
+turn closes."""
+
+_LOOPS_PER_VIEW = 4
+_LOOP_STEPS_DEG = (0.0, 10.0, -10.0)
+_PRUNE = 0.25
+"""Edges of loops with a lower confidence in the line process are dropped."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Views that were registered to each other.
+
+    Attributes:
+        poses: (4, 4) of each view that has one, by its index: from its camera frame to that of the
+            first view, levelled (y up, the table at 0).
+        loops: number of pairs of views that closed loops.
+        disagreement: median of the neighbours' disagreement, 0 to 1.
+    """
+
+    poses: dict[int, NDArray[np.float64]]
+    loops: int
+    disagreement: float
+
+
+def chained(clouds: Sequence[StandingCloud]) -> Chain:
+    """Register views that follow each other, and close loops by a pose graph.
+
+    Multiway registration with a line process (Choi et al., "Robust Reconstruction of Indoor
+    Scenes", CVPR 2015, section 5). Between views, the object turns about as much as usual.
+
+    Args:
+        clouds: views in their order; at least two.
+
+    Raises:
+        ScanError: too many views in a row cannot be registered.
+    """
+    used, poses, scores = [0], [np.eye(4)], []
+    steps: list[NDArray[np.float64]] = []
+    for i in range(1, len(clouds)):
+        step, score = _step(clouds[i], clouds[used[-1]], steps, i - used[-1])
+        if score > _MOST_DISAGREEMENT:
+            if i - used[-1] >= _MOST_MISSES:
+                raise ScanError(
+                    f"{clouds[i].view.name}: does not fit to the images before it, nor do the "
+                    f"{_MOST_MISSES - 1} before: expected one object, seen from sides that change "
+                    "little from image to image; record more slowly, or give camera poses"
+                )
+            continue
+        if i - used[-1] == 1:
+            steps.append(step)
+        poses.append(poses[-1] @ step)
+        used.append(i)
+        scores.append(score)
+    loops = _loops(clouds, used, poses)
+    closed = _optimised(clouds, used, poses, loops)
+    return Chain(
+        {i: x @ clouds[i].level for i, x in zip(used, closed, strict=True)},
+        sum(abs(a - b) > 1 for a, b in loops),
+        float(np.median(scores)) if scores else 1.0,
+    )
+
+
+def _step(
+    source: StandingCloud,
+    target: StandingCloud,
+    steps: Sequence[NDArray[np.float64]],
+    count: int,
+) -> tuple[NDArray[np.float64], float]:
+    """The pose (4, 4) of a view in the last one's frame that agrees best, with its disagreement."""
+    if not steps:
+        axis = target.points.mean(axis=0) + _outward(target, 0.25 * target.size_m)
+        starts = [turned(math.radians(x), axis) for x in _FIRST_STEPS_DEG]
+        poses = [register(source, target, x) for x in starts]
+        return min(((x, disagreement(source, target, x)) for x in poses), key=lambda x: x[1])
+    recent = steps[-_MEMORY:]
+    usual = recent[int(np.argsort([yaw_of(x) for x in recent])[len(recent) // 2])]
+    return _best(source, target, np.linalg.matrix_power(usual, count), _NEXT_STEPS_DEG)
+
+
+def _best(
+    source: StandingCloud,
+    target: StandingCloud,
+    expected: NDArray[np.float64],
+    steps_deg: Sequence[float],
+) -> tuple[NDArray[np.float64], float]:
+    """The expected pose (4, 4), or one nearby that agrees better, with its disagreement."""
+    middle = expected[:3, :3] @ source.points.mean(axis=0) + expected[:3, 3]
+    axis = middle + _outward(target, 0.25 * target.size_m)
+    tried = [expected]
+    tried += [
+        register(source, target, turned(math.radians(x), axis) @ expected) for x in steps_deg
+    ]
+    found = []
+    for pose in tried:
+        score = disagreement(source, target, pose)
+        unusual = abs(math.degrees(yaw_of(pose @ np.linalg.inv(expected))))
+        found.append((score + _UNUSUAL_PER_DEG * unusual, score, pose))
+    _, score, pose = min(found, key=lambda x: x[0])
+    return pose, score
+
+
+def _outward(cloud: StandingCloud, length: float) -> NDArray[np.float64]:
+    """Vector (3,) of a length, level, away from the camera: the axis is behind what is seen."""
+    away = cloud.points.mean(axis=0) - cloud.eye
+    away[1] = 0.0
+    return np.asarray(length * away / np.linalg.norm(away))
+
+
+def _loops(
+    clouds: Sequence[StandingCloud], used: Sequence[int], poses: Sequence[NDArray[np.float64]]
+) -> dict[tuple[int, int], NDArray[np.float64]]:
+    """Poses (4, 4) of views in the frames of others from similar directions, by their places."""
+    yaws = np.unwrap([yaw_of(x) for x in poses])
+    between = yaws[:, None] - yaws[None]
+    near = np.abs((between + np.pi) % (2.0 * np.pi) - np.pi) < math.radians(_LOOP_ANGLE_DEG)
+    closing = near & (np.abs(between) > np.pi)
+    loops: dict[tuple[int, int], NDArray[np.float64]] = {}
+    for b in range(len(used)):
+        others = [a for a in range(b) if closing[a, b]] + [a for a in (b - 2, b - 3) if a >= 0]
+        chosen = sorted(others, key=lambda a: abs(float(np.sin(0.5 * between[a, b]))))
+        for a in chosen[:_LOOPS_PER_VIEW]:
+            guess = np.linalg.inv(poses[a]) @ poses[b]
+            steps = _LOOP_STEPS_DEG if closing[a, b] else (0.0,)
+            pose, score = _best(clouds[used[b]], clouds[used[a]], guess, steps)
+            if score <= _MOST_DISAGREEMENT:
+                loops[a, b] = pose
+    return loops
+
+
+def _optimised(
+    clouds: Sequence[StandingCloud],
+    used: Sequence[int],
+    poses: Sequence[NDArray[np.float64]],
+    loops: dict[tuple[int, int], NDArray[np.float64]],
+) -> list[NDArray[np.float64]]:
+    """Poses (4, 4) that fit to neighbours and loops together."""
+    registration = o3d.pipelines.registration
+    graph = registration.PoseGraph()
+    for pose in poses:
+        graph.nodes.append(registration.PoseGraphNode(pose))
+    reach = 2.0 * clouds[0].view.tolerance_m
+    steps = {(i - 1, i): np.linalg.inv(poses[i - 1]) @ poses[i] for i in range(1, len(poses))}
+    for (a, b), pose in {**loops, **steps}.items():
+        source, target = clouds[used[b]].cloud, clouds[used[a]].cloud
+        information = registration.get_information_matrix_from_point_clouds(
+            source, target, reach, pose
+        )
+        edge = registration.PoseGraphEdge(b, a, pose, information, uncertain=b - a > 1)
+        graph.edges.append(edge)
+    registration.global_optimization(
+        graph,
+        registration.GlobalOptimizationLevenbergMarquardt(),
+        registration.GlobalOptimizationConvergenceCriteria(),
+        registration.GlobalOptimizationOption(
+            max_correspondence_distance=reach, edge_prune_threshold=_PRUNE, reference_node=0
+        ),
+    )
+    return [
+        planar(np.asarray(node.pose), clouds[i].points.mean(axis=0))
+        for node, i in zip(graph.nodes, used, strict=True)
+    ]

@@ -1,0 +1,143 @@
+"""Simulated scans of a known object on a table, and the error of a surface."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.camera_pose import MeasuredCameraPose
+from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.shapes.families import sample_model
+from sdfpose_core.shapes.model import CadModel
+from sdfpose_core.simulation import primitives
+from sdfpose_core.simulation.frames import simulated_frame
+from sdfpose_core.simulation.paint import Paint
+from sdfpose_core.simulation.rotations import yaw
+from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
+
+__all__ = ["scan_frames", "surface_error"]
+
+CAMERA = PinholeCamera(640, 480, 600.0, 600.0, 319.5, 239.5)
+_PAINTS = {
+    "mug": Paint((224, 122, 95), "dipped", (246, 239, 228), gloss=0.4),
+    "bottle": Paint((46, 125, 100), "label", (240, 234, 214), gloss=0.5),
+    "bowl": Paint((86, 124, 180), "speckled", (232, 236, 240), gloss=0.4),
+}
+_WOOD = Paint((214, 176, 132), "wood", (160, 116, 76), gloss=0.12)
+
+
+def scan_frames(
+    model: CadModel,
+    count: int,
+    *,
+    turntable: bool = False,
+    width: int = 640,
+    seed: int = 0,
+    turn_deg: float = 360.0,
+    distance_m: float = 0.6,
+    pose_noise_m: float = 0.001,
+    pose_noise_deg: float = 0.1,
+    paint: Paint | None = None,
+) -> Iterator[RgbdFrame]:
+    """Frames of a full turn: the camera moves and knows its pose, or the object turns before it."""
+    rng = np.random.default_rng(seed)
+    camera = CAMERA.resize(width, width * 3 // 4)
+    coat = paint or _PAINTS.get(model.category, Paint((86, 124, 180), gloss=0.2))
+    target = np.array([0.0, 0.4 * model.dimensions_m[1], 0.0])
+    for i in range(count):
+        share = i / count
+        azimuth = np.deg2rad(turn_deg) * share
+        elevation = np.deg2rad(35.0 + (0.0 if turntable else 15.0 * np.sin(4.0 * np.pi * share)))
+        turned = yaw(azimuth + 0.3) if turntable else yaw(0.3)
+        offset = np.array([0.015, 0.0, -0.01]) if turntable else np.zeros(3)
+        where = turned @ offset + [0.0, 0.5 * model.dimensions_m[1], 0.0]
+        around = 0.4 if turntable else 0.4 + azimuth
+        direction = np.array(
+            [np.cos(elevation) * np.cos(around), np.sin(elevation),
+             np.cos(elevation) * np.sin(around)]
+        )  # fmt: skip
+        pose = CameraPose.look_at(target + distance_m * direction, target)
+        table = SceneObject(
+            0, "", primitives.box(1.0, 0.03, 1.0), np.eye(3), np.array([0.0, -0.015, 0.0]), _WOOD
+        )
+        item = SceneObject(1, model.category, model, turned, where, coat)
+        frame, _ = simulated_frame(Scene([item], table), camera, pose, rng, stamp_ns=i * 10**8)
+        if not turntable:
+            error = Rotation.from_rotvec(np.deg2rad(pose_noise_deg) * rng.normal(size=3))
+            rotation = pose.rotation @ error.as_matrix()
+            shift = pose_noise_m * rng.normal(size=3)
+            frame = replace(
+                frame, camera_pose=MeasuredCameraPose(rotation, pose.translation + shift)
+            )
+        yield frame
+
+
+def surface_error(
+    found: CadModel, true: CadModel
+) -> tuple[float, float, float, NDArray[np.float64]]:
+    """Mean distances, metres, of the true surface from a found one and back, share near, aligned.
+
+    The found model is registered to the true one first, about y: scans have no front. The share is
+    that of both surfaces within 3 mm or 2 % of the diagonal of the other, whichever is larger.
+    """
+    a, b = (_sampled(x) for x in (found, true))
+    tree = cKDTree(b)
+    starts = [a[::10] @ yaw(np.deg2rad(x)).T for x in np.arange(0.0, 360.0, 15.0)]
+    poses = [_aligned(x, b, tree, 10) for x in starts]
+    best = int(np.argmin([_both_ways(x, b, tree) for x in poses]))
+    points = _aligned(a @ yaw(np.deg2rad(15.0 * best)).T, b, tree, 40)
+    to_true, to_found = tree.query(points)[0], cKDTree(points).query(b)[0]
+    limit = max(0.003, 0.02 * true.diagonal_m)
+    near_share = 0.5 * (np.mean(to_true < limit) + np.mean(to_found < limit))
+    return float(to_found.mean()), float(to_true.mean()), float(near_share), points
+
+
+def _both_ways(points: NDArray[np.float64], others: NDArray[np.float64], tree: cKDTree) -> float:
+    back = cKDTree(points).query(others[::10])[0]
+    return float(tree.query(points)[0].mean() + back.mean())
+
+
+def _aligned(
+    points: NDArray[np.float64], others: NDArray[np.float64], tree: cKDTree, rounds: int
+) -> NDArray[np.float64]:
+    """Closest-point registration about y."""
+    for _ in range(rounds):
+        near = others[tree.query(points)[1]]
+        x, y = points - points.mean(axis=0), near - near.mean(axis=0)
+        turn = np.arctan2(
+            np.sum(x[:, 2] * y[:, 0] - x[:, 0] * y[:, 2]), np.sum(x[:, [0, 2]] * y[:, [0, 2]])
+        )
+        points = x @ yaw(turn).T + near.mean(axis=0)
+    return points
+
+
+def _sampled(model: CadModel) -> NDArray[np.float64]:
+    mesh = trimesh.Trimesh(model.vertices, model.faces, process=False)
+    return np.asarray(trimesh.sample.sample_surface(mesh, 8000, seed=0)[0])
+
+
+def main() -> None:
+    """Print the errors of scans: category, number of images, measured poses or a turntable."""
+    from sdfpose_core.scanning.scan import scan_object
+    from sdfpose_core.scanning.views import scan_view
+
+    category, count, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    true = sample_model(category, 5)
+    frames = scan_frames(true, count, turntable=kind == "turntable")
+    views = [scan_view(str(i), x, x.mask == 1) for i, x in enumerate(frames)]
+    scan = scan_object(category, category, views)
+    print(scan.report)
+    to_found, to_true, near, _ = surface_error(scan.model, true)
+    print(f"{category} {kind}: {1e3 * to_found:.2f} mm, {1e3 * to_true:.2f} mm, {100 * near:.1f} %")
+
+
+if __name__ == "__main__":
+    main()
