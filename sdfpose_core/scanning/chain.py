@@ -41,12 +41,26 @@ _MOST_DISAGREEMENT = 0.45
 _MOST_MISSES = 3
 """After so many views in a row that cannot be registered, the chain has ended."""
 
+_NEIGHBOURS = 3
+"""A view is registered to this many before it."""
+
 _LOOP_ANGLE_DEG = 40.0
 """Views from directions that differ by less are registered to each other as well, so that a full
-turn closes."""
+turn closes..."""
+
+_LOOP_ROUNDS = 2
+"""...and again with the poses that follow."""
 
 _LOOPS_PER_VIEW = 4
-_LOOP_STEPS_DEG = (0.0, 10.0, -10.0)
+_LOOP_STEPS_DEG = (0.0, 10.0, -10.0, 20.0, -20.0)
+
+_LOOP_PREFERENCE = 20.0
+"""Weight of loops against the line process, see `GlobalOptimizationOption`."""
+
+_PROBE_DEG, _CLEAR, _LEAST_WEIGHT = 8.0, 0.1, 0.02
+"""Views that disagree by the second value more when one is turned by the first, degrees, tell the
+rotation clearly. If they disagree less, their edge has less weight, but at least the last value."""
+
 _PRUNE = 0.25
 """Edges of loops with a lower confidence in the line process are dropped."""
 
@@ -96,11 +110,14 @@ def chained(clouds: Sequence[StandingCloud]) -> Chain:
         poses.append(poses[-1] @ step)
         used.append(i)
         scores.append(score)
-    loops = _loops(clouds, used, poses)
-    closed = _optimised(clouds, used, poses, loops)
+    steps_of = {(i - 1, i): np.linalg.inv(poses[i - 1]) @ poses[i] for i in range(1, len(poses))}
+    loops: dict[tuple[int, int], NDArray[np.float64]] = {}
+    for _ in range(_LOOP_ROUNDS):
+        loops = _loops(clouds, used, poses)
+        poses = _optimised(clouds, used, poses, {**loops, **steps_of})
     return Chain(
-        {i: x @ clouds[i].level for i, x in zip(used, closed, strict=True)},
-        sum(abs(a - b) > 1 for a, b in loops),
+        {i: x @ clouds[i].level for i, x in zip(used, poses, strict=True)},
+        sum(b - a > _NEIGHBOURS for a, b in loops),
         float(np.median(scores)) if scores else 1.0,
     )
 
@@ -132,9 +149,7 @@ def _best(
     middle = expected[:3, :3] @ source.points.mean(axis=0) + expected[:3, 3]
     axis = middle + _outward(target, 0.25 * target.size_m)
     tried = [expected]
-    tried += [
-        register(source, target, turned(math.radians(x), axis) @ expected) for x in steps_deg
-    ]
+    tried += [register(source, target, turned(math.radians(x), axis) @ expected) for x in steps_deg]
     found = []
     for pose in tried:
         score = disagreement(source, target, pose)
@@ -161,34 +176,46 @@ def _loops(
     closing = near & (np.abs(between) > np.pi)
     loops: dict[tuple[int, int], NDArray[np.float64]] = {}
     for b in range(len(used)):
-        others = [a for a in range(b) if closing[a, b]] + [a for a in (b - 2, b - 3) if a >= 0]
+        others = [a for a in range(b) if closing[a, b] or 1 < b - a <= _NEIGHBOURS]
         chosen = sorted(others, key=lambda a: abs(float(np.sin(0.5 * between[a, b]))))
         for a in chosen[:_LOOPS_PER_VIEW]:
             guess = np.linalg.inv(poses[a]) @ poses[b]
-            steps = _LOOP_STEPS_DEG if closing[a, b] else (0.0,)
+            steps = _LOOP_STEPS_DEG if b - a > _NEIGHBOURS else (0.0,)
             pose, score = _best(clouds[used[b]], clouds[used[a]], guess, steps)
             if score <= _MOST_DISAGREEMENT:
                 loops[a, b] = pose
     return loops
 
 
+def _clearness(source: StandingCloud, target: StandingCloud, pose: NDArray[np.float64]) -> float:
+    """How clearly two views tell their rotation, up to 1."""
+    middle = pose[:3, :3] @ source.points.mean(axis=0) + pose[:3, 3]
+    axis = middle + _outward(target, 0.25 * target.size_m)
+    probes = [turned(math.radians(x), axis) @ pose for x in (_PROBE_DEG, -_PROBE_DEG)]
+    contrast = min(disagreement(source, target, x) for x in probes) - disagreement(
+        source, target, pose
+    )
+    return float(np.clip(contrast / _CLEAR, _LEAST_WEIGHT, 1.0))
+
+
 def _optimised(
     clouds: Sequence[StandingCloud],
     used: Sequence[int],
     poses: Sequence[NDArray[np.float64]],
-    loops: dict[tuple[int, int], NDArray[np.float64]],
+    pairs: dict[tuple[int, int], NDArray[np.float64]],
 ) -> list[NDArray[np.float64]]:
-    """Poses (4, 4) that fit to neighbours and loops together."""
+    """Poses (4, 4) that fit to those between pairs, by the places of both."""
     registration = o3d.pipelines.registration
     graph = registration.PoseGraph()
     for pose in poses:
         graph.nodes.append(registration.PoseGraphNode(pose))
     reach = 2.0 * clouds[0].view.tolerance_m
-    steps = {(i - 1, i): np.linalg.inv(poses[i - 1]) @ poses[i] for i in range(1, len(poses))}
-    for (a, b), pose in {**loops, **steps}.items():
-        source, target = clouds[used[b]].cloud, clouds[used[a]].cloud
-        information = registration.get_information_matrix_from_point_clouds(
-            source, target, reach, pose
+    for (a, b), pose in pairs.items():
+        source, target = clouds[used[b]], clouds[used[a]]
+        information = _clearness(source, target, pose) * (
+            registration.get_information_matrix_from_point_clouds(
+                source.cloud, target.cloud, reach, pose
+            )
         )
         edge = registration.PoseGraphEdge(b, a, pose, information, uncertain=b - a > 1)
         graph.edges.append(edge)
@@ -197,7 +224,10 @@ def _optimised(
         registration.GlobalOptimizationLevenbergMarquardt(),
         registration.GlobalOptimizationConvergenceCriteria(),
         registration.GlobalOptimizationOption(
-            max_correspondence_distance=reach, edge_prune_threshold=_PRUNE, reference_node=0
+            max_correspondence_distance=reach,
+            edge_prune_threshold=_PRUNE,
+            preference_loop_closure=_LOOP_PREFERENCE,
+            reference_node=0,
         ),
     )
     return [

@@ -103,9 +103,7 @@ def fuse(views: Sequence[PlacedView]) -> FusedSurface:
         )
     field = np.pad(field, 1, constant_values=1.0)
     surface, faces, _, _ = marching_cubes(field, 0.0, spacing=(voxel, voxel, voxel))
-    solid = from_mesh(surface + origin - 0.5 * voxel, faces).simplify(
-        _SIMPLIFICATION * voxel
-    )
+    solid = from_mesh(surface + origin - 0.5 * voxel, faces).simplify(_SIMPLIFICATION * voxel)
     vertices, corners = triangles(solid)
     measured = (weight > 0.0) & (np.abs(distance) < 1.0)
     seen = _seen_share(vertices, measured, origin, voxel)
@@ -128,8 +126,8 @@ def _integrated(
         camera = x.view.camera
         depth = _depth(x, truncation)
         image = o3d.geometry.RGBDImage.create_from_color_and_depth(
-            o3d.geometry.Image(np.zeros((*depth.shape, 3), np.uint8)),
-            o3d.geometry.Image(depth),
+            o3d.geometry.Image(memoryview(np.zeros((*depth.shape, 3), np.uint8))),
+            o3d.geometry.Image(memoryview(depth)),
             depth_scale=1.0,
             depth_trunc=float(depth.max()) + 1.0,
             convert_rgb_to_intensity=False,

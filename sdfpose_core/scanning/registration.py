@@ -83,7 +83,9 @@ class StandingCloud:
         level = np.eye(4)
         level[:3, :3] = [x, up, np.cross(x, up)]
         level[:3, 3] = -level[:3, :3] @ (view.plane.offset * up)
-        return cls(view, level, view.cloud(size_m / _CLOUD_VOXELS).transform(level), size_m)
+        cloud = view.cloud(size_m / _CLOUD_VOXELS)
+        cloud.transform(level)
+        return cls(view, level, cloud, size_m)
 
     @cached_property
     def points(self) -> NDArray[np.float64]:
@@ -172,7 +174,8 @@ def disagreement(source: StandingCloud, target: StandingCloud, pose: NDArray[np.
         target: the other view.
         pose: (4, 4), source to target.
     """
-    return 0.5 * (_one_way(source, target, pose) + _one_way(target, source, np.linalg.inv(pose)))
+    back = np.asarray(np.linalg.inv(pose), dtype=np.float64)
+    return 0.5 * (_one_way(source, target, pose) + _one_way(target, source, back))
 
 
 def _one_way(source: StandingCloud, target: StandingCloud, pose: NDArray[np.float64]) -> float:

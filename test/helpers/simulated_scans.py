@@ -134,9 +134,14 @@ def main() -> None:
     frames = scan_frames(true, count, turntable=kind == "turntable")
     views = [scan_view(str(i), x, x.mask == 1) for i, x in enumerate(frames)]
     scan = scan_object(category, category, views)
-    print(scan.report)
-    to_found, to_true, near, _ = surface_error(scan.model, true)
-    print(f"{category} {kind}: {1e3 * to_found:.2f} mm, {1e3 * to_true:.2f} mm, {100 * near:.1f} %")
+    lines = [scan.report]
+    error = surface_error(scan.model, true)
+    lines.append(
+        f"true surface from the scan {1e3 * error.of_true_m:.2f} mm (where it can be seen "
+        f"{1e3 * error.of_seen_m:.2f} mm, {100 * error.seen_near:.1f} % near), scan from the true "
+        f"surface {1e3 * error.of_found_m:.2f} mm"
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
