@@ -5,8 +5,9 @@
   another ``depth_unit``.
 - ``mask.png``: instance id per pixel (0 = background); not needed where masks are made.
 - ``meta.json``: ``K`` (3x3), ``objects``, and optionally ``depth_unit``, metres per unit of depth,
-  and ``camera_pose``, ``R`` and ``t`` of the camera in the world. Each object has
-  ``mask_id`` and ``category``, optionally ``instance`` and ``symmetric_about_y``, and, if ``gt`` is not null, the true ``R``, ``t`` and ``extents_m``.
+  and ``camera_pose``, ``R`` and ``t`` of the camera in the world. Each object has ``mask_id`` and
+  ``category``, optionally ``instance`` and ``symmetric_about_y``, and, if ``gt`` is not null, the
+  true ``R``, ``t`` and ``extents_m``.
 """
 
 from __future__ import annotations

@@ -180,9 +180,7 @@ def _refined(views: Sequence[PlacedView], size_m: float) -> list[PlacedView]:
     clouds = [x.view.cloud(size_m / _MODEL_VOXELS) for x in views]
     poses = [x.pose for x in views]
     for _ in range(_REFINING_ROUNDS):
-        placed = [
-            o3d.geometry.PointCloud(x).transform(p) for x, p in zip(clouds, poses, strict=True)
-        ]
+        placed = [_moved(x, pose) for x, pose in zip(clouds, poses, strict=True)]
         for i, (view, cloud) in enumerate(zip(views, clouds, strict=True)):
             model = o3d.geometry.PointCloud()
             for j, other in enumerate(placed):
@@ -198,5 +196,11 @@ def _refined(views: Sequence[PlacedView], size_m: float) -> list[PlacedView]:
                 ),
             )
             poses[i] = np.asarray(result.transformation)
-            placed[i] = o3d.geometry.PointCloud(cloud).transform(poses[i])
+            placed[i] = _moved(cloud, poses[i])
     return [PlacedView(x.view, pose) for x, pose in zip(views, poses, strict=True)]
+
+
+def _moved(cloud: o3d.geometry.PointCloud, pose: NDArray[np.float64]) -> o3d.geometry.PointCloud:
+    copy = o3d.geometry.PointCloud(cloud)
+    copy.transform(pose)
+    return copy

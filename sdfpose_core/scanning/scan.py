@@ -10,7 +10,7 @@ import numpy as np
 from sdfpose_core.errors import ScanError
 from sdfpose_core.scanning.consistency import ViewAgreement, agreements, largest_gap_deg
 from sdfpose_core.scanning.fusion import FusedSurface, fuse
-from sdfpose_core.scanning.poses import PlacedView, ScanPoses, find_poses
+from sdfpose_core.scanning.poses import ScanPoses, find_poses
 from sdfpose_core.scanning.views import ScanView
 from sdfpose_core.shapes.model import CadModel
 
@@ -25,7 +25,9 @@ _MIN_AGREEING = 0.7
 _MIN_SURFACE_PX = 60
 """A view with fewer reliable pixels tells nothing."""
 
-_WIDE_GAP_DEG = 100.0
+_WIDE_GAP_DEG, _WIDEST_GAP_DEG = 100.0, 200.0
+"""A sector that no image shows: from the first value on it is said, from the second on refused."""
+
 _SEEN_SHARE = 0.8
 
 
@@ -72,11 +74,19 @@ def scan_object(name: str, category: str, views: Sequence[ScanView]) -> Scan:
         surface = fuse(kept)
         found = agreements(kept, surface)
     _check_agreement(poses, found)
+    gap_deg = largest_gap_deg(kept)
+    if gap_deg > _WIDEST_GAP_DEG:
+        raise ScanError(
+            f"by the poses from {poses.source}, the images show the object from a sector of "
+            f"{360.0 - gap_deg:.0f} degrees only: expected a full turn; if there was one, neither "
+            "shape nor print tell how far the object turned, as of a plain bottle: give the poses "
+            "of the camera"
+        )
     model = CadModel.centred(name, category, surface.vertices, surface.faces)
     residual_m = float(np.median([x.residual_m for x in found]))
     return Scan(
         model,
-        "\n".join(_report(model, poses, kept, found, surface, left_out)),
+        "\n".join(_report(model, poses, found, surface, left_out, gap_deg)),
         residual_m,
         surface.seen_share,
     )
@@ -125,10 +135,10 @@ def _check_agreement(poses: ScanPoses, found: Sequence[ViewAgreement]) -> None:
 def _report(
     model: CadModel,
     poses: ScanPoses,
-    views: Sequence[PlacedView],
     found: Sequence[ViewAgreement],
     surface: FusedSurface,
     left_out: Sequence[str],
+    gap_deg: float,
 ) -> list[str]:
     sides = " x ".join(f"{1000.0 * x:.0f}" for x in model.dimensions_m)
     lines = [
@@ -146,11 +156,10 @@ def _report(
     if left_out:
         names = ", ".join(left_out[:4]) + (", ..." if len(left_out) > 4 else "")
         lines.append(f"{len(left_out)} images do not agree and were left out: {names}")
-    gap = largest_gap_deg(views)
-    if gap > _WIDE_GAP_DEG:
+    if gap_deg > _WIDE_GAP_DEG:
         lines.append(
-            f"warning: no image shows the object from a sector of {gap:.0f} degrees: that side is "
-            "filled, not measured; record a full turn"
+            f"warning: no image shows the object from a sector of {gap_deg:.0f} degrees: that side "
+            "is filled, not measured; record a full turn"
         )
     if surface.seen_share < _SEEN_SHARE:
         lines.append("warning: much of the surface is filled: record it from above as well")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
+import open3d as o3d
 import trimesh
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -23,7 +25,7 @@ from sdfpose_core.simulation.paint import Paint
 from sdfpose_core.simulation.rotations import yaw
 from sdfpose_core.simulation.scene import CameraPose, Scene, SceneObject
 
-__all__ = ["scan_frames", "surface_error"]
+__all__ = ["SurfaceError", "scan_frames", "surface_error"]
 
 CAMERA = PinholeCamera(640, 480, 600.0, 600.0, 319.5, 239.5)
 _PAINTS = {
@@ -80,24 +82,65 @@ def scan_frames(
         yield frame
 
 
-def surface_error(
-    found: CadModel, true: CadModel
-) -> tuple[float, float, float, NDArray[np.float64]]:
-    """Mean distances, metres, of the true surface from a found one and back, share near, aligned.
+class SurfaceError(NamedTuple):
+    """Distances between a scanned surface and the true one.
 
-    The found model is registered to the true one first, about y: scans have no front. The share is
-    that of both surfaces within 3 mm or 2 % of the diagonal of the other, whichever is larger.
+    Attributes:
+        of_true_m: mean distance of true points from the scan, metres.
+        of_seen_m: the same of the true points that a turn at usual height shows.
+        seen_near: share of these within 3 mm or 2 % of the diagonal, whichever is larger.
+        of_found_m: mean distance of points of the scan from the true surface, metres.
     """
+
+    of_true_m: float
+    of_seen_m: float
+    seen_near: float
+    of_found_m: float
+
+
+def surface_error(found: CadModel, true: CadModel) -> SurfaceError:
+    """Compare a scan with the truth, after registration about y: scans have no front."""
     a, b = (_sampled(x) for x in (found, true))
     tree = cKDTree(b)
     starts = [a[::10] @ yaw(np.deg2rad(x)).T for x in np.arange(0.0, 360.0, 15.0)]
     poses = [_aligned(x, b, tree, 10) for x in starts]
     best = int(np.argmin([_both_ways(x, b, tree) for x in poses]))
     points = _aligned(a @ yaw(np.deg2rad(15.0 * best)).T, b, tree, 40)
-    to_true, to_found = tree.query(points)[0], cKDTree(points).query(b)[0]
+    moved = np.linalg.lstsq(np.c_[a, np.ones(len(a))], points)[0]
+    placed = np.c_[found.vertices, np.ones(len(found.vertices))] @ moved
+    of_true = _distance(b, placed, found.faces)
+    of_seen = of_true[_seen(true, b)]
     limit = max(0.003, 0.02 * true.diagonal_m)
-    near_share = 0.5 * (np.mean(to_true < limit) + np.mean(to_found < limit))
-    return float(to_found.mean()), float(to_true.mean()), float(near_share), points
+    return SurfaceError(
+        float(of_true.mean()),
+        float(of_seen.mean()),
+        float(np.mean(of_seen < limit)),
+        float(_distance(points, true.vertices, true.faces).mean()),
+    )
+
+
+def _distance(
+    points: NDArray[np.float64], vertices: NDArray[np.float64], faces: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    scene = o3d.t.geometry.RaycastingScene()
+    scene.add_triangles(
+        o3d.core.Tensor.from_numpy(vertices.astype(np.float32)),
+        o3d.core.Tensor.from_numpy(faces.astype(np.uint32)),
+    )
+    return np.asarray(
+        scene.compute_distance(o3d.core.Tensor.from_numpy(points.astype(np.float32))).numpy()
+    )
+
+
+def _seen(model: CadModel, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which surface points (N, 3) a camera sees that circles the model at 35 degrees."""
+    item = SceneObject(1, "", model, np.eye(3), np.zeros(3))
+    scene, seen = Scene([item]), np.zeros(len(points), dtype=np.bool_)
+    for azimuth in np.deg2rad(np.arange(0.0, 360.0, 30.0)):
+        c, s = np.cos(np.deg2rad(35.0)), np.sin(np.deg2rad(35.0))
+        eye = 0.6 * np.array([c * np.cos(azimuth), s, c * np.sin(azimuth)])
+        seen |= np.abs(scene.cast(eye, points - eye).distance - 1.0) < 0.002
+    return seen
 
 
 def _both_ways(points: NDArray[np.float64], others: NDArray[np.float64], tree: cKDTree) -> float:
