@@ -19,6 +19,8 @@ __all__ = ["SCANS", "add_scan_arguments", "scanned_meshes"]
 SCANS = "scans"
 """Name of the folder of the meshes, in the work folder."""
 
+_BAG_FILE = re.compile(r"\.(mcap|db3)(\.zstd)?$")
+
 _CHECKS = """\
 check in the picture: it is one object and whole; handle, spout and the like are there once; the
 side above the table is up; the sides in millimetres are right. If not, record it anew, more slowly
@@ -123,7 +125,7 @@ def _named(recordings: list[Path]) -> dict[str, Path]:
     """
     named: dict[str, Path] = {}
     for path in recordings:
-        name = re.sub(r"[^\w.-]+", "_", path.resolve().with_suffix("").name)
+        name = re.sub(r"[^\w.-]+", "_", _BAG_FILE.sub("", path.resolve().name))
         if name in named:
             raise ConfigurationError(
                 f"--scan {path}: has the same name as {named[name]}: expected recordings with "

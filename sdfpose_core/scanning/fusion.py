@@ -99,7 +99,9 @@ def fuse(views: Sequence[PlacedView]) -> FusedSurface:
     field = _one_piece(np.maximum(field, -height))
     if not (field < 0.0).any():
         raise ScanError(
-            "the images enclose no volume: expected masks of one object whose depth is measured"
+            "the images enclose no volume: expected masks of one object that stands still relative "
+            "to its table, with depth inside of them, and poses of the camera in the frame of this "
+            "table"
         )
     field = np.pad(field, 1, constant_values=1.0)
     surface, faces, _, _ = marching_cubes(field, 0.0, spacing=(voxel, voxel, voxel))
@@ -126,8 +128,8 @@ def _integrated(
         camera = x.view.camera
         depth = _depth(x, truncation)
         image = o3d.geometry.RGBDImage.create_from_color_and_depth(
-            o3d.geometry.Image(memoryview(np.zeros((*depth.shape, 3), np.uint8))),
-            o3d.geometry.Image(memoryview(depth)),
+            _image(np.zeros((*depth.shape, 3), np.uint8)),
+            _image(depth),
             depth_scale=1.0,
             depth_trunc=float(depth.max()) + 1.0,
             convert_rgb_to_intensity=False,
@@ -138,6 +140,10 @@ def _integrated(
         volume.integrate(image, intrinsics, np.linalg.inv(x.pose))
     values = np.asarray(volume.extract_volume_tsdf()).reshape(cells, cells, cells, 2)
     return values[..., 0], values[..., 1]
+
+
+def _image(pixels: NDArray[np.generic]) -> o3d.geometry.Image:
+    return o3d.t.geometry.Image(o3d.core.Tensor.from_numpy(pixels)).to_legacy()
 
 
 def _depth(placed: PlacedView, truncation: float) -> NDArray[np.float32]:

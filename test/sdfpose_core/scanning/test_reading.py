@@ -62,6 +62,7 @@ def test_a_mask_of_another_size_is_another_object():
     follower.choose(frame((1, 80, 60)))
     large = frame((1, 80, 60))
     large.mask[10:110, 20:140] = 1
+    large.depth[10:110, 20:140] = 0.5
     mask, reason = follower.choose(large)
     assert mask is None
     assert "large and the object" in reason
@@ -107,13 +108,13 @@ def test_an_empty_folder_is_no_recording(tmp_path):
 
 def test_without_masks_their_source_is_named(tmp_path):
     write(tmp_path, frame(), frame())
-    with pytest.raises(ScanError, match="no image has a mask.*--masks network"):
+    with pytest.raises(ScanError, match=r"no image has a mask.*--masks network"):
         read_views(Recording(tmp_path), [])
 
 
 def test_masks_that_jump_are_named(tmp_path):
     write(tmp_path, frame((1, 80, 60)), frame((1, 140, 60)), frame((1, 20, 60)))
-    with pytest.raises(ScanError, match="lost in 2 of 3 images.*masks that stay on one object"):
+    with pytest.raises(ScanError, match=r"lost in 2 of 3 images.*masks that stay on one object"):
         read_views(Recording(tmp_path), [])
 
 

@@ -35,5 +35,5 @@ def test_images_that_do_not_follow_each_other_are_refused(frames):
     views = [
         scan_view(f"image {i}", frames[5 * i % 12], frames[5 * i % 12].mask == 1) for i in range(12)
     ]
-    with pytest.raises(ScanError, match="fit|agree|full turn"):
+    with pytest.raises(ScanError, match=r"fit|agree|full turn"):
         scan_object("shot", "camera", views)
