@@ -30,7 +30,7 @@ from sdfpose_core.category_learning.sizes import SizeRange
 from sdfpose_core.cli.choices import add_threads_argument
 from sdfpose_core.cli.numbers import integer, positive
 from sdfpose_core.cli.paths import check_input_folder, check_output_folder, path_argument
-from sdfpose_core.cli.scans import add_scan_arguments, scanned_meshes
+from sdfpose_core.cli.scans import SCANS, add_scan_arguments, scanned_meshes
 from sdfpose_core.device import resolve_device
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.storage.configuration import read_configuration
@@ -45,11 +45,11 @@ def add_parser(subparsers: Any) -> None:
         help="learn a category from a folder of meshes, or from scans of objects",
         description=(
             "Learn a category of your own from a folder of meshes, one object per file, or from "
-            "recordings of single objects, and write its pack: decoder, encoder, card. The command "
-            "writes the orientation of each model to "
-            f"WORK/{ALIGNMENT_FILE} and a picture of them to WORK/{ALIGNMENT_SHEET}: look at it, "
-            "edit the file if a model is turned wrongly, and run the command again. An interrupted "
-            "run goes on when it is repeated."
+            "recordings of single objects, and write its pack: decoder, encoder, card. A recording "
+            f"becomes a mesh first, in WORK/{SCANS}, with a picture of its six sides. The command "
+            f"writes the orientation of each model to WORK/{ALIGNMENT_FILE} and a picture of them "
+            f"to WORK/{ALIGNMENT_SHEET}: look at it, edit the file if a model is turned wrongly, "
+            "and run the command again. An interrupted run goes on when it is repeated."
         ),
         epilog="Example: sdfpose learn kettle --meshes kettles/ --out packs/kettle",
     )
