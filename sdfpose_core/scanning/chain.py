@@ -28,6 +28,12 @@ _FIRST_STEPS_DEG = (0.0, 8.0, -8.0, 16.0, -16.0, 26.0, -26.0, 38.0, -38.0)
 _NEXT_STEPS_DEG = (0.0, 9.0, -9.0, 20.0, -20.0)
 """...and, beside the usual rotation, between the following ones."""
 
+_PLACED_STEPS_DEG = (0.0, 12.0, -12.0)
+"""The same, where the motion is not even."""
+
+_DEPTH_SHARE = 0.25
+"""The axis of an object is this far behind the middle of what is seen, in sizes of the object."""
+
 _UNUSUAL_PER_DEG = 0.004
 """By so much less must views disagree for each degree that their rotation differs from the expected
 one: where the shape does not tell the rotation, the expected one is kept."""
@@ -130,13 +136,17 @@ def _step(
 ) -> tuple[NDArray[np.float64], float]:
     """The pose (4, 4) of a view in the last one's frame that agrees best, with its disagreement."""
     if not steps:
-        axis = target.points.mean(axis=0) + _outward(target, 0.25 * target.size_m)
-        starts = [turned(math.radians(x), axis) for x in _FIRST_STEPS_DEG]
+        starts = [_in_place(source, target, math.radians(x)) for x in _FIRST_STEPS_DEG]
         poses = [register(source, target, x) for x in starts]
         return min(((x, disagreement(source, target, x)) for x in poses), key=lambda x: x[1])
     recent = steps[-_MEMORY:]
     usual = recent[int(np.argsort([yaw_of(x) for x in recent])[len(recent) // 2])]
-    return _best(source, target, np.linalg.matrix_power(usual, count), _NEXT_STEPS_DEG)
+    expected = np.asarray(np.linalg.matrix_power(usual, count), dtype=np.float64)
+    # A hand does not move as evenly as a turntable, but the object is still where it is seen.
+    seen = [
+        _in_place(source, target, yaw_of(expected) + math.radians(x)) for x in _PLACED_STEPS_DEG
+    ]
+    return _best(source, target, expected, _NEXT_STEPS_DEG, seen)
 
 
 def _best(
@@ -144,12 +154,15 @@ def _best(
     target: StandingCloud,
     expected: NDArray[np.float64],
     steps_deg: Sequence[float],
+    starts: Sequence[NDArray[np.float64]] = (),
 ) -> tuple[NDArray[np.float64], float]:
-    """The expected pose (4, 4), or one nearby that agrees better, with its disagreement."""
-    middle = expected[:3, :3] @ source.points.mean(axis=0) + expected[:3, 3]
-    axis = middle + _outward(target, 0.25 * target.size_m)
-    tried = [expected]
-    tried += [register(source, target, turned(math.radians(x), axis) @ expected) for x in steps_deg]
+    """The expected pose (4, 4), or one nearby that agrees better, with its disagreement.
+
+    Registration starts from the expected pose, turned by each of the steps, and from `starts`.
+    """
+    axis = expected[:3, :3] @ _axis(source) + expected[:3, 3]
+    turns = [turned(math.radians(x), axis) @ expected for x in steps_deg]
+    tried = [expected, *(register(source, target, x) for x in (*turns, *starts))]
     found = []
     for pose in tried:
         score = disagreement(source, target, pose)
@@ -159,11 +172,18 @@ def _best(
     return pose, score
 
 
-def _outward(cloud: StandingCloud, length: float) -> NDArray[np.float64]:
-    """Vector (3,) of a length, level, away from the camera: the axis is behind what is seen."""
-    away = cloud.points.mean(axis=0) - cloud.eye
-    away[1] = 0.0
-    return np.asarray(length * away / np.linalg.norm(away))
+def _axis(cloud: StandingCloud) -> NDArray[np.float64]:
+    """A point (3,) near the object's axis, which is behind what the camera sees."""
+    middle = cloud.points.mean(axis=0)
+    away = (middle - cloud.eye) * (1.0, 0.0, 1.0)
+    return np.asarray(middle + _DEPTH_SHARE * cloud.size_m * away / np.linalg.norm(away))
+
+
+def _in_place(source: StandingCloud, target: StandingCloud, yaw_rad: float) -> NDArray[np.float64]:
+    """Pose (4, 4) with a rotation about y that brings the axes of two views together."""
+    pose = turned(yaw_rad)
+    pose[[0, 2], 3] = (_axis(target) - pose[:3, :3] @ _axis(source))[[0, 2]]
+    return pose
 
 
 def _loops(
@@ -189,8 +209,7 @@ def _loops(
 
 def _clearness(source: StandingCloud, target: StandingCloud, pose: NDArray[np.float64]) -> float:
     """How clearly two views tell their rotation, up to 1."""
-    middle = pose[:3, :3] @ source.points.mean(axis=0) + pose[:3, 3]
-    axis = middle + _outward(target, 0.25 * target.size_m)
+    axis = pose[:3, :3] @ _axis(source) + pose[:3, 3]
     probes = [turned(math.radians(x), axis) @ pose for x in (_PROBE_DEG, -_PROBE_DEG)]
     contrast = min(disagreement(source, target, x) for x in probes) - disagreement(
         source, target, pose

@@ -162,5 +162,5 @@ def _report(
             "is filled, not measured; record a full turn"
         )
     if surface.seen_share < _SEEN_SHARE:
-        lines.append("warning: much of the surface is filled: record it from above as well")
+        lines.append("warning: much of the surface is filled: record it from higher up and lower down as well")
     return lines
