@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,7 +119,7 @@ def chained(clouds: Sequence[StandingCloud]) -> Chain:
     steps_of = {(i - 1, i): np.linalg.inv(poses[i - 1]) @ poses[i] for i in range(1, len(poses))}
     loops: dict[tuple[int, int], NDArray[np.float64]] = {}
     for _ in range(_LOOP_ROUNDS):
-        loops = _loops(clouds, used, poses)
+        loops |= _loops(clouds, used, poses, loops)
         poses = _optimised(clouds, used, poses, {**loops, **steps_of})
     return Chain(
         {i: x @ clouds[i].level for i, x in zip(used, poses, strict=True)},
@@ -187,9 +187,15 @@ def _in_place(source: StandingCloud, target: StandingCloud, yaw_rad: float) -> N
 
 
 def _loops(
-    clouds: Sequence[StandingCloud], used: Sequence[int], poses: Sequence[NDArray[np.float64]]
+    clouds: Sequence[StandingCloud],
+    used: Sequence[int],
+    poses: Sequence[NDArray[np.float64]],
+    known: Collection[tuple[int, int]],
 ) -> dict[tuple[int, int], NDArray[np.float64]]:
-    """Poses (4, 4) of views in the frames of others from similar directions, by their places."""
+    """Poses (4, 4) of views in the frames of others from similar directions, by their places.
+
+    Pairs that are known already are left out.
+    """
     yaws = np.unwrap([yaw_of(x) for x in poses])
     between = yaws[:, None] - yaws[None]
     near = np.abs((between + np.pi) % (2.0 * np.pi) - np.pi) < math.radians(_LOOP_ANGLE_DEG)
@@ -199,6 +205,8 @@ def _loops(
         others = [a for a in range(b) if closing[a, b] or 1 < b - a <= _NEIGHBOURS]
         chosen = sorted(others, key=lambda a: abs(float(np.sin(0.5 * between[a, b]))))
         for a in chosen[:_LOOPS_PER_VIEW]:
+            if (a, b) in known:
+                continue
             guess = np.linalg.inv(poses[a]) @ poses[b]
             steps = _LOOP_STEPS_DEG if b - a > _NEIGHBOURS else (0.0,)
             pose, score = _best(clouds[used[b]], clouds[used[a]], guess, steps)

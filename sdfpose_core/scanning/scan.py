@@ -60,17 +60,17 @@ def scan_object(name: str, category: str, views: Sequence[ScanView]) -> Scan:
         ScanError: there are too few views, or they contradict each other.
     """
     usable = [x for x in views if np.count_nonzero(x.surface) >= _MIN_SURFACE_PX]
-    _check_count(len(usable))
+    _check_count(len(usable), "show the object, with depth inside its mask")
     poses = find_poses(usable, _size_m(usable))
     kept = list(poses.views)
-    _check_count(len(kept))
+    _check_count(len(kept), "fit to each other")
     surface = fuse(kept)
     found = agreements(kept, surface)
     left_out = [x.view.name for x, a in zip(kept, found, strict=True) if not a.agrees]
     if left_out:
         _check_agreement(poses, found)
         kept = [x for x, a in zip(kept, found, strict=True) if a.agrees]
-        _check_count(len(kept))
+        _check_count(len(kept), "agree with the surface")
         surface = fuse(kept)
         found = agreements(kept, surface)
     _check_agreement(poses, found)
@@ -98,17 +98,14 @@ def _size_m(views: Sequence[ScanView]) -> float:
     return float(np.median(np.linalg.norm(spans, axis=1)))
 
 
-def _check_count(count: int) -> None:
+def _check_count(count: int, what: str) -> None:
     """Check the number of views.
 
     Raises:
         ScanError: there are too few.
     """
     if count < _MIN_VIEWS:
-        raise ScanError(
-            f"{count} images show the object, with depth inside its mask: expected at least "
-            f"{_MIN_VIEWS}, from all sides"
-        )
+        raise ScanError(f"{count} images {what}: expected at least {_MIN_VIEWS}, from all sides")
 
 
 def _check_agreement(poses: ScanPoses, found: Sequence[ViewAgreement]) -> None:
@@ -162,5 +159,7 @@ def _report(
             "is filled, not measured; record a full turn"
         )
     if surface.seen_share < _SEEN_SHARE:
-        lines.append("warning: much of the surface is filled: record it from higher up and lower down as well")
+        lines.append(
+            "warning: much of the surface is filled: record it from higher up and from lower down"
+        )
     return lines
