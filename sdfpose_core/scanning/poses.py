@@ -96,10 +96,14 @@ def find_poses(views: Sequence[ScanView], size_m: float) -> ScanPoses:
         return ScanPoses(tuple(_levelled(placed)), source, tuple(notes))
     if measured:
         notes.append("the camera stands still by its poses: the object is taken to turn")
-    chain = chained([StandingCloud.of(x, size_m) for x in views])
-    if left_out := len(views) - len(chain.poses):
+    # One image without a table may be left out; if all lack it, the first one says so.
+    standing = [x for x in views if x.plane is not None] or views
+    if without := len(views) - len(standing):
+        notes.append(f"{without} images show no table around the object and were left out")
+    chain = chained([StandingCloud.of(x, size_m) for x in standing])
+    if left_out := len(standing) - len(chain.poses):
         notes.append(f"{left_out} images fit to none before them and were left out")
-    placed = [PlacedView(views[i], pose) for i, pose in chain.poses.items()]
+    placed = [PlacedView(standing[i], pose) for i, pose in chain.poses.items()]
     loops = f"{chain.loops} pairs closed a turn" if chain.loops else "no full turn was closed"
     source = f"registration of {len(placed)} images to each other; {loops}"
     return ScanPoses(tuple(_levelled(_refined(placed, size_m))), source, tuple(notes))

@@ -76,8 +76,11 @@ def test_one_side_is_refused(views):
 
 
 def test_without_a_table_nothing_is_level(views):
+    bare = [replace(x, plane=None) for x in views]
     with pytest.raises(ScanError, match="no table is seen"):
-        scan_object("shot", "camera", [replace(x, plane=None) for x in views])
+        scan_object("shot", "camera", bare)
+    with pytest.raises(ScanError, match="image 0: no table is seen"):
+        scan_object("shot", "camera", [replace(x, camera_pose=None) for x in bare])
 
 
 def test_poses_of_another_frame_contradict_the_table(views):
