@@ -68,16 +68,20 @@ class ScanPoses:
     notes: tuple[str, ...]
 
 
-def find_poses(views: Sequence[ScanView], size_m: float) -> ScanPoses:
+def find_poses(views: Sequence[ScanView], size_m: float) -> list[ScanPoses]:
     """Find the poses of views of an object on a table.
 
     Measured poses are used if the camera moves. Otherwise, and without any, the object turns, or
     the camera moves in an unknown way: the views are registered to each other. In both cases each
-    view is then registered to all others.
+    view is then registered to all others. That corrects measured poses, but makes them worse where
+    the shape does not tell the rotation.
 
     Args:
         views: at least two, with a table.
         size_m: size of the object.
+
+    Returns:
+        The poses, or two alternatives: measured, and measured and corrected.
 
     Raises:
         ScanError: the poses contradict the images, or the views cannot be registered.
@@ -89,11 +93,12 @@ def find_poses(views: Sequence[ScanView], size_m: float) -> ScanPoses:
             notes.append(f"{without} images have no camera pose and were left out")
         given = _levelled([_as_measured(x) for x in measured])
         placed, median_m = _corrected(given, _refined(given, size_m))
-        source = (
-            f"measured camera poses of {len(placed)} images, corrected by registration by "
-            f"{1e3 * median_m:.1f} mm (median)"
-        )
-        return ScanPoses(tuple(_levelled(placed)), source, tuple(notes))
+        source = f"measured camera poses of {len(placed)} images"
+        corrected = f"{source}, corrected by registration by {1e3 * median_m:.1f} mm (median)"
+        return [
+            ScanPoses(tuple(given), source, tuple(notes)),
+            ScanPoses(tuple(_levelled(placed)), corrected, tuple(notes)),
+        ]
     if measured:
         notes.append("the camera stands still by its poses: the object is taken to turn")
     # One image without a table may be left out; if all lack it, the first one says so.
@@ -106,7 +111,7 @@ def find_poses(views: Sequence[ScanView], size_m: float) -> ScanPoses:
     placed = [PlacedView(standing[i], pose) for i, pose in chain.poses.items()]
     loops = f"{chain.loops} pairs closed a turn" if chain.loops else "no full turn was closed"
     source = f"registration of {len(placed)} images to each other; {loops}"
-    return ScanPoses(tuple(_levelled(_refined(placed, size_m))), source, tuple(notes))
+    return [ScanPoses(tuple(_levelled(_refined(placed, size_m))), source, tuple(notes))]
 
 
 def _stands_still(views: Sequence[ScanView]) -> bool:

@@ -61,11 +61,8 @@ def scan_object(name: str, category: str, views: Sequence[ScanView]) -> Scan:
     """
     usable = [x for x in views if np.count_nonzero(x.surface) >= _MIN_SURFACE_PX]
     _check_count(len(usable), "show the object, with depth inside its mask")
-    poses = find_poses(usable, _size_m(usable))
+    poses, surface, found = _best_fitting(find_poses(usable, _size_m(usable)))
     kept = list(poses.views)
-    _check_count(len(kept), "fit to each other")
-    surface = fuse(kept)
-    found = agreements(kept, surface)
     left_out = [x.view.name for x, a in zip(kept, found, strict=True) if not a.agrees]
     if left_out:
         _check_agreement(poses, found)
@@ -90,6 +87,18 @@ def scan_object(name: str, category: str, views: Sequence[ScanView]) -> Scan:
         residual_m,
         surface.seen_share,
     )
+
+
+def _best_fitting(
+    alternatives: Sequence[ScanPoses],
+) -> tuple[ScanPoses, FusedSurface, list[ViewAgreement]]:
+    """The poses that agree best with their surface, with both."""
+    fitted = []
+    for poses in alternatives:
+        _check_count(len(poses.views), "fit to each other")
+        surface = fuse(poses.views)
+        fitted.append((poses, surface, agreements(poses.views, surface)))
+    return max(fitted, key=lambda x: float(np.mean([a.inliers * a.overlap for a in x[2]])))
 
 
 def _size_m(views: Sequence[ScanView]) -> float:
