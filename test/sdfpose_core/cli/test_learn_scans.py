@@ -35,6 +35,7 @@ def test_a_recording_becomes_a_model(recording, model, tmp_path, capsys):
     assert "measured camera poses of 8 images" in printed
     assert "used blue_mug" in printed
     assert (tmp_path / "pack.work" / "alignment.png").is_file()
+    assert (scans / "blue_mug.png").is_file()
     vertices, _ = read_mesh(scans / "blue_mug.ply")
     np.testing.assert_allclose(np.ptp(vertices[:, 1]), model.dimensions_m[1], atol=0.005)
 
