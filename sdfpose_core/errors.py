@@ -12,6 +12,7 @@ __all__ = [
     "MeshError",
     "PackError",
     "PickleError",
+    "ScanError",
     "SdfposeError",
     "ShapeError",
     "WeightsError",
@@ -48,6 +49,10 @@ class MeshError(SdfposeError):
 
 class PickleError(SdfposeError):
     """A pickle is missing or damaged, or contains anything but plain data."""
+
+
+class ScanError(SdfposeError):
+    """A recording of an object cannot become a mesh, e.g. because its images do not fit."""
 
 
 class WeightsError(SdfposeError):

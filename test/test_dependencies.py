@@ -25,7 +25,7 @@ CORE = (
     {"selfsup", "tracking"},
     {"viewer"},
     {"benchmark", "replay"},
-    {"category_learning"},
+    {"category_learning", "scanning"},
     {"cli"},
 )
 """Subpackages of sdfpose_core, lowest first. Each imports itself and those of lower levels."""

@@ -1,4 +1,4 @@
-"""Import of a folder of models, with a report of what happened to each file."""
+"""Import of models and scans, with a report of what happened to each file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from sdfpose_core.category_learning.sizes import SizeRange, find_scaling
-from sdfpose_core.shapes.imports import load_collection
+from sdfpose_core.errors import ConfigurationError
+from sdfpose_core.shapes.imports import import_model, load_collection
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.shapes.solids import simplified
 
-__all__ = ["ImportedFolder", "import_folder"]
+__all__ = ["ImportedModels", "import_models"]
 
 _MAX_FACES = 40_000
 """Models with more faces are simplified: rays and distances become slow, and no camera sees the
@@ -24,8 +25,8 @@ _TOLERANCES = (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3)
 
 
 @dataclass(frozen=True)
-class ImportedFolder:
-    """Solids of a folder, in metres, in the orientation of their files.
+class ImportedModels:
+    """Solids in metres, in the orientation of their files.
 
     Attributes:
         models: usable models.
@@ -56,25 +57,70 @@ class ImportedFolder:
         return "\n".join([*lines, *(f"refused {x}" for x in self.refused)])
 
 
-def import_folder(
-    folder: Path,
+def import_models(
+    folder: Path | None,
     category: str,
     *,
     unit_m: float | None = None,
     size: SizeRange | None = None,
-) -> ImportedFolder:
-    """Import all models of a folder; a file that cannot be used does not stop the others.
+    scans: Sequence[Path] = (),
+) -> ImportedModels:
+    """Import all models of a folder, and scans; a file of the folder that cannot be used does not
+    stop the others.
 
     Args:
-        folder: folder with one object per file, see `load_collection`.
+        folder: folder with one object per file, see `load_collection`; None if there are only
+            scans.
         category: name of the category.
-        unit_m: length of the files' unit in metres; by default it is guessed, see `find_scaling`.
-        size: plausible diagonals of the objects.
+        unit_m: length of the unit of the folder's files in metres; by default it is guessed, see
+            `find_scaling`.
+        size: plausible diagonals of the objects. Scans are measured, and never rescaled.
+        scans: meshes of scanned objects, in metres.
 
     Raises:
-        ConfigurationError: the unit cannot be guessed, or the models are normalised.
-        MeshError: the folder is missing or has no usable model.
+        ConfigurationError: the unit cannot be guessed, the models are normalised, or two models
+            have the same name.
+        MeshError: the folder is missing or has no usable model, or a scan cannot be used.
     """
+    measured = _import_scans(scans, category, size)
+    if folder is None:
+        return measured
+    given = _import_folder(folder, category, unit_m, size)
+    if not scans:
+        return given
+    names = {x.name for x in given.models}
+    if same := sorted(x.name for x in measured.models if x.name in names):
+        raise ConfigurationError(
+            f"a mesh and a scan are both named {', '.join(same)}: rename the recording"
+        )
+    return ImportedModels(
+        tuple(sorted((*given.models, *measured.models), key=lambda x: x.name)),
+        {**given.notes, **measured.notes},
+        given.refused,
+        given.has_sizes,
+        f"{given.size_summary}; {measured.size_summary}",
+    )
+
+
+def _import_scans(scans: Sequence[Path], category: str, size: SizeRange | None) -> ImportedModels:
+    notes: dict[str, tuple[str, ...]] = {}
+    models = []
+    for path in scans:
+        imported = import_model(path, category)
+        model = _simplified(imported.model)
+        models.append(model)
+        notes[model.name] = ("scanned", *imported.notes)
+        if size is not None and not size.low_m <= model.diagonal_m <= size.high_m:
+            notes[model.name] += (
+                f"its diagonal of {model.diagonal_m:.3f} m is outside --size, but it was measured",
+            )
+    models.sort(key=lambda x: x.name)
+    return ImportedModels(tuple(models), notes, (), True, "scans are in metres")
+
+
+def _import_folder(
+    folder: Path, category: str, unit_m: float | None, size: SizeRange | None
+) -> ImportedModels:
     collection = load_collection(folder, category)
     scaling = find_scaling(
         [x.diagonal_m for x in collection.models],
@@ -94,7 +140,7 @@ def import_folder(
         if own:
             notes[model.name] = tuple(own)
         models.append(light)
-    return ImportedFolder(
+    return ImportedModels(
         tuple(models),
         notes,
         tuple(collection.rejected.values()),

@@ -1,4 +1,4 @@
-"""From a folder of meshes to models in the object frame and the entry of their category."""
+"""From meshes and scans to models in the object frame and the entry of their category."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sdfpose_core.categories import Category, Symmetry, category_of, default_categories
 from sdfpose_core.category_learning.alignment import Front, propose_alignment
 from sdfpose_core.category_learning.alignment_file import read_orientations, write_orientations
-from sdfpose_core.category_learning.importing import ImportedFolder, import_folder
+from sdfpose_core.category_learning.importing import ImportedModels, import_models
 from sdfpose_core.category_learning.orientation import Orientation, oriented
 from sdfpose_core.category_learning.sheets import alignment_sheet
 from sdfpose_core.category_learning.sizes import SizeRange
@@ -107,9 +107,10 @@ def new_category(name: str, labels: Sequence[str] = (), *, vessel: bool = False)
 
 def prepare_category(
     category: Category,
-    meshes: Path,
+    meshes: Path | None,
     work: Path,
     *,
+    scans: Sequence[Path] = (),
     front: Front = "auto",
     symmetry: SymmetryChoice = "auto",
     size: SizeRange | None = None,
@@ -122,8 +123,9 @@ def prepare_category(
 
     Args:
         category: from `new_category`.
-        meshes: folder of the meshes, one object per file.
+        meshes: folder of the meshes, one object per file; None if there are only scans.
         work: the work folder.
+        scans: meshes of scanned objects, in metres.
         front: where files have the front, see `propose_alignment`.
         symmetry: of the category; ``auto`` finds it from the models.
         size: plausible diagonals.
@@ -135,7 +137,7 @@ def prepare_category(
         MeshError: the folder is missing or has no usable model.
         OSError: the work folder cannot be written.
     """
-    imported = import_folder(meshes, category.name, unit_m=unit_m, size=size)
+    imported = import_models(meshes, category.name, unit_m=unit_m, size=size, scans=scans)
     lines = [imported.report()]
     if category.name in default_categories():
         lines.append(
@@ -203,7 +205,7 @@ def _orientations(
 
 
 def _size_prior(
-    models: Sequence[CadModel], imported: ImportedFolder, size: SizeRange | None
+    models: Sequence[CadModel], imported: ImportedModels, size: SizeRange | None
 ) -> tuple[float, float]:
     """Median diagonal, metres, and the spread of its logarithm."""
     median, log_sd = size_prior(np.array([x.diagonal_m for x in models]))

@@ -1,4 +1,4 @@
-"""`sdfpose learn`: learn a category from a folder of meshes."""
+"""`sdfpose learn`: learn a category from meshes, or from scans of objects."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from sdfpose_core.category_learning.sizes import SizeRange
 from sdfpose_core.cli.choices import add_threads_argument
 from sdfpose_core.cli.numbers import integer, positive
 from sdfpose_core.cli.paths import check_input_folder, check_output_folder, path_argument
+from sdfpose_core.cli.scans import SCANS, add_scan_arguments, scanned_meshes
 from sdfpose_core.device import resolve_device
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.storage.configuration import read_configuration
@@ -41,20 +42,20 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "learn",
-        help="learn a category from a folder of meshes",
+        help="learn a category from a folder of meshes, or from scans of objects",
         description=(
-            "Learn a category of your own from a folder of meshes, one object per file, and write "
-            "its pack: decoder, encoder, card. The command writes the orientation of each model to "
-            f"WORK/{ALIGNMENT_FILE} and a picture of them to WORK/{ALIGNMENT_SHEET}: look at it, "
-            "edit the file if a model is turned wrongly, and run the command again. An interrupted "
-            "run goes on when it is repeated."
+            "Learn a category of your own from a folder of meshes, one object per file, or from "
+            "recordings of single objects, and write its pack: decoder, encoder, card. A recording "
+            f"becomes a mesh first, in WORK/{SCANS}, with a picture of its six sides. The command "
+            f"writes the orientation of each model to WORK/{ALIGNMENT_FILE} and a picture of them "
+            f"to WORK/{ALIGNMENT_SHEET}: look at it, edit the file if a model is turned wrongly, "
+            "and run the command again. An interrupted run goes on when it is repeated."
         ),
         epilog="Example: sdfpose learn kettle --meshes kettles/ --out packs/kettle",
     )
     parser.add_argument("name", help="name: lower-case letters, digits and underscores")
-    parser.add_argument(
-        "--meshes", type=path_argument, required=True, metavar="DIR", help="folder of the meshes"
-    )
+    parser.add_argument("--meshes", type=path_argument, metavar="DIR", help="folder of the meshes")
+    add_scan_arguments(parser)
     parser.add_argument(
         "--out", type=path_argument, required=True, metavar="PACK", help="folder of the new pack"
     )
@@ -109,7 +110,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--align-only",
         action="store_true",
-        help="only import the meshes and write their orientations and the picture",
+        help="only import meshes and scans, and write their orientations and the pictures",
     )
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument(
@@ -137,6 +138,8 @@ def run(args: argparse.Namespace) -> int:
     category = new_category(args.name, args.labels, vessel=args.vessel)
     settings = _settings(args)
     device = resolve_device(args.device)
+    if args.meshes is None and not args.scan:
+        raise ConfigurationError("there is nothing to learn from: give --meshes, --scan, or both")
     check_input_folder("--meshes", args.meshes, "meshes")
     check_output_folder("--out", args.out)
     _check_new(args.out)
@@ -145,10 +148,12 @@ def run(args: argparse.Namespace) -> int:
     _check_apart(work, args.out)
     if args.threads > 0:
         torch.set_num_threads(args.threads)
+    scans = scanned_meshes(args, work)
     prepared = prepare_category(
         category,
         args.meshes,
         work,
+        scans=scans,
         front=args.front,
         symmetry=args.symmetry,
         size=args.size,

@@ -4,9 +4,10 @@
 - ``depth.png``: 16-bit, registered to colour (0 = missing), millimetres unless ``meta.json`` has
   another ``depth_unit``.
 - ``mask.png``: instance id per pixel (0 = background); not needed where masks are made.
-- ``meta.json``: ``K`` (3x3), ``objects``, and optionally ``depth_unit``, metres per unit of depth.
-  Each object has ``mask_id`` and ``category``, optionally ``instance`` and ``symmetric_about_y``,
-  and, if ``gt`` is not null, the true ``R``, ``t`` and ``extents_m``.
+- ``meta.json``: ``K`` (3x3), ``objects``, and optionally ``depth_unit``, metres per unit of depth,
+  and ``camera_pose``, ``R`` and ``t`` of the camera in the world. Each object has ``mask_id`` and
+  ``category``, optionally ``instance`` and ``symmetric_about_y``, and, if ``gt`` is not null, the
+  true ``R``, ``t`` and ``extents_m``.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.categories import default_categories
+from sdfpose_core.datasets.camera_pose_entry import camera_pose_of
 from sdfpose_core.datasets.images import image_size, read_colour, read_image, read_text
 from sdfpose_core.errors import ConfigurationError, FrameError
 from sdfpose_core.geometry.camera import PinholeCamera
+from sdfpose_core.observation.camera_pose import MeasuredCameraPose
 from sdfpose_core.observation.depth_unit import MILLIMETRE, depth_unit_problem, parse_depth_unit
 from sdfpose_core.observation.frame import GroundTruth, InstanceLabel, RgbdFrame
 from sdfpose_core.observation.input_warnings import InputWarning, WarningCounts
@@ -182,6 +185,7 @@ def read_frame(
         mask=mask.astype(np.uint16),
         camera=camera,
         labels=labels,
+        camera_pose=_camera_pose(folder / META, meta),
     )
     return FolderFrame(
         name=_name(folder),
@@ -285,6 +289,13 @@ def _camera(path: Path, meta: Mapping[str, Any], width: int, height: int) -> Pin
         raise FrameError(f"{path}: {state}: expected the intrinsic matrix, 3x3 finite numbers")
     try:
         return PinholeCamera.from_matrix(matrix, width, height)
+    except FrameError as error:
+        raise FrameError(f"{path}: {error}") from error
+
+
+def _camera_pose(path: Path, meta: Mapping[str, Any]) -> MeasuredCameraPose | None:
+    try:
+        return camera_pose_of(meta)
     except FrameError as error:
         raise FrameError(f"{path}: {error}") from error
 

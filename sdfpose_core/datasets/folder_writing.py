@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sdfpose_core.datasets.camera_pose_entry import CAMERA_POSE, camera_pose_entry
 from sdfpose_core.datasets.folder import COLOUR, DEPTH, MASK, META
 from sdfpose_core.errors import FrameError
 from sdfpose_core.observation.depth_unit import MILLIMETRE
@@ -107,8 +108,10 @@ def _meta(
                 extents_m=np.asarray(true.dimensions_m).tolist(),
             )
         objects.append(entry)
+    pose = frame.camera_pose
     return {
         "name": name,
+        **({} if pose is None else {CAMERA_POSE: camera_pose_entry(pose)}),
         "K": frame.camera.matrix.tolist(),
         "width": frame.camera.width,
         "height": frame.camera.height,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdfpose_core.shapes.model import CadModel
 
-__all__ = ["contact_sheet", "render_model"]
+__all__ = ["contact_sheet", "render_model", "six_sides"]
 
 _VIEW_YAW_DEG = 55.0
 _VIEW_PITCH_DEG = 25.0
@@ -20,6 +20,12 @@ _AMBIENT, _DIFFUSE = 60.0, 190.0
 _GAP_PX = 4
 _OVERSAMPLING = 3
 """Rays per pixel along each axis."""
+
+_SIDES = (
+    ("+x", 0.0, 0.0), ("+z", 90.0, 0.0), ("-x", 180.0, 0.0), ("-z", 270.0, 0.0),
+    ("top", 90.0, 89.9), ("bottom", 90.0, -89.9),
+)  # fmt: skip
+"""Names, yaw and pitch of the camera, degrees, of the six sides of a model."""
 
 _MARGIN = 1.04
 """Side of the image, in diagonals of the model's box."""
@@ -110,11 +116,33 @@ def contact_sheet(
         sheet[y : y + size, x : x + size] = render_model(
             model, size, colour=colours[i % len(colours)]
         )
-        cv2.putText(
-            sheet, caption, (x + 3, y + 11), cv2.FONT_HERSHEY_SIMPLEX, 0.34, (70, 70, 70), 1,
-            cv2.LINE_AA,
-        )  # fmt: skip
+        _write(sheet, caption, (x + 3, y + 11))
     return sheet
+
+
+def six_sides(model: CadModel, size: int = 300) -> NDArray[np.uint8]:
+    """Render a model from all sides, y up, three views in a row.
+
+    Args:
+        model: the model.
+        size: side of one view, pixels.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+    """
+    views = []
+    for name, yaw_deg, pitch_deg in _SIDES:
+        image = np.ascontiguousarray(render_model(model, size, yaw_deg, pitch_deg))
+        _write(image, f"from {name}", (3, size - 5))
+        views.append(image)
+    title = np.full((16, 3 * size, 3), _BACKGROUND, dtype=np.uint8)
+    _write(title, _caption(model), (3, 11))
+    rows = [np.concatenate(views[i : i + 3], axis=1) for i in (0, 3)]
+    return np.concatenate([title, *rows])
+
+
+def _write(image: NDArray[np.uint8], text: str, at: tuple[int, int]) -> None:
+    cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.34, (70, 70, 70), 1, cv2.LINE_AA)
 
 
 def _caption(model: CadModel) -> str:

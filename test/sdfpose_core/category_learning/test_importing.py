@@ -9,7 +9,7 @@ import pytest
 import trimesh
 
 from sdfpose_core.category_learning import importing
-from sdfpose_core.category_learning.importing import import_folder
+from sdfpose_core.category_learning.importing import import_models
 from sdfpose_core.category_learning.model_file import load_models, save_models
 from sdfpose_core.category_learning.sizes import SizeRange
 from sdfpose_core.errors import MeshError
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_each_file_is_reported(folder: Path):
-    found = import_folder(folder, "tin")
+    found = import_models(folder, "tin")
     assert len(found.models) == 11
     assert {x.category for x in found.models} == {"tin"}
     assert [x.diagonal_m for x in found.models] == pytest.approx(
@@ -51,23 +51,23 @@ def test_each_file_is_reported(folder: Path):
 
 
 def test_plausible_sizes_rescale(folder: Path):
-    found = import_folder(folder, "tin", size=SizeRange(10.0, 11.0))
+    found = import_models(folder, "tin", size=SizeRange(10.0, 11.0))
     assert not found.has_sizes
     assert all(10.0 / 1.5 <= x.diagonal_m <= 11.0 * 1.5 for x in found.models)
 
 
 def test_a_folder_without_meshes(tmp_path: Path):
     with pytest.raises(MeshError, match="contains no mesh: expected"):
-        import_folder(tmp_path, "tin")
+        import_models(tmp_path, "tin")
     with pytest.raises(MeshError, match="is not a folder"):
-        import_folder(tmp_path / "missing", "tin")
+        import_models(tmp_path / "missing", "tin")
 
 
 def test_many_faces_are_simplified(tmp_path: Path, monkeypatch):
     ball = trimesh.creation.icosphere(subdivisions=5, radius=0.1)
     ball.export(tmp_path / "ball.ply")
     monkeypatch.setattr(importing, "_MAX_FACES", 4000)
-    found = import_folder(tmp_path, "ball")
+    found = import_models(tmp_path, "ball")
     (model,) = found.models
     assert len(model.faces) <= 4000
     assert found.notes["ball"] == (f"20,480 faces were simplified to {len(model.faces):,}",)

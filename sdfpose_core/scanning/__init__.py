@@ -1,0 +1,1 @@
+"""Meshes from recordings: one object, seen from all sides by an RGB-D camera."""
