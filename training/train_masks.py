@@ -55,6 +55,14 @@ class Settings:
             seed=1,
             losses=MaskLossConfig(pixels=3072, background=2048),
         ),
+        MaskTrainingConfig(
+            steps=10_000,
+            batch=4,
+            learning_rate=1.4e-3,
+            checkpoint_every=500,
+            seed=2,
+            losses=MaskLossConfig(pixels=3072, background=2048),
+        ),
     )
 
     def __post_init__(self) -> None:
