@@ -114,7 +114,8 @@ def _camera(text: str) -> tuple[str, str]:
     kind, _, place = text.partition(":")
     if kind not in _KINDS or not place:
         raise argparse.ArgumentTypeError(
-            f"{text!r}: expected topic:NAMESPACE, bag:FILE or frames:DIR"
+            f"{text!r}: expected topic:NAMESPACE, bag:FILE or frames:DIR (start a camera first, "
+            "for example with 'sdfpose camera realsense', and check topic:/camera)"
         )
     return kind, place
 

@@ -63,6 +63,6 @@ def rejected_modes(
 def _rejected(mask_id: int, category: str, probability: float) -> SkippedInstance:
     reason = (
         f"mask id {mask_id} ({category}) shows nothing of the categories, with a probability of "
-        f"{1.0 - probability:.2f} (min_known keeps more masks)"
+        f"{1.0 - probability:.2f} (a lower min_known keeps it)"
     )
     return SkippedInstance(mask_id, category, reason, rejected=True)

@@ -7,14 +7,14 @@ returns its process and its topics.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from sdfpose_core.cameras.makers import MAKERS, require_package
 from sdfpose_core.datasets.bag_reader import Connection
 from sdfpose_core.datasets.bags import find_topics, is_bag, open_bag
-from sdfpose_core.datasets.folder import holds_frames
+from sdfpose_core.datasets.folder import frame_folders, holds_frames
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.messages.decoding import InputTopics
 from sdfpose_ros.graph.arguments import parameter_arguments
@@ -148,16 +148,19 @@ def _frames(options: CameraOptions) -> LiveCamera:
             f"--camera frames:{options.argument}: expected a frame folder, or a folder of frame "
             "folders with depth.png and meta.json"
         )
+    given = any((x / "mask.png").is_file() for x in frame_folders(path))
     parameters = parameter_arguments(
         folders=[str(path)],
         rate_hz=options.rate_hz or 2.0,
         loop=options.repeat,
         wait_s=options.wait_s,
+        masks=given,
     )
     process = CameraProcess(
         "sdfpose_ros.playback.camera_node", tuple(parameters), ends=not options.repeat
     )
-    return LiveCamera(_own_topics(), process)
+    topics = _own_topics()
+    return LiveCamera(topics if given else replace(topics, mask="", labels=""), process)
 
 
 def _bag(options: CameraOptions) -> LiveCamera:

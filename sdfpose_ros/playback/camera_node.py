@@ -63,7 +63,9 @@ def make_source(parameters: CameraNodeParameters, warn: Callable[[str], object])
             rate_hz=parameters.rate_hz,
         )
     elif parameters.folders:
-        frames = folder_frames(parameters.folders, loop=parameters.loop, warn=warn)
+        frames = folder_frames(
+            parameters.folders, loop=parameters.loop, warn=warn, masks=parameters.masks
+        )
     else:
         frames = simulated_frames(
             seed=parameters.seed,

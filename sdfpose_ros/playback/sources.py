@@ -24,13 +24,18 @@ __all__ = [
 
 
 def folder_frames(
-    folders: Sequence[str], *, loop: bool, warn: Callable[[str], object]
+    folders: Sequence[str],
+    *,
+    loop: bool,
+    warn: Callable[[str], object],
+    masks: bool = True,
 ) -> Iterator[tuple[RgbdFrame, list[GroundTruth]]]:
     """Read frame folders in the given order.
 
     Args:
         folders: frame folders, or folders of frame folders.
         loop: start again after the last frame.
+        masks: whether a frame needs a mask.
         warn: called with a message for everything that cannot be read and is skipped.
 
     Raises:
@@ -42,7 +47,7 @@ def folder_frames(
     for folder in folders:
         for path in frame_folders(Path(folder)):
             try:
-                frames.append(read_frame(path))
+                frames.append(read_frame(path, needs_mask=masks))
             except FrameError as error:
                 warn(str(error))
                 continue

@@ -95,6 +95,7 @@ class Period:
         objects: number of tracked objects.
         confidences: confidences of the objects visible in the last image.
         skipped: why masks of the last image have no estimate.
+        waiting: masks of the last image that are to be detected or tried later.
         busy: whether a frame is being processed.
     """
 
@@ -107,6 +108,7 @@ class Period:
     objects: int = 0
     confidences: tuple[float, ...] = ()
     skipped: tuple[SkippedInstance, ...] = ()
+    waiting: int = 0
     busy: bool = False
 
 
@@ -160,6 +162,7 @@ class Diagnostics:
         self._objects = 0
         self._confidences: tuple[float, ...] = ()
         self._skipped: tuple[SkippedInstance, ...] = ()
+        self._waiting = 0
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timer = node.create_timer(
             _PERIOD_S, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -184,6 +187,7 @@ class Diagnostics:
                 self._stage_ms.setdefault(stage, []).append(milliseconds)
             self._objects, self._confidences = len(result.tracks), tuple(visible)
             self._skipped = tuple(result.skipped)
+            self._waiting = len(result.waiting)
 
     def _period(self, health: Health) -> Period:
         now, counts = time.monotonic(), health.frames
@@ -202,6 +206,7 @@ class Diagnostics:
                 self._objects if health.node_state == "active" else 0,
                 self._confidences if health.node_state == "active" else (),
                 self._skipped if health.node_state == "active" else (),
+                self._waiting if health.node_state == "active" else 0,
                 health.busy,
             )
             self._latency_ms, self._stage_ms = [], {}
@@ -245,6 +250,7 @@ def _values(period: Period, health: Health) -> dict[str, str]:
         "objects": str(period.objects),
         "confidence min": _number(min(period.confidences, default=None)),
         "masks without an estimate": str(len({x.mask_id for x in period.skipped})),
+        "masks waiting": str(period.waiting),
         "reasons": "; ".join(dict.fromkeys(x.reason for x in period.skipped)),
         "device": health.device,
         **_memory("" if health.node_state == "unconfigured" else health.device),

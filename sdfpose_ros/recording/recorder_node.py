@@ -227,8 +227,8 @@ class RecorderNode(Node):
         if not file.counts:
             wanted = ", ".join(x.topic for x in self._sources if x.role and x.kind == _IMAGE)
             self.get_logger().warning(
-                f"no messages yet: expected publishers of {wanted} (are the camera running and its "
-                "name right?)"
+                f"no messages yet: expected publishers of {wanted} (is the camera running, "
+                "and is its name right?)"
             )
             return
         self.get_logger().info(f"{seconds:.0f} s, {file.size / _MIB:.0f} MiB")

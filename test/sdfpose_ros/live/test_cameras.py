@@ -14,6 +14,7 @@ from sdfpose_core.errors import BagError, ConfigurationError
 from sdfpose_core.messages.decoding import InputTopics
 from sdfpose_ros.live import cameras
 from sdfpose_ros.live.cameras import CameraOptions, camera_topics, live_camera
+from sdfpose_ros.playback.sources import folder_frames
 
 OWN = InputTopics(
     "/camera/colour", "/camera/depth", "/camera/mask", "/camera/camera_info", "/camera/labels"
@@ -37,6 +38,18 @@ def test_frame_folders_are_played_by_the_camera_node(tmp_path):
     assert camera.process.ends
     assert f'folders:=["{tmp_path}"]' in camera.process.arguments
     assert "loop:=false" in camera.process.arguments
+    assert "masks:=true" in camera.process.arguments
+
+
+def test_frame_folders_without_masks_leave_them_to_others(tmp_path):
+    write_frame(tmp_path / "0", make_frame(64, 48), [])
+    (tmp_path / "0/mask.png").unlink()
+    camera = live_camera(f"frames:{tmp_path}", CameraOptions())
+    assert (camera.topics.mask, camera.topics.labels) == ("", "")
+    assert camera.process is not None
+    assert "masks:=false" in camera.process.arguments
+    frame, _ = next(folder_frames([str(tmp_path)], loop=False, warn=print, masks=False))
+    assert not frame.mask.any()
 
 
 def test_a_bag_is_played_on_its_own_topics_with_its_clock(tmp_path):

@@ -66,8 +66,9 @@ def test_counts_since_an_earlier_report():
 
 def test_masks_without_an_estimate_are_counted_once_each_with_their_reasons():
     skipped = [(3, "mug", "too few points"), (3, "can", "too few points"), (5, "any", "a box")]
-    period = replace(WELL, skipped=tuple(SkippedInstance(*x) for x in skipped))
+    period = replace(WELL, skipped=tuple(SkippedInstance(*x) for x in skipped), waiting=3)
     values = _values(period, Health("active", FrameCounts(), "cpu"))
+    assert values["masks waiting"] == "3"
     assert values["masks without an estimate"] == "2"
     assert values["reasons"] == "too few points; a box"
 
