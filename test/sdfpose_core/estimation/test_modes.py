@@ -14,7 +14,7 @@ from scipy.special import softmax
 from sdfpose_core.categories import Resting, default_categories
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.estimation.confidence import CUES, ConfidenceModel
-from sdfpose_core.estimation.detection import Detection, earlier_cues
+from sdfpose_core.estimation.detection import Detection, Proposal, earlier_cues
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.estimation.mode_ranking import MODE_FEATURES, ModeRanking
 from sdfpose_core.estimation.modes import (
@@ -313,13 +313,13 @@ class Scripted(PoseEstimator):
         self.tried = []
 
     def encode(self, groups):
-        return [(x, y) for x, y in groups if x.category.name in self.by_name]
+        return [Proposal(x, y, None) for x, y in groups if x.category.name in self.by_name]
 
     def search(self, proposals, colour=None, *, draft=False):
         return proposals
 
     def refine(self, batches):
-        seen = [x for _, members in batches for x in members]
+        seen = [x for proposal in batches for x in proposal.instances]
         self.tried += [x.category for x in seen]
         return [
             replace(mode, instance=x)
