@@ -157,14 +157,22 @@ class TrackedObject:
         """Whether the last image of a camera showed it, as far as is known."""
         return not self.unobserved and (self.camera is None or self.camera_id == camera_id)
 
-    def may_look_otherwise_to(self, camera_id: str, config: TrackerConfig) -> bool:
+    def may_look_otherwise_to(
+        self, camera_id: str, config: TrackerConfig, *, has_yaw: bool
+    ) -> bool:
         """Whether a camera that has not seen it yet may settle what the others leave open: the yaw,
         as a handle is hidden, or the choice among modes.
+
+        Args:
+            camera_id: frame id of the camera.
+            config: of the tracker.
+            has_yaw: whether its category has a yaw that can be seen.
         """
         if self.camera is None or camera_id in self.cameras:
             return False
         x = self.estimate
-        return yaw_open(x) or bool(x.alternatives) or x.confidence < config.accept_confidence
+        undecided = bool(x.alternatives) or x.confidence < config.accept_confidence
+        return undecided or (has_yaw and yaw_open(x))
 
     def seen_lately_by_another(self, camera_id: str, now_ns: int) -> bool:
         """Whether another camera than that of an image has seen it, and the image says nothing."""

@@ -415,7 +415,8 @@ class Tracker:
         """
         anew = set()
         for i, x in recent.items():
-            if not x.object.may_look_otherwise_to(camera_id, self._config):
+            has_yaw = self._estimator.categories[x.object.category].symmetry != "y"
+            if not x.object.may_look_otherwise_to(camera_id, self._config, has_yaw=has_yaw):
                 continue
             instance = instance_of.get(i)
             if instance is None or not detector.has_time(i):
@@ -424,7 +425,7 @@ class Tracker:
             if (
                 found
                 and found[0].confidence >= self._config.accept_confidence
-                and not yaw_open(found[0])
+                and not (has_yaw and yaw_open(found[0]))
             ):
                 anew.add(i)
         return anew

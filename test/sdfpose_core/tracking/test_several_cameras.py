@@ -139,6 +139,12 @@ def test_a_further_camera_detects_what_the_first_one_leaves_open(hidden):
     np.testing.assert_allclose(track.world.rotation, expected, atol=0.01)
 
 
+def test_the_yaw_of_a_round_object_is_no_reason_to_detect_it_again():
+    estimator = FakeEstimator()
+    both(make_tracker(estimator), 1, category="can")
+    assert detections(estimator.calls) == 1
+
+
 def test_things_that_need_sightings_are_counted_by_camera():
     """An image of the other camera that does not show a thing takes none of them away."""
     config = dataclasses.replace(DELAYED, sightings=3)
