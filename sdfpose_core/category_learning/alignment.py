@@ -3,14 +3,16 @@
 The models of a folder are compared as point clouds, up to translation and size: the distance of two
 clouds is the mean distance of each point to the other cloud (Chamfer). Each model takes the yaw at
 which it is nearest to all others. A model whose file has another axis up is found in the same way.
-Nothing tells where the front of the whole category is: it stays where most files have it.
+Nothing tells where the front of the whole category is: it stays where most files have it. Models
+whose orientation is known keep it, and the others are turned until they agree with these.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +68,7 @@ class AlignmentProposal:
     """Proposed orientations.
 
     Attributes:
-        orientations: by the names of the models.
+        orientations: by the names of the models that had none.
         notes: by the names of models, what a person should look at.
         summary: what was found about all models.
     """
@@ -76,42 +78,67 @@ class AlignmentProposal:
     summary: str
 
 
-def propose_alignment(models: Sequence[CadModel], front: Front = "auto") -> AlignmentProposal:
-    """Propose the orientation of each model.
+def propose_alignment(
+    models: Sequence[CadModel],
+    front: Front = "auto",
+    known: Mapping[str, Orientation] | None = None,
+) -> AlignmentProposal:
+    """Propose the orientation of each model that has none.
 
     Args:
-        models: as in their files; at least one.
+        models: as in their files; at least one has no known orientation.
         front: where files have the front; with ``auto``, models are turned about y until they
             agree, unless they are round.
+        known: orientations that were decided before, by name. Others may be among them.
     """
-    feet = [foot_areas(x) for x in models]
-    base, summary = _common_up(feet)
-    clouds = [_Cloud.of(x) for x in models]
-    ups = _agreeing_ups(clouds, feet, base)
+    known = {x.name: known[x.name] for x in models if x.name in known} if known else {}
+    fixed = [x.name in known for x in models]
+    new = [x for x in models if x.name not in known]
+    files = [oriented(x, known.get(x.name, Orientation())) for x in models]
+    feet = [foot_areas(x) for x in files]
+    if known:
+        base = _usual([x.up for x in known.values()])
+        summary = f"up: {base} of the files, as of those whose orientation is known"
+    else:
+        base, summary = _common_up(feet)
+    clouds = [_Cloud.of(x) for x in files]
+    ups = _agreeing_ups(clouds, feet, ["+y" if x else base for x in fixed], fixed)
     notes = {
         x.name: f"{up} of its file seems to point up, unlike {base} of the others"
         for x, up in zip(models, ups, strict=True)
-        if up != base
+        if up != base and x.name not in known
     }
-    upright = [oriented(x, Orientation(up)) for x, up in zip(models, ups, strict=True)]
+    upright = [oriented(x, Orientation(up)) for x, up in zip(files, ups, strict=True)]
     if front == "auto" and propose_symmetry(upright).symmetry == "y":
         front = "none"
         summary += "; no front: the models are round"
     if front == "auto":
         clouds = [x.turned(Orientation(up).rotation) for x, up in zip(clouds, ups, strict=True)]
-        yaws, margins = _agreeing_yaws(clouds)
-        summary += "; the front is where most files have it: +x if that is their front"
+        usual_deg = _usual([x.yaw_deg for x in known.values()]) if known else 0.0
+        yaws, margins = _agreeing_yaws(clouds, fixed, usual_deg)
+        summary += (
+            "; the front is where it is known to be"
+            if known
+            else "; the front is where most files have it: +x if that is their front"
+        )
         for model, margin in zip(models, margins, strict=True):
-            if margin < _DOUBTFUL:
+            if margin < _DOUBTFUL and model.name not in known:
                 notes[model.name] = "; ".join(
                     [*filter(None, [notes.get(model.name)]), "its front is doubtful"]
                 )
     else:
         yaws = [_FRONT_YAW_DEG[front]] * len(models)
-    orientations = {
+    proposed = {
         x.name: Orientation(up, angle) for x, up, angle in zip(models, ups, yaws, strict=True)
     }
-    return AlignmentProposal(orientations, notes, summary)
+    return AlignmentProposal({x.name: proposed[x.name] for x in new}, notes, summary)
+
+
+_T = TypeVar("_T")
+
+
+def _usual(values: Sequence[_T]) -> _T:
+    return Counter(values).most_common(1)[0][0]
 
 
 def _common_up(feet: Sequence[Mapping[Up, float]]) -> tuple[Up, str]:
@@ -177,13 +204,23 @@ def _pool(clouds: Sequence[_Cloud], without: int) -> NDArray[np.float64]:
 
 
 def _agreeing_ups(
-    clouds: Sequence[_Cloud], feet: Sequence[Mapping[Up, float]], base: Up
+    clouds: Sequence[_Cloud],
+    feet: Sequence[Mapping[Up, float]],
+    usual: Sequence[Up],
+    fixed: Sequence[bool],
 ) -> list[Up]:
-    """Axes that point up: `base`, unless another one brings a model nearer to the rest."""
-    ups = [base] * len(clouds)
+    """Axes that point up: the usual one, unless another one brings a model nearer to the rest.
+
+    Args:
+        clouds: points of the models.
+        feet: of `foot_areas`.
+        usual: the axis that is expected of each model.
+        fixed: models whose axis stays.
+    """
+    ups = list(usual)
     if len(clouds) < 2:
         return ups
-    upright = [x.turned(Orientation(base).rotation) for x in clouds]
+    upright = [x.turned(Orientation(up).rotation) for x, up in zip(clouds, ups, strict=True)]
     reference = _centre(upright)
     for _ in range(_ROUNDS):
         before = list(ups)
@@ -192,7 +229,9 @@ def _agreeing_ups(
             for i, x in enumerate(upright)
         ]
         for i, cloud in enumerate(clouds):
-            pool = _pool(yawed, i)
+            if fixed[i]:
+                continue
+            pool, base = _pool(yawed, i), usual[i]
             cost: dict[Up, float] = {
                 up: float(
                     cloud.turned(Orientation(up).rotation)
@@ -217,33 +256,46 @@ def _best_turn(cloud: _Cloud, points: NDArray[np.float64]) -> NDArray[np.float64
     return yaw(2.0 * np.pi * int(cost.argmin()) / _COARSE_YAWS)
 
 
-def _agreeing_yaws(clouds: Sequence[_Cloud]) -> tuple[list[float], list[float]]:
-    """Yaw, degrees, of each model, and how much worse the next best one is, as a ratio."""
+def _agreeing_yaws(
+    clouds: Sequence[_Cloud], fixed: Sequence[bool], usual_deg: float
+) -> tuple[list[float], list[float]]:
+    """Yaw, degrees, of each model, and how much worse the next best one is, as a ratio.
+
+    Args:
+        clouds: points of the models.
+        fixed: models whose yaw is 0.
+        usual_deg: with such models, the yaw that others keep if theirs is near it; without them,
+            the yaw that most others have becomes this one.
+    """
     count = len(clouds)
     if count < 2:
         return [0.0] * count, [np.inf] * count
-    turn = 2.0 * np.pi / _YAWS
-    reference = clouds[_centre(clouds)].points
-    costs = np.stack([x.distances(reference, _YAWS) for x in clouds])
-    steps = costs.argmin(axis=1)
+    step_deg = 360.0 / _YAWS
+    reference = [x for x, stays in zip(clouds, fixed, strict=True) if stays] or clouds
+    points = reference[_centre(reference)].points
+    costs = np.stack([x.distances(points, _YAWS) for x in clouds])
+    steps = np.where(fixed, 0, costs.argmin(axis=1))
     for _ in range(_ROUNDS):
         before = steps.copy()
         for i in range(count):
-            turned = [x.turned(yaw(turn * k)) for x, k in zip(clouds, steps, strict=True)]
+            turned = [
+                x.turned(yaw(np.deg2rad(step_deg * k))) for x, k in zip(clouds, steps, strict=True)
+            ]
             costs[i] = clouds[i].distances(_pool(turned, i), _YAWS)
-            steps[i] = costs[i].argmin()
+            steps[i] = 0 if fixed[i] else costs[i].argmin()
         if np.array_equal(before, steps):
             break
-    apart = round(_APART_DEG * _YAWS / 360.0)
+    apart = round(_APART_DEG / step_deg)
     margins = [
         float(np.roll(row, -k)[apart : _YAWS - apart + 1].min() / row[k])
         for row, k in zip(costs, steps, strict=True)
     ]
-    usual = _most_frequent(steps)
+    usual = round(usual_deg / step_deg) % _YAWS if any(fixed) else _most_frequent(steps)
     offset = (steps - usual + _YAWS // 2) % _YAWS - _YAWS // 2
-    degrees = offset * (360.0 / _YAWS)
+    degrees = offset * step_deg
     kept = (np.abs(degrees) <= _KEPT_DEG) | (costs[:, usual] <= _KEPT * costs.min(axis=1))
-    return [float(x) for x in np.where(kept, 0.0, degrees)], margins
+    found = usual_deg + np.where(kept, 0.0, degrees)
+    return [float(x) for x in (found + 180.0) % 360.0 - 180.0], margins
 
 
 def _most_frequent(steps: NDArray[np.int64]) -> int:

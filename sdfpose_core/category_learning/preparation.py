@@ -192,10 +192,10 @@ def _orientations(
     notes: Mapping[str, str] = {}
     lines += [f"warning: {path}: no usable model is named '{x}'" for x in known if x not in names]
     if names <= set(known):
-        lines.append(f"orientations of {path}")
+        lines.append(f"orientations of {path}; delete it to have them proposed again")
         return known, notes
-    proposal = propose_alignment(models, front)
-    notes = {x: note for x, note in proposal.notes.items() if x not in known}
+    proposal = propose_alignment(models, front, known)
+    notes = proposal.notes
     lines.append(proposal.summary)
     lines += [f"check {x}: {note}" for x, note in notes.items()]
     orientations = {**proposal.orientations, **known}

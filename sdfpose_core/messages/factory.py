@@ -8,7 +8,7 @@ from rosbags.typesys.store import Typestore
 
 from sdfpose_core.messages.interfaces import Header
 
-__all__ = ["MessageFactory", "bag_messages", "header_message"]
+__all__ = ["MessageFactory", "bag_messages", "header_message", "time_message"]
 
 _SECOND_NS = 1_000_000_000
 _LAST_SECOND = 2**31 - 1
@@ -38,9 +38,13 @@ def bag_messages(store: Typestore) -> MessageFactory:
     return new
 
 
-def header_message(new: MessageFactory, stamp_ns: int, frame_id: str) -> Header:
-    """Create a header from a stamp in nanoseconds and a frame id."""
+def time_message(new: MessageFactory, stamp_ns: int) -> Any:
+    """Create a stamp from nanoseconds."""
     sec = min(stamp_ns // _SECOND_NS, _LAST_SECOND)
     nanosec = stamp_ns - sec * _SECOND_NS  # more than a second in broken stamps at the end of time
-    stamp = new("builtin_interfaces/msg/Time", sec=sec, nanosec=nanosec)
-    return new("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
+    return new("builtin_interfaces/msg/Time", sec=sec, nanosec=nanosec)
+
+
+def header_message(new: MessageFactory, stamp_ns: int, frame_id: str) -> Header:
+    """Create a header from a stamp in nanoseconds and a frame id."""
+    return new("std_msgs/msg/Header", stamp=time_message(new, stamp_ns), frame_id=frame_id)

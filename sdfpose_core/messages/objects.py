@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from sdfpose_core.messages.factory import MessageFactory
+from sdfpose_core.messages.factory import MessageFactory, time_message
 from sdfpose_core.messages.interfaces import Header
 from sdfpose_core.observation.frame import Alternative, GroundTruth, ObjectEstimate
 
@@ -42,7 +42,10 @@ _NO_MESH = {
 
 
 class Tracked(Protocol):
-    """A tracked object; `state` is a constant of ``SdfObject.msg``."""
+    """A tracked object; `state` is a constant of ``SdfObject.msg``.
+
+    `stamp_ns` is that of the last image that showed it.
+    """
 
     @property
     def id(self) -> int: ...  # noqa: D102
@@ -52,6 +55,8 @@ class Tracked(Protocol):
     def estimate(self) -> ObjectEstimate: ...  # noqa: D102
     @property
     def mesh_revision(self) -> int: ...  # noqa: D102
+    @property
+    def stamp_ns(self) -> int: ...  # noqa: D102
 
 
 class GraspPose(Protocol):
@@ -164,6 +169,7 @@ def object_message(
         id=track.id,
         category=estimate.category,
         state=int(track.state),
+        last_seen=time_message(new, track.stamp_ns),
         pose=_pose_with_covariance(
             new, estimate.rotation, estimate.translation, estimate.covariance
         ),
@@ -229,6 +235,7 @@ def ground_truth_message(new: MessageFactory, truth: GroundTruth, header: Header
         id=truth.mask_id,
         category=truth.category,
         state=_UNKNOWN,
+        last_seen=header.stamp,
         pose=_pose_with_covariance(new, truth.rotation, truth.translation, np.zeros((6, 6))),
         symmetric_about_y=bool(truth.symmetric_about_y),
         symmetries=[],

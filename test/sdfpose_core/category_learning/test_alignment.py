@@ -77,6 +77,20 @@ def test_round_models_have_no_front():
     assert {x.yaw_deg for x in proposal.orientations.values()} == {0.0}
 
 
+def test_models_that_are_added_later_agree_with_the_known_ones():
+    """The known front is at z of the files, where comparison alone would leave it at x."""
+    known = {x.name: Orientation("+y", 90.0) for x in MUGS[:4]}
+    side = Orientation("+z").rotation.T
+    files = [*MUGS[:5], turned(MUGS[5], side @ Orientation("+y", 120.0).rotation)]
+    proposal = propose_alignment(files, known={**known, "missing": Orientation()})
+    assert set(proposal.orientations) == {MUGS[4].name, MUGS[5].name}
+    assert proposal.orientations[MUGS[4].name] == Orientation("+y", 90.0)
+    later = proposal.orientations[MUGS[5].name]
+    assert later.up == "+z"
+    assert later.yaw_deg == pytest.approx(-30.0, abs=10.0)
+    assert set(proposal.notes) == {MUGS[5].name}
+
+
 def test_a_foot_is_below_the_centre_of_mass():
     box = CadModel.centred("box", "box", *_box(1.0, 2.0, 3.0))
     np.testing.assert_allclose(list(foot_areas(box).values()), 1.0)

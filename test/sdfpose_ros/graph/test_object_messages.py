@@ -74,6 +74,7 @@ def test_a_transform_goes_from_the_object_to_the_image_frame(fakes, estimate):
 
 def test_an_object_message_says_everything_of_the_estimate(fakes, estimate):
     track = fakes.make_track(4_000_000_000, estimate, mesh_revision=3)
+    track = dataclasses.replace(track, stamp_ns=1_700_000_000_000_000_007)
     colours = np.arange(12, dtype=np.uint8).reshape(4, 3)
     message = m.object_message(track, HEADER, with_mesh=True, colours=colours)
     assert message.header == HEADER
@@ -82,6 +83,8 @@ def test_an_object_message_says_everything_of_the_estimate(fakes, estimate):
         "mug",
         SdfObject.TRACKED,
     )
+    seen_ns = message.last_seen.sec * 1_000_000_000 + message.last_seen.nanosec
+    assert seen_ns == track.stamp_ns
     assert message.scale == estimate.scale
     assert (message.dimensions.x, message.dimensions.y, message.dimensions.z) == (0.10, 0.12, 0.08)
     assert message.confidence == pytest.approx(0.75)
