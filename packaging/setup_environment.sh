@@ -180,6 +180,6 @@ changed=
 up_to_date || rm -f "$environment"/*.stamp
 stage requirements "$(digest "$requirements" "$0")" install_requirements
 stage tf2_msgs "$(digest packaging/tf2_msgs "${builders[@]}")" install_tf2_msgs
-stage project "$(digest CMakeLists.txt msg srv package.xml pyproject.toml setup.py "${builders[@]}")" \
+stage project "$(digest CMakeLists.txt action msg srv package.xml pyproject.toml setup.py "${builders[@]}")" \
     install_project
 [ -z "$changed" ] || say "$environment is ready ($SECONDS s)"
