@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from skimage.measure import marching_cubes
 
 from sdfpose_core.cli.execution import execute
-from sdfpose_core.cli.numbers import positive
+from sdfpose_core.cli.numbers import integer
 
 Solid = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Signed distances, negative inside, of points (N, 3); distances may be approximate."""
@@ -259,10 +259,10 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the meshes")
     parser.add_argument(
-        "--learn", type=positive, default=12, help="models to learn from (default: 12)"
+        "--learn", type=integer(), default=12, help="models to learn from (default: 12)"
     )
     parser.add_argument(
-        "--held-out", type=positive, default=6, help="models to measure on (default: 6)"
+        "--held-out", type=integer(), default=6, help="models to measure on (default: 6)"
     )
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     args = parser.parse_args()

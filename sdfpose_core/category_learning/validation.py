@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from sdfpose_core.benchmark.outcomes import PoseOutcome
@@ -31,6 +32,8 @@ class LearnedFigures:
         cases: number of simulated views.
         with_encoder: `POSE_FIGURES` of the pack, its category told.
         without_encoder: the same, searched from upright poses.
+        right_percent: share of the poses of the pack within 10 degrees and 5 cm.
+        confidence_percent: mean confidence of these poses; `right_percent` would be calibrated.
         chamfer_percent: mean Chamfer distance of models reconstructed from their whole surface, per
             cent of the diagonal.
         chamfer_view_percent: median Chamfer distance from a single view with known pose.
@@ -39,6 +42,8 @@ class LearnedFigures:
     cases: int
     with_encoder: dict[str, float]
     without_encoder: dict[str, float]
+    right_percent: float
+    confidence_percent: float
     chamfer_percent: float
     chamfer_view_percent: float
 
@@ -76,10 +81,13 @@ def measure_category(
     decoder = load_decoder(packs[name].verified("decoder"), device)
     shapes = measure_models(decoder, packs.categories, models, ShapeBenchmarkConfig())
     progress(1.0)
+    with_encoder = outcomes["fast"]
     return LearnedFigures(
         cases=len(outcomes["fast"]),
         with_encoder=_figures(name, outcomes["fast"]),
         without_encoder=_figures(name, outcomes["none"]),
+        right_percent=100.0 * float(np.mean([x.right_rank == 1 for x in with_encoder])),
+        confidence_percent=100.0 * float(np.mean([x.confidence for x in with_encoder])),
         chamfer_percent=100.0 * shapes["chamfer_mean"],
         chamfer_view_percent=100.0 * shapes["chamfer_view_median"],
     )

@@ -194,10 +194,15 @@ def test_one_model(meshes: Path, tmp_path: Path):
         np.testing.assert_allclose(shape.dimensions_m, steps(0).extents, rtol=0.12)
     figures = dict.fromkeys(POSE_FIGURES, 50.0)
     card = card_text(
-        prepared, run.shapes, run.settings, LearnedFigures(10, figures, figures, 1.0, 2.0)
+        prepared,
+        run.shapes,
+        run.settings,
+        LearnedFigures(10, figures, figures, 80.0, 60.0, 1.0, 2.0),
     )
     assert "other objects get its shape" in card
     assert "too few to hold one out" in card
+    assert "80 % of the poses" in card
+    assert "confidence is 60 %" in card
     assert "blends" not in card
 
 
@@ -206,7 +211,7 @@ def test_a_full_disk_is_found_first(meshes: Path, tmp_path: Path, monkeypatch):
     run = CategoryLearning(prepared, LearningSettings(), tmp_path, torch.device("cpu"))
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10_000_000))
-    with pytest.raises(ConfigurationError, match=r"0.01 GB are free: expected 0.8\d GB more"):
+    with pytest.raises(ConfigurationError, match=r"0.01 GB are free: expected 1.1\d GB more"):
         run.run(tmp_path / "beaker")
     assert not (tmp_path / "beaker").exists()
 
