@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 CORE = (
     {"errors", "samples"},
-    {"device", "storage"},
+    {"device", "processes", "storage"},
     {"categories"},
     {"geometry", "learning", "shapes", "weights"},
     {"cameras", "observation", "packs", "sdf"},
@@ -99,4 +99,4 @@ def test_imports_run_downward(path: Path) -> None:
 
 def test_only_shared_vocabulary_lies_at_the_roots() -> None:
     at_the_root = {x.name for package in LEVELS for x in (ROOT / package).glob("*.py")}
-    assert at_the_root == {"__init__.py", "categories.py", "device.py", "errors.py"}
+    assert at_the_root == {"__init__.py", "categories.py", "device.py", "errors.py", "processes.py"}

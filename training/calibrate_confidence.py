@@ -54,6 +54,7 @@ from sdfpose_core.evaluation import (
 )
 from sdfpose_core.observation.frame import GroundTruth, Instance
 from sdfpose_core.packs.collection import Packs
+from sdfpose_core.processes import end_with_parent
 from sdfpose_core.recognition.views import network_masks
 from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.clutter import CLUTTER, EMPTY, ClutterStyle
@@ -363,7 +364,9 @@ def main() -> int:
         weights=args.weights,
     )
     parts = [*names, *CLUTTER_PARTS]
-    with ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        args.workers, multiprocessing.get_context("spawn"), end_with_parent
+    ) as pool:
         found = list(track(pool.map(job, parts), description="views", total=len(parts)))
     views = list(itertools.chain.from_iterable(found[: len(names)]))
     clutter = list(itertools.chain.from_iterable(found[len(names) :]))

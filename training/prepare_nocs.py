@@ -43,6 +43,7 @@ from sdfpose_core.datasets.nocs_shapes import ModelSurfaces, surfaces_file
 from sdfpose_core.datasets.nocs_truth import NocsTruths
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_core.packs.collection import Packs
+from sdfpose_core.processes import end_with_parent
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.training import codes_file, load_model_codes, save_model_codes
 from sdfpose_core.sdf.training_shapes import model_codes
@@ -232,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_input_folder("--detections", args.detections, "results_*.pkl")
     with_codes = not args.no_codes and args.shard[0] == 0
     packs = given_packs(args)
-    with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(args.workers, get_context("spawn"), end_with_parent) as pool:
         for part in args.parts:
             if not (args.data / part).is_dir():
                 print(f"{part}: not found, skipped", file=sys.stderr)

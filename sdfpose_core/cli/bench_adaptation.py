@@ -40,6 +40,7 @@ from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.packs.collection import Packs
+from sdfpose_core.processes import end_with_parent
 from sdfpose_core.weights import MILD, weights_file
 
 __all__ = ["add_parser", "run"]
@@ -128,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     runs: list[AdaptationRun] = []
     with (
         Progress(console=errors, transient=True) as bar,
-        ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(args.workers, get_context("spawn"), end_with_parent) as pool,
     ):
         task = bar.add_task("runs", total=len(usable) * len(seeds))
         jobs = [

@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol, TypeVar
 
 from sdfpose_core.errors import SdfposeError
+from sdfpose_core.processes import end_with_parent
 
 __all__ = ["MadeOnce", "make_view_files"]
 
@@ -38,7 +39,9 @@ def make_view_files(files: Sequence[_File], workers: int) -> Iterator[_File]:
         return
     # Ray casting uses threads; forked processes would deadlock waiting for them.
     before = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), end_with_parent
+    ) as pool:
         try:
             for made in as_completed([pool.submit(_made, x) for x in files]):
                 yield made.result()

@@ -24,6 +24,7 @@ from typing import ParamSpec, TypeVar
 
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import VerificationError
+from sdfpose_core.processes import end_with_parent
 from sdfpose_core.tracking.verification import (
     Detector,
     Trial,
@@ -261,14 +262,7 @@ def _set_up_process(detector: Detector, accept_confidence: float) -> None:
     _run_here = partial(_run, detector=detector, accept_confidence=accept_confidence)
     set_threads(1)
     os.nice(_NICENESS)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end_with_parent() -> None:
-        parent.join()
-        os._exit(0)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
 def _run_in_process(request: Request) -> VerificationResult:
