@@ -26,6 +26,7 @@ from skimage.measure import marching_cubes
 
 from sdfpose_core.cli.execution import execute
 from sdfpose_core.cli.numbers import integer
+from sdfpose_core.errors import MeshError
 
 Solid = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Signed distances, negative inside, of points (N, 3); distances may be approximate."""
@@ -138,7 +139,7 @@ def kettle(rng: np.random.Generator) -> Solid:
             np.stack(
                 [
                     0.92 * radius * np.cos(span),
-                    0.8 * height + (arch - 0.8 * height) * np.sin(span) ** 0.7,
+                    0.3 * height + (arch - 0.3 * height) * np.sin(span) ** 0.5,
                     0 * span,
                 ],
                 axis=1,
@@ -240,8 +241,9 @@ def surface(solid: Solid, reach: float = 0.3) -> trimesh.Trimesh:
     field[np.abs(field) < 1e-6] = 1e-6
     vertices, faces, _, _ = marching_cubes(field, 0.0, spacing=(cell,) * 3)
     mesh = trimesh.Trimesh(vertices + low, faces)
-    pieces = mesh.split(only_watertight=True)
-    return max(pieces, key=lambda x: abs(x.volume))
+    if not (mesh.is_watertight and mesh.body_count == 1):
+        raise MeshError("a part of the solid does not touch the others, or leaves the box")
+    return mesh
 
 
 def _sampled(

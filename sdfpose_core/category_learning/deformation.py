@@ -24,14 +24,6 @@ _LIMIT = 2.0
 
 _STREAM = 20270
 
-_WAVES = 3
-_WAVE_CYCLES = 0.8
-"""Largest number of cycles of a wave within a box."""
-
-_MAX_WAVE_SLOPE = 0.6
-"""Waves that would move neighbouring points by more than this, relative to each other, are lowered:
-from 1 on, a map may not be one to one."""
-
 
 @dataclass(frozen=True)
 class DeformationRange:
@@ -42,71 +34,10 @@ class DeformationRange:
     bulge: float = 0.08
     bend: float = 0.06
     front: float = 0.12
-    wave: float = 0.05
 
     def times(self, factor: float) -> DeformationRange:
         """The range with all deviations multiplied."""
         return DeformationRange(**{name: factor * x for name, x in vars(self).items()})
-
-
-@dataclass(frozen=True)
-class Wave:
-    """A displacement that varies slowly over a box; it keeps the mirror symmetry z -> -z.
-
-    Attributes:
-        frequency: (3,) cycles within the box along x, y and z.
-        phase: radians.
-        amplitude: (3,) displacement along x, y and z, in lengths of the box.
-        radial: by this share, distances from the y axis grow.
-    """
-
-    frequency: tuple[float, float, float]
-    phase: float
-    amplitude: tuple[float, float, float]
-    radial: float
-
-    @classmethod
-    def random(cls, rng: np.random.Generator, spread: float, *, round_about_y: bool) -> Wave:
-        """Draw a wave; one that keeps a shape round varies along y alone.
-
-        Args:
-            rng: source of randomness.
-            spread: standard deviation of the displacements, in lengths of the box.
-            round_about_y: whether the shape has to stay round about y.
-        """
-        x, y, z = rng.uniform(-_WAVE_CYCLES, _WAVE_CYCLES, 3)
-        phase = float(rng.uniform(0.0, 2.0 * np.pi))
-        heights = spread * np.clip(rng.normal(size=4), -_LIMIT, _LIMIT)
-        radial = 2.0 * float(heights[3])  # of a distance of up to 0.5
-        if round_about_y:
-            return cls((0.0, float(y), 0.0), phase, (0.0, 0.0, 0.0), radial)
-        a, b, c = map(float, heights[:3])
-        return cls((float(x), float(y), float(z)), phase, (a, b, c), radial)
-
-    @property
-    def slope(self) -> float:
-        """Bound on how much it moves neighbouring points relative to each other."""
-        steepest = 2.0 * np.pi * float(np.linalg.norm(self.frequency))
-        height = float(np.linalg.norm(self.amplitude)) + 0.5 * abs(self.radial)
-        return steepest * height + abs(self.radial) + abs(self.amplitude[1])
-
-    def times(self, factor: float) -> Wave:
-        """The wave with its displacements multiplied."""
-        a, b, c = (factor * x for x in self.amplitude)
-        return replace(self, amplitude=(a, b, c), radial=factor * self.radial)
-
-    def displacements(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Displacements (N, 3) of points (N, 3), -0.5 to 0.5 along each axis.
-
-        The base of the box moves in its plane alone, so that a foot stays flat.
-        """
-        x, y, z = points.T
-        along, up, across = (2.0 * np.pi * f for f in self.frequency)
-        height = np.sin(along * x + up * y + self.phase)
-        even, odd = height * np.cos(across * z), height * np.sin(across * z)
-        outward = self.radial * np.sin(up * y + self.phase)
-        a, b, c = self.amplitude
-        return np.stack([a * even + outward * x, b * even * (y + 0.5), c * odd + outward * z], 1)
 
 
 @dataclass(frozen=True)
@@ -120,7 +51,6 @@ class Deformation:
         bulge: by this share, they grow in the middle.
         bend: the ends move by this along x, in lengths of the box.
         front: by this share, lengths grow at the front, and shrink at the back.
-        waves: further displacements, which come first.
     """
 
     scale: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -128,7 +58,6 @@ class Deformation:
     bulge: float = 0.0
     bend: float = 0.0
     front: float = 0.0
-    waves: tuple[Wave, ...] = ()
 
     @classmethod
     def random(
@@ -140,24 +69,12 @@ class Deformation:
             return float(deviation * np.clip(rng.normal(), -_LIMIT, _LIMIT))
 
         x, y, z = (draw(spread.scale) for _ in range(3))
-        taper, bulge, bend, front = map(
-            draw, (spread.taper, spread.bulge, spread.bend, spread.front)
-        )
-        found = cls((x, y, z), taper, bulge, bend, front)
-        if round_about_y:
-            found = replace(found, scale=(x, y, x), bend=0.0, front=0.0)
-        waves = [
-            Wave.random(rng, spread.wave / np.sqrt(_WAVES), round_about_y=round_about_y)
-            for _ in range(_WAVES)
-        ]
-        steepest = sum(w.slope for w in waves)
-        factor = min(1.0, _MAX_WAVE_SLOPE / max(steepest, _MAX_WAVE_SLOPE))
-        return replace(found, waves=tuple(w.times(factor) for w in waves))
+        found = cls((x, y, z), *map(draw, (spread.taper, spread.bulge, spread.bend, spread.front)))
+        return replace(found, scale=(x, y, x), bend=0.0, front=0.0) if round_about_y else found
 
     def __call__(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map points (N, 3), -0.5 to 0.5 along each axis."""
-        start = np.array(points, dtype=np.float64)
-        x, y, z = (start + sum((w.displacements(start) for w in self.waves), np.zeros(3))).T
+        x, y, z = np.asarray(points, dtype=np.float64).T
         # Each step is one to one within the box: lengths along x grow by 1 - |front| at least, and
         # widths are positive.
         x = x + self.front * (x * x - 0.25)

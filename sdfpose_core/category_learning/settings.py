@@ -36,16 +36,16 @@ class LearningSettings:
         encoder: training of the encoder.
     """
 
-    shapes: int = 480
-    blends: int = 240
-    views: int = 24_000
+    shapes: int = 360
+    blends: int = 120
+    views: int = 18_000
     cases: int = 100
     hold_out_every: int = 5
     deformation: DeformationRange = field(default_factory=DeformationRange)
     samples: SampleCounts = field(default_factory=SampleCounts)
     decoder: DecoderTrainingConfig = field(default_factory=DecoderTrainingConfig)
     encoder: EncoderTrainingConfig = field(
-        default_factory=lambda: EncoderTrainingConfig(steps=5000)
+        default_factory=lambda: EncoderTrainingConfig(steps=4000)
     )
 
     def __post_init__(self) -> None:
