@@ -20,6 +20,7 @@ from sdfpose_core.cli.numbers import integer, seed
 from sdfpose_core.cli.output import (
     add_json_argument,
     new_table,
+    note_few_objects,
     print_problems,
     wide_console,
     write_json,
@@ -118,6 +119,7 @@ def _print(document: Mapping[str, Any]) -> None:
     rows = {**document["categories"], "all": document["overall"]}
     for name, row in rows.items():
         table.add_row(name, *(_number(row[key]) for key in _COLUMNS))
+    note_few_objects(table, (x["n"] for x in document["categories"].values()))
     wide_console().print(table)
 
 

@@ -21,6 +21,7 @@ from sdfpose_core.cli.mask_images import add_image_arguments, check_any_image, i
 from sdfpose_core.cli.output import (
     add_json_argument,
     new_table,
+    note_few_objects,
     print_problems,
     wide_console,
     write_file,
@@ -149,6 +150,7 @@ def _print(document: Mapping[str, Any], without_truth: int) -> None:
     for name, row in [*document["per_category"].items(), ("mean", document["mean"])]:
         cells = (_number(row.get(key), digits) for key, (_, digits) in _COLUMNS.items())
         table.add_row(Text(name), *cells)
+    note_few_objects(table, (x["n"] for x in document["per_category"].values()))
     console = wide_console()
     console.print(table)
     if without_truth:

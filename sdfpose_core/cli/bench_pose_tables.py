@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdfpose_core.benchmark.pose_figures import MEASURES, MISSED
-from sdfpose_core.cli.output import measure_heading, new_table, wide_console
+from sdfpose_core.cli.output import measure_heading, new_table, note_few_objects, wide_console
 
 __all__ = ["print_categories", "print_instances", "print_poses", "print_tracking"]
 
@@ -63,6 +63,7 @@ def print_poses(document: Mapping[str, Any]) -> None:
             _number(x["trans_median_cm"], 2),
             _number(x["chamfer_median_mm"], 2),
         )
+    note_few_objects(table, (x["n"] for x in document["per_category"].values()))
     console = wide_console()
     console.print(table)
     console.print(_modes_table(document))

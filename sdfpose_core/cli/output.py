@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ __all__ = [
     "add_json_argument",
     "measure_heading",
     "new_table",
+    "note_few_objects",
     "precision_table",
     "print_problems",
     "problems_of_failure",
@@ -128,9 +129,6 @@ def precision_table(document: Mapping[str, Any]) -> Table:
         document: has the keys ``per_category``, ``mean``, ``iou`` and ``misses``, and ``spread``
             for repeated runs.
     """
-    # Imported here, because it takes long to load and most commands have no such table.
-    from sdfpose_core.evaluation.frame_metrics import MIN_OBJECTS
-
     table = new_table(
         f"Average precision (%), IoU: {document['iou']}, misses: {document['misses']}"
     )
@@ -140,13 +138,26 @@ def precision_table(document: Mapping[str, Any]) -> Table:
     rows = [*document["per_category"].items(), ("mean", document["mean"])]
     for name, row in rows:
         table.add_row(Text(name), *(_cell(key, row[key]) for key in document["mean"]))
-    if any(0 < x["n"] < MIN_OBJECTS for x in document["per_category"].values()):
-        table.caption = f"averages over fewer than {MIN_OBJECTS} objects say little"
-        table.caption_justify = "left"
+    note_few_objects(table, (x["n"] for x in document["per_category"].values()))
     if spread := document.get("spread"):
         cells = (f"{spread[key]:.1f}" if key in spread else "" for key in document["mean"])
         table.add_row("std. dev.", *cells)
     return table
+
+
+def note_few_objects(table: Table, counts: Iterable[int]) -> None:
+    """Note below a table that averages over few objects say little, if it has such.
+
+    Args:
+        table: with one row per category.
+        counts: number of objects of each category.
+    """
+    # Imported here, because it takes long to load and most commands have no such table.
+    from sdfpose_core.evaluation.frame_metrics import MIN_OBJECTS
+
+    if any(0 < x < MIN_OBJECTS for x in counts):
+        table.caption = f"averages over fewer than {MIN_OBJECTS} objects say little"
+        table.caption_justify = "left"
 
 
 def measure_heading(key: str) -> str:
