@@ -66,7 +66,7 @@ def run_demo(options: DemoOptions, log: Callable[[str], None]) -> int:
 
     Raises:
         ConfigurationError: ROS 2 cannot be used in this environment.
-        DemoError: a process failed. The message ends with the last lines of its log.
+        DemoError: a process failed. The message ends with its last words.
     """
     output = options.output_dir.resolve()
     output.mkdir(parents=True, exist_ok=True)
@@ -151,6 +151,6 @@ def _wait(group: ProcessGroup, deadline: float) -> int:
 
 def _failed(group: ProcessGroup, name: str, status: int) -> DemoError:
     return DemoError(
-        f"the process '{name}' ended with status {status}: expected it to run until the end of "
-        f"the demo; end of its log:\n{group.log_tail(name)}"
+        f"the process '{name}' ended with status {status} (log: {group.log_path(name)}): "
+        f"{group.last_words(name)}"
     )
