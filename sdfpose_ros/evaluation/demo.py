@@ -24,7 +24,8 @@ _WRITING_S = 30.0
 """Longest wait for the evaluator to write its outputs."""
 
 _POLL_S = 0.2
-_OUTPUTS = ("overlay.png", "objects.json", "demo.mcap", "*.ply")
+_OVERLAY = "overlay.png"
+_OUTPUTS = (_OVERLAY, "objects.json", "demo.mcap", "*.ply")
 
 
 class DemoError(SdfposeError):
@@ -82,6 +83,8 @@ def run_demo(options: DemoOptions, log: Callable[[str], None]) -> int:
         for line in options.viewer.lines() if options.viewer is not None else ():
             log(line)
         status = _wait(group, time.monotonic() + STARTUP_S + options.seconds + _WRITING_S)
+        for line in _results(options.output_dir):
+            log(line)
         if options.viewer is not None:
             _watch(group, log)
         return status
@@ -124,6 +127,20 @@ def _start(group: ProcessGroup, options: DemoOptions, output: Path) -> None:
             *parameter_arguments(rate_hz=float(options.rate_hz), seed=options.seed),
         ],
     )  # fmt: skip
+
+
+def _results(folder: Path) -> list[str]:
+    """What the folder of results holds, and what to do with it; nothing if it is empty."""
+    found = []
+    for pattern in _OUTPUTS:
+        names = sorted(x.name for x in folder.glob(pattern))
+        found += names if len(names) < 2 else [f"{len(names)} meshes ({names[0]}, ...)"]
+    if not found:
+        return []
+    return [
+        f"demo: {folder} holds {', '.join(found)}",
+        f"demo: look at {folder / _OVERLAY}, or browse all in a browser: sdfpose view {folder}",
+    ]
 
 
 def _watch(group: ProcessGroup, log: Callable[[str], None]) -> None:
