@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,9 @@ from sdfpose_core.storage.text import read_text
 from sdfpose_core.weights import SHIPPED, weights_kind
 
 __all__ = ["add_parser", "run"]
+
+_LINK = re.compile(r"!?\[([^\]]*)\]\(([^()\s]+)\)")
+"""A link or a picture in Markdown: its text and its target."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +152,24 @@ def _show(args: argparse.Namespace) -> int:
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
         console.print(f"  {name}: {shown}", highlight=False, soft_wrap=True, markup=False)
     if text:
-        console.print(f"\n{text.strip()}", highlight=False, soft_wrap=True, markup=False)
+        console.print(
+            f"\n{_readable(text, pack.folder).strip()}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
     return 1 if report.problem else 0
+
+
+def _readable(card: str, folder: Path) -> str:
+    """Write the links and pictures of a card as text, with paths that can be opened from here."""
+
+    def text(link: re.Match[str]) -> str:
+        name, target = link.groups()
+        place = target if ":" in target else os.path.normpath(folder / target)
+        return place if name in ("", target) else f"{name} ({place})"
+
+    return _LINK.sub(text, card)
 
 
 def _read(folder: Path) -> _Report:
