@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 
 from sdfpose_core.benchmark.adaptation import (
     ROWS,
@@ -35,6 +33,7 @@ from sdfpose_core.cli.output import (
     write_json,
 )
 from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.errors import ConfigurationError
@@ -124,10 +123,9 @@ def run(args: argparse.Namespace) -> int:
             "training/pretrain.py --config config/training/encoder_mild.yaml and give its folder "
             "as --start"
         )
-    errors = Console(stderr=True)
     runs: list[AdaptationRun] = []
     with (
-        Progress(console=errors, transient=True) as bar,
+        progress_bar() as bar,
         ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool,
     ):
         task = bar.add_task("runs", total=len(usable) * len(seeds))

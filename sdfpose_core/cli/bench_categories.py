@@ -9,9 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from sdfpose_core.benchmark.decoys import write_decoys
 from sdfpose_core.benchmark.many_categories import (
     load_categories,
@@ -31,6 +28,7 @@ from sdfpose_core.cli.output import (
     write_json,
 )
 from sdfpose_core.cli.paths import check_output_file
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import PoseEstimator
@@ -145,7 +143,7 @@ def _measure(
     colour, count = estimator.uses_colour, args.count
     cases = [x for name in names for x in synthetic_cases(name, count, args.seed, colour=colour)]
     rows = {}
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("detections", total=len(numbers) * len(cases))
         for number in numbers:
             outcomes = run_screen(

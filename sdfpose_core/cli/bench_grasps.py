@@ -8,9 +8,6 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from sdfpose_core.benchmark.grasps import CONFIDENCE, GRASPS, run_grasps, summarise_grasps
 from sdfpose_core.benchmark.poses import synthetic_cases
 from sdfpose_core.cli.category_choice import given_packs, usable_categories
@@ -26,6 +23,7 @@ from sdfpose_core.cli.output import (
     write_json,
 )
 from sdfpose_core.cli.paths import check_output_file
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import PoseEstimator
@@ -100,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         )
     estimator = PoseEstimator(estimator_config(args), packs)
     cases = chain.from_iterable(synthetic_cases(x, args.count, args.seed) for x in names)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("objects", total=args.count * len(names))
         outcomes = list(run_grasps(estimator, cases, gripper, progress=partial(bar.advance, task)))
     document = summarise_grasps(outcomes)

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from rich.console import Console
-from rich.progress import Progress
 from rich.text import Text
 
 from sdfpose_core.benchmark.mask_cases import MaskCase
@@ -33,6 +31,7 @@ from sdfpose_core.cli.paths import (
     check_output_folder,
     path_argument,
 )
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.device import set_threads
 from sdfpose_core.evaluation.mask_metrics import MaskComparison
 from sdfpose_core.masks.instance_mask import InstanceMask
@@ -112,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     config = MaskBackendConfig(weights=args.weights, device=args.device)
     backend = make_mask_backend(args.source, default_categories(), config)
     problems: list[str] = []
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("images", total=None if args.data else args.count)
         outcomes = run_masks(
             backend,

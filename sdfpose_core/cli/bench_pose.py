@@ -10,8 +10,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 
 from sdfpose_core.benchmark.mesh_folder import mesh_files
 from sdfpose_core.benchmark.outcomes import PoseOutcome
@@ -40,6 +38,7 @@ from sdfpose_core.cli.choices import (
 from sdfpose_core.cli.numbers import integer, seed
 from sdfpose_core.cli.output import add_json_argument, print_problems, write_json
 from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.estimation.mode_ranking import ModeRanking
@@ -252,7 +251,7 @@ def _outcomes(
     """
     colour = estimator.uses_colour
     outcomes: dict[str, list[PoseOutcome]] = {name: [] for name in names}
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         if args.suite == "real":
             folders = real_folders(args.data)
             task = bar.add_task("frames", total=len(folders))
@@ -305,7 +304,7 @@ def _tracked(
     args: argparse.Namespace, estimator: PoseEstimator, names: Sequence[str]
 ) -> tuple[dict[str, Any], list[PoseOutcome]]:
     """Compute the figures of the suite of sequences."""
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("sequences", total=args.count)
         sequences = [
             track_sequence(

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 
 from sdfpose_core.benchmark.world import (
     WorldRun,
@@ -33,6 +31,7 @@ from sdfpose_core.cli.choices import (
 from sdfpose_core.cli.numbers import integer, positive, seed
 from sdfpose_core.cli.output import add_json_argument, wide_console, write_json
 from sdfpose_core.cli.paths import check_output_file
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.estimation.estimator import PoseEstimator
 
 __all__ = ["add_parser", "run"]
@@ -99,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     duration_s = args.duration or (RIG_DURATION_S if rig else DURATION_S)
     rate_hz = args.hz or (RIG_RATE_HZ if rig else RATE_HZ)
     runs, alone = [], []
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("tracking", total=args.count * (1 + args.cameras * rig))
 
         def advance(share: float) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -58,6 +57,7 @@ from sdfpose_core.cli.paths import (
     check_output_folder,
     path_argument,
 )
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
 from sdfpose_core.datasets.nocs_truth import NocsTruths, TruthChoice
 from sdfpose_core.device import set_threads
@@ -346,12 +346,12 @@ def _facts(document: Mapping[str, Any], scores: str) -> dict[str, str]:
 
 
 def _bar() -> Progress:
-    return Progress(
+    return progress_bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("remaining"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        transient=False,
     )

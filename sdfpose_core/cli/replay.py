@@ -38,6 +38,7 @@ from sdfpose_core.cli.output import (
     write_json,
 )
 from sdfpose_core.cli.paths import check_new_bag, check_output_file, path_argument
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.cli.viewing import add_view_argument, keep_open, open_viewer
 from sdfpose_core.datasets.bags import Pairing, find_topics, open_bag
 from sdfpose_core.device import set_threads
@@ -170,7 +171,7 @@ def _replay(args: argparse.Namespace, packs: Packs, viewer: Viewer | None) -> in
     problems: list[str] = []
     rules = label_rules(args, categories)
     with problems_of_failure(problems):
-        truth, mask_topic = _prepare(args, rules, categories, problems)
+        truth, mask_topic, count = _prepare(args, rules, categories, problems)
     set_threads(args.threads)
     world = None if args.world is None else RecordedWorld(args.bag, args.world)
     masks = mask_source(args, packs, folder_beside(args.json, args.report, args.out))
@@ -198,7 +199,7 @@ def _replay(args: argparse.Namespace, packs: Packs, viewer: Viewer | None) -> in
     ):
         view = None if viewer is None else ResultView(viewer, categories)
         tracker.prepare()
-        task = bar.add_task("frames", total=None)
+        task = bar.add_task("frames", total=count or None)
         done = replay(
             args.bag,
             tracker,
@@ -262,8 +263,11 @@ def _prepare(
     rules: LabelRules | None,
     categories: Categories,
     problems: list[str],
-) -> tuple[TruthSource | None, str]:
-    """Find the ground truth and the mask topic. Check the topics before the long work begins."""
+) -> tuple[TruthSource | None, str, int]:
+    """Find the ground truth, the mask topic and the number of depth images.
+
+    This checks the topics before the long work begins.
+    """
     given = args.masks == FILE
     if args.mask_categories and not given:
         raise ConfigurationError(
@@ -278,8 +282,9 @@ def _prepare(
                 "--category NAME (or any), or --mask-categories ID:NAME"
             )
         truth = truth_source(args.gt, bag.connections, args.bag, categories)
+        count = sum(x.msgcount for x in bag.connections if x.topic == topics.depth)
     problems.clear()  # the same problems are reported when the bag is read
-    return truth, topics.mask
+    return truth, topics.mask, count
 
 
 def _make_masks(
@@ -329,9 +334,7 @@ def _facts(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _bar() -> Progress:
-    return Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), transient=True
-    )
+    return progress_bar(SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn())
 
 
 def _print(document: Mapping[str, Any]) -> None:

@@ -40,7 +40,7 @@ def write_caption(
     if not text.strip():
         return
     outlines = TextPath((0.0, 0.0), _drawable(text), size=size_px, prop=_FONT).to_polygons()
-    outlines = [np.array(at) + x * (1.0, -1.0) for x in outlines]
+    outlines = [np.array(at) + np.asarray(x) * (1.0, -1.0) for x in outlines]
     low = np.floor(np.concatenate(outlines).min(axis=0)).astype(int).clip(0)
     high = np.ceil(np.concatenate(outlines).max(axis=0)).astype(int) + 1
     part = image[low[1] : high[1], low[0] : high[0]]
