@@ -1,4 +1,4 @@
-"""`sdfpose bench grasps`: measure how many grasp candidates hold the true object."""
+"""The work of `sdfpose bench grasps`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from sdfpose_core.benchmark.grasps import CONFIDENCE, GRASPS, run_grasps, summarise_grasps
+from sdfpose_core.benchmark.grasps import run_grasps, summarise_grasps
 from sdfpose_core.benchmark.poses import synthetic_cases
+from sdfpose_core.cli.arguments.grasps import gripper_of
 from sdfpose_core.cli.category_choice import given_packs, usable_categories
-from sdfpose_core.cli.choices import add_estimator_arguments, add_threads_argument, estimator_config
-from sdfpose_core.cli.grasps import add_gripper_arguments, gripper_of
-from sdfpose_core.cli.numbers import integer, seed
+from sdfpose_core.cli.choices import estimator_config
 from sdfpose_core.cli.output import (
-    add_json_argument,
     new_table,
     note_few_objects,
     print_problems,
@@ -29,9 +27,8 @@ from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.shapes.families import FAMILIES
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
-_COUNT = 20
 
 _COLUMNS = {
     "n": "n",
@@ -44,38 +41,6 @@ _COLUMNS = {
     "collide": "collide %",
     "through_table": "table %",
 }
-
-
-def add_parser(benchmarks: Any) -> None:
-    """Declare the benchmark's arguments."""
-    parser = benchmarks.add_parser(
-        "grasps",
-        help="measure how many grasp candidates hold",
-        description=(
-            "Estimate procedural objects on simulated tables, each from a single image, and close "
-            f"a gripper at the best {GRASPS} grasp candidates of each on the true mesh. Shares are "
-            "in per cent: of objects with any candidate, of candidates that hold by force closure "
-            f"(also of estimates with a confidence of at least {CONFIDENCE}, and of the best of "
-            "each object), slip, close on nothing or start inside the object, "
-            "and whose open gripper goes through the table."
-        ),
-        epilog="Example: sdfpose bench grasps --category mug bowl --count 10 --json grasps.json",
-    )
-    parser.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
-    parser.add_argument(
-        "--count",
-        type=integer(),
-        default=_COUNT,
-        help="objects per category (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed", type=seed, default=0, help="random seed of the objects (default: 0)"
-    )
-    add_gripper_arguments(parser)
-    add_json_argument(parser)
-    add_estimator_arguments(parser, device="cpu")
-    add_threads_argument(parser)
-    parser.set_defaults(benchmark=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`sdfpose bench rejection`: measure which masks get a confident estimate and which should not."""
+"""The work of `sdfpose bench rejection`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,14 @@ from sdfpose_core.benchmark.mask_cases import MaskCase
 from sdfpose_core.benchmark.rejection import JudgedMask, run_rejection, true_masks
 from sdfpose_core.benchmark.rejection_figures import confident_estimates, summarise_rejection
 from sdfpose_core.categories import Categories
+from sdfpose_core.cli.arguments.bench_rejection import TRUTH
 from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
-    add_estimator_arguments,
-    add_threads_argument,
     estimator_config,
 )
 from sdfpose_core.cli.frame_masks import mask_backend
-from sdfpose_core.cli.mask_images import add_image_arguments, check_any_image, image_cases
-from sdfpose_core.cli.numbers import real
+from sdfpose_core.cli.mask_images import check_any_image, image_cases
 from sdfpose_core.cli.output import (
-    add_json_argument,
     new_table,
     print_problems,
     wide_console,
@@ -36,21 +33,18 @@ from sdfpose_core.cli.paths import (
     check_input_folder,
     check_output_file,
     check_output_folder,
-    path_argument,
 )
 from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.device import set_threads
-from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.masks.instance_mask import InstanceMask
-from sdfpose_core.masks.sources import FILE, MASK_SOURCES, segment_alone
+from sdfpose_core.masks.sources import segment_alone
 from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.packs.collection import Packs
 from sdfpose_core.visualisation.masks import draw_estimated_masks
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
-_TRUTH = "truth"
-_CONFIDENCE = 0.5
 
 _COLUMNS = {
     "n": "n",
@@ -67,49 +61,6 @@ _COUNTED = {
     "with_invention": "with an invented object",
     "with_unmatched": "with an unmatched object",
 }
-
-
-def add_parser(benchmarks: Any) -> None:
-    """Declare the benchmark's arguments."""
-    parser = benchmarks.add_parser(
-        "rejection",
-        help="measure the rejection of things of no category",
-        description=(
-            "Estimate images with masks of everything in them and count confident estimates: the "
-            "share of the true objects that is kept, and the share of distractors and background "
-            "that is called an object. Real frames of --data, whose mask.png may not show "
-            "everything: list the confident estimates; those on no true mask are unmatched."
-        ),
-        epilog="Example: sdfpose bench rejection --data DIR --masks network --draw out/rejection",
-    )
-    add_image_arguments(parser)
-    sources = (_TRUTH, *(x for x in MASK_SOURCES if x != FILE))
-    parser.add_argument(
-        "--masks",
-        choices=sources,
-        default=_TRUTH,
-        help=(
-            "source of the masks: truth takes the true masks of all things without their "
-            "categories, with --data those of mask.png; others as for 'sdfpose estimate' "
-            "(default: %(default)s)"
-        ),
-    )
-    parser.add_argument(
-        "--confidence",
-        type=real(0.0, 1.0),
-        default=_CONFIDENCE,
-        help="estimates with at least this confidence count (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--draw",
-        type=path_argument,
-        metavar="DIR",
-        help="draw the masks of confident estimates in each image to DIR/NAME.png",
-    )
-    add_json_argument(parser)
-    add_estimator_arguments(parser, device=EstimatorConfig().device)
-    add_threads_argument(parser)
-    parser.set_defaults(benchmark=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -150,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _mask_maker(args: argparse.Namespace, packs: Packs) -> Callable[[MaskCase], InstanceMask]:
-    if args.masks == _TRUTH:
+    if args.masks == TRUTH:
         return true_masks
     backend = mask_backend(args, packs)
     return lambda case: segment_alone(backend, case.frame)
