@@ -14,6 +14,7 @@ from sdfpose_core.cli.arguments.grasps import gripper_of
 from sdfpose_core.cli.category_choice import given_packs, usable_categories
 from sdfpose_core.cli.choices import estimator_config
 from sdfpose_core.cli.output import (
+    figure,
     new_table,
     note_few_objects,
     print_problems,
@@ -81,12 +82,6 @@ def _print(document: Mapping[str, Any]) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     rows = {**document["categories"], "all": document["overall"]}
     for name, row in rows.items():
-        table.add_row(name, *(_number(row[key]) for key in _COLUMNS))
+        table.add_row(name, *(figure(row[key]) for key in _COLUMNS))
     note_few_objects(table, (x["n"] for x in document["categories"].values()))
     wide_console().print(table)
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return str(value) if isinstance(value, int) else f"{value:.1f}"

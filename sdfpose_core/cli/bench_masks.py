@@ -16,6 +16,7 @@ from sdfpose_core.benchmark.masks import run_masks, summarise_masks
 from sdfpose_core.categories import default_categories
 from sdfpose_core.cli.mask_images import check_any_image, image_cases
 from sdfpose_core.cli.output import (
+    figure,
     new_table,
     note_few_objects,
     print_problems,
@@ -101,14 +102,10 @@ def _print(document: Mapping[str, Any], without_truth: int) -> None:
     for heading, _ in _COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for name, row in [*document["per_category"].items(), ("mean", document["mean"])]:
-        cells = (_number(row.get(key), digits) for key, (_, digits) in _COLUMNS.items())
+        cells = (figure(row.get(key), digits) for key, (_, digits) in _COLUMNS.items())
         table.add_row(Text(name), *cells)
     note_few_objects(table, (x["n"] for x in document["per_category"].values()))
     console = wide_console()
     console.print(table)
     if without_truth:
         console.print(f"{without_truth} image(s) without true masks do not count", highlight=False)
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"

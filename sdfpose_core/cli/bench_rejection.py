@@ -23,6 +23,7 @@ from sdfpose_core.cli.choices import (
 from sdfpose_core.cli.frame_masks import mask_backend
 from sdfpose_core.cli.mask_images import check_any_image, image_cases
 from sdfpose_core.cli.output import (
+    figure,
     new_table,
     print_problems,
     wide_console,
@@ -137,7 +138,7 @@ def _print(document: Mapping[str, Any]) -> None:
     other = "distractors" if "distractors" in document else "unmatched"
     background = document[other] | {"kept": document[other]["confident"]}
     for name, row in (("objects", document["objects"]), (other, background)):
-        table.add_row(name, *(_number(row.get(key)) for key in _COLUMNS))
+        table.add_row(name, *(figure(row.get(key)) for key in _COLUMNS))
     console = wide_console()
     console.print(table)
     if background["by_category"]:
@@ -172,9 +173,3 @@ def _summary(document: Mapping[str, Any]) -> str:
     if frames.get("without_truth"):
         parts.append(f"{frames['without_truth']} more without true masks")
     return f"{', '.join(parts)}; {document['ms']:.0f} ms"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return str(value) if isinstance(value, int) else f"{value:.1f}"

@@ -20,7 +20,7 @@ from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
     estimator_config,
 )
-from sdfpose_core.cli.output import wide_console, write_json
+from sdfpose_core.cli.output import figure, wide_console, write_json
 from sdfpose_core.cli.paths import check_output_file
 from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.estimation.estimator import PoseEstimator
@@ -97,24 +97,20 @@ def _print(document: Mapping[str, Any]) -> None:
     for line in (
         f"{document['objects']} objects in {document['images']} images: "
         f"{document['id_switches']} id switches, {document['given_up']} given up; one id in "
-        f"{_number(document['one_id'], 1)} % of the images",
-        f"{_number(document['reidentified'], 1)} % of {document['returns']} returns under the "
+        f"{figure(document['one_id'], 1)} % of the images",
+        f"{figure(document['reidentified'], 1)} % of {document['returns']} returns under the "
         "former id within two images",
         f"median errors in the world: at the end {_errors(last)}, {other}; ratio "
-        f"{_number(document['error_ratio'], 2)}",
+        f"{figure(document['error_ratio'], 2)}",
     ):
         console.print(line, highlight=False)
     if document["cameras"] > 1:
         console.print(
-            f"fronts found: {_number(document['front_found'], 1)} %, by one camera alone "
-            f"{_number(document['front_found_alone'], 1)} %",
+            f"fronts found: {figure(document['front_found'], 1)} %, by one camera alone "
+            f"{figure(document['front_found_alone'], 1)} %",
             highlight=False,
         )
 
 
 def _errors(x: Mapping[str, float | None]) -> str:
-    return f"{_number(x['degrees'], 2)} deg and {_number(x['centimetres'], 2)} cm"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    return f"{figure(x['degrees'], 2)} deg and {figure(x['centimetres'], 2)} cm"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_depth_unit_argument",
+    "add_device_argument",
     "add_estimator_arguments",
     "add_labelling_arguments",
     "add_protocol_arguments",
@@ -102,10 +103,19 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
         ),
     )
     add_weights_argument(parser)
+    add_device_argument(parser, device, "device of the networks: ")
+
+
+def add_device_argument(parser: argparse.ArgumentParser, default: str, what: str = "") -> None:
+    """Declare ``--device``.
+
+    Args:
+        parser: the command's parser.
+        default: the default device.
+        what: text in front of the possible values.
+    """
     parser.add_argument(
-        "--device",
-        default=device,
-        help="device of the networks: auto, cpu or cuda[:N] (default: %(default)s)",
+        "--device", default=default, help=f"{what}auto, cpu or cuda[:N] (default: %(default)s)"
     )
 
 

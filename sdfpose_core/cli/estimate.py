@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from sdfpose_core.categories import Categories
+from sdfpose_core.cli.arguments.frames import named_frames
 from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
     estimator_config,
@@ -35,7 +36,7 @@ from sdfpose_core.cli.paths import check_output_file, check_output_folder
 from sdfpose_core.cli.viewing import keep_open, open_viewer
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame, write_masks
 from sdfpose_core.device import set_threads
-from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
+from sdfpose_core.errors import FrameError, SdfposeError
 from sdfpose_core.estimation.estimator import FrameResult, PoseEstimator
 from sdfpose_core.geometry.meshes import write_ply
 from sdfpose_core.masks.sources import FILE
@@ -43,7 +44,6 @@ from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.input_warnings import WarningCounts
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 from sdfpose_core.packs.collection import Packs
-from sdfpose_core.samples import sample_frame
 from sdfpose_core.viewer.recording import EstimatedFrames
 from sdfpose_core.viewer.viewer import Viewer
 from sdfpose_core.visualisation.drawing import draw_overlay
@@ -71,9 +71,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: An argument is invalid, or the weights or the masks' source cannot be used.
     """
-    frames = [*args.frames, *([sample_frame()] if args.sample else [])]
-    if not frames:
-        raise ConfigurationError("no frame was named: expected FRAME_DIR... or --sample")
+    frames = named_frames(args)
     check_output_file("--json", args.json)
     check_output_folder("--out", args.out)
     packs = given_packs(args)

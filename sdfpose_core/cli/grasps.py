@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sdfpose_core.cli.arguments.frames import named_frames
 from sdfpose_core.cli.arguments.grasps import gripper_of
 from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
@@ -24,13 +25,12 @@ from sdfpose_core.cli.output import (
 from sdfpose_core.cli.paths import check_output_file
 from sdfpose_core.datasets import frame_folders, read_frame
 from sdfpose_core.device import set_threads
-from sdfpose_core.errors import ConfigurationError, FrameError
+from sdfpose_core.errors import FrameError
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.grasping.candidates import Grasp, grasp_candidates
 from sdfpose_core.grasping.frames import PartFrame, parts_of
 from sdfpose_core.grasping.gripper import Gripper
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
-from sdfpose_core.samples import sample_frame
 from sdfpose_core.scene.distance_volume import DistanceVolumes
 from sdfpose_core.scene.scene import Scene
 
@@ -43,9 +43,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: An argument is invalid, or the weights cannot be used.
     """
-    folders = [*args.frames, *([sample_frame()] if args.sample else [])]
-    if not folders:
-        raise ConfigurationError("no frame was named: expected FRAME_DIR... or --sample")
+    folders = named_frames(args)
     check_output_file("--json", args.json)
     gripper = gripper_of(args)
     if args.threads:

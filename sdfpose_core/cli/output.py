@@ -23,6 +23,7 @@ from sdfpose_core.storage.files import write_atomically
 
 __all__ = [
     "add_json_argument",
+    "figure",
     "measure_heading",
     "new_table",
     "note_few_objects",
@@ -158,6 +159,13 @@ def note_few_objects(table: Table, counts: Iterable[int]) -> None:
     if any(0 < x < MIN_OBJECTS for x in counts):
         table.caption = f"averages over fewer than {MIN_OBJECTS} objects say little"
         table.caption_justify = "left"
+
+
+def figure(value: float | None, digits: int = 1) -> str:
+    """Write a figure of a table: counts as they are, others with so many decimal digits."""
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.{digits}f}"
 
 
 def measure_heading(key: str) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sdfpose_core.benchmark.extents import MAX_OBJECTS, OBJECTS, REPETITIONS
+from sdfpose_core.cli.choices import add_device_argument
 from sdfpose_core.cli.numbers import integer, seed
 from sdfpose_core.cli.output import (
     add_json_argument,
@@ -60,9 +61,7 @@ def add_parser(benchmarks: Any) -> None:
         default=0,
         help="CPU threads; 0 uses all cores but one, and all cores for detection (default: 0)",
     )
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu or cuda[:N] (default: %(default)s)"
-    )
+    add_device_argument(parser, "auto")
     parser.add_argument(
         "--seed", type=seed, default=0, help="random seed of the scene (default: 0)"
     )

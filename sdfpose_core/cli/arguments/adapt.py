@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from sdfpose_core.cli.arguments.work import run_of
-from sdfpose_core.cli.category_choice import add_weights_argument
-from sdfpose_core.cli.choices import add_recording_arguments, add_threads_argument
+from sdfpose_core.cli.category_choice import add_pack_out_argument, add_weights_argument
+from sdfpose_core.cli.choices import (
+    add_device_argument,
+    add_recording_arguments,
+    add_threads_argument,
+)
 from sdfpose_core.cli.numbers import integer, seed
 from sdfpose_core.cli.paths import path_argument
 from sdfpose_core.selfsup.losses_name import LossesName
@@ -34,13 +38,7 @@ def add_parser(subparsers: Any) -> None:
         "data", type=path_argument, metavar="DIR|BAG", help="folder of frame folders, or a rosbag2"
     )
     parser.add_argument("--category", required=True, help="category to adapt")
-    parser.add_argument(
-        "--out",
-        type=path_argument,
-        required=True,
-        metavar="DIR",
-        help="folder to write the pack to, as OUT/CATEGORY",
-    )
+    add_pack_out_argument(parser)
     add_recording_arguments(parser)
     add_weights_argument(parser)
     parser.add_argument(
@@ -56,7 +54,7 @@ def add_parser(subparsers: Any) -> None:
         "--steps", type=integer(), default=300, help="training steps (default: 300)"
     )
     parser.add_argument("--seed", type=seed, default=0, help="random seed (default: 0)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N] (default: auto)")
+    add_device_argument(parser, "auto")
     add_threads_argument(parser)
     parser.add_argument(
         "--report",

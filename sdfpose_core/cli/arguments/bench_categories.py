@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from sdfpose_core.cli.arguments.procedural_objects import add_object_arguments
 from sdfpose_core.cli.arguments.work import run_of
 from sdfpose_core.cli.choices import add_estimator_arguments, add_threads_argument
-from sdfpose_core.cli.numbers import integer, seed
+from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.output import add_json_argument
 
 __all__ = ["add_parser"]
-
-_COUNT = 20
 
 
 _NUMBERS = (6, 12, 30)
@@ -39,18 +38,7 @@ def add_parser(benchmarks: Any) -> None:
         metavar="N",
         help=f"numbers of categories (default: {' '.join(map(str, _NUMBERS))})",
     )
-    parser.add_argument(
-        "--category", nargs="+", metavar="NAME", help="of the objects (default: all)"
-    )
-    parser.add_argument(
-        "--count",
-        type=integer(),
-        default=_COUNT,
-        help="objects per category (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed", type=seed, default=0, help="random seed of the objects (default: 0)"
-    )
+    add_object_arguments(parser)
     add_json_argument(parser)
     add_estimator_arguments(parser, device="cpu")
     add_threads_argument(parser)

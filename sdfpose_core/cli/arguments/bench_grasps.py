@@ -6,14 +6,12 @@ from typing import Any
 
 from sdfpose_core.benchmark.extents import GRASP_CONFIDENCE, GRASPS
 from sdfpose_core.cli.arguments.grasps import add_gripper_arguments
+from sdfpose_core.cli.arguments.procedural_objects import add_object_arguments
 from sdfpose_core.cli.arguments.work import run_of
 from sdfpose_core.cli.choices import add_estimator_arguments, add_threads_argument
-from sdfpose_core.cli.numbers import integer, seed
 from sdfpose_core.cli.output import add_json_argument
 
 __all__ = ["add_parser"]
-
-_COUNT = 20
 
 
 def add_parser(benchmarks: Any) -> None:
@@ -31,16 +29,7 @@ def add_parser(benchmarks: Any) -> None:
         ),
         epilog="Example: sdfpose bench grasps --category mug bowl --count 10 --json grasps.json",
     )
-    parser.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
-    parser.add_argument(
-        "--count",
-        type=integer(),
-        default=_COUNT,
-        help="objects per category (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed", type=seed, default=0, help="random seed of the objects (default: 0)"
-    )
+    add_object_arguments(parser)
     add_gripper_arguments(parser)
     add_json_argument(parser)
     add_estimator_arguments(parser, device="cpu")

@@ -6,7 +6,7 @@ from typing import Any
 
 from sdfpose_core.cli.arguments.mask_images import add_image_arguments
 from sdfpose_core.cli.arguments.work import run_of
-from sdfpose_core.cli.choices import add_threads_argument
+from sdfpose_core.cli.choices import add_device_argument, add_threads_argument
 from sdfpose_core.cli.output import add_json_argument
 from sdfpose_core.cli.paths import path_argument
 from sdfpose_core.masks.sources import FILE, MASK_SOURCES
@@ -48,10 +48,6 @@ def add_parser(benchmarks: Any) -> None:
         help="draw the masks of each image to DIR/NAME.png, true ones beside found ones",
     )
     add_json_argument(parser)
-    parser.add_argument(
-        "--device",
-        default="cpu",
-        help="device of a network: auto, cpu or cuda[:N] (default: %(default)s)",
-    )
+    add_device_argument(parser, "cpu", "device of a network: ")
     add_threads_argument(parser)
     parser.set_defaults(benchmark=run_of("sdfpose_core.cli.bench_masks"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from sdfpose_core.cli.arguments.work import run_of
 from sdfpose_core.cli.category_choice import add_weights_argument
-from sdfpose_core.cli.choices import add_threads_argument
+from sdfpose_core.cli.choices import add_device_argument, add_threads_argument
 from sdfpose_core.cli.numbers import integer, seed
 from sdfpose_core.cli.output import add_json_argument
 from sdfpose_core.cli.paths import path_argument
@@ -42,6 +42,6 @@ def add_parser(suites: Any) -> None:
     shapes.add_argument(
         "--seed", type=seed, default=0, help="random seed of shapes and views (default: 0)"
     )
-    shapes.add_argument("--device", default="cpu", help="auto, cpu or cuda[:N] (default: cpu)")
+    add_device_argument(shapes, "cpu")
     add_threads_argument(shapes)
     shapes.set_defaults(benchmark=run_of("sdfpose_core.cli.bench_shapes"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sdfpose_core.cli.arguments.frames import add_frames_arguments
 from sdfpose_core.cli.arguments.work import run_of
 from sdfpose_core.cli.choices import (
     add_depth_unit_argument,
@@ -37,19 +38,7 @@ def add_parser(subparsers: Any) -> None:
         ),
         epilog="Example: sdfpose estimate frames/ --out results --json results/estimates.json",
     )
-    parser.add_argument(
-        "frames",
-        nargs="*",
-        default=[],
-        type=path_argument,
-        metavar="FRAME_DIR",
-        help="frame folder, or folder of frame folders",
-    )
-    parser.add_argument(
-        "--sample",
-        action="store_true",
-        help="estimate the sample frame of the package: six simulated objects with ground truth",
-    )
+    add_frames_arguments(parser)
     parser.add_argument(
         "--out",
         type=path_argument,

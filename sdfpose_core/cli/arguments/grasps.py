@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from sdfpose_core.cli.arguments.frames import add_frames_arguments
 from sdfpose_core.cli.arguments.work import run_of
 from sdfpose_core.cli.choices import (
     add_depth_unit_argument,
@@ -13,7 +14,6 @@ from sdfpose_core.cli.choices import (
 )
 from sdfpose_core.cli.numbers import integer, real
 from sdfpose_core.cli.output import add_json_argument
-from sdfpose_core.cli.paths import path_argument
 from sdfpose_core.estimation.options import EstimatorOptions
 from sdfpose_core.grasping.gripper import Gripper
 
@@ -37,17 +37,7 @@ def add_parser(subparsers: Any) -> None:
         ),
         epilog="Example: sdfpose grasps --sample --json - | jq '.frames.tabletop[0].grasps[0]'",
     )
-    parser.add_argument(
-        "frames",
-        nargs="*",
-        default=[],
-        type=path_argument,
-        metavar="FRAME_DIR",
-        help="frame folder, or folder of frame folders",
-    )
-    parser.add_argument(
-        "--sample", action="store_true", help="take the sample frame of the package"
-    )
+    add_frames_arguments(parser)
     parser.add_argument(
         "--count",
         type=integer(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sdfpose_core.cli.arguments.work import run_of
+from sdfpose_core.cli.category_choice import add_pack_out_argument
 from sdfpose_core.cli.paths import path_argument
 
 __all__ = ["add_parser", "run"]
@@ -46,10 +47,4 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--pose", type=path_argument, metavar="FILE", help="pose network, pose_model_*.pth"
     )
-    parser.add_argument(
-        "--out",
-        type=path_argument,
-        required=True,
-        metavar="DIR",
-        help="folder to write the pack to, as OUT/CATEGORY",
-    )
+    add_pack_out_argument(parser)

@@ -10,7 +10,7 @@ from sdfpose_core.categories import Symmetry
 from sdfpose_core.category_learning.orientation_names import ALIGNMENT_FILE, ALIGNMENT_SHEET, Front
 from sdfpose_core.category_learning.sizes import SizeRange
 from sdfpose_core.cli.arguments.work import run_of
-from sdfpose_core.cli.choices import add_threads_argument
+from sdfpose_core.cli.choices import add_device_argument, add_threads_argument
 from sdfpose_core.cli.numbers import integer, positive
 from sdfpose_core.cli.paths import path_argument
 from sdfpose_core.cli.scans import SCANS, add_scan_arguments
@@ -108,7 +108,7 @@ def add_parser(subparsers: Any) -> None:
         default=os.cpu_count() or 1,
         help="processes that simulate views (default: number of cores)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N] (default: auto)")
+    add_device_argument(parser, "auto")
     add_threads_argument(parser)
 
 
