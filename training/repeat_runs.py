@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sdfpose_core.benchmark.nocs_images import BENCHMARKS
+from sdfpose_core.benchmark.nocs_parts import BENCHMARKS
 from sdfpose_core.cli.category_choice import add_weights_argument, given_packs
 from sdfpose_core.cli.choices import add_protocol_arguments
 from sdfpose_core.cli.eval_benchmark import detections_folder

@@ -26,7 +26,7 @@ from typing import Any
 
 import yaml
 
-from sdfpose_core.benchmark.nocs_images import BENCHMARKS
+from sdfpose_core.benchmark.nocs_parts import BENCHMARKS
 from sdfpose_core.benchmark.repeated_runs import (
     REFINEMENTS,
     repeated_figures,

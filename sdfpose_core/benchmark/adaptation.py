@@ -29,9 +29,9 @@ from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.geometry.camera import PinholeCamera
 from sdfpose_core.sdf.training_shapes import model_codes, procedural_codes
+from sdfpose_core.selfsup.losses_name import LossesName
 from sdfpose_core.selfsup.teacher import pseudo_labels, teacher
 from sdfpose_core.selfsup.training import (
-    LossesName,
     SelfSupervision,
     TooFewLabelsError,
     self_supervised_training,

@@ -16,6 +16,7 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
+from sdfpose_core.benchmark.extents import GRASP_CONFIDENCE, GRASPS
 from sdfpose_core.benchmark.outcomes import PoseCase
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.grasping.candidates import Grasp, grasp_candidates
@@ -24,13 +25,7 @@ from sdfpose_core.scene.distance_volume import DistanceVolumes
 from sdfpose_core.scene.scene import Scene
 from sdfpose_core.shapes.model import CadModel
 
-__all__ = ["CONFIDENCE", "GRASPS", "GraspOutcome", "TrueObject", "run_grasps", "summarise_grasps"]
-
-CONFIDENCE = 0.5
-"""Estimates with at least this confidence count as confident."""
-
-GRASPS = 10
-"""The best candidates of each object are judged."""
+__all__ = ["GraspOutcome", "TrueObject", "run_grasps", "summarise_grasps"]
 
 Result = Literal["holds", "slips", "misses", "collides"]
 
@@ -164,7 +159,7 @@ def summarise_grasps(outcomes: Iterable[GraspOutcome]) -> dict[str, Any]:
 def _figures(outcomes: Sequence[GraspOutcome]) -> Mapping[str, float | int | None]:
     results = [r for x in outcomes for r in x.results]
     first = [x.results[0] for x in outcomes if x.results]
-    sure = [r for x in outcomes if x.confidence >= CONFIDENCE for r in x.results]
+    sure = [r for x in outcomes if x.confidence >= GRASP_CONFIDENCE for r in x.results]
     return {
         "n": len(outcomes),
         "with_grasps": _per_cent([bool(x.results) for x in outcomes]),

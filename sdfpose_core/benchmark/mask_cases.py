@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sdfpose_core.benchmark.poses import model_seeds, real_folders
 from sdfpose_core.datasets import read_frames
 from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
-from sdfpose_core.simulation.clutter import CLUTTER, EMPTY, simulated_clutter
+from sdfpose_core.simulation.clutter import CLUTTER, EMPTY, ClutterStyle, simulated_clutter
 
 __all__ = ["SUITES", "MaskCase", "folder_cases", "suite_cases"]
 
-SUITES = {"clutter": CLUTTER, "empty": EMPTY}
+SUITES: Mapping[str, ClutterStyle] = {"clutter": CLUTTER, "empty": EMPTY}
 """Styles of the simulated suites, by name. All things have true ids; furniture is background."""
 
 

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sdfpose_core.benchmark.nocs_parts import ScoreName
 from sdfpose_core.categories import Categories
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES, NocsSource, nocs_images, read_nocs_image
 from sdfpose_core.datasets.nocs_detections import (
@@ -43,44 +44,17 @@ from sdfpose_core.shapes.body import BodyProfile
 from sdfpose_core.storage.files import write_atomically
 
 __all__ = [
-    "BENCHMARKS",
-    "BenchmarkPart",
     "ImageRecord",
     "NocsBenchmark",
     "NocsResults",
-    "ScoreName",
     "benchmark_pose",
     "run_images",
 ]
-
-ScoreName = Literal["detector", "confidence", "product"]
-"""Score of a prediction: that of the detector, as published, our confidence, or their product."""
 
 _SETTINGS = "settings.json"
 
 _TRUTH, _STATE = "gt_source", "state"
 _DONE, _INCOMPLETE, _LEFT_OUT = "done", "incomplete", "left out"
-
-
-@dataclass(frozen=True)
-class BenchmarkPart:
-    """A benchmark on the NOCS data.
-
-    Attributes:
-        part: folder of its images, below the data folder.
-        detections: folder of the published detections, below the data folder.
-        title: name for people.
-    """
-
-    part: str
-    detections: str
-    title: str
-
-
-BENCHMARKS = {
-    "real275": BenchmarkPart("Real/test", "results/mrcnn_results/real_test", "REAL275"),
-    "camera25": BenchmarkPart("CAMERA/val", "results/mrcnn_results/val", "CAMERA25"),
-}
 
 
 class Estimator(Protocol):

@@ -41,15 +41,11 @@ from sdfpose_core.simulation.tabletop import TABLE_CAMERA
 from sdfpose_core.tracking.tracker import Track, Tracker
 
 __all__ = [
-    "SEQUENCES",
     "SimulatedSequence",
     "TrackedSequence",
     "summarise_sequences",
     "track_sequence",
 ]
-
-SEQUENCES = 8
-"""Default number of sequences."""
 
 DURATION_S = MOTION_S
 """Duration of a sequence, seconds."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sdfpose_core.benchmark.extents import OBJECTS, REPETITIONS
 from sdfpose_core.benchmark.speed_frames import table_categories, table_frames
 from sdfpose_core.benchmark.speed_ours import (
     Detection,
@@ -38,9 +39,7 @@ from sdfpose_core.sdf.meshing import decode_mesh
 from sdfpose_core.tracking.tracker import Tracker, TrackerConfig
 from sdfpose_core.weights import weights_file
 
-__all__ = ["MAX_OBJECTS", "SpeedBenchmark", "benchmark_speed"]
-
-MAX_OBJECTS = 16
+__all__ = ["SpeedBenchmark", "benchmark_speed"]
 
 _TRACKED_PER_REPETITION, _SCALED_PER_REPETITION = 10, 3
 """Tracked frames per repetition: several, since tracking is fast and its tail is measured; fewer
@@ -67,8 +66,8 @@ class SpeedBenchmark:
         tracking: tracker configuration; default: that of the pose node.
     """
 
-    objects: int = 4
-    repetitions: int = 10
+    objects: int = OBJECTS
+    repetitions: int = REPETITIONS
     seed: int = 0
     device: str = "auto"
     frames: int = 16

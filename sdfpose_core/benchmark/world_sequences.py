@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from sdfpose_core.benchmark.extents import DURATION_S, RATE_HZ, RIG_DURATION_S, RIG_RATE_HZ
 from sdfpose_core.benchmark.simulated_frames import SimulatedFrame, simulated_frame
 from sdfpose_core.simulation.arm import arm_path, measured
 from sdfpose_core.simulation.motion import MovingScene
@@ -19,18 +20,10 @@ from sdfpose_core.simulation.scene import CameraPose, SceneObject
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA, table_scene
 
 __all__ = [
-    "DURATION_S",
-    "RATE_HZ",
-    "RIG_DURATION_S",
-    "RIG_RATE_HZ",
     "ArmSequence",
     "RigSequence",
     "WorldSequence",
 ]
-
-DURATION_S, RATE_HZ = 30.0, 10.0
-
-RIG_DURATION_S, RIG_RATE_HZ = 10.0, 5.0
 
 TF_SD_M, TF_SD_RAD = 0.002, math.radians(0.2)
 """Errors of the camera poses along and about each axis."""

@@ -12,23 +12,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from sdfpose_core.category_learning.orientation import UPS, Orientation, Up, oriented
+from sdfpose_core.category_learning.orientation_names import Front
 from sdfpose_core.category_learning.standing import foot_areas
 from sdfpose_core.category_learning.symmetry import propose_symmetry
 from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.shapes.sdf_samples import sample_surface
 from sdfpose_core.simulation.rotations import yaw
 
-__all__ = ["AlignmentProposal", "Front", "propose_alignment"]
-
-Front = Literal["auto", "x", "z", "none"]
-"""Where files have the front: ``auto`` lets the models agree, ``none`` says that there is none."""
+__all__ = ["AlignmentProposal", "propose_alignment"]
 
 _UPWARD: tuple[Up, ...] = ("+x", "+y", "+z")
 """Files with another direction up are rare."""

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdfpose_core.categories import Category, Symmetry, category_of, default_categories
-from sdfpose_core.category_learning.alignment import Front, propose_alignment
+from sdfpose_core.category_learning.alignment import propose_alignment
 from sdfpose_core.category_learning.alignment_file import read_orientations, write_orientations
 from sdfpose_core.category_learning.importing import ImportedModels, import_models
 from sdfpose_core.category_learning.orientation import Orientation, oriented
+from sdfpose_core.category_learning.orientation_names import ALIGNMENT_FILE, ALIGNMENT_SHEET, Front
 from sdfpose_core.category_learning.sheets import alignment_sheet
 from sdfpose_core.category_learning.sizes import SizeRange
 from sdfpose_core.category_learning.symmetry import propose_symmetry
@@ -27,19 +28,11 @@ from sdfpose_core.shapes.model import CadModel
 from sdfpose_core.storage.files import write_atomically
 
 __all__ = [
-    "ALIGNMENT_FILE",
-    "ALIGNMENT_SHEET",
     "PreparedCategory",
     "SymmetryChoice",
     "new_category",
     "prepare_category",
 ]
-
-ALIGNMENT_FILE = "alignment.yaml"
-"""Name of the file of the orientations, in the work folder."""
-
-ALIGNMENT_SHEET = "alignment.png"
-"""Name of the picture of the orientations, in the work folder."""
 
 SymmetryChoice = Literal["auto"] | Symmetry
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sdfpose_core.shapes.captions import write_caption
 from sdfpose_core.shapes.contact_sheet import render_model
 from sdfpose_core.shapes.model import CadModel
 
@@ -56,12 +57,12 @@ def _model(model: CadModel, note: str | None, size: int) -> NDArray[np.uint8]:
     for name, yaw_deg, pitch_deg in _VIEWS:
         image = np.ascontiguousarray(render_model(model, size, yaw_deg, pitch_deg))
         _draw_axes(image, yaw_deg, pitch_deg)
-        _write(image, name, (3, size - 4), _GREY)
+        write_caption(image, name, (3, size - 4), _GREY)
         views.append(image)
     title = np.full((2 * _LINE_PX, 3 * size, 3), 255, dtype=np.uint8)
-    _write(title, model.name, (3, _LINE_PX - 4), _GREY)
+    write_caption(title, model.name, (3, _LINE_PX - 4), _GREY)
     if note is not None:
-        _write(title, note, (3, 2 * _LINE_PX - 4), _WARNING)
+        write_caption(title, note, (3, 2 * _LINE_PX - 4), _WARNING)
     return np.concatenate([title, np.concatenate(views, axis=1)])
 
 
@@ -80,10 +81,4 @@ def _draw_axes(image: NDArray[np.uint8], yaw_deg: float, pitch_deg: float) -> No
         end = origin + length * along
         points = [tuple(round(float(v)) for v in x) for x in (origin, end)]
         cv2.arrowedLine(image, points[0], points[1], colour, 1, cv2.LINE_AA, tipLength=0.3)
-        _write(image, name, (int(end[0]) + 2, int(end[1]) - 2), colour)
-
-
-def _write(
-    image: NDArray[np.uint8], text: str, at: tuple[int, int], colour: tuple[int, int, int]
-) -> None:
-    cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.36, colour, 1, cv2.LINE_AA)
+        write_caption(image, name, (int(end[0]) + 2, int(end[1]) - 2), colour)

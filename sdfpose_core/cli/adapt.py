@@ -1,4 +1,4 @@
-"""`sdfpose adapt`: adapt a category's network to your camera without labels."""
+"""The work of `sdfpose adapt`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import cv2
 import torch
@@ -21,14 +21,11 @@ from rich.progress import (
 from rich.table import Table
 
 from sdfpose_core.cli.category_choice import (
-    add_weights_argument,
     given_packs,
     usable_categories,
 )
-from sdfpose_core.cli.choices import add_recording_arguments, add_threads_argument
-from sdfpose_core.cli.numbers import integer, seed
 from sdfpose_core.cli.output import print_problems, problems_of_failure, write_file, write_json
-from sdfpose_core.cli.paths import check_output_folder, path_argument
+from sdfpose_core.cli.paths import check_output_folder
 from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.views import Views
 from sdfpose_core.estimation.category_model import CategoryModel
@@ -41,7 +38,6 @@ from sdfpose_core.selfsup.recordings import recorded_frames, recorded_instances
 from sdfpose_core.selfsup.teacher import teacher
 from sdfpose_core.selfsup.training import (
     CertifiedTraining,
-    LossesName,
     SelfSupervision,
     self_supervised_training,
 )
@@ -49,7 +45,7 @@ from sdfpose_core.shapes.families import HELD_OUT_SEED
 from sdfpose_core.simulation.instances import SimulatedInstance, simulated_instances
 from sdfpose_core.visualisation.comparison import change, draw_comparison
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
 _HELD_OUT_EVERY = 4
 _FEWEST_TO_SPLIT = 12
@@ -61,56 +57,6 @@ _COMPARED = 16
 
 _COSTS = {"simulating": 0.05, "fitting": 0.05, "evaluating": 0.1, "labelling": 0.1, "training": 0.3}
 """Approximate seconds per item of each stage, for the remaining time."""
-
-
-def add_parser(subparsers: Any) -> None:
-    """Declare the command's arguments."""
-    parser = subparsers.add_parser(
-        "adapt",
-        help="adapt a category's network to your camera without labels",
-        description=(
-            "Train a category's network on RGB-D frames with instance masks; no pose labels are "
-            "needed. Every fourth instance is held out. The network is evaluated on the held-out "
-            "and on simulated instances before and after training; if it got worse, no weights are "
-            "written and the exit status is 1. The result is a pack, OUT/CATEGORY, for '--weights' "
-            "or the node parameter weights_dirs."
-        ),
-        epilog="Example: sdfpose adapt my_bag --category mug --out my_weights",
-    )
-    parser.add_argument(
-        "data", type=path_argument, metavar="DIR|BAG", help="folder of frame folders, or a rosbag2"
-    )
-    parser.add_argument("--category", required=True, help="category to adapt")
-    parser.add_argument(
-        "--out",
-        type=path_argument,
-        required=True,
-        metavar="DIR",
-        help="folder to write the pack to, as OUT/CATEGORY",
-    )
-    add_recording_arguments(parser)
-    add_weights_argument(parser)
-    parser.add_argument(
-        "--losses",
-        choices=get_args(LossesName),
-        default="certified",
-        help=(
-            "certified: refined estimates that pass a check serve as labels; paper: the losses of "
-            "SSC-6D (default: %(default)s)"
-        ),
-    )
-    parser.add_argument(
-        "--steps", type=integer(), default=300, help="training steps (default: 300)"
-    )
-    parser.add_argument("--seed", type=seed, default=0, help="random seed (default: 0)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N] (default: auto)")
-    add_threads_argument(parser)
-    parser.add_argument(
-        "--report",
-        type=path_argument,
-        metavar="DIR",
-        help="write the metrics and pictures of both networks to this folder",
-    )
 
 
 def run(args: argparse.Namespace) -> int:

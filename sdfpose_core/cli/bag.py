@@ -1,18 +1,15 @@
-"""`sdfpose bag`: create a bag from frame folders, or check a recorded bag."""
+"""The work of `sdfpose bag`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 from rich.table import Table
 
-from sdfpose_core.cli.choices import add_depth_unit_argument, add_topic_argument
-from sdfpose_core.cli.numbers import positive
 from sdfpose_core.cli.output import print_problems, wide_console
-from sdfpose_core.cli.paths import check_new_bag, path_argument
+from sdfpose_core.cli.paths import check_new_bag
 from sdfpose_core.datasets import read_frames
 from sdfpose_core.datasets.bag_reader import Connection
 from sdfpose_core.datasets.bag_writing import OBJECTS, write_frames
@@ -21,62 +18,11 @@ from sdfpose_core.errors import BagError, FrameError
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.observation.frame import GroundTruth, RgbdFrame
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
 _SECOND_NS = 1_000_000_000
 _START_NS = _SECOND_NS
 """Stamp of the first frame; not 0, which tf2 takes for 'latest available'."""
-
-
-def add_parser(subparsers: Any) -> None:
-    """Declare the command's actions."""
-    parser = subparsers.add_parser(
-        "bag",
-        help="create a bag from frame folders, or check a recorded bag",
-        description="Create a rosbag2 from frame folders, or check a recorded one.",
-    )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    from_frames = actions.add_parser(
-        "from-frames",
-        help="create a bag from frame folders",
-        description=(
-            "Write frame folders to a rosbag2 as the topics of a camera: colour, depth, camera "
-            "info, mask and labels, and the ground truth where the frames have it."
-        ),
-        epilog="Example: sdfpose bag from-frames frames/ --out my_bag --hz 30",
-    )
-    from_frames.add_argument(
-        "frames",
-        type=path_argument,
-        nargs="+",
-        metavar="DIR",
-        help="frame folder, or folder of frame folders",
-    )
-    from_frames.add_argument(
-        "--out", type=path_argument, required=True, metavar="BAG", help="bag to create"
-    )
-    from_frames.add_argument(
-        "--hz", type=positive, default=15.0, help="frame rate, Hz (default: %(default)s)"
-    )
-    from_frames.add_argument(
-        "--camera", default="/camera", help="namespace of the topics (default: %(default)s)"
-    )
-    add_depth_unit_argument(from_frames)
-    from_frames.set_defaults(action=_from_frames)
-    info = actions.add_parser(
-        "info",
-        help="check whether a bag has the topics that the estimator needs",
-        description=(
-            "List the topics of a bag and the inputs that they provide, and count the frames that "
-            "can be put together. The exit status is 0 if there is at least one, else 1."
-        ),
-    )
-    info.add_argument(
-        "bag", type=path_argument, metavar="BAG", help="bag folder, .mcap or .db3 file"
-    )
-    add_topic_argument(info)
-    add_depth_unit_argument(info)
-    info.set_defaults(action=_info)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: An argument is invalid, or the frames or the bag cannot be used.
     """
-    return int(args.action(args))
+    return int(_ACTIONS[args.action](args))
 
 
 def _from_frames(args: argparse.Namespace) -> int:
@@ -158,3 +104,7 @@ def _topics(connections: Sequence[Connection], roles: dict[str, str]) -> Table:
     for x in sorted(connections, key=lambda x: (order.get(roles.get(x.topic, ""), 9), x.topic)):
         table.add_row(x.topic, x.msgtype, str(x.msgcount), roles.get(x.topic, ""))
     return table
+
+
+_ACTIONS = {"from-frames": _from_frames, "info": _info}
+"""The actions by name."""

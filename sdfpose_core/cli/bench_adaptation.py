@@ -1,4 +1,4 @@
-"""`sdfpose bench adaptation`: measure the gain from unlabelled images of another domain."""
+"""The work of `sdfpose bench adaptation`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 
 from sdfpose_core.benchmark.adaptation import (
     ROWS,
@@ -25,27 +23,25 @@ from sdfpose_core.benchmark.adaptation import (
 from sdfpose_core.benchmark.mesh_folder import mesh_files
 from sdfpose_core.benchmark.pose_figures import MEASURES
 from sdfpose_core.cli.category_choice import usable_categories
-from sdfpose_core.cli.numbers import integer
 from sdfpose_core.cli.output import (
-    add_json_argument,
     measure_heading,
     new_table,
     print_problems,
     wide_console,
     write_json,
 )
-from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
+from sdfpose_core.cli.paths import check_input_folder, check_output_file
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.device import resolve_device
 from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.category_model import CategoryModel
 from sdfpose_core.packs.collection import Packs
 from sdfpose_core.processes import end_with_parent
-from sdfpose_core.weights import MILD, weights_file
+from sdfpose_core.weights import weights_file
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
-_SEEDS = 3
 _QUICK = AdaptationPlan(unlabelled=60, tested=40, refined=10, synthetic=200, seconds=25.0)
 _MIN_MESHES = 2
 
@@ -55,47 +51,6 @@ _TITLES = {
     "after": "certified",
     "supervised": "supervised",
 }
-
-
-def add_parser(benchmarks: Any) -> None:
-    """Declare the benchmark's arguments."""
-    parser = benchmarks.add_parser(
-        "adaptation",
-        help="measure the gain from unlabelled images of another domain",
-        description=(
-            "Start from networks trained on procedural shapes seen by a good camera. Train them on "
-            "half of the meshes in --data, seen by a poor camera, with and without labels, and "
-            "evaluate on the other half. Every training gets the same time."
-        ),
-        epilog="Example: sdfpose bench adaptation --data data/ --category mug --quick",
-    )
-    parser.add_argument(
-        "--data",
-        type=path_argument,
-        required=True,
-        metavar="DIR",
-        help="folder with meshes/CATEGORY/NAME.obj",
-    )
-    parser.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
-    parser.add_argument(
-        "--start",
-        type=path_argument,
-        default=MILD,
-        metavar="DIR",
-        help="folder of the initial encoders, CATEGORY/encoder.safetensors (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seeds", type=integer(), default=_SEEDS, help="number of seeds (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="use one seed, fewer views and less time"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda[:N] (default: %(default)s)")
-    parser.add_argument(
-        "--workers", type=integer(), default=2, help="parallel processes (default: %(default)s)"
-    )
-    add_json_argument(parser)
-    parser.set_defaults(benchmark=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -125,10 +80,9 @@ def run(args: argparse.Namespace) -> int:
             "training/pretrain.py --config config/training/encoder_mild.yaml and give its folder "
             "as --start"
         )
-    errors = Console(stderr=True)
     runs: list[AdaptationRun] = []
     with (
-        Progress(console=errors, transient=True) as bar,
+        progress_bar() as bar,
         ProcessPoolExecutor(args.workers, get_context("spawn"), end_with_parent) as pool,
     ):
         task = bar.add_task("runs", total=len(usable) * len(seeds))

@@ -1,4 +1,4 @@
-"""`sdfpose bench categories`: measure what many categories cost, and what the screen keeps."""
+"""The work of `sdfpose bench categories`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from sdfpose_core.benchmark.decoys import write_decoys
 from sdfpose_core.benchmark.many_categories import (
     load_categories,
@@ -21,25 +18,22 @@ from sdfpose_core.benchmark.many_categories import (
 )
 from sdfpose_core.benchmark.poses import synthetic_cases
 from sdfpose_core.cli.category_choice import given_packs, usable_categories
-from sdfpose_core.cli.choices import add_estimator_arguments, add_threads_argument, estimator_config
-from sdfpose_core.cli.numbers import integer, seed
+from sdfpose_core.cli.choices import estimator_config
 from sdfpose_core.cli.output import (
-    add_json_argument,
     new_table,
     print_problems,
     wide_console,
     write_json,
 )
 from sdfpose_core.cli.paths import check_output_file
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.packs.collection import Packs
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
-_COUNT = 20
-_NUMBERS = (6, 12, 30)
 
 _COLUMNS = {
     "tried": "tried",
@@ -50,46 +44,6 @@ _COLUMNS = {
     "ms": "ms",
     "ms_p95": "95 %\nms",
 }
-
-
-def add_parser(benchmarks: Any) -> None:
-    """Declare the benchmark's arguments."""
-    parser = benchmarks.add_parser(
-        "categories",
-        help="measure what many categories cost",
-        description=(
-            "Detect simulated objects of unknown category among more and more categories: those of "
-            "the packs, and decoys, which are copies of them of other sizes and stretched. Prints "
-            "how many categories are searched in full, in per cent of the objects whether the true "
-            "one is among them and is found (also where decoys of it count), the time of a "
-            "detection, and time and memory of loading each category."
-        ),
-        epilog="Example: sdfpose bench categories --count 20 --numbers 6 30 --json categories.json",
-    )
-    parser.add_argument(
-        "--numbers",
-        type=integer(),
-        nargs="+",
-        default=list(_NUMBERS),
-        metavar="N",
-        help=f"numbers of categories (default: {' '.join(map(str, _NUMBERS))})",
-    )
-    parser.add_argument(
-        "--category", nargs="+", metavar="NAME", help="of the objects (default: all)"
-    )
-    parser.add_argument(
-        "--count",
-        type=integer(),
-        default=_COUNT,
-        help="objects per category (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed", type=seed, default=0, help="random seed of the objects (default: 0)"
-    )
-    add_json_argument(parser)
-    add_estimator_arguments(parser, device="cpu")
-    add_threads_argument(parser)
-    parser.set_defaults(benchmark=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -145,7 +99,7 @@ def _measure(
     colour, count = estimator.uses_colour, args.count
     cases = [x for name in names for x in synthetic_cases(name, count, args.seed, colour=colour)]
     rows = {}
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("detections", total=len(numbers) * len(cases))
         for number in numbers:
             outcomes = run_screen(

@@ -1,4 +1,4 @@
-"""`sdfpose bench grasps`: measure how many grasp candidates hold the true object."""
+"""The work of `sdfpose bench grasps`."""
 
 from __future__ import annotations
 
@@ -8,31 +8,28 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
-from sdfpose_core.benchmark.grasps import CONFIDENCE, GRASPS, run_grasps, summarise_grasps
+from sdfpose_core.benchmark.grasps import run_grasps, summarise_grasps
 from sdfpose_core.benchmark.poses import synthetic_cases
+from sdfpose_core.cli.arguments.grasps import gripper_of
 from sdfpose_core.cli.category_choice import given_packs, usable_categories
-from sdfpose_core.cli.choices import add_estimator_arguments, add_threads_argument, estimator_config
-from sdfpose_core.cli.grasps import add_gripper_arguments, gripper_of
-from sdfpose_core.cli.numbers import integer, seed
+from sdfpose_core.cli.choices import estimator_config
 from sdfpose_core.cli.output import (
-    add_json_argument,
+    figure,
     new_table,
+    note_few_objects,
     print_problems,
     wide_console,
     write_json,
 )
 from sdfpose_core.cli.paths import check_output_file
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.shapes.families import FAMILIES
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
-_COUNT = 20
 
 _COLUMNS = {
     "n": "n",
@@ -45,38 +42,6 @@ _COLUMNS = {
     "collide": "collide %",
     "through_table": "table %",
 }
-
-
-def add_parser(benchmarks: Any) -> None:
-    """Declare the benchmark's arguments."""
-    parser = benchmarks.add_parser(
-        "grasps",
-        help="measure how many grasp candidates hold",
-        description=(
-            "Estimate procedural objects on simulated tables, each from a single image, and close "
-            f"a gripper at the best {GRASPS} grasp candidates of each on the true mesh. Shares are "
-            "in per cent: of objects with any candidate, of candidates that hold by force closure "
-            f"(also of estimates with a confidence of at least {CONFIDENCE}, and of the best of "
-            "each object), slip, close on nothing or start inside the object, "
-            "and whose open gripper goes through the table."
-        ),
-        epilog="Example: sdfpose bench grasps --category mug bowl --count 10 --json grasps.json",
-    )
-    parser.add_argument("--category", nargs="+", metavar="NAME", help="categories (default: all)")
-    parser.add_argument(
-        "--count",
-        type=integer(),
-        default=_COUNT,
-        help="objects per category (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed", type=seed, default=0, help="random seed of the objects (default: 0)"
-    )
-    add_gripper_arguments(parser)
-    add_json_argument(parser)
-    add_estimator_arguments(parser, device="cpu")
-    add_threads_argument(parser)
-    parser.set_defaults(benchmark=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         )
     estimator = PoseEstimator(estimator_config(args), packs)
     cases = chain.from_iterable(synthetic_cases(x, args.count, args.seed) for x in names)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("objects", total=args.count * len(names))
         outcomes = list(run_grasps(estimator, cases, gripper, progress=partial(bar.advance, task)))
     document = summarise_grasps(outcomes)
@@ -117,11 +82,6 @@ def _print(document: Mapping[str, Any]) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     rows = {**document["categories"], "all": document["overall"]}
     for name, row in rows.items():
-        table.add_row(name, *(_number(row[key]) for key in _COLUMNS))
+        table.add_row(name, *(figure(row[key]) for key in _COLUMNS))
+    note_few_objects(table, (x["n"] for x in document["categories"].values()))
     wide_console().print(table)
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return str(value) if isinstance(value, int) else f"{value:.1f}"

@@ -1,4 +1,4 @@
-"""`sdfpose bench masks`: measure accuracy and speed of instance masks."""
+"""The work of `sdfpose bench masks`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from rich.console import Console
-from rich.progress import Progress
 from rich.text import Text
 
 from sdfpose_core.benchmark.mask_cases import MaskCase
 from sdfpose_core.benchmark.masks import run_masks, summarise_masks
 from sdfpose_core.categories import default_categories
-from sdfpose_core.cli.choices import add_threads_argument
-from sdfpose_core.cli.mask_images import add_image_arguments, check_any_image, image_cases
+from sdfpose_core.cli.mask_images import check_any_image, image_cases
 from sdfpose_core.cli.output import (
-    add_json_argument,
+    figure,
     new_table,
+    note_few_objects,
     print_problems,
     wide_console,
     write_file,
@@ -30,15 +28,15 @@ from sdfpose_core.cli.paths import (
     check_input_folder,
     check_output_file,
     check_output_folder,
-    path_argument,
 )
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.device import set_threads
 from sdfpose_core.evaluation.mask_metrics import MaskComparison
 from sdfpose_core.masks.instance_mask import InstanceMask
-from sdfpose_core.masks.sources import FILE, MASK_SOURCES, MaskBackendConfig, make_mask_backend
+from sdfpose_core.masks.sources import MaskBackendConfig, make_mask_backend
 from sdfpose_core.visualisation.masks import draw_mask_comparison, draw_masks
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
 
 _COLUMNS = {
@@ -52,49 +50,6 @@ _COLUMNS = {
     "ms": ("time\nms", 0),
 }
 """Heading and digits of each figure."""
-
-
-def add_parser(benchmarks: Any) -> None:
-    """Declare the benchmark's arguments."""
-    parser = benchmarks.add_parser(
-        "masks",
-        help="measure accuracy and speed of instance masks",
-        description=(
-            "Segment images, each on its own, and compare the masks with the true ones. Figures "
-            "are shares of the true objects: found at an IoU of 0.5 and 0.75, missed, merged with "
-            "another one, split; and the number of false masks per image. Frames of --data "
-            "without mask.png are segmented and drawn, but do not count."
-        ),
-        epilog="Example: sdfpose bench masks --data DIR --source tabletop --draw out/masks",
-    )
-    add_image_arguments(parser)
-    sources = tuple(x for x in MASK_SOURCES if x != FILE)
-    parser.add_argument(
-        "--source",
-        choices=sources,
-        default=sources[0],
-        help="source of the masks (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--weights",
-        type=path_argument,
-        metavar="FILE",
-        help="weights of the source's network (default: its own)",
-    )
-    parser.add_argument(
-        "--draw",
-        type=path_argument,
-        metavar="DIR",
-        help="draw the masks of each image to DIR/NAME.png, true ones beside found ones",
-    )
-    add_json_argument(parser)
-    parser.add_argument(
-        "--device",
-        default="cpu",
-        help="device of a network: auto, cpu or cuda[:N] (default: %(default)s)",
-    )
-    add_threads_argument(parser)
-    parser.set_defaults(benchmark=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -111,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     config = MaskBackendConfig(weights=args.weights, device=args.device)
     backend = make_mask_backend(args.source, default_categories(), config)
     problems: list[str] = []
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("images", total=None if args.data else args.count)
         outcomes = run_masks(
             backend,
@@ -147,13 +102,10 @@ def _print(document: Mapping[str, Any], without_truth: int) -> None:
     for heading, _ in _COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for name, row in [*document["per_category"].items(), ("mean", document["mean"])]:
-        cells = (_number(row.get(key), digits) for key, (_, digits) in _COLUMNS.items())
+        cells = (figure(row.get(key), digits) for key, (_, digits) in _COLUMNS.items())
         table.add_row(Text(name), *cells)
+    note_few_objects(table, (x["n"] for x in document["per_category"].values()))
     console = wide_console()
     console.print(table)
     if without_truth:
         console.print(f"{without_truth} image(s) without true masks do not count", highlight=False)
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"

@@ -9,7 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from sdfpose_core.benchmark.pose_figures import MEASURES, MISSED
-from sdfpose_core.cli.output import measure_heading, new_table, wide_console
+from sdfpose_core.cli.output import (
+    figure,
+    measure_heading,
+    new_table,
+    note_few_objects,
+    wide_console,
+)
 
 __all__ = ["print_categories", "print_instances", "print_poses", "print_tracking"]
 
@@ -59,16 +65,17 @@ def print_poses(document: Mapping[str, Any]) -> None:
             Text(name),
             str(x["n"]),
             *(f"{x[measure]:.1f}" for measure in MEASURES),
-            _number(x["rot_median_deg"], 2),
-            _number(x["trans_median_cm"], 2),
-            _number(x["chamfer_median_mm"], 2),
+            figure(x["rot_median_deg"], 2),
+            figure(x["trans_median_cm"], 2),
+            figure(x["chamfer_median_mm"], 2),
         )
+    note_few_objects(table, (x["n"] for x in document["per_category"].values()))
     console = wide_console()
     console.print(table)
     console.print(_modes_table(document))
     mean, ms = document["mean"], document["time_ms"]
     lines = [
-        f"confidence: calibration error {mean['ece']:.3f}, AUROC {_number(mean['auroc'], 3)}",
+        f"confidence: calibration error {mean['ece']:.3f}, AUROC {figure(mean['auroc'], 3)}",
         "median time: " + ", ".join(f"{stage} {value:.0f} ms" for stage, value in ms.items()),
     ]
     for title, bins in (
@@ -106,18 +113,18 @@ def print_tracking(document: Mapping[str, Any]) -> None:
     lines = [
         f"tracking: {document['id_switches']} id switches, {document['flips']} flips "
         f"({document['flips_that_mend']} of them corrective), {document['recoveries']} of "
-        f"{document['gaps']} gaps recovered, drift {_number(document['drift_deg'], 2)} deg and "
-        f"{_number(document['drift_cm'], 2)} cm over {document['drift_tracks']} tracks",
-        f"modes: {_number(document['flips_per_track'], 2)} flips per track of "
-        f"{document['tracks']}; first mode wrong {_number(document['first_mode_wrong'], 1)} %, of "
-        f"these mended within a second {_number(document['first_mode_mended'], 1)} %; wrong "
-        f"category {_number(document['wrong_category'], 1)} %",
+        f"{document['gaps']} gaps recovered, drift {figure(document['drift_deg'], 2)} deg and "
+        f"{figure(document['drift_cm'], 2)} cm over {document['drift_tracks']} tracks",
+        f"modes: {figure(document['flips_per_track'], 2)} flips per track of "
+        f"{document['tracks']}; first mode wrong {figure(document['first_mode_wrong'], 1)} %, of "
+        f"these mended within a second {figure(document['first_mode_mended'], 1)} %; wrong "
+        f"category {figure(document['wrong_category'], 1)} %",
     ]
     for title, key in (("detected from scratch", "detection"), ("tracked", "tracking_there")):
         if (x := document[key]) is not None:
             lines.append(
-                f"{x['n']} objects {title}: rot. {_number(x['rot_median_deg'], 2)} deg, trans. "
-                f"{_number(x['trans_median_cm'], 2)} cm, IoU50 {x['iou50']:.1f}, 5 deg 2 cm "
+                f"{x['n']} objects {title}: rot. {figure(x['rot_median_deg'], 2)} deg, trans. "
+                f"{figure(x['trans_median_cm'], 2)} cm, IoU50 {x['iou50']:.1f}, 5 deg 2 cm "
                 f"{x['deg5_cm2']:.1f}, 10 deg 5 cm {x['deg10_cm5']:.1f}"
             )
     console = wide_console()
@@ -131,7 +138,7 @@ def _modes_table(document: Mapping[str, Any]) -> Table:
     for heading, _ in _MODE_COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for name, x in [*document["per_category"].items(), ("mean", document["mean"])]:
-        cells = (_number(x[key], digits) for key, (_, digits) in _MODE_COLUMNS.items())
+        cells = (figure(x[key], digits) for key, (_, digits) in _MODE_COLUMNS.items())
         table.add_row(Text(name), *cells)
     return table
 
@@ -140,7 +147,3 @@ def _category(instance: Mapping[str, Any]) -> str:
     """The true category, and the reported one if it is another."""
     true, reported = instance["category"], instance["reported_category"]
     return true if reported in (None, true) else f"{true} ({reported})"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

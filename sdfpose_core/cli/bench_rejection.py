@@ -1,4 +1,4 @@
-"""`sdfpose bench rejection`: measure which masks get a confident estimate and which should not."""
+"""The work of `sdfpose bench rejection`."""
 
 from __future__ import annotations
 
@@ -9,25 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from rich.console import Console
-from rich.progress import Progress
 from rich.text import Text
 
 from sdfpose_core.benchmark.mask_cases import MaskCase
 from sdfpose_core.benchmark.rejection import JudgedMask, run_rejection, true_masks
 from sdfpose_core.benchmark.rejection_figures import confident_estimates, summarise_rejection
 from sdfpose_core.categories import Categories
+from sdfpose_core.cli.arguments.bench_rejection import TRUTH
 from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
-    add_estimator_arguments,
-    add_threads_argument,
     estimator_config,
 )
 from sdfpose_core.cli.frame_masks import mask_backend
-from sdfpose_core.cli.mask_images import add_image_arguments, check_any_image, image_cases
-from sdfpose_core.cli.numbers import real
+from sdfpose_core.cli.mask_images import check_any_image, image_cases
 from sdfpose_core.cli.output import (
-    add_json_argument,
+    figure,
     new_table,
     print_problems,
     wide_console,
@@ -38,20 +34,18 @@ from sdfpose_core.cli.paths import (
     check_input_folder,
     check_output_file,
     check_output_folder,
-    path_argument,
 )
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.device import set_threads
-from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.masks.instance_mask import InstanceMask
-from sdfpose_core.masks.sources import FILE, MASK_SOURCES, segment_alone
+from sdfpose_core.masks.sources import segment_alone
 from sdfpose_core.observation.frame import ObjectEstimate
 from sdfpose_core.packs.collection import Packs
 from sdfpose_core.visualisation.masks import draw_estimated_masks
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
-_TRUTH = "truth"
-_CONFIDENCE = 0.5
 
 _COLUMNS = {
     "n": "n",
@@ -70,49 +64,6 @@ _COUNTED = {
 }
 
 
-def add_parser(benchmarks: Any) -> None:
-    """Declare the benchmark's arguments."""
-    parser = benchmarks.add_parser(
-        "rejection",
-        help="measure the rejection of things of no category",
-        description=(
-            "Estimate images with masks of everything in them and count confident estimates: the "
-            "share of the true objects that is kept, and the share of distractors and background "
-            "that is called an object. Real frames of --data, whose mask.png may not show "
-            "everything: list the confident estimates; those on no true mask are unmatched."
-        ),
-        epilog="Example: sdfpose bench rejection --data DIR --masks network --draw out/rejection",
-    )
-    add_image_arguments(parser)
-    sources = (_TRUTH, *(x for x in MASK_SOURCES if x != FILE))
-    parser.add_argument(
-        "--masks",
-        choices=sources,
-        default=_TRUTH,
-        help=(
-            "source of the masks: truth takes the true masks of all things without their "
-            "categories, with --data those of mask.png; others as for 'sdfpose estimate' "
-            "(default: %(default)s)"
-        ),
-    )
-    parser.add_argument(
-        "--confidence",
-        type=real(0.0, 1.0),
-        default=_CONFIDENCE,
-        help="estimates with at least this confidence count (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--draw",
-        type=path_argument,
-        metavar="DIR",
-        help="draw the masks of confident estimates in each image to DIR/NAME.png",
-    )
-    add_json_argument(parser)
-    add_estimator_arguments(parser, device=EstimatorConfig().device)
-    add_threads_argument(parser)
-    parser.set_defaults(benchmark=run)
-
-
 def run(args: argparse.Namespace) -> int:
     """Run the rejection benchmark.
 
@@ -129,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     make_masks = _mask_maker(args, packs)
     estimator = PoseEstimator(estimator_config(args), packs)
     problems: list[str] = []
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("images", total=None if args.data else args.count)
         outcomes = run_rejection(
             estimator,
@@ -151,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _mask_maker(args: argparse.Namespace, packs: Packs) -> Callable[[MaskCase], InstanceMask]:
-    if args.masks == _TRUTH:
+    if args.masks == TRUTH:
         return true_masks
     backend = mask_backend(args, packs)
     return lambda case: segment_alone(backend, case.frame)
@@ -187,7 +138,7 @@ def _print(document: Mapping[str, Any]) -> None:
     other = "distractors" if "distractors" in document else "unmatched"
     background = document[other] | {"kept": document[other]["confident"]}
     for name, row in (("objects", document["objects"]), (other, background)):
-        table.add_row(name, *(_number(row.get(key)) for key in _COLUMNS))
+        table.add_row(name, *(figure(row.get(key)) for key in _COLUMNS))
     console = wide_console()
     console.print(table)
     if background["by_category"]:
@@ -222,9 +173,3 @@ def _summary(document: Mapping[str, Any]) -> str:
     if frames.get("without_truth"):
         parts.append(f"{frames['without_truth']} more without true masks")
     return f"{', '.join(parts)}; {document['ms']:.0f} ms"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return str(value) if isinstance(value, int) else f"{value:.1f}"

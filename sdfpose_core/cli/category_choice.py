@@ -10,7 +10,7 @@ from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.packs.collection import Packs
 from sdfpose_core.shapes.families import FAMILIES
 
-__all__ = ["add_weights_argument", "given_packs", "usable_categories"]
+__all__ = ["add_pack_out_argument", "add_weights_argument", "given_packs", "usable_categories"]
 
 
 def add_weights_argument(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +26,17 @@ def add_weights_argument(parser: argparse.ArgumentParser) -> None:
             "packs of categories, or folders of packs, beside the shipped ones; one of the same "
             "name takes the place of the shipped one"
         ),
+    )
+
+
+def add_pack_out_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--out``, where a command writes the pack of a category."""
+    parser.add_argument(
+        "--out",
+        type=path_argument,
+        required=True,
+        metavar="DIR",
+        help="folder to write the pack to, as OUT/CATEGORY",
     )
 
 

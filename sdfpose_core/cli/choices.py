@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import get_args, get_type_hints
+from typing import TYPE_CHECKING, get_args, get_type_hints
 
 from sdfpose_core.categories import Categories
 from sdfpose_core.cli.category_choice import add_weights_argument
 from sdfpose_core.cli.numbers import integer, real
 from sdfpose_core.datasets.bags import ROLES
 from sdfpose_core.errors import ConfigurationError
-from sdfpose_core.estimation.estimator import EstimatorConfig
+from sdfpose_core.estimation.options import EstimatorOptions
 from sdfpose_core.evaluation.nocs_protocol import IouName, MissPolicy
 from sdfpose_core.messages.decoding import LabelRules
 from sdfpose_core.messages.label_rules import parse_label_rules
 from sdfpose_core.observation.depth_unit import parse_depth_unit
 
+if TYPE_CHECKING:
+    from sdfpose_core.estimation.config import EstimatorConfig
+
 __all__ = [
     "add_depth_unit_argument",
+    "add_device_argument",
     "add_estimator_arguments",
     "add_labelling_arguments",
     "add_protocol_arguments",
@@ -38,7 +42,7 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
         parser: the command's parser.
         device: default device of the networks.
     """
-    defaults = EstimatorConfig()
+    defaults = EstimatorOptions()
     parser.add_argument(
         "--encoder",
         choices=_choices("encoder"),
@@ -99,10 +103,19 @@ def add_estimator_arguments(parser: argparse.ArgumentParser, *, device: str) -> 
         ),
     )
     add_weights_argument(parser)
+    add_device_argument(parser, device, "device of the networks: ")
+
+
+def add_device_argument(parser: argparse.ArgumentParser, default: str, what: str = "") -> None:
+    """Declare ``--device``.
+
+    Args:
+        parser: the command's parser.
+        default: the default device.
+        what: text in front of the possible values.
+    """
     parser.add_argument(
-        "--device",
-        default=device,
-        help="device of the networks: auto, cpu or cuda[:N] (default: %(default)s)",
+        "--device", default=default, help=f"{what}auto, cpu or cuda[:N] (default: %(default)s)"
     )
 
 
@@ -216,6 +229,9 @@ def estimator_config(args: argparse.Namespace) -> EstimatorConfig:
     Raises:
         ConfigurationError: a value is invalid.
     """
+    # Imported here, because it imports torch, for which no help should wait.
+    from sdfpose_core.estimation.config import EstimatorConfig
+
     return EstimatorConfig(
         encoder=args.encoder,
         refine=args.refine,
@@ -228,8 +244,8 @@ def estimator_config(args: argparse.Namespace) -> EstimatorConfig:
 
 
 def _choices(field: str) -> tuple[str, ...]:
-    """Return the allowed values of a `Literal` field of `EstimatorConfig`."""
-    return tuple(get_args(get_type_hints(EstimatorConfig)[field]))
+    """Return the allowed values of a `Literal` field of `EstimatorOptions`."""
+    return tuple(get_args(get_type_hints(EstimatorOptions)[field]))
 
 
 def _depth_unit(text: str) -> float:

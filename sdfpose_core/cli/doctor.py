@@ -1,4 +1,4 @@
-"""`sdfpose doctor`: check the environment and a camera, and say what to do.
+"""The work of `sdfpose doctor`.
 
 Other packages add checks as entry points of the group `sdfpose.diagnosis`: ``environment``, a
 module with ``environment_findings() -> list[Finding]``, and ``camera``, a module with ``observe``
@@ -12,16 +12,15 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
+from typing import get_args
 
 from rich.console import Console
 from rich.text import Text
 
 from sdfpose_core.categories import Categories
-from sdfpose_core.cli.category_choice import add_weights_argument, given_packs
-from sdfpose_core.cli.choices import add_depth_unit_argument, add_topic_argument
-from sdfpose_core.cli.numbers import positive
-from sdfpose_core.cli.output import add_json_argument, wide_console, write_json
+from sdfpose_core.cli.arguments.doctor import LIVE_S
+from sdfpose_core.cli.category_choice import given_packs
+from sdfpose_core.cli.output import wide_console, write_json
 from sdfpose_core.cli.paths import check_output_file
 from sdfpose_core.diagnosis.camera import diagnose_camera
 from sdfpose_core.diagnosis.environment import environment_findings
@@ -29,58 +28,12 @@ from sdfpose_core.diagnosis.findings import Finding, Level, worst_level
 from sdfpose_core.diagnosis.recordings import bag_sample, folder_sample
 from sdfpose_core.errors import ConfigurationError, PackError
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
 _GROUP = "sdfpose.diagnosis"
 
-_LIVE_S = 5.0
-"""Time for which a live camera is observed, seconds."""
-
-_KINDS = ("topic", "bag", "frames")
 
 _STYLES: dict[Level, str] = {"ok": "green", "warning": "yellow", "fault": "bold red"}
-
-
-def add_parser(subparsers: Any) -> None:
-    """Declare the command's arguments."""
-    parser = subparsers.add_parser(
-        "doctor",
-        help="check the environment and a camera, and say what to do",
-        description=(
-            "Check the environment (Python, packages, threads, memory, disk, GPU, weights, and ROS "
-            "2 with its shared memory and the messages) and a live or recorded camera: rate, "
-            "stamps, alignment of depth to colour, unit of depth, intrinsics, missing depth, "
-            "table, exposure, sharpness and masks. Each line is ok, a warning (results may "
-            "suffer) or a fault (no results, or wrong ones), with what was found and what to do. "
-            "The exit status is 0 without a fault, else 1."
-        ),
-        epilog="Example: sdfpose doctor --camera topic:/camera",
-    )
-    parser.add_argument(
-        "--camera",
-        type=_camera,
-        metavar="SOURCE",
-        help=(
-            "topic:NAMESPACE observes the topics of a running driver, bag:FILE those of a "
-            "rosbag2, and frames:DIR frame folders (default: check the environment only)"
-        ),
-    )
-    parser.add_argument(
-        "--seconds",
-        type=positive,
-        metavar="N",
-        help=f"look for N seconds (default: {_LIVE_S:g} live, a bag to its end)",
-    )
-    add_topic_argument(parser)
-    add_depth_unit_argument(parser)
-    add_weights_argument(parser)
-    parser.add_argument(
-        "--network",
-        action="store_true",
-        help="keep the middleware settings of the environment, to reach a camera on another "
-        "machine (default: this machine only)",
-    )
-    add_json_argument(parser, "findings")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -108,16 +61,6 @@ def run(args: argparse.Namespace) -> int:
         _print(console, f"Camera {':'.join(args.camera)}", camera)
     console.print(_summary([*environment, *camera]), highlight=False)
     return 1 if worst == "fault" else 0
-
-
-def _camera(text: str) -> tuple[str, str]:
-    kind, _, place = text.partition(":")
-    if kind not in _KINDS or not place:
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: expected topic:NAMESPACE, bag:FILE or frames:DIR (start a camera first, "
-            "for example with 'sdfpose camera realsense', and check topic:/camera)"
-        )
-    return kind, place
 
 
 def _extension(name: str) -> ModuleType | None:
@@ -166,7 +109,7 @@ def _camera_findings(args: argparse.Namespace) -> list[Finding]:
     sample = observer.observe(
         place,
         topics=topics,
-        seconds=args.seconds or _LIVE_S,
+        seconds=args.seconds or LIVE_S,
         depth_unit=args.depth_unit,
         network=args.network,
     )

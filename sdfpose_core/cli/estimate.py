@@ -1,4 +1,4 @@
-"""`sdfpose estimate`: estimate pose, size and shape of objects in frame folders."""
+"""The work of `sdfpose estimate`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 from rich.console import RenderableType
@@ -15,47 +14,42 @@ from rich.padding import Padding
 from rich.text import Text
 
 from sdfpose_core.categories import Categories
+from sdfpose_core.cli.arguments.frames import named_frames
 from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
-    add_depth_unit_argument,
-    add_estimator_arguments,
-    add_threads_argument,
     estimator_config,
 )
 from sdfpose_core.cli.estimate_results import EstimateRow, Estimates
 from sdfpose_core.cli.frame_masks import (
     FrameMasks,
     MaskedFrame,
-    add_masks_argument,
     given_masks,
     mask_source,
 )
 from sdfpose_core.cli.output import (
-    add_json_argument,
     new_table,
     wide_console,
     write_file,
     write_json,
 )
-from sdfpose_core.cli.paths import check_output_file, check_output_folder, path_argument
-from sdfpose_core.cli.viewing import add_view_argument, keep_open, open_viewer
+from sdfpose_core.cli.paths import check_output_file, check_output_folder
+from sdfpose_core.cli.viewing import keep_open, open_viewer
 from sdfpose_core.datasets import FolderFrame, frame_folders, read_frame, write_masks
 from sdfpose_core.device import set_threads
-from sdfpose_core.errors import ConfigurationError, FrameError, SdfposeError
-from sdfpose_core.estimation.estimator import EstimatorConfig, FrameResult, PoseEstimator
+from sdfpose_core.errors import FrameError, SdfposeError
+from sdfpose_core.estimation.estimator import FrameResult, PoseEstimator
 from sdfpose_core.geometry.meshes import write_ply
 from sdfpose_core.masks.sources import FILE
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.input_warnings import WarningCounts
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
 from sdfpose_core.packs.collection import Packs
-from sdfpose_core.samples import sample_frame
 from sdfpose_core.viewer.recording import EstimatedFrames
 from sdfpose_core.viewer.viewer import Viewer
 from sdfpose_core.visualisation.drawing import draw_overlay
 from sdfpose_core.visualisation.labels import alternative_text
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
 
 class _Shown:
@@ -71,70 +65,13 @@ class _Shown:
         self.viewer.show(self.frames.add(name, folder, frame, estimates), still=True)
 
 
-def add_parser(subparsers: Any) -> None:
-    """Declare the command's arguments."""
-    parser = subparsers.add_parser(
-        "estimate",
-        help="estimate pose, size and shape of objects in frame folders",
-        description=(
-            "Estimate pose, size and shape of every labelled object in RGB-D frames. A frame is a "
-            "folder with color.png, depth.png, mask.png and meta.json. Print a table, with errors "
-            "if meta.json has ground truth, and write OUT/NAME/overlay.png and one mesh "
-            "OUT/NAME/CATEGORY_ID.ply per object. With --masks, no mask.png is needed. Unusable "
-            "frames are reported and skipped. The exit status is 0 if anything was estimated and "
-            "every file was written, else 1."
-        ),
-        epilog="Example: sdfpose estimate frames/ --out results --json results/estimates.json",
-    )
-    parser.add_argument(
-        "frames",
-        nargs="*",
-        default=[],
-        type=path_argument,
-        metavar="FRAME_DIR",
-        help="frame folder, or folder of frame folders",
-    )
-    parser.add_argument(
-        "--sample",
-        action="store_true",
-        help="estimate the sample frame of the package: six simulated objects with ground truth",
-    )
-    parser.add_argument(
-        "--out",
-        type=path_argument,
-        default=Path("out/estimate"),
-        metavar="DIR",
-        help="folder for overlays and meshes (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--plain",
-        action="store_true",
-        help="draw overlays on a light background with mask outlines, not on the colour image",
-    )
-    add_masks_argument(parser, "mask.png", "OUT/NAME/mask.png")
-    add_json_argument(parser, "estimates")
-    add_threads_argument(parser)
-    add_estimator_arguments(parser, device=EstimatorConfig().device)
-    add_depth_unit_argument(parser)
-    parser.add_argument(
-        "--category",
-        help=(
-            "treat every mask as an object of this category and ignore its label; 'any' lets the "
-            "estimator find the category"
-        ),
-    )
-    add_view_argument(parser, "the frames with their estimates")
-
-
 def run(args: argparse.Namespace) -> int:
     """Estimate all frames. Return 0 if anything was estimated and all files were written, else 1.
 
     Raises:
         SdfposeError: An argument is invalid, or the weights or the masks' source cannot be used.
     """
-    frames = [*args.frames, *([sample_frame()] if args.sample else [])]
-    if not frames:
-        raise ConfigurationError("no frame was named: expected FRAME_DIR... or --sample")
+    frames = named_frames(args)
     check_output_file("--json", args.json)
     check_output_folder("--out", args.out)
     packs = given_packs(args)

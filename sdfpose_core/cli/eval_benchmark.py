@@ -1,4 +1,4 @@
-"""`sdfpose eval real275` and `camera25`: the NOCS benchmarks, from the images to the figures."""
+"""The work of `sdfpose eval real275`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -27,25 +26,15 @@ from sdfpose_core.benchmark.nocs_figures import (
     truth_warning,
     worst_images,
 )
-from sdfpose_core.benchmark.nocs_images import (
-    BENCHMARKS,
-    ImageRecord,
-    NocsBenchmark,
-    NocsResults,
-    ScoreName,
-    run_images,
-)
+from sdfpose_core.benchmark.nocs_images import ImageRecord, NocsBenchmark, NocsResults, run_images
+from sdfpose_core.benchmark.nocs_parts import BENCHMARKS
 from sdfpose_core.categories import Categories
+from sdfpose_core.cli.arguments.eval_benchmark import OWN_MASKS
 from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
-    add_estimator_arguments,
-    add_protocol_arguments,
-    add_threads_argument,
     estimator_config,
-    shard_of,
 )
 from sdfpose_core.cli.output import (
-    add_json_argument,
     precision_table,
     print_problems,
     wide_console,
@@ -56,10 +45,10 @@ from sdfpose_core.cli.paths import (
     check_input_folder,
     check_output_file,
     check_output_folder,
-    path_argument,
 )
+from sdfpose_core.cli.progress import progress_bar
 from sdfpose_core.datasets.nocs import NOCS_CATEGORIES
-from sdfpose_core.datasets.nocs_truth import NocsTruths, TruthChoice
+from sdfpose_core.datasets.nocs_truth import NocsTruths
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import CategoryError, FrameError
 from sdfpose_core.estimation.config import EstimatorConfig
@@ -69,91 +58,11 @@ from sdfpose_core.packs.pack import Kind
 from sdfpose_core.visualisation.report import report_page
 from sdfpose_core.weights import CONFIDENCE_FILE
 
-__all__ = ["add_parsers", "detections_folder", "run"]
+__all__ = ["detections_folder", "run"]
 
-_OWN_MASKS = "masks"
-"""Value of ``--detections`` for the masks of the data."""
 
 _DIGITS = 16
 """Length of a digest in the settings."""
-
-
-def add_parsers(evaluations: Any) -> None:
-    """Declare the arguments of both benchmarks."""
-    for name, benchmark in BENCHMARKS.items():
-        parser = evaluations.add_parser(
-            name,
-            help=f"run the {benchmark.title} benchmark on the NOCS data ({benchmark.part})",
-            description=(
-                f"Estimate every detection of a detector in the images of {benchmark.part} and "
-                "compute the average precision by the protocol of the NOCS benchmark. One pickle "
-                "per image is written to the folder of results, and an interrupted run continues "
-                "there. Processes with different shards of the images share the folder; the last "
-                "one prints the figures."
-            ),
-            epilog=(
-                f"Example: sdfpose eval {name} DATA --detections DATA/{benchmark.detections} "
-                f"--iou repaired --results out/{name} --json {name}.json"
-            ),
-        )
-        parser.add_argument(
-            "data",
-            type=path_argument,
-            metavar="DATA",
-            help=f"folder of the NOCS data, with {benchmark.part}",
-        )
-        parser.add_argument(
-            "--detections",
-            metavar="DIR",
-            help=(
-                "folder of the detector's pickles, results_PART_SCENE_NUMBER.pkl; "
-                f"'{_OWN_MASKS}' takes the masks of the data, each with score 1 (default: "
-                f"DATA/{benchmark.detections})"
-            ),
-        )
-        parser.add_argument(
-            "--truth",
-            choices=get_args(TruthChoice),
-            default="auto",
-            help=(
-                "source of the true poses; auto takes the first that an image has; poses from "
-                "coordinate_maps are not those of the benchmark (default: %(default)s)"
-            ),
-        )
-        parser.add_argument(
-            "--scores",
-            choices=get_args(ScoreName),
-            default="detector",
-            help=(
-                "scores of the predictions: of the detector, as published, the confidence of the "
-                "estimate, or their product (default: %(default)s)"
-            ),
-        )
-        add_protocol_arguments(parser)
-        parser.add_argument("--category", nargs="+", metavar="NAME", help="only these categories")
-        parser.add_argument(
-            "--results",
-            type=path_argument,
-            metavar="DIR",
-            help=(
-                "folder of the results, one pickle per image in the format of 'eval nocs' "
-                f"(default: a folder out/{name}-DIGEST for each set of settings)"
-            ),
-        )
-        parser.add_argument(
-            "--shard",
-            type=shard_of,
-            default=(0, 1),
-            metavar="i/n",
-            help="estimate only the i-th of n shares of the images, i from 1 (default: all images)",
-        )
-        add_json_argument(parser)
-        parser.add_argument(
-            "--report", type=path_argument, metavar="FILE", help="write an HTML report"
-        )
-        add_threads_argument(parser)
-        add_estimator_arguments(parser, device="auto")
-        parser.set_defaults(evaluation=run, benchmark=name)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -266,10 +175,10 @@ def detections_folder(benchmark: str, data: Path, option: str | None) -> Path | 
     Raises:
         ConfigurationError: the folder cannot be read.
     """
-    if option == _OWN_MASKS:
+    if option == OWN_MASKS:
         return None
     folder = data / BENCHMARKS[benchmark].detections if option is None else Path(option)
-    expected = f"results_*.pkl, or --detections {_OWN_MASKS} for the masks of the data"
+    expected = f"results_*.pkl, or --detections {OWN_MASKS} for the masks of the data"
     check_input_folder("--detections", folder, expected)
     return folder
 
@@ -305,7 +214,7 @@ def _settings(
     return {
         "data": str(args.data.resolve()),
         "part": part,
-        "detections": _OWN_MASKS if detections is None else str(detections.resolve()),
+        "detections": OWN_MASKS if detections is None else str(detections.resolve()),
         "truth": args.truth,
         "truth_sources": list(truths.sources),
         "scores": args.scores,
@@ -346,12 +255,12 @@ def _facts(document: Mapping[str, Any], scores: str) -> dict[str, str]:
 
 
 def _bar() -> Progress:
-    return Progress(
+    return progress_bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("remaining"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        transient=False,
     )

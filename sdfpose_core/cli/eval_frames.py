@@ -1,31 +1,25 @@
-"""`sdfpose eval frames`: evaluate the estimator on frame folders with ground truth."""
+"""The work of `sdfpose eval frames`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
-    add_depth_unit_argument,
-    add_estimator_arguments,
-    add_threads_argument,
     estimator_config,
 )
 from sdfpose_core.cli.frame_masks import (
     FrameMasks,
     MaskedFrame,
-    add_masks_argument,
     folder_beside,
     given_masks,
     mask_source,
 )
 from sdfpose_core.cli.output import (
-    add_json_argument,
     new_table,
     precision_table,
     print_problems,
@@ -33,7 +27,7 @@ from sdfpose_core.cli.output import (
     write_file,
     write_json,
 )
-from sdfpose_core.cli.paths import check_output_file, path_argument
+from sdfpose_core.cli.paths import check_output_file
 from sdfpose_core.datasets import read_frames
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import FrameError
@@ -46,39 +40,7 @@ from sdfpose_core.visualisation.drawing import draw_error
 from sdfpose_core.visualisation.pictures import ErrorImage, caption, worst_objects
 from sdfpose_core.visualisation.report import report_page
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(evaluations: Any) -> None:
-    """Declare the evaluation's arguments."""
-    parser = evaluations.add_parser(
-        "frames",
-        help="evaluate the estimator on frame folders with ground truth",
-        description=(
-            "Estimate the objects in frame folders, each image independently, and compare them "
-            "with the ground truth. Print the errors of every instance, and averages with the "
-            "number of instances behind them. Objects of made masks (--masks) are compared with "
-            "the true object whose mask theirs overlaps most, or without mask.png with the "
-            "nearest one of their category."
-        ),
-        epilog="Example: sdfpose eval frames frames/ --report report.html",
-    )
-    parser.add_argument(
-        "frames",
-        type=path_argument,
-        nargs="+",
-        metavar="DIR",
-        help="frame folder, or folder of frame folders",
-    )
-    add_masks_argument(
-        parser, "mask.png", "FILE_masks/NAME/mask.png beside --json FILE, else --report FILE"
-    )
-    add_json_argument(parser)
-    parser.add_argument("--report", type=path_argument, metavar="FILE", help="write an HTML report")
-    add_threads_argument(parser)
-    add_estimator_arguments(parser, device="auto")
-    add_depth_unit_argument(parser)
-    parser.set_defaults(evaluation=run)
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:

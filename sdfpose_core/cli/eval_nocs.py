@@ -1,47 +1,20 @@
-"""`sdfpose eval nocs`: score predictions in the format of the NOCS benchmark."""
+"""The work of `sdfpose eval nocs`."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from sdfpose_core.cli.choices import add_protocol_arguments
 from sdfpose_core.cli.output import (
-    add_json_argument,
     precision_table,
     print_problems,
     wide_console,
     write_json,
 )
-from sdfpose_core.cli.paths import check_input_folder, check_output_file, path_argument
+from sdfpose_core.cli.paths import check_input_folder, check_output_file
 from sdfpose_core.datasets.nocs_results import read_nocs_results
 from sdfpose_core.evaluation.nocs_results import average_metrics, figures
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(evaluations: Any) -> None:
-    """Declare the evaluation's arguments."""
-    parser = evaluations.add_parser(
-        "nocs",
-        help="score predictions in the format of the NOCS benchmark",
-        description=(
-            "Compute the average precision of predictions from result pickles, one per image, in "
-            "the format of NOCS and its successors. Several folders are treated as repeated runs: "
-            "their mean and standard deviation are reported."
-        ),
-        epilog="Example: sdfpose eval nocs results/run1 results/run2 --json scores.json",
-    )
-    parser.add_argument(
-        "results",
-        type=path_argument,
-        nargs="+",
-        metavar="RESULTS_DIR",
-        help="folder of result pickles; several folders are repeated runs",
-    )
-    add_protocol_arguments(parser)
-    add_json_argument(parser)
-    parser.set_defaults(evaluation=run)
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:

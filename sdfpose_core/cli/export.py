@@ -1,27 +1,23 @@
-"""`sdfpose export`: export the networks as ONNX files."""
+"""The work of `sdfpose export`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
 
 from rich.text import Text
 
 from sdfpose_core.cli.category_choice import (
-    add_weights_argument,
     given_packs,
     usable_categories,
 )
 from sdfpose_core.cli.execution import describe_os_error
 from sdfpose_core.cli.output import new_table, print_problems, wide_console
-from sdfpose_core.cli.paths import check_output_folder, path_argument
+from sdfpose_core.cli.paths import check_output_folder
 from sdfpose_core.errors import SdfposeError
-from sdfpose_core.estimation.category_model import EncoderName, load_networks
+from sdfpose_core.estimation.category_model import load_networks
 from sdfpose_core.export.onnx_files import (
-    DEFAULT_OPSET,
-    OPSETS,
     ExportedFile,
     export_decoder,
     export_encoder,
@@ -30,46 +26,7 @@ from sdfpose_core.export.onnx_files import (
 from sdfpose_core.masks.network import MaskNetwork
 from sdfpose_core.weights import MASKS_FILE
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(subparsers: Any) -> None:
-    """Declare the command's arguments."""
-    parser = subparsers.add_parser(
-        "export",
-        help="export the networks as ONNX files",
-        description=(
-            "Write DIR/CATEGORY_decoder.onnx, DIR/CATEGORY_decoder_jacobian.onnx and "
-            "DIR/CATEGORY_encoder.onnx; without --category also DIR/masks.onnx, the mask network. "
-            "The number of objects is dynamic, and so are the number of points of the decoders and "
-            "the size of the mask network's images. Each file is run in onnxruntime and compared "
-            "with PyTorch before it is kept. Requires 'pip install onnx onnxruntime'."
-        ),
-        epilog="Example: sdfpose export onnx/ --category mug",
-    )
-    parser.add_argument(
-        "out", type=path_argument, metavar="DIR", help="folder to write the files to"
-    )
-    parser.add_argument(
-        "--category",
-        nargs="+",
-        metavar="NAME",
-        help="categories (default: all, and the mask network)",
-    )
-    add_weights_argument(parser)
-    parser.add_argument(
-        "--encoder",
-        choices=get_args(EncoderName),
-        default="fast",
-        help="encoder to export; none exports only decoders (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--opset",
-        type=int,
-        default=DEFAULT_OPSET,
-        metavar="N",
-        help=f"ONNX operator set, {OPSETS[0]} to {OPSETS[-1]} (default: %(default)s)",
-    )
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:

@@ -267,7 +267,7 @@ class FrameMasks:
     def _table(self) -> Table:
         table = new_table(f"Masks of {self.source}")
         table.add_column("frame, object", overflow="fold")
-        for name in ("best\nIoU", "bound-\nary F"):
+        for name in ("best\nIoU", "boundary\nF"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("problem", overflow="fold")
         for name, comparison in self.comparisons.items():

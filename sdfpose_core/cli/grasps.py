@@ -1,4 +1,4 @@
-"""`sdfpose grasps`: grasp candidates of the objects in frame folders."""
+"""The work of `sdfpose grasps`."""
 
 from __future__ import annotations
 
@@ -10,100 +10,31 @@ from typing import Any
 
 import numpy as np
 
+from sdfpose_core.cli.arguments.frames import named_frames
+from sdfpose_core.cli.arguments.grasps import gripper_of
 from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
-    add_depth_unit_argument,
-    add_estimator_arguments,
-    add_threads_argument,
     estimator_config,
 )
-from sdfpose_core.cli.numbers import integer, real
 from sdfpose_core.cli.output import (
-    add_json_argument,
     new_table,
     print_problems,
     wide_console,
     write_json,
 )
-from sdfpose_core.cli.paths import check_output_file, path_argument
+from sdfpose_core.cli.paths import check_output_file
 from sdfpose_core.datasets import frame_folders, read_frame
 from sdfpose_core.device import set_threads
-from sdfpose_core.errors import ConfigurationError, FrameError
-from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
+from sdfpose_core.errors import FrameError
+from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.grasping.candidates import Grasp, grasp_candidates
 from sdfpose_core.grasping.frames import PartFrame, parts_of
 from sdfpose_core.grasping.gripper import Gripper
 from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
-from sdfpose_core.samples import sample_frame
 from sdfpose_core.scene.distance_volume import DistanceVolumes
 from sdfpose_core.scene.scene import Scene
 
-__all__ = ["add_gripper_arguments", "add_parser", "gripper_of", "run"]
-
-_COUNT = 10
-
-
-def add_parser(subparsers: Any) -> None:
-    """Declare the command's arguments."""
-    parser = subparsers.add_parser(
-        "grasps",
-        help="find grasp candidates of the objects in frame folders",
-        description=(
-            "Estimate every labelled object in RGB-D frames, and print the best grasp candidate of "
-            "each for a parallel gripper, in the camera's frame. With --json, write all candidates "
-            "and the frames of the objects' parts. The exit status is 0 if there is any candidate, "
-            "else 1."
-        ),
-        epilog="Example: sdfpose grasps --sample --json - | jq '.frames.tabletop[0].grasps[0]'",
-    )
-    parser.add_argument(
-        "frames",
-        nargs="*",
-        default=[],
-        type=path_argument,
-        metavar="FRAME_DIR",
-        help="frame folder, or folder of frame folders",
-    )
-    parser.add_argument(
-        "--sample", action="store_true", help="take the sample frame of the package"
-    )
-    parser.add_argument(
-        "--count",
-        type=integer(),
-        default=_COUNT,
-        help="largest number of candidates of each object (default: %(default)s)",
-    )
-    add_gripper_arguments(parser)
-    add_json_argument(parser, "candidates")
-    add_threads_argument(parser)
-    add_estimator_arguments(parser, device=EstimatorConfig().device)
-    add_depth_unit_argument(parser)
-
-
-def add_gripper_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the gripper, which `gripper_of` reads."""
-    parser.add_argument(
-        "--gripper-width",
-        type=real(0.0, 1.0),
-        default=Gripper().max_width_m,
-        metavar="M",
-        help="largest distance between the fingers, metres (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--friction",
-        type=real(0.0, 5.0),
-        default=Gripper().friction,
-        help="coefficient of friction of fingers and objects (default: %(default)s)",
-    )
-
-
-def gripper_of(args: argparse.Namespace) -> Gripper:
-    """The gripper of `add_gripper_arguments`.
-
-    Raises:
-        ConfigurationError: it cannot grasp anything.
-    """
-    return Gripper(max_width_m=args.gripper_width, friction=args.friction)
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -112,9 +43,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: An argument is invalid, or the weights cannot be used.
     """
-    folders = [*args.frames, *([sample_frame()] if args.sample else [])]
-    if not folders:
-        raise ConfigurationError("no frame was named: expected FRAME_DIR... or --sample")
+    folders = named_frames(args)
     check_output_file("--json", args.json)
     gripper = gripper_of(args)
     if args.threads:

@@ -1,13 +1,12 @@
-"""`sdfpose import-ssc6d`: convert the published networks of SSC-6D to our weight format."""
+"""The work of `sdfpose import-ssc6d`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from sdfpose_core.categories import CATEGORY_FILE, default_categories
-from sdfpose_core.cli.paths import check_output_folder, path_argument
+from sdfpose_core.cli.paths import check_output_folder
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.encoder.ssc6d_import import import_decoder, import_encoder
 from sdfpose_core.errors import ConfigurationError, WeightsError
@@ -16,50 +15,7 @@ from sdfpose_core.packs.writing import write_pack
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.weights.network import StoredNetwork
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(subparsers: Any) -> None:
-    """Declare the command's arguments."""
-    parser = subparsers.add_parser(
-        "import-ssc6d",
-        help="convert the published networks of SSC-6D to our weight format",
-        description=(
-            "Read the networks that SSC-6D published for one category and write the pack "
-            "OUT/CATEGORY. Use it with 'sdfpose estimate --weights OUT --encoder ssc6d'. The pose "
-            "network alone completes a pack that has its decoder. No code in the files is "
-            "executed. The files do not name their category, so CATEGORY cannot be checked."
-        ),
-        epilog="Example: sdfpose import-ssc6d mug --deepsdf 2000.pth --out ssc6d_weights",
-    )
-    parser.add_argument(
-        "category", metavar="CATEGORY", help="category that the networks were trained for"
-    )
-    parser.add_argument(
-        "--deepsdf",
-        type=path_argument,
-        metavar="FILE",
-        help="DeepSDF decoder, e.g. param/mug_remv/ModelParameters/2000.pth",
-    )
-    parser.add_argument(
-        "--codes",
-        type=path_argument,
-        metavar="FILE",
-        help=(
-            "latent codes of the training shapes, for the shape prior, e.g. DeepSDF's "
-            "LatentCodes/2000.pth (default: the codes in the decoder file, else a broad prior)"
-        ),
-    )
-    parser.add_argument(
-        "--pose", type=path_argument, metavar="FILE", help="pose network, pose_model_*.pth"
-    )
-    parser.add_argument(
-        "--out",
-        type=path_argument,
-        required=True,
-        metavar="DIR",
-        help="folder to write the pack to, as OUT/CATEGORY",
-    )
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,132 +1,32 @@
-"""`sdfpose learn`: learn a category from meshes, or from scans of objects."""
+"""The work of `sdfpose learn`."""
 
 from __future__ import annotations
 
 import argparse
-import os
-from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from sdfpose_core.categories import CATEGORY_FILE, Symmetry
-from sdfpose_core.category_learning.alignment import Front
+from sdfpose_core.categories import CATEGORY_FILE
 from sdfpose_core.category_learning.card import figures_table
 from sdfpose_core.category_learning.learning import CategoryLearning, StageProgress
 from sdfpose_core.category_learning.preparation import (
-    ALIGNMENT_FILE,
-    ALIGNMENT_SHEET,
     new_category,
     prepare_category,
 )
 from sdfpose_core.category_learning.remaining_time import RemainingTime
 from sdfpose_core.category_learning.settings import LearningSettings
-from sdfpose_core.category_learning.sizes import SizeRange
-from sdfpose_core.cli.choices import add_threads_argument
-from sdfpose_core.cli.numbers import integer, positive
-from sdfpose_core.cli.paths import check_input_folder, check_output_folder, path_argument
-from sdfpose_core.cli.scans import SCANS, add_scan_arguments, scanned_meshes
+from sdfpose_core.cli.paths import check_input_folder, check_output_folder
+from sdfpose_core.cli.scans import scanned_meshes
 from sdfpose_core.device import resolve_device
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.storage.configuration import read_configuration
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(subparsers: Any) -> None:
-    """Declare the command's arguments."""
-    parser = subparsers.add_parser(
-        "learn",
-        help="learn a category from a folder of meshes, or from scans of objects",
-        description=(
-            "Learn a category of your own from a folder of meshes, one object per file, or from "
-            "recordings of single objects, and write its pack: decoder, encoder, card. A recording "
-            f"becomes a mesh first, in WORK/{SCANS}, with a picture of its six sides. The command "
-            f"writes the orientation of each model to WORK/{ALIGNMENT_FILE} and a picture of them "
-            f"to WORK/{ALIGNMENT_SHEET}: look at it, edit the file if a model is turned wrongly, "
-            "and run the command again. An interrupted run goes on when it is repeated."
-        ),
-        epilog="Example: sdfpose learn kettle --meshes kettles/ --out packs/kettle",
-    )
-    parser.add_argument("name", help="name: lower-case letters, digits and underscores")
-    parser.add_argument("--meshes", type=path_argument, metavar="DIR", help="folder of the meshes")
-    add_scan_arguments(parser)
-    parser.add_argument(
-        "--out", type=path_argument, required=True, metavar="PACK", help="folder of the new pack"
-    )
-    parser.add_argument(
-        "--work",
-        type=path_argument,
-        metavar="DIR",
-        help="folder for orientations and intermediate files (default: PACK with .work at its end)",
-    )
-    parser.add_argument(
-        "--front",
-        choices=get_args(Front),
-        default="auto",
-        help=(
-            "where files have the front: at x or at z of all of them; auto turns the models about "
-            "y until they agree; none for objects without a front (default: auto)"
-        ),
-    )
-    parser.add_argument(
-        "--symmetry",
-        choices=("auto", *get_args(Symmetry)),
-        default="auto",
-        help=(
-            "symmetry of the category: y is rotationally symmetric about y; auto finds it from "
-            "the shapes (default: auto)"
-        ),
-    )
-    parser.add_argument(
-        "--size",
-        type=_size_range,
-        metavar="LOW..HIGH",
-        help=(
-            "plausible diagonals of the objects' bounding boxes in metres, such as 0.2..0.4; "
-            "models without a size, or of another one, are rescaled"
-        ),
-    )
-    parser.add_argument(
-        "--unit-m", type=positive, help="unit of the meshes in metres (default: guessed)"
-    )
-    parser.add_argument(
-        "--labels",
-        nargs="+",
-        default=[],
-        metavar="LABEL",
-        help="further names under which detectors report the category",
-    )
-    parser.add_argument(
-        "--vessel",
-        action="store_true",
-        help="both sides of the walls are the surface, as of bowls and mugs",
-    )
-    parser.add_argument(
-        "--align-only",
-        action="store_true",
-        help="only import meshes and scans, and write their orientations and the pictures",
-    )
-    extent = parser.add_mutually_exclusive_group()
-    extent.add_argument(
-        "--quick", action="store_true", help="fewer shapes, views and steps, for a look"
-    )
-    extent.add_argument(
-        "--config", type=path_argument, metavar="YAML", help="settings, see LearningSettings"
-    )
-    parser.add_argument(
-        "--workers",
-        type=integer(),
-        default=os.cpu_count() or 1,
-        help="processes that simulate views (default: number of cores)",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N] (default: auto)")
-    add_threads_argument(parser)
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -175,13 +75,6 @@ def _settings(args: argparse.Namespace) -> LearningSettings:
     if args.config is not None:
         return read_configuration(args.config, LearningSettings)
     return LearningSettings.quick() if args.quick else LearningSettings()
-
-
-def _size_range(text: str) -> SizeRange:
-    try:
-        return SizeRange.parse(text)
-    except ConfigurationError as error:
-        raise ArgumentTypeError(str(error)) from error
 
 
 def _check_new(folder: Path) -> None:

@@ -3,8 +3,9 @@
 A command is a module with two functions: ``add_parser(subparsers)`` declares the arguments under
 the command's name, and ``run(args) -> int`` returns the exit status. The library's own commands
 are listed here; other packages add theirs as entry points of the group `sdfpose.commands`. Only
-the module of the requested command is imported: ``sdfpose --version`` does not wait for torch, and
-commands that do not need ROS 2 run on a machine without it.
+the module of the requested command is imported, and commands that do not need ROS 2 run on a
+machine without it. The module imports what the arguments need, and ``run`` what the work needs: no
+help and no wrong argument waits for torch.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ __all__ = ["full_parser", "main"]
 _GROUP = "sdfpose.commands"
 
 _CORE_COMMANDS = {
-    "adapt": "sdfpose_core.cli.adapt",
-    "bag": "sdfpose_core.cli.bag",
-    "bench": "sdfpose_core.cli.bench",
-    "doctor": "sdfpose_core.cli.doctor",
-    "estimate": "sdfpose_core.cli.estimate",
-    "eval": "sdfpose_core.cli.eval",
-    "export": "sdfpose_core.cli.export",
-    "grasps": "sdfpose_core.cli.grasps",
-    "import-ssc6d": "sdfpose_core.cli.import_ssc6d",
-    "learn": "sdfpose_core.cli.learn",
-    "packs": "sdfpose_core.cli.packs",
-    "replay": "sdfpose_core.cli.replay",
-    "shapes": "sdfpose_core.cli.shapes",
-    "view": "sdfpose_core.cli.view",
+    "adapt": "sdfpose_core.cli.arguments.adapt",
+    "bag": "sdfpose_core.cli.arguments.bag",
+    "bench": "sdfpose_core.cli.arguments.bench",
+    "doctor": "sdfpose_core.cli.arguments.doctor",
+    "estimate": "sdfpose_core.cli.arguments.estimate",
+    "eval": "sdfpose_core.cli.arguments.eval",
+    "export": "sdfpose_core.cli.arguments.export",
+    "grasps": "sdfpose_core.cli.arguments.grasps",
+    "import-ssc6d": "sdfpose_core.cli.arguments.import_ssc6d",
+    "learn": "sdfpose_core.cli.arguments.learn",
+    "packs": "sdfpose_core.cli.arguments.packs",
+    "replay": "sdfpose_core.cli.arguments.replay",
+    "shapes": "sdfpose_core.cli.arguments.shapes",
+    "view": "sdfpose_core.cli.arguments.view",
 }
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from sdfpose_core.storage.files import write_atomically
 
 __all__ = [
     "add_json_argument",
+    "figure",
     "measure_heading",
     "new_table",
+    "note_few_objects",
     "precision_table",
     "print_problems",
     "problems_of_failure",
@@ -128,9 +130,6 @@ def precision_table(document: Mapping[str, Any]) -> Table:
         document: has the keys ``per_category``, ``mean``, ``iou`` and ``misses``, and ``spread``
             for repeated runs.
     """
-    # Imported here, because it takes long to load and most commands have no such table.
-    from sdfpose_core.evaluation.frame_metrics import MIN_OBJECTS
-
     table = new_table(
         f"Average precision (%), IoU: {document['iou']}, misses: {document['misses']}"
     )
@@ -140,13 +139,33 @@ def precision_table(document: Mapping[str, Any]) -> Table:
     rows = [*document["per_category"].items(), ("mean", document["mean"])]
     for name, row in rows:
         table.add_row(Text(name), *(_cell(key, row[key]) for key in document["mean"]))
-    if any(0 < x["n"] < MIN_OBJECTS for x in document["per_category"].values()):
-        table.caption = f"averages over fewer than {MIN_OBJECTS} objects say little"
-        table.caption_justify = "left"
+    note_few_objects(table, (x["n"] for x in document["per_category"].values()))
     if spread := document.get("spread"):
         cells = (f"{spread[key]:.1f}" if key in spread else "" for key in document["mean"])
         table.add_row("std. dev.", *cells)
     return table
+
+
+def note_few_objects(table: Table, counts: Iterable[int]) -> None:
+    """Note below a table that averages over few objects say little, if it has such.
+
+    Args:
+        table: with one row per category.
+        counts: number of objects of each category.
+    """
+    # Imported here, because it takes long to load and most commands have no such table.
+    from sdfpose_core.evaluation.frame_metrics import MIN_OBJECTS
+
+    if any(0 < x < MIN_OBJECTS for x in counts):
+        table.caption = f"averages over fewer than {MIN_OBJECTS} objects say little"
+        table.caption_justify = "left"
+
+
+def figure(value: float | None, digits: int = 1) -> str:
+    """Write a figure of a table: counts as they are, others with so many decimal digits."""
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.{digits}f}"
 
 
 def measure_heading(key: str) -> str:

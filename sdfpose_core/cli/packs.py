@@ -1,8 +1,10 @@
-"""`sdfpose packs`: list, check and show packs of categories."""
+"""The work of `sdfpose packs`."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +12,21 @@ from typing import Any
 
 from rich.text import Text
 
-from sdfpose_core.cli.output import add_json_argument, new_table, wide_console, write_json
-from sdfpose_core.cli.paths import check_output_file, path_argument
+from sdfpose_core.cli.output import new_table, wide_console, write_json
+from sdfpose_core.cli.paths import check_output_file
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.errors import PackError, WeightsError
-from sdfpose_core.estimation.category_model import EncoderName, load_networks
+from sdfpose_core.estimation.category_model import load_networks
+from sdfpose_core.estimation.options import EncoderName
 from sdfpose_core.packs.collection import Packs, find_packs
 from sdfpose_core.packs.pack import CARD_FILE, FORMAT, Pack, own_version
 from sdfpose_core.storage.text import read_text
 from sdfpose_core.weights import SHIPPED, weights_kind
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
+
+_LINK = re.compile(r"!?\[([^\]]*)\]\(([^()\s]+)\)")
+"""A link or a picture in Markdown: its text and its target."""
 
 
 @dataclass(frozen=True)
@@ -53,51 +59,6 @@ class _Report:
         }
 
 
-def add_parser(subparsers: Any) -> None:
-    """Declare the command's actions."""
-    parser = subparsers.add_parser(
-        "packs",
-        help="list, check and show packs of categories",
-        description=(
-            "A pack is a folder that holds one category: its entry, its networks and its card. "
-            "Other commands take packs beside the shipped ones with --weights."
-        ),
-    )
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    listed = actions.add_parser(
-        "list",
-        help="list the shipped packs and those of folders",
-        description=(
-            "List the shipped packs and those of PACK..., with their versions and sizes. The exit "
-            "status is 0 if all can be used together, else 1. Networks are not loaded."
-        ),
-        epilog="Example: sdfpose packs list my_packs/",
-    )
-    _add_packs_argument(listed, "packs, or folders of packs, beside the shipped ones")
-    listed.set_defaults(action=_list)
-    checked = actions.add_parser(
-        "check",
-        help="load packs and verify their digests",
-        description=(
-            "Load the networks of packs and verify the digests of their files: files that are "
-            "damaged, or were swapped between packs, are found. The exit status is 0 if all packs "
-            "fit this version of sdfpose and can be used together, else 1."
-        ),
-        epilog="Example: sdfpose packs check my_packs/kettle",
-    )
-    _add_packs_argument(checked, "packs, or folders of packs (default: the shipped ones)")
-    checked.set_defaults(action=_check)
-    shown = actions.add_parser(
-        "show",
-        help="show the entry and the card of a pack",
-        description="Check a pack, and show its entry, its files and its card.",
-        epilog="Example: sdfpose packs show mug",
-    )
-    shown.add_argument("pack", metavar="PACK", help="folder of a pack, or name of a shipped one")
-    add_json_argument(shown, "pack")
-    shown.set_defaults(action=_show)
-
-
 def run(args: argparse.Namespace) -> int:
     """Run the chosen action. Return 0 if all packs can be used, else 1.
 
@@ -105,12 +66,7 @@ def run(args: argparse.Namespace) -> int:
         SdfposeError: an argument is invalid, or a folder holds no pack.
     """
     check_output_file("--json", args.json)
-    return int(args.action(args))
-
-
-def _add_packs_argument(parser: argparse.ArgumentParser, text: str) -> None:
-    parser.add_argument("packs", type=path_argument, nargs="*", metavar="PACK", help=text)
-    add_json_argument(parser, "packs")
+    return int(_ACTIONS[args.action](args))
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -147,8 +103,24 @@ def _show(args: argparse.Namespace) -> int:
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
         console.print(f"  {name}: {shown}", highlight=False, soft_wrap=True, markup=False)
     if text:
-        console.print(f"\n{text.strip()}", highlight=False, soft_wrap=True, markup=False)
+        console.print(
+            f"\n{_readable(text, pack.folder).strip()}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
     return 1 if report.problem else 0
+
+
+def _readable(card: str, folder: Path) -> str:
+    """Write the links and pictures of a card as text, with paths that can be opened from here."""
+
+    def text(link: re.Match[str]) -> str:
+        name, target = link.groups()
+        place = target if ":" in target else os.path.normpath(folder / target)
+        return place if name in ("", target) else f"{name} ({place})"
+
+    return _LINK.sub(text, card)
 
 
 def _read(folder: Path) -> _Report:
@@ -231,3 +203,7 @@ def _state(report: _Report, *, short: bool = False) -> str:
     if not report.problem:
         return "yes"
     return "no" if short else f"no: {report.problem}"
+
+
+_ACTIONS = {"list": _list, "check": _check, "show": _show}
+"""The actions by name."""

@@ -1,4 +1,4 @@
-"""`sdfpose replay`: run estimator and tracker on a recorded bag and evaluate them."""
+"""The work of `sdfpose replay`."""
 
 from __future__ import annotations
 
@@ -13,23 +13,15 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 from sdfpose_core.categories import Categories
 from sdfpose_core.cli.category_choice import given_packs
 from sdfpose_core.cli.choices import (
-    add_depth_unit_argument,
-    add_estimator_arguments,
-    add_labelling_arguments,
-    add_threads_argument,
-    add_topic_argument,
     estimator_config,
     label_rules,
 )
 from sdfpose_core.cli.frame_masks import (
     FrameMasks,
-    add_masks_argument,
     folder_beside,
     mask_source,
 )
-from sdfpose_core.cli.numbers import integer, positive, real
 from sdfpose_core.cli.output import (
-    add_json_argument,
     precision_table,
     print_problems,
     problems_of_failure,
@@ -37,8 +29,9 @@ from sdfpose_core.cli.output import (
     write_file,
     write_json,
 )
-from sdfpose_core.cli.paths import check_new_bag, check_output_file, path_argument
-from sdfpose_core.cli.viewing import add_view_argument, keep_open, open_viewer
+from sdfpose_core.cli.paths import check_new_bag, check_output_file
+from sdfpose_core.cli.progress import progress_bar
+from sdfpose_core.cli.viewing import keep_open, open_viewer
 from sdfpose_core.datasets.bags import Pairing, find_topics, open_bag
 from sdfpose_core.device import set_threads
 from sdfpose_core.errors import BagError, ConfigurationError, WeightsError
@@ -63,87 +56,7 @@ from sdfpose_core.tracking.tracker import Tracker, TrackerConfig
 from sdfpose_core.viewer.viewer import Viewer
 from sdfpose_core.visualisation.report import report_page
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(subparsers: Any) -> None:
-    """Declare the command's arguments."""
-    defaults = Pairing()
-    parser = subparsers.add_parser(
-        "replay",
-        help="run estimator and tracker on a recorded bag and evaluate them",
-        description=(
-            "Synchronise the messages of a rosbag2 like the pose node, estimate and track the "
-            "objects in every frame, and compare them with the ground truth if there is any. Does "
-            "not need ROS 2 and gives the same result in every run. The exit status is 0 if an "
-            "object was estimated, else 1."
-        ),
-        epilog="Example: sdfpose replay my_bag --category any --report report.html",
-    )
-    parser.add_argument(
-        "bag", type=path_argument, metavar="BAG", help="bag folder, .mcap or .db3 file"
-    )
-    parser.add_argument(
-        "--gt",
-        metavar="SOURCE",
-        help=(
-            "ground truth: a topic of type sdfpose/SdfObjectArray, tf:PREFIX for the tf frames "
-            "PREFIX/CATEGORY_ID, or a JSON file written by --json (default: the topic of that "
-            "type with 'truth' in its name)"
-        ),
-    )
-    parser.add_argument(
-        "--out", type=path_argument, metavar="BAG", help="write the results to a new bag"
-    )
-    add_json_argument(parser, "results and metrics")
-    parser.add_argument("--report", type=path_argument, metavar="FILE", help="write an HTML report")
-    parser.add_argument(
-        "--busy-ms",
-        type=positive,
-        metavar="MS",
-        help=(
-            "simulate a processing time of MS milliseconds per frame: of the frames that arrive "
-            "meanwhile, all but the newest are dropped (default: process every frame)"
-        ),
-    )
-    parser.add_argument(
-        "--hz",
-        type=positive,
-        help="with --busy-ms: frame rate, Hz (default: the recorded times)",
-    )
-    add_topic_argument(parser)
-    add_depth_unit_argument(parser)
-    add_masks_argument(
-        parser,
-        "the bag's mask topic",
-        "FILE_masks/NUMBER/mask.png beside --json FILE, else --report FILE or --out FILE",
-    )
-    add_labelling_arguments(parser)
-    parser.add_argument(
-        "--slop",
-        type=real(),
-        default=defaults.slop_s,
-        metavar="S",
-        help="maximum stamp difference within a frame, seconds (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--queue-size",
-        type=integer(),
-        default=defaults.queue_size,
-        metavar="N",
-        help="synchroniser queue size, messages per topic (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--world",
-        metavar="FRAME",
-        help=(
-            "track the objects in this frame of the bag's /tf, such as base_link or odom, in which "
-            "they stand still while the camera moves (default: in the camera frame)"
-        ),
-    )
-    add_threads_argument(parser, "all cores but one, like the node")
-    add_estimator_arguments(parser, device="auto")
-    add_view_argument(parser, "the results while they are made, and then the last ones,")
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -170,7 +83,7 @@ def _replay(args: argparse.Namespace, packs: Packs, viewer: Viewer | None) -> in
     problems: list[str] = []
     rules = label_rules(args, categories)
     with problems_of_failure(problems):
-        truth, mask_topic = _prepare(args, rules, categories, problems)
+        truth, mask_topic, count = _prepare(args, rules, categories, problems)
     set_threads(args.threads)
     world = None if args.world is None else RecordedWorld(args.bag, args.world)
     masks = mask_source(args, packs, folder_beside(args.json, args.report, args.out))
@@ -198,7 +111,7 @@ def _replay(args: argparse.Namespace, packs: Packs, viewer: Viewer | None) -> in
     ):
         view = None if viewer is None else ResultView(viewer, categories)
         tracker.prepare()
-        task = bar.add_task("frames", total=None)
+        task = bar.add_task("frames", total=count or None)
         done = replay(
             args.bag,
             tracker,
@@ -262,8 +175,11 @@ def _prepare(
     rules: LabelRules | None,
     categories: Categories,
     problems: list[str],
-) -> tuple[TruthSource | None, str]:
-    """Find the ground truth and the mask topic. Check the topics before the long work begins."""
+) -> tuple[TruthSource | None, str, int]:
+    """Find the ground truth, the mask topic and the number of depth images.
+
+    This checks the topics before the long work begins.
+    """
     given = args.masks == FILE
     if args.mask_categories and not given:
         raise ConfigurationError(
@@ -278,8 +194,9 @@ def _prepare(
                 "--category NAME (or any), or --mask-categories ID:NAME"
             )
         truth = truth_source(args.gt, bag.connections, args.bag, categories)
+        count = sum(x.msgcount for x in bag.connections if x.topic == topics.depth)
     problems.clear()  # the same problems are reported when the bag is read
-    return truth, topics.mask
+    return truth, topics.mask, count
 
 
 def _make_masks(
@@ -329,9 +246,7 @@ def _facts(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _bar() -> Progress:
-    return Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), transient=True
-    )
+    return progress_bar(SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn())
 
 
 def _print(document: Mapping[str, Any]) -> None:

@@ -18,15 +18,21 @@ _MOST = 0.5
 
 
 def check_masks(views: Sequence[CameraView], categories: Categories) -> Finding | None:
-    """Check that masks have ids, and that the ids have known categories; None without masks.
+    """Check that masks have ids, and that the ids have known categories; None without views.
 
     Args:
         views: moments to look at.
         categories: known categories.
     """
     masked = [(x.mask, x) for x in views if x.mask is not None]
-    if not masked:
+    if not views:
         return None
+    if not masked:
+        return Finding(
+            "ok",
+            "masks",
+            "there are none: --masks network makes them (estimate, replay, live, node)",
+        )
     for mask, x in masked:
         image = x.colour if x.colour is not None else x.depth
         if image is not None and mask.shape != image.shape[:2]:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from sdfpose_core.estimation.hypotheses import (
     network_hypotheses,
     priors_at,
 )
+from sdfpose_core.estimation.options import EncoderName
 from sdfpose_core.geometry.similarity import Similarity
 from sdfpose_core.observation.frame import Instance
 from sdfpose_core.packs.collection import Packs
@@ -38,9 +38,7 @@ from sdfpose_core.sdf.deepsdf import DeepSdf
 from sdfpose_core.sdf.loading import load_decoder
 from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 
-__all__ = ["CategoryModel", "CategoryModels", "EncoderName", "Group", "load_networks"]
-
-EncoderName = Literal["fast", "ssc6d", "none"]
+__all__ = ["CategoryModel", "CategoryModels", "Group", "load_networks"]
 
 
 @dataclass(frozen=True)

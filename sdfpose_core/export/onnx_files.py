@@ -26,24 +26,18 @@ from sdfpose_core.encoder.fast import FastEncoder
 from sdfpose_core.encoder.ssc6d import Ssc6dEncoder
 from sdfpose_core.errors import ConfigurationError, ExportError
 from sdfpose_core.export.onnx_graphs import OnnxGraph, decoder_graphs, encoder_graph, mask_graph
+from sdfpose_core.export.opsets import DEFAULT_OPSET, OPSETS
 from sdfpose_core.masks.network import MaskNetwork
 from sdfpose_core.sdf.decoder import SdfDecoder
 from sdfpose_core.sdf.deepsdf import DeepSdf
 from sdfpose_core.storage.files import atomic_replace
 
 __all__ = [
-    "DEFAULT_OPSET",
-    "OPSETS",
     "ExportedFile",
     "export_decoder",
     "export_encoder",
     "export_masks",
 ]
-
-OPSETS = range(14, 21)
-"""Supported ONNX opset versions."""
-
-DEFAULT_OPSET = 17
 
 _TRACED = (2, 5)
 """Numbers of objects and points for tracing: more than one, because some code treats a single one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,18 +21,16 @@ from sdfpose_core.observation.frame import Instance
 from sdfpose_core.selfsup.certificate import Certificate
 from sdfpose_core.selfsup.labelling import Labelling, LabellingConfig, TooFewLabelsError
 from sdfpose_core.selfsup.losses import PaperLosses
+from sdfpose_core.selfsup.losses_name import LossesName
 from sdfpose_core.selfsup.teacher import PseudoLabels
 
 __all__ = [
     "CertifiedTraining",
-    "LossesName",
     "PaperTraining",
     "SelfSupervision",
     "TooFewLabelsError",
     "self_supervised_training",
 ]
-
-LossesName = Literal["certified", "paper"]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
+from sdfpose_core.shapes.captions import write_caption
 from sdfpose_core.shapes.model import CadModel
 
 __all__ = ["contact_sheet", "render_model", "six_sides"]
@@ -18,6 +19,7 @@ _VIEW_PITCH_DEG = 25.0
 _BACKGROUND = 255
 _AMBIENT, _DIFFUSE = 60.0, 190.0
 _GAP_PX = 4
+_INK = (70, 70, 70)
 _OVERSAMPLING = 3
 """Rays per pixel along each axis."""
 
@@ -116,7 +118,7 @@ def contact_sheet(
         sheet[y : y + size, x : x + size] = render_model(
             model, size, colour=colours[i % len(colours)]
         )
-        _write(sheet, caption, (x + 3, y + 11))
+        write_caption(sheet, caption, (x + 3, y + 11), _INK)
     return sheet
 
 
@@ -133,16 +135,12 @@ def six_sides(model: CadModel, size: int = 300) -> NDArray[np.uint8]:
     views = []
     for name, yaw_deg, pitch_deg in _SIDES:
         image = np.ascontiguousarray(render_model(model, size, yaw_deg, pitch_deg))
-        _write(image, f"from {name}", (3, size - 5))
+        write_caption(image, f"from {name}", (3, size - 5), _INK)
         views.append(image)
     title = np.full((16, 3 * size, 3), _BACKGROUND, dtype=np.uint8)
-    _write(title, _caption(model), (3, 11))
+    write_caption(title, _caption(model), (3, 11), _INK)
     rows = [np.concatenate(views[i : i + 3], axis=1) for i in (0, 3)]
     return np.concatenate([title, *rows])
-
-
-def _write(image: NDArray[np.uint8], text: str, at: tuple[int, int]) -> None:
-    cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.34, (70, 70, 70), 1, cv2.LINE_AA)
 
 
 def _caption(model: CadModel) -> str:

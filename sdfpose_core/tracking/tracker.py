@@ -40,6 +40,7 @@ from sdfpose_core.sdf.shape_decoder import ShapeDecoder
 from sdfpose_core.tracking.association import assign_instances
 from sdfpose_core.tracking.belief import Belief
 from sdfpose_core.tracking.cameras import Cameras
+from sdfpose_core.tracking.category_choice import detected_category, with_one_category
 from sdfpose_core.tracking.config import TrackerConfig
 from sdfpose_core.tracking.detector import Detector, joined, sum_of_stages
 from sdfpose_core.tracking.motion import with_modes_of, yaw_open
@@ -210,7 +211,7 @@ class Tracker:
         for i, passed in outcome.passed.items():
             if i in owners and owners[i].object.category != passed[0].category:
                 del owners[i]
-        instances = self._resolve_categories(tried, owners, detector)
+        instances = with_one_category(tried, owners, detector, self._config)
         observations, result = self._observe(
             instances, tried, owners, elapsed_s, frame.frame_id, detector
         )
@@ -270,60 +271,6 @@ class Tracker:
         turn = {i: int(x) for i, x in zip(ids, drawn, strict=True)}
         return sorted(instances, key=lambda x: turn[x.mask_id])
 
-    def _resolve_categories(
-        self,
-        options: Mapping[int, Sequence[Instance]],
-        owners: dict[int, PredictedTrack],
-        detector: Detector,
-    ) -> list[Instance]:
-        """The instances, with one category for each mask id.
-
-        A labelled instance takes the category of its owner, which may have been found in spite of
-        the label, if the prediction is recent. An instance of unknown category takes that of its
-        owner, or else the category that explains it best. Without a recent prediction, the category
-        of the owner has to explain the instance with confidence. An owner of another category is
-        removed from `owners`. Instances that no category explains are left out, and so are those
-        for which there is no time; they wait.
-        """
-        chosen = []
-        for mask_id, same in options.items():
-            owner = owners.get(mask_id)
-            if len(same) == 1:
-                known = owner.object if owner is not None and owner.recent else None
-                category = same[0].category if known is None else known.category
-                chosen.append(replace(same[0], category=category))
-            elif (found := self._with_category(same, owner, detector)) is not None:
-                chosen.append(found)
-                if owner is not None and owner.object.category != found.category:
-                    del owners[mask_id]
-        return chosen
-
-    def _with_category(
-        self, same: Sequence[Instance], owner: PredictedTrack | None, detector: Detector
-    ) -> Instance | None:
-        """One of the instances of a mask id, which differ in category, or None; see above."""
-        tracked = next((x for x in same if owner and x.category == owner.object.category), None)
-        if (
-            owner is not None
-            and tracked is not None
-            and (owner.recent or owner.unseen_s <= self._config.remove_after_s)
-        ):
-            if owner.recent:
-                return tracked
-            if not detector.has_time(tracked.mask_id):
-                return None
-            found = detector.detect([tracked])
-            if found and found[0].confidence >= self._config.accept_confidence:
-                return tracked
-        return self._detected_category(same, detector)
-
-    def _detected_category(self, same: Sequence[Instance], detector: Detector) -> Instance | None:
-        """The instance of a mask id whose category explains it best, None if none does."""
-        if not detector.has_time(same[0].mask_id):
-            return None
-        found = detector.detect(same)
-        return next((x for x in same if found and x.category == found[0].category), None)
-
     def _observe(
         self,
         instances: Sequence[Instance],
@@ -367,7 +314,7 @@ class Tracker:
             if len(options[i]) == 1:
                 instance_of[i] = options[i][0]  # another object's label may be right
                 continue
-            chosen = self._detected_category(options[i], detector)
+            chosen = detected_category(options[i], detector)
             if chosen is None or chosen.category != owners[i].object.category:
                 del owners[i]
             del instance_of[i]

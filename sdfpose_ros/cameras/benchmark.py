@@ -130,8 +130,7 @@ class _Receiver:
             self.spin(0.2)
             if group.ended() or time.monotonic() > end_s:
                 raise CameraBenchmarkError(
-                    "the camera driver sends no images: end of its log:\n"
-                    + group.log_tail("camera")
+                    f"the camera driver sends no images: {group.last_words('camera')}"
                 )
 
     def forget(self) -> None:

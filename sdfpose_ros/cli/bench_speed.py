@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from sdfpose_core.benchmark.speed import MAX_OBJECTS, SpeedBenchmark, benchmark_speed
+from sdfpose_core.benchmark.extents import MAX_OBJECTS, OBJECTS, REPETITIONS
+from sdfpose_core.cli.choices import add_device_argument
 from sdfpose_core.cli.numbers import integer, seed
 from sdfpose_core.cli.output import (
     add_json_argument,
@@ -20,7 +21,6 @@ from sdfpose_core.cli.output import (
     write_json,
 )
 from sdfpose_core.cli.paths import check_output_file
-from sdfpose_core.device import set_threads
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_ros.graph.arguments import parameter_arguments
 from sdfpose_ros.graph.middleware import prepare_middleware
@@ -51,7 +51,7 @@ def add_parser(benchmarks: Any) -> None:
     parser.add_argument(
         "--objects",
         type=integer(1, MAX_OBJECTS),
-        default=SpeedBenchmark.objects,
+        default=OBJECTS,
         help=f"number of objects on the table, 1 to {MAX_OBJECTS} (default: %(default)s)",
     )
     add_json_argument(parser)
@@ -61,16 +61,14 @@ def add_parser(benchmarks: Any) -> None:
         default=0,
         help="CPU threads; 0 uses all cores but one, and all cores for detection (default: 0)",
     )
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu or cuda[:N] (default: %(default)s)"
-    )
+    add_device_argument(parser, "auto")
     parser.add_argument(
         "--seed", type=seed, default=0, help="random seed of the scene (default: 0)"
     )
     parser.add_argument(
         "--repetitions",
         type=integer(),
-        default=SpeedBenchmark.repetitions,
+        default=REPETITIONS,
         help="repetitions per median (default: %(default)s)",
     )
     parser.add_argument(
@@ -86,6 +84,10 @@ def run(args: argparse.Namespace) -> int:
         SdfposeError: An argument is invalid, or an object on the table is not detected.
     """
     check_output_file("--json", args.json)
+    # Imported here, because they import torch, for which no help should wait.
+    from sdfpose_core.benchmark.speed import SpeedBenchmark, benchmark_speed
+    from sdfpose_core.device import set_threads
+
     set_threads(args.threads)
     options = SpeedBenchmark(
         objects=args.objects, repetitions=args.repetitions, seed=args.seed, device=args.device

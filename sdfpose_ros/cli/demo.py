@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from types import FrameType
 
+from sdfpose_core.cli.choices import add_device_argument
 from sdfpose_core.cli.numbers import integer, positive, seed
 from sdfpose_core.cli.paths import check_output_folder, path_argument
 from sdfpose_core.cli.viewing import add_view_argument, viewer_address
@@ -55,9 +56,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=defaults.seed,
         help="random seed of the scene (default: %(default)s)",
     )
-    parser.add_argument(
-        "--device", default=defaults.device, help="auto, cpu or cuda[:N] (default: %(default)s)"
-    )
+    add_device_argument(parser, defaults.device)
     parser.add_argument(
         "--domain-id",
         type=integer(0, LAST_DOMAIN_ID),

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from sdfpose_core.cli.category_choice import add_weights_argument, given_packs
+from sdfpose_core.cli.choices import add_device_argument
 from sdfpose_core.cli.numbers import integer, positive, seed
 from sdfpose_core.cli.output import add_json_argument, write_json
 from sdfpose_core.cli.paths import check_new_bag, check_output_file, path_argument
@@ -100,9 +101,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--seed", type=seed, default=0, help="random seed of the simulated scene (default: 0)"
     )
     add_weights_argument(parser)
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu or cuda[:N] (default: %(default)s)"
-    )
+    add_device_argument(parser, "auto")
     parser.add_argument(
         "--domain-id",
         type=integer(0, _LAST_DOMAIN_ID),

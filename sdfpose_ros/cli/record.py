@@ -46,7 +46,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=real(),
         default=0.0,
         metavar="S",
-        help="stop this long after the first message; 0 records until interrupted (default: 0)",
+        help="stop this long after the first message, and with status 1 if none comes in as long "
+        "(at least 5 s); 0 records until interrupted (default: 0)",
     )
     parser.add_argument(
         "--colour",

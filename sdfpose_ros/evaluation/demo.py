@@ -24,7 +24,8 @@ _WRITING_S = 30.0
 """Longest wait for the evaluator to write its outputs."""
 
 _POLL_S = 0.2
-_OUTPUTS = ("overlay.png", "objects.json", "demo.mcap", "*.ply")
+_OVERLAY = "overlay.png"
+_OUTPUTS = (_OVERLAY, "objects.json", "demo.mcap", "*.ply")
 
 
 class DemoError(SdfposeError):
@@ -66,7 +67,7 @@ def run_demo(options: DemoOptions, log: Callable[[str], None]) -> int:
 
     Raises:
         ConfigurationError: ROS 2 cannot be used in this environment.
-        DemoError: a process failed. The message ends with the last lines of its log.
+        DemoError: a process failed. The message ends with its last words.
     """
     output = options.output_dir.resolve()
     output.mkdir(parents=True, exist_ok=True)
@@ -82,6 +83,8 @@ def run_demo(options: DemoOptions, log: Callable[[str], None]) -> int:
         for line in options.viewer.lines() if options.viewer is not None else ():
             log(line)
         status = _wait(group, time.monotonic() + STARTUP_S + options.seconds + _WRITING_S)
+        for line in _results(options.output_dir):
+            log(line)
         if options.viewer is not None:
             _watch(group, log)
         return status
@@ -126,6 +129,20 @@ def _start(group: ProcessGroup, options: DemoOptions, output: Path) -> None:
     )  # fmt: skip
 
 
+def _results(folder: Path) -> list[str]:
+    """What the folder of results holds, and what to do with it; nothing if it is empty."""
+    found = []
+    for pattern in _OUTPUTS:
+        names = sorted(x.name for x in folder.glob(pattern))
+        found += names if len(names) < 2 else [f"{len(names)} meshes ({names[0]}, ...)"]
+    if not found:
+        return []
+    return [
+        f"demo: {folder} holds {', '.join(found)}",
+        f"demo: look at {folder / _OVERLAY}, or browse all in a browser: sdfpose view {folder}",
+    ]
+
+
 def _watch(group: ProcessGroup, log: Callable[[str], None]) -> None:
     """Keep the viewer until the user interrupts the demo."""
     with contextlib.suppress(KeyboardInterrupt):
@@ -151,6 +168,6 @@ def _wait(group: ProcessGroup, deadline: float) -> int:
 
 def _failed(group: ProcessGroup, name: str, status: int) -> DemoError:
     return DemoError(
-        f"the process '{name}' ended with status {status}: expected it to run until the end of "
-        f"the demo; end of its log:\n{group.log_tail(name)}"
+        f"the process '{name}' ended with status {status} (log: {group.log_path(name)}): "
+        f"{group.last_words(name)}"
     )

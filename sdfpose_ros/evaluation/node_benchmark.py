@@ -279,6 +279,6 @@ def _cpu_s(process: psutil.Process) -> float:
 def _check_alive(group: ProcessGroup) -> None:
     for name, status in group.ended().items():
         raise BenchmarkError(
-            f"the process '{name}' ended with status {status}: expected it to keep running; end "
-            f"of its log:\n{group.log_tail(name)}"
+            f"the process '{name}' ended with status {status} (log: {group.log_path(name)}): "
+            f"{group.last_words(name)}"
         )

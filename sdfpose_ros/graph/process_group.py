@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,9 @@ _INTERRUPT_S, _TERMINATE_S = 8.0, 3.0
 """Time for the children to end after SIGINT, and after SIGTERM."""
 
 _TAIL_LINES = 20
+
+_FATAL = re.compile(r"^\[FATAL\] \[[\d.]+\] \[[^\]]*\]: (.+)$", re.MULTILINE)
+"""Why a node of `run_node` ended, in the format of rcl's log."""
 
 
 def ros_child_environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -63,7 +67,7 @@ class ProcessGroup:
             arguments: command line of the module.
             show: let the child write to the standard output of this process, not to the log.
         """
-        log = self._log_path(name).open("wb")
+        log = self.log_path(name).open("wb")
         child = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
@@ -87,10 +91,22 @@ class ProcessGroup:
         states = {name: child.poll() for name, child in self._children.items()}
         return {name: state for name, state in states.items() if state is not None}
 
+    def log_path(self, name: str) -> Path:
+        """Return the log of a child."""
+        return self._log_dir / f"{name}.log"
+
     def log_tail(self, name: str) -> str:
         """Return the last lines of the log of a child."""
-        lines = self._log_path(name).read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(lines[-_TAIL_LINES:])
+        return "\n".join(self._log(name).splitlines()[-_TAIL_LINES:])
+
+    def last_words(self, name: str) -> str:
+        """Return why a child ended, as far as it said so.
+
+        This is its last fatal message, one sentence; without any, the last lines of its log, which
+        begin in a new line.
+        """
+        fatal = _FATAL.findall(self._log(name))
+        return str(fatal[-1]) if fatal else f"end of its log:\n{self.log_tail(name)}"
 
     def stop(self) -> None:
         """Stop all children: by SIGINT, then SIGTERM, then SIGKILL."""
@@ -120,5 +136,5 @@ class ProcessGroup:
     ) -> None:
         self.stop()
 
-    def _log_path(self, name: str) -> Path:
-        return self._log_dir / f"{name}.log"
+    def _log(self, name: str) -> str:
+        return self.log_path(name).read_text(encoding="utf-8", errors="replace")

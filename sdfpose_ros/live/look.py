@@ -136,7 +136,7 @@ def _ask(
         while not done():
             executor.spin_once(timeout_sec=0.05)
             if group.ended():
-                raise LiveError(f"the pose node ended:\n{group.log_tail('node')}")
+                raise LiveError(f"the pose node ended: {group.last_words('node')}")
             if time.monotonic() > end:
                 raise LiveError(what)
 

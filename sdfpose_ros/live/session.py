@@ -90,7 +90,7 @@ def run_live(
         status: shows the present state, a few times a second.
 
     Raises:
-        LiveError: a process failed; the message ends with the last lines of its log.
+        LiveError: a process failed; the message ends with its last words.
         SdfposeError: the topics of the camera cannot be used, or the recording not be written.
     """
     started_s = time.monotonic()
@@ -324,12 +324,12 @@ class _Session:
             self._viewer_ended, self._to_announce = True, None
             self._log(
                 f"live: the viewer ended with status {viewer}, the others go on: start the command "
-                f"again to see them; end of its log:\n{self._group.log_tail('viewer')}"
+                f"again to see them; {self._group.last_words('viewer')}"
             )
         for name, state in ended.items():
             raise LiveError(
-                f"the process '{name}' ended with status {state}: expected it to run until the end "
-                f"of the session; end of its log:\n{self._group.log_tail(name)}"
+                f"the process '{name}' ended with status {state} (log: "
+                f"{self._group.log_path(name)}): {self._group.last_words(name)}"
             )
         return False
 

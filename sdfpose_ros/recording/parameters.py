@@ -18,7 +18,8 @@ class RecorderNodeParameters:
     path: str = parameter("", "MCAP file to write.")
     duration_s: float = parameter(
         0.0,
-        "Stop this long after the first message, seconds; 0 to record until interrupted.",
+        "Stop this long after the first message, and with status 1 if none comes in as long (at "
+        "least 5 s), seconds; 0 to record until interrupted.",
         minimum=0.0,
         maximum=1e6,
     )

@@ -52,6 +52,9 @@ _FOLLOW_S, _WATCH_S, _PROGRESS_S = 0.1, 0.5, 10.0
 """Periods: of the look for publishers, of the look at disk and clock, and of messages about them.
 """
 
+_SHORTEST_WAIT_S = 5.0
+"""A graph may take this long to show its publishers."""
+
 _DEPTH = 100
 """Messages of a topic that are queued for the node's thread."""
 
@@ -80,7 +83,8 @@ class RecorderNode(Node):
 
     Raw images are compressed, without loss by default. A topic is subscribed to once it has a
     publisher, with the quality of service that it offers. The file is whole when the node ends, be
-    it by an interrupt, after its time, or because the disk is nearly full.
+    it by an interrupt, after its time, or because the disk is nearly full. With a time, the first
+    message is awaited for as long, but `_SHORTEST_WAIT_S` at least; the exit status is 1 without.
 
     Args:
         name: node name.
@@ -113,7 +117,7 @@ class RecorderNode(Node):
         self._sources = self._all_sources()
         self._recorded: set[str] = set()  # groups
         self._started_s: float | None = None
-        self._told_s = time.monotonic()
+        self._told_s = self._waiting_s = time.monotonic()
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_FOLLOW_S, self._follow, clock=clock)
         self.create_timer(_WATCH_S, self._watch, clock=clock)
@@ -203,6 +207,7 @@ class RecorderNode(Node):
 
         Raises:
             BagError: the file cannot be written.
+            SystemExit: the time is over; 1 if no message came, which `finish` explains.
         """
         if self._file is None:
             return
@@ -217,26 +222,36 @@ class RecorderNode(Node):
             )
         now_s = time.monotonic()
         elapsed_s = 0.0 if self._started_s is None else now_s - self._started_s
-        if self._settings.duration_s and elapsed_s >= self._settings.duration_s:
-            raise SystemExit(0)
+        if duration_s := self._settings.duration_s:
+            longest_wait_s = max(duration_s, _SHORTEST_WAIT_S)
+            if self._started_s is None and now_s - self._waiting_s >= longest_wait_s:
+                raise SystemExit(1)
+            if elapsed_s >= duration_s:
+                raise SystemExit(0)
         if now_s - self._told_s >= _PROGRESS_S:
             self._told_s = now_s
             self._tell_progress(self._file, elapsed_s)
 
     def _tell_progress(self, file: McapFile, seconds: float) -> None:
         if not file.counts:
-            wanted = ", ".join(x.topic for x in self._sources if x.role and x.kind == _IMAGE)
-            self.get_logger().warning(
-                f"no messages yet: expected publishers of {wanted} (is the camera running, "
-                "and is its name right?)"
-            )
+            self.get_logger().warning(f"no messages yet: {self._expected()}")
             return
         self.get_logger().info(f"{seconds:.0f} s, {file.size / _MIB:.0f} MiB")
+
+    def _expected(self) -> str:
+        """What a recording without messages lacks."""
+        wanted = ", ".join(x.topic for x in self._sources if x.role and x.kind == _IMAGE)
+        return (
+            f"expected publishers of {wanted} (is the camera running in this ROS_DOMAIN_ID, and is "
+            "its name right?)"
+        )
 
     def _tell_end(self, file: McapFile, seconds: float) -> None:
         if not file.counts:
             self._path.unlink(missing_ok=True)
-            self.get_logger().error("nothing was recorded: no topic had a message")
+            self.get_logger().error(
+                f"nothing was recorded: no topic had a message: {self._expected()}"
+            )
             return
         counts = ", ".join(f"{count} on {topic}" for topic, count in file.counts.items())
         rate = file.size / _MIB / max(seconds, 1e-3)

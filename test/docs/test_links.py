@@ -115,3 +115,12 @@ def test_code_has_no_links(tmp_path: Path) -> None:
     page = tmp_path / "a.md"
     page.write_text("[x](a) `[y](b)`\n```sh\n[z](c)\n```\n![i [j]](d_(e).png)\n[r]: f.md\n")
     assert list(links(page)) == ["a", "d_(e).png", "f.md"]
+
+
+def test_the_readme_lists_all_pages():
+    listed = (ROOT / "README.md").read_text("utf-8").partition("## Documentation\n")[2]
+    listed = listed.partition("\n## ")[0]
+    # The front page of the site, and pages whose text is that of a file at the root.
+    elsewhere = {"index", "changelog", "citation", "contributing", "packaging", "quality"}
+    for page in [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/getting-started/*.md")]:
+        assert page.stem in elsewhere or f"({page.relative_to(ROOT)})" in listed

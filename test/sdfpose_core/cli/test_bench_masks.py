@@ -46,6 +46,7 @@ def test_frames_are_judged_and_drawn(data, tmp_path, capsys):
     assert np.all(alone == 90)  # nothing was found
     printed = capsys.readouterr().out
     assert "1 image(s) without true masks do not count" in printed
+    assert "averages over fewer than 10 objects say little" in printed
     assert printed.index("laptop") < printed.index("mug") < printed.index("mean")
 
 

@@ -10,10 +10,12 @@ import trimesh
 from own_pack import copied_pack
 
 from sdfpose_core.benchmark import poses
+from sdfpose_core.benchmark.ablation import PARTS
 from sdfpose_core.benchmark.outcomes import PoseOutcome
 from sdfpose_core.benchmark.pose_figures import summarise
 from sdfpose_core.benchmark.poses import run_cases
 from sdfpose_core.cli import bench_pose
+from sdfpose_core.cli.arguments import bench_pose as bench_pose_arguments
 from sdfpose_core.cli.main import main
 from sdfpose_core.estimation.estimator import EstimatorConfig, PoseEstimator
 from sdfpose_core.estimation.mode_ranking import MODE_FEATURES, ModeRanking
@@ -106,13 +108,13 @@ def test_wrong_arguments(arguments, message, capsys):
 
 def test_former_names_of_parts_are_accepted():
     parser = argparse.ArgumentParser()
-    bench_pose.add_parser(parser.add_subparsers())
+    bench_pose_arguments.add_parser(parser.add_subparsers())
     command = ["pose", "--suite", "real", "--without", "belief", "shape-belief", "turns", "support"]
     parts = parser.parse_args(command).without
     assert parts == ["rotation-prior", "shape-prior", "yaw-starts", "support"]
 
 
-@pytest.mark.parametrize("part", bench_pose._PARTS)
+@pytest.mark.parametrize("part", PARTS)
 def test_each_part_can_be_switched_off(part):
     assert estimator_without(part).config != EstimatorConfig(device="cpu")
 
@@ -132,7 +134,7 @@ def test_without_the_ranking_cost_and_network_decide():
 
 def estimator_without(*parts):
     parser = argparse.ArgumentParser()
-    bench_pose.add_parser(parser.add_subparsers())
+    bench_pose_arguments.add_parser(parser.add_subparsers())
     command = ["pose", "--suite", "synthetic", "--without", *parts]
     return bench_pose._estimator(parser.parse_args(command))
 

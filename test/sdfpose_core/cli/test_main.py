@@ -55,6 +55,16 @@ def test_a_version_needs_no_heavy_import():
     assert done.stdout.strip() == "[]"
 
 
+def test_no_help_and_no_wrong_argument_waits_for_the_networks():
+    code = (
+        "import sys; from sdfpose_core.cli.main import full_parser, main; full_parser();"
+        "statuses = [main(x.split()) for x in ('estimate --no', 'bench pose', 'learn', 'packs x')];"
+        "print(statuses, [m for m in ('torch', 'open3d') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[2, 2, 2, 2] []"
+
+
 def test_help_lists_the_commands_and_what_is_not_there(command, capsys):
     command("greet", "return 0")
     command("dance", "", module="no_such_package.dance")

@@ -90,6 +90,19 @@ def test_a_pack_is_shown_with_its_card(tmp_path, capsys):
     assert found["card"] == (pack / "card.md").read_text()
 
 
+def test_links_and_pictures_of_a_card_are_paths(tmp_path, capsys):
+    pack = own_pack(tmp_path)
+    links = (
+        "![Held-out models (grey)](models.png) [a.png](a.png) [limits](../L.md) [x](http://x.org)"
+    )
+    (pack / "card.md").write_text(links)
+    assert run("show", pack) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"Held-out models (grey) ({pack}/models.png) {pack}/a.png limits ({tmp_path}/L.md) "
+        "x (http://x.org)"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -38,6 +38,14 @@ def one_process(monkeypatch):
     monkeypatch.setattr(replay, "TrackerConfig", lambda **_: config())
 
 
+def test_a_replay_shows_its_progress_without_a_terminal(bag, one_process, monkeypatch, capsys):
+    monkeypatch.setattr("sdfpose_core.cli.progress._SHORTEST_S", 0.0)
+    assert main(["replay", str(bag), "--threads", "1", "--encoder", "none"]) == 0
+    captured = capsys.readouterr()
+    assert "sdfpose: frames: 2 of 5 (40 %)" in captured.err
+    assert "sdfpose: frames" not in captured.out
+
+
 @pytest.fixture(scope="module")
 def replayed(bag, tmp_path_factory):
     """What a replay leaves behind."""

@@ -14,12 +14,8 @@ import torch
 from sdfpose_core.encoder.fast import FastEncoder, FastEncoderConfig
 from sdfpose_core.encoder.ssc6d import Ssc6dConfig, Ssc6dEncoder
 from sdfpose_core.errors import ConfigurationError, ExportError
-from sdfpose_core.export.onnx_files import (
-    OPSETS,
-    export_decoder,
-    export_encoder,
-    export_masks,
-)
+from sdfpose_core.export.onnx_files import export_decoder, export_encoder, export_masks
+from sdfpose_core.export.opsets import OPSETS
 from sdfpose_core.masks.network import MaskNetwork, MaskNetworkConfig
 from sdfpose_core.sdf.decoder import DecoderConfig, SdfDecoder
 from sdfpose_core.sdf.deepsdf import DeepSdf, DeepSdfConfig

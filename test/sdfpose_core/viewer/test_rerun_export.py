@@ -12,7 +12,7 @@ import pytest
 from simple_estimates import make_alternative, make_estimate
 
 from sdfpose_core.categories import default_categories
-from sdfpose_core.cli import view as command
+from sdfpose_core.cli.arguments import view as command
 from sdfpose_core.datasets.folder_writing import write_frame
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.geometry.camera import PinholeCamera

@@ -52,8 +52,8 @@ def bench(monkeypatch, tmp_path):
             progress("a part")
             return dict(FIGURES)
 
-        monkeypatch.setattr(bench_speed, "benchmark_speed", measured)
-        monkeypatch.setattr(bench_speed, "set_threads", given.append)
+        monkeypatch.setattr("sdfpose_core.benchmark.speed.benchmark_speed", measured)
+        monkeypatch.setattr("sdfpose_core.device.set_threads", given.append)
         parser = argparse.ArgumentParser()
         bench_speed.add_parser(parser.add_subparsers())
         out = tmp_path / "speed.json"

@@ -186,6 +186,18 @@ def test_the_demo_ends_with_the_evaluator_and_has_its_status(run_demo, tmp_path,
     assert "~/colour:=/camera/colour" in arguments["node"]
 
 
+def test_the_demo_says_what_it_has_written_and_what_to_open(run_demo, tmp_path, capsys):
+    out = tmp_path / "out"
+    names = ["overlay.png", "objects.json", "demo.mcap", "can_1.ply", "mug_2.ply"]
+    run_demo(evaluator=f"from pathlib import Path\nfor x in {names}: Path(r'{out}', x).touch()")
+    holds, look = capsys.readouterr().out.splitlines()[-2:]
+    assert holds == (
+        f"demo: {out} holds overlay.png, objects.json, demo.mcap, 2 meshes (can_1.ply, ...)"
+    )
+    assert f"{out / 'overlay.png'}" in look
+    assert look.endswith(f"sdfpose view {out}")
+
+
 @pytest.mark.parametrize("name", ["node", "camera", "evaluator"])
 def test_a_process_that_dies_ends_the_demo_with_its_last_words(run_demo, name):
     text = "import sys; print('the reason', file=sys.stderr); sys.exit(5)"

@@ -57,6 +57,16 @@ def test_a_failed_child_leaves_its_status_and_last_lines(group, wait_until):
     lines = group.log_tail("failing").splitlines()
     assert lines[-1] == "line 49"
     assert len(lines) == 20
+    assert group.last_words("failing") == f"end of its log:\n{group.log_tail('failing')}"
+
+
+def test_the_last_words_of_a_node_are_its_fatal_message(group, tmp_path):
+    group.log_path("node").write_text(
+        "[INFO] [1700000000.1] [camera]: opening\n"
+        "[FATAL] [1700000000.2] [sdfpose]: no camera: plug one in\n"
+        + "".join(f"Warning {i}\n" for i in range(50))
+    )
+    assert group.last_words("node") == "no camera: plug one in"
 
 
 def test_a_child_can_import_rclpy_whatever_this_process_inherited(monkeypatch):

@@ -226,6 +226,20 @@ def test_nothing_leaves_no_file(graph, record):
     assert not record.start().end().exists()
 
 
+def test_a_recording_of_given_length_ends_without_a_camera(graph, tmp_path):
+    graph.start()
+    begun = time.monotonic()
+    arguments = ["record", str(tmp_path / "a.mcap"), "--camera", "/nothing", "--seconds", "1"]
+    with ProcessGroup(tmp_path / "log", ros_child_environment({})) as group:
+        child = group.start_module("record", "sdfpose_core.cli.main", arguments)
+        assert child.wait(60.0) == 1
+        log = group.log_tail("record")
+    assert time.monotonic() - begun > 5.0
+    assert "no topic had a message: expected publishers of /nothing/colour, /nothing/depth" in log
+    assert "Traceback" not in log
+    assert not list(tmp_path.glob("a.*"))
+
+
 def test_an_interrupt_leaves_a_whole_file_and_so_does_a_disk_that_is_nearly_full(
     tmp_path, graph, wait_until
 ):

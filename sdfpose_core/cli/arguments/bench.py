@@ -11,7 +11,7 @@ import argparse
 from importlib import metadata
 from typing import Any
 
-from sdfpose_core.cli import (
+from sdfpose_core.cli.arguments import (
     bench_adaptation,
     bench_categories,
     bench_grasps,

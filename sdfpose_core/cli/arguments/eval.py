@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sdfpose_core.cli import eval_benchmark, eval_frames, eval_nocs
+from sdfpose_core.cli.arguments import eval_benchmark, eval_frames, eval_nocs
 
 __all__ = ["add_parser", "run"]
 
