@@ -8,8 +8,12 @@ import sys
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from sdfpose_ros.graph import interfaces
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,6 +55,33 @@ def test_a_mesh_goes_through_the_message_unchanged() -> None:
         serialization.serialize_message(message), type(message)
     )
     assert read == message
+
+
+def test_type_hashes_of_the_built_messages_are_those_of_this_release() -> None:
+    """Of any distribution. Other hashes connect to no other release, and need a new one."""
+    folder = Path(pytest.importorskip("sdfpose").__file__).parent
+    if not (found := interfaces.installed_hashes(folder)):
+        pytest.skip("these messages were built without their hashes")
+    assert found == interfaces.TYPE_HASHES
+
+
+def test_type_hashes_of_the_definitions_are_those_of_this_release() -> None:
+    """Without ROS 2, and whatever is installed; rosbags knows no services and actions."""
+    store = get_typestore(Stores.LATEST)
+    types: dict[str, Any] = {}
+    names = [x.stem for x in sorted((ROOT / "msg").glob("*.msg"))]
+    for name in names:
+        text = (ROOT / f"msg/{name}.msg").read_text(encoding="utf-8")
+        types |= get_types_from_msg(text, f"sdfpose/msg/{name}")
+    store.register(types)
+    found = {f"msg/{x}": store.hash_rihs01(f"sdfpose/msg/{x}")[7:] for x in names}
+    assert found == {k: v for k, v in interfaces.TYPE_HASHES.items() if k.startswith("msg/")}
+
+
+def test_every_interface_has_its_hash() -> None:
+    kinds = ("action", "msg", "srv")
+    there = {f"{kind}/{x.stem}" for kind in kinds for x in (ROOT / kind).glob(f"*.{kind}")}
+    assert set(interfaces.TYPE_HASHES) == there
 
 
 def test_tf2_msgs_is_complete() -> None:
