@@ -119,6 +119,35 @@ def test_cmake_generates_every_interface(kind: str) -> None:
     assert set(re.findall(rf'"({kind}/\w+\.{kind})"', CMAKE)) == there
 
 
+@pytest.mark.parametrize(
+    "file",
+    [
+        "README.md",
+        "docs/getting-started/with-ros.md",
+        "packaging/README.md",
+        "packaging/Containerfile",
+    ],
+)
+def test_what_rosdep_lacks_is_installed_by_the_lines_of_the_documentation(file: str) -> None:
+    """Beside a ROS 2 installation, pip installs what package.xml cannot name."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    lines = text[text.index("python3 -m venv --system-site-packages") :]
+    lines = lines[: lines.index("colcon build")].replace("$open3d>", "open3d-cpu>")
+    found = {}
+    for quoted in re.findall(r"""["']([\w.-]+>=[^"']*?)(?:; python[^"]*)?["']""", lines):
+        requirement = Requirement(quoted)
+        found[canonicalize_name(requirement.name)] = requirement.specifier
+    packages = {(x.text or "").removeprefix("python3-") for x in PACKAGE_XML.iter("exec_depend")}
+    known = {"opencv": "opencv-python-headless", "skimage": "scikit-image", "yaml": "pyyaml"}
+    by_rosdep = {canonicalize_name(known.get(x, x)) for x in packages} | {"open3d"}
+    wanted = {
+        name: requirement.specifier
+        for requirement in map(Requirement, PROJECT["dependencies"])
+        if (name := canonicalize_name(requirement.name)) not in by_rosdep
+    }
+    assert {k: v for k, v in found.items() if k != "viser"} == wanted
+
+
 def test_pins_hold_the_wheels_of_one_distribution() -> None:
     """pip would let one overwrite the files of the other."""
     for file in (*PINS, "requirements-interfaces.txt"):
