@@ -1,6 +1,10 @@
 # `make help` lists the targets. The environment is set up once, and again when its inputs change.
 
-VENV := .venv
+# ROS 2 of the wheels; that of the tests and commands below, each with an environment of its own.
+DISTRO := jazzy
+DISTROS := jazzy kilted
+VENV := .venv$(if $(filter-out jazzy,$(DISTRO)),-$(DISTRO))
+REQUIREMENTS := packaging/requirements$(if $(filter-out jazzy,$(DISTRO)),-$(DISTRO)).txt
 OLDEST := .venv-oldest
 DOCS := .venv-docs
 BIN := $(VENV)/bin
@@ -16,14 +20,19 @@ ifneq ($(AMENT_PREFIX_PATH)$(_ROS_WHEELS_BOOTSTRAP_COMPLETE),)
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH RMW_IMPLEMENTATION
 endif
 
+ifneq ($(words $(DISTRO))$(filter-out $(DISTROS),$(DISTRO)),1)
+$(error DISTRO=$(DISTRO): expected one of: $(DISTROS))
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick lint docs reference weights test-oldest lock clean
+.PHONY: help setup demo test test-quick lint docs reference weights test-oldest \
+	test-distributions test-ros lock clean
 
 help: ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-setup: ## create the environment .venv
-	@bash packaging/setup_environment.sh $(VENV) packaging/requirements.txt
+setup: ## create the environment .venv with ROS 2 Jazzy (DISTRO=kilted: .venv-kilted)
+	@bash packaging/setup_environment.sh $(VENV) $(REQUIREMENTS)
 
 demo: setup ## run the pose node on a simulated camera in a ROS 2 graph; results in out/demo
 	@$(BIN)/sdfpose demo $(ARGS)
@@ -82,10 +91,19 @@ test-oldest: ## run the tests with the oldest supported versions, in .venv-oldes
 	@bash packaging/setup_environment.sh $(OLDEST) packaging/requirements-oldest.txt
 	@$(OLDEST)/bin/python $(PYTEST) $(ARGS)
 
+test-distributions: ## run the tests that use ROS 2 with the wheels of each distribution
+	@for distro in $(DISTROS); do \
+		echo "ROS 2 $$distro"; \
+		$(MAKE) --no-print-directory test-ros DISTRO=$$distro || exit 1; \
+	done
+
+test-ros: setup ## run the tests that use ROS 2 (DISTRO=kilted)
+	@$(BIN)/python $(PYTEST) test/sdfpose_ros test/packaging $(ARGS)
+
 lock: ## update the pinned versions of all environments
 	@bash packaging/lock.sh
 
 clean: ## remove environments, build files and results
-	@rm -rf $(VENV) $(OLDEST) $(DOCS) docs/reference/python build dist install log out \
-		*.egg-info packaging/tf2_msgs/*.egg-info \
-		packaging/tf2_msgs/build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv $(patsubst %,.venv-%,$(DISTROS)) $(OLDEST) $(DOCS) docs/reference/python build dist install log out \
+		*.egg-info packaging/*/*.egg-info packaging/*/build \
+		.hypothesis .mypy_cache .pytest_cache .ruff_cache

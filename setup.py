@@ -1,16 +1,14 @@
-"""Parts that pyproject.toml cannot express: version from package.xml, messages built by CMake."""
+"""Parts that pyproject.toml cannot express: version from package.xml, files of share/sdfpose.
 
-import sys
+The messages are a distribution of their own, packaging/interfaces.
+"""
+
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from setuptools import setup
+from setuptools import Distribution, setup
 
 ROOT = Path(__file__).resolve().parent
-sys.path.insert(0, str(ROOT / "packaging"))
-
-from rosidl_build import interfaces  # noqa: E402
-
 # What colcon installs as well (CMakeLists.txt).
 SHARED = ("config", "foxglove", "launch", "rviz")
 FILES: dict[str, list[str]] = {}
@@ -18,8 +16,15 @@ for file in sorted(x.relative_to(ROOT) for name in SHARED for x in (ROOT / name)
     if "__pycache__" not in file.parts:
         FILES.setdefault(f"share/sdfpose/{file.parent}", []).append(str(file))
 
+
+class DataDistribution(Distribution):
+    def has_data(self) -> bool:
+        """Called by editable installs, which leave the data files out otherwise."""
+        return bool(self.data_files)
+
+
 setup(
     data_files=list(FILES.items()),
+    distclass=DataDistribution,
     version=ET.parse(ROOT / "package.xml").findtext("version"),
-    **interfaces(ROOT, "sdfpose", cmake_arguments=["-DSDFPOSE_INTERFACES_ONLY=ON"]),
 )

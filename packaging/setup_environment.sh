@@ -4,7 +4,7 @@
 #   packaging/setup_environment.sh ENVIRONMENT REQUIREMENTS
 #
 #   ENVIRONMENT   directory of the environment, e.g. .venv
-#   REQUIREMENTS  pinned requirements, e.g. packaging/requirements.txt
+#   REQUIREMENTS  pinned requirements, e.g. packaging/requirements.txt; they choose the ROS 2 wheels
 #   PYTHON        (environment variable) interpreter; default: the first usable one of 3.11 (which
 #                 has the smallest build of torch), 3.12 and 3.10
 #
@@ -59,6 +59,16 @@ version() { "$1" -c 'import sys; print(sys.version)' 2>/dev/null; }
 up_to_date() { # whether the environment belongs to this checkout and uses the requested Python
     [ -x "$python" ] && [ "$(cat "$environment/checkout" 2>/dev/null)" = "$PWD" ] &&
         { [ -z "${PYTHON:-}" ] || [ "$(version "$PYTHON")" = "$(version "$python")" ]; }
+}
+
+other_ros() { # whether it holds ROS 2 wheels of a distribution that the requirements do not name
+    local wheel name
+    for wheel in "$environment"/lib/python*/site-packages/ros_*_rclpy-*.dist-info; do
+        name=${wheel##*/ros_}
+        name=${name%%_*}
+        [ ! -e "$wheel" ] || grep -q "^ros-$name-rclpy==" "$requirements" || return 0
+    done
+    return 1
 }
 
 usable() { # whether it is Python 3.10 to 3.12, can create environments and compile extensions
@@ -146,7 +156,7 @@ install_requirements() {
 }
 
 install_wheel() { # build and install a directory with the versions already installed
-    SDFPOSE_INTERFACES=required logged "$python" -m pip install --no-build-isolation --no-deps "$@"
+    logged "$python" -m pip install --no-build-isolation --no-deps "$@"
 }
 
 install_tf2_msgs() {
@@ -155,8 +165,14 @@ install_tf2_msgs() {
 }
 
 install_project() {
-    say "building the messages and installing sdfpose (20 s)"
+    say "installing sdfpose"
     install_wheel --editable .
+}
+
+# After sdfpose: its earlier releases had the messages, and take them away when they are replaced.
+install_interfaces() {
+    say "building the messages of sdfpose (20 s)"
+    install_wheel ./packaging/interfaces
     logged "$python" -c "
 import cv2, manifold3d, open3d, torch
 import rclpy
@@ -178,8 +194,11 @@ changed=
 [ -z "${PYTHON:-}" ] || usable "$PYTHON" ||
     fail "PYTHON=$PYTHON is not usable: expected $python_needed"
 up_to_date || rm -f "$environment"/*.stamp
+# pip would leave the files of the other distribution between the new ones: start from scratch.
+! other_ros || rm -f "$environment"/*.stamp
 stage requirements "$(digest "$requirements" "$0")" install_requirements
 stage tf2_msgs "$(digest packaging/tf2_msgs "${builders[@]}")" install_tf2_msgs
-stage project "$(digest CMakeLists.txt action msg srv package.xml pyproject.toml setup.py "${builders[@]}")" \
-    install_project
+stage project "$(digest package.xml pyproject.toml setup.py)" install_project
+stage interfaces "$(digest CMakeLists.txt action msg srv package.xml packaging/interfaces "${builders[@]}")" \
+    install_interfaces
 [ -z "$changed" ] || say "$environment is ready ($SECONDS s)"

@@ -4,7 +4,6 @@ All its interfaces are built: in a workspace on top of such an environment, pack
 against the complete tf2_msgs may load these libraries.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -14,8 +13,6 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from rosidl_build import interfaces  # noqa: E402
-
-os.environ.setdefault("SDFPOSE_INTERFACES", "required")
 
 setup(
     name="sdfpose-tf2-msgs",

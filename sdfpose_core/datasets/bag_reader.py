@@ -179,13 +179,16 @@ class BagReader:
         ]
         digests = {x.digest for x in channels if x.digest.startswith(_DIGEST_PREFIX)}
         stores, problem = [], "the bag has no definition of the type"
+        installed = msgtype in _default_definitions().fielddefs
         for definition in dict.fromkeys((x.definition_format, x.definition) for x in channels):
+            if installed and not definition[1].strip():
+                continue  # rosbag2 found no definition; it is no message without fields
             try:
                 stores.append(_parsed_definition(msgtype, *definition))
             except Exception as error:  # the parser raises any exception on damaged text
                 if definition[1]:
                     problem = f"its definition cannot be parsed ({' '.join(str(error).split())})"
-        if msgtype in _default_definitions().fielddefs:
+        if installed:
             stores.append(_default_definitions())
         for store in stores:
             if _agrees(store, msgtype, digests):

@@ -17,6 +17,7 @@ from sdfpose_ros.graph.middleware import (
     prepare_middleware,
     shared_memory_segment,
 )
+from sdfpose_ros.graph.ros_distribution import ros_distribution
 from sdfpose_ros.graph.startup import check_ros
 
 __all__ = ["check_shared_memory", "environment_findings", "shared_memory_finding"]
@@ -114,10 +115,6 @@ def _installation() -> Finding:
     spec = importlib.util.find_spec("rclpy")
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     place = Path(folders[0]).parent if folders else "?"
-    distribution = os.environ.get("ROS_DISTRO", "")
     domain = os.environ.get("ROS_DOMAIN_ID", "0")
-    return Finding(
-        "ok",
-        "ROS 2",
-        f"{distribution} in {place}, domain {domain}; the messages of sdfpose are there".lstrip(),
-    )
+    text = f"{ros_distribution()} in {place}, domain {domain}; the messages of sdfpose are there"
+    return Finding("ok", "ROS 2", text.lstrip())

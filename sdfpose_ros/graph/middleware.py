@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from sdfpose_core.errors import ConfigurationError
+from sdfpose_ros.graph.ros_distribution import ros_distribution
 
 __all__ = [
     "ONE_MACHINE",
@@ -23,6 +24,7 @@ __all__ = [
     "image_bytes",
     "one_machine_environment",
     "prepare_middleware",
+    "profile_variable",
     "shared_memory_hint",
     "shared_memory_segment",
 ]
@@ -31,6 +33,11 @@ ONE_MACHINE = "SDFPOSE_ONE_MACHINE"
 """Environment variable: with ``false``, processes keep the middleware settings of the environment.
 
 The launch files set it from their argument ``one_machine``."""
+
+_PROFILE, _PROFILE_2 = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+"""Environment variables with the profile of Fast DDS 3, and of Fast DDS 2."""
+
+_FAST_DDS_2 = ("humble", "iron", "jazzy")
 
 _FALSE, _TRUE = ("false", "0"), ("true", "1", "")
 
@@ -65,8 +72,10 @@ def one_machine_environment() -> dict[str, str]:
     machines cannot discover such a process.
     """
     profile = "fastdds_shm.xml" if free_shared_memory() >= ROOMY else "fastdds_shm_small.xml"
+    path = str(files("sdfpose_ros") / profile)
     return {
-        "FASTDDS_DEFAULT_PROFILES_FILE": str(files("sdfpose_ros") / profile),
+        _PROFILE: path,
+        _PROFILE_2: path,
         # With any other range the middleware ignores the transports of the profile.
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",
     }
@@ -130,9 +139,14 @@ def free_shared_memory() -> float:
         return math.inf
 
 
+def profile_variable() -> str:
+    """Return the name of the environment variable from which this Fast DDS reads its profile."""
+    return _PROFILE_2 if ros_distribution() in _FAST_DDS_2 else _PROFILE
+
+
 def shared_memory_segment() -> int:
     """Return the size of the shared-memory segment in this process's Fast DDS profile, bytes."""
-    profile = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", "")
+    profile = os.environ.get(profile_variable(), "")
     try:
         root = ET.parse(Path(profile)).getroot()
     except (OSError, ET.ParseError):

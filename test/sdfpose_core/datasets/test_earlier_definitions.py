@@ -16,7 +16,7 @@ from sdfpose_core.messages.definitions import message_definitions
 from sdfpose_core.messages.objects import truth_from_message
 
 FOLDER = Path(__file__).parents[3] / "msg"
-NEW_FIELDS = ("symmetries", "probability", "alternatives")
+NEW_FIELDS = ("last_seen", "symmetries", "probability", "alternatives")
 
 
 @pytest.fixture
@@ -94,6 +94,7 @@ def test_objects_of_an_earlier_definition_are_played_with_the_present_one(earlie
     np.testing.assert_array_equal(first.pose.covariance, np.arange(36.0))
     np.testing.assert_array_equal(first.latent_code, [0.5, -1.5])
     assert first.mesh_revision == 1
+    assert first.last_seen.sec == 0
     assert (first.symmetries, first.alternatives, first.probability) == ([], [], 0.0)
     assert not hasattr(first, "quality")
 

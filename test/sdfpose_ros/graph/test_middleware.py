@@ -17,9 +17,11 @@ from sensor_msgs.msg import Image
 from sdfpose_ros.graph import middleware
 from sdfpose_ros.graph.middleware import (
     one_machine_environment,
+    profile_variable,
     shared_memory_hint,
     shared_memory_segment,
 )
+from sdfpose_ros.graph.process_group import ros_child_environment
 
 MIB = 2**20
 
@@ -33,8 +35,9 @@ def test_the_segment_fits_into_the_shared_memory(monkeypatch, free_mib, profile,
     monkeypatch.setattr(middleware.shutil, "disk_usage", lambda _: usage)
     environment = one_machine_environment()
     path = environment["FASTDDS_DEFAULT_PROFILES_FILE"]
+    assert environment["FASTRTPS_DEFAULT_PROFILES_FILE"] == path
     assert path == str(files("sdfpose_ros") / profile)
-    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", path)
+    monkeypatch.setenv(profile_variable(), path)
     assert shared_memory_segment() == segment_mib * MIB
 
 
@@ -45,16 +48,47 @@ def test_without_a_usable_profile_the_segment_is_the_default_one(monkeypatch, tm
     path = tmp_path / "profile.xml"
     if content is not None:
         path.write_text(content)
-    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(path))
+    monkeypatch.setenv(profile_variable(), str(path))
     assert shared_memory_segment() == 512 * 1024
-    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE")
+    monkeypatch.delenv(profile_variable())
     assert shared_memory_segment() == 512 * 1024
+
+
+@pytest.mark.parametrize(
+    ("distribution", "variable"),
+    [
+        ("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ("lyrical", "FASTDDS_DEFAULT_PROFILES_FILE"),
+    ],
+)
+def test_the_profile_is_in_the_variable_that_the_distribution_reads(
+    monkeypatch, distribution, variable
+):
+    monkeypatch.setattr(middleware, "ros_distribution", lambda: distribution)
+    assert profile_variable() == variable
+
+
+def test_the_middleware_uses_the_profile(tmp_path):
+    """Its segment of shared memory has the size that the profile says."""
+    program = """
+import os, sys
+from pathlib import Path
+import rclpy
+from sdfpose_ros.graph.middleware import shared_memory_segment
+there = set(Path("/dev/shm").iterdir())
+rclpy.init()
+node = rclpy.create_node("here")
+sizes = [x.stat().st_size for x in set(Path("/dev/shm").iterdir()) - there if x.exists()]
+sys.exit(0 if any(x >= shared_memory_segment() for x in sizes) else 1)
+"""
+    environment = ros_child_environment(one_machine_environment())
+    done = subprocess.run([sys.executable, "-c", program], env=environment, cwd=tmp_path)
+    assert done.returncode == 0
 
 
 def test_the_hint_names_the_size_of_the_images_and_of_the_segment(monkeypatch):
-    monkeypatch.setenv(
-        "FASTDDS_DEFAULT_PROFILES_FILE", str(files("sdfpose_ros") / "fastdds_shm_small.xml")
-    )
+    monkeypatch.setenv(profile_variable(), str(files("sdfpose_ros") / "fastdds_shm_small.xml"))
     text = shared_memory_hint((3840, 2160))
     assert "3840x2160 pixels takes up to 31.6 MiB, and the segment" in text
     assert "has 10 MiB here: expected at least 64 MiB here and in the driver" in text
