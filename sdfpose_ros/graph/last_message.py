@@ -15,6 +15,10 @@ __all__ = ["publish_last"]
 
 _POLL_S = 0.02
 
+_SETTLE_S = 0.2
+"""A subscriber may learn of the publisher this much later than the publisher of it. A message in
+between is lost, although it is reliable and counts as acknowledged."""
+
 
 def publish_last(message: Any, topic: str, domain_id: int, timeout_s: float = 2.0) -> bool:
     """Publish one reliable message from a context of its own.
@@ -47,6 +51,7 @@ def publish_last(message: Any, topic: str, domain_id: int, timeout_s: float = 2.
                 node.destroy_node()
                 return False
             time.sleep(_POLL_S)
+        time.sleep(_SETTLE_S)
         publisher.publish(message)
         done = bool(publisher.wait_for_all_acked(Duration(seconds=timeout_s)))
         node.destroy_node()

@@ -55,7 +55,7 @@ def script(name: str) -> ModuleType:
 def prepare(*arguments: object) -> int:
     """Prepare data in this process: others take seconds to start."""
     module = script("prepare_nocs")
-    module.ProcessPoolExecutor = lambda workers, mp_context: ThreadPoolExecutor(workers)
+    module.ProcessPoolExecutor = lambda workers, *others: ThreadPoolExecutor(workers)
     return module.main([*(str(x) for x in arguments), "--workers", "1"])
 
 

@@ -61,7 +61,7 @@ def recipe(script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch)
             assert command(words[1:]) == 0
             return
         loaded = script(Path(name).stem)
-        loaded.ProcessPoolExecutor = lambda workers, mp_context: ThreadPoolExecutor(1)  # type: ignore[attr-defined]
+        loaded.ProcessPoolExecutor = lambda *arguments: ThreadPoolExecutor(1)  # type: ignore[attr-defined]
         monkeypatch.setattr(sys, "argv", [name, *words])
         assert loaded.main() == 0
 
