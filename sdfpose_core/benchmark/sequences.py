@@ -21,6 +21,7 @@ from sdfpose_core.benchmark.poses import (
     with_unknown_categories,
 )
 from sdfpose_core.benchmark.simulated_frames import SimulatedFrame, View, simulated_frame
+from sdfpose_core.benchmark.world_sequences import TF_SD_M, TF_SD_RAD
 from sdfpose_core.estimation.estimator import PoseEstimator
 from sdfpose_core.evaluation.tracks import (
     TrackSample,
@@ -34,6 +35,7 @@ from sdfpose_core.observation.frame import RgbdFrame
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation.appearance import random_camera, random_illumination, repainted
+from sdfpose_core.simulation.arm import measured
 from sdfpose_core.simulation.random_motion import MOTION_S, random_motion
 from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table
@@ -80,6 +82,8 @@ class SimulatedSequence:
         number: number of the sequence, from 0.
         seed: random seed of models, tables, motion and noise.
         colour: whether to render colour images; all else stays the same.
+        camera_known: whether the frames have the camera's poses, with the errors of the world
+            benchmark; all else stays the same.
 
     Attributes:
         models: CAD models of the objects.
@@ -90,9 +94,15 @@ class SimulatedSequence:
     """
 
     def __init__(
-        self, categories: Sequence[str], number: int, seed: int, *, colour: bool = False
+        self,
+        categories: Sequence[str],
+        number: int,
+        seed: int,
+        *,
+        colour: bool = False,
+        camera_known: bool = False,
     ) -> None:
-        self._colour = colour
+        self._colour, self._camera_known = colour, camera_known
         self._stream = (zlib.crc32(b"sequence"), seed, number)
         rng = np.random.default_rng(self._stream)
         self.rate_hz = _FAST_HZ if number % _FAST_EVERY == _FAST_EVERY - 1 else _SLOW_HZ
@@ -114,6 +124,7 @@ class SimulatedSequence:
         """Render the frames; every call yields the same ones."""
         rng = np.random.default_rng((*self._stream, 1))
         paint_rng = np.random.default_rng((*self._stream, 3))
+        pose_rng = np.random.default_rng((*self._stream, 4))
         light = random_illumination(paint_rng, APPEARANCE)
         lens = random_camera(paint_rng, APPEARANCE)
         ids = np.arange(1, len(self.models) + 1)
@@ -126,9 +137,13 @@ class SimulatedSequence:
             image = rendering.colour
             if self._colour:
                 image = lens.apply(image, paint_rng)
-            yield simulated_frame(
+            item = simulated_frame(
                 scene, TABLE_CAMERA, pose, rendering, image, mask_ids, time_s, rng
             )
+            if self._camera_known:
+                known = measured(pose, pose_rng, TF_SD_M, TF_SD_RAD)
+                item = replace(item, frame=replace(item.frame, camera_pose=known))
+            yield item
 
 
 @dataclass(frozen=True)
@@ -160,6 +175,7 @@ def track_sequence(
     seed: int,
     *,
     category_known: bool = True,
+    camera_known: bool = False,
     progress: Callable[[float], None] = lambda share: None,
 ) -> TrackedSequence:
     """Track the objects of a sequence; in some frames also detect them from scratch.
@@ -173,9 +189,12 @@ def track_sequence(
         number: number of the sequence.
         seed: see `SimulatedSequence`.
         category_known: whether the tracker is told the categories.
+        camera_known: whether it is told the camera's poses, see `SimulatedSequence`.
         progress: called after each frame with its fraction of the sequence.
     """
-    sequence = SimulatedSequence(categories, number, seed, colour=estimator.uses_colour)
+    sequence = SimulatedSequence(
+        categories, number, seed, colour=estimator.uses_colour, camera_known=camera_known
+    )
     names = [f"{i}:{x.name}" for i, x in enumerate(sequence.models)]
     results = TrackedSequence(number, names, [[] for _ in names], [], [], [])
     with closing(Tracker(estimator)) as tracker:

@@ -61,6 +61,10 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigurationError(f"--suite {args.suite} needs --data DIR")
         layout = "frames/NAME" if args.suite == "real" else "meshes/CATEGORY/NAME.obj"
         check_input_folder("--data", args.data, layout)
+    if args.camera_poses and args.suite != "sequence":
+        raise ConfigurationError(
+            f"--camera-poses: the suite {args.suite} has single images: expected --suite sequence"
+        )
     if args.threads > 0:
         torch.set_num_threads(args.threads)
     estimator = _estimator(args)
@@ -207,6 +211,7 @@ def _tracked(
                 number,
                 args.seed,
                 category_known=not args.any,
+                camera_known=args.camera_poses,
                 progress=partial(bar.advance, task),
             )
             for number in range(args.count)

@@ -70,6 +70,14 @@ def add_parser(benchmarks: Any) -> None:
         help="do not tell the category: all categories are tried",
     )
     parser.add_argument(
+        "--camera-poses",
+        action="store_true",
+        help=(
+            "suite sequence: tell the camera's poses, with errors as of TF, so that objects are "
+            "tracked in the world"
+        ),
+    )
+    parser.add_argument(
         "--without",
         nargs="+",
         default=[],

@@ -2,13 +2,14 @@
 
 import contextlib
 import types
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
 
 from sdfpose_core.benchmark import sequences
 from sdfpose_core.benchmark.sequences import SimulatedSequence, summarise_sequences, track_sequence
+from sdfpose_core.benchmark.world_sequences import TF_SD_M, TF_SD_RAD
 from sdfpose_core.categories import default_categories
 from sdfpose_core.estimation.estimator import FrameResult
 from sdfpose_core.evaluation.tracks import TrackSample, gaps
@@ -129,6 +130,22 @@ def test_mask_ids_change_from_frame_to_frame_in_every_second_sequence(shown):
             ids = [x.mask_id for x in truths_of(frames, i).values()]
             changes = np.mean([a != b for a, b in pairwise(ids)])
             assert changes == 0.0 if number != PERMUTED else 0.6 < changes < 1.0
+
+
+def test_known_cameras_have_the_errors_of_the_arm_and_change_nothing_else(shown):
+    sequence = SimulatedSequence(NAMES, SLOW, 0, camera_known=True)
+    frames = list(islice(sequence.frames(), 30))
+    off, turn = [], []
+    for index, (told, plain) in enumerate(zip(frames, shown[SLOW], strict=False)):
+        rotation, centre = sequence.path.pose(index / sequence.rate_hz)
+        found = told.frame.camera_pose
+        off.append(found.translation - centre)
+        turn.append(np.arccos(np.clip((np.trace(rotation.T @ found.rotation) - 1) / 2, -1, 1)))
+        assert plain.frame.camera_pose is None
+        np.testing.assert_array_equal(told.frame.depth, plain.frame.depth)
+        np.testing.assert_array_equal(told.frame.mask, plain.frame.mask)
+    assert np.std(off) == pytest.approx(TF_SD_M, rel=0.3)
+    assert np.sqrt(np.mean(np.square(turn)) / 3) == pytest.approx(TF_SD_RAD, rel=0.3)
 
 
 def test_masks_and_labels_are_those_of_the_objects(shown):

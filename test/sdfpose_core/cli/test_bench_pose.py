@@ -98,6 +98,7 @@ def test_meshes(tmp_path, capsys):
             ["--suite", "synthetic", "--count", "0"],
             "argument --count: '0'",
         ),
+        (["--suite", "synthetic", "--camera-poses"], "expected --suite sequence"),
         (["--suite", "synthetic", "--category", "mugg"], "did you mean 'mug'"),
     ],
 )
