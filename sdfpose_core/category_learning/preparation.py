@@ -13,7 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sdfpose_core.categories import Category, Symmetry, category_of, default_categories
+from sdfpose_core.categories import (
+    Category,
+    Resting,
+    Symmetry,
+    category_of,
+    default_categories,
+)
 from sdfpose_core.category_learning.alignment import propose_alignment
 from sdfpose_core.category_learning.alignment_file import read_orientations, write_orientations
 from sdfpose_core.category_learning.importing import ImportedModels, import_models
@@ -42,6 +48,8 @@ _FEW_LOG_SD = 0.1
 _ALONE_LOG_SD = 0.02
 """The size of a single object is known."""
 
+_USUAL_RESTING = Resting()
+
 
 @dataclass(frozen=True)
 class PreparedCategory:
@@ -64,13 +72,20 @@ class PreparedCategory:
     sheet_file: Path
 
 
-def new_category(name: str, labels: Sequence[str] = (), *, vessel: bool = False) -> Category:
+def new_category(
+    name: str,
+    labels: Sequence[str] = (),
+    *,
+    vessel: bool = False,
+    resting: Resting = _USUAL_RESTING,
+) -> Category:
     """The entry of a new category, whose symmetry and size are still to be found.
 
     Args:
         name: its name.
         labels: further names that detectors use for it.
         vessel: see `Category`.
+        resting: how often its objects stand, lie and are upside down.
 
     Raises:
         CategoryError: a shipped category has the name as a label.
@@ -86,6 +101,7 @@ def new_category(name: str, labels: Sequence[str] = (), *, vessel: bool = False)
         diagonal_log_sd=1.0,
         labels=tuple(dict.fromkeys((name, *labels))),
         colour=(round(255 * red), round(255 * green), round(255 * blue)),
+        resting=resting,
     )
     category = category_of({"category": category.as_entry()}, "the new category")
     for label in category.labels:

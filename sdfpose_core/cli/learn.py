@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from sdfpose_core.categories import CATEGORY_FILE
+from sdfpose_core.categories import CATEGORY_FILE, Resting
 from sdfpose_core.category_learning.card import figures_table
 from sdfpose_core.category_learning.learning import CategoryLearning, StageProgress
 from sdfpose_core.category_learning.preparation import (
@@ -35,7 +35,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SdfposeError: an argument is invalid, the meshes cannot be used, or a stage failed.
     """
-    category = new_category(args.name, args.labels, vessel=args.vessel)
+    category = new_category(
+        args.name, args.labels, vessel=args.vessel, resting=Resting(*args.resting)
+    )
     settings = _settings(args)
     device = resolve_device(args.device)
     if args.meshes is None and not args.scan:

@@ -6,12 +6,12 @@ import os
 from argparse import ArgumentTypeError
 from typing import Any, get_args
 
-from sdfpose_core.categories import Symmetry
+from sdfpose_core.categories import Resting, Symmetry
 from sdfpose_core.category_learning.orientation_names import ALIGNMENT_FILE, ALIGNMENT_SHEET, Front
 from sdfpose_core.category_learning.sizes import SizeRange
 from sdfpose_core.cli.arguments.work import run_of
 from sdfpose_core.cli.choices import add_device_argument, add_threads_argument
-from sdfpose_core.cli.numbers import integer, positive
+from sdfpose_core.cli.numbers import integer, positive, real
 from sdfpose_core.cli.paths import path_argument
 from sdfpose_core.cli.scans import SCANS, add_scan_arguments
 from sdfpose_core.errors import ConfigurationError
@@ -89,6 +89,18 @@ def add_parser(subparsers: Any) -> None:
         "--vessel",
         action="store_true",
         help="both sides of the walls are the surface, as of bowls and mugs",
+    )
+    usual = Resting()
+    parser.add_argument(
+        "--resting",
+        nargs=3,
+        type=real(0.0, 1.0),
+        default=(usual.standing, usual.upside_down, usual.lying),
+        metavar=("STANDING", "UPSIDE_DOWN", "LYING"),
+        help=(
+            "shares of the objects that stand on a table, are upside down, and lie on a side "
+            f"(default: {usual.standing} {usual.upside_down} {usual.lying})"
+        ),
     )
     parser.add_argument(
         "--align-only",

@@ -14,6 +14,7 @@ import yaml
 from safetensors.torch import load_file
 
 from sdfpose_core.benchmark import poses
+from sdfpose_core.categories import Resting
 from sdfpose_core.category_learning import learning
 from sdfpose_core.category_learning.card import card_text
 from sdfpose_core.category_learning.learning import CategoryLearning
@@ -125,6 +126,17 @@ def test_the_pack_is_complete(learned: Path):
     for picture in ("alignment.webp", "reconstructions.webp"):
         assert f"({picture})" in card
         assert (learned / picture).stat().st_size > 1000
+
+
+def test_how_the_objects_rest_can_be_told(learn, meshes, tmp_path, capsys):
+    category = new_category("beaker", resting=Resting(0.2, 0.0, 0.75))
+    assert category.as_entry()["resting"] == {"standing": 0.2, "upside_down": 0.0, "lying": 0.75}
+    out = tmp_path / "beaker"
+    assert learn("beaker", meshes, out, "--align-only", "--resting", "0.2", "0", "0.75") == 0
+    assert learn("beaker", meshes, out, "--resting", "0.6", "0.2", "0.5") == 2
+    assert "from 0 to 1 with a sum of at most 1" in capsys.readouterr().err
+    assert learn("beaker", meshes, out, "--resting", "0.6", "0.2", "1.5") == 2
+    assert "expected a finite number of at least 0 and at most 1" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_has_the_same_result(learned: Path, meshes: Path, tmp_path: Path):
