@@ -12,11 +12,9 @@ from sdfpose_core.cli.numbers import integer, positive, seed
 from sdfpose_core.cli.paths import check_output_folder, path_argument
 from sdfpose_core.cli.viewing import add_view_argument, viewer_address
 from sdfpose_ros.evaluation.demo import DemoOptions, run_demo
+from sdfpose_ros.graph.middleware import LAST_DOMAIN_ID
 
 __all__ = ["add_parser", "run"]
-
-LAST_DOMAIN_ID = 232
-"""Largest domain id of DDS."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

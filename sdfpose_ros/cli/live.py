@@ -22,15 +22,12 @@ from sdfpose_core.cli.paths import check_new_bag, check_output_file, path_argume
 from sdfpose_core.cli.viewing import add_address_arguments, viewer_address
 from sdfpose_core.errors import ConfigurationError
 from sdfpose_core.observation.segmentation import ANY_CATEGORY
-from sdfpose_ros.graph.middleware import free_domain, prepare_middleware
+from sdfpose_ros.graph.middleware import LAST_DOMAIN_ID, free_domain, prepare_middleware
 from sdfpose_ros.graph.startup import check_ros
 from sdfpose_ros.live.cameras import CAMERAS, CameraOptions, live_camera
 from sdfpose_ros.pose.mask_names import MASKS
 
 __all__ = ["add_parser", "run"]
-
-_LAST_DOMAIN_ID = 232
-"""Largest domain id of DDS."""
 
 _ANY_TIME_S = 1e6
 """The camera waits until the other nodes are ready; if one of them fails, the session ends."""
@@ -104,7 +101,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_device_argument(parser, "auto")
     parser.add_argument(
         "--domain-id",
-        type=integer(0, _LAST_DOMAIN_ID),
+        type=integer(0, LAST_DOMAIN_ID),
         help="ROS domain id (default: for topic that of the environment, else an unused one)",
     )
     parser.add_argument(

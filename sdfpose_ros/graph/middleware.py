@@ -16,6 +16,7 @@ from sdfpose_core.errors import ConfigurationError
 from sdfpose_ros.graph.ros_distribution import ros_distribution
 
 __all__ = [
+    "LAST_DOMAIN_ID",
     "ONE_MACHINE",
     "ROOMY",
     "SHARED_MEMORY",
@@ -28,6 +29,9 @@ __all__ = [
     "shared_memory_hint",
     "shared_memory_segment",
 ]
+
+LAST_DOMAIN_ID = 232
+"""Largest ROS domain id: the ports of higher ones do not exist."""
 
 ONE_MACHINE = "SDFPOSE_ONE_MACHINE"
 """Environment variable: with ``false``, processes keep the middleware settings of the environment.

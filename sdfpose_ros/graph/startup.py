@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from sdfpose_core.errors import ConfigurationError, SdfposeError
 from sdfpose_ros.graph.interfaces import differing_interfaces
-from sdfpose_ros.graph.middleware import prepare_middleware
+from sdfpose_ros.graph.middleware import LAST_DOMAIN_ID, prepare_middleware
 from sdfpose_ros.graph.ros_distribution import sourced_distributions, wheel_distributions
 
 __all__ = ["STARTUP_S", "Interrupts", "check_ros", "end_process", "run_executable", "start_node"]
@@ -31,9 +31,6 @@ STARTUP_S = 90.0
 
 _ERROR = 2
 """Exit status if the environment cannot run a node, as for wrong arguments."""
-
-_MAX_DOMAIN = 232
-"""Largest ROS domain id: the ports of higher ones do not exist."""
 
 _SOURCED = ("PYTHONPATH", "AMENT_PREFIX_PATH", "LD_LIBRARY_PATH", "RMW_IMPLEMENTATION")
 """Variables that a sourced ROS 2 installation sets and that affect another one."""
@@ -266,9 +263,9 @@ def _check_domain() -> None:
         ConfigurationError: it is not valid.
     """
     domain = os.environ.get("ROS_DOMAIN_ID", "").strip()
-    if domain and not (domain.isdecimal() and int(domain) <= _MAX_DOMAIN):
+    if domain and not (domain.isdecimal() and int(domain) <= LAST_DOMAIN_ID):
         raise ConfigurationError(
-            f"ROS_DOMAIN_ID is '{domain}': expected an integer from 0 to {_MAX_DOMAIN}"
+            f"ROS_DOMAIN_ID is '{domain}': expected an integer from 0 to {LAST_DOMAIN_ID}"
         )
 
 
