@@ -37,7 +37,7 @@ GRASP_FRAMES = ("body_axis", "long_axis", "opening", "rim", "handle", "lid_edge"
 _SHIPPED = Path(__file__).with_name("weights")
 """Folder of the shipped packs."""
 
-_OPTIONAL = {"resting", "frames"}
+_OPTIONAL = {"resting", "frames", "confidence_shift"}
 """Keys that an entry may leave out."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -48,6 +48,9 @@ _RESERVED = "any"
 
 _MAX_NUMBER = 1e6
 """No length or deviation is as large."""
+
+_MAX_SHIFT = 10.0
+"""Of the log odds of a probability."""
 
 _ROUNDING = 1e-9
 """The sum of shares may exceed 1 by this much."""
@@ -94,6 +97,8 @@ class Category:
         colour: RGB (0 to 255) of boxes and labels.
         resting: how often its objects stand, lie and are upside down.
         frames: parts of its objects that have frames of their own, of `GRASP_FRAMES`.
+        confidence_shift: what is added to the log odds that a pose is precise, see
+            `ConfidenceModel`.
     """
 
     name: str
@@ -106,6 +111,7 @@ class Category:
     colour: tuple[int, int, int]
     resting: Resting = Resting()
     frames: tuple[str, ...] = ()
+    confidence_shift: float = 0.0
 
     def as_entry(self) -> dict[str, Any]:
         """The content of the section ``category`` of a pack's ``category.yaml``."""
@@ -116,6 +122,8 @@ class Category:
             del entry["resting"]
         if not self.frames:
             del entry["frames"]
+        if not self.confidence_shift:
+            del entry["confidence_shift"]
         return entry
 
     def implausible_size(self, diagonal_m: float) -> str | None:
@@ -244,6 +252,9 @@ def _parse(path: Path | str, value: Any) -> Category:
     frames = value.get("frames", [])
     if not isinstance(frames, list) or not set(map(str, frames)) <= set(GRASP_FRAMES):
         raise fail("frames", f"a list of names from {', '.join(GRASP_FRAMES)}")
+    shift = value.get("confidence_shift", 0.0)
+    if type(shift) not in (int, float) or not abs(shift) <= _MAX_SHIFT:
+        raise fail("confidence_shift", f"a number from -{_MAX_SHIFT:g} to {_MAX_SHIFT:g}")
     labels, colour = value["labels"], value["colour"]
     if not isinstance(labels, list) or not all(isinstance(x, str) for x in labels):
         raise fail("labels", "a list of names")
@@ -268,6 +279,7 @@ def _parse(path: Path | str, value: Any) -> Category:
         colour=(colour[0], colour[1], colour[2]),
         resting=_parse_resting(value, fail) if "resting" in value else Resting(),
         frames=tuple(dict.fromkeys(frames)),
+        confidence_shift=float(shift),
     )
 
 

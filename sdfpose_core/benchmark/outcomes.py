@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
@@ -70,6 +70,7 @@ class PoseOutcome:
         right_rank: rank of the likeliest mode within 10 degrees and 5 cm, 1 for the reported one;
             None if there is none.
         hard_view: as in `PoseCase`.
+        features: what the confidence depends on, see `confidence_features`; empty for a miss.
     """
 
     name: str
@@ -83,6 +84,7 @@ class PoseOutcome:
     stage_ms: Mapping[str, float]
     right_rank: int | None = None
     hard_view: bool | None = None
+    features: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def confidence(self) -> float:
@@ -133,6 +135,7 @@ def evaluate_case(
         stage_ms,
         next(right, None),
         case.hard_view,
+        estimate.diagnostics,
     )
 
 

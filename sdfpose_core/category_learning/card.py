@@ -40,7 +40,9 @@ Pack of the category `{category.name}`, learned by `sdfpose learn` of sdfpose {o
   deviation of {category.diagonal_log_sd:g}{_sizes(prepared)}.
 - Decoder: trained on {len(shapes.training)} shapes: {_models(prepared, shapes)}, and deformations.
 - Encoder: trained on {settings.views} simulated views of these shapes{_blends(settings)}.
-- Confidence and ranking of modes: those that ship with sdfpose, fitted on its six categories.
+- Confidence and ranking of modes: those that ship with sdfpose, fitted on its six categories;
+  the log odds that a pose is precise are shifted by {figures.confidence_shift:+.2f}, which fits to
+  the poses below.
 
 ## Accuracy
 Measured on {_held_out(shapes)}, in {figures.cases} simulated views, the category
@@ -54,7 +56,8 @@ told. Average precisions are in per cent, Chamfer distances in per cent of the d
 | from one view with known pose, median | {figures.chamfer_view_percent:.2f} % |
 
 With the encoder, {figures.right_percent:.0f} % of the poses are within 10° and 5 cm; their mean
-confidence is {figures.confidence_percent:.0f} %.
+confidence is {figures.confidence_percent:.0f} %. It includes the doubt whether a
+label is right: the colour and recognition networks do not know the category.
 
 ![Held-out models (grey) and their reconstructions]({RECONSTRUCTIONS})
 

@@ -171,7 +171,8 @@ class CategoryLearning:
             ALIGNMENT_PICTURE: _picture(self.prepared.sheet),
             RECONSTRUCTIONS: reconstructions,
         }
-        pack = write_pack(out, self.category, {}, draft, card=card, pictures=pictures)
+        category = replace(self.category, confidence_shift=figures.confidence_shift)
+        pack = write_pack(out, category, {}, draft, card=card, pictures=pictures)
         return LearnedCategory(pack, figures)
 
     def _check_space(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 from sdfpose_core.errors import WeightsError
 from sdfpose_core.observation.frame import Instance
@@ -65,6 +65,7 @@ _MAX_POINTS = 1024
 _MOST_LOG_ODDS = 6.0
 _LEAST_PROBABILITY = 1e-6
 _MOST_LOGIT = 30.0
+_MOST_SHIFT = 4.0
 _RIDGE = 1.0
 """Weight of the squared values at the knots against the sum of the log likelihoods."""
 
@@ -155,12 +156,16 @@ class _Regression:
         """The same probability for everything."""
         return cls({}, {}, bias)
 
-    def __call__(self, features: Mapping[str, float]) -> float:
-        logit = self.bias + math.fsum(
+    def __call__(self, features: Mapping[str, float], shift: float = 0.0) -> float:
+        logit = shift + self.logit(features)
+        return 1.0 / (1.0 + math.exp(-min(max(logit, -_MOST_LOGIT), _MOST_LOGIT)))
+
+    def logit(self, features: Mapping[str, float]) -> float:
+        """Log odds."""
+        return self.bias + math.fsum(
             float(np.interp(features[name], knots, self.values[name]))
             for name, knots in self.knots.items()
         )
-        return 1.0 / (1.0 + math.exp(-min(max(logit, -_MOST_LOGIT), _MOST_LOGIT)))
 
     @classmethod
     def fit(
@@ -271,14 +276,43 @@ class ConfidenceModel:
         """
         return self._known(features)
 
-    def probability(self, features: Mapping[str, float], mode_probability: float = 1.0) -> float:
+    def probability(
+        self,
+        features: Mapping[str, float],
+        mode_probability: float = 1.0,
+        *,
+        shift: float = 0.0,
+    ) -> float:
         """Probability that the pose is right, 0 to 1.
 
         Args:
             features: see `confidence_features`.
             mode_probability: of its mode.
+            shift: of the log odds that the pose is precise: `Category.confidence_shift`.
         """
-        return self._known(features) * mode_probability * self._precise(features)
+        return self._known(features) * mode_probability * self._precise(features, shift)
+
+    def fitted_shift(self, cases: Sequence[ConfidenceCase]) -> float:
+        """The shift that fits to estimates of one category, which is known (Platt scaling).
+
+        It is the mode of the posterior distribution, with a standard normal prior: few cases
+        change little.
+
+        Args:
+            cases: estimates of objects of the category; no case gives 0.
+        """
+        logit = np.array([self._precise.logit(x.features) for x in cases])
+        right = np.array([x.right for x in cases], dtype=np.bool_)
+        mode = np.clip([x.mode_probability for x in cases], _LEAST_PROBABILITY, 1.0)
+        log_mode = np.log(np.minimum(mode, 1.0 - _LEAST_PROBABILITY))
+
+        def loss(shift: float) -> float:
+            log_right = log_mode - np.logaddexp(0.0, -(logit + shift))
+            log_likelihood = np.where(right, log_right, np.log(-np.expm1(log_right))).sum()
+            return 0.5 * shift**2 - float(log_likelihood)
+
+        found = minimize_scalar(loss, bounds=(-_MOST_SHIFT, _MOST_SHIFT), method="bounded")
+        return float(found.x)
 
     @classmethod
     def constant(cls, *, known: float = 1.0, precise: float = 0.5) -> ConfidenceModel:

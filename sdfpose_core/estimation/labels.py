@@ -64,6 +64,7 @@ def doubted_labels(
         label = chosen.instance.label
         if not label or any(x.instance.category != label for x in rivals):
             continue  # it is unknown, or others were tried already
-        if confidence.probability(chosen.features) < least:
+        shift = chosen.model.category.confidence_shift
+        if confidence.probability(chosen.features, shift=shift) < least:
             found += [replace(chosen.instance, category=x) for x in categories if x != label]
     return found

@@ -124,7 +124,9 @@ class ObjectReports:
             detection.instance,
             mesh,
             features=detection.features,
-            confidence=self.confidence.probability(detection.features, probability),
+            confidence=self.confidence.probability(
+                detection.features, probability, shift=detection.model.category.confidence_shift
+            ),
             probability=probability,
             alternatives=alternatives,
             icp=self.config.refine == "icp" and not hypothesis.shape_known,

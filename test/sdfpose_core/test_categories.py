@@ -190,6 +190,20 @@ def test_how_objects_rest_is_read_and_has_a_default(tmp_path):
     assert told.as_entry()["resting"] == shares
 
 
+def test_the_shift_of_the_confidence_is_read_and_optional(tmp_path):
+    told = read_category(write(tmp_path, {"category": {**ENTRY, "confidence_shift": 0.5}}))
+    assert told.confidence_shift == told.as_entry()["confidence_shift"] == 0.5
+    plain = read_category(write(tmp_path, {"category": ENTRY}))
+    assert plain.confidence_shift == 0.0
+    assert "confidence_shift" not in plain.as_entry()
+
+
+@pytest.mark.parametrize("shift", [None, "0.5", True, math.nan, math.inf, -11])
+def test_a_shift_that_is_none_is_told(tmp_path, shift):
+    with pytest.raises(ConfigurationError, match="expected a number from -10 to 10"):
+        read_category(write(tmp_path, {"category": {**ENTRY, "confidence_shift": shift}}))
+
+
 def test_frames_of_parts_are_read_and_optional(tmp_path):
     told = read_category(write(tmp_path, {"category": {**ENTRY, "frames": ["rim", "handle"]}}))
     assert told.frames == ("rim", "handle")

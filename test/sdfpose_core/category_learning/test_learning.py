@@ -122,6 +122,7 @@ def test_the_pack_is_complete(learned: Path):
     assert 0.08 < category.diagonal_m < 0.25
     card = (learned / "card.md").read_text()
     assert "| with encoder |" in card
+    assert f"shifted by {category.confidence_shift:+.2f}" in card
     assert "1 held-out model (`step2`)" in card
     for picture in ("alignment.webp", "reconstructions.webp"):
         assert f"({picture})" in card
@@ -209,12 +210,13 @@ def test_one_model(meshes: Path, tmp_path: Path):
         prepared,
         run.shapes,
         run.settings,
-        LearnedFigures(10, figures, figures, 80.0, 60.0, 1.0, 2.0),
+        LearnedFigures(10, figures, figures, 80.0, 0.25, 60.0, 1.0, 2.0),
     )
     assert "other objects get its shape" in card
     assert "too few to hold one out" in card
     assert "80 % of the poses" in card
     assert "confidence is 60 %" in card
+    assert "shifted by +0.25" in card
     assert "blends" not in card
 
 

@@ -78,6 +78,36 @@ def test_the_confidence_is_in_proportion_to_the_probability_of_the_mode():
     assert model.probability(features[0], 0.0) == 0.0
 
 
+@pytest.mark.parametrize("shift", [-1.5, 0.0, 1.0])
+def test_the_shift_of_a_category_is_found(shift):
+    features, mode, success, _ = draws(4000)
+    model = fitted(features, mode, success)
+    rng = np.random.default_rng(1)
+    fresh = draws(4000, seed=2)[:2]
+    cases = [
+        ConfidenceCase(f, p, True, bool(rng.random() < model.probability(f, p, shift=shift)))
+        for f, p in zip(*fresh, strict=True)
+    ]
+    assert model.fitted_shift(cases) == pytest.approx(shift, abs=0.15)
+    # The normal prior: without cases nothing is shifted, and one case decides little.
+    assert model.fitted_shift([]) == pytest.approx(0.0, abs=1e-4)
+    assert abs(model.fitted_shift(cases[:1])) < 1.0
+
+
+def test_a_shift_moves_log_odds():
+    features = draws(1)[0][0]
+    model = ConfidenceModel.constant(precise=0.5)
+    assert model.probability(features, 0.8, shift=math.log(3.0)) == pytest.approx(0.6)
+    assert model.known(features) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("mode", [0.0, 1.0])
+@pytest.mark.parametrize("right", [False, True])
+def test_the_shift_stays_finite_for_certain_modes(mode, right):
+    cases = [ConfidenceCase(x, mode, True, right) for x in draws(50)[0]]
+    assert math.isfinite(ConfidenceModel.constant().fitted_shift(cases))
+
+
 def test_the_confidence_follows_a_feature():
     features, mode, success, _ = draws(4000)
     model = fitted(features, mode, success)

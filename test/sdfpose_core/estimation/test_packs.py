@@ -52,6 +52,24 @@ def test_a_category_of_a_pack_is_estimated_like_a_shipped_one(mug: RgbdFrame, ke
     assert found.diagnostics["colour_pose"] == found.diagnostics["colour_category"] == 0.0
 
 
+def test_the_confidence_of_a_category_has_its_shift(
+    mug: RgbdFrame, kettle: Path, tmp_path: Path
+) -> None:
+    shifted = own_pack(tmp_path, confidence_shift=-8.0)
+    found = []
+    for pack in (kettle, shifted):
+        estimator = PoseEstimator(CONFIG, packs=[pack])
+        (estimate,) = estimator(labelled(mug, "kettle"))
+        shift = estimator.categories["kettle"].confidence_shift
+        assert estimate.confidence == pytest.approx(
+            estimator.confidence.probability(
+                estimate.diagnostics, estimate.probability, shift=shift
+            )
+        )
+        found.append(estimate.confidence)
+    assert found[1] < 0.8 * found[0]
+
+
 def test_colour_and_shape_decide_nothing_about_a_category_that_they_do_not_know(
     mug: RgbdFrame, kettle: Path
 ) -> None:
