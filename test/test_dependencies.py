@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,14 @@ def test_every_subpackage_has_a_level(package: str) -> None:
         "__init__"
     }
     assert subpackages == set().union(*LEVELS[package])
+
+
+@pytest.mark.parametrize("package", LEVELS)
+def test_the_readme_lists_the_levels(package: str) -> None:
+    text = (ROOT / "README.md").read_text()
+    (table,) = re.findall(rf"\| `{package}/` \| \|\n\|---\|---\|\n((?:\|.*\n)+)", text)
+    cells = [row.split("|")[1] for row in table.splitlines()]
+    assert [set(re.findall(r"`(\w+)`", x)) for x in cells] == list(LEVELS[package])
 
 
 @pytest.mark.parametrize("path", source_files(), ids=lambda x: str(x.relative_to(ROOT)))
