@@ -31,7 +31,8 @@ from sdfpose_core.evaluation.tracks import (
     gaps,
     id_switches,
 )
-from sdfpose_core.observation.frame import RgbdFrame
+from sdfpose_core.observation.camera_pose import MeasuredCameraPose
+from sdfpose_core.observation.frame import ObjectEstimate, RgbdFrame
 from sdfpose_core.observation.segmentation import segment
 from sdfpose_core.shapes.families import sample_model
 from sdfpose_core.simulation.appearance import random_camera, random_illumination, repainted
@@ -41,6 +42,7 @@ from sdfpose_core.simulation.rendering import render
 from sdfpose_core.simulation.scenes import SceneStyle, cluttered_table
 from sdfpose_core.simulation.tabletop import TABLE_CAMERA
 from sdfpose_core.tracking.tracker import Track, Tracker
+from sdfpose_core.tracking.world import in_camera
 
 __all__ = [
     "SimulatedSequence",
@@ -145,6 +147,19 @@ class SimulatedSequence:
                 item = replace(item, frame=replace(item.frame, camera_pose=known))
             yield item
 
+    def seen_truly(self, track: Track, index: int) -> ObjectEstimate:
+        """The estimate of a track in the frame of the camera where it truly was in a frame.
+
+        What is tracked in the world is measured there: errors of the camera's pose that a frame
+        tells are errors of the frame, not of the tracker.
+        """
+        if track.world is None:
+            return track.estimate
+        pose = self.path.pose(index / self.rate_hz)
+        return in_camera(
+            track.world, MeasuredCameraPose(pose.rotation, pose.translation, np.zeros((6, 6)))
+        )
+
 
 @dataclass(frozen=True)
 class TrackedSequence:
@@ -205,12 +220,13 @@ def track_sequence(
             cases = []
             for i, view in enumerate(item.views):
                 track = None if view.truth is None else seen.get(view.truth.mask_id)
+                estimate = None if track is None else sequence.seen_truly(track, index)
                 outcome = None
                 if view.truth is not None and view.visibility >= MIN_VISIBILITY:
                     case = PoseCase(names[i], (), view.truth, sequence.models[i], view.visibility)
                     outcome = evaluate_case(
                         case,
-                        None if track is None else track.estimate,
+                        estimate,
                         result.stage_ms,
                         np.random.default_rng((number, index, i)),
                         _CHAMFER_SAMPLES if index % _CHAMFER_EVERY == 0 else 0,
@@ -218,7 +234,7 @@ def track_sequence(
                     results.tracked.append(outcome)
                     cases.append((case, results.tracked[-1]))
                 time_s = index / sequence.rate_hz
-                results.histories[i].append(_track_sample(time_s, view, track, outcome))
+                results.histories[i].append(_track_sample(time_s, view, track, estimate, outcome))
             if index % _DETECTION_EVERY == _DETECTION_EVERY // 2:
                 _detect(estimator, frame, cases, results)
             progress(1.0 / len(sequence))
@@ -288,7 +304,11 @@ def _detect(
 
 
 def _track_sample(
-    time_s: float, view: View, track: Track | None, outcome: PoseOutcome | None
+    time_s: float,
+    view: View,
+    track: Track | None,
+    estimate: ObjectEstimate | None,
+    outcome: PoseOutcome | None,
 ) -> TrackSample:
     """Describe an object and its track in a frame; `outcome` is None if it is not visible."""
     sample = TrackSample(time_s, visible=outcome is not None, hidden=view.hidden)
@@ -298,8 +318,8 @@ def _track_sample(
             true_rotation=view.truth.rotation,
             symmetric_about_y=view.truth.symmetric_about_y,
         )
-    if track is not None:
-        sample = replace(sample, track_id=track.id, rotation=track.estimate.rotation)
+    if track is not None and estimate is not None:
+        sample = replace(sample, track_id=track.id, rotation=estimate.rotation)
     if outcome is not None:
         sample = replace(sample, degrees=outcome.degrees, centimetres=outcome.centimetres)
     return sample

@@ -33,6 +33,9 @@ _REST_VARIANCE_S = np.repeat([0.0001, math.radians(0.05)], 3) ** 2
 """Square metres and radians per second by which the pose of an object at rest becomes uncertain:
 old images count less, as size and shape were less certain then."""
 
+_RESHAPED_SD_M, _RESHAPED_SD = 0.001, math.radians(0.5)
+"""By how much another shape of the same size changes the pose, metres and radians."""
+
 
 @dataclass(frozen=True)
 class PoseFilter:
@@ -119,6 +122,17 @@ class PoseFilter:
                 covariance=0.5 * (covariance + covariance.T),
             ),
         )
+
+    def reshaped(self, resized_m: float) -> PoseFilter:
+        """The filter of an object whose shape is another one than thought: so may its pose be.
+
+        Args:
+            resized_m: change of its diagonal, metres.
+        """
+        covariance = self.covariance.copy()
+        covariance[:3, :3] += (_RESHAPED_SD_M + 0.5 * resized_m) ** 2 * np.eye(3)
+        covariance[3:6, 3:6] += _RESHAPED_SD**2 * np.eye(3)
+        return replace(self, covariance=covariance)
 
     def rested(self) -> PoseFilter:
         """The filter of an object that turned out to stand still."""

@@ -294,13 +294,18 @@ class TrackedObject:
         turn = self.estimate.rotation @ before.rotation.T
         estimate = moved(after, turn, self.estimate.translation - turn @ before.translation)
         estimate = replace(estimate, mask_id=self.estimate.mask_id)
+        motion = PoseFilter.start(estimate, config) if jumped else self.motion
+        if motion.at_rest:
+            # The pose is that of few images, with the errors of their camera poses.
+            resized = abs(estimate.scale - self.estimate.scale)
+            estimate, motion = motion.reshaped(resized).correct(self.estimate, estimate)
         revision, mesh_scale = self._mesh_of(estimate)
         shift = estimate.translation - self.estimate.translation
         return replace(
             self,
             estimate=estimate,
             offset=self.offset + (shift if self.camera is None else shift @ self.camera.rotation),
-            motion=PoseFilter.start(estimate, config) if jumped else self.motion,
+            motion=motion,
             keyframes=keyframes,
             belief=belief,
             mesh_revision=revision,

@@ -157,6 +157,31 @@ def test_errors_of_the_camera_poses_average_out_while_it_stands_still():
     assert track.world.covariance[0, 0] > 0.0
 
 
+def test_a_correction_of_an_object_at_rest_counts_like_an_image():
+    """It has the error of a camera pose. A new shape, or a new pose, may be elsewhere, though."""
+    tracker = make_tracker(FakeEstimator())
+    follow(tracker, [looking()] * 60)
+    (known,) = tracker._objects
+    assert known.motion.at_rest
+    before = in_camera(known.estimate, known.camera)
+    offset = np.array([0.005, 0.0, 0.0])
+
+    def shift(grown_m=0.0, *, jumped=False):
+        after = dataclasses.replace(
+            before, translation=before.translation + offset, scale=before.scale + grown_m
+        )
+        found = known.corrected(
+            before, after, known.keyframes, known.belief, TrackerConfig(), jumped=jumped
+        )
+        assert found.motion.at_rest == (not jumped)
+        assert found.estimate.scale == pytest.approx(after.scale)
+        return float((found.estimate.translation - known.estimate.translation)[0])
+
+    assert 0.0 < shift() < 0.001
+    assert shift() < shift(0.01) < 0.005
+    assert shift(jumped=True) == pytest.approx(0.005)
+
+
 # --- objects out of view ---
 
 AWAY = [looking(HALF_TURN)] * 400
